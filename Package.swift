@@ -1,0 +1,101 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// The instruction set of the build. x86-64-v3 (AVX2 + FMA) is every x86 server since 2015; set
+/// TEXLOOM_MARCH to another value clang knows ("native", "x86-64-v4", ...) to build for that one.
+/// On other architectures the compiler's default is used.
+let march = Context.environment["TEXLOOM_MARCH"] ?? "x86-64-v3"
+#if arch(x86_64)
+    let machine = ["-Xcc", "-march=\(march)"]
+#else
+    let machine: [String] = []
+#endif
+
+/// Numerical code is optimised in debug builds too: a training step there would otherwise take minutes.
+/// -fno-math-errno lets the compiler vectorise square roots; bounds are checked by the tests' plain references.
+let numerical: [SwiftSetting] = [
+    .unsafeFlags(machine + ["-Xcc", "-fno-math-errno", "-Ounchecked", "-wmo"])
+]
+
+let package = Package(
+    name: "texloom",
+    products: [
+        .executable(name: "texloom", targets: ["texloom"]),
+        .library(name: "NNCore", targets: ["NNCore"]),
+        .library(name: "TextureGAN", targets: ["TextureGAN"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // C libraries of the system, and the little C that Swift cannot import.
+        .systemLibrary(name: "COpenBLAS"),
+        .systemLibrary(name: "CZeroMQ"),
+        .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
+        .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+
+        // The training core.
+        .target(name: "NNCore", dependencies: ["COpenBLAS"], swiftSettings: numerical),
+        .target(name: "Imaging", dependencies: ["CPNG", "CJPEG"], swiftSettings: numerical),
+        .target(
+            name: "TextureGAN",
+            dependencies: ["NNCore", "Imaging", .product(name: "Yams", package: "Yams")],
+            swiftSettings: numerical),
+
+        // The cluster.
+        .target(
+            name: "Protocol",
+            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["messages.proto"]),
+        .target(
+            name: "Transport",
+            dependencies: ["CZeroMQ", "Protocol", .product(name: "Logging", package: "swift-log")]),
+        .target(
+            name: "Coordinator",
+            dependencies: [
+                "Transport", "Protocol", "Imaging",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .target(
+            name: "Worker",
+            dependencies: [
+                "Transport", "Protocol", "TextureGAN",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .executableTarget(
+            name: "texloom",
+            dependencies: [
+                "Coordinator", "Worker", "TextureGAN", "Imaging", "Protocol",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+
+        // Tests mirror the sources.
+        .testTarget(name: "NNCoreTests", dependencies: ["NNCore"]),
+        .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
+        .testTarget(name: "TextureGANTests", dependencies: ["TextureGAN"]),
+        .testTarget(name: "ProtocolTests", dependencies: ["Protocol"]),
+        .testTarget(name: "TransportTests", dependencies: ["Transport"]),
+        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator"]),
+        .testTarget(name: "WorkerTests", dependencies: ["Worker"]),
+        .testTarget(name: "CommandTests", dependencies: ["texloom"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,74 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Scratch and activation memory for a computation: one reserved address range, handed out like a stack.
+///
+/// Memory is taken with `floats(_:)` and given back by `release(to:)` in the reverse order, which is the order in
+/// which backward passes end. The range is reserved once and committed page by page as the stack grows, so a training
+/// step needs no plan in advance and a steady one allocates nothing: `peakBytes` stands still after the first.
+///
+/// Not thread-safe: the thread that drives a computation owns it; kernels get their buffers before they fork.
+public final class Arena {
+    /// A height of the stack, to return to.
+    public struct Mark: Sendable { fileprivate let offset: Int }
+
+    /// Every buffer starts on a cache line, which keeps SIMD loads aligned and BLAS results independent of placement.
+    public static let alignmentBytes = 64
+    private static let commitStepBytes = 16 << 20
+
+    private let base: UnsafeMutableRawPointer
+    private let reservedBytes: Int
+    private var committedBytes = 0
+    private var offset = 0
+    /// The highest the stack has been.
+    public private(set) var peakBytes = 0
+
+    /// - Parameter reservedBytes: address space to reserve, not memory; exceeding it is a precondition failure.
+    public init(reservedBytes: Int = 256 << 30) {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        guard let range = mmap(nil, reservedBytes, PROT_NONE, flags, -1, 0), range != MAP_FAILED else {
+            preconditionFailure("cannot reserve \(reservedBytes >> 30) GiB of address space (ulimit -v?): \(errno)")
+        }
+        base = range
+        self.reservedBytes = reservedBytes
+    }
+
+    deinit { munmap(base, reservedBytes) }
+
+    /// The stack's height now.
+    public var mark: Mark { Mark(offset: offset) }
+
+    /// Gives back everything taken since `mark`.
+    public func release(to mark: Mark) {
+        precondition(mark.offset <= offset, "arena released out of order")
+        offset = mark.offset
+    }
+
+    /// Runs `body` and gives back what it took.
+    public func scoped<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let start = mark
+        defer { release(to: start) }
+        return try body()
+    }
+
+    /// Uninitialised memory for `count` floats, 64-byte aligned.
+    public func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
+        let bytes = (count * 4 + Self.alignmentBytes - 1) / Self.alignmentBytes * Self.alignmentBytes
+        let start = offset
+        offset += bytes
+        if offset > committedBytes { commit(upTo: offset) }
+        if offset > peakBytes { peakBytes = offset }
+        return (base + start).assumingMemoryBound(to: Float.self)
+    }
+
+    private func commit(upTo end: Int) {
+        let target = (end + Self.commitStepBytes - 1) / Self.commitStepBytes * Self.commitStepBytes
+        precondition(target <= reservedBytes, "arena exhausted: \(end) of \(reservedBytes) bytes")
+        let ok = mprotect(base + committedBytes, target - committedBytes, PROT_READ | PROT_WRITE)
+        precondition(ok == 0, "out of memory: cannot commit \(target - committedBytes) bytes more (errno \(errno))")
+        // Large pages where the kernel offers them: activations are streamed, and TLB misses cost several percent.
+        madvise(base + committedBytes, target - committedBytes, MADV_HUGEPAGE)
+        committedBytes = target
+    }
+}
