@@ -1,0 +1,80 @@
+import Foundation
+
+/// Trains one job from its start or a checkpoint to its end, reporting on the way.
+///
+/// Blocking, for hours: give it a thread of its own. Used by `texloom train` and by the worker.
+public enum TrainingRun {
+    public struct Input: Sendable {
+        /// The exemplar's file (PNG or JPEG, told by content).
+        public var exemplar: URL
+        /// What to call it in messages: the file's name as the user knows it.
+        public var exemplarName: String
+        public var recipe: Recipe
+        /// A checkpoint of the same exemplar and recipe to go on from.
+        public var checkpoint: URL?
+        public var threads: Int
+        /// An existing folder for the files that are reported. Whoever receives a report owns and removes the file.
+        public var folder: URL
+
+        public init(
+            exemplar: URL, exemplarName: String, recipe: Recipe, checkpoint: URL? = nil, threads: Int, folder: URL
+        ) {
+            self.exemplar = exemplar
+            self.exemplarName = exemplarName
+            self.recipe = recipe
+            self.checkpoint = checkpoint
+            self.threads = threads
+            self.folder = folder
+        }
+    }
+
+    public enum ArtifactKind: String, Sendable { case snapshot, checkpoint, generator, discriminator }
+
+    public struct MetricsRow: Sendable, Equatable {
+        public var iteration: Int
+        public var unixSeconds: Double
+        /// One per column; NaN where a column was not measured.
+        public var values: [Float]
+    }
+
+    public enum Report: Sendable {
+        case started(iteration: Int, totalIterations: Int)
+        /// After every iteration; cheap.
+        case iterated(iteration: Int, secondsPerIteration: Double)
+        case metrics(columns: [String], rows: [MetricsRow])
+        /// A complete, closed file in `Input.folder`.
+        case artifact(ArtifactKind, iteration: Int, file: URL)
+        case log(level: LogLevel, message: String)
+    }
+
+    public enum LogLevel: String, Sendable { case debug, info, warning, error }
+
+    /// What the owner wants of the run; asked after every iteration.
+    public enum Wish: Sendable { case proceed, checkpointAndStop, abandon }
+
+    public enum Outcome: Sendable {
+        /// Generator, discriminator and last checkpoint have been reported as artifacts.
+        case finished(iteration: Int, trainingSeconds: Double, reportJSON: String)
+        /// A checkpoint of this iteration has been reported.
+        case stopped(iteration: Int)
+        case abandoned
+    }
+}
+
+/// Why training cannot start or go on.
+public struct TrainingError: Error, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        case badExemplar, badRecipe, badCheckpoint, badWeights, notFinite, fileSystem
+    }
+    public var code: Code
+    public var message: String
+    /// Whether another attempt, perhaps on another worker, may fare better.
+    public var isRetryable: Bool
+    public var description: String { message }
+
+    public init(_ code: Code, _ message: String, isRetryable: Bool = false) {
+        self.code = code
+        self.message = message
+        self.isRetryable = isRetryable
+    }
+}
