@@ -14,7 +14,7 @@ let march = Context.environment["TEXLOOM_MARCH"] ?? "x86-64-v3"
 /// Numerical code is optimised in debug builds too: a training step there would otherwise take minutes.
 /// -fno-math-errno lets the compiler vectorise square roots; bounds are checked by the tests' plain references.
 let numerical: [SwiftSetting] = [
-    .unsafeFlags(machine + ["-Xcc", "-fno-math-errno", "-Ounchecked", "-wmo"])
+    .unsafeFlags(machine + ["-Xcc", "-fno-math-errno", "-Ounchecked", "-wmo", "-num-threads", "2"])
 ]
 
 let package = Package(

@@ -75,8 +75,8 @@ private final class Shared: @unchecked Sendable {
     private let inside = Atomic<Int>(0)
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    /// About 20 microseconds: longer than the gaps between kernels of a step, far shorter than a time slice.
-    private static let spins = 4000
+    /// Some ten microseconds: longer than the gaps between kernels of a step, far shorter than a time slice.
+    private static let spins = 10_000
 
     init() {
         pthread_mutex_init(mutex, nil)
@@ -105,11 +105,11 @@ private final class Shared: @unchecked Sendable {
         var spin = 0
         while pending.load(ordering: .acquiring) > 0 || inside.load(ordering: .acquiring) > 0 {
             spin += 1
-            if spin > Self.spins { sched_yield() } else { pause() }
+            if spin > Self.spins { sched_yield() }
         }
         // Close the door for late wakers before the body goes away.
         next.store(Int.max / 2, ordering: .sequentiallyConsistent)
-        while inside.load(ordering: .sequentiallyConsistent) > 0 { pause() }
+        while inside.load(ordering: .sequentiallyConsistent) > 0 {}
         self.body = nil
     }
 
@@ -128,11 +128,7 @@ private final class Shared: @unchecked Sendable {
             var spin = 0
             while generation.load(ordering: .sequentiallyConsistent) == seen {
                 spin += 1
-                if spin < Self.spins {
-                    pause()
-                } else {
-                    sleep(until: seen)
-                }
+                if spin >= Self.spins { sleep(until: seen) }
             }
             if stopping.load(ordering: .acquiring) { return }
             inside.add(1, ordering: .sequentiallyConsistent)
@@ -159,6 +155,3 @@ private final class Shared: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 }
-
-@inline(__always)
-private func pause() { _spinLoopHint() }
