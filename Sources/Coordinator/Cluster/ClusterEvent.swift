@@ -1,0 +1,99 @@
+import Protocol
+
+/// Something that happened outside `ClusterState`.
+enum ClusterEvent: Sendable {
+    /// Time has passed. Sent a few times a second; deadlines are looked at on nothing else.
+    case tick
+
+    // From workers, by session.
+    case hello(session: UInt64, worker: WorkerIdentity, running: [AttemptStatus])
+    case workRequest(session: UInt64, requestID: UInt64)
+    case heartbeat(session: UInt64, sequence: UInt64, running: [AttemptStatus])
+    case metrics(session: UInt64, AttemptReference, requestID: UInt64, MetricsBlock)
+    case log(session: UInt64, AttemptReference, requestID: UInt64, [LogLine])
+    /// `isStored`: the bytes are in the artifact store already.
+    case artifactOffered(session: UInt64, ArtifactOffer, isStored: Bool)
+    /// All bytes of an offer have arrived, were verified and are synced to disk.
+    case artifactStored(session: UInt64, ArtifactOffer)
+    case artifactRequested(session: UInt64, ArtifactRequest)
+    /// A transfer of the attempt moves.
+    case transferProgressed(session: UInt64, AttemptReference)
+    case finish(session: UInt64, AttemptReference, requestID: UInt64, Completion)
+    case fail(session: UInt64, AttemptReference, requestID: UInt64, iteration: Int, reason: String, isRetryable: Bool)
+    case handBack(session: UInt64, AttemptReference, requestID: UInt64, iteration: Int, reason: String)
+    case goodbye(session: UInt64, reason: String)
+
+    // From people, by a token under which the answer is returned.
+    /// One salt per submission, random.
+    case submit(RequestToken, [Submission], salts: [UInt32])
+    case cancel(RequestToken, JobID, reason: String)
+    case retry(RequestToken, JobID)
+    /// Gives a worker no more work and asks it to hand back what it has.
+    case drain(RequestToken, workerID: String)
+}
+
+/// Finds the one who waits for the answer to a person's request.
+struct RequestToken: Hashable, Sendable {
+    var number: UInt64
+}
+
+/// A job to be accepted, with its exemplar already stored.
+struct Submission: Sendable, Equatable {
+    var name: String
+    var fileName: String
+    var exemplar: StoredArtifact
+    var recipeYAML: String
+    var priority: Int
+    var key: String?
+}
+
+struct AttemptStatus: Sendable, Equatable {
+    var attempt: AttemptReference
+    var iteration: Int
+    var totalIterations: Int
+    var secondsPerIteration: Double
+}
+
+struct MetricsBlock: Sendable, Equatable {
+    var columns: [String]
+    var rows: [Row]
+
+    struct Row: Sendable, Equatable {
+        var iteration: Int
+        var unixSeconds: Double
+        /// One per column; NaN where nothing was measured.
+        var values: [Float]
+    }
+}
+
+struct LogLine: Sendable, Equatable {
+    var unixSeconds: Double
+    /// debug, info, warning or error.
+    var level: String
+    var message: String
+}
+
+struct ArtifactOffer: Sendable, Equatable {
+    var attempt: AttemptReference
+    var transferID: UInt64
+    var kind: ArtifactKind
+    var artifact: StoredArtifact
+    var iteration: Int
+}
+
+struct ArtifactRequest: Sendable, Equatable {
+    var attempt: AttemptReference
+    var transferID: UInt64
+    var sha256: String
+    var offset: UInt64
+    var windowChunks: Int
+}
+
+struct Completion: Sendable, Equatable {
+    var iteration: Int
+    var generatorSHA256: String
+    var discriminatorSHA256: String
+    var checkpointSHA256: String
+    var trainingSeconds: Double
+    var reportJSON: String
+}

@@ -1,0 +1,67 @@
+import Protocol
+
+/// What the store knows of a cluster: enough to go on after a restart.
+struct RecordedCluster: Sendable, Equatable {
+    struct Worker: Sendable, Equatable {
+        var identity: WorkerIdentity
+        var session: UInt64
+        var isDraining: Bool
+    }
+
+    var jobs: [Job] = []
+    var workers: [Worker] = []
+    /// The smallest sequence number never used.
+    var nextSequence: Int64 = 1
+}
+
+extension ClusterState {
+    /// Goes on from what was recorded. Running attempts keep their workers for a grace time, in which these find the
+    /// coordinator again and say HELLO.
+    init(configuration: Configuration = Configuration(), restoring recorded: RecordedCluster, at now: Instant) {
+        self.init(configuration: configuration, at: now)
+        nextSequence = recorded.nextSequence
+        drainingSessions = Set(recorded.workers.filter(\.isDraining).map(\.session))
+        let workers = Dictionary(recorded.workers.map { ($0.identity.id, $0) }, uniquingKeysWith: { $1 })
+        for job in recorded.jobs {
+            put(job)
+            nextQueueOrder = max(nextQueueOrder, job.queueOrder + 1)
+            nextSequence = max(nextSequence, job.id.sequence + 1)
+            if let key = job.key { keys[key] = job.id }
+            if resultNames[job.resultName.lowercased()] == nil { resultNames[job.resultName.lowercased()] = 2 }
+            switch job.state {
+            case .queued:
+                enqueue(job)
+                if job.avoidedWorkerID != nil {
+                    preferences[job.id] = now + configuration.preferOtherWorker
+                    let deadline = Deadline(at: now + configuration.preferOtherWorker, subject: .preference(job.id))
+                    deadlines.insert(deadline)
+                }
+            case .running:
+                if let attempt = job.attempt { expectBack(attempt, of: job, workers[attempt.workerID], at: now) }
+            case .finished, .failed, .held, .cancelled: break
+            }
+        }
+    }
+
+    private mutating func expectBack(
+        _ attempt: Attempt, of job: Job, _ worker: RecordedCluster.Worker?, at now: Instant
+    ) {
+        let expires = now + max(configuration.restartGrace, configuration.lease)
+        if sessions[attempt.session] == nil {
+            let identity =
+                worker?.identity
+                ?? WorkerIdentity(
+                    id: attempt.workerID, name: attempt.workerName, softwareVersion: "", slots: 0, threadsPerSlot: 0,
+                    cpu: "")
+            var session = WorkerSession(session: attempt.session, worker: identity, expires: expires)
+            session.isAttached = false
+            session.isDraining = drainingSessions.contains(attempt.session)
+            sessions[attempt.session] = session
+            if sessionOfWorker[identity.id] == nil || worker?.session == attempt.session {
+                sessionOfWorker[identity.id] = attempt.session
+            }
+            deadlines.insert(Deadline(at: expires, subject: .session(attempt.session)))
+        }
+        insertLease(of: job, attempt, expires: expires, at: now)
+    }
+}

@@ -1,0 +1,233 @@
+import Protocol
+
+// Sessions: who is there, and what it holds.
+extension ClusterState {
+    mutating func hello(_ id: UInt64, _ worker: WorkerIdentity, _ running: [AttemptStatus], at now: Instant) {
+        let claimed = Set(running.map(\.attempt))
+        // A session that changes its worker id, and a worker process that has been replaced, are gone; what the new
+        // process does not claim to run is free again at once.
+        if let known = sessions[id], known.worker.id != worker.id {
+            closeSession(id, reason: "its worker changed identity", keeping: [], at: now)
+        }
+        if let old = sessionOfWorker[worker.id], old != id {
+            closeSession(old, reason: "its worker restarted", keeping: claimed, at: now)
+        }
+        var session =
+            sessions[id]
+            ?? WorkerSession(session: id, worker: worker, expires: now, isDraining: drainingSessions.contains(id))
+        drainingSessions.remove(id)
+        session.worker = worker
+        session.isAttached = true
+        session.expires = now + configuration.lease
+        if sessions[id] == nil { deadlines.insert(Deadline(at: session.expires, subject: .session(id))) }
+        sessions[id] = session
+        sessionOfWorker[worker.id] = id
+
+        var lost: [AttemptReference] = []
+        for status in running {
+            adopt(status.attempt, by: session)
+            if case .current = standing(of: status.attempt, session: id, at: now) {
+                renew(status, at: now)
+            } else {
+                lost.append(status.attempt)
+            }
+        }
+        recordWorker(id)
+        effects.append(.send(.welcome(lost: lost), to: id))
+        if session.isDraining { effects.append(.send(.drain(reason: "asked by a person"), to: id)) }
+        dispatch(at: now)
+    }
+
+    /// Moves a running attempt of the same worker over to the worker's new session.
+    private mutating func adopt(_ reference: AttemptReference, by session: WorkerSession) {
+        guard let lease = leases[reference.job], lease.attempt == reference, lease.session != session.session,
+            var job = job(reference.job), job.attempt?.workerID == session.worker.id
+        else { return }
+        sessions[lease.session]?.attempts.remove(reference)
+        leases[reference.job]!.session = session.session
+        sessions[session.session]!.attempts.insert(reference)
+        job.attempt!.session = session.session
+        put(job)
+        effects.append(.record(.attempt(job.id, job.attempt!)))
+    }
+
+    mutating func heartbeat(_ id: UInt64, _ sequence: UInt64, _ running: [AttemptStatus], at now: Instant) {
+        guard hear(id, at: now) else { return }
+        var cancelled: [AttemptReference] = []
+        var lost: [AttemptReference] = []
+        for status in running {
+            switch standing(of: status.attempt, session: id, at: now) {
+            case .current: renew(status, at: now)
+            case .ended(.cancelled): cancelled.append(status.attempt)
+            // Its FINISH, FAIL or HAND_BACK has been recorded, and the answer is under way.
+            case .ended(.finished), .ended(.failed), .ended(.handedBack): break
+            case .ended(.lost), .ended(.stalled), .unknown: lost.append(status.attempt)
+            }
+        }
+        let reply = WorkerMessage.heartbeatReply(
+            sequence: sequence, cancelled: cancelled, lost: lost, isDraining: sessions[id]!.isDraining)
+        effects.append(.send(reply, to: id))
+    }
+
+    mutating func goodbye(_ id: UInt64, _ reason: String, at now: Instant) {
+        guard sessions[id] != nil else { return }
+        closeSession(id, reason: "its worker left: \(reason)", keeping: [], at: now)
+        dispatch(at: now)
+    }
+
+    /// Any traffic shows that a worker is alive.
+    /// - Returns: false if the session is not known; it has then been asked for a new HELLO.
+    mutating func hear(_ id: UInt64, at now: Instant) -> Bool {
+        guard sessions[id] != nil else {
+            effects.append(.send(.helloAgain, to: id))
+            return false
+        }
+        sessions[id]!.expires = now + configuration.lease
+        return true
+    }
+
+    /// Ends a session; its attempts but the kept ones are lost, which costs their jobs nothing.
+    mutating func closeSession(
+        _ id: UInt64, reason: String, keeping kept: Set<AttemptReference>, at now: Instant
+    ) {
+        guard let session = sessions[id] else { return }
+        for reference in session.attempts.subtracting(kept).sorted() { lose(reference, reason: reason) }
+        waiting.removeAll { $0 == id }
+        sessions[id] = nil
+        if sessionOfWorker[session.worker.id] == id { sessionOfWorker[session.worker.id] = nil }
+        let change = Change.worker(session.worker, session: id, isDraining: session.isDraining, isConnected: false)
+        effects.append(.record(change))
+        effects.append(.closeSession(id))
+    }
+
+    mutating func recordWorker(_ id: UInt64) {
+        guard let session = sessions[id] else { return }
+        effects.append(
+            .record(.worker(session.worker, session: id, isDraining: session.isDraining, isConnected: true)))
+    }
+
+    // MARK: Deadlines
+
+    mutating func passDeadlines(at now: Instant) {
+        while let deadline = deadlines.first, deadline.at <= now {
+            _ = deadlines.removeFirst()
+            switch deadline.subject {
+            case .lease(let reference):
+                guard let lease = leases[reference.job], lease.attempt == reference else { break }
+                if lease.expires <= now {
+                    let silence = Int(configuration.lease.inSeconds)
+                    lose(reference, reason: "nothing was heard of it for \(silence) s")
+                } else {
+                    deadlines.insert(Deadline(at: lease.expires, subject: deadline.subject))
+                }
+            case .stall(let reference):
+                guard let lease = leases[reference.job], lease.attempt == reference else { break }
+                let due = lease.progressed + allowedStandstill(of: lease)
+                if due <= now {
+                    stall(lease, at: now)
+                } else {
+                    deadlines.insert(Deadline(at: due, subject: deadline.subject))
+                }
+            case .session(let id):
+                guard let session = sessions[id] else { break }
+                if session.expires <= now {
+                    closeSession(id, reason: "its worker was not heard of", keeping: [], at: now)
+                } else {
+                    deadlines.insert(Deadline(at: session.expires, subject: deadline.subject))
+                }
+            case .workRequest(let id, let request):
+                if let pending = sessions[id]?.request, pending.id == request, pending.answer == nil {
+                    answerNoWork(id)
+                }
+            case .preference(let id):
+                if let until = preferences[id], until <= now { preferences[id] = nil }
+            }
+        }
+        dispatch(at: now)
+    }
+
+    /// How long an attempt may stand still: longer before its first iteration (downloads, feature weights, slow first
+    /// step) and after its last (uploads), and always many of its own iterations.
+    func allowedStandstill(of lease: Lease) -> Duration {
+        let isAtEnd = lease.totalIterations > 0 && lease.iteration >= lease.totalIterations
+        guard lease.hasIterated, !isAtEnd else { return max(configuration.startupStall, configuration.stall) }
+        let slow = min(configuration.stallIterations * lease.secondsPerIteration, 86_400)
+        return max(configuration.stall, .seconds(slow))
+    }
+
+    // MARK: Work requests
+
+    mutating func workRequest(_ id: UInt64, _ request: UInt64, at now: Instant) {
+        guard hear(id, at: now), let session = sessions[id] else { return }
+        if let earlier = session.request, earlier.id == request {
+            guard let answer = earlier.answer else { return }
+            if let job = job(answer.job), leases[answer.job]?.attempt == answer {
+                effects.append(.send(.assign(requestID: request, assignment(of: job)), to: id))
+            } else {
+                effects.append(.send(.noWork(requestID: request, retryAfter: configuration.noWorkRetry), to: id))
+            }
+            return
+        }
+        sessions[id]!.request = WorkerSession.WorkRequest(id: request)
+        if session.isDraining { return answerNoWork(id) }
+        if !waiting.contains(id) { waiting.append(id) }
+        dispatch(at: now)
+        if sessions[id]?.request?.answer == nil {
+            let deadline = Deadline(
+                at: now + configuration.workRequestWait, subject: .workRequest(session: id, id: request))
+            deadlines.insert(deadline)
+        }
+    }
+
+    mutating func answerNoWork(_ id: UInt64) {
+        waiting.removeAll { $0 == id }
+        guard let request = sessions[id]?.request, request.answer == nil else { return }
+        sessions[id]!.request = nil
+        effects.append(.send(.noWork(requestID: request.id, retryAfter: configuration.noWorkRetry), to: id))
+    }
+
+    mutating func enqueue(_ job: Job) {
+        queue.insert(QueueEntry(priority: job.priority, order: job.queueOrder, sequence: job.id.sequence))
+    }
+
+    /// Gives waiting jobs to waiting workers.
+    mutating func dispatch(at now: Instant) {
+        var index = 0
+        while index < waiting.count, queue.first != nil {
+            let id = waiting[index]
+            guard let session = sessions[id], let request = session.request, request.answer == nil else {
+                waiting.remove(at: index)
+                continue
+            }
+            if let job = nextJob(for: session.worker.id, at: now) {
+                waiting.remove(at: index)
+                assign(job, to: id, request: request.id, at: now)
+            } else {
+                index += 1
+            }
+        }
+    }
+
+    private mutating func nextJob(for workerID: String, at now: Instant) -> Job? {
+        var passedOver: [QueueEntry] = []
+        defer { for entry in passedOver { queue.insert(entry) } }
+        while let entry = queue.removeFirst() {
+            guard let job = jobs[entry.sequence], job.state == .queued, job.queueOrder == entry.order else { continue }
+            if passedOver.count < Self.maxPassedOver, prefersAnother(job, than: workerID, at: now) {
+                passedOver.append(entry)
+            } else {
+                return job
+            }
+        }
+        return nil
+    }
+
+    private func prefersAnother(_ job: Job, than workerID: String, at now: Instant) -> Bool {
+        guard job.avoidedWorkerID == workerID, let until = preferences[job.id], now < until else { return false }
+        return sessions.values.contains { $0.worker.id != workerID && $0.isAttached && !$0.isDraining }
+    }
+}
+
+extension AttemptReference: Comparable {
+    static func < (a: AttemptReference, b: AttemptReference) -> Bool { (a.job, a.number) < (b.job, b.number) }
+}

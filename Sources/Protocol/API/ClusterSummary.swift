@@ -1,0 +1,88 @@
+import Foundation
+
+/// Answer of `GET /api/v1/summary`.
+public struct ClusterSummary: Codable, Sendable, Equatable {
+    public var version: String
+    public var coordinatorID: String
+    public var startedAt: Date
+    /// Where workers connect, as bound.
+    public var workerEndpoint: String
+    /// Number of jobs by `JobState` name; every state is there.
+    public var jobs: [String: Int]
+    public var workersConnected: Int
+    public var slots: Int
+    /// Training speed of all running jobs together.
+    public var iterationsPerSecond: Double
+
+    public init(
+        version: String, coordinatorID: String, startedAt: Date, workerEndpoint: String, jobs: [String: Int],
+        workersConnected: Int, slots: Int, iterationsPerSecond: Double
+    ) {
+        self.version = version
+        self.coordinatorID = coordinatorID
+        self.startedAt = startedAt
+        self.workerEndpoint = workerEndpoint
+        self.jobs = jobs
+        self.workersConnected = workersConnected
+        self.slots = slots
+        self.iterationsPerSecond = iterationsPerSecond
+    }
+}
+
+/// A worker that has ever said hello.
+public struct WorkerSummary: Codable, Sendable, Equatable {
+    public var id: String
+    public var name: String
+    public var softwareVersion: String
+    public var cpu: String
+    public var slots: Int
+    public var threadsPerSlot: Int
+    public var isConnected: Bool
+    /// Whether it gets no more work and was asked to hand back what it has.
+    public var isDraining: Bool
+    public var lastSeenAt: Date
+    /// Ids of the jobs it runs.
+    public var jobs: [String]
+    /// Of all its jobs together.
+    public var iterationsPerSecond: Double
+
+    public init(
+        id: String, name: String, softwareVersion: String, cpu: String, slots: Int, threadsPerSlot: Int,
+        isConnected: Bool, isDraining: Bool, lastSeenAt: Date, jobs: [String], iterationsPerSecond: Double
+    ) {
+        self.id = id
+        self.name = name
+        self.softwareVersion = softwareVersion
+        self.cpu = cpu
+        self.slots = slots
+        self.threadsPerSlot = threadsPerSlot
+        self.isConnected = isConnected
+        self.isDraining = isDraining
+        self.lastSeenAt = lastSeenAt
+        self.jobs = jobs
+        self.iterationsPerSecond = iterationsPerSecond
+    }
+}
+
+/// Answer of `GET /api/v1/workers`: connected ones first, then by name.
+public struct WorkerList: Codable, Sendable, Equatable {
+    public var workers: [WorkerSummary]
+
+    public init(workers: [WorkerSummary]) { self.workers = workers }
+}
+
+/// Every error of the API, as `application/problem+json` (RFC 9457).
+public struct ProblemDetails: Codable, Sendable, Equatable {
+    /// What went wrong, the same for every occurrence.
+    public var title: String
+    /// The HTTP status.
+    public var status: Int
+    /// This occurrence: what was found, what was expected, what to do.
+    public var detail: String
+
+    public init(title: String, status: Int, detail: String) {
+        self.title = title
+        self.status = status
+        self.detail = detail
+    }
+}

@@ -1,0 +1,76 @@
+/// Body of `POST /api/v1/jobs`: one or many jobs, accepted all together or not at all.
+public struct SubmitJobsRequest: Codable, Sendable, Equatable {
+    public var jobs: [JobSubmission]
+
+    public init(jobs: [JobSubmission]) { self.jobs = jobs }
+}
+
+/// One job to be accepted. Its exemplar must have been sent to `POST /api/v1/exemplars` before.
+public struct JobSubmission: Codable, Sendable, Equatable {
+    /// What people call the texture; need not be unique. 1...200 characters.
+    public var name: String
+    /// The exemplar's file name as the user knows it, for messages.
+    public var fileName: String
+    /// The exemplar's digest as answered by `POST /api/v1/exemplars`: 64 lower-case hexadecimal digits.
+    public var exemplarSHA256: String
+    /// The complete recipe. The coordinator stores it and does not look inside; the worker refuses a bad one.
+    public var recipeYAML: String
+    /// Higher runs first, -100...100; absent: 0.
+    public var priority: Int?
+    /// Makes the submission repeatable: a second one with this key returns the first one's job. At most 200 characters.
+    public var key: String?
+
+    public init(
+        name: String, fileName: String, exemplarSHA256: String, recipeYAML: String, priority: Int? = nil,
+        key: String? = nil
+    ) {
+        self.name = name
+        self.fileName = fileName
+        self.exemplarSHA256 = exemplarSHA256
+        self.recipeYAML = recipeYAML
+        self.priority = priority
+        self.key = key
+    }
+}
+
+/// Answer of `POST /api/v1/jobs`, in the order of the request.
+public struct SubmitJobsResponse: Codable, Sendable, Equatable {
+    public var jobs: [AcceptedJob]
+
+    public init(jobs: [AcceptedJob]) { self.jobs = jobs }
+}
+
+/// A job that is on disk: it will be trained whatever happens to the coordinator's process.
+public struct AcceptedJob: Codable, Sendable, Equatable {
+    public var id: String
+    public var name: String
+    /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
+    public var resultName: String
+    public var state: JobState
+    /// Whether an earlier submission with the same key had already been accepted.
+    public var alreadyExisted: Bool
+
+    public init(id: String, name: String, resultName: String, state: JobState, alreadyExisted: Bool) {
+        self.id = id
+        self.name = name
+        self.resultName = resultName
+        self.state = state
+        self.alreadyExisted = alreadyExisted
+    }
+}
+
+/// Answer of `POST /api/v1/exemplars`: the image is stored and decodes.
+public struct ExemplarReceipt: Codable, Sendable, Equatable {
+    public var sha256: String
+    public var sizeBytes: Int
+    /// In pixels.
+    public var width: Int
+    public var height: Int
+
+    public init(sha256: String, sizeBytes: Int, width: Int, height: Int) {
+        self.sha256 = sha256
+        self.sizeBytes = sizeBytes
+        self.width = width
+        self.height = height
+    }
+}

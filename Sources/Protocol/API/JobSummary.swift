@@ -1,0 +1,131 @@
+import Foundation
+
+/// A job as lists show it.
+public struct JobSummary: Codable, Sendable, Equatable {
+    public var id: String
+    public var name: String
+    /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
+    public var resultName: String
+    public var fileName: String
+    public var state: JobState
+    public var priority: Int
+    /// Iterations done, as last reported by the worker; of a waiting job, those its newest checkpoint holds.
+    public var iteration: Int
+    /// 0 until a worker has read the recipe.
+    public var totalIterations: Int
+    public var secondsPerIteration: Double?
+    /// Seconds of training left at the present speed; only while running.
+    public var etaSeconds: Double?
+    /// The newest attempt's number; 0 before the first.
+    public var attempt: Int
+    /// How many attempts have failed since submission or the last explicit retry.
+    public var failures: Int
+    /// The name of the worker of the newest attempt.
+    public var worker: String?
+    /// Why it is failed, held, cancelled, or queued again.
+    public var reason: String?
+    public var exemplarSHA256: String
+    /// Digest of the newest snapshot.
+    public var latestSnapshot: String?
+    public var latestSnapshotIteration: Int?
+    public var submittedAt: Date
+    public var startedAt: Date?
+    public var finishedAt: Date?
+    /// The newest measured value of each loss term; terms that are not finite are left out.
+    public var lossLatest: [String: Float]
+
+    public init(
+        id: String, name: String, resultName: String, fileName: String, state: JobState, priority: Int, iteration: Int,
+        totalIterations: Int, secondsPerIteration: Double?, etaSeconds: Double?, attempt: Int, failures: Int,
+        worker: String?, reason: String?, exemplarSHA256: String, latestSnapshot: String?,
+        latestSnapshotIteration: Int?, submittedAt: Date, startedAt: Date?, finishedAt: Date?,
+        lossLatest: [String: Float]
+    ) {
+        self.id = id
+        self.name = name
+        self.resultName = resultName
+        self.fileName = fileName
+        self.state = state
+        self.priority = priority
+        self.iteration = iteration
+        self.totalIterations = totalIterations
+        self.secondsPerIteration = secondsPerIteration
+        self.etaSeconds = etaSeconds
+        self.attempt = attempt
+        self.failures = failures
+        self.worker = worker
+        self.reason = reason
+        self.exemplarSHA256 = exemplarSHA256
+        self.latestSnapshot = latestSnapshot
+        self.latestSnapshotIteration = latestSnapshotIteration
+        self.submittedAt = submittedAt
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+        self.lossLatest = lossLatest
+    }
+}
+
+/// Answer of `GET /api/v1/jobs/{id}`.
+public struct JobDetail: Codable, Sendable, Equatable {
+    public var job: JobSummary
+    public var recipeYAML: String
+    /// Oldest first.
+    public var attempts: [AttemptSummary]
+    /// What the worker reported of the finished run (feature weights, versions, threads), as JSON text.
+    public var reportJSON: String?
+    /// Seconds of training in the accepted result, over all its attempts.
+    public var trainingSeconds: Double?
+
+    public init(
+        job: JobSummary, recipeYAML: String, attempts: [AttemptSummary], reportJSON: String?, trainingSeconds: Double?
+    ) {
+        self.job = job
+        self.recipeYAML = recipeYAML
+        self.attempts = attempts
+        self.reportJSON = reportJSON
+        self.trainingSeconds = trainingSeconds
+    }
+}
+
+/// One worker's try at a job.
+public struct AttemptSummary: Codable, Sendable, Equatable {
+    public var number: Int
+    public var workerID: String
+    public var worker: String
+    /// The iteration it started from: 0, or its checkpoint's.
+    public var startIteration: Int
+    /// The last iteration known of it.
+    public var iteration: Int
+    public var startedAt: Date
+    public var endedAt: Date?
+    /// nil while it runs: finished, failed, handedBack, lost, stalled or cancelled.
+    public var outcome: String?
+    public var reason: String?
+
+    public init(
+        number: Int, workerID: String, worker: String, startIteration: Int, iteration: Int, startedAt: Date,
+        endedAt: Date?, outcome: String?, reason: String?
+    ) {
+        self.number = number
+        self.workerID = workerID
+        self.worker = worker
+        self.startIteration = startIteration
+        self.iteration = iteration
+        self.startedAt = startedAt
+        self.endedAt = endedAt
+        self.outcome = outcome
+        self.reason = reason
+    }
+}
+
+/// Answer of `GET /api/v1/jobs`: newest first.
+public struct JobPage: Codable, Sendable, Equatable {
+    public var jobs: [JobSummary]
+    /// Pass as `?before=` for the next page; nil on the last.
+    public var next: String?
+
+    public init(jobs: [JobSummary], next: String?) {
+        self.jobs = jobs
+        self.next = next
+    }
+}
