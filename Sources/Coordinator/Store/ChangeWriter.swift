@@ -1,0 +1,134 @@
+import Foundation
+import GRDB
+import Protocol
+
+/// Writes changes inside one transaction.
+struct ChangeWriter {
+    let db: Database
+    /// The wall clock of the batch, in Unix seconds.
+    let seconds: Double
+
+    func write(_ change: Change) throws {
+        switch change {
+        case .job(let job): try write(job)
+        case .attempt(let id, let attempt): try write(attempt, of: id)
+        case .artifact(let id, let kind, let iteration, let artifact):
+            try write(kind, iteration, artifact, of: id)
+        case .artifactDropped(let id, let kind, let iteration):
+            try run(
+                "DELETE FROM artifacts WHERE job = ? AND kind = ? AND iteration = ?",
+                [id.sequence, kind.rawValue, iteration])
+        case .report(let id, let trainingSeconds, let json):
+            try run(
+                "UPDATE jobs SET training_seconds = ?, report_json = ? WHERE sequence = ?",
+                [trainingSeconds, json, id.sequence])
+        case .metrics(let id, let block): try write(block, of: id)
+        case .log(let id, let attempt, let request, let lines):
+            for (index, line) in lines.enumerated() {
+                try run(
+                    """
+                    INSERT INTO logs (job, attempt, request, line, at, level, message) VALUES (?, ?, ?, ?, ?, ?, ?)
+                    ON CONFLICT DO NOTHING
+                    """,
+                    [
+                        id.sequence, attempt, Int64(bitPattern: request), index, line.unixSeconds, line.level,
+                        line.message,
+                    ])
+            }
+        case .note(let id, let attempt, let level, let message):
+            try run(
+                "INSERT INTO logs (job, attempt, at, level, message) VALUES (?, ?, ?, ?, ?)",
+                [id.sequence, attempt, seconds, level, message])
+        case .worker(let worker, let session, let isDraining, let isConnected):
+            try write(worker, session, isDraining, isConnected)
+        }
+    }
+
+    private func write(_ job: Job) throws {
+        try run("INSERT INTO recipes (yaml) VALUES (?) ON CONFLICT DO NOTHING", [job.recipeYAML])
+        // A finished job is left as it is, whatever the caller believes.
+        try run(
+            """
+            INSERT INTO jobs (sequence, id, name, result_name, file_name, submission_key, exemplar_sha256,
+                exemplar_bytes, recipe, priority, queue_order, state, reason, failures, avoided_worker,
+                generator_sha256, discriminator_sha256, iteration, total_iterations, seconds_per_iteration,
+                submitted_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT id FROM recipes WHERE yaml = ?9), ?10, ?11, ?12, ?13, ?14,
+                ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+            ON CONFLICT (sequence) DO UPDATE SET
+                priority = ?10, queue_order = ?11, state = ?12, reason = ?13, failures = ?14, avoided_worker = ?15,
+                generator_sha256 = ?16, discriminator_sha256 = ?17, iteration = ?18, total_iterations = ?19,
+                seconds_per_iteration = ?20,
+                started_at = CASE WHEN ?12 = 'running' THEN COALESCE(started_at, ?21) ELSE started_at END,
+                finished_at = CASE WHEN ?12 IN ('queued', 'running') THEN NULL ELSE ?21 END
+            WHERE jobs.state <> 'finished'
+            """,
+            [
+                job.id.sequence, job.id.description, job.name, job.resultName, job.fileName, job.key,
+                job.exemplar.sha256, job.exemplar.sizeBytes, job.recipeYAML, job.priority, job.queueOrder,
+                job.state.rawValue, job.reason, job.failures, job.avoidedWorkerID, job.generatorSHA256,
+                job.discriminatorSHA256, job.iteration, job.totalIterations, job.secondsPerIteration, seconds,
+            ])
+        try write(.exemplar, 0, job.exemplar, of: job.id)
+    }
+
+    private func write(_ attempt: Attempt, of id: JobID) throws {
+        try run(
+            """
+            INSERT INTO attempts (job, number, worker_id, worker_name, session, start_iteration, iteration, started_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            ON CONFLICT (job, number) DO UPDATE SET
+                session = ?5, iteration = ?7, ended_at = CASE WHEN ?9 IS NULL THEN NULL ELSE ?8 END,
+                outcome = ?9, reason = ?10
+            """,
+            [
+                id.sequence, attempt.number, attempt.workerID, attempt.workerName, Int64(bitPattern: attempt.session),
+                attempt.startIteration, attempt.iteration, seconds, attempt.outcome?.rawValue, attempt.reason,
+            ])
+    }
+
+    private func write(_ kind: ArtifactKind, _ iteration: Int, _ artifact: StoredArtifact, of id: JobID) throws {
+        try run(
+            """
+            INSERT INTO artifacts (job, kind, iteration, sha256, bytes, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT (job, kind, iteration) DO UPDATE SET sha256 = ?4, bytes = ?5 WHERE sha256 <> ?4
+            """,
+            [id.sequence, kind.rawValue, iteration, artifact.sha256, artifact.sizeBytes, seconds])
+    }
+
+    private func write(_ block: MetricsBlock, of id: JobID) throws {
+        let names = String(decoding: try JSONEncoder().encode(block.columns), as: UTF8.self)
+        try run("INSERT INTO metric_columns (names) VALUES (?) ON CONFLICT DO NOTHING", [names])
+        for row in block.rows {
+            var values = Data(capacity: 4 * row.values.count)
+            for value in row.values {
+                withUnsafeBytes(of: value.bitPattern.littleEndian) { values.append(contentsOf: $0) }
+            }
+            try run(
+                """
+                INSERT OR REPLACE INTO metrics (job, iteration, columns, unix_seconds, "values")
+                VALUES (?, ?, (SELECT id FROM metric_columns WHERE names = ?), ?, ?)
+                """,
+                [id.sequence, row.iteration, names, row.unixSeconds, values])
+        }
+    }
+
+    private func write(_ worker: WorkerIdentity, _ session: UInt64, _ isDraining: Bool, _ isConnected: Bool) throws {
+        try run(
+            """
+            INSERT INTO workers (id, name, software_version, slots, threads_per_slot, cpu, session, is_draining,
+                is_connected, first_seen_at, last_seen_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+            ON CONFLICT (id) DO UPDATE SET name = ?2, software_version = ?3, slots = ?4, threads_per_slot = ?5,
+                cpu = ?6, session = ?7, is_draining = ?8, is_connected = ?9, last_seen_at = ?10
+            """,
+            [
+                worker.id, worker.name, worker.softwareVersion, worker.slots, worker.threadsPerSlot, worker.cpu,
+                Int64(bitPattern: session), isDraining, isConnected, seconds,
+            ])
+    }
+
+    private func run(_ sql: String, _ arguments: StatementArguments) throws {
+        try db.cachedStatement(sql: sql).execute(arguments: arguments)
+    }
+}

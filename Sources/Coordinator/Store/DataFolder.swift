@@ -1,0 +1,33 @@
+import Foundation
+
+/// The coordinator's folder, held by one process at a time.
+final class DataFolder: Sendable {
+    let url: URL
+    private let lock: Int32
+
+    /// Creates the folder if need be and locks it. The kernel lets go of the lock however the process ends.
+    /// - Throws: `.dataFolderInUse`, `.fileSystem`.
+    init(_ url: URL) throws {
+        self.url = url
+        do {
+            try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        } catch {
+            throw CoordinatorError(
+                .fileSystem, "the data folder \(url.path) cannot be created: \(error.localizedDescription)")
+        }
+        let file = url.appendingPathComponent("coordinator.lock")
+        lock = open(file.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard lock >= 0 else { throw FileFailure.error("open", file) }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            close(lock)
+            throw CoordinatorError(
+                .dataFolderInUse,
+                "another coordinator is using \(url.path); stop it, or give this one its own data folder")
+        }
+    }
+
+    deinit { close(lock) }
+
+    var database: URL { url.appendingPathComponent("jobs.sqlite") }
+    var thumbnails: URL { url.appendingPathComponent("thumbnails", isDirectory: true) }
+}

@@ -1,0 +1,114 @@
+import GRDB
+
+extension JobStore {
+    /// The database's history. Migrations are append-only: a released one is never changed.
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("v1") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+                    -- Thousands of jobs share a handful of recipes.
+                    CREATE TABLE recipes (id INTEGER PRIMARY KEY, yaml TEXT NOT NULL UNIQUE) STRICT;
+
+                    CREATE TABLE jobs (
+                        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+                        id TEXT NOT NULL UNIQUE,
+                        name TEXT NOT NULL,
+                        result_name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+                        file_name TEXT NOT NULL,
+                        submission_key TEXT UNIQUE,
+                        exemplar_sha256 TEXT NOT NULL,
+                        exemplar_bytes INTEGER NOT NULL,
+                        recipe INTEGER NOT NULL REFERENCES recipes (id),
+                        priority INTEGER NOT NULL,
+                        queue_order INTEGER NOT NULL,
+                        state TEXT NOT NULL,
+                        reason TEXT,
+                        failures INTEGER NOT NULL,
+                        avoided_worker TEXT,
+                        generator_sha256 TEXT,
+                        discriminator_sha256 TEXT,
+                        iteration INTEGER NOT NULL,
+                        total_iterations INTEGER NOT NULL,
+                        seconds_per_iteration REAL NOT NULL,
+                        submitted_at REAL NOT NULL,
+                        started_at REAL,
+                        finished_at REAL,
+                        training_seconds REAL,
+                        report_json TEXT
+                    ) STRICT;
+                    CREATE INDEX jobs_by_state ON jobs (state, sequence);
+                    CREATE INDEX jobs_by_name ON jobs (name, sequence);
+
+                    CREATE TABLE attempts (
+                        job INTEGER NOT NULL REFERENCES jobs (sequence),
+                        number INTEGER NOT NULL,
+                        worker_id TEXT NOT NULL,
+                        worker_name TEXT NOT NULL,
+                        session INTEGER NOT NULL,
+                        start_iteration INTEGER NOT NULL,
+                        iteration INTEGER NOT NULL,
+                        started_at REAL NOT NULL,
+                        ended_at REAL,
+                        outcome TEXT,
+                        reason TEXT,
+                        PRIMARY KEY (job, number)
+                    ) STRICT, WITHOUT ROWID;
+
+                    CREATE TABLE artifacts (
+                        job INTEGER NOT NULL REFERENCES jobs (sequence),
+                        kind TEXT NOT NULL,
+                        iteration INTEGER NOT NULL,
+                        sha256 TEXT NOT NULL,
+                        bytes INTEGER NOT NULL,
+                        created_at REAL NOT NULL,
+                        PRIMARY KEY (job, kind, iteration)
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE INDEX artifacts_by_digest ON artifacts (sha256);
+
+                    CREATE TABLE metric_columns (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE) STRICT;
+                    -- "values" is one little-endian float32 per column. An iteration trained again after a resume
+                    -- replaces its row.
+                    CREATE TABLE metrics (
+                        job INTEGER NOT NULL REFERENCES jobs (sequence),
+                        iteration INTEGER NOT NULL,
+                        columns INTEGER NOT NULL REFERENCES metric_columns (id),
+                        unix_seconds REAL NOT NULL,
+                        "values" BLOB NOT NULL,
+                        PRIMARY KEY (job, iteration)
+                    ) STRICT, WITHOUT ROWID;
+
+                    -- request and line are set for a worker's lines: a repeated batch is recognised by them.
+                    CREATE TABLE logs (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        job INTEGER NOT NULL REFERENCES jobs (sequence),
+                        attempt INTEGER NOT NULL,
+                        request INTEGER,
+                        line INTEGER,
+                        at REAL NOT NULL,
+                        level TEXT NOT NULL,
+                        message TEXT NOT NULL,
+                        UNIQUE (job, attempt, request, line)
+                    ) STRICT;
+                    CREATE INDEX logs_by_job ON logs (job, id);
+
+                    CREATE TABLE workers (
+                        id TEXT PRIMARY KEY,
+                        name TEXT NOT NULL,
+                        software_version TEXT NOT NULL,
+                        slots INTEGER NOT NULL,
+                        threads_per_slot INTEGER NOT NULL,
+                        cpu TEXT NOT NULL,
+                        session INTEGER NOT NULL,
+                        is_draining INTEGER NOT NULL,
+                        is_connected INTEGER NOT NULL,
+                        first_seen_at REAL NOT NULL,
+                        last_seen_at REAL NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+                    """)
+        }
+        return migrator
+    }
+}

@@ -1,0 +1,80 @@
+import Foundation
+import GRDB
+import Protocol
+
+/// What the cluster promised, in SQLite: jobs, attempts, artifacts, metrics, logs and workers.
+///
+/// WAL with `synchronous = FULL`: what `apply` returned for survives a power cut. One writer; readers see the last
+/// committed state and never wait for it.
+final class JobStore: Sendable {
+    let pool: DatabasePool
+    /// Random, made with the database: tells this cluster from another at the same address.
+    let coordinatorID: String
+
+    /// Opens or creates the database and migrates it forward.
+    /// - Throws: `CoordinatorError` if the file is no database, is damaged, or was written by a newer texloom.
+    init(file: URL, newCoordinatorID: @autoclosure () -> String) throws {
+        var configuration = Configuration()
+        configuration.label = "texloom.jobs"
+        configuration.maximumReaderCount = 4
+        configuration.busyMode = .timeout(10)
+        configuration.foreignKeysEnabled = true
+        do {
+            pool = try DatabasePool(path: file.path, configuration: configuration)
+            // GRDB sets NORMAL with WAL; a promise must survive a power cut.
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            let migrator = Self.migrator
+            if try pool.read(migrator.hasBeenSuperseded) {
+                throw CoordinatorError(
+                    .newerStore,
+                    "\(file.path) was written by a newer texloom; upgrade this one, or use another data folder")
+            }
+            try migrator.migrate(pool)
+            let id = newCoordinatorID()
+            coordinatorID = try pool.write { db in
+                try db.execute(
+                    sql: "INSERT INTO meta (key, value) VALUES ('coordinator_id', ?) ON CONFLICT DO NOTHING",
+                    arguments: [id])
+                return try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'coordinator_id'") ?? id
+            }
+        } catch let error as DatabaseError {
+            throw CoordinatorError(
+                .storeUnavailable,
+                "\(file.path) cannot be used as a job store: \(error.message ?? "SQLite error \(error.resultCode)")")
+        }
+    }
+
+    /// Records changes, all or none, in their order. Returns once they are on disk.
+    /// - Parameter time: the wall clock, for people; nothing is decided by it.
+    func apply(_ changes: [Change], at time: Date) async throws {
+        guard !changes.isEmpty else { return }
+        try await pool.write { db in
+            let writer = ChangeWriter(db: db, seconds: time.timeIntervalSince1970)
+            for change in changes { try writer.write(change) }
+        }
+    }
+
+    /// Everything `ClusterState` goes on from.
+    func load() throws -> RecordedCluster {
+        do {
+            return try pool.read { try RecordedCluster(reading: $0) }
+        } catch let error as DatabaseError {
+            throw CoordinatorError(.storeUnavailable, "the job store cannot be read: \(error)")
+        }
+    }
+
+    /// Whether any job needs the file.
+    func isReferenced(sha256: String) async throws -> Bool {
+        try await pool.read { db in
+            try Bool.fetchOne(
+                db, sql: "SELECT EXISTS (SELECT 1 FROM artifacts WHERE sha256 = ?)", arguments: [sha256]) ?? false
+        }
+    }
+
+    /// A question of no consequence that fails if the store does.
+    func ping() async throws {
+        _ = try await pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM meta") }
+    }
+
+    func close() throws { try pool.close() }
+}
