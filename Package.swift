@@ -57,7 +57,11 @@ let package = Package(
             exclude: ["messages.proto"]),
         .target(
             name: "Transport",
-            dependencies: ["CZeroMQ", "Protocol", .product(name: "Logging", package: "swift-log")]),
+            dependencies: [
+                "CZeroMQ", "Protocol",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .target(
             name: "Coordinator",
             dependencies: [

@@ -1,0 +1,41 @@
+/// The version range this software speaks. A message carries the version it is written in.
+public enum ProtocolVersion {
+    public static let oldest: UInt32 = 1
+    public static let newest: UInt32 = 1
+
+    /// The newest version both sides speak, or nil if their ranges do not meet.
+    public static func negotiate(min: UInt32, max: UInt32) -> UInt32? {
+        guard min <= max, min <= newest, max >= oldest else { return nil }
+        return Swift.min(max, newest)
+    }
+}
+
+/// Every bound of the wire, in one place. A message beyond one of them is malformed: counted, logged and dropped.
+public enum Limits {
+    /// Payload bytes of an artifact chunk: large enough for full speed, small enough not to delay a heartbeat.
+    public static let chunkBytes = 1 << 20
+    /// Bytes of a serialised envelope. The largest are metric and log batches.
+    public static let maxEnvelopeBytes = 4 << 20
+    /// Bytes of any ZeroMQ frame; libzmq drops the connection of a peer that announces more.
+    public static let maxFrameBytes = 4 << 20
+    /// Chunks a receiver lets be under way: 8 MiB, which fills 1 Gbit/s at 60 ms round trip.
+    public static let windowChunks: UInt32 = 8
+    /// The largest window a sender follows, whatever the receiver grants.
+    public static let maxWindowChunks: UInt32 = 32
+    public static let maxArtifactBytes: UInt64 = 8 << 30
+    /// Bytes of a job id, worker id or coordinator id: letters, digits, '-', '_' and '.', not starting with '.'.
+    public static let maxIdentifierBytes = 64
+    /// UTF-8 bytes of a name for people, a file name, a version or a CPU type.
+    public static let maxNameBytes = 255
+    /// UTF-8 bytes of a reason or of an answer's message; the front of it says what happened.
+    public static let maxReasonBytes = 16 << 10
+    public static let maxRecipeBytes = 256 << 10
+    public static let maxReportBytes = 1 << 20
+    public static let maxMetricColumns = 64
+    public static let maxMetricRows = 1024
+    public static let maxLogLines = 1024
+    public static let maxLogLineBytes = 16 << 10
+    /// Slots of a worker, and so attempts in one message.
+    public static let maxSlots = 1024
+    public static let maxIterations: UInt64 = 1 << 40
+}
