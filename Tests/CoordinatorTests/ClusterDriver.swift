@@ -3,7 +3,7 @@ import Protocol
 @testable import Coordinator
 
 /// Plays a cluster on a virtual clock and records what it asks to be recorded, as the store would.
-struct ClusterDriver {
+final class ClusterDriver {
     var configuration = ClusterState.Configuration()
     var state: ClusterState
     var now = Instant.origin
@@ -17,7 +17,7 @@ struct ClusterDriver {
     }
 
     @discardableResult
-    mutating func handle(_ event: ClusterEvent) -> [ClusterEffect] {
+    func handle(_ event: ClusterEvent) -> [ClusterEffect] {
         let effects = state.handle(event, at: now)
         for case .record(let change) in effects { disk.apply(change) }
         return effects
@@ -25,31 +25,31 @@ struct ClusterDriver {
 
     /// Lets time pass in the coordinator's usual small steps.
     @discardableResult
-    mutating func pass(_ duration: Duration, beat: (inout ClusterDriver) -> Void = { _ in }) -> [ClusterEffect] {
+    func pass(_ duration: Duration, beat: (ClusterDriver) -> Void = { _ in }) -> [ClusterEffect] {
         var effects: [ClusterEffect] = []
         let end = now + duration
         while now < end {
             now = min(end, now + .seconds(1))
-            beat(&self)
+            beat(self)
             effects += handle(.tick)
         }
         return effects
     }
 
     /// The process dies and a new one goes on from what was recorded.
-    mutating func restart() {
+    func restart() {
         state = ClusterState(configuration: configuration, restoring: disk, at: now)
     }
 
     // MARK: People
 
-    mutating func token() -> RequestToken {
+    func token() -> RequestToken {
         tokens += 1
         return RequestToken(number: tokens)
     }
 
     @discardableResult
-    mutating func submit(
+    func submit(
         _ names: String..., priority: Int = 0, key: String? = nil, recipe: String = "recipe: draft"
     ) -> [JobID] {
         let submissions = names.map { name in
@@ -65,28 +65,28 @@ struct ClusterDriver {
     // MARK: Workers
 
     @discardableResult
-    mutating func hello(_ session: UInt64, worker: String? = nil, running: [AttemptStatus] = []) -> [ClusterEffect] {
+    func hello(_ session: UInt64, worker: String? = nil, running: [AttemptStatus] = []) -> [ClusterEffect] {
         handle(.hello(session: session, worker: .named(worker ?? "worker-\(session)"), running: running))
     }
 
     /// Asks for work under a new request id.
-    mutating func ask(_ session: UInt64) -> [ClusterEffect] {
+    func ask(_ session: UInt64) -> [ClusterEffect] {
         requests += 1
         return handle(.workRequest(session: session, requestID: requests))
     }
 
     /// Asks for work and returns the attempt given.
-    mutating func take(_ session: UInt64) -> AttemptReference? { ask(session).assignment?.attempt }
+    func take(_ session: UInt64) -> AttemptReference? { ask(session).assignment?.attempt }
 
     @discardableResult
-    mutating func beat(_ session: UInt64, _ attempt: AttemptReference?, iteration: Int = 0) -> [ClusterEffect] {
+    func beat(_ session: UInt64, _ attempt: AttemptReference?, iteration: Int = 0) -> [ClusterEffect] {
         handle(
             .heartbeat(
                 session: session, sequence: 1, running: attempt.map { [.at($0, iteration)] } ?? []))
     }
 
     @discardableResult
-    mutating func store(
+    func store(
         _ session: UInt64, _ attempt: AttemptReference, _ kind: ArtifactKind, iteration: Int, content: String? = nil
     ) -> [ClusterEffect] {
         let offer = ArtifactOffer(
@@ -97,7 +97,7 @@ struct ClusterDriver {
 
     /// Stores the products of the attempt and finishes it.
     @discardableResult
-    mutating func finish(_ session: UInt64, _ attempt: AttemptReference, iteration: Int = 100) -> [ClusterEffect] {
+    func finish(_ session: UInt64, _ attempt: AttemptReference, iteration: Int = 100) -> [ClusterEffect] {
         for kind in [ArtifactKind.checkpoint, .generator, .discriminator] {
             store(session, attempt, kind, iteration: iteration)
         }
@@ -105,7 +105,7 @@ struct ClusterDriver {
     }
 
     @discardableResult
-    mutating func fail(
+    func fail(
         _ session: UInt64, _ attempt: AttemptReference, _ reason: String = "NaN in l1", isRetryable: Bool = true
     ) -> [ClusterEffect] {
         handle(

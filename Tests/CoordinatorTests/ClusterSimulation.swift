@@ -27,7 +27,7 @@ struct ClusterSimulation {
 
     let seed: UInt64
     var random: SeededGenerator
-    var cluster: ClusterDriver
+    let cluster: ClusterDriver
     var workers: [SimulatedWorker]
     var network: [(due: Instant, parcel: Parcel)] = []
     var accepted: Set<JobID> = []
@@ -56,7 +56,8 @@ struct ClusterSimulation {
             step()
             seconds += 1
         }
-        check(settled.count == accepted.count, "jobs never end: \(accepted.subtracting(settled.keys))")
+        let unsettled = accepted.subtracting(settled.keys)
+        check(unsettled.isEmpty, "jobs never end: \(unsettled)")
     }
 
     private mutating func submit(count: Int) {
@@ -167,7 +168,8 @@ struct ClusterSimulation {
                     "settled \(id) was \(final), is \(job.state)")
             }
             if job.state.isSettled { settled[id] = job.state }
-            check(finishes[id, default: 0] <= 1, "\(id) was accepted as finished \(finishes[id]!) times")
+            let times = finishes[id, default: 0]
+            check(times <= 1, "\(id) was accepted as finished \(times) times")
             let lease = state.leases[id]
             check((job.state == .running) == (lease != nil), "\(id) is \(job.state), lease: \(lease != nil)")
             check((job.state == .running) == (job.attempt != nil && job.attempt?.outcome == nil), "\(id): attempt open")

@@ -6,7 +6,7 @@ import Testing
 @Suite("Cluster state: jobs and queue")
 struct ClusterStateQueueTests {
     @Test func jobsAreGivenOutInTheOrderOfSubmissionWithinAPriority() {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let first = cluster.submit("a", "b")
         let urgent = cluster.submit("urgent", priority: 5)
         cluster.hello(1)
@@ -14,7 +14,7 @@ struct ClusterStateQueueTests {
     }
 
     @Test func aRequestWithoutWorkWaitsAndIsAnsweredByTheNextSubmission() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.hello(1)
         #expect(cluster.ask(1).isEmpty)
         let effects = cluster.handle(
@@ -29,7 +29,7 @@ struct ClusterStateQueueTests {
     }
 
     @Test func aRequestThatFindsNoWorkForLongIsAnsweredNone() {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.hello(1)
         _ = cluster.ask(1)
         let messages = cluster.pass(cluster.configuration.workRequestWait).messages
@@ -37,7 +37,7 @@ struct ClusterStateQueueTests {
     }
 
     @Test func aRepeatedWorkRequestGetsTheStoredAnswer() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("a", "b")
         cluster.hello(1)
         let first = cluster.handle(.workRequest(session: 1, requestID: 7)).assignment
@@ -47,7 +47,7 @@ struct ClusterStateQueueTests {
     }
 
     @Test func aSubmissionRepeatedUnderItsKeyReturnsTheSameJob() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let first = cluster.submit("a", key: "night 1")
         cluster.restart()
         let again = cluster.submit("a", key: "night 1")
@@ -56,14 +56,14 @@ struct ClusterStateQueueTests {
     }
 
     @Test func aKeyReusedForAnotherRecipeIsRefusedAndNothingOfTheBatchIsAccepted() {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("a", key: "k")
         #expect(cluster.submit("a", key: "k", recipe: "recipe: paper").isEmpty)
         #expect(cluster.state.jobs.count == 1)
     }
 
     @Test func jobsOfEqualNameGetFoldersOfTheirOwn() {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("wood", "wood-2", "wood", "Wood", "../wood", "wood")
         let names = cluster.disk.jobs.map(\.resultName)
         #expect(names == ["wood", "wood-2", "wood-3", "Wood-4", "_wood", "wood-5"])
@@ -71,7 +71,7 @@ struct ClusterStateQueueTests {
     }
 
     @Test func folderNamesStayUniqueOverARestart() {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("wood", "wood")
         cluster.restart()
         cluster.submit("wood")
@@ -93,7 +93,7 @@ struct ClusterStateQueueTests {
     }
 
     @Test func cancellingIsRepeatableAndStopsTheWorker() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -109,7 +109,7 @@ struct ClusterStateQueueTests {
     }
 
     @Test func aFinishedJobCanNeitherBeCancelledNorRetried() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -124,7 +124,7 @@ struct ClusterStateQueueTests {
     }
 
     @Test func aRetriedJobStartsWithAFreshBudget() throws {
-        var cluster = ClusterDriver { $0.retries = 0 }
+        let cluster = ClusterDriver { $0.retries = 0 }
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         for round in 0..<2 {
@@ -140,7 +140,7 @@ struct ClusterStateQueueTests {
 @Suite("Cluster state: attempts and leases")
 struct ClusterStateAttemptTests {
     @Test func aDeadWorkersJobGoesToAnotherFromItsNewestCheckpointAtNoCost() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         cluster.hello(2)
@@ -159,7 +159,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func aWorkerThatComesBackBeforeAnyoneTookItsJobGoesOn() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -173,7 +173,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func aRestartedWorkersAttemptsAreFreeAtOnce() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1, worker: "w")
         _ = try #require(cluster.take(1))
@@ -183,7 +183,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func workersFindTheirAttemptsAfterARestartOfTheCoordinator() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("a", "b")
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -195,7 +195,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func attemptsWhoseWorkerDoesNotComeBackAfterARestartAreGivenAway() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         _ = try #require(cluster.take(1))
@@ -207,7 +207,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func aHandedBackJobKeepsItsPlaceAndItsBudget() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let jobs = cluster.submit("a", "b")
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -219,7 +219,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func aFailingJobIsTriedElsewhereBehindTheOthersAndThenHeldWithItsReason() throws {
-        var cluster = ClusterDriver { $0.retries = 1 }
+        let cluster = ClusterDriver { $0.retries = 1 }
         let poison = cluster.submit("poison")[0]
         let other = cluster.submit("other")[0]
         cluster.hello(1)
@@ -236,7 +236,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func theOnlyWorkerGetsAFailedJobAgainAtOnce() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         cluster.fail(1, try #require(cluster.take(1)))
@@ -244,7 +244,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func aFailedJobIsNotKeptForAnotherWorkerForEver() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("a")
         cluster.hello(1)
         cluster.hello(2)
@@ -259,7 +259,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func aFailureThatWouldHappenAnywhereIsFinalAtOnce() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -269,7 +269,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func finishIsAcceptedOnlyWithItsArtifactsStored() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -284,7 +284,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func aHungTrainerIsFoundAlthoughItsHeartbeatGoesOn() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -296,7 +296,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func slowButMovingWorkIsNeverStopped() throws {
-        var cluster = ClusterDriver { $0.stall = .seconds(60) }
+        let cluster = ClusterDriver { $0.stall = .seconds(60) }
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -311,7 +311,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func theCoordinatorsOwnStandstillExpiresNobody() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -326,7 +326,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func anAssignmentThatNeverArrivedComesBack() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         _ = try #require(cluster.take(1))
@@ -335,7 +335,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func aDrainingWorkerGetsNoMoreWorkUntilItRestarts() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("a")
         cluster.hello(1, worker: "w")
         let effects = cluster.handle(.drain(cluster.token(), workerID: "w"))
@@ -349,7 +349,7 @@ struct ClusterStateAttemptTests {
     }
 
     @Test func messagesOfUnknownSessionsAreAnsweredWithARequestForHello() {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         #expect(cluster.beat(9, nil).messages == [.helloAgain])
         #expect(cluster.ask(9).messages == [.helloAgain])
     }
@@ -358,7 +358,7 @@ struct ClusterStateAttemptTests {
 @Suite("Cluster state: artifacts")
 struct ClusterStateArtifactTests {
     @Test func theNewestTwoCheckpointsAreKeptAndAllSnapshots() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -372,7 +372,7 @@ struct ClusterStateArtifactTests {
     }
 
     @Test func anOfferOfStoredBytesIsReceiptedWithoutTransfer() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("a")
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -385,7 +385,7 @@ struct ClusterStateArtifactTests {
     }
 
     @Test func anArtifactThatArrivesAfterItsLeaseIsNotAccepted() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -397,7 +397,7 @@ struct ClusterStateArtifactTests {
     }
 
     @Test func aWorkerMayFetchOnlyItsJobsExemplarAndCheckpoints() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         let jobs = cluster.submit("a", "b")
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
@@ -414,7 +414,7 @@ struct ClusterStateArtifactTests {
     }
 
     @Test func metricsOfARunningAndAJustFailedAttemptAreKept() throws {
-        var cluster = ClusterDriver()
+        let cluster = ClusterDriver()
         cluster.submit("a")
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))

@@ -13,7 +13,7 @@ struct JobStoreTests {
     func open() throws -> JobStore { try JobStore(file: file, newCoordinatorID: "cluster") }
 
     /// Plays events through a cluster and records them in the store, batch by batch.
-    private func play(_ store: JobStore, _ driver: inout ClusterDriver, _ events: [ClusterEvent]) async throws {
+    private func play(_ store: JobStore, _ driver: ClusterDriver, _ events: [ClusterEvent]) async throws {
         for event in events {
             let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
             try await store.apply(changes, at: Date(timeIntervalSince1970: 1_700_000_000))
@@ -27,11 +27,11 @@ struct JobStoreTests {
     }
 
     @Test func whatWasRecordedIsReadBackExactlyAfterAReopen() async throws {
-        var driver = ClusterDriver()
+        let driver = ClusterDriver()
         let store = try open()
         let token = driver.token()
         try await play(
-            store, &driver,
+            store, driver,
             [
                 .submit(token, [submission("a", key: "k"), submission("b"), submission("c")], salts: [1, 2, 3]),
                 .hello(session: UInt64.max - 5, worker: .named("w"), running: []),
@@ -46,10 +46,10 @@ struct JobStoreTests {
                     iteration: iteration))
         }
         events.append(.workRequest(session: UInt64.max - 5, requestID: 2))
-        try await play(store, &driver, events)
+        try await play(store, driver, events)
         let second = try #require(driver.state.leases.values.first { $0.attempt != attempt }).attempt
         try await play(
-            store, &driver,
+            store, driver,
             [
                 .fail(session: UInt64.max - 5, second, requestID: 3, iteration: 4, reason: "NaN", isRetryable: true),
                 .drain(driver.token(), workerID: "w"),
@@ -67,10 +67,10 @@ struct JobStoreTests {
     }
 
     @Test func aProcessThatDiesLeavesWhatItCommitted() async throws {
-        var driver = ClusterDriver()
+        let driver = ClusterDriver()
         let store = try open()
         let token = driver.token()
-        try await play(store, &driver, [.submit(token, [submission("a")], salts: [1])])
+        try await play(store, driver, [.submit(token, [submission("a")], salts: [1])])
         // The files as a killed process leaves them: the log of the database not yet folded in.
         let copy = folder.url.appendingPathComponent("copy")
         try FileManager.default.createDirectory(at: copy, withIntermediateDirectories: true)
@@ -84,7 +84,7 @@ struct JobStoreTests {
     }
 
     @Test func aBatchIsRecordedWholeOrNotAtAll() async throws {
-        var driver = ClusterDriver()
+        let driver = ClusterDriver()
         let store = try open()
         try await store.pool.write {
             try $0.execute(
@@ -92,7 +92,7 @@ struct JobStoreTests {
         }
         let token = driver.token()
         await #expect(throws: DatabaseError.self) {
-            try await play(store, &driver, [.submit(token, [submission("a")], salts: [1])])
+            try await play(store, driver, [.submit(token, [submission("a")], salts: [1])])
         }
         #expect(try store.load().jobs.isEmpty)
     }
@@ -110,10 +110,10 @@ struct JobStoreTests {
     }
 
     @Test func repeatedMetricsAndLogBatchesAreStoredOnce() async throws {
-        var driver = ClusterDriver()
+        let driver = ClusterDriver()
         let store = try open()
         let token = driver.token()
-        try await play(store, &driver, [.submit(token, [submission("a")], salts: [1])])
+        try await play(store, driver, [.submit(token, [submission("a")], salts: [1])])
         let id = driver.disk.jobs[0].id
         let block = MetricsBlock(
             columns: ["l1", "style"],

@@ -90,7 +90,7 @@ struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         let authority = request.head.authority ?? ""
-        if isLoopbackOnly, !authority.isEmpty, !CoordinatorConfiguration.isLoopback(Self.host(of: authority)) {
+        if isLoopbackOnly, !authority.isEmpty, !CoordinatorConfiguration.isLoopback(SameSite.host(of: authority)) {
             throw Problem(
                 .misdirectedRequest, "this coordinator serves 127.0.0.1 and localhost only, not '\(authority)'")
         }
@@ -101,7 +101,10 @@ struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
         }
         return try await next(request, context)
     }
+}
 
+enum SameSite {
+    /// The host of `host:port`, brackets kept.
     static func host(of authority: String) -> String {
         if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") { return String(authority[...end]) }
         return String(authority.prefix { $0 != ":" })
