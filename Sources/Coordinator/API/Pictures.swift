@@ -7,11 +7,32 @@ struct Pictures: Sendable {
     /// - Returns: Width and height in pixels.
     /// - Throws: `.badExemplar` with the reason.
     func check(_ file: URL) throws -> (width: Int, height: Int) {
-        (1, 1)
+        let image = try decode(file, name: "the image")
+        return (image.width, image.height)
     }
 
     /// - Returns: A PNG whose longer side has at most `side` pixels.
+    /// - Throws: `.badExemplar` if the file is no image.
     func thumbnail(of file: URL, side: Int) throws -> Data {
-        Data()
+        let image = try decode(file, name: file.lastPathComponent)
+        do {
+            return try image.thumbnail(longestSide: side).png()
+        } catch {
+            throw CoordinatorError(.badExemplar, error.message)
+        }
+    }
+
+    private func decode(_ file: URL, name: String) throws -> Image {
+        let bytes: Data
+        do {
+            bytes = try Data(contentsOf: file, options: .mappedIfSafe)
+        } catch {
+            throw CoordinatorError(.fileSystem, "\(name) cannot be read: \(error.localizedDescription)")
+        }
+        do {
+            return try Image(decoding: bytes, name: name)
+        } catch {
+            throw CoordinatorError(.badExemplar, error.message)
+        }
     }
 }
