@@ -22,10 +22,10 @@ public struct BatchNorm: Sendable {
     public let runningVariance: Parameter?
     public let channels: Int
 
-    public init(_ name: String, channels: Int, tracksStatistics: Bool = true) {
+    public init(_ name: String, channels: Int, tracksStatistics: Bool = true, trained: Bool = true) {
         self.channels = channels
-        gamma = Parameter("\(name).weight", .vector(channels), trained: true)
-        beta = Parameter("\(name).bias", .vector(channels), trained: true)
+        gamma = Parameter("\(name).weight", .vector(channels), trained: trained)
+        beta = Parameter("\(name).bias", .vector(channels), trained: trained)
         gamma.fill(1)
         runningMean =
             tracksStatistics ? Parameter("\(name).running_mean", .vector(channels), trained: false) : nil

@@ -30,8 +30,19 @@ extension ConvolutionShape {
     }
 }
 
+/// What a network asks of the layers that may be plain, transposed or behind an enlargement.
+public protocol ConvolutionLayer: Sendable {
+    var parameters: [Parameter] { get }
+    /// The output, in the workspace's arena.
+    func forward(_ input: Tensor, in workspace: Workspace) -> Tensor
+    /// Adds to the gradients of the parameters.
+    func accumulateGradients(input: Tensor, dOutput: Tensor, in workspace: Workspace)
+    /// Overwrites `dInput`, which may not alias `dOutput`.
+    func inputGradient(dOutput: Tensor, dInput: Tensor, in workspace: Workspace)
+}
+
 /// A square convolution with optional bias.
-public struct Convolution: Sendable {
+public struct Convolution: ConvolutionLayer {
     public let weight: Parameter
     public let bias: Parameter?
     public let inputs: Int
@@ -62,23 +73,26 @@ public struct Convolution: Sendable {
             stride: stride, padding: padding)
     }
 
-    /// The output, in the workspace's arena.
     public func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
         let shape = shape(for: input)
         let output = Tensor(
             in: workspace.arena, height: shape.outHeight, width: shape.outWidth, channels: outputs)
-        shape.forward(input: input, weight: weight.value, bias: bias?.value, output: output, in: workspace)
+        forward(input, into: output, in: workspace)
         return output
     }
 
-    /// Adds to the gradients of weight and bias.
+    /// Overwrites `output`, which must have the right shape and not alias `input`.
+    public func forward(_ input: Tensor, into output: Tensor, in workspace: Workspace) {
+        shape(for: input)
+            .forward(input: input, weight: weight.value, bias: bias?.value, output: output, in: workspace)
+    }
+
     public func accumulateGradients(input: Tensor, dOutput: Tensor, in workspace: Workspace) {
         guard let dWeight = weight.gradient else { preconditionFailure("\(weight.name) is frozen") }
         shape(for: input).weightGradient(input: input, dOutput: dOutput, dWeight: dWeight, in: workspace)
         if let dBias = bias?.gradient { addColumnSums(of: dOutput, to: dBias, in: workspace) }
     }
 
-    /// Overwrites `dInput`, which may not alias `dOutput`.
     public func inputGradient(dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
         shape(for: dInput).inputGradient(dOutput: dOutput, weight: weight.value, dInput: dInput, in: workspace)
     }
@@ -87,17 +101,20 @@ public struct Convolution: Sendable {
 /// A transposed convolution with kernel 3, stride 2, padding 1 and output padding 1: exactly doubles height and width.
 ///
 /// It is the adjoint of the convolution that halves an image, and runs that convolution's kernels the other way round.
-public struct TransposedConvolution: Sendable {
+public struct TransposedConvolution: ConvolutionLayer {
     public let weight: Parameter
     public let inputs: Int
     public let outputs: Int
 
-    public init(_ name: String, inputs: Int, outputs: Int) {
+    public init(_ name: String, inputs: Int, outputs: Int, trained: Bool = true) {
         // As stored: the adjoint convolution goes from `outputs` to `inputs`.
-        weight = Parameter("\(name).weight", .convolution(kernel: 3, inputs: outputs, outputs: inputs), trained: true)
+        weight = Parameter(
+            "\(name).weight", .convolution(kernel: 3, inputs: outputs, outputs: inputs), trained: trained)
         self.inputs = inputs
         self.outputs = outputs
     }
+
+    public var parameters: [Parameter] { [weight] }
 
     private func adjoint(height: Int, width: Int) -> ConvolutionShape {
         ConvolutionShape(
@@ -114,16 +131,54 @@ public struct TransposedConvolution: Sendable {
         return output
     }
 
-    /// Adds to the gradient of the weight.
     public func accumulateGradients(input: Tensor, dOutput: Tensor, in workspace: Workspace) {
         guard let dWeight = weight.gradient else { preconditionFailure("\(weight.name) is frozen") }
         adjoint(height: input.height, width: input.width)
             .weightGradient(input: dOutput, dOutput: input, dWeight: dWeight, in: workspace)
     }
 
-    /// Overwrites `dInput`, which may not alias `dOutput`.
     public func inputGradient(dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
         adjoint(height: dInput.height, width: dInput.width)
             .forward(input: dOutput, weight: weight.value, bias: nil, output: dInput, in: workspace)
+    }
+}
+
+/// Nearest-neighbour enlargement to twice the size, then a 3x3 convolution: the Chainer implementation's way up, which
+/// cannot leave the checkerboards of a transposed convolution.
+public struct UpsampledConvolution: ConvolutionLayer {
+    public let convolution: Convolution
+
+    public init(_ name: String, inputs: Int, outputs: Int, trained: Bool = true) {
+        convolution = Convolution(
+            name, inputs: inputs, outputs: outputs, kernel: 3, padding: Padding(1), trained: trained)
+    }
+
+    public var parameters: [Parameter] { convolution.parameters }
+
+    public func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
+        // The output is taken first, so that the enlarged input above it can be given back.
+        let output = Tensor(
+            in: workspace.arena, height: 2 * input.height, width: 2 * input.width, channels: convolution.outputs)
+        workspace.arena.scoped {
+            let large = NearestUpsample.forward(input, in: workspace)
+            convolution.forward(large, into: output, in: workspace)
+        }
+        return output
+    }
+
+    public func accumulateGradients(input: Tensor, dOutput: Tensor, in workspace: Workspace) {
+        workspace.arena.scoped {
+            let large = NearestUpsample.forward(input, in: workspace)
+            convolution.accumulateGradients(input: large, dOutput: dOutput, in: workspace)
+        }
+    }
+
+    public func inputGradient(dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
+        workspace.arena.scoped {
+            let large = Tensor(
+                in: workspace.arena, height: dOutput.height, width: dOutput.width, channels: dInput.channels)
+            convolution.inputGradient(dOutput: dOutput, dInput: large, in: workspace)
+            NearestUpsample.backward(dOutput: large, dInput: dInput, in: workspace)
+        }
     }
 }

@@ -26,10 +26,13 @@ public enum GramMatrix {
         }
     }
 
-    /// `dFeatures = F (dG + dG^T) / (H W)`, for a symmetric `dGram`: `2 F dG / (H W)`. Overwrites `dFeatures`.
+    /// `dFeatures = F (dG + dG^T) / (H W)`, for a symmetric `dGram`: `2 F dG / (H W)`.
+    /// - Parameter accumulate: whether to add to `dFeatures` or overwrite it.
     public static func backward(
-        _ features: Tensor, dGram: UnsafeMutablePointer<Float>, into dFeatures: Tensor, in workspace: Workspace
+        _ features: Tensor, dGram: UnsafeMutablePointer<Float>, into dFeatures: Tensor, accumulate: Bool,
+        in workspace: Workspace
     ) {
+        precondition(dFeatures.hasShape(of: features))
         let channels = features.channels
         workspace.arena.scoped {
             let scaled = workspace.arena.floats(channels * channels)
@@ -42,7 +45,7 @@ public enum GramMatrix {
                     features.data + pixels.lowerBound * channels, rows: pixels.count, columns: channels)
                 let target = Matrix(
                     dFeatures.data + pixels.lowerBound * channels, rows: pixels.count, columns: channels)
-                multiply(rows, weights, into: target)
+                multiply(rows, weights, into: target, accumulate: accumulate)
             }
         }
     }

@@ -1,5 +1,5 @@
 /// What a convolution sees beyond the border of its input.
-public enum PaddingMode: Sendable, Hashable, CaseIterable {
+public enum PaddingMode: String, Sendable, Hashable, CaseIterable {
     /// Zeros.
     case zero
     /// The image mirrored at its outermost pixels, which are not repeated: `2 1 | 0 1 2`.

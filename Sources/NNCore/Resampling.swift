@@ -22,18 +22,21 @@ public enum MaxPool {
         return output
     }
 
-    /// Replaces `input` by its gradient. The gradient goes to the first maximum of each window in reading order.
-    public static func backward(input: Tensor, dOutput: Tensor, in workspace: Workspace) {
+    /// Overwrites `dInput`. The gradient goes to the first maximum of each window in reading order.
+    public static func backward(input: Tensor, dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
+        precondition(dInput.hasShape(of: input))
         let channels = input.channels
         let rowStride = input.width * channels
         workspace.pool.run(over: (input.height + 1) / 2, grain: 2) { rows in
             for y in rows {
+                let start = 2 * y * rowStride
                 if 2 * y + 1 >= input.height {
-                    (input.data + 2 * y * rowStride).update(repeating: 0, count: rowStride)
+                    (dInput.data + start).update(repeating: 0, count: rowStride)
                     continue
                 }
                 for x in 0..<dOutput.width {
-                    let corner = input.data + (2 * y * input.width + 2 * x) * channels
+                    let corner = input.data + start + 2 * x * channels
+                    let target = dInput.data + start + 2 * x * channels
                     let gradient = dOutput.data + (y * dOutput.width + x) * channels
                     for channel in 0..<channels {
                         let a = corner[channel]
@@ -41,18 +44,16 @@ public enum MaxPool {
                         let c = corner[channel + rowStride]
                         let d = corner[channel + rowStride + channels]
                         let g = gradient[channel]
-                        let top = max(a, b)
-                        let bottom = max(c, d)
-                        let inTop = top >= bottom
-                        corner[channel] = inTop && a >= b ? g : 0
-                        corner[channel + channels] = inTop && a < b ? g : 0
-                        corner[channel + rowStride] = !inTop && c >= d ? g : 0
-                        corner[channel + rowStride + channels] = !inTop && c < d ? g : 0
+                        let inTop = max(a, b) >= max(c, d)
+                        target[channel] = inTop && a >= b ? g : 0
+                        target[channel + channels] = inTop && a < b ? g : 0
+                        target[channel + rowStride] = !inTop && c >= d ? g : 0
+                        target[channel + rowStride + channels] = !inTop && c < d ? g : 0
                     }
                 }
                 if input.width % 2 == 1 {
-                    for row in 2 * y...2 * y + 1 {
-                        (input.data + (row + 1) * rowStride - channels).update(repeating: 0, count: channels)
+                    for row in 0...1 {
+                        (dInput.data + start + (row + 1) * rowStride - channels).update(repeating: 0, count: channels)
                     }
                 }
             }

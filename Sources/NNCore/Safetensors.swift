@@ -4,6 +4,12 @@ import Foundation
 public struct SafetensorsError: Error, Sendable, CustomStringConvertible {
     public let file: String
     public let problem: String
+
+    public init(file: String, problem: String) {
+        self.file = file
+        self.problem = problem
+    }
+
     public var description: String { "\(file): \(problem)" }
 }
 
@@ -120,6 +126,10 @@ public struct Safetensors: Sendable {
         try values(name, type: .float32, shape: shape)
     }
 
+    public func doubles(_ name: String, shape: [Int]? = nil) throws(SafetensorsError) -> [Double] {
+        try values(name, type: .float64, shape: shape)
+    }
+
     public func bytes(_ name: String, shape: [Int]? = nil) throws(SafetensorsError) -> [UInt8] {
         try values(name, type: .uint8, shape: shape)
     }
@@ -197,6 +207,12 @@ public struct SafetensorsWriter {
     public mutating func add(_ name: String, shape: [Int], _ values: @escaping () -> [Float]) {
         items.append(
             Item(name: name, type: .float32, shape: shape) { values().withUnsafeBytes { Data($0) } })
+    }
+
+    /// Adds a float64 tensor.
+    public mutating func add(_ name: String, shape: [Int], _ values: [Double]) {
+        items.append(
+            Item(name: name, type: .float64, shape: shape) { values.withUnsafeBytes { Data($0) } })
     }
 
     /// Writes the file: to a temporary name, synced, then renamed, so that it is there whole or not at all.
