@@ -9,24 +9,54 @@ public enum ConvolutionPath: Sendable {
 }
 
 extension ConvolutionShape {
+    /// 3x3 convolutions of stride 1 with channels enough to fill a vector go through Winograd's transform.
+    private var usesWinograd: Bool {
+        ConvolutionPath.current == .fast && kernel == 3 && stride == 1 && inChannels >= 8 && outChannels >= 8
+    }
+
     /// The one entry point to a convolution's forward pass; the shape decides which kernel runs.
+    /// - Parameter relu: whether a ReLU follows.
     func forward(
-        input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, output: Tensor, in workspace: Workspace
+        input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, relu: Bool = false, output: Tensor,
+        in workspace: Workspace
     ) {
-        PlainConvolution.forward(
-            self, input: input, weight: weight, bias: bias, output: output, in: workspace)
+        if usesWinograd {
+            Winograd3x3.forward(
+                input: input, padding: padding, weight: weight, output: output, bias: bias, relu: relu, in: workspace)
+        } else {
+            PlainConvolution.forward(
+                self, input: input, weight: weight, bias: bias, output: output, in: workspace)
+            if relu { activate(output, .relu, in: workspace) }
+        }
     }
 
     /// The one entry point to a convolution's gradient in its input. Overwrites `dInput`.
-    func inputGradient(dOutput: Tensor, weight: UnsafePointer<Float>, dInput: Tensor, in workspace: Workspace) {
-        PlainConvolution.inputGradient(self, dOutput: dOutput, weight: weight, dInput: dInput, in: workspace)
+    /// - Parameter rectified: the output of a ReLU that followed, whose gradient is taken first; `dOutput` may then be
+    ///   overwritten.
+    func inputGradient(
+        dOutput: Tensor, rectified: Tensor? = nil, weight: UnsafePointer<Float>, dInput: Tensor,
+        in workspace: Workspace
+    ) {
+        if usesWinograd {
+            Winograd3x3.inputGradient(
+                dOutput: dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput,
+                in: workspace)
+        } else {
+            if let rectified { activationGradient(output: rectified, dOutput: dOutput, .relu, in: workspace) }
+            PlainConvolution.inputGradient(self, dOutput: dOutput, weight: weight, dInput: dInput, in: workspace)
+        }
     }
 
     /// The one entry point to a convolution's gradient in its weight. Adds to `dWeight`.
     func weightGradient(
         input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
     ) {
-        PlainConvolution.weightGradient(self, input: input, dOutput: dOutput, dWeight: dWeight, in: workspace)
+        if usesWinograd {
+            Winograd3x3.weightGradient(
+                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+        } else {
+            PlainConvolution.weightGradient(self, input: input, dOutput: dOutput, dWeight: dWeight, in: workspace)
+        }
     }
 }
 
@@ -74,17 +104,22 @@ public struct Convolution: ConvolutionLayer {
     }
 
     public func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
+        forward(input, relu: false, in: workspace)
+    }
+
+    /// The output, or its ReLU, in the workspace's arena.
+    public func forward(_ input: Tensor, relu: Bool, in workspace: Workspace) -> Tensor {
         let shape = shape(for: input)
         let output = Tensor(
             in: workspace.arena, height: shape.outHeight, width: shape.outWidth, channels: outputs)
-        forward(input, into: output, in: workspace)
+        forward(input, relu: relu, into: output, in: workspace)
         return output
     }
 
     /// Overwrites `output`, which must have the right shape and not alias `input`.
-    public func forward(_ input: Tensor, into output: Tensor, in workspace: Workspace) {
+    public func forward(_ input: Tensor, relu: Bool = false, into output: Tensor, in workspace: Workspace) {
         shape(for: input)
-            .forward(input: input, weight: weight.value, bias: bias?.value, output: output, in: workspace)
+            .forward(input: input, weight: weight.value, bias: bias?.value, relu: relu, output: output, in: workspace)
     }
 
     public func accumulateGradients(input: Tensor, dOutput: Tensor, in workspace: Workspace) {
@@ -94,7 +129,16 @@ public struct Convolution: ConvolutionLayer {
     }
 
     public func inputGradient(dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
-        shape(for: dInput).inputGradient(dOutput: dOutput, weight: weight.value, dInput: dInput, in: workspace)
+        inputGradient(dOutput: dOutput, rectified: nil, dInput: dInput, in: workspace)
+    }
+
+    /// Overwrites `dInput`, which may not alias `dOutput`.
+    /// - Parameter rectified: the output of `forward(relu: true)`; `dOutput` is then the gradient of the ReLU's output,
+    ///   and may be overwritten.
+    public func inputGradient(dOutput: Tensor, rectified: Tensor?, dInput: Tensor, in workspace: Workspace) {
+        shape(for: dInput)
+            .inputGradient(
+                dOutput: dOutput, rectified: rectified, weight: weight.value, dInput: dInput, in: workspace)
     }
 }
 

@@ -131,8 +131,7 @@ public struct VGGFeatures: Sendable {
                         output, dGram: dGrams.matrices[tap], into: dOutput, accumulate: index < layers.count - 1,
                         in: workspace)
                 }
-                activationGradient(output: output, dOutput: dOutput, .relu, in: workspace)
-                convolution.inputGradient(dOutput: dOutput, dInput: dInput, in: workspace)
+                convolution.inputGradient(dOutput: dOutput, rectified: output, dInput: dInput, in: workspace)
             }
             swap(&here, &there)
         }
@@ -154,8 +153,7 @@ public struct VGGFeatures: Sendable {
         case .pool:
             return MaxPool.forward(features, in: workspace)
         case .convolution(let convolution, let tap):
-            let output = convolution.forward(features, in: workspace)
-            activate(output, .relu, in: workspace)
+            let output = convolution.forward(features, relu: true, in: workspace)
             if let tap { GramMatrix.forward(output, into: grams.matrices[tap], in: workspace) }
             return output
         }
