@@ -9,9 +9,17 @@ public enum ConvolutionPath: Sendable {
 }
 
 extension ConvolutionShape {
-    /// 3x3 convolutions of stride 1 with channels enough to fill a vector go through Winograd's transform.
-    private var usesWinograd: Bool {
-        ConvolutionPath.current == .fast && kernel == 3 && stride == 1 && inChannels >= 8 && outChannels >= 8
+    /// The fast kernels for this shape, or nil where the plain ones run: for kernels that have no short transform, and
+    /// for fewer channels than a vector has lanes.
+    private var fastKernels: (any FastConvolution.Type)? {
+        guard ConvolutionPath.current == .fast, inChannels >= 8, outChannels >= 8 else { return nil }
+        return switch (kernel, stride) {
+        case (3, 1): WinogradConvolution<F4x3>.self
+        case (4, 1): WinogradConvolution<F3x4>.self
+        case (3, 2): WinogradConvolution<F4x3Stride2>.self
+        case (4, 2): WinogradConvolution<F4x4Stride2>.self
+        default: nil
+        }
     }
 
     /// The one entry point to a convolution's forward pass; the shape decides which kernel runs.
@@ -20,9 +28,10 @@ extension ConvolutionShape {
         input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, relu: Bool = false, output: Tensor,
         in workspace: Workspace
     ) {
-        if usesWinograd {
-            Winograd3x3.forward(
-                input: input, padding: padding, weight: weight, output: output, bias: bias, relu: relu, in: workspace)
+        if let fastKernels {
+            fastKernels.forward(
+                input, padding: padding, weight: weight, swapped: false, output: output,
+                epilogue: Epilogue(bias: bias, relu: relu), in: workspace)
         } else {
             PlainConvolution.forward(
                 self, input: input, weight: weight, bias: bias, output: output, in: workspace)
@@ -37,9 +46,9 @@ extension ConvolutionShape {
         dOutput: Tensor, rectified: Tensor? = nil, weight: UnsafePointer<Float>, dInput: Tensor,
         in workspace: Workspace
     ) {
-        if usesWinograd {
-            Winograd3x3.inputGradient(
-                dOutput: dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput,
+        if let fastKernels {
+            fastKernels.inputGradient(
+                dOutput, rectified: rectified, weight: weight, swapped: false, padding: padding, dInput: dInput,
                 in: workspace)
         } else {
             if let rectified { activationGradient(output: rectified, dOutput: dOutput, .relu, in: workspace) }
@@ -51,14 +60,31 @@ extension ConvolutionShape {
     func weightGradient(
         input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
     ) {
-        if usesWinograd {
-            Winograd3x3.weightGradient(
-                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+        if let fastKernels {
+            fastKernels.weightGradient(
+                input, padding: padding, dOutput: dOutput, dWeight: dWeight, swapped: false, in: workspace)
         } else {
             PlainConvolution.weightGradient(self, input: input, dOutput: dOutput, dWeight: dWeight, in: workspace)
         }
     }
 }
+
+/// The three directions of a convolution that has kernels of its own.
+protocol FastConvolution {
+    static func forward(
+        _ input: Tensor, padding: Padding, weight: UnsafePointer<Float>, swapped: Bool, output: Tensor,
+        epilogue: Epilogue, in workspace: Workspace)
+
+    static func inputGradient(
+        _ dOutput: Tensor, rectified: Tensor?, weight: UnsafePointer<Float>, swapped: Bool, padding: Padding,
+        dInput: Tensor, in workspace: Workspace)
+
+    static func weightGradient(
+        _ input: Tensor, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, swapped: Bool,
+        in workspace: Workspace)
+}
+
+extension WinogradConvolution: FastConvolution {}
 
 /// What a network asks of the layers that may be plain, transposed or behind an enlargement.
 public protocol ConvolutionLayer: Sendable {

@@ -29,11 +29,31 @@ enum RegisterTile {
         }
     }
 
-    /// `c[rows, 16] (+)= a[rows, count] * b[count, 16]`.
+    /// `c[rows, columns] (+)= a[rows, count] * b[count, columns]`.
     ///
     /// - Parameters:
-    ///   - b: row `k` starts at `b + k * bStep`.
-    ///   - c: row `r` starts at `c + r * cStride`. Must not alias `a` or `b`.
+    ///   - b: row `k` starts at `b + k * bStep`; readable up to a multiple of 8 columns.
+    ///   - c: row `r` starts at `c + r * cStride`; written up to a multiple of 8 columns. Must not alias `a` or `b`.
+    @inline(__always)
+    static func multiply(
+        _ a: Left, rows: Int, count: Int, _ b: UnsafePointer<Float>, bStep: Int,
+        into c: UnsafeMutablePointer<Float>, cStride: Int, columns: Int, accumulate: Bool
+    ) {
+        var column = 0
+        while column + 8 < columns {
+            multiply16(
+                a, rows: rows, count: count, b + column, bStep: bStep, into: c + column, cStride: cStride,
+                accumulate: accumulate)
+            column += 16
+        }
+        if column < columns {
+            multiply8(
+                a, rows: rows, count: count, b + column, bStep: bStep, into: c + column, cStride: cStride,
+                accumulate: accumulate)
+        }
+    }
+
+    /// `c[rows, 16] (+)= a[rows, count] * b[count, 16]`.
     @inline(never)
     static func multiply16(
         _ a: Left, rows: Int, count: Int, _ b: UnsafePointer<Float>, bStep: Int,

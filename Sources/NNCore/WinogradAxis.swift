@@ -27,15 +27,24 @@ protocol WinogradAxis {
     static var phases: Int { get }
     /// Products per tile and phase.
     static var points: Int { get }
+    /// Different right factors of them: points in a row may share one.
+    static var weightPoints: Int { get }
+    static func weightPoint(_ point: Int) -> Int
     /// Samples -> `phases * points`, phase by phase.
     associatedtype Input: AxisMap
     associatedtype InputTransposed: AxisMap
-    /// Taps -> `phases * points`.
+    /// Taps -> `phases * weightPoints`.
     associatedtype Weight: AxisMap
     associatedtype WeightTransposed: AxisMap
     /// Points -> results.
     associatedtype Output: AxisMap
     associatedtype OutputTransposed: AxisMap
+}
+
+extension WinogradAxis {
+    static var weightPoints: Int { points }
+    @inline(__always)
+    static func weightPoint(_ point: Int) -> Int { point }
 }
 
 /// `a + b * c`, rounded once.

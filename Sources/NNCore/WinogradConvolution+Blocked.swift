@@ -15,60 +15,52 @@ extension WinogradConvolution {
         let panels = (weights.columns + 15) / 16
         let columns = panels * 16
         let block = tilesPerBlock(floatsPerTile: planes * (row + columns), tiles: tiles)
-        let inStride = planeStride(block * row)
+        let groups = (weights.rows + 7) / 8
+        let inStride = TilePlanes.planeStride(
+            rows: block, groups: groups, groupWidth: 8 * phases, groupsPerChunk: groups)
         let outStride = planeStride(block * columns)
         let weightStride = planeStride(panels * row * 16)
-        let transformed = arena.floats(planes * weightStride)
+        let transformed = arena.floats(weightPlanes * weightStride)
         let laneCount = planes * (inStride + outStride) + scratchCount
         let lanes = arena.floats(pool.threads * laneCount)
 
-        let groups = (weights.rows + 7) / 8
-        pool.run(
-            blocks: panels * groups,
-            lanes: { index, lane in
-                let panel = index / groups
-                let group = index % groups
-                let target = transformed + panel * row * 16 + group * phases * 128
-                transformWeights(weights, row: group * 8, column: panel * 16, scratch: lanes + lane * laneCount) {
-                    plane, phase, row, half, value in
-                    store8(value, target + plane * weightStride + (phase * 8 + row) * 16 + half * 8)
-                }
-            })
+        pool.run(blocks: panels * groups) { index, lane in
+            let panel = index / groups
+            let group = index % groups
+            let target = transformed + panel * row * 16 + group * phases * 128
+            transformWeights(weights, row: group * 8, column: panel * 16, scratch: lanes + lane * laneCount) {
+                plane, phase, row, half, value in
+                store8(value, target + plane * weightStride + (phase * 8 + row) * 16 + half * 8)
+            }
+        }
 
-        pool.run(
-            blocks: (tiles + block - 1) / block,
-            lanes: { index, lane in
-                let first = index * block
-                let count = min(block, tiles - first)
-                let scratch = lanes + lane * laneCount
-                let v = scratch + scratchCount
-                let m = v + planes * inStride
-                for tile in 0..<count {
-                    transformInput(
-                        source, tile: first + tile, to: v + tile * row, planeStride: inStride, scratch: scratch)
+        pool.run(blocks: (tiles + block - 1) / block) { index, lane in
+            let first = index * block
+            let count = min(block, tiles - first)
+            let scratch = lanes + lane * laneCount
+            let v = TilePlanes(
+                at: scratch + scratchCount, rows: block, groups: groups, groupWidth: 8 * phases,
+                groupsPerChunk: groups)
+            let m = v.data + planes * inStride
+            for tile in 0..<count {
+                transformInput(source, tile: first + tile, to: v, row: tile, scratch: scratch)
+            }
+            for plane in 0..<planes {
+                let left = RegisterTile.Left(v.chunk(0, plane: plane), rowStride: row, step: 1)
+                for panel in 0..<panels {
+                    RegisterTile.multiply(
+                        left, rows: count, count: row,
+                        transformed + weightPlane(plane) * weightStride + panel * row * 16, bStep: 16,
+                        into: m + plane * outStride + panel * 16, cStride: columns,
+                        columns: min(16, weights.columns - panel * 16), accumulate: false)
                 }
-                for plane in 0..<planes {
-                    let left = RegisterTile.Left(v + plane * inStride, rowStride: row, step: 1)
-                    for panel in 0..<panels {
-                        let right = transformed + plane * weightStride + panel * row * 16
-                        let target = m + plane * outStride + panel * 16
-                        if weights.columns - panel * 16 <= 8 {
-                            RegisterTile.multiply8(
-                                left, rows: count, count: row, right, bStep: 16, into: target, cStride: columns,
-                                accumulate: false)
-                        } else {
-                            RegisterTile.multiply16(
-                                left, rows: count, count: row, right, bStep: 16, into: target, cStride: columns,
-                                accumulate: false)
-                        }
-                    }
-                }
-                for tile in 0..<count {
-                    storeOutput(
-                        m + tile * columns, planeStride: outStride, tile: first + tile, table: table, output: output,
-                        channels: 0..<output.channels, epilogue: epilogue, scratch: scratch)
-                }
-            })
+            }
+            for tile in 0..<count {
+                storeOutput(
+                    m + tile * columns, planeStride: outStride, tile: first + tile, table: table, output: output,
+                    channels: 0..<output.channels, epilogue: epilogue, scratch: scratch)
+            }
+        }
     }
 
     /// As many tiles as fill most of a 512 KiB L2 cache, in whole register tiles; fewer when there are few.
@@ -80,7 +72,7 @@ extension WinogradConvolution {
     /// Results of one tile for a range of channels that begins at a multiple of 8.
     ///
     /// - Parameter m: row of the tile in plane 0, first channel of the range first.
-    @inline(__always)
+    @inline(never)
     static func storeOutput(
         _ m: UnsafePointer<Float>, planeStride: Int, tile: Int, table: TileTable, output: Tensor,
         channels: Range<Int>, epilogue: Epilogue, scratch: UnsafeMutablePointer<Float>

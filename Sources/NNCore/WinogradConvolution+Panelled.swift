@@ -21,84 +21,75 @@ extension WinogradConvolution {
         let groups = (weights.rows + 7) / 8
         // A group of 8 rows of the weights is `depth` rows of a product; 16 channels of the result are `width` columns.
         let depth = isForward ? 8 * phases : 8
-        let width = isForward ? 16 : 16 * phases
-        let row = groups * depth
-        let most = min(tiles, 128)
-        let groupsAtOnce = max(1, min(groups, 70_000 / (planes * depth * width)))
-        let inStride = planeStride(most * row)
+        let panel = min(panelChannels, (result.channels + 15) / 16 * 16)
+        let width = isForward ? panel : panel * phases
+        let most = min(tiles, max(48, min(128, 100_000 / (planes * width) / 6 * 6)))
+        let groupsAtOnce = max(1, min(groups, 70_000 / (weightPlanes * depth * width)))
+        let v = TilePlanes(
+            in: arena, planes: planes, rows: most, groups: groups, groupWidth: depth, groupsPerChunk: groupsAtOnce)
         let outStride = planeStride(most * width)
         let weightStride = planeStride(groupsAtOnce * depth * width)
-        let planesOfTiles = arena.floats(planes * inStride)
-        let laneCount = scratchCount + planes * (outStride + weightStride)
+        let laneCount = scratchCount + planes * outStride + weightPlanes * weightStride
         let lanes = arena.floats(pool.threads * laneCount)
 
         for first in stride(from: 0, to: tiles, by: most) {
             let count = min(most, tiles - first)
-            pool.run(
-                blocks: count,
-                lanes: { tile, lane in
-                    let scratch = lanes + lane * laneCount
-                    let target = planesOfTiles + tile * row
-                    if isForward {
-                        transformInput(source, tile: first + tile, to: target, planeStride: inStride, scratch: scratch)
-                    } else {
-                        transformOutputGradient(
-                            source, tile: first + tile, to: target, planeStride: inStride, scratch: scratch)
-                    }
-                })
-            pool.run(
-                blocks: (result.channels + 15) / 16,
-                lanes: { panel, lane in
-                    let scratch = lanes + lane * laneCount
-                    let u = scratch + scratchCount
-                    let m = u + planes * weightStride
-                    let channels = panel * 16..<min(panel * 16 + 16, result.channels)
-                    for group in stride(from: 0, to: groups, by: groupsAtOnce) {
-                        let together = min(groupsAtOnce, groups - group)
-                        for i in 0..<together {
-                            transformWeights(weights, row: (group + i) * 8, column: panel * 16, scratch: scratch) {
-                                plane, phase, row, half, value in
+            pool.run(blocks: count) { tile, lane in
+                let scratch = lanes + lane * laneCount
+                if isForward {
+                    transformInput(source, tile: first + tile, to: v, row: tile, scratch: scratch)
+                } else {
+                    transformOutputGradient(source, tile: first + tile, to: v, row: tile, scratch: scratch)
+                }
+            }
+            pool.run(blocks: (result.channels + panel - 1) / panel) { index, lane in
+                let scratch = lanes + lane * laneCount
+                let u = scratch + scratchCount
+                let m = u + weightPlanes * weightStride
+                let channels = index * panel..<min(index * panel + panel, result.channels)
+                let columns = isForward ? channels.count : (channels.count + 7) / 8 * 8 * phases
+                for group in stride(from: 0, to: groups, by: groupsAtOnce) {
+                    let together = min(groupsAtOnce, groups - group)
+                    for i in 0..<together {
+                        for offset in stride(from: 0, to: channels.count, by: 16) {
+                            transformWeights(
+                                weights, row: (group + i) * 8, column: channels.lowerBound + offset, scratch: scratch
+                            ) { plane, phase, row, half, value in
                                 let row = i * depth + (isForward ? phase * 8 : 0) + row
-                                let column = isForward ? half * 8 : (half * phases + phase) * 8
+                                let column =
+                                    isForward ? offset + half * 8 : ((offset / 8 + half) * phases + phase) * 8
                                 store8(value, u + plane * weightStride + row * width + column)
                             }
                         }
-                        for plane in 0..<planes {
-                            let left = RegisterTile.Left(
-                                planesOfTiles + plane * inStride + group * depth, rowStride: row, step: 1)
-                            let right = u + plane * weightStride
-                            let target = m + plane * outStride
-                            for column in stride(from: 0, to: width, by: 16) {
-                                if width == 16 && channels.count <= 8 {
-                                    RegisterTile.multiply8(
-                                        left, rows: count, count: together * depth, right, bStep: width, into: target,
-                                        cStride: width, accumulate: group > 0)
-                                } else {
-                                    RegisterTile.multiply16(
-                                        left, rows: count, count: together * depth, right + column, bStep: width,
-                                        into: target + column, cStride: width, accumulate: group > 0)
-                                }
-                            }
-                        }
                     }
-                    if isForward {
-                        for tile in 0..<count {
-                            storeOutput(
-                                m + tile * width, planeStride: outStride, tile: first + tile, table: table,
-                                output: result,
-                                channels: channels, epilogue: epilogue, scratch: scratch)
-                        }
-                    } else {
-                        if first == 0 { clear(result, channels: channels) }
-                        for tile in 0..<count {
-                            addInputGradient(
-                                m + tile * width, planeStride: outStride, tile: first + tile, table: table, to: result,
-                                channels: channels, scratch: scratch)
-                        }
+                    for plane in 0..<planes {
+                        RegisterTile.multiply(
+                            RegisterTile.Left(
+                                v.chunk(group / groupsAtOnce, plane: plane), rowStride: v.rowStride, step: 1),
+                            rows: count, count: together * depth, u + weightPlane(plane) * weightStride, bStep: width,
+                            into: m + plane * outStride, cStride: width, columns: columns, accumulate: group > 0)
                     }
-                })
+                }
+                if isForward {
+                    for tile in 0..<count {
+                        storeOutput(
+                            m + tile * width, planeStride: outStride, tile: first + tile, table: table, output: result,
+                            channels: channels, epilogue: epilogue, scratch: scratch)
+                    }
+                } else {
+                    if first == 0 { clear(result, channels: channels) }
+                    for tile in 0..<count {
+                        addInputGradient(
+                            m + tile * width, planeStride: outStride, tile: first + tile, table: table, to: result,
+                            channels: channels, scratch: scratch)
+                    }
+                }
+            }
         }
     }
+
+    /// Channels of the result that a lane computes at a time.
+    private static var panelChannels: Int { 16 }
 
     private static func clear(_ image: Tensor, channels: Range<Int>) {
         for pixel in 0..<image.pixels {
@@ -107,7 +98,7 @@ extension WinogradConvolution {
     }
 
     /// Adds the samples of one tile to the pixels that they stand for.
-    @inline(__always)
+    @inline(never)
     private static func addInputGradient(
         _ m: UnsafePointer<Float>, planeStride: Int, tile: Int, table: TileTable, to result: Tensor,
         channels: Range<Int>, scratch: UnsafeMutablePointer<Float>
@@ -120,7 +111,7 @@ extension WinogradConvolution {
             let source = m + group * phases * 8
             if lanes == 8 && !hasZeros {
                 transform(Axis.InputTransposed.self, scratch: scratch) { i, j in
-                    let (plane, phase) = place(i, j)
+                    let (plane, phase) = place(i, j, of: Axis.points)
                     return load8(source + plane * planeStride + phase * 8)
                 } store: { i, j, value in
                     let pixel = target + (rows[i] + columns[j])
@@ -128,7 +119,7 @@ extension WinogradConvolution {
                 }
             } else {
                 transform(Axis.InputTransposed.self, scratch: scratch) { i, j in
-                    let (plane, phase) = place(i, j)
+                    let (plane, phase) = place(i, j, of: Axis.points)
                     return load8(source + plane * planeStride + phase * 8)
                 } store: { i, j, value in
                     if rows[i] | columns[j] < 0 { return }

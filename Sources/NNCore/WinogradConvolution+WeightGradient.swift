@@ -4,93 +4,89 @@ extension WinogradConvolution {
     /// Both sides' tiles are transformed, some hundred at a time; then each lane takes a block of input channels and
     /// output channels through all the products and the transform back, so that the planes of the weight gradient,
     /// four times its size, never leave the cache.
+    ///
+    /// - Parameters:
+    ///   - swapped: whether `dWeight` is `[taps, taps, outputs, inputs]`; only without phases.
     func addWeightGradient(
-        _ input: TileSource, _ dOutput: TileSource, to dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
+        _ input: TileSource, _ dOutput: TileSource, to dWeight: UnsafeMutablePointer<Float>, swapped: Bool,
+        in workspace: Workspace
     ) {
-        let arena = workspace.arena
+        precondition(!swapped || Self.phases == 1)
         let pool = workspace.pool
         let planes = Self.planes
-        let phases = Self.phases
+        // The product's rows are one side's channels in all their phases, its columns the other's.
+        let depth = 8 * Self.phases
+        let rowChannels = swapped ? outputChannels : inputChannels
+        let columnChannels = swapped ? inputChannels : outputChannels
+        let groups = (rowChannels + 7) / 8
+        let width = min(64, (columnChannels + 15) / 16 * 16)
+        let groupsAtOnce = max(1, min(groups, 110_000 / (Self.weightPlanes * width * depth)))
         let most = min(tiles, 256)
-        let inStride = Self.planeStride(most * inputRow)
-        let outStride = Self.planeStride(most * outputRow)
-        let inputPlanes = arena.floats(planes * inStride)
-        let outputPlanes = arena.floats(planes * outStride + 16)
-        let groups = inputRow / (8 * phases)
-        let groupsAtOnce = min(groups, max(1, 6 / phases))
-        let rows = groupsAtOnce * 8 * phases
-        let width = min(32, (outputChannels + 15) / 16 * 16)
-        let blockStride = Self.planeStride(rows * width)
-        let laneCount = Self.scratchCount + planes * blockStride
-        let lanes = arena.floats(pool.threads * laneCount)
+        let left = TilePlanes(
+            in: workspace.arena, planes: planes, rows: most, groups: groups, groupWidth: depth,
+            groupsPerChunk: groupsAtOnce)
+        let right = TilePlanes(
+            in: workspace.arena, planes: planes, rows: most, groups: (columnChannels + 15) / 16 * 2, groupWidth: 8,
+            groupsPerChunk: width / 8)
+        let blockStride = Self.planeStride(groupsAtOnce * depth * width)
+        let laneCount = Self.scratchCount + Self.weightPlanes * blockStride
+        let lanes = workspace.arena.floats(pool.threads * laneCount)
         let rowBlocks = (groups + groupsAtOnce - 1) / groupsAtOnce
-        let columnBlocks = (outputChannels + width - 1) / width
+        let columnBlocks = (columnChannels + width - 1) / width
 
         for first in stride(from: 0, to: tiles, by: most) {
             let count = min(most, tiles - first)
-            pool.run(
-                blocks: count,
-                lanes: { tile, lane in
-                    let scratch = lanes + lane * laneCount
-                    Self.transformInput(
-                        input, tile: first + tile, to: inputPlanes + tile * inputRow, planeStride: inStride,
-                        scratch: scratch)
-                    Self.transformOutputGradient(
-                        dOutput, tile: first + tile, to: outputPlanes + tile * outputRow, planeStride: outStride,
-                        scratch: scratch)
-                })
-            pool.run(
-                blocks: rowBlocks * columnBlocks,
-                lanes: { block, lane in
-                    let scratch = lanes + lane * laneCount
-                    let d = scratch + Self.scratchCount
-                    let group = block / columnBlocks * groupsAtOnce
-                    let together = min(groupsAtOnce, groups - group)
-                    let column = block % columnBlocks * width
-                    let columns = min(width, outputChannels - column)
-                    for plane in 0..<planes {
-                        let left = RegisterTile.Left(
-                            inputPlanes + plane * inStride + group * phases * 8, rowStride: 1, step: inputRow)
-                        for panel in stride(from: 0, to: columns, by: 16) {
-                            let right = outputPlanes + plane * outStride + column + panel
-                            let target = d + plane * blockStride + panel
-                            if columns - panel <= 8 {
-                                RegisterTile.multiply8(
-                                    left, rows: together * phases * 8, count: count, right, bStep: outputRow,
-                                    into: target, cStride: width, accumulate: false)
-                            } else {
-                                RegisterTile.multiply16(
-                                    left, rows: together * phases * 8, count: count, right, bStep: outputRow,
-                                    into: target, cStride: width, accumulate: false)
-                            }
-                        }
-                    }
-                    for i in 0..<together {
-                        addTaps(
-                            d + i * phases * 8 * width, planeStride: blockStride, width: width,
-                            channel: (group + i) * 8,
-                            columns: column..<column + columns, to: dWeight, scratch: scratch)
-                    }
-                })
+            pool.run(blocks: count) { tile, lane in
+                let scratch = lanes + lane * laneCount
+                Self.transformInput(
+                    input, tile: first + tile, to: swapped ? right : left, row: tile, scratch: scratch)
+                Self.transformOutputGradient(
+                    dOutput, tile: first + tile, to: swapped ? left : right, row: tile, scratch: scratch)
+            }
+            pool.run(blocks: rowBlocks * columnBlocks) { block, lane in
+                let scratch = lanes + lane * laneCount
+                let d = scratch + Self.scratchCount
+                let group = block / columnBlocks * groupsAtOnce
+                let together = min(groupsAtOnce, groups - group)
+                let column = block % columnBlocks * width
+                let columns = min(width, columnChannels - column)
+                for plane in 0..<planes {
+                    let a = RegisterTile.Left(
+                        left.chunk(group / groupsAtOnce, plane: plane), rowStride: 1, step: left.rowStride)
+                    RegisterTile.multiply(
+                        a, rows: together * depth, count: count, right.chunk(column / width, plane: plane),
+                        bStep: right.rowStride, into: d + Self.weightPlane(plane) * blockStride, cStride: width,
+                        columns: columns, accumulate: !Self.isFirst(plane))
+                }
+                for i in 0..<together {
+                    let channel = (group + i) * 8
+                    Self.addTaps(
+                        d + i * depth * width, planeStride: blockStride, width: width,
+                        rows: channel..<min(channel + 8, rowChannels), columns: column..<column + columns,
+                        to: dWeight, rowChannels: rowChannels, columnChannels: columnChannels, scratch: scratch)
+                }
+            }
         }
     }
 
-    /// Turns the planes of 8 input channels back into taps and adds them.
-    @inline(__always)
-    private func addTaps(
-        _ d: UnsafePointer<Float>, planeStride: Int, width: Int, channel: Int, columns: Range<Int>,
-        to dWeight: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+    /// Turns the planes of up to 8 rows of the weights back into taps and adds them.
+    @inline(never)
+    private static func addTaps(
+        _ d: UnsafePointer<Float>, planeStride: Int, width: Int, rows: Range<Int>, columns: Range<Int>,
+        to dWeight: UnsafeMutablePointer<Float>, rowChannels: Int, columnChannels: Int,
+        scratch: UnsafeMutablePointer<Float>
     ) {
-        for row in 0..<min(8, inputChannels - channel) {
-            for offset in stride(from: 0, to: columns.count, by: 8) {
-                let lanes = min(8, columns.count - offset)
-                let source = d + row * width + offset
-                let target = dWeight + (channel + row) * outputChannels + columns.lowerBound + offset
+        let tapStride = rowChannels * columnChannels
+        for row in rows {
+            for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 8) {
+                let lanes = min(8, columns.upperBound - column)
+                let source = d + (row - rows.lowerBound) * width + (column - columns.lowerBound)
+                let target = dWeight + row * columnChannels + column
                 transform(Axis.WeightTransposed.self, scratch: scratch) { i, j in
-                    let (plane, phase) = Self.place(i, j)
+                    let (plane, phase) = place(i, j, of: Axis.weightPoints)
                     return load8(source + plane * planeStride + phase * 8 * width)
                 } store: { i, j, value in
-                    let tap = target + (i * Axis.taps + j) * inputChannels * outputChannels
+                    let tap = target + (i * Axis.taps + j) * tapStride
                     store8(load8(tap, lanes: lanes) + value, tap, lanes: lanes)
                 }
             }

@@ -8,7 +8,6 @@
 ///     weight gradient  V = in(x)    N = out'(dy) dg = w'(V' N)
 ///
 /// A plane of a tile holds its channels in groups of 8, each group once per phase: `[group, phase, 8]`.
-/// Planes are kept 16 floats apart from a multiple of their size: powers of two would fall on each other in L1.
 struct WinogradConvolution<Axis: WinogradAxis> {
     let inputChannels: Int
     let outputChannels: Int
@@ -36,7 +35,22 @@ struct WinogradConvolution<Axis: WinogradAxis> {
 
     var tiles: Int { tileRows * tileColumns }
     static var planes: Int { Axis.points * Axis.points }
+    static var weightPlanes: Int { Axis.weightPoints * Axis.weightPoints }
     static var phases: Int { Axis.phases * Axis.phases }
+    /// The plane of weights that a plane of tiles is multiplied with.
+    @inline(__always)
+    static func weightPlane(_ plane: Int) -> Int {
+        Axis.weightPoint(plane / Axis.points) * Axis.weightPoints + Axis.weightPoint(plane % Axis.points)
+    }
+    /// Whether it is the first to be multiplied with it.
+    @inline(__always)
+    static func isFirst(_ plane: Int) -> Bool {
+        isFirst(point: plane / Axis.points) && isFirst(point: plane % Axis.points)
+    }
+    @inline(__always)
+    private static func isFirst(point: Int) -> Bool {
+        point == 0 || Axis.weightPoint(point) != Axis.weightPoint(point - 1)
+    }
     /// Floats of a plane's row for the input side and the output side of a tile.
     var inputRow: Int { (inputChannels + 7) / 8 * 8 * Self.phases }
     var outputRow: Int { (outputChannels + 7) / 8 * 8 }
@@ -62,35 +76,32 @@ struct WinogradConvolution<Axis: WinogradAxis> {
             start: 0, step: Axis.outputs, padding: .none)
     }
 
-    /// V of one tile: `planes` rows of `inputRow` floats.
-    @inline(__always)
+    /// V of tile `tile` of the source, as row `row` of `planes`.
+    @inline(never)
     static func transformInput(
-        _ source: TileSource, tile: Int, to target: UnsafeMutablePointer<Float>, planeStride: Int,
-        scratch: UnsafeMutablePointer<Float>
+        _ source: TileSource, tile: Int, to planes: TilePlanes, row: Int, scratch: UnsafeMutablePointer<Float>
     ) {
         source.transform(Axis.Input.self, tile: tile, scratch: scratch) { i, j, group, value in
-            let (plane, phase) = place(i, j)
-            store8(value, target + plane * planeStride + (group * phases + phase) * 8)
+            let (plane, phase) = place(i, j, of: Axis.points)
+            store8(value, planes.group(group, row: row) + plane * planes.planeStride + phase * 8)
         }
     }
 
-    /// N of one tile: `planes` rows of `outputRow` floats.
-    @inline(__always)
+    /// N of tile `tile` of the source, as row `row` of `planes`.
+    @inline(never)
     static func transformOutputGradient(
-        _ source: TileSource, tile: Int, to target: UnsafeMutablePointer<Float>, planeStride: Int,
-        scratch: UnsafeMutablePointer<Float>
+        _ source: TileSource, tile: Int, to planes: TilePlanes, row: Int, scratch: UnsafeMutablePointer<Float>
     ) {
         source.transform(Axis.OutputTransposed.self, tile: tile, scratch: scratch) { i, j, group, value in
-            store8(value, target + (i * Axis.points + j) * planeStride + group * 8)
+            store8(value, planes.group(group, row: row) + (i * Axis.points + j) * planes.planeStride)
         }
     }
 
-    /// The plane and phase of element (i, j) of a transformed tile or filter.
+    /// The plane and phase of element (i, j) of a transformed tile (`points`) or filter (`weightPoints`).
     @inline(__always)
-    static func place(_ i: Int, _ j: Int) -> (plane: Int, phase: Int) {
-        if Axis.phases == 1 { return (i * Axis.points + j, 0) }
-        let plane = i % Axis.points * Axis.points + j % Axis.points
-        return (plane, i / Axis.points * Axis.phases + j / Axis.points)
+    static func place(_ i: Int, _ j: Int, of points: Int) -> (plane: Int, phase: Int) {
+        if Axis.phases == 1 { return (i * points + j, 0) }
+        return (i % points * points + j % points, i / points * Axis.phases + j / points)
     }
 
     /// Calls `store(plane, phase, row, half, value)` for the transformed weights of 8 rows and 16 columns.
@@ -107,7 +118,7 @@ struct WinogradConvolution<Axis: WinogradAxis> {
                 transform(Axis.Weight.self, scratch: scratch) { i, j in
                     load8(source + (i * Axis.taps + j) * 128)
                 } store: { i, j, value in
-                    let (plane, phase) = place(i, j)
+                    let (plane, phase) = place(i, j, of: Axis.weightPoints)
                     store(plane, phase, row, half, value)
                 }
             }

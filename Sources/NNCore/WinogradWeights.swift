@@ -1,17 +1,17 @@
-/// Convolution weights `[taps, taps, inputs, outputs]` as the right factor of the products: a matrix of `rows x columns`
+/// Convolution weights `[taps, taps, first, second]` as the right factor of the products: a matrix of `rows x columns`
 /// per tap, read in groups of 8 rows and panels of 16 columns.
 struct WeightView: @unchecked Sendable {
     let data: UnsafePointer<Float>
     let taps: Int
-    let inputs: Int
-    let outputs: Int
-    /// False: rows are inputs, columns outputs. True: the other way round.
+    let first: Int
+    let second: Int
+    /// False: rows are the first channels, columns the second. True: the other way round.
     let transposed: Bool
     /// The taps in reverse order, turning the filter by 180 degrees.
     let turned: Bool
 
-    var rows: Int { transposed ? outputs : inputs }
-    var columns: Int { transposed ? inputs : outputs }
+    var rows: Int { transposed ? second : first }
+    var columns: Int { transposed ? first : second }
 
     /// Floats that `copy` writes.
     var copyCount: Int { taps * taps * 8 * 16 }
@@ -24,22 +24,22 @@ struct WeightView: @unchecked Sendable {
         let height = min(8, rows - row)
         let width = min(16, columns - column)
         for tap in 0..<squared {
-            let source = data + (turned ? squared - 1 - tap : tap) * inputs * outputs
+            let source = data + (turned ? squared - 1 - tap : tap) * first * second
             let target = target + tap * 128
             if height < 8 || width < 16 {
                 for i in 0..<8 {
                     for j in 0..<16 {
                         let inside = i < height && j < width
-                        let at = transposed ? (column + j) * outputs + row + i : (row + i) * outputs + column + j
+                        let at = transposed ? (column + j) * second + row + i : (row + i) * second + column + j
                         target[i * 16 + j] = inside ? source[at] : 0
                     }
                 }
             } else if transposed {
-                transpose8(source + column * outputs + row, stride: outputs, to: target, stride: 16)
-                transpose8(source + (column + 8) * outputs + row, stride: outputs, to: target + 8, stride: 16)
+                transpose8(source + column * second + row, stride: second, to: target, stride: 16)
+                transpose8(source + (column + 8) * second + row, stride: second, to: target + 8, stride: 16)
             } else {
                 for i in 0..<8 {
-                    let source = source + (row + i) * outputs + column
+                    let source = source + (row + i) * second + column
                     store8(load8(source), target + i * 16)
                     store8(load8(source + 8), target + i * 16 + 8)
                 }
