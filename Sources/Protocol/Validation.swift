@@ -42,7 +42,7 @@ extension WireMessage.Body {
             try check(UInt64(request.freeSlots), atMost: UInt64(Limits.maxSlots), "free_slots")
         case .heartbeat(let beat):
             try check(UInt64(beat.freeSlots), atMost: UInt64(Limits.maxSlots), "free_slots")
-            try validate(running: beat.running)
+            try check(running: beat.running)
         case .metrics(let batch): try batch.validate()
         case .log(let batch): try batch.validate()
         case .artifactOffer(let offer):
@@ -76,8 +76,8 @@ extension WireMessage.Body {
         case .assign(let assign): try assign.validate()
         case .noWork: break
         case .heartbeatReply(let reply):
-            try validate(attempts: reply.cancelled)
-            try validate(attempts: reply.lost)
+            try check(attempts: reply.cancelled)
+            try check(attempts: reply.lost)
         case .artifactReceipt(let receipt): try check(digest: receipt.sha256)
         case .acknowledgement(let answer): try check(answer.message, atMost: Limits.maxReasonBytes, "message")
         case .cancel(let cancel):
@@ -99,7 +99,7 @@ extension WireHello {
         try check(softwareVersion, atMost: Limits.maxNameBytes, "software_version")
         try check(cpu, atMost: Limits.maxNameBytes, "cpu")
         try check(UInt64(slots), atMost: UInt64(Limits.maxSlots), "slots")
-        try Protocol.validate(running: running)
+        try check(running: running)
     }
 }
 
@@ -111,7 +111,7 @@ extension WireWelcome {
         guard (10...3_600_000).contains(heartbeatMilliseconds) else {
             throw .malformed("heartbeat_milliseconds is \(heartbeatMilliseconds); expected 10 to 3600000")
         }
-        try Protocol.validate(attempts: lost)
+        try check(attempts: lost)
     }
 }
 
@@ -181,12 +181,12 @@ extension WireArtifact {
     }
 }
 
-private func validate(attempts: [WireAttemptRef]) throws(ProtocolError) {
+private func check(attempts: [WireAttemptRef]) throws(ProtocolError) {
     try check(UInt64(attempts.count), atMost: UInt64(Limits.maxSlots), "attempts")
     for attempt in attempts { try attempt.validate() }
 }
 
-private func validate(running: [WireAttemptStatus]) throws(ProtocolError) {
+private func check(running: [WireAttemptStatus]) throws(ProtocolError) {
     try check(UInt64(running.count), atMost: UInt64(Limits.maxSlots), "running")
     for status in running {
         try status.attempt.validate()

@@ -34,7 +34,7 @@ enum WorkerMessage: Sendable, Equatable {
 
 /// As in the wire protocol's `Code`.
 enum AcknowledgementCode: Sendable, Equatable {
-    case ok, leaseLost, unknownArtifact, noSpace, tooLarge, malformed, tryLater, cancelled
+    case ok, leaseLost, unknownArtifact, noSpace, tooLarge, digestMismatch, malformed, tryLater, cancelled
 }
 
 struct Assignment: Sendable, Equatable {

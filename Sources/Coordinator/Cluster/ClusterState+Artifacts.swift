@@ -27,7 +27,8 @@ extension ClusterState {
             if offer.kind == .exemplar {
                 acknowledge(session, offer.transferID, .malformed, "exemplars are submitted, not offered by workers")
             } else if offer.artifact.sizeBytes > configuration.maxArtifactBytes || offer.artifact.sizeBytes <= 0 {
-                let message = "an artifact has 1...\(configuration.maxArtifactBytes) bytes, "
+                let message =
+                    "an artifact has 1...\(configuration.maxArtifactBytes) bytes, "
                     + "this one \(offer.artifact.sizeBytes)"
                 acknowledge(session, offer.transferID, .tooLarge, message)
             } else if isStored {
@@ -100,7 +101,8 @@ extension ClusterState {
             effects.append(.sendArtifact(request, artifact, session: session))
         } else {
             acknowledge(
-                session, request.transferID, .unknownArtifact, "\(request.sha256) is no exemplar or checkpoint of \(job.id)")
+                session, request.transferID, .unknownArtifact,
+                "\(request.sha256) is no exemplar or checkpoint of \(job.id)")
         }
     }
 }

@@ -96,7 +96,8 @@ extension ClusterState {
         lease.secondsPerIteration = status.secondsPerIteration
         leases[status.attempt.job] = lease
         // Recorded once, so that a job that waits again still shows how far it is.
-        if var job = job(status.attempt.job), job.totalIterations != status.totalIterations, status.totalIterations > 0 {
+        if var job = job(status.attempt.job), job.totalIterations != status.totalIterations, status.totalIterations > 0
+        {
             job.totalIterations = status.totalIterations
             putAndRecord(job)
         }
@@ -127,7 +128,8 @@ extension ClusterState {
                 && job.discriminatorSHA256 == completion.discriminatorSHA256
                 && job.checkpoints.contains { $0.artifact.sha256 == completion.checkpointSHA256 }
             guard isComplete else {
-                let message = "generator, discriminator and last checkpoint must be stored before FINISH; offer them again"
+                let message =
+                    "generator, discriminator and last checkpoint must be stored before FINISH; offer them again"
                 return acknowledge(session, id, .unknownArtifact, message)
             }
             job.iteration = completion.iteration

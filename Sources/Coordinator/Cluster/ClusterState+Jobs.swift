@@ -66,7 +66,9 @@ extension ClusterState {
         case .queued, .held, .running:
             if job.state == .running, let attempt = job.attempt {
                 let reference = AttemptReference(job: id, number: attempt.number)
-                if let lease = leases[id] { effects.append(.send(.cancel(reference, reason: reason), to: lease.session)) }
+                if let lease = leases[id] {
+                    effects.append(.send(.cancel(reference, reason: reason), to: lease.session))
+                }
                 end(&job, .cancelled, reason: reason)
             }
             job.state = .cancelled

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import Protocol
 
 /// Immutable files by their SHA-256: `artifacts/ab/cdef...`.
 ///
@@ -22,17 +23,14 @@ final class ArtifactStore: Sendable {
             }
         } catch {
             throw CoordinatorError(
-                .fileSystem, "the artifact store in \(dataFolder.path) cannot be prepared: \(error.localizedDescription)")
+                .fileSystem,
+                "the artifact store in \(dataFolder.path) cannot be prepared: \(error.localizedDescription)")
         }
     }
 
-    /// Whether a text can be an artifact's name: 64 lower-case hexadecimal digits. Nothing else becomes a path.
-    static func isDigest(_ text: String) -> Bool {
-        text.utf8.count == 64 && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
-    }
-
+    /// Nothing but a digest becomes a path.
     private func url(of sha256: String) -> URL {
-        precondition(Self.isDigest(sha256))
+        precondition(SHA256Text.isValid(sha256))
         return artifacts.appendingPathComponent(String(sha256.prefix(2)), isDirectory: true)
             .appendingPathComponent(String(sha256.dropFirst(2)))
     }
@@ -48,7 +46,7 @@ final class ArtifactStore: Sendable {
 
     /// Size in bytes; nil if it is not stored.
     func size(of sha256: String) -> Int? {
-        guard Self.isDigest(sha256) else { return nil }
+        guard SHA256Text.isValid(sha256) else { return nil }
         var status = stat()
         guard stat(url(of: sha256).path, &status) == 0 else { return nil }
         return Int(status.st_size)
@@ -76,7 +74,7 @@ final class ArtifactStore: Sendable {
 
     /// Removes an artifact; one that is not there is no error.
     func remove(_ sha256: String) throws {
-        guard Self.isDigest(sha256) else { return }
+        guard SHA256Text.isValid(sha256) else { return }
         guard unlink(url(of: sha256).path) == 0 || errno == ENOENT else {
             throw FileFailure.error("remove", url(of: sha256))
         }
@@ -142,14 +140,14 @@ final class IncomingArtifact: @unchecked Sendable {
         sizeBytes += data.count
     }
 
+    /// Looks at what has arrived, before it is committed.
+    func inspect<Result>(_ look: (URL) throws -> Result) throws -> Result { try look(file) }
+
     /// Verifies, syncs and names the artifact; it is durable when this returns.
     /// - Throws: `.digestMismatch` if the bytes are not those announced; the temporary file is then gone.
     func commit(expecting expected: StoredArtifact? = nil) throws -> StoredArtifact {
         precondition(descriptor >= 0)
-        let digest = hasher.finalize().map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
+        let digest = SHA256Text.hex(hasher.finalize())
         let found = StoredArtifact(sha256: digest, sizeBytes: sizeBytes)
         if let expected, expected != found {
             abandon()

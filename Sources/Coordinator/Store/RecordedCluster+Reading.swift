@@ -17,7 +17,8 @@ extension RecordedCluster {
                 reason: row["reason"])
         }
         var checkpoints: [Int64: [Checkpoint]] = [:]
-        let kept = "SELECT job, iteration, sha256, bytes FROM artifacts WHERE kind = 'checkpoint' ORDER BY job, iteration"
+        let kept =
+            "SELECT job, iteration, sha256, bytes FROM artifacts WHERE kind = 'checkpoint' ORDER BY job, iteration"
         for row in try Row.fetchAll(db, sql: kept) {
             let artifact = StoredArtifact(sha256: row["sha256"], sizeBytes: row["bytes"])
             checkpoints[row["job"], default: []].append(Checkpoint(iteration: row["iteration"], artifact: artifact))

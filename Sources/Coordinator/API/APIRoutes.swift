@@ -1,0 +1,226 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Protocol
+
+/// `/api/v1`: the JSON side of the coordinator. docs/operations.md lists it.
+struct APIRoutes: Sendable {
+    let configuration: CoordinatorConfiguration
+    let engine: ClusterEngine
+    let reader: ClusterReader
+    let exemplars: ExemplarIntake
+    let artifacts: ArtifactResponder
+    let randomSalt: @Sendable () -> UInt32
+
+    func add(to router: Router<BasicRequestContext>) {
+        let api = router.group("api/v1")
+        api.get("summary") { _, _ in try jsonResponse(await reader.summary()) }
+        api.post("exemplars", use: receiveExemplar)
+        api.post("jobs", use: submit)
+        api.get("jobs", use: list)
+        api.get("jobs/:id", use: show)
+        api.post("jobs/:id/cancel", use: cancel)
+        api.post("jobs/:id/retry", use: retry)
+        api.get("jobs/:id/logs", use: logs)
+        api.get("jobs/:id/metrics", use: metrics)
+        api.get("jobs/:id/artifacts", use: listArtifacts)
+        api.get("artifacts/:sha256") { request, context in
+            try await artifacts.respond(to: request, sha256: try context.parameters.require("sha256"))
+        }
+        api.get("workers") { _, _ in try jsonResponse(WorkerList(workers: try await reader.workers())) }
+        api.post("workers/:id/drain", use: drain)
+    }
+
+    // MARK: Submission
+
+    @Sendable private func receiveExemplar(_ request: Request, _ context: BasicRequestContext) async throws -> Response
+    {
+        let declared = request.headers[.contentLength].flatMap { Int($0) }
+        if let declared, declared > exemplars.maxBytes { throw exemplars.tooLarge(declared) }
+        return try jsonResponse(try await exemplars.receive(request.body), status: .created)
+    }
+
+    @Sendable private func submit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let body = try await decode(SubmitJobsRequest.self, request)
+        guard (1...configuration.maxJobsPerRequest).contains(body.jobs.count) else {
+            throw Problem(
+                .unprocessableContent,
+                "the request has \(body.jobs.count) jobs; expected 1...\(configuration.maxJobsPerRequest)")
+        }
+        let submissions = try body.jobs.enumerated().map { try submission($1, at: $0) }
+        let salts = submissions.map { _ in randomSalt() }
+        guard case .accepted(let jobs) = try await ask({ .submit($0, submissions, salts: salts) }) else {
+            throw Problem(.internalServerError, "the coordinator gave no answer to a submission")
+        }
+        let accepted = jobs.map { job in
+            AcceptedJob(
+                id: job.id.description, name: job.name, resultName: job.resultName, state: job.state,
+                alreadyExisted: job.alreadyExisted)
+        }
+        let isNew = accepted.contains { !$0.alreadyExisted }
+        return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
+    }
+
+    private func submission(_ job: JobSubmission, at index: Int) throws -> Submission {
+        func require(_ isRight: Bool, _ message: String) throws {
+            if !isRight { throw Problem(.unprocessableContent, "jobs[\(index)].\(message)") }
+        }
+        let nameLimit = 200
+        try require(
+            (1...nameLimit).contains(job.name.utf8.count), "name has \(job.name.utf8.count) bytes; expected 1...200")
+        try require(
+            (1...Limits.maxNameBytes).contains(job.fileName.utf8.count),
+            "fileName has \(job.fileName.utf8.count) bytes; expected 1...\(Limits.maxNameBytes)")
+        try require(
+            (1...Limits.maxRecipeBytes).contains(job.recipeYAML.utf8.count),
+            "recipeYAML has \(job.recipeYAML.utf8.count) bytes; expected 1...\(Limits.maxRecipeBytes)")
+        try require((-100...100).contains(job.priority ?? 0), "priority is \(job.priority ?? 0); expected -100...100")
+        try require(
+            job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
+        try require(
+            SHA256Text.isValid(job.exemplarSHA256), "exemplarSHA256 is not 64 lower-case hexadecimal digits")
+        guard let size = exemplars.size(of: job.exemplarSHA256) else {
+            throw Problem(
+                .unprocessableContent,
+                "jobs[\(index)].exemplarSHA256 \(job.exemplarSHA256) is not stored; send the image to "
+                    + "/api/v1/exemplars first")
+        }
+        return Submission(
+            name: job.name, fileName: job.fileName,
+            exemplar: StoredArtifact(sha256: job.exemplarSHA256, sizeBytes: size), recipeYAML: job.recipeYAML,
+            priority: job.priority ?? 0, key: job.key)
+    }
+
+    // MARK: Jobs
+
+    @Sendable private func list(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let query = request.uri.queryParameters
+        var state: JobState?
+        if let text = query["state"] {
+            state = JobState(rawValue: String(text))
+            guard state != nil else {
+                let states = JobState.allCases.map(\.rawValue).joined(separator: ", ")
+                throw Problem(.badRequest, "state is '\(text)'; expected one of \(states)")
+            }
+        }
+        var before: Int64?
+        if let text = query["before"] {
+            guard let id = JobID(String(text)) else {
+                throw Problem(.badRequest, "before is '\(text)'; expected a job id")
+            }
+            before = id.sequence
+        }
+        let name = query["name"].map(String.init)
+        let limit = try number(query["limit"], "limit", default: 100, in: 1...1000)
+        return try jsonResponse(try await reader.jobs(state: state, name: name, before: before, limit: limit))
+    }
+
+    @Sendable private func show(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        try jsonResponse(try await detail(context))
+    }
+
+    private func detail(_ context: BasicRequestContext) async throws -> JobDetail {
+        let id = try jobID(context)
+        guard let detail = try await reader.detail(id) else { throw noJob(id.description) }
+        return detail
+    }
+
+    @Sendable private func cancel(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id = try jobID(context)
+        let asked = request.uri.queryParameters["reason"].map { String($0.prefix(500)) }
+        let reason = asked.flatMap { $0.isEmpty ? nil : $0 } ?? "asked by a person"
+        _ = try await ask { .cancel($0, id, reason: reason) }
+        return try jsonResponse(try await detail(context).job)
+    }
+
+    @Sendable private func retry(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id = try jobID(context)
+        _ = try await ask { .retry($0, id) }
+        return try jsonResponse(try await detail(context).job)
+    }
+
+    @Sendable private func logs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id = try await existingJob(context)
+        let query = request.uri.queryParameters
+        let after = try number(query["after"], "after", default: 0, in: 0...Int.max)
+        let limit = try number(query["limit"], "limit", default: 1000, in: 1...10_000)
+        let entries = try await reader.store.logs(of: id, after: Int64(after), limit: limit)
+        return try jsonResponse(LogPage(entries: entries, next: entries.count == limit ? entries.last?.id : nil))
+    }
+
+    @Sendable private func metrics(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id = try await existingJob(context)
+        let query = request.uri.queryParameters
+        let after = try number(query["after"], "after", default: -1, in: -1...Int.max)
+        let limit = try number(query["limit"], "limit", default: 5000, in: 1...50_000)
+        let rows = try await reader.store.metrics(of: id, after: after, limit: limit)
+        return try jsonResponse(MetricsPage(rows: rows, next: rows.count == limit ? rows.last?.iteration : nil))
+    }
+
+    @Sendable private func listArtifacts(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id = try await existingJob(context)
+        return try jsonResponse(ArtifactList(artifacts: try await reader.store.artifacts(of: id)))
+    }
+
+    @Sendable private func drain(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id: String = try context.parameters.require("id")
+        _ = try await ask { .drain($0, workerID: id) }
+        guard let worker = try await reader.workers().first(where: { $0.id == id }) else {
+            throw Problem(.notFound, "no worker '\(id)' is connected")
+        }
+        return try jsonResponse(worker)
+    }
+
+    // MARK: Requests
+
+    /// Asks the cluster and throws its refusals as problems.
+    private func ask(_ event: @Sendable (RequestToken) -> ClusterEvent) async throws -> Reply {
+        let reply = await engine.request(event)
+        guard case .refused(let refusal) = reply else { return reply }
+        switch refusal {
+        case .noSuchJob: throw Problem(.notFound, "there is no such job")
+        case .noSuchWorker: throw Problem(.notFound, "no worker of this id is connected")
+        case .conflict(let reason): throw Problem(.conflict, reason)
+        case .storeUnavailable:
+            throw Problem(
+                .serviceUnavailable, "the job store cannot be written (see the coordinator's log); nothing was changed",
+                headers: [.retryAfter: "5"])
+        }
+    }
+
+    private func decode<Value: Decodable>(_ type: Value.Type, _ request: Request) async throws -> Value {
+        let limit = configuration.maxRequestBytes
+        let tooLarge = Problem(.contentTooLarge, "the body is larger than \(limit) bytes; split the request")
+        if let declared = request.headers[.contentLength].flatMap({ Int($0) }), declared > limit { throw tooLarge }
+        var data = Data()
+        for try await buffer in request.body {
+            guard data.count + buffer.readableBytes <= limit else { throw tooLarge }
+            data.append(contentsOf: buffer.readableBytesView)
+        }
+        return try APIFormat.decoder.decode(type, from: data)
+    }
+
+    private func jobID(_ context: BasicRequestContext) throws -> JobID {
+        let text: String = try context.parameters.require("id")
+        guard let id = JobID(text) else { throw noJob(text) }
+        return id
+    }
+
+    private func existingJob(_ context: BasicRequestContext) async throws -> JobID {
+        let id = try jobID(context)
+        guard await engine.committed.job(id) != nil else { throw noJob(id.description) }
+        return id
+    }
+
+    private func noJob(_ id: String) -> Problem { Problem(.notFound, "there is no job '\(id)'") }
+
+    private func number(
+        _ text: Substring?, _ name: String, default standard: Int, in range: ClosedRange<Int>
+    ) throws -> Int {
+        guard let text else { return standard }
+        guard let value = Int(text), range.contains(value) else {
+            throw Problem(.badRequest, "\(name) is '\(text)'; expected \(range.lowerBound)...\(range.upperBound)")
+        }
+        return value
+    }
+}

@@ -1,0 +1,47 @@
+import Foundation
+import Hummingbird
+import Protocol
+
+/// Takes exemplars in: streamed to disk under a size limit, stored under their digest, decoded once to be sure.
+struct ExemplarIntake: Sendable {
+    let store: ArtifactStore
+    let disk: BlockingWork
+    let pictures: Pictures
+    let maxBytes: Int
+
+    /// - Throws: `.tooLarge`, `.badExemplar` with the reason, or what the disk says. Nothing is kept then.
+    func receive(_ body: RequestBody) async throws -> ExemplarReceipt {
+        let incoming = try await disk.run { [store] in try store.makeIncoming() }
+        do {
+            for try await buffer in body {
+                let data = Data(buffer.readableBytesView)
+                guard incoming.sizeBytes + data.count <= maxBytes else {
+                    throw tooLarge(incoming.sizeBytes + data.count)
+                }
+                try await disk.run { try incoming.append(data) }
+            }
+            guard incoming.sizeBytes > 0 else {
+                throw CoordinatorError(.badExemplar, "the image is empty; expected a PNG or JPEG file")
+            }
+            return try await disk.run { [store, pictures] in
+                // Looked at before it gets its name: a corrupt image never becomes an artifact.
+                let (width, height) = try incoming.inspect { try pictures.check($0) }
+                let artifact = try incoming.commit()
+                guard store.contains(artifact) else {
+                    throw CoordinatorError(.fileSystem, "the image was stored and is gone again; send it again")
+                }
+                return ExemplarReceipt(
+                    sha256: artifact.sha256, sizeBytes: artifact.sizeBytes, width: width, height: height)
+            }
+        } catch {
+            try? await disk.run { incoming.abandon() }
+            throw error
+        }
+    }
+
+    func size(of sha256: String) -> Int? { store.size(of: sha256) }
+
+    func tooLarge(_ found: Int) -> CoordinatorError {
+        CoordinatorError(.tooLarge, "the image has \(found) bytes or more; at most \(maxBytes) are accepted")
+    }
+}

@@ -1,0 +1,120 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Protocol
+
+/// An error of the API, answered as `application/problem+json` (RFC 9457).
+struct Problem: Error, HTTPResponseError {
+    var status: HTTPResponse.Status
+    var detail: String
+    var headers: HTTPFields = [:]
+
+    init(_ status: HTTPResponse.Status, _ detail: String, headers: HTTPFields = [:]) {
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+    }
+
+    func response(from request: Request, context: some RequestContext) throws -> Response {
+        let details = ProblemDetails(title: status.reasonPhrase, status: status.code, detail: detail)
+        var response = try jsonResponse(details, status: status)
+        response.headers[.contentType] = "application/problem+json"
+        response.headers.append(contentsOf: headers)
+        return response
+    }
+
+    /// The problem an error is to the one who asked.
+    init(_ error: any Error) {
+        switch error {
+        case let problem as Problem: self = problem
+        case let error as HTTPError:
+            self.init(error.status, error.body ?? "\(error.status.reasonPhrase): see docs/operations.md for the API")
+        case let error as CoordinatorError:
+            let status: HTTPResponse.Status =
+                switch error.code {
+                case .notStored: .notFound
+                case .tooLarge: .contentTooLarge
+                case .badExemplar, .digestMismatch: .unprocessableContent
+                case .noSpace: .init(code: 507, reasonPhrase: "Insufficient Storage")
+                case .storeUnavailable: .serviceUnavailable
+                default: .internalServerError
+                }
+            self.init(status, error.message)
+        case let error as DecodingError: self.init(.badRequest, Self.describe(error))
+        default: self.init(.internalServerError, "the coordinator failed: \(error)")
+        }
+    }
+
+    private static func describe(_ error: DecodingError) -> String {
+        func path(_ context: DecodingError.Context) -> String {
+            let keys = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }
+            return keys.isEmpty ? "the body" : keys.joined(separator: ".")
+        }
+        switch error {
+        case .keyNotFound(let key, let context): return "'\(key.stringValue)' is missing in \(path(context))"
+        case .typeMismatch(let type, let context): return "\(path(context)) is not of type \(type)"
+        case .valueNotFound(let type, let context): return "\(path(context)) is null; expected \(type)"
+        case .dataCorrupted(let context): return "\(path(context)) is not valid JSON: \(context.debugDescription)"
+        @unknown default: return "the body is not valid JSON"
+        }
+    }
+}
+
+/// Turns every error into a problem.
+struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
+    func handle(
+        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            let problem = Problem(error)
+            if problem.status.code >= 500 {
+                context.logger.error(
+                    "request failed", metadata: ["path": "\(request.uri.path)", "error": "\(problem.detail)"])
+            }
+            return try problem.response(from: request, context: context)
+        }
+    }
+}
+
+/// Keeps other web sites from acting through a visitor's browser: the API needs no password, so a browser on the same
+/// machine could otherwise be made to cancel jobs (cross-site requests) or to read them (DNS rebinding).
+struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
+    /// Whether the server listens on loopback only; then a request must also name a loopback host.
+    let isLoopbackOnly: Bool
+
+    func handle(
+        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        let authority = request.head.authority ?? ""
+        if isLoopbackOnly, !authority.isEmpty, !CoordinatorConfiguration.isLoopback(SameSite.host(of: authority)) {
+            throw Problem(
+                .misdirectedRequest, "this coordinator serves 127.0.0.1 and localhost only, not '\(authority)'")
+        }
+        if request.method != .get, request.method != .head, let origin = request.headers[.origin],
+            origin != "http://\(authority)", origin != "https://\(authority)"
+        {
+            throw Problem(.forbidden, "requests from another site (\(origin)) are refused")
+        }
+        return try await next(request, context)
+    }
+}
+
+enum SameSite {
+    /// The host of `host:port`, brackets kept.
+    static func host(of authority: String) -> String {
+        if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") { return String(authority[...end]) }
+        return String(authority.prefix { $0 != ":" })
+    }
+}
+
+/// A JSON answer in the API's format.
+func jsonResponse(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
+    let data = try APIFormat.encoder.encode(value)
+    return Response(
+        status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+        body: ResponseBody(byteBuffer: ByteBuffer(bytes: data)))
+}

@@ -1,0 +1,169 @@
+import Foundation
+import Logging
+
+/// Runs `ClusterState`: collects events into batches, commits what they record, and only then lets their effects out.
+///
+/// One transaction for everything that arrived while the last one was committing (group commit). If it fails, the
+/// state before the batch is put back and nothing is sent; peers repeat what was not answered.
+actor ClusterEngine {
+    /// The longest batch: bounds the time to the first answer.
+    static let maxBatch = 512
+    /// Events that may wait. Beyond it workers' messages are dropped, which they repeat.
+    static let maxPending = 20_000
+
+    private let store: JobStore
+    private let artifacts: ArtifactStore
+    private let disk: BlockingWork
+    private let clock: @Sendable () -> Instant
+    private let wallClock: @Sendable () -> Date
+    private let logger: Logger
+    /// What the gateway has to do, in order.
+    nonisolated let effects: AsyncStream<ClusterEffect>
+    private let outlet: AsyncStream<ClusterEffect>.Continuation
+    private let wake: AsyncStream<Void>
+    private let waker: AsyncStream<Void>.Continuation
+
+    /// Ahead of the store while a batch commits.
+    private var state: ClusterState
+    /// The state that is on disk, for readers.
+    private(set) var committed: ClusterState
+    private var pending: [ClusterEvent] = []
+    private var waiters: [RequestToken: CheckedContinuation<Reply, Never>] = [:]
+    private var nextToken: UInt64 = 0
+    private var isStopped = false
+    /// Worker messages dropped because the store could not keep up.
+    private(set) var droppedEvents = 0
+
+    init(
+        state: ClusterState, store: JobStore, artifacts: ArtifactStore, disk: BlockingWork,
+        clock: @escaping @Sendable () -> Instant, wallClock: @escaping @Sendable () -> Date = { Date() },
+        logger: Logger
+    ) {
+        self.state = state
+        committed = state
+        self.store = store
+        self.artifacts = artifacts
+        self.disk = disk
+        self.clock = clock
+        self.wallClock = wallClock
+        self.logger = logger
+        (effects, outlet) = AsyncStream.makeStream()
+        (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Hands in an event; it is handled in the order of the calls.
+    func post(_ event: ClusterEvent) {
+        guard pending.count < Self.maxPending else {
+            droppedEvents += 1
+            if droppedEvents % 1000 == 1 {
+                logger.warning(
+                    "the job store is slow; worker messages are dropped", metadata: ["dropped": "\(droppedEvents)"])
+            }
+            return
+        }
+        pending.append(event)
+        waker.yield()
+    }
+
+    /// Asks for something and waits until the answer is durable.
+    func request(_ event: @Sendable (RequestToken) -> ClusterEvent) async -> Reply {
+        nextToken += 1
+        let token = RequestToken(number: nextToken)
+        let event = event(token)
+        return await withCheckedContinuation { continuation in
+            guard !isStopped, pending.count < Self.maxPending else {
+                continuation.resume(returning: .refused(.storeUnavailable))
+                return
+            }
+            waiters[token] = continuation
+            pending.append(event)
+            waker.yield()
+        }
+    }
+
+    /// Works until the task is cancelled; requests that still wait are then refused.
+    func run() async {
+        for await _ in wake {
+            while !pending.isEmpty {
+                let batch = Array(pending.prefix(Self.maxBatch))
+                pending.removeFirst(batch.count)
+                await process(batch)
+            }
+        }
+        isStopped = true
+        outlet.finish()
+        for waiter in waiters.values { waiter.resume(returning: .refused(.storeUnavailable)) }
+        waiters = [:]
+    }
+
+    private func process(_ batch: [ClusterEvent]) async {
+        let before = state
+        let now = clock()
+        var effects: [ClusterEffect] = []
+        for event in batch {
+            guard let event = withPresence(event) else { continue }
+            effects += state.handle(event, at: now)
+        }
+        let changes = effects.compactMap { effect in
+            if case .record(let change) = effect { change } else { nil }
+        }
+        do {
+            try await store.apply(changes, at: wallClock())
+        } catch {
+            state = before
+            if batch.count > 1 {
+                // Heartbeats record nothing: one by one, what needs no disk still gets through.
+                for event in batch { await process([event]) }
+            } else {
+                logger.error("the job store cannot commit; nothing was changed", metadata: ["error": "\(error)"])
+                refuse(batch[0])
+            }
+            return
+        }
+        committed = state
+        for effect in effects { await perform(effect) }
+    }
+
+    /// Adds what only the artifact store knows. Files are removed in this same loop, so the answer stays true until
+    /// the batch is committed.
+    private func withPresence(_ event: ClusterEvent) -> ClusterEvent? {
+        switch event {
+        case .artifactOffered(let session, let offer, _):
+            return .artifactOffered(session: session, offer, isStored: artifacts.contains(offer.artifact))
+        case .artifactStored(_, let offer):
+            // Gone again: the worker gets no receipt and offers it once more.
+            return artifacts.contains(offer.artifact) ? event : nil
+        default:
+            return event
+        }
+    }
+
+    private func perform(_ effect: ClusterEffect) async {
+        switch effect {
+        case .record: break
+        case .reply(let token, let reply): waiters.removeValue(forKey: token)?.resume(returning: reply)
+        case .discard(let sha256): await discard(sha256)
+        case .send, .receiveArtifact, .sendArtifact, .endTransfers, .closeSession: outlet.yield(effect)
+        }
+    }
+
+    private func discard(_ sha256: String) async {
+        do {
+            guard try await !store.isReferenced(sha256: sha256) else { return }
+            try await disk.run { [artifacts] in try artifacts.remove(sha256) }
+        } catch {
+            // It only costs space.
+            logger.warning("an artifact could not be removed", metadata: ["sha256": "\(sha256)", "error": "\(error)"])
+        }
+    }
+
+    private func refuse(_ event: ClusterEvent) {
+        let token: RequestToken
+        switch event {
+        case .submit(let asker, _, _), .cancel(let asker, _, _), .retry(let asker, _), .drain(let asker, _):
+            token = asker
+        default: return
+        }
+        waiters.removeValue(forKey: token)?.resume(returning: .refused(.storeUnavailable))
+    }
+}

@@ -1,0 +1,116 @@
+import Foundation
+
+/// Everything that can be set about a coordinator. The defaults serve one machine.
+public struct CoordinatorConfiguration: Sendable {
+    /// Jobs, artifacts and thumbnails. Default: the XDG state folder, because it must outlive caches and is no setting.
+    public var dataFolder: URL
+    /// Where workers connect, as a ZeroMQ TCP endpoint; port 0 takes a free one. Default: loopback, because the
+    /// protocol is not encrypted.
+    public var workerEndpoint = "tcp://127.0.0.1:7741"
+    /// Where people and scripts connect. Default: loopback, because the API asks for no password.
+    public var httpHost = "127.0.0.1"
+    /// 0 takes a free port.
+    public var httpPort = 7740
+    /// Whether addresses other than loopback may be bound: anyone who can reach them can read and cancel every job.
+    public var exposesToNetwork = false
+
+    /// How often workers report, 0.1...60 s. Default 5 s: often enough to look alive, rare enough for a thousand.
+    public var heartbeat: Duration = .seconds(5)
+    /// How long an attempt survives its worker's silence, at least two heartbeats. Default 20 s: four missed beats.
+    public var lease: Duration = .seconds(20)
+    /// How long running attempts are kept for their workers after a start. Default 60 s: workers back off to at most
+    /// 32 s before they find a coordinator that was away.
+    public var restartGrace: Duration = .seconds(60)
+    /// How long an iteration may stand still. Default 15 min, and never less than 20 of the attempt's own iterations:
+    /// slow but moving work is not killed.
+    public var stall: Duration = .seconds(15 * 60)
+    /// The same before the first iteration (downloads, loading) and after the last (uploads). Default 60 min.
+    public var startupStall: Duration = .seconds(60 * 60)
+    /// How many failing attempts a job may have beyond the first before it is held. Default 2.
+    public var retries = 2
+
+    /// Largest exemplar accepted, in bytes. Default 64 MiB: a 16-bit PNG of some ten megapixels.
+    public var maxExemplarBytes = 64 << 20
+    /// Largest artifact accepted from a worker, in bytes. Default 4 GiB, ten times a `paper` checkpoint.
+    public var maxArtifactBytes = 4 << 30
+    /// Largest JSON body, in bytes. Default 8 MiB: a thousand jobs with their recipes.
+    public var maxRequestBytes = 8 << 20
+    /// Most jobs in one submission. Default 1,000.
+    public var maxJobsPerRequest = 1_000
+    /// Most artifact transfers under way at once, each with a window of a few MiB. Default 256.
+    public var maxTransfers = 256
+
+    public init(dataFolder: URL? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) {
+        self.dataFolder = dataFolder ?? Self.defaultDataFolder(environment: environment)
+    }
+
+    /// `$XDG_STATE_HOME/texloom/coordinator`, or under `~/.local/state`.
+    public static func defaultDataFolder(environment: [String: String]) -> URL {
+        let state: URL
+        if let folder = environment["XDG_STATE_HOME"], folder.hasPrefix("/") {
+            state = URL(fileURLWithPath: folder, isDirectory: true)
+        } else {
+            state = FileManager.default.homeDirectoryForCurrentUser
+                .appendingPathComponent(".local/state", isDirectory: true)
+        }
+        return state.appendingPathComponent("texloom/coordinator", isDirectory: true)
+    }
+
+    /// Checks every value.
+    /// - Throws: `CoordinatorError.badConfiguration` naming the option, its value and what is allowed.
+    public func validate() throws {
+        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
+            if !isRight { throw CoordinatorError(.badConfiguration, message()) }
+        }
+        try require(
+            heartbeat >= .milliseconds(100) && heartbeat <= .seconds(60),
+            "heartbeat is \(heartbeat); allowed: 0.1...60 s")
+        try require(lease >= heartbeat * 2, "lease is \(lease); allowed: at least two heartbeats (\(heartbeat * 2))")
+        try require(restartGrace >= .zero, "restart grace is \(restartGrace); allowed: 0 or more")
+        try require(stall >= lease, "stall is \(stall); allowed: at least the lease (\(lease))")
+        try require(startupStall >= lease, "startup stall is \(startupStall); allowed: at least the lease (\(lease))")
+        try require((0...1000).contains(retries), "retries is \(retries); allowed: 0...1000")
+        try require((0...65535).contains(httpPort), "HTTP port is \(httpPort); allowed: 0...65535")
+        try require(maxExemplarBytes > 0, "the exemplar limit is \(maxExemplarBytes) bytes; allowed: 1 or more")
+        try require(maxArtifactBytes > 0, "the artifact limit is \(maxArtifactBytes) bytes; allowed: 1 or more")
+        try require(maxRequestBytes >= 1024, "the request limit is \(maxRequestBytes) bytes; allowed: 1024 or more")
+        try require(maxJobsPerRequest > 0, "the limit of jobs per request is \(maxJobsPerRequest); allowed: 1 or more")
+        try require(maxTransfers > 0, "the limit of transfers is \(maxTransfers); allowed: 1 or more")
+        try require(
+            workerEndpoint.hasPrefix("tcp://"),
+            "the worker endpoint is '\(workerEndpoint)'; expected tcp://ADDRESS:PORT, such as tcp://127.0.0.1:7741")
+        guard !exposesToNetwork else { return }
+        let workerHost = Self.host(ofEndpoint: workerEndpoint)
+        for (what, host) in [("workers", workerHost), ("HTTP", httpHost)] {
+            try require(
+                Self.isLoopback(host),
+                "the \(what) address '\(host)' can be reached from other machines, and anyone there could read and "
+                    + "cancel every job: bind to 127.0.0.1, or expose the coordinator explicitly on a network you trust"
+            )
+        }
+    }
+
+    static func host(ofEndpoint endpoint: String) -> String {
+        let address = endpoint.dropFirst("tcp://".count)
+        return String(address[..<(address.lastIndex(of: ":") ?? address.endIndex)])
+    }
+
+    static func isLoopback(_ host: String) -> Bool {
+        let bare = host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+        if bare == "localhost" || bare == "::1" { return true }
+        let parts = bare.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+
+    var cluster: ClusterState.Configuration {
+        var cluster = ClusterState.Configuration()
+        cluster.lease = lease
+        cluster.restartGrace = restartGrace
+        cluster.stall = stall
+        cluster.startupStall = startupStall
+        cluster.retries = retries
+        cluster.workRequestWait = heartbeat * 2
+        cluster.maxArtifactBytes = maxArtifactBytes
+        return cluster
+    }
+}

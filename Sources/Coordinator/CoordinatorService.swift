@@ -1,0 +1,189 @@
+import Foundation
+import Hummingbird
+import Logging
+import NIOCore
+import Protocol
+import ServiceLifecycle
+import Transport
+
+/// The coordinator's process: opens the data folder, listens to workers and people, runs until it is told to stop.
+public struct CoordinatorService: Sendable {
+    /// Where a running coordinator listens, ports resolved.
+    public struct Addresses: Sendable, Equatable {
+        /// For browsers and `texloom --coordinator`.
+        public var httpURL: String
+        /// For `texloom worker`.
+        public var workerEndpoint: String
+    }
+
+    let configuration: CoordinatorConfiguration
+    let softwareVersion: String
+    let logger: Logger
+
+    /// - Throws: `CoordinatorError.badConfiguration`.
+    public init(_ configuration: CoordinatorConfiguration, softwareVersion: String, logger: Logger) throws {
+        try configuration.validate()
+        self.configuration = configuration
+        self.softwareVersion = softwareVersion
+        self.logger = logger
+    }
+
+    /// Serves until SIGTERM, SIGINT or cancellation; what was accepted is on disk at every moment.
+    /// - Parameter onReady: Called once, when both addresses answer.
+    /// - Throws: `CoordinatorError` if the data folder or an address cannot be had.
+    public func run(onReady: @escaping @Sendable (Addresses) async -> Void = { _ in }) async throws {
+        let folder = try DataFolder(configuration.dataFolder)
+        let store = try JobStore(file: folder.database, newCoordinatorID: UUID().uuidString.lowercased())
+        let artifacts = try ArtifactStore(dataFolder: folder.url)
+        let disk = BlockingWork()
+        let clock = MonotonicClock()
+        let state = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
+        let engine = ClusterEngine(
+            state: state, store: store, artifacts: artifacts, disk: disk, clock: { clock.now }, logger: logger)
+
+        let socket = try bind()
+        let greeting = CoordinatorGreeting(
+            coordinatorID: store.coordinatorID, softwareVersion: softwareVersion, heartbeat: configuration.heartbeat,
+            lease: configuration.lease)
+        let gateway = WorkerGateway(
+            socket: socket, engine: engine, artifacts: artifacts, disk: disk, greeting: greeting,
+            maxTransfers: configuration.maxTransfers, logger: logger)
+        let reader = ClusterReader(
+            store: store, engine: engine, softwareVersion: softwareVersion, startedAt: Date(),
+            workerEndpoint: socket.endpoint)
+        let router = try router(reader, artifacts, disk, folder)
+
+        // Shut down in reverse: people first, then workers, and the engine when nobody asks it any more.
+        let services: [any Service] = [
+            BackgroundService { await engine.run() },
+            BackgroundService {
+                await gateway.run()
+                await socket.close()
+            },
+            BackgroundService { await tick(engine) },
+            HTTPService(
+                responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort, logger: logger,
+                onRunning: { port in
+                    let host = configuration.httpHost.contains(":") ? "[\(configuration.httpHost)]" : configuration.httpHost
+                    let addresses = Addresses(httpURL: "http://\(host):\(port)", workerEndpoint: socket.endpoint)
+                    logger.notice(
+                        "coordinator is ready",
+                        metadata: [
+                            "http": "\(addresses.httpURL)", "workers": "\(addresses.workerEndpoint)",
+                            "data": "\(folder.url.path)", "jobs": "\(state.jobs.count)",
+                        ])
+                    await onReady(addresses)
+                }),
+        ]
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map {
+                    .init(
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .cancelGroup)
+                }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
+        // The lock on the folder is held until everything has stopped.
+        defer { withExtendedLifetime(folder) {} }
+        do {
+            try await group.run()
+        } catch {
+            await socket.close()
+            throw error
+        }
+        await socket.close()
+        try? store.close()
+    }
+
+    private func bind() throws -> RouterSocket {
+        var endpoint = configuration.workerEndpoint
+        if endpoint.hasSuffix(":0") { endpoint = endpoint.dropLast(1) + "*" }
+        var socket = RouterSocket.Configuration(endpoint: endpoint)
+        socket.allowUnencrypted = configuration.exposesToNetwork
+        do {
+            return try RouterSocket(socket, logger: logger)
+        } catch {
+            throw CoordinatorError(.addressUnavailable, error.message)
+        }
+    }
+
+    private func router(
+        _ reader: ClusterReader, _ artifacts: ArtifactStore, _ disk: BlockingWork, _ folder: DataFolder
+    ) throws -> Router<BasicRequestContext> {
+        let pictures = Pictures()
+        let router = Router(options: .autoGenerateHeadEndpoints)
+        router.add(middleware: ProblemMiddleware())
+        router.add(
+            middleware: SameSiteMiddleware(
+                isLoopbackOnly: CoordinatorConfiguration.isLoopback(configuration.httpHost)))
+        HealthRoutes(store: reader.store).add(to: router)
+        APIRoutes(
+            configuration: configuration, engine: reader.engine, reader: reader,
+            exemplars: ExemplarIntake(
+                store: artifacts, disk: disk, pictures: pictures, maxBytes: configuration.maxExemplarBytes),
+            artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk),
+            randomSalt: { UInt32.random(in: 0...UInt32.max) }
+        ).add(to: router)
+        let thumbnails = try ThumbnailCache(
+            folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
+        DashboardRoutes(reader: reader, thumbnails: thumbnails).add(to: router)
+        return router
+    }
+
+    /// Lets the cluster look at its deadlines.
+    private func tick(_ engine: ClusterEngine) async {
+        let interval = min(.milliseconds(250), configuration.heartbeat / 4)
+        while !Task.isCancelled {
+            await engine.post(.tick)
+            try? await Task.sleep(for: interval)
+        }
+    }
+
+    private func quiet(_ logger: Logger) -> Logger {
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        return quiet
+    }
+}
+
+/// Monotonic time since the process started. Stands still while the machine sleeps: a laptop that wakes up has not
+/// lost its workers.
+private struct MonotonicClock: Sendable {
+    private let origin = SuspendingClock.now
+
+    var now: Instant { .origin + origin.duration(to: SuspendingClock.now) }
+}
+
+/// Work that ends on cancellation, as a service that ends on shutdown.
+private struct BackgroundService: Service {
+    let work: @Sendable () async -> Void
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await work() }
+    }
+}
+
+/// The HTTP server.
+private struct HTTPService: Service {
+    let responder: RouterResponder<BasicRequestContext>
+    let host: String
+    let port: Int
+    let logger: Logger
+    let onRunning: @Sendable (Int) async -> Void
+
+    func run() async throws {
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let application = Application(
+            responder: responder,
+            configuration: ApplicationConfiguration(address: .hostname(host, port: port), serverName: "texloom"),
+            onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) }, logger: quiet)
+        do {
+            try await application.run()
+        } catch let error as IOError {
+            throw CoordinatorError(
+                .addressUnavailable,
+                "cannot listen on http://\(host):\(port): \(String(cString: strerror(error.errnoCode))); "
+                    + "another coordinator may be running: stop it, or choose another port")
+        }
+    }
+}

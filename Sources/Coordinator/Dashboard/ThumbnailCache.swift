@@ -1,0 +1,45 @@
+import Foundation
+
+/// Small pictures of snapshots and exemplars, made once and kept in the data folder.
+actor ThumbnailCache {
+    /// Pixels of the longer side: sharp at the pages' 96 points on dense screens.
+    static let side = 192
+
+    private let folder: URL
+    private let store: ArtifactStore
+    private let disk: BlockingWork
+    private let pictures: Pictures
+    /// One decode at a time per picture, however many browsers ask for it.
+    private var underWay: [String: Task<Data, any Error>] = [:]
+
+    init(folder: URL, store: ArtifactStore, disk: BlockingWork, pictures: Pictures) throws {
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        } catch {
+            throw CoordinatorError(
+                .fileSystem, "the thumbnail folder \(folder.path) cannot be created: \(error.localizedDescription)")
+        }
+        self.folder = folder
+        self.store = store
+        self.disk = disk
+        self.pictures = pictures
+    }
+
+    /// - Throws: `.notStored`, `.badExemplar`.
+    func png(of sha256: String) async throws -> Data {
+        if let task = underWay[sha256] { return try await task.value }
+        let file = folder.appendingPathComponent("\(sha256).png")
+        let task = Task { [store, disk, pictures] in
+            try await disk.run {
+                if let cached = try? Data(contentsOf: file) { return cached }
+                let png = try pictures.thumbnail(of: store.file(of: sha256), side: Self.side)
+                // A cache that cannot be written only costs time.
+                try? png.write(to: file, options: .atomic)
+                return png
+            }
+        }
+        underWay[sha256] = task
+        defer { underWay[sha256] = nil }
+        return try await task.value
+    }
+}

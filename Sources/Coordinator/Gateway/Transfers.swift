@@ -1,0 +1,152 @@
+import Foundation
+import Logging
+import Protocol
+import Synchronization
+
+/// All artifact transfers under way, each in a task of its own, so that a slow one does not hold up the others.
+final class Transfers: Sendable {
+    typealias Send = @Sendable (WireMessage.Body) async -> Void
+    typealias SendPayload = @Sendable (WireMessage.Body, [UInt8]?) async -> Void
+
+    private struct Key: Hashable {
+        var session: UInt64
+        var id: UInt64
+    }
+
+    private struct Entry {
+        var attempt: AttemptReference
+        /// Tells a transfer from an earlier one under the same key.
+        var serial: UInt64
+        var upload: AsyncStream<Upload.Command>.Continuation?
+        var download: AsyncStream<Download.Command>.Continuation?
+
+        func end() {
+            upload?.finish()
+            download?.finish()
+        }
+    }
+
+    private struct State {
+        var entries: [Key: Entry] = [:]
+        var nextSerial: UInt64 = 0
+    }
+
+    private let artifacts: ArtifactStore
+    private let disk: BlockingWork
+    private let engine: ClusterEngine
+    private let maxTransfers: Int
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    init(artifacts: ArtifactStore, disk: BlockingWork, engine: ClusterEngine, maxTransfers: Int, logger: Logger) {
+        self.artifacts = artifacts
+        self.disk = disk
+        self.engine = engine
+        self.maxTransfers = maxTransfers
+        self.logger = logger
+    }
+
+    /// Begins to receive an offered artifact; of one under way, says again how far it is.
+    func receive(_ offer: ArtifactOffer, session: UInt64, send: @escaping Send) {
+        let key = Key(session: session, id: offer.transferID)
+        let known = state.withLock { $0.entries[key] }
+        if let known, known.attempt == offer.attempt, let upload = known.upload {
+            upload.yield(.remind)
+            return
+        }
+        // Holds a window of chunks and a reminder or two; a peer that sends beyond its credit loses the rest.
+        let (commands, continuation) = AsyncStream<Upload.Command>.makeStream(
+            bufferingPolicy: .bufferingOldest(2 * Int(Limits.windowChunks)))
+        guard let serial = add(Entry(attempt: offer.attempt, serial: 0, upload: continuation), key) else {
+            return refuse(offer.transferID, send)
+        }
+        Task { [self] in
+            let upload = Upload(
+                offer: offer, session: session, artifacts: artifacts, disk: disk, engine: engine, send: send)
+            await upload.run(commands)
+            remove(key, serial)
+        }
+    }
+
+    /// Begins to send a stored artifact, or goes on from where the worker says.
+    func send(_ artifact: StoredArtifact, _ request: ArtifactRequest, session: UInt64, send: @escaping SendPayload) {
+        let key = Key(session: session, id: request.transferID)
+        let start = Download.Command(
+            nextOffset: min(Int(request.offset), artifact.sizeBytes), windowChunks: request.windowChunks, isRewind: true)
+        let known = state.withLock { $0.entries[key] }
+        if let known, known.attempt == request.attempt, let download = known.download {
+            download.yield(start)
+            return
+        }
+        // Grants are cumulative: only the newest few matter.
+        let (commands, continuation) = AsyncStream<Download.Command>.makeStream(bufferingPolicy: .bufferingNewest(64))
+        guard let serial = add(Entry(attempt: request.attempt, serial: 0, download: continuation), key) else {
+            return refuse(request.transferID) { await send($0, nil) }
+        }
+        continuation.yield(start)
+        Task { [self] in
+            let download = Download(
+                artifact: artifact, transferID: request.transferID, artifacts: artifacts, disk: disk, send: send)
+            await download.run(commands)
+            remove(key, serial)
+        }
+    }
+
+    func receive(_ chunk: WireArtifactChunk, _ payload: [UInt8], from session: UInt64) {
+        let key = Key(session: session, id: chunk.transferID)
+        state.withLock { $0.entries[key]?.upload }?.yield(.chunk(chunk, payload))
+    }
+
+    func receive(_ credit: WireArtifactCredit, from session: UInt64) {
+        let key = Key(session: session, id: credit.transferID)
+        let command = Download.Command(
+            nextOffset: Int(credit.nextOffset), windowChunks: Int(credit.windowChunks), isRewind: credit.rewind)
+        state.withLock { $0.entries[key]?.download }?.yield(command)
+    }
+
+    func end(_ attempt: AttemptReference) { end { _, entry in entry.attempt == attempt } }
+    func end(session: UInt64) { end { key, _ in key.session == session } }
+    func endAll() { end { _, _ in true } }
+
+    private func end(where isEnding: (Key, Entry) -> Bool) {
+        let ended = state.withLock { state in
+            let ended = state.entries.filter { isEnding($0.key, $0.value) }
+            for key in ended.keys { state.entries[key] = nil }
+            return Array(ended.values)
+        }
+        for entry in ended { entry.end() }
+    }
+
+    private func add(_ entry: Entry, _ key: Key) -> UInt64? {
+        let (serial, replaced) = state.withLock { state -> (UInt64?, Entry?) in
+            guard state.entries.count < maxTransfers || state.entries[key] != nil else { return (nil, nil) }
+            var entry = entry
+            state.nextSerial += 1
+            entry.serial = state.nextSerial
+            return (entry.serial, state.entries.updateValue(entry, forKey: key))
+        }
+        replaced?.end()
+        return serial
+    }
+
+    private func remove(_ key: Key, _ serial: UInt64) {
+        state.withLock { state in
+            if state.entries[key]?.serial == serial { state.entries[key] = nil }
+        }
+    }
+
+    private func refuse(_ id: UInt64, _ send: @escaping Send) {
+        logger.warning("too many transfers at once", metadata: ["limit": "\(maxTransfers)"])
+        Task { await send(.acknowledgement(.answer(id, .tryLater, "too many transfers are under way; try again"))) }
+    }
+}
+
+extension WireAcknowledgement {
+    static func answer(_ id: UInt64, _ code: WireCode, _ message: String) -> WireAcknowledgement {
+        var answer = WireAcknowledgement()
+        answer.requestID = id
+        answer.code = code
+        answer.message = message
+        return answer
+    }
+}

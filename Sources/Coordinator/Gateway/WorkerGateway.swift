@@ -1,0 +1,132 @@
+import Foundation
+import Logging
+import Protocol
+import Transport
+
+/// Between the socket and the cluster: messages become events, effects become messages and transfers.
+///
+/// Knows which connection a session speaks through; who a session is and what it may do, the cluster decides.
+actor WorkerGateway {
+    private let socket: RouterSocket
+    private let engine: ClusterEngine
+    private let transfers: Transfers
+    private let greeting: CoordinatorGreeting
+    private let logger: Logger
+    /// Where each greeted session was last heard.
+    private var routes: [UInt64: Peer] = [:]
+    /// Attempts a session claims that are of no job here, until the next answer reports them lost.
+    private var foreign: [UInt64: [WireAttemptRef]] = [:]
+
+    init(
+        socket: RouterSocket, engine: ClusterEngine, artifacts: ArtifactStore, disk: BlockingWork,
+        greeting: CoordinatorGreeting, maxTransfers: Int, logger: Logger
+    ) {
+        self.socket = socket
+        self.engine = engine
+        self.greeting = greeting
+        self.logger = logger
+        transfers = Transfers(
+            artifacts: artifacts, disk: disk, engine: engine, maxTransfers: maxTransfers, logger: logger)
+    }
+
+    /// Works until the task is cancelled or the socket closed.
+    func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.receiveAll() }
+            group.addTask { await self.performAll() }
+            await group.next()
+            group.cancelAll()
+        }
+        transfers.endAll()
+    }
+
+    private func receiveAll() async {
+        for await incoming in socket.incoming {
+            switch incoming {
+            case .message(let message, let peer): await receive(message, from: peer)
+            // A connection that is gone comes back under another name; leases decide what becomes of the work.
+            case .gone(let peer):
+                for (session, route) in routes where route == peer { routes[session] = nil }
+            case .slow(let peer): logger.warning("a worker does not read its messages", metadata: ["peer": "\(peer)"])
+            }
+        }
+    }
+
+    private func receive(_ message: WireMessage, from peer: Peer) async {
+        let session = message.session
+        let inbound = InboundMessage(message)
+        if case .hello(let hello, let event, let foreign) = inbound {
+            guard ProtocolVersion.negotiate(min: hello.minVersion, max: hello.maxVersion) != nil else {
+                return refuse(hello, session, peer)
+            }
+            routes[session] = peer
+            self.foreign[session] = foreign.isEmpty ? nil : foreign
+            return await engine.post(event)
+        }
+        guard routes[session] != nil else {
+            return socket.send(WireMessage(.helloAgain(WireHelloAgain()), session: session), to: peer)
+        }
+        routes[session] = peer
+        switch inbound {
+        case .hello: break
+        case .event(let event): await engine.post(event)
+        case .heartbeat(let event, let foreign):
+            self.foreign[session] = foreign.isEmpty ? nil : foreign
+            await engine.post(event)
+        case .chunk(let chunk, let payload): transfers.receive(chunk, payload, from: session)
+        case .credit(let credit): transfers.receive(credit, from: session)
+        case .foreign(let id):
+            send(.acknowledge(id: id, .leaseLost, message: "no such job in this cluster; stop this attempt"), to: session)
+        case .unexpected:
+            logger.warning("a worker sent a message that only coordinators send", metadata: ["peer": "\(peer)"])
+        }
+    }
+
+    /// Says which side is too old.
+    private func refuse(_ hello: WireHello, _ session: UInt64, _ peer: Peer) {
+        let isWorkerOld = hello.maxVersion < ProtocolVersion.oldest
+        var refusal = WireRefusal()
+        refusal.code = .versionUnsupported
+        refusal.message =
+            "this coordinator (\(greeting.softwareVersion)) speaks protocol versions \(ProtocolVersion.oldest) to "
+            + "\(ProtocolVersion.newest), the worker (\(hello.softwareVersion)) \(hello.minVersion) to "
+            + "\(hello.maxVersion): upgrade the \(isWorkerOld ? "worker" : "coordinator")"
+        logger.warning("refused a worker", metadata: ["worker": "\(hello.name)", "reason": "\(refusal.message)"])
+        // In the oldest version there is: whoever cannot read it cannot be told anything.
+        socket.send(WireMessage(.refusal(refusal), session: session, version: ProtocolVersion.oldest), to: peer)
+    }
+
+    private func performAll() async {
+        for await effect in engine.effects {
+            switch effect {
+            case .send(let message, let session): send(message, to: session)
+            case .receiveArtifact(let offer, let session):
+                transfers.receive(offer, session: session) { [weak self] body in await self?.send(body, to: session) }
+            case .sendArtifact(let request, let artifact, let session):
+                transfers.send(artifact, request, session: session) { [weak self] body, payload in
+                    await self?.send(body, payload: payload, to: session)
+                }
+            case .endTransfers(let attempt): transfers.end(attempt)
+            case .closeSession(let session):
+                routes[session] = nil
+                foreign[session] = nil
+                transfers.end(session: session)
+            case .record, .reply, .discard: break
+            }
+        }
+    }
+
+    private func send(_ message: WorkerMessage, to session: UInt64) {
+        var lost: [WireAttemptRef] = []
+        switch message {
+        case .welcome, .heartbeatReply: lost = foreign.removeValue(forKey: session) ?? []
+        default: break
+        }
+        send(message.body(greeting, version: ProtocolVersion.newest, foreign: lost), to: session)
+    }
+
+    private func send(_ body: WireMessage.Body, payload: [UInt8]? = nil, to session: UInt64) {
+        guard let peer = routes[session] else { return }
+        socket.send(WireMessage(body, session: session, payload: payload), to: peer)
+    }
+}

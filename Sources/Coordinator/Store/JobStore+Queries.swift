@@ -1,0 +1,207 @@
+import Foundation
+import GRDB
+import Protocol
+
+// What the API and the pages show, as committed.
+extension JobStore {
+    /// Jobs, newest first.
+    /// - Parameters:
+    ///   - name: Part of the name, letter case apart.
+    ///   - before: Only jobs with a smaller sequence number.
+    func summaries(state: JobState?, name: String?, before: Int64?, limit: Int) async throws -> [JobSummary] {
+        var conditions: [String] = []
+        var arguments = StatementArguments()
+        if let state {
+            conditions.append("jobs.state = ?")
+            arguments += [state.rawValue]
+        }
+        if let name {
+            conditions.append("instr(lower(jobs.name), lower(?)) > 0")
+            arguments += [name]
+        }
+        if let before {
+            conditions.append("jobs.sequence < ?")
+            arguments += [before]
+        }
+        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        let sql = "\(Self.summarySQL) \(filter) ORDER BY jobs.sequence DESC LIMIT ?"
+        let bound = arguments + [limit]
+        return try await pool.read { db in
+            try Row.fetchAll(db, sql: sql, arguments: bound).map { try Self.summary($0, db) }
+        }
+    }
+
+    /// A job with its recipe and attempts; nil if there is none.
+    func detail(_ id: JobID) async throws -> JobDetail? {
+        try await pool.read { db in
+            let sql = "\(Self.summarySQL) WHERE jobs.sequence = ? AND jobs.id = ?"
+            guard let row = try Row.fetchOne(db, sql: sql, arguments: [id.sequence, id.description]) else { return nil }
+            let attempts = try Row.fetchAll(
+                db, sql: "SELECT * FROM attempts WHERE job = ? ORDER BY number", arguments: [id.sequence])
+            let recipe = try String.fetchOne(
+                db, sql: "SELECT yaml FROM recipes WHERE id = ?", arguments: [row["recipe"] as Int64])
+            return JobDetail(
+                job: try Self.summary(row, db), recipeYAML: recipe ?? "",
+                attempts: attempts.map { attempt in
+                    AttemptSummary(
+                        number: attempt["number"], workerID: attempt["worker_id"], worker: attempt["worker_name"],
+                        startIteration: attempt["start_iteration"], iteration: attempt["iteration"],
+                        startedAt: Date(timeIntervalSince1970: attempt["started_at"]),
+                        endedAt: (attempt["ended_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
+                        outcome: attempt["outcome"], reason: attempt["reason"])
+                },
+                reportJSON: row["report_json"], trainingSeconds: row["training_seconds"])
+        }
+    }
+
+    func artifacts(of id: JobID) async throws -> [ArtifactSummary] {
+        let list = try await pool.read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM artifacts WHERE job = ? ORDER BY kind, iteration", arguments: [id.sequence]
+            ).compactMap { row -> ArtifactSummary? in
+                ArtifactKind(rawValue: row["kind"]).map { kind in
+                    ArtifactSummary(
+                        kind: kind, iteration: row["iteration"], sha256: row["sha256"], sizeBytes: row["bytes"],
+                        createdAt: Date(timeIntervalSince1970: row["created_at"]))
+                }
+            }
+        }
+        return list.filter { $0.kind == .exemplar } + list.filter { $0.kind != .exemplar }
+    }
+
+    /// What an artifact is to some job that has it; nil if none has.
+    func kind(ofArtifact sha256: String) async throws -> ArtifactKind? {
+        let kind = try await pool.read { db in
+            try String.fetchOne(db, sql: "SELECT kind FROM artifacts WHERE sha256 = ? LIMIT 1", arguments: [sha256])
+        }
+        return kind.flatMap(ArtifactKind.init)
+    }
+
+    /// Rows with iterations above `after`, ascending.
+    func metrics(of id: JobID, after: Int, limit: Int) async throws -> [MetricsEntry] {
+        try await pool.read { db in
+            let sql = """
+                SELECT iteration, unix_seconds, names, "values" FROM metrics
+                JOIN metric_columns ON metric_columns.id = metrics.columns
+                WHERE job = ? AND iteration > ? ORDER BY iteration LIMIT ?
+                """
+            var columns = ColumnNames()
+            return try Row.fetchAll(db, sql: sql, arguments: [id.sequence, after, limit]).map { row in
+                MetricsEntry(
+                    iteration: row["iteration"], unixSeconds: row["unix_seconds"],
+                    values: try columns.values(row))
+            }
+        }
+    }
+
+    /// Lines with ids above `after`, oldest first.
+    func logs(of id: JobID, after: Int64, limit: Int) async throws -> [LogEntry] {
+        try await pool.read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM logs WHERE job = ? AND id > ? ORDER BY id LIMIT ?",
+                arguments: [id.sequence, after, limit]
+            ).map { row in
+                LogEntry(
+                    id: row["id"], at: Date(timeIntervalSince1970: row["at"]), level: row["level"],
+                    source: (row["request"] as Int64?) == nil ? "coordinator" : "worker", attempt: row["attempt"],
+                    message: row["message"])
+            }
+        }
+    }
+
+    /// The newest lines, oldest first.
+    func newestLogs(of id: JobID, limit: Int) async throws -> [LogEntry] {
+        let start = try await pool.read { db in
+            try Int64.fetchOne(
+                db, sql: "SELECT id FROM logs WHERE job = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+                arguments: [id.sequence, limit])
+        }
+        return try await logs(of: id, after: start ?? 0, limit: limit)
+    }
+
+    /// Every worker that has said hello, with the times of its last change of state.
+    func workers() async throws -> [RecordedWorkerRow] {
+        try await pool.read { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM workers ORDER BY name, id").map { row in
+                RecordedWorkerRow(
+                    identity: WorkerIdentity(
+                        id: row["id"], name: row["name"], softwareVersion: row["software_version"],
+                        slots: row["slots"], threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"]),
+                    lastSeenAt: Date(timeIntervalSince1970: row["last_seen_at"]))
+            }
+        }
+    }
+
+    struct RecordedWorkerRow: Sendable {
+        var identity: WorkerIdentity
+        var lastSeenAt: Date
+    }
+
+    // MARK: Rows
+
+    private static let summarySQL = """
+        SELECT jobs.*, attempts.number AS attempt, attempts.worker_name AS worker,
+            snapshots.sha256 AS snapshot, snapshots.iteration AS snapshot_iteration
+        FROM jobs
+        LEFT JOIN attempts ON attempts.job = jobs.sequence
+            AND attempts.number = (SELECT MAX(number) FROM attempts WHERE job = jobs.sequence)
+        LEFT JOIN artifacts AS snapshots ON snapshots.job = jobs.sequence AND snapshots.kind = 'snapshot'
+            AND snapshots.iteration =
+                (SELECT MAX(iteration) FROM artifacts WHERE job = jobs.sequence AND kind = 'snapshot')
+        """
+
+    private static func summary(_ row: Row, _ db: Database) throws -> JobSummary {
+        let secondsPerIteration: Double = row["seconds_per_iteration"]
+        return JobSummary(
+            id: row["id"], name: row["name"], resultName: row["result_name"], fileName: row["file_name"],
+            state: JobState(rawValue: row["state"]) ?? .held, priority: row["priority"], iteration: row["iteration"],
+            totalIterations: row["total_iterations"],
+            secondsPerIteration: secondsPerIteration > 0 ? secondsPerIteration : nil, etaSeconds: nil,
+            attempt: row["attempt"] ?? 0, failures: row["failures"], worker: row["worker"], reason: row["reason"],
+            exemplarSHA256: row["exemplar_sha256"], latestSnapshot: row["snapshot"],
+            latestSnapshotIteration: row["snapshot_iteration"],
+            submittedAt: Date(timeIntervalSince1970: row["submitted_at"]),
+            startedAt: (row["started_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
+            finishedAt: (row["finished_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
+            lossLatest: try newestLosses(of: row["sequence"], db))
+    }
+
+    /// Terms may be measured at different intervals, so a few rows are looked at for each one's newest value.
+    private static func newestLosses(of sequence: Int64, _ db: Database) throws -> [String: Float] {
+        let sql = """
+            SELECT names, "values" FROM metrics JOIN metric_columns ON metric_columns.id = metrics.columns
+            WHERE job = ? ORDER BY iteration DESC LIMIT 4
+            """
+        var columns = ColumnNames()
+        var newest: [String: Float] = [:]
+        for row in try db.cachedStatement(sql: sql).fetchRows(sequence) {
+            newest.merge(try columns.values(row)) { newer, _ in newer }
+        }
+        return newest
+    }
+}
+
+/// Decodes metric rows; most rows of a job share one list of names.
+private struct ColumnNames {
+    private var decoded: [String: [String]] = [:]
+
+    mutating func values(_ row: Row) throws -> [String: Float] {
+        let text: String = row["names"]
+        let names = try decoded[text] ?? JSONDecoder().decode([String].self, from: Data(text.utf8))
+        decoded[text] = names
+        let blob: Data = row["values"]
+        var values: [String: Float] = [:]
+        for (index, name) in names.enumerated() where 4 * index + 4 <= blob.count {
+            let bits = blob.dropFirst(4 * index).prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            let value = Float(bitPattern: bits)
+            if value.isFinite { values[name] = value }
+        }
+        return values
+    }
+}
+
+extension Statement {
+    fileprivate func fetchRows(_ sequence: Int64) throws -> [Row] {
+        try Row.fetchAll(self, arguments: [sequence])
+    }
+}

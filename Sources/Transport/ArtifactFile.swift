@@ -1,0 +1,63 @@
+import Crypto
+import Foundation
+import Protocol
+
+/// The file end of a transfer: blocking reads and writes, a chunk at a time. Not for Swift's cooperative pool.
+public enum ArtifactFile {
+    /// The chunk message's body and payload.
+    /// - Throws: ``TransportError`` naming the file if the bytes are not there.
+    public static func read(
+        _ chunk: ArtifactSender.Chunk, transferID: UInt64, of file: URL
+    ) throws(TransportError) -> (WireArtifactChunk, [UInt8]) {
+        let bytes: [UInt8]
+        do {
+            let handle = try FileHandle(forReadingFrom: file)
+            defer { try? handle.close() }
+            try handle.seek(toOffset: chunk.offset)
+            bytes = chunk.count == 0 ? [] : [UInt8](try handle.read(upToCount: chunk.count) ?? Data())
+        } catch {
+            throw TransportError(.fileSystem, "cannot read \(file.path) at \(chunk.offset): \(error)")
+        }
+        guard bytes.count == chunk.count else {
+            throw TransportError(
+                .chunkOutOfRange,
+                "\(file.path) gave \(bytes.count) bytes at \(chunk.offset), expected \(chunk.count): it has been changed")
+        }
+        var message = WireArtifactChunk()
+        message.transferID = transferID
+        message.offset = chunk.offset
+        message.crc32 = CRC32.checksum(bytes)
+        message.last = chunk.isLast
+        return (message, bytes)
+    }
+
+    /// Writes a payload at its offset of a partial file, which is made if need be.
+    public static func write(_ payload: [UInt8], at offset: UInt64, of file: URL) throws(TransportError) {
+        do {
+            if !FileManager.default.fileExists(atPath: file.path) { try Data().write(to: file) }
+            let handle = try FileHandle(forWritingTo: file)
+            defer { try? handle.close() }
+            try handle.seek(toOffset: offset)
+            try handle.write(contentsOf: payload)
+        } catch {
+            throw TransportError(.fileSystem, "cannot write \(file.path) at \(offset): \(error)")
+        }
+    }
+
+    /// Size and SHA-256 of a file.
+    public static func identify(_ file: URL) throws(TransportError) -> WireArtifact {
+        do {
+            let handle = try FileHandle(forReadingFrom: file)
+            defer { try? handle.close() }
+            var hash = SHA256()
+            var count: UInt64 = 0
+            while let data = try handle.read(upToCount: Limits.chunkBytes), !data.isEmpty {
+                hash.update(data: data)
+                count += UInt64(data.count)
+            }
+            return WireArtifact(sha256: SHA256Text.hex(hash.finalize()), sizeBytes: count)
+        } catch {
+            throw TransportError(.fileSystem, "cannot read \(file.path): \(error)")
+        }
+    }
+}

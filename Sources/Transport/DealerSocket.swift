@@ -1,0 +1,192 @@
+import CZeroMQ
+import Foundation
+import Logging
+import Protocol
+import Synchronization
+
+/// The worker's socket: a DEALER with a thread of its own, connected to one coordinator.
+///
+/// Whether the coordinator is there is the application's to judge, by what arrives; if nothing does for too long,
+/// ``recreate()`` starts over with a fresh connection. Open until ``close()``.
+public final class DealerSocket: Sendable {
+    private struct State {
+        var outbox = Outbox()
+        var counters = SocketCounters()
+        var shouldRecreate = false
+        var isClosing = false
+        var isClosed = false
+        var closers: [CheckedContinuation<Void, Never>] = []
+    }
+
+    public let endpoint: String
+    private let outboxBytes: Int
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let waker: Waker
+    private let inbox: Inbox<WireMessage>
+
+    /// Starts connecting; the coordinator need not be there.
+    /// - Parameters:
+    ///   - outboxBytes: what may wait while there is no connection or the coordinator is slow: two windows of chunks.
+    ///   - inboxBytes: what may be read and not yet taken by the consumer.
+    /// - Throws: ``TransportError`` if the endpoint is malformed.
+    public init(
+        endpoint: String, outboxBytes: Int = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024),
+        inboxBytes: Int = 32 << 20, logger: Logger
+    ) throws(TransportError) {
+        let waker = try Waker()
+        let socket = try Self.open(endpoint)
+        self.endpoint = endpoint
+        self.outboxBytes = outboxBytes
+        self.logger = logger
+        self.waker = waker
+        inbox = Inbox(capacityBytes: inboxBytes, onRoom: { waker.wake() })
+        nonisolated(unsafe) let moved = socket
+        let thread = Thread { [self] in run(moved) }
+        thread.name = "texloom-dealer"
+        thread.start()
+    }
+
+    /// What the coordinator says, for one consumer. Ends after ``close()``.
+    public var incoming: AsyncStream<WireMessage> { inbox.stream }
+
+    public var counters: SocketCounters { state.withLock { $0.counters } }
+
+    /// Queues a message; never waits. False if it was dropped, because the outbox is full or the message is invalid:
+    /// whoever needs an answer asks again anyway.
+    @discardableResult
+    public func send(_ message: WireMessage) -> Bool {
+        let frames: [[UInt8]]
+        do {
+            frames = try message.frames()
+        } catch {
+            logger.error("not sent, would be refused by the coordinator", metadata: ["error": "\(error)"])
+            state.withLock { $0.counters.dropped += 1 }
+            return false
+        }
+        let isQueued = state.withLock { state in
+            if !state.isClosing, state.outbox.append(frames, limit: outboxBytes) { return true }
+            state.counters.dropped += 1
+            return false
+        }
+        if isQueued { waker.wake() }
+        return isQueued
+    }
+
+    /// Drops the connection and everything that waits to be sent, and connects afresh.
+    public func recreate() {
+        state.withLock { state in
+            state.shouldRecreate = true
+            state.outbox = Outbox()
+        }
+        waker.wake()
+    }
+
+    /// Sends what waits within a second, closes the socket and ends ``incoming``.
+    public func close() async {
+        await withCheckedContinuation { continuation in
+            let isClosed = state.withLock { state in
+                if !state.isClosed { state.closers.append(continuation) }
+                state.isClosing = true
+                return state.isClosed
+            }
+            if isClosed { continuation.resume() } else { waker.wake() }
+        }
+    }
+
+    // MARK: The socket's thread
+
+    private static func open(_ endpoint: String) throws(TransportError) -> ZeroMQSocket {
+        let socket = try ZeroMQSocket(type: ZMQ_DEALER)
+        // Only to connections that stand: otherwise libzmq queues for a coordinator that may never come.
+        socket.set(ZMQ_IMMEDIATE, Int32(1))
+        socket.set(ZMQ_RECONNECT_IVL, Int32(500))
+        socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
+        do {
+            try socket.connect(endpoint)
+        } catch {
+            socket.close(lingerMilliseconds: 0)
+            throw error
+        }
+        return socket
+    }
+
+    private func run(_ first: ZeroMQSocket) {
+        var socket = first
+        while true {
+            let (shouldRecreate, isClosing) = state.withLock { state in
+                defer { state.shouldRecreate = false }
+                return (state.shouldRecreate, state.isClosing)
+            }
+            if shouldRecreate {
+                do {
+                    let fresh = try Self.open(endpoint)
+                    socket.close(lingerMilliseconds: 0)
+                    socket = fresh
+                } catch {
+                    // Out of descriptors, say. The old socket still reconnects by itself.
+                    logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
+                }
+            }
+            let isBlocked = flush(socket)
+            if isClosing { break }
+            var events = inbox.isFull ? 0 : ZMQ_POLLIN
+            if isBlocked { events |= ZMQ_POLLOUT }
+            var items = [
+                zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0),
+                zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
+            ]
+            _ = zmq_poll(&items, 2, -1)
+            waker.drain()
+            for _ in 0..<64 where !inbox.isFull {
+                guard let frames = socket.receive(maxFrames: 2) else { break }
+                receive(frames)
+            }
+        }
+        socket.close(lingerMilliseconds: 1_000)
+        inbox.finish()
+        let closers = state.withLock { state in
+            state.isClosed = true
+            defer { state.closers = [] }
+            return state.closers
+        }
+        for closer in closers { closer.resume() }
+    }
+
+    private func receive(_ frames: [[UInt8]]) {
+        do {
+            let message = try WireMessage(frames: frames)
+            state.withLock { $0.counters.received += 1 }
+            inbox.push(message, bytes: Outbox.bytes(of: frames))
+        } catch {
+            let count = state.withLock { state in
+                state.counters.malformed += 1
+                return state.counters.malformed
+            }
+            if SocketCounters.isWorthLogging(count) {
+                logger.warning(
+                    "dropped a malformed message", metadata: ["error": "\(error)", "malformed": "\(count)"])
+            }
+        }
+    }
+
+    /// Sends what the connection takes; true if messages are left.
+    private func flush(_ socket: ZeroMQSocket) -> Bool {
+        while let frames = state.withLock({ $0.outbox.first }) {
+            switch socket.send(frames) {
+            case .done:
+                state.withLock { state in
+                    // recreate() may have emptied the outbox meanwhile.
+                    if !state.outbox.isEmpty { state.outbox.removeFirst() }
+                    state.counters.sent += 1
+                }
+            case .wouldBlock, .unroutable:
+                return true
+            case .failed(let reason):
+                logger.error("cannot send", metadata: ["error": "\(reason)"])
+                return true
+            }
+        }
+        return false
+    }
+}

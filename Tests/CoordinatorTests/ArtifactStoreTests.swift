@@ -1,0 +1,87 @@
+import Crypto
+import Foundation
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+@Suite("Artifact store")
+struct ArtifactStoreTests {
+    let folder = TemporaryFolder()
+
+    private func files(_ name: String) throws -> [String] {
+        try FileManager.default.subpathsOfDirectory(atPath: folder.url.appendingPathComponent(name).path)
+    }
+
+    private func artifact(of data: Data) -> StoredArtifact {
+        StoredArtifact(sha256: SHA256Text.hex(SHA256.hash(data: data)), sizeBytes: data.count)
+    }
+
+    @Test func bytesComeBackUnderTheirDigest() throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        let incoming = try store.makeIncoming()
+        try incoming.append(Data("hello ".utf8))
+        try incoming.append(Data("world".utf8))
+        let stored = try incoming.commit()
+        #expect(stored == artifact(of: Data("hello world".utf8)))
+        #expect(try store.read(stored.sha256, offset: 6, count: 100) == Data("world".utf8))
+        #expect(try files("artifacts").contains("\(stored.sha256.prefix(2))/\(stored.sha256.dropFirst(2))"))
+        #expect(try files("incoming").isEmpty)
+    }
+
+    @Test func bytesThatAreNotThoseAnnouncedLeaveNothingBehind() throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        for corrupt in ["hellO", "hello!", "hell"] {
+            let incoming = try store.makeIncoming()
+            try incoming.append(Data(corrupt.utf8))
+            let error = #expect(throws: CoordinatorError.self) {
+                try incoming.commit(expecting: artifact(of: Data("hello".utf8)))
+            }
+            #expect(error?.code == .digestMismatch)
+        }
+        #expect(try files("artifacts").isEmpty && files("incoming").isEmpty)
+    }
+
+    @Test func equalBytesAreStoredOnce() throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        for _ in 0..<3 {
+            let incoming = try store.makeIncoming()
+            try incoming.append(Data("same".utf8))
+            _ = try incoming.commit()
+        }
+        #expect(try files("artifacts").filter { $0.contains("/") }.count == 1)
+        #expect(try files("incoming").isEmpty)
+    }
+
+    @Test func interruptedWritesAreClearedAtTheNextStart() throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        let incoming = try store.makeIncoming()
+        try incoming.append(Data("half".utf8))
+        #expect(try files("incoming").count == 1)
+        _ = try ArtifactStore(dataFolder: folder.url)
+        #expect(try files("incoming").isEmpty)
+        incoming.abandon()
+    }
+
+    @Test(arguments: [
+        "", "..", "../../../etc/passwd", String(repeating: "A", count: 64), String(repeating: "a", count: 63),
+    ])
+    func whatIsNoDigestNamesNoFile(text: String) throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        #expect(store.size(of: text) == nil)
+        #expect(throws: CoordinatorError.self) { try store.file(of: text) }
+        try store.remove(text)
+    }
+
+    @Test func aDataFolderHasOneCoordinator() throws {
+        let first = try DataFolder(folder.url)
+        let error = #expect(throws: CoordinatorError.self) { try DataFolder(folder.url) }
+        #expect(error?.code == .dataFolderInUse)
+        withExtendedLifetime(first) {}
+    }
+
+    @Test func aDataFolderIsFreeOnceItsCoordinatorIsGone() throws {
+        do { _ = try DataFolder(folder.url) }
+        _ = try DataFolder(folder.url)
+    }
+}

@@ -1,0 +1,116 @@
+import Foundation
+import GRDB
+import Logging
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+@Suite("Cluster engine")
+struct ClusterEngineTests {
+    let folder = TemporaryFolder()
+    let store: JobStore
+    let artifacts: ArtifactStore
+    let engine: ClusterEngine
+
+    init() throws {
+        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        artifacts = try ArtifactStore(dataFolder: folder.url)
+        engine = ClusterEngine(
+            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
+            clock: { .origin }, logger: Logger(label: "test"))
+    }
+
+    private func running<Result>(_ work: () async throws -> Result) async rethrows -> Result {
+        let loop = Task { [engine] in await engine.run() }
+        defer { loop.cancel() }
+        return try await work()
+    }
+
+    private func submit(_ name: String) async -> Reply {
+        let submission = Submission(
+            name: name, fileName: "a.png", exemplar: .named(name), recipeYAML: "r", priority: 0, key: name)
+        return await engine.request { .submit($0, [submission], salts: [7]) }
+    }
+
+    @Test func anAnswerIsGivenOnlyOnceItIsOnDisk() async throws {
+        try await running {
+            guard case .accepted(let jobs) = await submit("a") else {
+                Issue.record("refused")
+                return
+            }
+            #expect(try store.load().jobs.map(\.id) == jobs.map(\.id))
+        }
+    }
+
+    @Test func aFailedCommitChangesNothingAndSendsNothing() async throws {
+        try await running {
+            _ = await submit("before")
+            try await setBroken(true)
+            #expect(await submit("a") == .refused(.storeUnavailable))
+            await engine.post(.hello(session: 1, worker: .named("w"), running: []))
+            #expect(await submit("b") == .refused(.storeUnavailable))
+            #expect(await engine.committed.jobs.count == 1)
+
+            try await setBroken(false)
+            guard case .accepted(let jobs) = await submit("a") else {
+                Issue.record("still refused")
+                return
+            }
+            #expect(jobs[0].id.sequence == 2, "the numbers of refused jobs are not used up")
+            #expect(await engine.committed.jobs.count == 2)
+        }
+    }
+
+    /// A store whose disk is full, as far as jobs go.
+    private func setBroken(_ isBroken: Bool) async throws {
+        try await store.pool.write { db in
+            try db.execute(
+                sql: isBroken
+                    ? "CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+                    : "DROP TRIGGER full")
+        }
+    }
+
+    @Test func withABrokenStoreHeartbeatsStillGetThrough() async throws {
+        try await running {
+            _ = await submit("a")
+            await engine.post(.hello(session: 1, worker: .named("w"), running: []))
+            try await setBroken(true)
+            await engine.post(.heartbeat(session: 1, sequence: 42, running: []))
+            #expect(await submit("b") == .refused(.storeUnavailable))
+        }
+        var sent: [WorkerMessage] = []
+        for await effect in engine.effects { if case .send(let message, _) = effect { sent.append(message) } }
+        let reply = WorkerMessage.heartbeatReply(sequence: 42, cancelled: [], lost: [], isDraining: false)
+        #expect(sent.contains(reply))
+    }
+
+    @Test func aCheckpointThatIsNoLongerNeededLeavesTheDisk() async throws {
+        try await running {
+            guard case .accepted(let jobs) = await submit("a") else { return }
+            await engine.post(.hello(session: 1, worker: .named("w"), running: []))
+            await engine.post(.workRequest(session: 1, requestID: 1))
+            let attempt = AttemptReference(job: jobs[0].id, number: 1)
+            var stored: [StoredArtifact] = []
+            for iteration in 1...4 {
+                let incoming = try artifacts.makeIncoming()
+                try incoming.append(Data("checkpoint \(iteration)".utf8))
+                stored.append(try incoming.commit())
+                let offer = ArtifactOffer(
+                    attempt: attempt, transferID: UInt64(iteration), kind: .checkpoint, artifact: stored.last!,
+                    iteration: iteration)
+                await engine.post(.artifactStored(session: 1, offer))
+            }
+            _ = await submit("later: everything before has been handled")
+            #expect(stored.map { artifacts.contains($0) } == [false, false, true, true])
+        }
+    }
+
+    @Test func requestsAreRefusedOnceTheEngineHasStopped() async throws {
+        let loop = Task { [engine] in await engine.run() }
+        loop.cancel()
+        await loop.value
+        #expect(await submit("a") == .refused(.storeUnavailable))
+    }
+}

@@ -1,0 +1,160 @@
+import Foundation
+import GRDB
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+@Suite("Job store")
+struct JobStoreTests {
+    let folder = TemporaryFolder()
+    var file: URL { folder.url.appendingPathComponent("jobs.sqlite") }
+
+    func open() throws -> JobStore { try JobStore(file: file, newCoordinatorID: "cluster") }
+
+    /// Plays events through a cluster and records them in the store, batch by batch.
+    private func play(_ store: JobStore, _ driver: ClusterDriver, _ events: [ClusterEvent]) async throws {
+        for event in events {
+            let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
+            try await store.apply(changes, at: Date(timeIntervalSince1970: 1_700_000_000))
+        }
+    }
+
+    private func submission(_ name: String, key: String? = nil) -> Submission {
+        Submission(
+            name: name, fileName: "\(name).png", exemplar: .named(name), recipeYAML: "recipe: draft", priority: 3,
+            key: key)
+    }
+
+    @Test func whatWasRecordedIsReadBackExactlyAfterAReopen() async throws {
+        let driver = ClusterDriver()
+        let store = try open()
+        let token = driver.token()
+        try await play(
+            store, driver,
+            [
+                .submit(token, [submission("a", key: "k"), submission("b"), submission("c")], salts: [1, 2, 3]),
+                .hello(session: UInt64.max - 5, worker: .named("w"), running: []),
+                .workRequest(session: UInt64.max - 5, requestID: 1),
+            ])
+        let attempt = try #require(driver.state.leases.values.first).attempt
+        var events: [ClusterEvent] = [10, 20, 30].map { iteration in
+            .artifactStored(
+                session: UInt64.max - 5,
+                ArtifactOffer(
+                    attempt: attempt, transferID: 1, kind: .checkpoint, artifact: .named("c\(iteration)"),
+                    iteration: iteration))
+        }
+        events.append(.workRequest(session: UInt64.max - 5, requestID: 2))
+        try await play(store, driver, events)
+        let second = try #require(driver.state.leases.values.first { $0.attempt != attempt }).attempt
+        try await play(
+            store, driver,
+            [
+                .fail(session: UInt64.max - 5, second, requestID: 3, iteration: 4, reason: "NaN", isRetryable: true),
+                .drain(driver.token(), workerID: "w"),
+            ])
+        let loaded = try open().load()
+        #expect(loaded.jobs == driver.disk.jobs)
+        #expect(loaded.workers == driver.disk.workers)
+        #expect(loaded.nextSequence == 4)
+    }
+
+    @Test func commitsAreSyncedToDisk() throws {
+        let store = try open()
+        #expect(try store.pool.writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") } == 2)
+        #expect(try store.pool.read { try String.fetchOne($0, sql: "PRAGMA journal_mode") } == "wal")
+    }
+
+    @Test func aProcessThatDiesLeavesWhatItCommitted() async throws {
+        let driver = ClusterDriver()
+        let store = try open()
+        let token = driver.token()
+        try await play(store, driver, [.submit(token, [submission("a")], salts: [1])])
+        // The files as a killed process leaves them: the log of the database not yet folded in.
+        let copy = folder.url.appendingPathComponent("copy")
+        try FileManager.default.createDirectory(at: copy, withIntermediateDirectories: true)
+        for suffix in ["", "-wal"] {
+            try FileManager.default.copyItem(
+                at: URL(fileURLWithPath: file.path + suffix), to: copy.appendingPathComponent("jobs.sqlite" + suffix))
+        }
+        let survivor = try JobStore(file: copy.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "other")
+        #expect(try survivor.load().jobs == driver.disk.jobs)
+        #expect(survivor.coordinatorID == "cluster")
+    }
+
+    @Test func aBatchIsRecordedWholeOrNotAtAll() async throws {
+        let driver = ClusterDriver()
+        let store = try open()
+        try await store.pool.write {
+            try $0.execute(
+                sql: "CREATE TRIGGER full BEFORE INSERT ON logs BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        }
+        let token = driver.token()
+        await #expect(throws: DatabaseError.self) {
+            try await play(store, driver, [.submit(token, [submission("a")], salts: [1])])
+        }
+        #expect(try store.load().jobs.isEmpty)
+    }
+
+    @Test func aFinishedJobIsNeverOverwritten() async throws {
+        let store = try open()
+        var job = Job(
+            id: JobID(sequence: 1, salt: 1), name: "a", resultName: "a", fileName: "a.png", exemplar: .named("a"),
+            recipeYAML: "r", priority: 0, queueOrder: 1)
+        job.state = .finished
+        try await store.apply([.job(job)], at: Date())
+        job.state = .cancelled
+        try await store.apply([.job(job)], at: Date())
+        #expect(try store.load().jobs.first?.state == .finished)
+    }
+
+    @Test func repeatedMetricsAndLogBatchesAreStoredOnce() async throws {
+        let driver = ClusterDriver()
+        let store = try open()
+        let token = driver.token()
+        try await play(store, driver, [.submit(token, [submission("a")], salts: [1])])
+        let id = driver.disk.jobs[0].id
+        let block = MetricsBlock(
+            columns: ["l1", "style"],
+            rows: [
+                .init(iteration: 10, unixSeconds: 1, values: [0.5, .nan]),
+                .init(iteration: 20, unixSeconds: 2, values: [0.25, 3]),
+            ])
+        let log = Change.log(
+            id, attempt: 1, requestID: .max, [LogLine(unixSeconds: 1, level: "info", message: "hello")])
+        for _ in 0..<2 { try await store.apply([.metrics(id, block), log], at: Date()) }
+        let rows = try await store.metrics(of: id, after: -1, limit: 10)
+        #expect(rows.map(\.values) == [["l1": 0.5], ["l1": 0.25, "style": 3]])
+        #expect(try await store.metrics(of: id, after: 10, limit: 10).map(\.iteration) == [20])
+        #expect(try await store.logs(of: id, after: 0, limit: 10).filter { $0.source == "worker" }.count == 1)
+        let summary = try await store.summaries(state: nil, name: nil, before: nil, limit: 10)[0]
+        #expect(summary.lossLatest == ["l1": 0.25, "style": 3])
+    }
+
+    @Test func aDatabaseOfANewerVersionIsRefused() throws {
+        let store = try open()
+        try store.pool.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('v999')") }
+        try store.close()
+        let error = #expect(throws: CoordinatorError.self) { try open() }
+        #expect(error?.code == .newerStore)
+        #expect(error?.message.contains("upgrade") == true)
+    }
+
+    @Test func aFileThatIsNoDatabaseIsRefused() throws {
+        try Data(repeating: 7, count: 5000).write(to: file)
+        #expect(throws: CoordinatorError.self) { try open() }
+    }
+}
+
+/// A folder that goes away with the test.
+final class TemporaryFolder: Sendable {
+    let url: URL
+
+    init() {
+        url = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-test-\(UUID().uuidString)")
+        try! FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+}

@@ -1,0 +1,141 @@
+import Crypto
+import Foundation
+import Logging
+import Protocol
+import Transport
+
+/// A worker over a real socket that does exactly what the test says.
+final class ScriptedWorker {
+    struct Unanswered: Error { var wanted: String }
+
+    let socket: DealerSocket
+    let session: UInt64
+    private var messages: AsyncStream<WireMessage>.AsyncIterator
+    private var nextID: UInt64 = 100
+
+    init(_ endpoint: String, session: UInt64) throws {
+        var logger = Logger(label: "worker")
+        logger.logLevel = .critical
+        self.session = session
+        socket = try DealerSocket(endpoint: endpoint, logger: logger)
+        messages = socket.incoming.makeAsyncIterator()
+    }
+
+    func send(_ body: WireMessage.Body, payload: [UInt8]? = nil) {
+        socket.send(WireMessage(body, session: session, payload: payload))
+    }
+
+    /// The next message of interest; others are passed over. The test's time limit guards against silence.
+    func next<Value>(_ wanted: String, _ pick: (WireMessage) -> Value?) async throws -> Value {
+        while let message = await messages.next() {
+            if let value = pick(message) { return value }
+        }
+        throw Unanswered(wanted: wanted)
+    }
+
+    func id() -> UInt64 {
+        nextID += 1
+        return nextID
+    }
+
+    func hello(versions: ClosedRange<UInt32> = 1...1, running: [WireAttemptStatus] = []) {
+        var hello = WireHello()
+        hello.minVersion = versions.lowerBound
+        hello.maxVersion = versions.upperBound
+        hello.workerID = "worker-\(session)"
+        hello.name = "scripted"
+        hello.softwareVersion = "test"
+        hello.slots = 1
+        hello.threadsPerSlot = 1
+        hello.cpu = "test"
+        hello.running = running
+        send(.hello(hello))
+    }
+
+    func welcome() async throws -> WireWelcome {
+        try await next("WELCOME") { if case .welcome(let welcome)? = $0.body { welcome } else { nil } }
+    }
+
+    func askForWork() async throws -> WireAssign {
+        var request = WireWorkRequest()
+        request.requestID = id()
+        request.freeSlots = 1
+        send(.workRequest(request))
+        return try await next("ASSIGN") { if case .assign(let assign)? = $0.body { assign } else { nil } }
+    }
+
+    func acknowledgement() async throws -> WireAcknowledgement {
+        try await next("ACKNOWLEDGEMENT") { if case .acknowledgement(let answer)? = $0.body { answer } else { nil } }
+    }
+
+    /// Fetches an artifact by credit.
+    func download(_ artifact: WireArtifact, of attempt: WireAttemptRef) async throws -> [UInt8] {
+        var request = WireArtifactRequest()
+        request.transferID = id()
+        request.artifact = artifact
+        request.windowChunks = 2
+        request.attempt = attempt
+        send(.artifactRequest(request))
+        var bytes: [UInt8] = []
+        while true {
+            let (chunk, payload) = try await next("CHUNK") { message -> (WireArtifactChunk, [UInt8])? in
+                guard case .artifactChunk(let chunk)? = message.body else { return nil }
+                return (chunk, message.payload ?? [])
+            }
+            guard chunk.transferID == request.transferID, chunk.offset == UInt64(bytes.count) else { continue }
+            bytes += payload
+            var credit = WireArtifactCredit()
+            credit.transferID = request.transferID
+            credit.nextOffset = UInt64(bytes.count)
+            credit.windowChunks = 2
+            send(.artifactCredit(credit))
+            if chunk.last { return bytes }
+        }
+    }
+
+    static func artifact(_ bytes: [UInt8]) -> WireArtifact {
+        WireArtifact(sha256: SHA256Text.hex(SHA256.hash(data: bytes)), sizeBytes: UInt64(bytes.count))
+    }
+
+    /// Offers an artifact and sends it as far and as often as credit says.
+    /// - Parameter spoil: May change a chunk on its way, told by its index among all chunks sent.
+    func upload(
+        _ bytes: [UInt8], _ kind: WireArtifactKind, iteration: UInt64, of attempt: WireAttemptRef,
+        announced: WireArtifact? = nil, spoil: (Int, inout [UInt8]) -> Void = { _, _ in }
+    ) async throws -> WireMessage.Body {
+        var offer = WireArtifactOffer()
+        offer.attempt = attempt
+        offer.transferID = id()
+        offer.kind = kind
+        offer.artifact = announced ?? Self.artifact(bytes)
+        offer.iteration = iteration
+        send(.artifactOffer(offer))
+        var sent = 0
+        var chunksSent = 0
+        while true {
+            let body = try await next("credit or receipt") { message -> WireMessage.Body? in
+                switch message.body {
+                case .artifactCredit(let credit) where credit.transferID == offer.transferID: message.body
+                case .artifactReceipt(let receipt) where receipt.transferID == offer.transferID: message.body
+                case .acknowledgement(let answer) where answer.requestID == offer.transferID: message.body
+                default: nil
+                }
+            }
+            guard case .artifactCredit(let credit) = body else { return body }
+            if credit.rewind { sent = Int(credit.nextOffset) }
+            let end = min(bytes.count, Int(credit.nextOffset) + Int(credit.windowChunks) * Limits.chunkBytes)
+            while sent < end {
+                var payload = Array(bytes[sent..<min(sent + Limits.chunkBytes, bytes.count)])
+                var chunk = WireArtifactChunk()
+                chunk.transferID = offer.transferID
+                chunk.offset = UInt64(sent)
+                chunk.crc32 = CRC32.checksum(payload)
+                sent += payload.count
+                chunk.last = sent == bytes.count
+                spoil(chunksSent, &payload)
+                chunksSent += 1
+                send(.artifactChunk(chunk), payload: payload)
+            }
+        }
+    }
+}
