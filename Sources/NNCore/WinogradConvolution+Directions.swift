@@ -1,0 +1,85 @@
+/// The three directions, each by the way that suits its sizes.
+extension WinogradConvolution {
+    static func forward(
+        _ input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor, epilogue: Epilogue,
+        in workspace: Workspace
+    ) {
+        let convolution = WinogradConvolution(input: input, padding: padding, output: output)
+        let weights = convolution.weights(weight, transposed: false, turned: false)
+        let arena = workspace.arena
+        arena.scoped {
+            let source = TileSource(
+                data: input.data, mask: nil, channels: input.channels, table: convolution.inputTable(input, in: arena))
+            let table = convolution.outputTable(output, in: arena)
+            if convolution.hasManyTiles {
+                blocked(
+                    source, tiles: convolution.tiles, weights: weights, output: output, table: table,
+                    epilogue: epilogue, in: workspace)
+            } else {
+                panelled(
+                    .forward, source, tiles: convolution.tiles, weights: weights, result: output, table: table,
+                    epilogue: epilogue, in: workspace)
+            }
+        }
+    }
+
+    static func inputGradient(
+        _ dOutput: Tensor, rectified: Tensor?, weight: UnsafePointer<Float>, padding: Padding, dInput: Tensor,
+        in workspace: Workspace
+    ) {
+        precondition(rectified == nil || rectified!.hasShape(of: dOutput))
+        let convolution = WinogradConvolution(input: dInput, padding: padding, output: dOutput)
+        let arena = workspace.arena
+        let turnable = Axis.stride == 1 && (padding.mode == .zero || padding.amount == 0)
+        if turnable && convolution.hasManyTiles {
+            // The gradient of a convolution is the convolution of the gradient with the turned filter.
+            let back = WinogradConvolution(
+                input: dOutput, padding: Padding(Axis.taps - 1 - padding.amount), output: dInput)
+            arena.scoped {
+                let source = TileSource(
+                    data: dOutput.data, mask: rectified.map { UnsafePointer($0.data) }, channels: dOutput.channels,
+                    table: back.inputTable(dOutput, in: arena))
+                blocked(
+                    source, tiles: back.tiles, weights: convolution.weights(weight, transposed: true, turned: true),
+                    output: dInput, table: back.outputTable(dInput, in: arena), epilogue: Epilogue(), in: workspace)
+            }
+            return
+        }
+        arena.scoped {
+            let source = TileSource(
+                data: dOutput.data, mask: rectified.map { UnsafePointer($0.data) }, channels: dOutput.channels,
+                table: convolution.outputTable(dOutput, in: arena))
+            panelled(
+                .inputGradient, source, tiles: convolution.tiles,
+                weights: convolution.weights(weight, transposed: true, turned: false), result: dInput,
+                table: convolution.inputTable(dInput, in: arena), epilogue: Epilogue(), in: workspace)
+        }
+    }
+
+    static func weightGradient(
+        _ input: Tensor, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>,
+        in workspace: Workspace
+    ) {
+        let convolution = WinogradConvolution(input: input, padding: padding, output: dOutput)
+        let arena = workspace.arena
+        arena.scoped {
+            let source = TileSource(
+                data: input.data, mask: nil, channels: input.channels, table: convolution.inputTable(input, in: arena))
+            let gradient = TileSource(
+                data: dOutput.data, mask: nil, channels: dOutput.channels,
+                table: convolution.outputTable(dOutput, in: arena))
+            convolution.addWeightGradient(source, gradient, to: dWeight, in: workspace)
+        }
+    }
+
+    private func weights(_ data: UnsafePointer<Float>, transposed: Bool, turned: Bool) -> WeightView {
+        WeightView(
+            data: data, taps: Axis.taps, inputs: inputChannels, outputs: outputChannels, transposed: transposed,
+            turned: turned)
+    }
+
+    /// Whether there are enough tiles to keep all transformed weights for, or the weights are small anyway.
+    private var hasManyTiles: Bool {
+        tiles >= 256 || (tiles >= 48 && inputChannels * outputChannels <= 64 * 64)
+    }
+}
