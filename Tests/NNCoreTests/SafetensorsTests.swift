@@ -26,7 +26,7 @@ import Testing
 
     private func small() throws -> Data {
         var writer = SafetensorsWriter(metadata: ["format": "test", "text": "a \"quoted\" \\ line\nand é"])
-        writer.add("weight", shape: [2, 3, 1, 1]) { [1, -2, .nan, .infinity, 1e-45, 0] }
+        writer.add("weight", shape: [2, 3, 1, 1]) { [1, -2, .nan, .infinity, .leastNonzeroMagnitude, 0] }
         writer.add("history", shape: [1, 2], [0.1, -1e300])
         writer.add("none", shape: [0, 7]) { [] }
         let url = temporaryFile()
@@ -39,7 +39,7 @@ import Testing
         let file = try Safetensors(try small(), file: "small")
         #expect(file.metadata == ["format": "test", "text": "a \"quoted\" \\ line\nand é"])
         let weight = try file.floats("weight", shape: [2, 3, 1, 1])
-        #expect(weight.map(\.bitPattern) == ([1, -2, .nan, .infinity, 1e-45, 0] as [Float]).map(\.bitPattern))
+        #expect(weight.map(\.bitPattern) == ([1, -2, .nan, .infinity, .leastNonzeroMagnitude, 0] as [Float]).map(\.bitPattern))
         #expect(try file.doubles("history") == [0.1, -1e300])
         #expect(try file.floats("none", shape: [0, 7]) == [])
         #expect(Set(file.entries.keys) == ["weight", "history", "none"])

@@ -107,7 +107,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         #expect(error?.code == .notFinite && error?.isRetryable == true)
         let message = error?.message ?? ""
         #expect(message.contains("at iteration \(trainer.iteration):"), "\(message)")
-        #expect(trainer.iteration > 1 && trainer.iteration <= 10)
+        #expect((1...10).contains(trainer.iteration))
         let names = StepReport().columns.map(\.name)
         #expect(names.contains { message.hasPrefix("\($0) is ") }, "\(message)")
     }

@@ -64,8 +64,8 @@ import Testing
                 log.lines == [
                     "info: training stripes.png (31x27) with recipe 'tiny': k=12, 10 iterations, style off, 2 threads",
                     "started 0/10", "iterated 1", "iterated 2", "iterated 3", "iterated 4", "metrics 1 2 3 4",
-                    "snapshot 4", "iterated 5", "iterated 6", "checkpoint 6", "iterated 7", "iterated 8",
-                    "metrics 5 6 7 8", "snapshot 8", "iterated 9", "iterated 10", "metrics 9 10", "snapshot 10",
+                    "snapshot 4", "iterated 5", "iterated 6", "metrics 5 6", "checkpoint 6", "iterated 7", "iterated 8",
+                    "metrics 7 8", "snapshot 8", "iterated 9", "iterated 10", "metrics 9 10", "snapshot 10",
                     "checkpoint 10", "generator 10", "discriminator 10",
                 ])
             guard case .finished(let iteration, let seconds, let report) = outcome else {

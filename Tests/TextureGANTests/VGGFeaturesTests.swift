@@ -59,18 +59,9 @@ import Testing
             #expect(value > 0)
             let slope = Array(gradient.buffer)
             let scratch = Tensor(in: workspace.arena, like: own)
-            let start = Array(own.buffer)
-            let norm = dot(slope, slope).squareRoot()
-            for seed in 60...62 {
-                let signs = randomValues(own.count, seed: UInt64(seed)).map { $0 < 0 ? -1 : 1 as Float }
-                let step: Float = 2e-3
-                for index in start.indices { own.data[index] = start[index] + step * signs[index] }
-                let above = loss(into: scratch)
-                for index in start.indices { own.data[index] = start[index] - step * signs[index] }
-                let below = loss(into: scratch)
-                for index in start.indices { own.data[index] = start[index] }
-                let error = abs((above - below) / (2 * Double(step)) - dot(slope, signs)) / norm
-                #expect(error < 0.02, "\(network) with \(taps) taps")
+            let claim = GradientClaim(name: "\(network) with \(taps) taps", values: own.data, gradient: slope)
+            for (name, error) in differenceErrors([claim], step: 2e-4, { loss(into: scratch) }) {
+                #expect(error < 0.02, "\(name)")
             }
         }
     }
