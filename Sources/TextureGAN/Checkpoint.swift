@@ -50,10 +50,15 @@ enum Checkpoint {
                 }
                 return value
             }
-            func number<Number: LosslessStringConvertible>(_ key: String) throws(SafetensorsError) -> Number {
+            func number<Number: LosslessStringConvertible & Comparable>(
+                _ key: String, in range: ClosedRange<Number>
+            ) throws(SafetensorsError) -> Number {
                 let value = try text(key)
-                guard let number = Number(value) else {
-                    throw SafetensorsError(file: url.path, problem: "'\(key)' is '\(value)', expected a number")
+                guard let number = Number(value), range.contains(number) else {
+                    throw SafetensorsError(
+                        file: url.path,
+                        problem:
+                            "'\(key)' is '\(value)', expected a number from \(range.lowerBound) to \(range.upperBound)")
                 }
                 return number
             }
@@ -62,7 +67,11 @@ enum Checkpoint {
             }
             try expect("format", format, "is of format '\(file.metadata["format"] ?? "?")', expected \(format)")
             try expect("exemplar", trainer.exemplar.fingerprint, "belongs to another exemplar")
-            try expect("recipe", trainer.recipe.yaml(), "belongs to another recipe; resume with the one it was made by")
+            // By value: the words that explain the fields may differ between versions.
+            guard try Recipe(yaml: text("recipe"), source: url.path) == trainer.recipe else {
+                throw SafetensorsError(
+                    file: url.path, problem: "belongs to another recipe; resume with the one it was made by")
+            }
             for (prefix, parameters) in networks(of: trainer) {
                 for parameter in parameters {
                     for (suffix, array) in arrays(of: parameter) {
@@ -74,20 +83,27 @@ enum Checkpoint {
             }
             let history = try file.doubles("history")
             let width = 2 + Trainer.columns.count
-            guard file.entries["history"]?.shape.last == width else {
+            guard let shape = file.entries["history"]?.shape, shape.count == 2, shape[1] == width else {
                 throw SafetensorsError(file: url.path, problem: "has a loss history of another version")
             }
-            trainer.history = stride(from: 0, to: history.count, by: width).map { start in
-                TrainingRun.MetricsRow(
-                    iteration: Int(history[start]), unixSeconds: history[start + 1],
-                    values: history[start + 2..<start + width].map { Float($0) })
+            var rows: [TrainingRun.MetricsRow] = []
+            for start in stride(from: 0, to: history.count, by: width) {
+                guard let iteration = Int(exactly: history[start]) else {
+                    throw SafetensorsError(
+                        file: url.path, problem: "has a loss history with iteration \(history[start])")
+                }
+                rows.append(
+                    TrainingRun.MetricsRow(
+                        iteration: iteration, unixSeconds: history[start + 1],
+                        values: history[start + 2..<start + width].map { Float($0) }))
             }
-            trainer.iteration = try number("iteration")
-            trainer.trainingSeconds = try number("training_seconds")
-            trainer.crops.stream.position = try number("crops_position")
-            trainer.dropout.position = try number("dropout_position")
-            trainer.step.generatorOptimiser.steps = try number("generator_steps")
-            trainer.step.discriminatorOptimiser.steps = try number("discriminator_steps")
+            trainer.history = rows
+            trainer.iteration = try number("iteration", in: 0...trainer.recipe.iterations)
+            trainer.trainingSeconds = try number("training_seconds", in: 0...1e10)
+            trainer.crops.stream.position = try number("crops_position", in: 0...UInt64.max)
+            trainer.dropout.position = try number("dropout_position", in: 0...UInt64.max)
+            trainer.step.generatorOptimiser.steps = try number("generator_steps", in: 0...Int.max)
+            trainer.step.discriminatorOptimiser.steps = try number("discriminator_steps", in: 0...Int.max)
         } catch {
             throw TrainingError(.badCheckpoint, "checkpoint \(error)", isRetryable: true)
         }

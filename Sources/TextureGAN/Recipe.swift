@@ -70,7 +70,8 @@ public struct Recipe: Equatable, Sendable {
     }
 
     static func smallestCrop(discriminatorLayers: Int) -> Int {
-        (Discriminator.smallestSide(layers: discriminatorLayers) / 2 + 3) / 4 * 4
+        // Never below 8: two halvings leave the generator's residual blocks two pixels to reflect by one.
+        max(8, (Discriminator.smallestSide(layers: discriminatorLayers) / 2 + 3) / 4 * 4)
     }
 }
 

@@ -16,10 +16,12 @@ extension Recipe {
     /// Every field, in the order of recipe files.
     public static let fields: [RecipeField] = [
         RecipeField(
-            key: "name", summary: "What reports call this recipe.", accepts: "up to 200 characters",
+            key: "name", summary: "What reports call this recipe.", accepts: "up to 200 characters of one line",
             read: { $0.name },
             write: { recipe, text in
-                guard !text.isEmpty, text.count <= 200 else { return nil }
+                guard !text.isEmpty, text.count <= 200,
+                    !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+                else { return nil }
                 recipe.name = text
                 return ()
             }),

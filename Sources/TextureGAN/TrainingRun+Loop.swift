@@ -31,7 +31,14 @@ extension TrainingRun {
         func file(_ name: String, _ pathExtension: String) -> URL {
             input.folder.appendingPathComponent(name).appendingPathExtension(pathExtension)
         }
+        func reportMetrics() {
+            if reportedRows == trainer.history.count { return }
+            report(.metrics(columns: Trainer.columns, rows: Array(trainer.history[reportedRows...])))
+            reportedRows = trainer.history.count
+        }
+        // A run resumed from a checkpoint takes the rows in it for reported, so they are, before the checkpoint is.
         func reportCheckpoint() throws(TrainingError) {
+            reportMetrics()
             let url = file("checkpoint-\(trainer.iteration)", "safetensors")
             try trainer.writeCheckpoint(to: url)
             report(.artifact(.checkpoint, iteration: trainer.iteration, file: url))
@@ -58,12 +65,9 @@ extension TrainingRun {
             report(.iterated(iteration: trainer.iteration, secondsPerIteration: seconds))
             let isLast = trainer.isFinished
             // Rows go out a few at a time: often enough to watch, rarely enough to cost nothing.
-            let unreported = trainer.history.count - reportedRows
-            if unreported >= 10 || (unreported > 0 && (isLast || trainer.iteration % recipe.snapshotEvery == 0)) {
-                report(.metrics(columns: Trainer.columns, rows: Array(trainer.history[reportedRows...])))
-                reportedRows = trainer.history.count
-            }
-            if isLast || trainer.iteration % recipe.snapshotEvery == 0 { try reportSnapshot() }
+            let showsSnapshot = isLast || trainer.iteration % recipe.snapshotEvery == 0
+            if showsSnapshot || trainer.history.count - reportedRows >= 10 { reportMetrics() }
+            if showsSnapshot { try reportSnapshot() }
             if isLast || trainer.iteration % recipe.checkpointEvery == 0 { try reportCheckpoint() }
         }
         let generator = file("generator", "safetensors")
