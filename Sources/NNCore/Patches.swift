@@ -69,7 +69,7 @@ struct Patches: Sendable {
             }
             let source = image.data + row * image.width * channels
             if isInside {
-                target.update(from: source + x * channels, count: run)
+                copy(source + x * channels, to: target, count: run)
                 continue
             }
             for s in 0..<taps {
@@ -81,13 +81,23 @@ struct Patches: Sendable {
         }
     }
 
+    /// A short copy, inline: the last vector overlaps the one before.
+    @inline(__always)
+    private func copy(_ source: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, count: Int) {
+        if count < 8 {
+            for i in 0..<count { target[i] = source[i] }
+            return
+        }
+        for i in stride(from: 0, to: count - 7, by: 8) { store8(load8(source + i), target + i) }
+        store8(load8(source + (count - 8)), target + (count - 8))
+    }
+
     /// The window that begins at (y, x), zero outside the image.
     private func copyInside(y: Int, x: Int, to target: UnsafeMutablePointer<Float>) {
         let run = taps * image.channels
         if y >= 0 && y + taps <= image.height && x >= 0 && x + taps <= image.width {
             for r in 0..<taps {
-                (target + r * run).update(
-                    from: image.data + ((y + r) * image.width + x) * image.channels, count: run)
+                copy(image.data + ((y + r) * image.width + x) * image.channels, to: target + r * run, count: run)
             }
         } else {
             target.update(repeating: 0, count: length)
