@@ -40,6 +40,10 @@ enum RegisterTile {
         into c: UnsafeMutablePointer<Float>, cStride: Int, columns: Int, accumulate: Bool
     ) {
         var column = 0
+        if columns > 16 && columns <= 24 {
+            return multiply24(
+                a, rows: rows, count: count, b, bStep: bStep, into: c, cStride: cStride, accumulate: accumulate)
+        }
         while column + 8 < columns {
             multiply16(
                 a, rows: rows, count: count, b + column, bStep: bStep, into: c + column, cStride: cStride,
@@ -75,6 +79,19 @@ enum RegisterTile {
                     accumulate: accumulate)
                 row += 6
             }
+        }
+    }
+
+    /// `c[rows, 24] (+)= a[rows, count] * b[count, 24]`.
+    @inline(never)
+    static func multiply24(
+        _ a: Left, rows: Int, count: Int, _ b: UnsafePointer<Float>, bStep: Int,
+        into c: UnsafeMutablePointer<Float>, cStride: Int, accumulate: Bool
+    ) {
+        for row in stride(from: 0, to: rows, by: 4) {
+            fourWide(
+                count, Left(a.data + row * a.rowStride, rowStride: a.rowStride, step: a.step), rows: rows - row, b,
+                bStep: bStep, c + row * cStride, cStride: cStride, accumulate: accumulate)
         }
     }
 
@@ -248,6 +265,86 @@ enum RegisterTile {
         store8(s2y, c2 + 8)
         store8(s3x, c3)
         store8(s3y, c3 + 8)
+    }
+
+    /// 4 x 24.
+    @inline(__always)
+    private static func fourWide(
+        _ count: Int, _ a: Left, rows: Int, _ b: UnsafePointer<Float>, bStep: Int,
+        _ c: UnsafeMutablePointer<Float>, cStride: Int, accumulate: Bool
+    ) {
+        let last = rows - 1
+        let a0 = a.data
+        let a1 = a.data + min(1, last) * a.rowStride
+        let a2 = a.data + min(2, last) * a.rowStride
+        let a3 = a.data + min(3, last) * a.rowStride
+        let c0 = c
+        let c1 = c + min(1, last) * cStride
+        let c2 = c + min(2, last) * cStride
+        let c3 = c + min(3, last) * cStride
+        var s0x = Float8.zero
+        var s0y = Float8.zero
+        var s0z = Float8.zero
+        var s1x = Float8.zero
+        var s1y = Float8.zero
+        var s1z = Float8.zero
+        var s2x = Float8.zero
+        var s2y = Float8.zero
+        var s2z = Float8.zero
+        var s3x = Float8.zero
+        var s3y = Float8.zero
+        var s3z = Float8.zero
+        if accumulate {
+            s0x = load8(c0)
+            s0y = load8(c0 + 8)
+            s0z = load8(c0 + 16)
+            s1x = load8(c1)
+            s1y = load8(c1 + 8)
+            s1z = load8(c1 + 16)
+            s2x = load8(c2)
+            s2y = load8(c2 + 8)
+            s2z = load8(c2 + 16)
+            s3x = load8(c3)
+            s3y = load8(c3 + 8)
+            s3z = load8(c3 + 16)
+        }
+        var b = b
+        var k = 0
+        for _ in 0..<count {
+            let bx = load8(b)
+            let by = load8(b + 8)
+            let bz = load8(b + 16)
+            let f0 = Float8(repeating: a0[k])
+            s0x = s0x.addingProduct(bx, f0)
+            s0y = s0y.addingProduct(by, f0)
+            s0z = s0z.addingProduct(bz, f0)
+            let f1 = Float8(repeating: a1[k])
+            s1x = s1x.addingProduct(bx, f1)
+            s1y = s1y.addingProduct(by, f1)
+            s1z = s1z.addingProduct(bz, f1)
+            let f2 = Float8(repeating: a2[k])
+            s2x = s2x.addingProduct(bx, f2)
+            s2y = s2y.addingProduct(by, f2)
+            s2z = s2z.addingProduct(bz, f2)
+            let f3 = Float8(repeating: a3[k])
+            s3x = s3x.addingProduct(bx, f3)
+            s3y = s3y.addingProduct(by, f3)
+            s3z = s3z.addingProduct(bz, f3)
+            b += bStep
+            k += a.step
+        }
+        store8(s0x, c0)
+        store8(s0y, c0 + 8)
+        store8(s0z, c0 + 16)
+        store8(s1x, c1)
+        store8(s1y, c1 + 8)
+        store8(s1z, c1 + 16)
+        store8(s2x, c2)
+        store8(s2y, c2 + 8)
+        store8(s2z, c2 + 16)
+        store8(s3x, c3)
+        store8(s3y, c3 + 8)
+        store8(s3z, c3 + 16)
     }
 
     /// 8 x 8.

@@ -14,7 +14,8 @@ extension WinogradConvolution {
         let row = (weights.rows + 7) / 8 * 8 * phases
         let panels = (weights.columns + 15) / 16
         let columns = panels * 16
-        let block = tilesPerBlock(floatsPerTile: planes * (row + columns), tiles: tiles)
+        let block = tilesPerBlock(
+            floatsPerTile: planes * (row + columns), weightFloats: weightPlanes * row * columns, tiles: tiles)
         let groups = (weights.rows + 7) / 8
         let inStride = TilePlanes.planeStride(
             rows: block, groups: groups, groupWidth: 8 * phases, groupsPerChunk: groups)
@@ -63,10 +64,12 @@ extension WinogradConvolution {
         }
     }
 
-    /// As many tiles as fill most of a 512 KiB L2 cache, in whole register tiles; fewer when there are few.
-    private static func tilesPerBlock(floatsPerTile: Int, tiles: Int) -> Int {
-        let fitting = 110_000 / floatsPerTile / 6 * 6
-        return max(6, min(max(12, min(fitting, 24)), (tiles + 5) / 6 * 6))
+    /// As many tiles as fill most of a 512 KiB L2 cache, in whole register tiles. Never so few that reading the
+    /// transformed weights for each block takes longer than multiplying; no more than there are.
+    private static func tilesPerBlock(floatsPerTile: Int, weightFloats: Int, tiles: Int) -> Int {
+        let least = weightFloats > 600_000 ? 24 : 12
+        let fitting = max(least, min(110_000 / floatsPerTile / 6 * 6, 24))
+        return min(fitting, (tiles + 5) / 6 * 6)
     }
 
     /// Results of one tile for a range of channels that begins at a multiple of 8.

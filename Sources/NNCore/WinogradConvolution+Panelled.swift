@@ -3,7 +3,7 @@ extension WinogradConvolution {
     enum Direction { case forward, inputGradient }
 
     /// Convolution of an image with few tiles, or one whose results overlap: the tiles are transformed first, then each
-    /// lane takes panels of 16 result channels through weight transform, products and result transform. Transformed
+    /// lane takes panels of 16 or 32 result channels through weight transform, products and result transform. Transformed
     /// weights never leave the cache, and a lane owns its channels of the result, so overlapping tiles of an input
     /// gradient, reflected borders among them, are added up in place.
     ///
@@ -21,10 +21,11 @@ extension WinogradConvolution {
         let groups = (weights.rows + 7) / 8
         // A group of 8 rows of the weights is `depth` rows of a product; 16 channels of the result are `width` columns.
         let depth = isForward ? 8 * phases : 8
-        let panel = min(panelChannels, (result.channels + 15) / 16 * 16)
+        let panel = min(isForward || phases == 1 ? 32 : 16, (result.channels + 15) / 16 * 16)
         let width = isForward ? panel : panel * phases
-        let most = min(tiles, max(48, min(128, 100_000 / (planes * width) / 6 * 6)))
-        let groupsAtOnce = max(1, min(groups, 70_000 / (weightPlanes * depth * width)))
+        let most = tilesAtOnce(
+            tiles, floatsPerTile: planes * groups * depth, limit: max(48, 90_000 / (planes * width)))
+        let groupsAtOnce = max(1, min(groups, 50_000 / (weightPlanes * depth * width)))
         let v = TilePlanes(
             in: arena, planes: planes, rows: most, groups: groups, groupWidth: depth, groupsPerChunk: groupsAtOnce)
         let outStride = planeStride(most * width)
@@ -88,8 +89,12 @@ extension WinogradConvolution {
         }
     }
 
-    /// Channels of the result that a lane computes at a time.
-    private static var panelChannels: Int { 16 }
+    /// How many tiles to keep transformed: equal parts of all, such that a part stays in a few MiB of L3 cache.
+    static func tilesAtOnce(_ tiles: Int, floatsPerTile: Int, limit: Int) -> Int {
+        let most = max(24, min(limit, 1_300_000 / floatsPerTile))
+        let parts = (tiles + most - 1) / most
+        return (tiles + parts - 1) / parts
+    }
 
     private static func clear(_ image: Tensor, channels: Range<Int>) {
         for pixel in 0..<image.pixels {

@@ -21,7 +21,8 @@ extension WinogradConvolution {
         let groups = (rowChannels + 7) / 8
         let width = min(64, (columnChannels + 15) / 16 * 16)
         let groupsAtOnce = max(1, min(groups, 110_000 / (Self.weightPlanes * width * depth)))
-        let most = min(tiles, 256)
+        let most = Self.tilesAtOnce(
+            tiles, floatsPerTile: planes * (groups * depth + (columnChannels + 15) / 16 * 16), limit: 256)
         let left = TilePlanes(
             in: workspace.arena, planes: planes, rows: most, groups: groups, groupWidth: depth,
             groupsPerChunk: groupsAtOnce)
