@@ -62,9 +62,11 @@ public struct CoordinatorService: Sendable {
             },
             BackgroundService { await tick(engine) },
             HTTPService(
-                responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort, logger: logger,
+                responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort,
+                logger: logger,
                 onRunning: { port in
-                    let host = configuration.httpHost.contains(":") ? "[\(configuration.httpHost)]" : configuration.httpHost
+                    let host =
+                        configuration.httpHost.contains(":") ? "[\(configuration.httpHost)]" : configuration.httpHost
                     let addresses = Addresses(httpURL: "http://\(host):\(port)", workerEndpoint: socket.endpoint)
                     logger.notice(
                         "coordinator is ready",

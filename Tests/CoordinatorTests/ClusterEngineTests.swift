@@ -16,9 +16,11 @@ struct ClusterEngineTests {
     init() throws {
         store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
         artifacts = try ArtifactStore(dataFolder: folder.url)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
         engine = ClusterEngine(
             state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { .origin }, logger: Logger(label: "test"))
+            clock: { .origin }, logger: logger)
     }
 
     private func running<Result>(_ work: () async throws -> Result) async rethrows -> Result {
@@ -39,7 +41,8 @@ struct ClusterEngineTests {
                 Issue.record("refused")
                 return
             }
-            #expect(try store.load().jobs.map(\.id) == jobs.map(\.id))
+            let stored = try store.load().jobs
+            #expect(stored.map(\.id) == jobs.map(\.id))
         }
     }
 

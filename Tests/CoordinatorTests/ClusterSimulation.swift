@@ -125,7 +125,14 @@ struct ClusterSimulation {
     @discardableResult
     private mutating func deliver(_ event: ClusterEvent) -> [ClusterEffect] {
         let before = cluster.disk
+        let fenced = fencedOff(event)
         let effects = cluster.handle(event)
+        if let fenced {
+            let isAccepted = effects.contains {
+                if case .record(.attempt) = $0 { true } else if case .record(.artifact) = $0 { true } else { false }
+            }
+            check(!isAccepted, "a message of old attempt \(fenced.job) \(fenced.number) changed something")
+        }
         if isStormy, random.happens(0.003) {
             cluster.disk = before
             cluster.restart()
@@ -141,6 +148,20 @@ struct ClusterSimulation {
         for case .send(let message, let session) in effects { post(.toWorker(message, session: session)) }
         verify()
         return effects
+    }
+
+    /// The attempt of a message that must change nothing: an older one, or one that another process holds.
+    private func fencedOff(_ event: ClusterEvent) -> AttemptReference? {
+        let sender: (session: UInt64, attempt: AttemptReference)
+        switch event {
+        case .artifactStored(let session, let offer): sender = (session, offer.attempt)
+        case .finish(let session, let attempt, _, _): sender = (session, attempt)
+        case .fail(let session, let attempt, _, _, _, _): sender = (session, attempt)
+        default: return nil
+        }
+        let newest = cluster.disk.jobs.first { $0.id == sender.attempt.job }?.attempt
+        let isHolder = newest?.number == sender.attempt.number && newest?.session == sender.session
+        return isHolder ? nil : sender.attempt
     }
 
     private mutating func count(_ effects: [ClusterEffect]) {

@@ -146,9 +146,8 @@ struct ClusterStateAttemptTests {
         cluster.hello(2)
         let first = try #require(cluster.take(1))
         cluster.store(1, first, .checkpoint, iteration: 40)
-        _ = cluster.ask(2)
-        let effects = cluster.pass(.seconds(25)) { $0.beat(2, nil) }
-        let second = try #require(effects.assignment)
+        cluster.pass(.seconds(25)) { $0.beat(2, nil) }
+        let second = try #require(cluster.ask(2).assignment)
         #expect(second.attempt == AttemptReference(job: job, number: 2))
         #expect(second.checkpoint?.iteration == 40)
         #expect(cluster.state.job(job)?.failures == 0)

@@ -55,4 +55,5 @@ struct CoordinatorConfigurationTests {
         var configuration = CoordinatorConfiguration()
         configuration.lease = .seconds(9)
         #expect(throws: CoordinatorError.self) { try configuration.validate() }
+    }
 }

@@ -40,7 +40,9 @@ final class RunningCoordinator: Sendable {
             first = addresses
             break
         }
-        guard let first else { throw CoordinatorError(.addressUnavailable, "the coordinator ended before it was ready") }
+        guard let first else {
+            throw CoordinatorError(.addressUnavailable, "the coordinator ended before it was ready")
+        }
         addresses = first
     }
 

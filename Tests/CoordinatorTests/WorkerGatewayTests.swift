@@ -38,7 +38,8 @@ struct WorkerGatewayTests {
 
         // Several chunks, one of them damaged on its way.
         let checkpoint = bytes(3 * Limits.chunkBytes + 17, seed: 1)
-        let receipt = try await worker.upload(checkpoint, .checkpoint, iteration: 5, of: assign.attempt) { index, chunk in
+        let receipt = try await worker.upload(checkpoint, .checkpoint, iteration: 5, of: assign.attempt) {
+            index, chunk in
             if index == 1 { chunk[7] ^= 1 }
         }
         guard case .artifactReceipt = receipt else {

@@ -71,7 +71,7 @@ enum Reply: Sendable, Equatable {
     }
 }
 
-/// A record that must be durable before the promise that rests on it is made. Applying one twice changes nothing.
+/// A record that must be durable before the promise that rests on it is made.
 enum Change: Sendable, Equatable {
     /// Adds the job or replaces what is stored of it, its newest attempt apart.
     case job(Job)

@@ -86,7 +86,7 @@ struct ArtifactRequest: Sendable, Equatable {
     var transferID: UInt64
     var sha256: String
     var offset: UInt64
-    var windowChunks: Int
+    var windowChunks: UInt32
 }
 
 struct Completion: Sendable, Equatable {

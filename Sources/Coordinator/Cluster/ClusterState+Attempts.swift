@@ -87,13 +87,18 @@ extension ClusterState {
     mutating func renew(_ status: AttemptStatus, at now: Instant) {
         guard var lease = leases[status.attempt.job], lease.attempt == status.attempt else { return }
         lease.expires = max(lease.expires, now + configuration.lease)
-        if status.iteration > lease.iteration {
+        let hasMoved = status.iteration > lease.iteration
+        if hasMoved {
             lease.iteration = status.iteration
             lease.progressed = now
-            lease.hasIterated = true
         }
         lease.totalIterations = status.totalIterations
         lease.secondsPerIteration = status.secondsPerIteration
+        if hasMoved, !lease.hasIterated {
+            // From here on it is watched more closely than while it started.
+            lease.hasIterated = true
+            deadlines.insert(Deadline(at: now + allowedStandstill(of: lease), subject: .stall(lease.attempt)))
+        }
         leases[status.attempt.job] = lease
         // Recorded once, so that a job that waits again still shows how far it is.
         if var job = job(status.attempt.job), job.totalIterations != status.totalIterations, status.totalIterations > 0

@@ -1,12 +1,13 @@
 import Foundation
 import Protocol
+import Transport
 
 /// Sends one artifact to a worker, as far as its credit goes.
 struct Download: Sendable {
     /// A grant of the worker's.
     struct Command: Sendable {
-        var nextOffset: Int
-        var windowChunks: Int
+        var nextOffset: UInt64
+        var windowChunks: UInt32
         var isRewind: Bool
     }
 
@@ -18,24 +19,22 @@ struct Download: Sendable {
 
     /// Ends when all has arrived, the artifact cannot be read, or the commands end.
     func run(_ commands: AsyncStream<Command>) async {
-        var next = 0
+        var sender = ArtifactSender(transferID: transferID, sizeBytes: UInt64(artifact.sizeBytes))
         do {
             for await grant in commands {
-                guard grant.nextOffset < artifact.sizeBytes else { return }
-                if grant.isRewind { next = grant.nextOffset }
-                let window = min(grant.windowChunks, Int(Limits.maxWindowChunks)) * Limits.chunkBytes
-                let end = min(artifact.sizeBytes, grant.nextOffset + window)
-                while next < end {
-                    next += try await sendChunk(at: next)
-                }
+                sender.grant(
+                    nextOffset: grant.nextOffset, windowChunks: grant.windowChunks, rewind: grant.isRewind)
+                while let chunk = sender.next() { try await send(chunk) }
+                if sender.isComplete { return }
             }
         } catch {
             await send(.acknowledgement(.answer(transferID, .unknownArtifact, "\(error)")), nil)
         }
     }
 
-    private func sendChunk(at offset: Int) async throws -> Int {
-        let count = min(Limits.chunkBytes, artifact.sizeBytes - offset)
+    private func send(_ part: ArtifactSender.Chunk) async throws {
+        let offset = Int(part.offset)
+        let count = part.count
         let payload = try await disk.run { [artifacts, artifact] in
             [UInt8](try artifacts.read(artifact.sha256, offset: offset, count: count))
         }
@@ -45,10 +44,9 @@ struct Download: Sendable {
         }
         var chunk = WireArtifactChunk()
         chunk.transferID = transferID
-        chunk.offset = UInt64(offset)
+        chunk.offset = part.offset
         chunk.crc32 = CRC32.checksum(payload)
-        chunk.last = offset + count == artifact.sizeBytes
+        chunk.last = part.isLast
         await send(.artifactChunk(chunk), payload)
-        return count
     }
 }

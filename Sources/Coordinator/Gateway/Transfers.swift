@@ -72,7 +72,8 @@ final class Transfers: Sendable {
     func send(_ artifact: StoredArtifact, _ request: ArtifactRequest, session: UInt64, send: @escaping SendPayload) {
         let key = Key(session: session, id: request.transferID)
         let start = Download.Command(
-            nextOffset: min(Int(request.offset), artifact.sizeBytes), windowChunks: request.windowChunks, isRewind: true)
+            nextOffset: min(request.offset, UInt64(artifact.sizeBytes)), windowChunks: request.windowChunks,
+            isRewind: true)
         let known = state.withLock { $0.entries[key] }
         if let known, known.attempt == request.attempt, let download = known.download {
             download.yield(start)
@@ -100,7 +101,7 @@ final class Transfers: Sendable {
     func receive(_ credit: WireArtifactCredit, from session: UInt64) {
         let key = Key(session: session, id: credit.transferID)
         let command = Download.Command(
-            nextOffset: Int(credit.nextOffset), windowChunks: Int(credit.windowChunks), isRewind: credit.rewind)
+            nextOffset: credit.nextOffset, windowChunks: credit.windowChunks, isRewind: credit.rewind)
         state.withLock { $0.entries[key]?.download }?.yield(command)
     }
 

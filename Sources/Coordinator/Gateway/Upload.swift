@@ -1,7 +1,8 @@
 import Foundation
 import Protocol
+import Transport
 
-/// Receives one artifact from a worker: grants credit, checks and writes chunks in order, commits, reports it stored.
+/// Receives one artifact from a worker: writes its chunks, commits it, reports it stored.
 struct Upload: Sendable {
     enum Command: Sendable {
         case chunk(WireArtifactChunk, [UInt8])
@@ -34,46 +35,30 @@ struct Upload: Sendable {
     }
 
     private func receive(_ commands: AsyncStream<Command>, into incoming: IncomingArtifact) async throws {
-        var offset = 0
-        // One request to send again per loss: the chunks after it are all out of place as well.
-        var hasAskedAgain = false
-        await grant(offset, rewind: true)
+        var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact.wire)
+        await send(.artifactCredit(receiver.credit(rewind: true)))
         for await command in commands {
             guard case .chunk(let chunk, let payload) = command else {
-                await grant(offset, rewind: true)
+                await send(.artifactCredit(receiver.credit(rewind: true)))
                 continue
             }
-            let isRight =
-                chunk.offset == UInt64(offset) && !payload.isEmpty && payload.count <= offer.artifact.sizeBytes - offset
-                && CRC32.checksum(payload) == chunk.crc32
-            guard isRight else {
-                // What lies before the offset is a repetition.
-                if chunk.offset >= UInt64(offset), !hasAskedAgain {
-                    hasAskedAgain = true
-                    await grant(offset, rewind: true)
-                }
+            let decision = receiver.receive(chunk, payload: payload)
+            switch decision {
+            case .ignore: continue
+            case .rewind:
+                await send(.artifactCredit(receiver.credit(rewind: true)))
                 continue
+            case .write, .writeLast: break
             }
             try await disk.run { try incoming.append(Data(payload)) }
-            offset += payload.count
-            hasAskedAgain = false
             await engine.post(.transferProgressed(session: session, offer.attempt))
-            await grant(offset, rewind: false)
-            guard offset == offer.artifact.sizeBytes else { continue }
+            await send(.artifactCredit(receiver.credit(rewind: false)))
+            guard receiver.isComplete else { continue }
             let artifact = offer.artifact
             _ = try await disk.run { try incoming.commit(expecting: artifact) }
             await engine.post(.artifactStored(session: session, offer))
             return
         }
-    }
-
-    private func grant(_ offset: Int, rewind: Bool) async {
-        var credit = WireArtifactCredit()
-        credit.transferID = offer.transferID
-        credit.nextOffset = UInt64(offset)
-        credit.windowChunks = Limits.windowChunks
-        credit.rewind = rewind
-        await send(.artifactCredit(credit))
     }
 
     private static func answer(to error: any Error) -> (WireCode, String) {

@@ -18,7 +18,9 @@ extension InboundMessage {
     /// - Parameter message: Decoded and valid, so its counts and texts are within the limits.
     init(_ message: WireMessage) {
         let session = message.session
-        func event(_ reference: WireAttemptRef, _ id: UInt64, _ make: (AttemptReference) -> ClusterEvent) -> InboundMessage {
+        func event(_ reference: WireAttemptRef, _ id: UInt64, _ make: (AttemptReference) -> ClusterEvent)
+            -> InboundMessage
+        {
             AttemptReference(reference).map { .event(make($0)) } ?? .foreign(id: id)
         }
         switch message.body {
@@ -43,7 +45,8 @@ extension InboundMessage {
             self = event(offer.attempt, offer.transferID) { attempt in
                 let kind = ArtifactKind(offer.kind)
                 let event = ArtifactOffer(
-                    attempt: attempt, transferID: offer.transferID, kind: kind, artifact: StoredArtifact(offer.artifact),
+                    attempt: attempt, transferID: offer.transferID, kind: kind,
+                    artifact: StoredArtifact(offer.artifact),
                     iteration: Int(offer.iteration))
                 return .artifactOffered(session: session, event, isStored: false)
             }
@@ -51,7 +54,7 @@ extension InboundMessage {
             self = event(request.attempt, request.transferID) { attempt in
                 let event = ArtifactRequest(
                     attempt: attempt, transferID: request.transferID, sha256: request.artifact.sha256,
-                    offset: request.offset, windowChunks: Int(request.windowChunks))
+                    offset: request.offset, windowChunks: request.windowChunks)
                 return .artifactRequested(session: session, event)
             }
         case .finish(let finish):
@@ -91,7 +94,8 @@ extension AttemptReference {
 }
 
 extension AttemptStatus {
-    fileprivate static func split(_ running: [WireAttemptStatus]) -> (known: [AttemptStatus], foreign: [WireAttemptRef]) {
+    fileprivate static func split(_ running: [WireAttemptStatus]) -> (known: [AttemptStatus], foreign: [WireAttemptRef])
+    {
         var known: [AttemptStatus] = []
         var foreign: [WireAttemptRef] = []
         for status in running {

@@ -76,7 +76,9 @@ actor WorkerGateway {
         case .chunk(let chunk, let payload): transfers.receive(chunk, payload, from: session)
         case .credit(let credit): transfers.receive(credit, from: session)
         case .foreign(let id):
-            send(.acknowledge(id: id, .leaseLost, message: "no such job in this cluster; stop this attempt"), to: session)
+            send(
+                .acknowledge(id: id, .leaseLost, message: "no such job in this cluster; stop this attempt"), to: session
+            )
         case .unexpected:
             logger.warning("a worker sent a message that only coordinators send", metadata: ["peer": "\(peer)"])
         }
