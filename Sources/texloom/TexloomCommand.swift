@@ -32,7 +32,7 @@ struct TexloomCommand: AsyncParsableCommand {
                 subcommands: [
                     TrainCommand.self, ExpandCommand.self, RecipesCommand.self, WeightsCommand.self, BenchCommand.self,
                 ]),
-            CommandGroup(name: "Serving a cluster:", subcommands: [CoordinatorCommand.self]),
+            CommandGroup(name: "Serving a cluster:", subcommands: [CoordinatorCommand.self, WorkerCommand.self]),
             CommandGroup(
                 name: "Using a cluster:",
                 subcommands: [
