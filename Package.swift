@@ -84,17 +84,19 @@ let package = Package(
         .executableTarget(
             name: "texloom",
             dependencies: [
-                "Coordinator", "Worker", "TextureGAN", "Imaging", "Protocol",
+                "Coordinator", "Worker", "TextureGAN", "NNCore", "Imaging", "Protocol",
+                .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ]),
+            ],
+            resources: [.copy("Resources/read_pth.py")]),
 
         // Tests mirror the sources.
         .testTarget(name: "NNCoreTests", dependencies: ["NNCore"]),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
-        .testTarget(name: "TextureGANTests", dependencies: ["TextureGAN"]),
+        .testTarget(name: "TextureGANTests", dependencies: ["TextureGAN"], exclude: ["Fixtures"]),
         .testTarget(name: "ProtocolTests", dependencies: ["Protocol"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport"]),
         .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator"]),

@@ -52,9 +52,15 @@ public final class Arena {
         return try body()
     }
 
+    /// `count` rounded up so that what follows in an array of several such parts is aligned as well.
+    public static func alignedCount(_ count: Int) -> Int {
+        let floats = alignmentBytes / MemoryLayout<Float>.stride
+        return (count + floats - 1) / floats * floats
+    }
+
     /// Uninitialised memory for `count` floats, 64-byte aligned.
     public func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
-        let bytes = (count * 4 + Self.alignmentBytes - 1) / Self.alignmentBytes * Self.alignmentBytes
+        let bytes = Self.alignedCount(count) * MemoryLayout<Float>.stride
         let start = offset
         offset += bytes
         if offset > committedBytes { commit(upTo: offset) }

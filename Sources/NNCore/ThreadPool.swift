@@ -22,13 +22,14 @@ public final class ThreadPool {
         _ = singleThreadedBLAS
         self.threads = threads
         shared = Shared()
-        for _ in 1..<threads {
+        for lane in 1..<threads {
             var thread = pthread_t()
-            let argument = Unmanaged.passRetained(shared).toOpaque()
+            let argument = Unmanaged.passRetained(Seat(shared: shared, lane: lane)).toOpaque()
             let status = pthread_create(
                 &thread, nil,
                 { argument in
-                    Unmanaged<Shared>.fromOpaque(argument!).takeRetainedValue().work()
+                    let seat = Unmanaged<Seat>.fromOpaque(argument!).takeRetainedValue()
+                    seat.shared.work(lane: seat.lane)
                     return nil
                 }, argument)
             precondition(status == 0, "cannot start a thread: error \(status)")
@@ -44,12 +45,26 @@ public final class ThreadPool {
     /// Calls `body` once for each block in `0..<blocks`, on all threads, and returns when all are done.
     @inline(__always)
     public func run(blocks: Int, _ body: (Int) -> Void) {
-        if blocks <= 0 { return }
-        if threads == 1 || blocks == 1 {
-            for block in 0..<blocks { body(block) }
+        runLanes(blocks: blocks) { block, _ in body(block) }
+    }
+
+    /// Like `run`, and tells which of the pool's threads (`0..<threads`) runs the block, for scratch memory.
+    @inline(__always)
+    public func runLanes(blocks: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
+        if threads == 1 || blocks <= 1 {
+            for block in 0..<max(blocks, 0) { body(block, 0) }
             return
         }
         withoutActuallyEscaping(body) { shared.run(blocks: blocks, $0) }
+    }
+
+    /// Cuts `0..<count` into ranges of `grain` and calls `body` for each, with the lane that runs it.
+    @inline(__always)
+    public func runLanes(over count: Int, grain: Int, _ body: (_ range: Range<Int>, _ lane: Int) -> Void) {
+        runLanes(blocks: (count + grain - 1) / grain) { block, lane in
+            let start = block * grain
+            body(start..<min(start + grain, count), lane)
+        }
     }
 
     /// Cuts `0..<count` into ranges of `grain` and calls `body` for each.
@@ -62,7 +77,17 @@ public final class ThreadPool {
     }
 }
 
-/// What the pool's threads share. A generation number announces work; the low half of `next` is the next block.
+/// What a new thread is handed.
+private final class Seat {
+    let shared: Shared
+    let lane: Int
+    init(shared: Shared, lane: Int) {
+        self.shared = shared
+        self.lane = lane
+    }
+}
+
+/// What the pool's threads share. A generation number announces work, `next` deals its blocks.
 private final class Shared: @unchecked Sendable {
     private let generation = Atomic<UInt64>(0)
     private let next = Atomic<Int>(0)
@@ -70,7 +95,7 @@ private final class Shared: @unchecked Sendable {
     private let stopping = Atomic<Bool>(false)
     private let sleepers = Atomic<Int>(0)
     private var blocks = 0
-    private var body: ((Int) -> Void)?
+    private var body: ((Int, Int) -> Void)?
     /// Threads inside `drain`; the driver waits for all to leave before it changes `body`.
     private let inside = Atomic<Int>(0)
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -90,7 +115,7 @@ private final class Shared: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func run(blocks: Int, _ body: @escaping (Int) -> Void) {
+    func run(blocks: Int, _ body: @escaping (Int, Int) -> Void) {
         self.blocks = blocks
         self.body = body
         pending.store(blocks, ordering: .relaxed)
@@ -101,7 +126,7 @@ private final class Shared: @unchecked Sendable {
             pthread_cond_broadcast(wake)
             pthread_mutex_unlock(mutex)
         }
-        drain()
+        drain(lane: 0)
         var spin = 0
         while pending.load(ordering: .acquiring) > 0 || inside.load(ordering: .acquiring) > 0 {
             spin += 1
@@ -113,16 +138,16 @@ private final class Shared: @unchecked Sendable {
         self.body = nil
     }
 
-    private func drain() {
+    private func drain(lane: Int) {
         while true {
             let block = next.add(1, ordering: .acquiring).oldValue
             if block >= blocks { return }
-            body!(block)
+            body!(block, lane)
             pending.subtract(1, ordering: .releasing)
         }
     }
 
-    func work() {
+    func work(lane: Int) {
         var seen: UInt64 = 0
         while true {
             var spin = 0
@@ -134,7 +159,7 @@ private final class Shared: @unchecked Sendable {
             inside.add(1, ordering: .sequentiallyConsistent)
             seen = generation.load(ordering: .sequentiallyConsistent)
             // Between announcing ourselves and here the driver may have finished: then `next` is past every block.
-            if next.load(ordering: .sequentiallyConsistent) < Int.max / 2 { drain() }
+            if next.load(ordering: .sequentiallyConsistent) < Int.max / 2 { drain(lane: lane) }
             inside.subtract(1, ordering: .sequentiallyConsistent)
         }
     }

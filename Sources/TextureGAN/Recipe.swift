@@ -1,15 +1,124 @@
-/// Everything that determines a training run. (Being written: see docs/recipes.md for the fields.)
-public struct Recipe: Codable, Equatable, Sendable {
-    public var name = "draft"
-    public var iterations = 1
+import NNCore
+
+/// Everything that determines a training run. Two runs of the same recipe on the same exemplar and CPU type give the
+/// same bytes. Fields, defaults and reasons: `Recipe.fields`, printed in docs/recipes.md and in every recipe file.
+public struct Recipe: Equatable, Sendable {
+    public enum Norm: String, Sendable, CaseIterable { case batch, instance }
+    public enum Upsample: String, Sendable, CaseIterable { case transposed, nearest }
+    public enum Adversarial: String, Sendable, CaseIterable { case bce, lsgan }
+
+    public var name = "paper"
+    public var seed: UInt64 = 1
+    /// Source crop size; the target crop is 2k. Nil: as large as the exemplar allows.
+    public var k: Int? = 128
+    /// Channels behind the generator's first convolution (ngf).
+    public var generatorWidth = 64
+    public var residualBlocks = 6
+    /// Channels behind the discriminator's first convolution (ndf).
+    public var discriminatorWidth = 64
+    public var discriminatorLayers = 4
+    public var norm = Norm.batch
+    public var padding = PaddingMode.reflect
+    public var upsample = Upsample.transposed
+    public var dropout: Float = 0.5
+    public var adversarial = Adversarial.bce
+    public var adversarialWeight: Float = 1
+    public var l1Weight: Float = 100
+    /// Nil: no style loss.
+    public var style: FeatureNetwork? = .vgg19
+    public var styleInput = FeatureInput.raw
+    public var styleWeight: Float = 1
+    public var styleTaps = 5
+    public var iterations = 100_000
+    public var constantIterations = 50_000
+    public var learningRate: Float = 2e-4
+    public var beta1: Float = 0.5
+    public var beta2: Float = 0.999
+    public var metricsEvery = 20
+    public var snapshotEvery = 1000
+    public var checkpointEvery = 1000
+
     public init() {}
-    /// - Throws: `TrainingError` with the line and key at fault.
-    public init(yaml: String, source: String) throws(TrainingError) {}
-    public func yaml() -> String { "" }
+
+    /// Adam's rate at an iteration, counted from 1: constant, then falling linearly, changed every iteration.
+    public func learningRate(at iteration: Int) -> Float {
+        if iteration <= constantIterations { return learningRate }
+        let left = Float(iterations - iteration + 1) / Float(max(1, iterations - constantIterations))
+        return learningRate * max(0, left)
+    }
+
+    /// The crop size for an exemplar of a size.
+    /// - Throws: `TrainingError` naming the largest legal k.
+    public func cropSize(forWidth width: Int, height: Int, exemplar: String) throws(TrainingError) -> Int {
+        let largest = min(width, height) / 2 / 4 * 4
+        let smallest = Self.smallestCrop(discriminatorLayers: discriminatorLayers)
+        guard largest >= smallest else {
+            throw TrainingError(
+                .badExemplar,
+                "\(exemplar) is \(width)x\(height) pixels; with \(discriminatorLayers) discriminator layers both sides "
+                    + "must be at least \(2 * smallest)")
+        }
+        guard let k else { return largest }
+        guard k <= largest else {
+            throw TrainingError(
+                .badExemplar,
+                "\(exemplar) is \(width)x\(height) pixels; recipe '\(name)' cuts targets of 2k x 2k = \(2 * k)x\(2 * k), "
+                    + "so both sides must be at least \(2 * k). The largest legal value here is k=\(largest): "
+                    + "--set k=\(largest), or --set k=auto")
+        }
+        return k
+    }
+
+    static func smallestCrop(discriminatorLayers: Int) -> Int {
+        // Never below 8: two halvings leave the generator's residual blocks two pixels to reflect by one.
+        max(8, (Discriminator.smallestSide(layers: discriminatorLayers) / 2 + 3) / 4 * 4)
+    }
 }
-extension TrainingRun {
-    /// - Throws: `TrainingError`.
-    public static func run(
-        _ input: Input, wish: () -> Wish, report: (Report) -> Void
-    ) throws(TrainingError) -> Outcome { .abandoned }
+
+// MARK: The named recipes
+
+extension Recipe {
+    /// The recipes that come with texloom, from minutes to days.
+    public static let named: [Recipe] = [draft, fast, paper]
+
+    /// The method as published: 100,000 iterations at k = 128.
+    public static let paper = Recipe()
+
+    /// About a tenth of the paper's work.
+    public static let fast: Recipe = {
+        var recipe = Recipe()
+        recipe.name = "fast"
+        recipe.k = 64
+        recipe.generatorWidth = 32
+        recipe.discriminatorWidth = 32
+        recipe.style = .vgg16
+        recipe.styleInput = .caffe
+        recipe.styleWeight = 2e-5
+        recipe.iterations = 20_000
+        recipe.constantIterations = 10_000
+        recipe.snapshotEvery = 500
+        recipe.checkpointEvery = 500
+        return recipe
+    }()
+
+    /// A first look within minutes on two cores.
+    public static let draft: Recipe = {
+        var recipe = Recipe()
+        recipe.name = "draft"
+        recipe.k = 32
+        recipe.generatorWidth = 16
+        recipe.discriminatorWidth = 16
+        recipe.residualBlocks = 4
+        recipe.discriminatorLayers = 3
+        recipe.dropout = 0
+        recipe.style = .vgg16
+        recipe.styleInput = .caffe
+        recipe.styleWeight = 2e-5
+        recipe.styleTaps = 3
+        recipe.iterations = 6000
+        recipe.constantIterations = 3000
+        recipe.snapshotEvery = 250
+        recipe.checkpointEvery = 500
+        return recipe
+    }()
 }

@@ -30,10 +30,12 @@ public enum TrainingRun {
 
     public enum ArtifactKind: String, Sendable { case snapshot, checkpoint, generator, discriminator }
 
+    /// A row of the loss history.
     public struct MetricsRow: Sendable, Equatable {
         public var iteration: Int
+        /// The wall clock, for display only.
         public var unixSeconds: Double
-        /// One per column; NaN where a column was not measured.
+        /// One per column of `Trainer.columns`.
         public var values: [Float]
     }
 
@@ -52,6 +54,7 @@ public enum TrainingRun {
     /// What the owner wants of the run; asked after every iteration.
     public enum Wish: Sendable { case proceed, checkpointAndStop, abandon }
 
+    /// How a run ended; a failure is thrown.
     public enum Outcome: Sendable {
         /// Generator, discriminator and last checkpoint have been reported as artifacts.
         case finished(iteration: Int, trainingSeconds: Double, reportJSON: String)

@@ -1,1 +1,112 @@
-// placeholder
+import Foundation
+import Logging
+import Protocol
+import Transport
+
+/// A worker process: takes jobs from a coordinator, trains them, delivers what comes out.
+public struct Worker: Sendable {
+    private let configuration: WorkerConfiguration
+    private let trainer: any Trainer
+    private let logger: Logger
+
+    public init(configuration: WorkerConfiguration, trainer: any Trainer = TextureTrainer(), logger: Logger) {
+        self.configuration = configuration
+        self.trainer = trainer
+        self.logger = logger
+    }
+
+    /// Works until SIGTERM, SIGINT, cancellation of the task, or the coordinator's word; then checkpoints and hands
+    /// back what was running.
+    /// - Throws: ``WorkerError`` or `TransportError` if the worker cannot start.
+    public func run() async throws -> WorkerExit {
+        let (slots, threads) = try configuration.resolvedCounts()
+        let spool = try Spool(folder: configuration.dataFolder)
+        var hello = WireHello()
+        hello.minVersion = ProtocolVersion.oldest
+        hello.maxVersion = ProtocolVersion.newest
+        hello.workerID = try spool.workerID()
+        let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
+        hello.name = (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes)
+        hello.softwareVersion = configuration.softwareVersion
+        hello.slots = UInt32(slots)
+        hello.threadsPerSlot = UInt32(threads)
+        hello.cpu = Self.cpuType().shortened(to: Limits.maxNameBytes)
+        let session = UInt64.random(in: 1...UInt64.max)
+        let socket = try DealerSocket(endpoint: configuration.coordinator, logger: logger)
+        let (events, source) = AsyncStream.makeStream(of: WorkerState.Event.self)
+        let executor = ThreadExecutor(name: "texloom-worker")
+        let loop = WorkerLoop(
+            state: WorkerState(hello: hello, session: session, at: Instant(sinceStart: .zero)), spool: spool,
+            socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
+            post: { source.yield($0) })
+        let signals = Self.onSignals([SIGTERM, SIGINT]) { source.yield(.drain("signal")) }
+        defer { for signal in signals { signal.cancel() } }
+        logger.info(
+            "worker starts",
+            metadata: ["coordinator": "\(configuration.coordinator)", "slots": "\(slots)", "threads": "\(threads)"])
+
+        // Not a child task: it must deliver checkpoints after this task has been cancelled.
+        let work = Task { () -> WorkerExit in
+            await withTaskGroup(of: WorkerExit?.self) { group in
+                group.addTask {
+                    for await event in events { if let exit = await loop.handle(event) { return exit } }
+                    return nil
+                }
+                group.addTask {
+                    // Taken one by one, so that a full inbox holds the coordinator back.
+                    for await message in socket.incoming {
+                        if let exit = await loop.handle(.received(message)) { return exit }
+                    }
+                    return nil
+                }
+                group.addTask {
+                    while !Task.isCancelled {
+                        if let exit = await loop.handle(.tick) { return exit }
+                        try? await Task.sleep(for: .milliseconds(200))
+                    }
+                    return nil
+                }
+                var exit = WorkerExit.stopped
+                while let result = await group.next() {
+                    guard let result else { continue }
+                    exit = result
+                    group.cancelAll()
+                    break
+                }
+                return exit
+            }
+        }
+        let exit = await withTaskCancellationHandler {
+            await work.value
+        } onCancel: {
+            source.yield(.drain("cancelled"))
+        }
+        await loop.abandonAll()
+        await socket.close()
+        executor.stop()
+        logger.info("worker ends", metadata: ["exit": "\(exit)"])
+        return exit
+    }
+
+    private static func onSignals(
+        _ numbers: [Int32], _ handler: @escaping @Sendable () -> Void
+    ) -> [any DispatchSourceSignal] {
+        numbers.map { number in
+            // The default action would end the process before the source sees the signal.
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler(handler: handler)
+            source.resume()
+            return source
+        }
+    }
+
+    /// The CPU's model as the system names it; equal types give equal bytes.
+    private static func cpuType() -> String {
+        guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("model name") }),
+            let colon = line.firstIndex(of: ":")
+        else { return "unknown" }
+        return line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+    }
+}

@@ -1,1 +1,19 @@
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+// libjpeg reports errors by a function that may not return; these functions leave it by longjmp inside C.
+// All return 0, or -1 with a message. Memory in, memory out.
+
+enum { CJPEG_MESSAGE_BYTES = 256 };
+
+typedef struct {
+    uint32_t width, height;
+} cjpeg_header;
+
+// Reads the header of a JPEG.
+int cjpeg_read_header(const uint8_t *bytes, size_t count, cjpeg_header *header, char message[CJPEG_MESSAGE_BYTES]);
+
+// Decodes a JPEG (grey, YCbCr, CMYK, YCCK; baseline or progressive) to 8-bit RGB, width * height * 3 bytes as the
+// header says. What libjpeg only warns of and fills with grey (a truncated file) is an error here.
+int cjpeg_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char message[CJPEG_MESSAGE_BYTES]);

@@ -1,0 +1,42 @@
+/// Pixels per block of the passes over whole tensors: about 64 KiB, so that a second look at a block is from cache.
+@inline(__always)
+func pixelGrain(channels: Int) -> Int { max(1, (1 << 14) / channels) }
+
+/// Adds the sum over all pixels of each channel to `sums` (a bias gradient).
+///
+/// Partial sums of fixed blocks are added in order, in double precision.
+public func addColumnSums(of tensor: Tensor, to sums: UnsafeMutablePointer<Float>, in workspace: Workspace) {
+    let channels = tensor.channels
+    let grain = pixelGrain(channels: channels)
+    let blocks = (tensor.pixels + grain - 1) / grain
+    workspace.arena.scoped {
+        let partial = workspace.arena.floats(blocks * channels)
+        workspace.pool.run(over: tensor.pixels, grain: grain) { pixels in
+            let sum = partial + pixels.lowerBound / grain * channels
+            sum.update(repeating: 0, count: channels)
+            for pixel in pixels {
+                let row = tensor.data + pixel * channels
+                for channel in 0..<channels { sum[channel] += row[channel] }
+            }
+        }
+        for channel in 0..<channels {
+            var total = 0.0
+            for block in 0..<blocks { total += Double(partial[block * channels + channel]) }
+            sums[channel] += Float(total)
+        }
+    }
+}
+
+/// The sum of `term(i)` over `0..<count`: blocks of 16,384 in parallel, added in order, each in double precision.
+public func orderedSum(over count: Int, in workspace: Workspace, _ term: (Range<Int>) -> Double) -> Double {
+    let grain = 1 << 14
+    let blocks = (count + grain - 1) / grain
+    return workspace.arena.scoped {
+        let partial = UnsafeMutableRawPointer(workspace.arena.floats(2 * blocks))
+            .bindMemory(to: Double.self, capacity: blocks)
+        workspace.pool.run(over: count, grain: grain) { partial[$0.lowerBound / grain] = term($0) }
+        var total = 0.0
+        for block in 0..<blocks { total += partial[block] }
+        return total
+    }
+}

@@ -1,0 +1,38 @@
+/// One draw of dropout: which elements of a tensor are zeroed, as a pure function of the stream's position.
+///
+/// Kept elements are scaled by `1 / (1 - rate)`. The backward pass is the same operation on the gradient, so the mask
+/// is drawn again instead of stored.
+public struct Dropout: Sendable {
+    private static let lanes = 8  // 16 bits an element: eight elements from one block of the stream
+
+    private let stream: RandomStream
+    private let first: UInt64
+    private let rate: Float
+
+    /// Draws for `count` elements, moving the stream on.
+    /// - Parameter rate: the share zeroed, in [0, 1), resolved to 2^-16.
+    public init(rate: Float, count: Int, from stream: inout RandomStream) {
+        precondition(rate >= 0 && rate < 1)
+        self.rate = rate
+        self.stream = stream
+        first = stream.reserve(blocks: (count + Self.lanes - 1) / Self.lanes)
+    }
+
+    /// Zeroes the drawn elements of `tensor` and scales the others.
+    public func apply(to tensor: Tensor, in workspace: Workspace) {
+        let threshold = UInt32(rate * 65536)
+        let scale = 1 / (1 - rate)
+        let data = tensor.data
+        workspace.pool.run(over: tensor.count, grain: 1 << 13) { range in
+            var index = range.lowerBound
+            while index < range.upperBound {
+                let bits = stream.block(at: first + UInt64(index / Self.lanes))
+                for lane in 0..<min(Self.lanes, range.upperBound - index) {
+                    let draw = (bits[lane / 2] >> UInt32(lane % 2 * 16)) & 0xFFFF
+                    data[index + lane] = draw < threshold ? 0 : data[index + lane] * scale
+                }
+                index += Self.lanes
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+/// The Gram matrix of a feature map: `F^T F / (H W)`, `[C, C]`, F being the map as `[H W, C]`.
+public enum GramMatrix {
+    /// Pixels are cut into at most eight parts whose products are added in order.
+    /// - Parameter gram: `[C, C]`, overwritten.
+    public static func forward(_ features: Tensor, into gram: UnsafeMutablePointer<Float>, in workspace: Workspace) {
+        let channels = features.channels
+        let size = channels * channels
+        let parts = min(8, (features.pixels + 511) / 512)
+        workspace.arena.scoped {
+            let partial = workspace.arena.floats(parts * size)
+            workspace.pool.run(blocks: parts) { part in
+                let start = part * features.pixels / parts
+                let end = (part + 1) * features.pixels / parts
+                let rows = Matrix(features.data + start * channels, rows: end - start, columns: channels)
+                let target = Matrix(partial + part * size, rows: channels, columns: channels)
+                multiply(rows, transposed: true, rows, into: target)
+            }
+            let share = 1 / Float(features.pixels)
+            workspace.pool.run(over: size, grain: 1 << 14) { range in
+                for index in range {
+                    var sum = partial[index]
+                    for part in 1..<parts { sum += partial[part * size + index] }
+                    gram[index] = sum * share
+                }
+            }
+        }
+    }
+
+    /// `dFeatures = F (dG + dG^T) / (H W)`, for a symmetric `dGram`: `2 F dG / (H W)`.
+    /// - Parameter accumulate: whether to add to `dFeatures` or overwrite it.
+    public static func backward(
+        _ features: Tensor, dGram: UnsafeMutablePointer<Float>, into dFeatures: Tensor, accumulate: Bool,
+        in workspace: Workspace
+    ) {
+        precondition(dFeatures.hasShape(of: features))
+        let channels = features.channels
+        workspace.arena.scoped {
+            let scaled = workspace.arena.floats(channels * channels)
+            let share = 2 / Float(features.pixels)
+            for index in 0..<channels * channels { scaled[index] = dGram[index] * share }
+            let weights = Matrix(scaled, rows: channels, columns: channels)
+            let grain = 512
+            workspace.pool.run(over: features.pixels, grain: grain) { pixels in
+                let rows = Matrix(
+                    features.data + pixels.lowerBound * channels, rows: pixels.count, columns: channels)
+                let target = Matrix(
+                    dFeatures.data + pixels.lowerBound * channels, rows: pixels.count, columns: channels)
+                multiply(rows, weights, into: target, accumulate: accumulate)
+            }
+        }
+    }
+}

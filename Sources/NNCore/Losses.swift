@@ -1,0 +1,88 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Pointwise losses. Each returns the loss and writes or adds its gradient, both normalised as stated.
+public enum Loss {
+    /// The mean over all logits of the binary cross-entropy between `sigmoid(logit)` and `target`.
+    /// - Parameter gradient: of `weight` times the loss; overwritten.
+    public static func binaryCrossEntropy(
+        logits: Tensor, target: Float, weight: Float, gradient: Tensor
+    ) -> Double {
+        precondition(gradient.hasShape(of: logits))
+        let count = logits.count
+        var sum = 0.0
+        for index in 0..<count {
+            let logit = Double(logits.data[index])
+            // log(1 + exp(-|x|)) never overflows.
+            sum += max(logit, 0) - logit * Double(target) + log1p(exp(-abs(logit)))
+            let sigmoid = 1 / (1 + exp(-logit))
+            gradient.data[index] = weight * Float((sigmoid - Double(target)) / Double(count))
+        }
+        return sum / Double(count)
+    }
+
+    /// The mean over all outputs of `(output - target)^2`: the least-squares GAN.
+    /// - Parameter gradient: of `weight` times the loss; overwritten.
+    /// - Source: Mao et al., arXiv:1611.04076.
+    public static func leastSquares(logits: Tensor, target: Float, weight: Float, gradient: Tensor) -> Double {
+        precondition(gradient.hasShape(of: logits))
+        let count = logits.count
+        var sum = 0.0
+        for index in 0..<count {
+            let difference = Double(logits.data[index] - target)
+            sum += difference * difference
+            gradient.data[index] = weight * Float(2 * difference / Double(count))
+        }
+        return sum / Double(count)
+    }
+
+    /// The mean over all values of `|a - b|`.
+    /// - Parameter gradient: of `weight` times the loss in `a`; overwritten. Zero where `a` equals `b`.
+    public static func absoluteDifference(
+        _ a: Tensor, _ b: Tensor, weight: Float, gradient: Tensor, in workspace: Workspace
+    ) -> Double {
+        precondition(a.hasShape(of: b) && gradient.hasShape(of: a))
+        let count = a.count
+        let step = weight / Float(count)
+        let sum = orderedSum(over: count, in: workspace) { range in
+            var sum = 0.0
+            for index in range {
+                let difference = a.data[index] - b.data[index]
+                sum += Double(abs(difference))
+                gradient.data[index] = difference > 0 ? step : difference < 0 ? -step : 0
+            }
+            return sum
+        }
+        return sum / Double(count)
+    }
+
+    /// The mean over all entries of the squared difference of two `[C, C]` matrices.
+    /// - Parameter gradient: of `weight` times the loss in `a`; overwritten, may be `a`.
+    public static func meanSquare(
+        _ a: UnsafeMutablePointer<Float>, _ b: UnsafeMutablePointer<Float>, count: Int, weight: Float,
+        gradient: UnsafeMutablePointer<Float>, in workspace: Workspace
+    ) -> Double {
+        let step = 2 * weight / Float(count)
+        let sum = orderedSum(over: count, in: workspace) { range in
+            var sum = 0.0
+            for index in range {
+                let difference = a[index] - b[index]
+                sum += Double(difference) * Double(difference)
+                gradient[index] = step * difference
+            }
+            return sum
+        }
+        return sum / Double(count)
+    }
+}
+
+/// The Euclidean norm of all values; for reports.
+public func norm(of tensor: Tensor, in workspace: Workspace) -> Double {
+    let data = tensor.data
+    return orderedSum(over: tensor.count, in: workspace) { range in
+        var sum = 0.0
+        for index in range { sum += Double(data[index]) * Double(data[index]) }
+        return sum
+    }.squareRoot()
+}

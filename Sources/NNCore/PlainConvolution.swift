@@ -1,0 +1,337 @@
+/// Convolutions of any kernel, stride and padding by im2col and sgemm: the reference for the fast kernels, and the
+/// path for the shapes that have none.
+///
+/// Work is cut by shape alone and each block's products are single BLAS calls, so bytes do not depend on threads.
+public enum PlainConvolution {
+    /// Output pixels of one block: enough rows for sgemm to pack its matrices well, few enough to stay in cache.
+    private static func blockPixels(columns: Int, pixels: Int) -> Int {
+        min(max(128, (1 << 19) / columns), max(pixels, 1))
+    }
+
+    /// `output = input * weight + bias`.
+    /// - Parameters:
+    ///   - weight: `[kernel][kernel][in][out]`.
+    ///   - output: overwritten, must not alias `input`.
+    public static func forward(
+        _ shape: ConvolutionShape, input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+        output: Tensor, in workspace: Workspace
+    ) {
+        shape.checkInput(input)
+        shape.checkOutput(output)
+        let columns = shape.taps * shape.inChannels
+        let grain = blockPixels(columns: columns, pixels: shape.outPixels)
+        let weights = Matrix(UnsafeMutablePointer(mutating: weight), rows: columns, columns: shape.outChannels)
+        workspace.arena.scoped {
+            let laneFloats = Arena.alignedCount(grain * columns)
+            let scratch = workspace.arena.floats(workspace.pool.threads * laneFloats)
+            workspace.pool.runLanes(over: shape.outPixels, grain: grain) { pixels, lane in
+                let patches = Matrix(scratch + lane * laneFloats, rows: pixels.count, columns: columns)
+                gatherPatches(shape, input, pixels, into: patches.data)
+                let result = Matrix(
+                    output.data + pixels.lowerBound * shape.outChannels, rows: pixels.count, columns: shape.outChannels)
+                if let bias {
+                    for row in 0..<pixels.count {
+                        (result.data + row * shape.outChannels).update(from: bias, count: shape.outChannels)
+                    }
+                }
+                multiply(patches, weights, into: result, accumulate: bias != nil)
+            }
+        }
+    }
+
+    /// The adjoint of `forward` in its input: `dInput` is overwritten. Also the forward of a transposed convolution.
+    public static func inputGradient(
+        _ shape: ConvolutionShape, dOutput: Tensor, weight: UnsafePointer<Float>, dInput: Tensor,
+        in workspace: Workspace
+    ) {
+        shape.checkInput(dInput)
+        shape.checkOutput(dOutput)
+        workspace.arena.scoped {
+            let turned = workspace.arena.floats(shape.weightCount)
+            turn(shape, weight, into: turned, workspace.pool)
+            if shape.padding.mode == .zero || shape.padding.amount == 0 {
+                gatherGradient(shape, dOutput, turned, into: dInput, border: 0, workspace)
+            } else {
+                let amount = shape.padding.amount
+                let padded = Tensor(
+                    in: workspace.arena, height: dInput.height + 2 * amount, width: dInput.width + 2 * amount,
+                    channels: dInput.channels)
+                gatherGradient(shape, dOutput, turned, into: padded, border: amount, workspace)
+                foldBorder(padded, shape.padding, into: dInput, workspace.pool)
+            }
+        }
+    }
+
+    /// `dWeight += input (x) dOutput`, the adjoint of `forward` in its weight.
+    public static func weightGradient(
+        _ shape: ConvolutionShape, input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>,
+        in workspace: Workspace
+    ) {
+        shape.checkInput(input)
+        shape.checkOutput(dOutput)
+        if shape.inChannels < 16 {
+            weightGradientByParts(shape, input, dOutput, dWeight, workspace)
+        } else {
+            weightGradientByTaps(shape, input, dOutput, dWeight, workspace)
+        }
+    }
+
+    // MARK: Weight gradient
+
+    /// Each tap of the kernel is one block: all its products are added in order by one thread.
+    private static func weightGradientByTaps(
+        _ shape: ConvolutionShape, _ input: Tensor, _ dOutput: Tensor, _ dWeight: UnsafeMutablePointer<Float>,
+        _ workspace: Workspace
+    ) {
+        let channels = shape.inChannels
+        let grain = min(1024, shape.outPixels)
+        workspace.arena.scoped {
+            let laneFloats = Arena.alignedCount(grain * channels)
+            let scratch = workspace.arena.floats(workspace.pool.threads * laneFloats)
+            workspace.pool.runLanes(over: shape.taps, grain: 1) { taps, lane in
+                let tap = taps.lowerBound
+                let target = Matrix(
+                    dWeight + tap * channels * shape.outChannels, rows: channels, columns: shape.outChannels)
+                var start = 0
+                while start < shape.outPixels {
+                    let end = min(start + grain, shape.outPixels)
+                    let view = Matrix(scratch + lane * laneFloats, rows: end - start, columns: channels)
+                    gatherTap(shape, input, tap, start..<end, into: view.data)
+                    let gradients = Matrix(
+                        dOutput.data + start * shape.outChannels, rows: end - start, columns: shape.outChannels)
+                    multiply(view, transposed: true, gradients, into: target, accumulate: true)
+                    start = end
+                }
+            }
+        }
+    }
+
+    /// For few input channels, where a single tap is too thin a matrix: pixels are cut into at most eight parts, whose
+    /// sums are added in order.
+    private static func weightGradientByParts(
+        _ shape: ConvolutionShape, _ input: Tensor, _ dOutput: Tensor, _ dWeight: UnsafeMutablePointer<Float>,
+        _ workspace: Workspace
+    ) {
+        let columns = shape.taps * shape.inChannels
+        let grain = blockPixels(columns: columns, pixels: shape.outPixels)
+        let chunks = (shape.outPixels + grain - 1) / grain
+        let parts = min(8, chunks)
+        let count = shape.weightCount
+        workspace.arena.scoped {
+            let sums = workspace.arena.floats(parts * count)
+            let laneFloats = Arena.alignedCount(grain * columns)
+            let scratch = workspace.arena.floats(workspace.pool.threads * laneFloats)
+            workspace.pool.runLanes(over: parts, grain: 1) { range, lane in
+                let part = range.lowerBound
+                let target = Matrix(sums + part * count, rows: columns, columns: shape.outChannels)
+                for chunk in part * chunks / parts..<(part + 1) * chunks / parts {
+                    let pixels = chunk * grain..<min((chunk + 1) * grain, shape.outPixels)
+                    let patches = Matrix(scratch + lane * laneFloats, rows: pixels.count, columns: columns)
+                    gatherPatches(shape, input, pixels, into: patches.data)
+                    let gradients = Matrix(
+                        dOutput.data + pixels.lowerBound * shape.outChannels, rows: pixels.count,
+                        columns: shape.outChannels)
+                    multiply(
+                        patches, transposed: true, gradients, into: target,
+                        accumulate: chunk > part * chunks / parts)
+                }
+            }
+            for part in 0..<parts {
+                let sum = sums + part * count
+                for index in 0..<count { dWeight[index] += sum[index] }
+            }
+        }
+    }
+
+    // MARK: Gathering
+
+    /// The input patches under a run of output pixels, one row each, `[ky][kx][channel]`.
+    private static func gatherPatches(
+        _ shape: ConvolutionShape, _ input: Tensor, _ pixels: Range<Int>, into rows: UnsafeMutablePointer<Float>
+    ) {
+        let channels = shape.inChannels
+        let width = shape.inWidth
+        let run = shape.kernel * channels
+        var target = rows
+        for pixel in pixels {
+            let top = pixel / shape.outWidth * shape.stride - shape.padding.amount
+            let left = pixel % shape.outWidth * shape.stride - shape.padding.amount
+            let inside = left >= 0 && left + shape.kernel <= width
+            for ky in 0..<shape.kernel {
+                let y = shape.padding.source(of: top + ky, length: shape.inHeight)
+                if y < 0 {
+                    target.update(repeating: 0, count: run)
+                } else if inside {
+                    // The taps of a row lie side by side.
+                    target.update(from: input.data + (y * width + left) * channels, count: run)
+                } else {
+                    for kx in 0..<shape.kernel {
+                        let x = shape.padding.source(of: left + kx, length: width)
+                        let tap = target + kx * channels
+                        if x < 0 {
+                            tap.update(repeating: 0, count: channels)
+                        } else {
+                            tap.update(from: input.data + (y * width + x) * channels, count: channels)
+                        }
+                    }
+                }
+                target += run
+            }
+        }
+    }
+
+    /// What one tap sees under a run of output pixels, one row of channels each.
+    private static func gatherTap(
+        _ shape: ConvolutionShape, _ input: Tensor, _ tap: Int, _ pixels: Range<Int>,
+        into rows: UnsafeMutablePointer<Float>
+    ) {
+        let channels = shape.inChannels
+        var target = rows
+        for pixel in pixels {
+            let y = shape.padding.source(
+                of: pixel / shape.outWidth * shape.stride - shape.padding.amount + tap / shape.kernel,
+                length: shape.inHeight)
+            let x = shape.padding.source(
+                of: pixel % shape.outWidth * shape.stride - shape.padding.amount + tap % shape.kernel,
+                length: shape.inWidth)
+            if y < 0 || x < 0 {
+                target.update(repeating: 0, count: channels)
+            } else {
+                target.update(from: input.data + (y * shape.inWidth + x) * channels, count: channels)
+            }
+            target += channels
+        }
+    }
+
+    // MARK: Input gradient
+
+    /// One residue of a strided axis: the taps that reach its pixels.
+    private struct Phase {
+        let taps: [Int]
+        init(residue: Int, shape: ConvolutionShape) {
+            taps = (0..<shape.kernel).filter { ($0 - residue) % shape.stride == 0 }
+        }
+    }
+
+    /// `[ky][kx][out][in]` from `[ky][kx][in][out]`.
+    private static func turn(
+        _ shape: ConvolutionShape, _ weight: UnsafePointer<Float>, into turned: UnsafeMutablePointer<Float>,
+        _ pool: ThreadPool
+    ) {
+        let size = shape.inChannels * shape.outChannels
+        pool.run(blocks: shape.taps) { tap in
+            let source = weight + tap * size
+            let target = turned + tap * size
+            for input in 0..<shape.inChannels {
+                for output in 0..<shape.outChannels {
+                    target[output * shape.inChannels + input] = source[input * shape.outChannels + output]
+                }
+            }
+        }
+    }
+
+    /// Each input pixel gathers from the output pixels that saw it. With stride s the pixels fall into s^2 phases, and
+    /// a phase is reached by its own subset of taps, so nothing is multiplied by zeros and nothing is scattered.
+    /// - Parameter border: how many pixels of padding `target` has on each side.
+    private static func gatherGradient(
+        _ shape: ConvolutionShape, _ dOutput: Tensor, _ turned: UnsafePointer<Float>, into target: Tensor, border: Int,
+        _ workspace: Workspace
+    ) {
+        let (stride, outputs, inputs) = (shape.stride, shape.outChannels, shape.inChannels)
+        for phaseIndex in 0..<stride * stride {
+            let (phaseY, phaseX) = (phaseIndex / stride, phaseIndex % stride)
+            // Target row r stands for input row r - border, which tap ky of output row o sees if
+            // o * stride + ky = r - border + amount.
+            let offset = shape.padding.amount - border
+            let tapsY = Phase(residue: phaseY + offset, shape: shape).taps
+            let tapsX = Phase(residue: phaseX + offset, shape: shape).taps
+            let height = (target.height - phaseY + stride - 1) / stride
+            let width = (target.width - phaseX + stride - 1) / stride
+            if height <= 0 || width <= 0 { continue }
+            let columns = tapsY.count * tapsX.count * outputs
+            if columns == 0 {
+                for row in 0..<height {
+                    for column in 0..<width {
+                        let pixel = (row * stride + phaseY) * target.width + column * stride + phaseX
+                        (target.data + pixel * inputs).update(repeating: 0, count: inputs)
+                    }
+                }
+                continue
+            }
+            workspace.arena.scoped {
+                let weights = workspace.arena.floats(columns * inputs)
+                for (row, ky) in tapsY.enumerated() {
+                    for (column, kx) in tapsX.enumerated() {
+                        let tap = turned + (ky * shape.kernel + kx) * outputs * inputs
+                        (weights + (row * tapsX.count + column) * outputs * inputs)
+                            .update(from: tap, count: outputs * inputs)
+                    }
+                }
+                let weightMatrix = Matrix(weights, rows: columns, columns: inputs)
+                let grain = blockPixels(columns: columns, pixels: height * width)
+                let laneFloats = Arena.alignedCount(grain * (columns + inputs))
+                let scratch = workspace.arena.floats(workspace.pool.threads * laneFloats)
+                workspace.pool.runLanes(over: height * width, grain: grain) { pixels, lane in
+                    let patches = Matrix(scratch + lane * laneFloats, rows: pixels.count, columns: columns)
+                    var into = patches.data
+                    for pixel in pixels {
+                        let y = pixel / width * stride + phaseY + offset
+                        let x = pixel % width * stride + phaseX + offset
+                        for ky in tapsY {
+                            let row = (y - ky) / stride
+                            for kx in tapsX {
+                                let column = (x - kx) / stride
+                                if y < ky || x < kx || row >= shape.outHeight || column >= shape.outWidth {
+                                    into.update(repeating: 0, count: outputs)
+                                } else {
+                                    into.update(
+                                        from: dOutput.data + (row * shape.outWidth + column) * outputs, count: outputs)
+                                }
+                                into += outputs
+                            }
+                        }
+                    }
+                    if stride == 1 {
+                        let result = Matrix(
+                            target.data + pixels.lowerBound * inputs, rows: pixels.count, columns: inputs)
+                        multiply(patches, weightMatrix, into: result)
+                        return
+                    }
+                    let result = Matrix(into, rows: pixels.count, columns: inputs)
+                    multiply(patches, weightMatrix, into: result)
+                    for (row, pixel) in pixels.enumerated() {
+                        let place =
+                            (pixel / width * stride + phaseY) * target.width + pixel % width * stride + phaseX
+                        (target.data + place * inputs).update(from: result.data + row * inputs, count: inputs)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the gradients of padded positions to the pixels that they repeat.
+    private static func foldBorder(_ padded: Tensor, _ padding: Padding, into target: Tensor, _ pool: ThreadPool) {
+        let channels = target.channels
+        let amount = padding.amount
+        /// The padded positions that stand for an index.
+        func sources(_ index: Int, _ length: Int) -> [Int] {
+            (-amount..<length + amount).filter { padding.source(of: $0, length: length) == index }.map { $0 + amount }
+        }
+        let columns = (0..<target.width).map { sources($0, target.width) }
+        let rows = (0..<target.height).map { sources($0, target.height) }
+        pool.run(over: target.height, grain: 4) { range in
+            for y in range {
+                for x in 0..<target.width {
+                    let sum = target.data + (y * target.width + x) * channels
+                    sum.update(repeating: 0, count: channels)
+                    for row in rows[y] {
+                        for column in columns[x] {
+                            let part = padded.data + (row * padded.width + column) * channels
+                            for channel in 0..<channels { sum[channel] += part[channel] }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+/// The three directions, each by the way that suits its sizes.
+///
+/// Weights are `[taps, taps, inputs, outputs]`, or `[taps, taps, outputs, inputs]` where `swapped`.
+extension WinogradConvolution {
+    static func forward(
+        _ input: Tensor, padding: Padding, weight: UnsafePointer<Float>, swapped: Bool = false, output: Tensor,
+        epilogue: Epilogue, in workspace: Workspace
+    ) {
+        let convolution = WinogradConvolution(input: input, padding: padding, output: output)
+        let weights = convolution.weights(weight, rowsAreInputs: true, swapped: swapped)
+        let arena = workspace.arena
+        arena.scoped {
+            let source = TileSource(
+                data: input.data, mask: nil, channels: input.channels, table: convolution.inputTable(input, in: arena))
+            let table = convolution.outputTable(output, in: arena)
+            if convolution.hasManyTiles {
+                blocked(
+                    source, tiles: convolution.tiles, weights: weights, output: output, table: table,
+                    epilogue: epilogue, in: workspace)
+            } else {
+                panelled(
+                    .forward, source, tiles: convolution.tiles, weights: weights, result: output, table: table,
+                    epilogue: epilogue, in: workspace)
+            }
+        }
+    }
+
+    static func inputGradient(
+        _ dOutput: Tensor, rectified: Tensor?, weight: UnsafePointer<Float>, swapped: Bool = false, padding: Padding,
+        dInput: Tensor, in workspace: Workspace
+    ) {
+        precondition(rectified == nil || rectified!.hasShape(of: dOutput))
+        let convolution = WinogradConvolution(input: dInput, padding: padding, output: dOutput)
+        let arena = workspace.arena
+        let turnable = Axis.stride == 1 && (padding.mode == .zero || padding.amount == 0)
+        if turnable && convolution.hasManyTiles {
+            // The gradient of a convolution is the convolution of the gradient with the turned filter.
+            let back = WinogradConvolution(
+                input: dOutput, padding: Padding(Axis.taps - 1 - padding.amount), output: dInput)
+            arena.scoped {
+                let source = TileSource(
+                    data: dOutput.data, mask: rectified.map { UnsafePointer($0.data) }, channels: dOutput.channels,
+                    table: back.inputTable(dOutput, in: arena))
+                blocked(
+                    source, tiles: back.tiles,
+                    weights: convolution.weights(weight, rowsAreInputs: false, swapped: swapped, turned: true),
+                    output: dInput, table: back.outputTable(dInput, in: arena), epilogue: Epilogue(), in: workspace)
+            }
+            return
+        }
+        arena.scoped {
+            let source = TileSource(
+                data: dOutput.data, mask: rectified.map { UnsafePointer($0.data) }, channels: dOutput.channels,
+                table: convolution.outputTable(dOutput, in: arena))
+            panelled(
+                .inputGradient, source, tiles: convolution.tiles,
+                weights: convolution.weights(weight, rowsAreInputs: false, swapped: swapped), result: dInput,
+                table: convolution.inputTable(dInput, in: arena), epilogue: Epilogue(), in: workspace)
+        }
+    }
+
+    static func weightGradient(
+        _ input: Tensor, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>,
+        swapped: Bool = false, in workspace: Workspace
+    ) {
+        let convolution = WinogradConvolution(input: input, padding: padding, output: dOutput)
+        let arena = workspace.arena
+        arena.scoped {
+            let source = TileSource(
+                data: input.data, mask: nil, channels: input.channels, table: convolution.inputTable(input, in: arena))
+            let gradient = TileSource(
+                data: dOutput.data, mask: nil, channels: dOutput.channels,
+                table: convolution.outputTable(dOutput, in: arena))
+            convolution.addWeightGradient(source, gradient, to: dWeight, swapped: swapped, in: workspace)
+        }
+    }
+
+    /// - Parameters:
+    ///   - turned: for the gradient's convolution with the turned filter.
+    private func weights(
+        _ data: UnsafePointer<Float>, rowsAreInputs: Bool, swapped: Bool, turned: Bool = false
+    ) -> WeightView {
+        WeightView(
+            data: data, taps: Axis.taps, first: swapped ? outputChannels : inputChannels,
+            second: swapped ? inputChannels : outputChannels, transposed: rowsAreInputs == swapped, turned: turned)
+    }
+
+    /// Whether there are enough tiles to keep all transformed weights for, or the weights are small anyway.
+    private var hasManyTiles: Bool {
+        tiles >= 256 || (tiles >= 48 && inputChannels * outputChannels <= 64 * 64)
+    }
+}

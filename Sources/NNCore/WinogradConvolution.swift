@@ -1,0 +1,142 @@
+/// A square convolution by Winograd's method, in the sizes of one call.
+///
+/// All three directions turn tiles and weights into planes, one per point of the plane of points, multiply plane by
+/// plane, and turn the result back:
+///
+///     forward          V = in(x)    U = w(g)     y  = out(V U)
+///     input gradient   N = out'(dy) U = w(g)     dx = in'(N U')
+///     weight gradient  V = in(x)    N = out'(dy) dg = w'(V' N)
+///
+/// A plane of a tile holds its channels in groups of 8, each group once per phase: `[group, phase, 8]`.
+struct WinogradConvolution<Axis: WinogradAxis> {
+    let inputChannels: Int
+    let outputChannels: Int
+    let tileRows: Int
+    let tileColumns: Int
+    let padding: Padding
+
+    /// - Parameters:
+    ///   - input: shape of the input (or of its gradient).
+    ///   - output: shape of the output (or of its gradient).
+    init(input: Tensor, padding: Padding, output: Tensor) {
+        for (name, from, to) in [("height", input.height, output.height), ("width", input.width, output.width)] {
+            let expected = (from + 2 * padding.amount - Axis.taps) / Axis.stride + 1
+            precondition(
+                to == expected && from + 2 * padding.amount >= Axis.taps,
+                "\(name) \(to) of a convolution of \(from): expected \(expected)")
+        }
+        precondition(padding.mode != .reflect || min(input.height, input.width) > padding.amount)
+        inputChannels = input.channels
+        outputChannels = output.channels
+        tileRows = (output.height + Axis.outputs - 1) / Axis.outputs
+        tileColumns = (output.width + Axis.outputs - 1) / Axis.outputs
+        self.padding = padding
+    }
+
+    var tiles: Int { tileRows * tileColumns }
+    static var planes: Int { Axis.points * Axis.points }
+    static var weightPlanes: Int { Axis.weightPoints * Axis.weightPoints }
+    static var phases: Int { Axis.phases * Axis.phases }
+    /// The plane of weights that a plane of tiles is multiplied with.
+    @inline(__always)
+    static func weightPlane(_ plane: Int) -> Int {
+        Axis.weightPoint(plane / Axis.points) * Axis.weightPoints + Axis.weightPoint(plane % Axis.points)
+    }
+    /// Whether it is the first to be multiplied with it.
+    @inline(__always)
+    static func isFirst(_ plane: Int) -> Bool {
+        isFirst(point: plane / Axis.points) && isFirst(point: plane % Axis.points)
+    }
+    @inline(__always)
+    private static func isFirst(point: Int) -> Bool {
+        point == 0 || Axis.weightPoint(point) != Axis.weightPoint(point - 1)
+    }
+    /// Floats of a plane's row for the input side and the output side of a tile.
+    var inputRow: Int { (inputChannels + 7) / 8 * 8 * Self.phases }
+    var outputRow: Int { (outputChannels + 7) / 8 * 8 }
+
+    /// Samples of the input under a tile, along one axis.
+    private static var samples: Int { Axis.Input.from }
+
+    /// Scratch of one lane for the transforms.
+    static var scratchCount: Int { Axis.Input.from * Axis.Input.to * 8 + Axis.taps * Axis.taps * 128 }
+
+    @inline(__always)
+    static func planeStride(_ count: Int) -> Int { count + 16 }
+
+    func inputTable(_ image: Tensor, in arena: Arena) -> TileTable {
+        TileTable(
+            in: arena, of: image, tileRows: tileRows, tileColumns: tileColumns, size: Self.samples,
+            start: -padding.amount, step: Axis.outputs * Axis.stride, padding: padding)
+    }
+
+    func outputTable(_ image: Tensor, in arena: Arena) -> TileTable {
+        TileTable(
+            in: arena, of: image, tileRows: tileRows, tileColumns: tileColumns, size: Axis.outputs,
+            start: 0, step: Axis.outputs, padding: .none)
+    }
+
+    /// V of tile `tile` of the source, as row `row` of `planes`.
+    @inline(never)
+    static func transformInput(
+        _ source: TileSource, tile: Int, to planes: TilePlanes, row: Int, scratch: UnsafeMutablePointer<Float>
+    ) {
+        source.transform(Axis.Input.self, tile: tile, scratch: scratch) { i, j, group, value in
+            let (plane, phase) = place(i, j, of: Axis.points)
+            store8(value, planes.group(group, row: row) + plane * planes.planeStride + phase * 8)
+        }
+    }
+
+    /// N of tile `tile` of the source, as row `row` of `planes`.
+    @inline(never)
+    static func transformOutputGradient(
+        _ source: TileSource, tile: Int, to planes: TilePlanes, row: Int, scratch: UnsafeMutablePointer<Float>
+    ) {
+        source.transform(Axis.OutputTransposed.self, tile: tile, scratch: scratch) { i, j, group, value in
+            store8(value, planes.group(group, row: row) + (i * Axis.points + j) * planes.planeStride)
+        }
+    }
+
+    /// The plane and phase of element (i, j) of a transformed tile (`points`) or filter (`weightPoints`).
+    @inline(__always)
+    static func place(_ i: Int, _ j: Int, of points: Int) -> (plane: Int, phase: Int) {
+        if Axis.phases == 1 { return (i * points + j, 0) }
+        return (i % points * points + j % points, i / points * Axis.phases + j / points)
+    }
+
+    /// Calls `store(plane, phase, row, half, value)` for the transformed weights of 8 rows and 16 columns.
+    @inline(__always)
+    static func transformWeights(
+        _ weights: WeightView, row: Int, column: Int, scratch: UnsafeMutablePointer<Float>,
+        store: (Int, Int, Int, Int, Float8) -> Void
+    ) {
+        let copy = scratch + Axis.Input.from * Axis.Input.to * 8
+        weights.copy(row: row, column: column, to: copy)
+        for row in 0..<8 {
+            for half in 0..<2 {
+                let source = copy + row * 16 + half * 8
+                transform(Axis.Weight.self, scratch: scratch) { i, j in
+                    load8(source + (i * Axis.taps + j) * 128)
+                } store: { i, j, value in
+                    let (plane, phase) = place(i, j, of: Axis.weightPoints)
+                    store(plane, phase, row, half, value)
+                }
+            }
+        }
+    }
+}
+
+/// What happens to a result before it is stored.
+struct Epilogue: @unchecked Sendable {
+    /// One value per channel, or none.
+    var bias: UnsafePointer<Float>?
+    var relu = false
+
+    @inline(__always)
+    func apply(_ value: Float8, channel: Int, lanes: Int) -> Float8 {
+        var value = value
+        if let bias { value += load8(bias + channel, lanes: lanes) }
+        if relu { value = value.replacing(with: 0, where: value .< 0) }
+        return value
+    }
+}

@@ -1,0 +1,132 @@
+/// 4x4, stride-1 convolution by Winograd F(3x3, 4x4): a quarter of the multiplications.
+///
+/// Shapes, aliasing and accuracy as in `Winograd3x3`; weights are `[4, 4, inputs, outputs]`.
+public enum Winograd4x4 {
+    /// - Parameters:
+    ///   - output: `[H + 2 padding - 3, W + 2 padding - 3, K]`; overwritten, must not alias `input`.
+    ///   - bias: K values, or nil.
+    public static func forward(
+        input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
+        bias: UnsafePointer<Float>? = nil, in workspace: Workspace
+    ) {
+        WinogradConvolution<F3x4>.forward(
+            input, padding: padding, weight: weight, output: output, epilogue: Epilogue(bias: bias), in: workspace)
+    }
+
+    /// The gradient with respect to the input; `dInput` is overwritten.
+    public static func inputGradient(
+        dOutput: Tensor, weight: UnsafePointer<Float>, padding: Padding, dInput: Tensor, in workspace: Workspace
+    ) {
+        WinogradConvolution<F3x4>.inputGradient(
+            dOutput, rectified: nil, weight: weight, padding: padding, dInput: dInput, in: workspace)
+    }
+
+    /// Adds the gradient with respect to the weights to `dWeight`.
+    public static func weightGradient(
+        input: Tensor, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
+    ) {
+        WinogradConvolution<F3x4>.weightGradient(
+            input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+    }
+}
+
+/// 4x4, stride-2 convolution as a 2x2 convolution of the four pixel phases by Winograd F(4x4, 2x2): 2.56 times fewer
+/// multiplications.
+///
+/// Shapes, aliasing and accuracy as in `Winograd3x3`; weights are `[4, 4, inputs, outputs]`.
+public enum Winograd4x4Stride2 {
+    /// - Parameters:
+    ///   - output: `[(H + 2 padding - 4) / 2 + 1, (W + 2 padding - 4) / 2 + 1, K]`, rounded down; overwritten, must not
+    ///     alias `input`.
+    ///   - bias: K values, or nil.
+    public static func forward(
+        input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
+        bias: UnsafePointer<Float>? = nil, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x4Stride2>.forward(
+            input, padding: padding, weight: weight, output: output, epilogue: Epilogue(bias: bias), in: workspace)
+    }
+
+    /// The gradient with respect to the input; `dInput` is overwritten.
+    public static func inputGradient(
+        dOutput: Tensor, weight: UnsafePointer<Float>, padding: Padding, dInput: Tensor, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x4Stride2>.inputGradient(
+            dOutput, rectified: nil, weight: weight, padding: padding, dInput: dInput, in: workspace)
+    }
+
+    /// Adds the gradient with respect to the weights to `dWeight`.
+    public static func weightGradient(
+        input: Tensor, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x4Stride2>.weightGradient(
+            input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+    }
+}
+
+/// 3x3, stride-2 convolution, its odd pixels taken as they are, its even ones by F(4, 2): 1.78 times fewer
+/// multiplications.
+///
+/// Shapes, aliasing and accuracy as in `Winograd3x3`; weights are `[3, 3, inputs, outputs]`.
+public enum Winograd3x3Stride2 {
+    /// - Parameters:
+    ///   - output: `[(H + 2 padding - 3) / 2 + 1, (W + 2 padding - 3) / 2 + 1, K]`, rounded down; overwritten, must not
+    ///     alias `input`.
+    ///   - bias: K values, or nil.
+    public static func forward(
+        input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
+        bias: UnsafePointer<Float>? = nil, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x3Stride2>.forward(
+            input, padding: padding, weight: weight, output: output, epilogue: Epilogue(bias: bias), in: workspace)
+    }
+
+    /// The gradient with respect to the input; `dInput` is overwritten.
+    public static func inputGradient(
+        dOutput: Tensor, weight: UnsafePointer<Float>, padding: Padding, dInput: Tensor, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x3Stride2>.inputGradient(
+            dOutput, rectified: nil, weight: weight, padding: padding, dInput: dInput, in: workspace)
+    }
+
+    /// Adds the gradient with respect to the weights to `dWeight`.
+    public static func weightGradient(
+        input: Tensor, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x3Stride2>.weightGradient(
+            input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+    }
+}
+
+/// Transposed 3x3, stride-2 convolution with zero padding 1: the input gradient of `Winograd3x3Stride2`, the
+/// roles of input and output exchanged. Weights are `[3, 3, inputs, outputs]`, inputs and outputs of the transposed
+/// convolution.
+///
+/// The output is `[2 H, 2 W, K]` (output padding 1) or `[2 H - 1, 2 W - 1, K]` (none).
+public enum WinogradTransposed3x3 {
+    /// - Parameters:
+    ///   - output: overwritten, must not alias `input`.
+    public static func forward(
+        input: Tensor, weight: UnsafePointer<Float>, output: Tensor, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x3Stride2>.inputGradient(
+            input, rectified: nil, weight: weight, swapped: true, padding: Padding(1), dInput: output, in: workspace)
+    }
+
+    /// The gradient with respect to the input; `dInput` is overwritten.
+    public static func inputGradient(
+        dOutput: Tensor, weight: UnsafePointer<Float>, dInput: Tensor, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x3Stride2>.forward(
+            dOutput, padding: Padding(1), weight: weight, swapped: true, output: dInput, epilogue: Epilogue(),
+            in: workspace)
+    }
+
+    /// Adds the gradient with respect to the weights to `dWeight`.
+    public static func weightGradient(
+        input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
+    ) {
+        WinogradConvolution<F4x3Stride2>.weightGradient(
+            dOutput, padding: Padding(1), dOutput: input, dWeight: dWeight, swapped: true, in: workspace)
+    }
+}

@@ -1,0 +1,173 @@
+import Foundation
+import NNCore
+
+/// The version that files and reports carry.
+public let texloomVersion = "0.1.0"
+
+/// The files of a training run: networks to use, and checkpoints to go on from. Names and layouts are PyTorch's.
+enum Checkpoint {
+    static let format = "texloom-checkpoint-1"
+
+    /// Everything that training needs to go on bit for bit.
+    static func write(_ trainer: Trainer, to url: URL) throws(SafetensorsError) {
+        var metadata = [
+            "format": format,
+            "software": "texloom \(texloomVersion)",
+            "recipe": trainer.recipe.yaml(),
+            "exemplar": trainer.exemplar.fingerprint,
+            "iteration": String(trainer.iteration),
+            "training_seconds": String(trainer.trainingSeconds),
+            "crops_position": String(trainer.crops.stream.position),
+            "dropout_position": String(trainer.dropout.position),
+            "history_columns": Trainer.columns.joined(separator: ","),
+        ]
+        metadata["generator_steps"] = String(trainer.step.generatorOptimiser.steps)
+        metadata["discriminator_steps"] = String(trainer.step.discriminatorOptimiser.steps)
+        var writer = SafetensorsWriter(metadata: metadata)
+        for (prefix, parameters) in networks(of: trainer) {
+            for parameter in parameters {
+                for (suffix, array) in arrays(of: parameter) {
+                    writer.add("\(prefix).\(parameter.name)\(suffix)", shape: parameter.layout.fileShape) {
+                        parameter.fileOrder(array)
+                    }
+                }
+            }
+        }
+        let history = trainer.history
+        writer.add(
+            "history", shape: [history.count, 2 + Trainer.columns.count],
+            history.flatMap { [Double($0.iteration), $0.unixSeconds] + $0.values.map(Double.init) })
+        try writer.write(to: url)
+    }
+
+    /// Puts a checkpoint's state into a new trainer of the same recipe and exemplar.
+    static func restore(_ trainer: Trainer, from url: URL) throws(TrainingError) {
+        do {
+            let file = try Safetensors(contentsOf: url)
+            func text(_ key: String) throws(SafetensorsError) -> String {
+                guard let value = file.metadata[key] else {
+                    throw SafetensorsError(file: url.path, problem: "lacks '\(key)': not a texloom checkpoint")
+                }
+                return value
+            }
+            func number<Number: LosslessStringConvertible & Comparable>(
+                _ key: String, in range: ClosedRange<Number>
+            ) throws(SafetensorsError) -> Number {
+                let value = try text(key)
+                guard let number = Number(value), range.contains(number) else {
+                    throw SafetensorsError(
+                        file: url.path,
+                        problem:
+                            "'\(key)' is '\(value)', expected a number from \(range.lowerBound) to \(range.upperBound)")
+                }
+                return number
+            }
+            func expect(_ key: String, _ value: String, _ explanation: String) throws(SafetensorsError) {
+                guard try text(key) == value else { throw SafetensorsError(file: url.path, problem: explanation) }
+            }
+            try expect("format", format, "is of format '\(file.metadata["format"] ?? "?")', expected \(format)")
+            try expect("exemplar", trainer.exemplar.fingerprint, "belongs to another exemplar")
+            // By value: the words that explain the fields may differ between versions.
+            guard try Recipe(yaml: text("recipe"), source: url.path) == trainer.recipe else {
+                throw SafetensorsError(
+                    file: url.path, problem: "belongs to another recipe; resume with the one it was made by")
+            }
+            for (prefix, parameters) in networks(of: trainer) {
+                for parameter in parameters {
+                    for (suffix, array) in arrays(of: parameter) {
+                        let name = "\(prefix).\(parameter.name)\(suffix)"
+                        parameter.load(
+                            fileOrder: try file.floats(name, shape: parameter.layout.fileShape), into: array)
+                    }
+                }
+            }
+            let history = try file.doubles("history")
+            let width = 2 + Trainer.columns.count
+            guard let shape = file.entries["history"]?.shape, shape.count == 2, shape[1] == width else {
+                throw SafetensorsError(file: url.path, problem: "has a loss history of another version")
+            }
+            var rows: [TrainingRun.MetricsRow] = []
+            for start in stride(from: 0, to: history.count, by: width) {
+                guard let iteration = Int(exactly: history[start]) else {
+                    throw SafetensorsError(
+                        file: url.path, problem: "has a loss history with iteration \(history[start])")
+                }
+                rows.append(
+                    TrainingRun.MetricsRow(
+                        iteration: iteration, unixSeconds: history[start + 1],
+                        values: history[start + 2..<start + width].map { Float($0) }))
+            }
+            trainer.history = rows
+            trainer.iteration = try number("iteration", in: 0...trainer.recipe.iterations)
+            trainer.trainingSeconds = try number("training_seconds", in: 0...1e10)
+            trainer.crops.stream.position = try number("crops_position", in: 0...UInt64.max)
+            trainer.dropout.position = try number("dropout_position", in: 0...UInt64.max)
+            trainer.step.generatorOptimiser.steps = try number("generator_steps", in: 0...Int.max)
+            trainer.step.discriminatorOptimiser.steps = try number("discriminator_steps", in: 0...Int.max)
+        } catch {
+            throw TrainingError(.badCheckpoint, "checkpoint \(error)", isRetryable: true)
+        }
+    }
+
+    /// A network alone, for use: values and running statistics.
+    static func writeNetwork(
+        _ parameters: [Parameter], kind: String, trainer: Trainer, to url: URL
+    ) throws(SafetensorsError) {
+        var writer = SafetensorsWriter(metadata: [
+            "format": "texloom-\(kind)-1",
+            "software": "texloom \(texloomVersion)",
+            "recipe": trainer.recipe.yaml(),
+            "exemplar": trainer.exemplar.fingerprint,
+            "exemplar_name": trainer.exemplar.name,
+            "iteration": String(trainer.iteration),
+        ])
+        for parameter in parameters {
+            writer.add(parameter.name, shape: parameter.layout.fileShape) { parameter.fileOrder() }
+        }
+        try writer.write(to: url)
+    }
+
+    private static func networks(of trainer: Trainer) -> [(String, [Parameter])] {
+        [("generator", trainer.generator.parameters), ("discriminator", trainer.discriminator.parameters)]
+    }
+
+    private static func arrays(of parameter: Parameter) -> [(String, UnsafeMutablePointer<Float>)] {
+        guard let first = parameter.firstMoment, let second = parameter.secondMoment else {
+            return [("", parameter.value)]
+        }
+        return [("", parameter.value), (".adam_m", first), (".adam_v", second)]
+    }
+}
+
+extension Generator {
+    /// A trained generator from its file, with the recipe that made it.
+    ///
+    /// Files of other implementations carry no recipe: their widths and block count are read from the tensors' shapes,
+    /// with the recipe's defaults for the rest.
+    /// - Throws: `TrainingError` naming the file and what is wrong with it.
+    public static func load(contentsOf url: URL) throws(TrainingError) -> (generator: Generator, recipe: Recipe) {
+        do {
+            let file = try Safetensors(contentsOf: url)
+            var recipe = Recipe.paper
+            if let yaml = file.metadata["recipe"] {
+                recipe = try Recipe(yaml: yaml, source: url.path)
+            } else {
+                guard let head = file.entries["head.weight"], head.shape.count == 4, head.shape[0] > 0 else {
+                    throw SafetensorsError(file: url.path, problem: "has no head.weight: not a generator")
+                }
+                recipe.generatorWidth = head.shape[0]
+                recipe.residualBlocks = (0..<64).prefix { file.entries["blocks.\($0).conv1.weight"] != nil }.count
+                if file.entries["head_bn.running_mean"] == nil { recipe.norm = .instance }
+            }
+            let generator = Generator(recipe, trained: false)
+            for parameter in generator.parameters {
+                parameter.load(fileOrder: try file.floats(parameter.name, shape: parameter.layout.fileShape))
+            }
+            return (generator, recipe)
+        } catch let error as TrainingError {
+            throw error
+        } catch {
+            throw TrainingError(.badCheckpoint, "generator \(error)")
+        }
+    }
+}

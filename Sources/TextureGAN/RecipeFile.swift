@@ -1,0 +1,94 @@
+import Yams
+
+extension Recipe {
+    /// A recipe by name, with overrides as `--set key=value` gives them.
+    /// - Throws: `TrainingError` (badRecipe) naming the recipe, key or value at fault and what is accepted.
+    public init(named name: String, overrides: [String] = []) throws(TrainingError) {
+        guard let recipe = Self.named.first(where: { $0.name == name }) else {
+            let names = Self.named.map(\.name).joined(separator: ", ")
+            throw TrainingError(.badRecipe, "there is no recipe '\(name)'; the named ones are \(names)")
+        }
+        self = recipe
+        try apply(overrides)
+    }
+
+    /// Applies `key=value` overrides, then checks the whole.
+    public mutating func apply(_ overrides: [String]) throws(TrainingError) {
+        for override in overrides {
+            guard let equals = override.firstIndex(of: "=") else {
+                throw TrainingError(.badRecipe, "--set \(override): expected key=value")
+            }
+            try set(
+                String(override[..<equals]), to: String(override[override.index(after: equals)...]),
+                where: "--set \(override)")
+        }
+        try validate(source: "recipe '\(name)'")
+    }
+
+    /// Parses a recipe file: a YAML mapping of fields; `base: NAME` starts from a named recipe instead of `paper`.
+    /// - Parameter source: what to call it in errors.
+    public init(yaml: String, source: String) throws(TrainingError) {
+        let node: Node?
+        do {
+            node = try Yams.compose(yaml: yaml)
+        } catch {
+            throw TrainingError(.badRecipe, "\(source) is not YAML: \(error)")
+        }
+        guard let mapping = node?.mapping else {
+            throw TrainingError(.badRecipe, "\(source) is not a recipe: expected a mapping of keys to values")
+        }
+        self = .paper
+        var seen: Set<String> = []
+        if let base = mapping["base"] {
+            guard let name = base.scalar?.string else {
+                throw TrainingError(.badRecipe, "\(source): base has to be the name of a recipe")
+            }
+            try self.init(named: name)
+        }
+        for (key, value) in mapping {
+            let place = "\(source), line \(key.mark?.line ?? 0)"
+            guard let key = key.scalar?.string else { throw TrainingError(.badRecipe, "\(place): a key is not text") }
+            guard seen.insert(key).inserted else { throw TrainingError(.badRecipe, "\(place): \(key) is given twice") }
+            if key == "base" { continue }
+            guard let text = value.scalar?.string else {
+                throw TrainingError(.badRecipe, "\(place): \(key) has to be a single value")
+            }
+            try set(key, to: text, where: place)
+        }
+        try validate(source: source)
+    }
+
+    /// The recipe as a file with every field explained, which reads back as the same recipe.
+    public func yaml() -> String {
+        Self.fields.map { field in
+            let value = field.read(self)
+            let quoted = field.key == "name" ? "\"\(value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\"" : value
+            return "# \(field.summary)\n\(field.key): \(quoted)\n"
+        }.joined()
+    }
+
+    private mutating func set(_ key: String, to text: String, where place: String) throws(TrainingError) {
+        guard let field = Self.fields.first(where: { $0.key == key }) else {
+            let keys = Self.fields.map(\.key).joined(separator: ", ")
+            throw TrainingError(.badRecipe, "\(place): there is no recipe field '\(key)'; the fields are \(keys)")
+        }
+        guard field.write(&self, text) != nil else {
+            throw TrainingError(.badRecipe, "\(place): \(key) cannot be '\(text)'; expected \(field.accepts)")
+        }
+    }
+
+    private func validate(source: String) throws(TrainingError) {
+        func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(TrainingError) {
+            if !holds { throw TrainingError(.badRecipe, "\(source): \(message())") }
+        }
+        try require(
+            constantIterations <= iterations,
+            "constant_iterations (\(constantIterations)) is more than iterations (\(iterations))")
+        let smallest = Self.smallestCrop(discriminatorLayers: discriminatorLayers)
+        try require(
+            k.map { $0 >= smallest } ?? true,
+            "k (\(k ?? 0)) is too small for \(discriminatorLayers) discriminator layers, which need k >= \(smallest)")
+        try require(
+            adversarialWeight > 0 || l1Weight > 0 || (style != nil && styleWeight > 0), "every loss has weight 0")
+    }
+}

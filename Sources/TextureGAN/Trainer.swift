@@ -1,0 +1,128 @@
+import Foundation
+import Imaging
+import NNCore
+
+/// The complete state of one training run, and how to advance it by an iteration.
+public final class Trainer {
+    public let recipe: Recipe
+    public let exemplar: Exemplar
+    /// The crop size that the recipe's k comes to for this exemplar.
+    public let k: Int
+    public let workspace: Workspace
+    /// Completed iterations.
+    public internal(set) var iteration = 0
+    /// Seconds spent training, over all attempts.
+    public internal(set) var trainingSeconds = 0.0
+    /// A row every `metricsEvery` iterations, columns as in `columns`.
+    public internal(set) var history: [TrainingRun.MetricsRow] = []
+    /// Seconds by phase since the trainer was made.
+    public private(set) var phaseSeconds: [String: Double] = [:]
+
+    var step: TrainingStep
+    var crops: CropSampler
+    var dropout: RandomStream
+
+    /// The columns of the loss history.
+    public static let columns = StepReport().columns.map(\.name) + ["learning_rate", "seconds_per_iteration"]
+
+    /// The purposes of a recipe's seed: one stream each, so that none disturbs another.
+    private enum Purpose: UInt32 { case generator = 1, discriminator, crops, dropout }
+
+    /// A run at iteration 0.
+    /// - Parameter features: nil takes the installed weights of the recipe's network.
+    /// - Throws: `TrainingError` if the exemplar is too small or feature weights are missing.
+    public init(
+        exemplar: Exemplar, recipe: Recipe, features: FeatureWeights? = nil, threads: Int
+    ) throws(TrainingError) {
+        self.recipe = recipe
+        self.exemplar = exemplar
+        let (width, height) = (exemplar.image.width, exemplar.image.height)
+        k = try recipe.cropSize(forWidth: width, height: height, exemplar: exemplar.name)
+        var style: VGGFeatures?
+        if let network = recipe.style {
+            let weights: FeatureWeights
+            if let features { weights = features } else { weights = try FeatureWeights.installed(network) }
+            style = try VGGFeatures(network, taps: recipe.styleTaps, input: recipe.styleInput, weights: weights)
+        }
+        func stream(_ purpose: Purpose) -> RandomStream {
+            RandomStream(seed: recipe.seed, purpose: purpose.rawValue)
+        }
+        step = TrainingStep(
+            recipe: recipe, generator: Generator(recipe, initialisedFrom: stream(.generator)),
+            discriminator: Discriminator(recipe, initialisedFrom: stream(.discriminator)), features: style)
+        crops = CropSampler(k: k, width: width, height: height, stream: stream(.crops))
+        dropout = stream(.dropout)
+        workspace = Workspace(threads: threads)
+    }
+
+    public var generator: Generator { step.generator }
+    public var discriminator: Discriminator { step.discriminator }
+    public var isFinished: Bool { iteration >= recipe.iterations }
+
+    /// One iteration: the next crops, one update of each network.
+    /// - Throws: `TrainingError` (notFinite) naming the loss and the iteration.
+    @discardableResult
+    public func advance() throws(TrainingError) -> (report: StepReport, seconds: Double) {
+        let began = ContinuousClock.now
+        let next = crops.next()
+        let arena = workspace.arena
+        let mark = arena.mark
+        defer { arena.release(to: mark) }
+        let target = exemplar.tensor.window(y: next.targetY, x: next.targetX, height: 2 * k, width: 2 * k, in: arena)
+        let source = target.window(y: next.sourceY, x: next.sourceX, height: k, width: k, in: arena)
+        var clock = PhaseClock()
+        let rate = recipe.learningRate(at: iteration + 1)
+        let report = step.run(
+            source: source, target: target, rate: rate, dropout: &dropout, clock: &clock, in: workspace)
+        iteration += 1
+        if let bad = report.columns.first(where: { !$0.value.isFinite }) {
+            throw TrainingError(
+                .notFinite,
+                "\(bad.name) is \(bad.value) at iteration \(iteration): training has diverged; a lower learning_rate "
+                    + "or another seed may help", isRetryable: true)
+        }
+        phaseSeconds.merge(clock.seconds, uniquingKeysWith: +)
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
+        trainingSeconds += seconds
+        if iteration % recipe.metricsEvery == 0 || iteration == 1 || isFinished {
+            history.append(
+                TrainingRun.MetricsRow(
+                    iteration: iteration, unixSeconds: Date().timeIntervalSince1970,
+                    values: report.columns.map { Float($0.value) } + [rate, Float(seconds)]))
+        }
+        return (report, seconds)
+    }
+
+    /// The whole exemplar, expanded by the generator as it is now, with the image's own statistics.
+    public func snapshot() -> Image { Expansion.expand(exemplar.image, with: generator, in: workspace) }
+
+    /// Writes the complete state. - Throws: `TrainingError` (fileSystem).
+    public func writeCheckpoint(to url: URL) throws(TrainingError) {
+        try inFileSystem { () throws(SafetensorsError) in try Checkpoint.write(self, to: url) }
+    }
+
+    /// Goes on from a checkpoint of the same recipe and exemplar. - Throws: `TrainingError` (badCheckpoint).
+    public func restore(from url: URL) throws(TrainingError) { try Checkpoint.restore(self, from: url) }
+
+    /// Writes the generator for use. - Throws: `TrainingError` (fileSystem).
+    public func writeGenerator(to url: URL) throws(TrainingError) {
+        try inFileSystem { () throws(SafetensorsError) in
+            try Checkpoint.writeNetwork(generator.parameters, kind: "generator", trainer: self, to: url)
+        }
+    }
+
+    /// Writes the discriminator for use. - Throws: `TrainingError` (fileSystem).
+    public func writeDiscriminator(to url: URL) throws(TrainingError) {
+        try inFileSystem { () throws(SafetensorsError) in
+            try Checkpoint.writeNetwork(discriminator.parameters, kind: "discriminator", trainer: self, to: url)
+        }
+    }
+
+    private func inFileSystem(_ body: () throws(SafetensorsError) -> Void) throws(TrainingError) {
+        do {
+            try body()
+        } catch {
+            throw TrainingError(.fileSystem, error.description, isRetryable: true)
+        }
+    }
+}

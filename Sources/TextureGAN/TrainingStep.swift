@@ -1,0 +1,156 @@
+import NNCore
+
+/// What one iteration measured.
+public struct StepReport: Sendable {
+    /// Binary cross-entropy (or least squares) of the discriminator on the generator's image and on the target.
+    public var discriminatorFake = 0.0
+    public var discriminatorReal = 0.0
+    /// The generator's terms before their weights.
+    public var adversarial = 0.0
+    public var l1 = 0.0
+    /// The sum over the taps of 1000 / C^2 times the mean square, before `style_weight`; 0 without a style loss.
+    public var style = 0.0
+    /// Norms of the weighted terms' gradients at the generator's output: which of them has a say.
+    public var adversarialGradient = 0.0
+    public var l1Gradient = 0.0
+    public var styleGradient = 0.0
+
+    /// Name and value, in the order of the metrics' columns.
+    public var columns: [(name: String, value: Double)] {
+        [
+            ("discriminator_fake", discriminatorFake), ("discriminator_real", discriminatorReal),
+            ("adversarial", adversarial), ("l1", l1), ("style", style),
+            ("gradient_adversarial", adversarialGradient), ("gradient_l1", l1Gradient),
+            ("gradient_style", styleGradient),
+        ]
+    }
+}
+
+/// The method: one update of the discriminator, then one of the generator against the updated discriminator.
+///
+/// Nothing is computed that no update needs: VGG ends at its last tap, frozen networks have no weight gradients, the
+/// target's features no gradients at all, and G has a single backward pass.
+public struct TrainingStep {
+    public let recipe: Recipe
+    public let generator: Generator
+    public let discriminator: Discriminator
+    /// Nil without a style loss.
+    public let features: VGGFeatures?
+    public var generatorOptimiser: Adam
+    public var discriminatorOptimiser: Adam
+
+    private let generatorParameters: [Parameter]
+    private let discriminatorParameters: [Parameter]
+
+    public init(recipe: Recipe, generator: Generator, discriminator: Discriminator, features: VGGFeatures?) {
+        self.recipe = recipe
+        self.generator = generator
+        self.discriminator = discriminator
+        self.features = features
+        generatorOptimiser = Adam(beta1: recipe.beta1, beta2: recipe.beta2)
+        discriminatorOptimiser = Adam(beta1: recipe.beta1, beta2: recipe.beta2)
+        generatorParameters = generator.parameters
+        discriminatorParameters = discriminator.parameters
+    }
+
+    /// - Parameters:
+    ///   - source: `[k, k, 3]`, the generator's input. - target: `[2k, 2k, 3]`, around it.
+    ///   - dropout: the stream of dropout masks. - clock: told when each phase ends.
+    public mutating func run(
+        source: Tensor, target: Tensor, rate: Float, dropout: inout RandomStream, clock: inout PhaseClock,
+        in workspace: Workspace
+    ) -> StepReport {
+        let start = workspace.arena.mark
+        defer { workspace.arena.release(to: start) }
+        var report = StepReport()
+        let generated = generator.forward(source, dropout: &dropout, in: workspace)
+        let fake = generated.output
+        clock.mark("g_forward")
+
+        report.discriminatorFake = updateDiscriminator(fake, isReal: false, &clock, workspace)
+        report.discriminatorReal = updateDiscriminator(target, isReal: true, &clock, workspace)
+        discriminatorOptimiser.step(discriminatorParameters, rate: rate, in: workspace)
+        clock.mark("d_adam")
+
+        // The three losses are differentiated one after another down to the fake image, so that each one's
+        // activations are given back before the next begins.
+        let dFake = Tensor(in: workspace.arena, like: fake)
+        let term = Tensor(in: workspace.arena, like: fake)
+        report.l1 = Loss.absoluteDifference(
+            fake, target, weight: recipe.l1Weight, gradient: dFake, in: workspace)
+        report.l1Gradient = norm(of: dFake, in: workspace)
+        if let features, recipe.styleWeight > 0 {
+            let targetGrams = features.grams(of: target, in: workspace)
+            clock.mark("vgg_target")
+            report.style =
+                features.styleLoss(
+                    of: fake, target: targetGrams, weight: recipe.styleWeight, gradient: term, in: workspace,
+                    afterForward: { clock.mark("vgg_forward") }) / Double(recipe.styleWeight)
+            clock.mark("vgg_backward")
+            report.styleGradient = norm(of: term, in: workspace)
+            add(term, to: dFake, in: workspace)
+        }
+        report.adversarial = adversarialGradient(of: fake, into: term, &clock, workspace)
+        report.adversarialGradient = norm(of: term, in: workspace)
+        add(term, to: dFake, in: workspace)
+
+        generator.backward(generated, dOutput: dFake, in: workspace)
+        clock.mark("g_backward")
+        generatorOptimiser.step(generatorParameters, rate: rate, in: workspace)
+        clock.mark("g_adam")
+        return report
+    }
+
+    /// Adds half the gradient of the discriminator's loss on one image.
+    private func updateDiscriminator(
+        _ image: Tensor, isReal: Bool, _ clock: inout PhaseClock, _ workspace: Workspace
+    ) -> Double {
+        workspace.arena.scoped {
+            let judged = discriminator.forward(image, in: workspace)
+            clock.mark("d_forward")
+            let dLogits = Tensor(in: workspace.arena, like: judged.logits)
+            let loss = adversarialLoss(judged.logits, isReal: isReal, weight: 0.5, gradient: dLogits)
+            discriminator.backward(judged, dLogits: dLogits, .parameters, in: workspace)
+            clock.mark("d_backward")
+            return loss
+        }
+    }
+
+    /// The generator's adversarial loss; its gradient goes through the frozen discriminator into `dFake`.
+    private func adversarialGradient(
+        of fake: Tensor, into dFake: Tensor, _ clock: inout PhaseClock, _ workspace: Workspace
+    ) -> Double {
+        workspace.arena.scoped {
+            let judged = discriminator.forward(fake, in: workspace)
+            let dLogits = Tensor(in: workspace.arena, like: judged.logits)
+            let loss = adversarialLoss(
+                judged.logits, isReal: true, weight: recipe.adversarialWeight, gradient: dLogits)
+            clock.mark("gan_forward")
+            discriminator.backward(judged, dLogits: dLogits, .input, dInput: dFake, in: workspace)
+            clock.mark("gan_backward")
+            return loss
+        }
+    }
+
+    private func adversarialLoss(_ logits: Tensor, isReal: Bool, weight: Float, gradient: Tensor) -> Double {
+        let target: Float = isReal ? 1 : 0
+        return switch recipe.adversarial {
+        case .bce: Loss.binaryCrossEntropy(logits: logits, target: target, weight: weight, gradient: gradient)
+        case .lsgan: Loss.leastSquares(logits: logits, target: target, weight: weight, gradient: gradient)
+        }
+    }
+}
+
+/// Seconds spent in the phases of a step.
+public struct PhaseClock: Sendable {
+    public private(set) var seconds: [String: Double] = [:]
+    private var last = ContinuousClock.now
+
+    public init() {}
+
+    mutating func mark(_ phase: String) {
+        let now = ContinuousClock.now
+        seconds[phase, default: 0] += (now - last) / .seconds(1)
+        last = now
+    }
+}

@@ -1,0 +1,53 @@
+import Foundation
+import Protocol
+import Transport
+
+/// The worker's folder: its id, and a folder per attempt with inputs and the files not acknowledged yet.
+///
+/// A previous process's attempts are removed at the start: without its session nobody would take them, and the
+/// coordinator has given the jobs to somebody else from their last delivered checkpoints.
+struct Spool: Sendable {
+    let folder: URL
+    private var attempts: URL { folder.appendingPathComponent("attempts") }
+
+    /// - Throws: ``WorkerError`` if the folder cannot be used.
+    init(folder: URL) throws(WorkerError) {
+        self.folder = folder
+        do {
+            if FileManager.default.fileExists(atPath: attempts.path) {
+                try FileManager.default.removeItem(at: attempts)
+            }
+            try FileManager.default.createDirectory(at: attempts, withIntermediateDirectories: true)
+        } catch {
+            throw WorkerError("cannot use the data folder \(folder.path): \(error.localizedDescription)")
+        }
+    }
+
+    /// The id of this data folder, made on first use.
+    func workerID() throws(WorkerError) -> String {
+        let file = folder.appendingPathComponent("worker-id")
+        if let text = try? String(contentsOf: file, encoding: .utf8) {
+            let id = text.trimmingCharacters(in: .whitespacesAndNewlines)
+            if Identifier.isValid(id) { return id }
+        }
+        let id = UUID().uuidString.lowercased()
+        do {
+            try Data((id + "\n").utf8).write(to: file, options: .atomic)
+        } catch {
+            throw WorkerError("cannot write \(file.path): \(error.localizedDescription)")
+        }
+        return id
+    }
+
+    func folder(of ref: WireAttemptRef) -> URL { attempts.appendingPathComponent("\(ref.jobID)-\(ref.attempt)") }
+    func reports(of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent("reports") }
+    func input(_ sha256: String, of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent(sha256) }
+
+    func create(_ ref: WireAttemptRef) throws {
+        try FileManager.default.createDirectory(at: reports(of: ref), withIntermediateDirectories: true)
+    }
+    func remove(_ ref: WireAttemptRef) { try? FileManager.default.removeItem(at: folder(of: ref)) }
+    func remove(_ file: String, of ref: WireAttemptRef) {
+        try? FileManager.default.removeItem(at: reports(of: ref).appendingPathComponent(file))
+    }
+}

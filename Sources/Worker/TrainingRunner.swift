@@ -1,0 +1,109 @@
+import Foundation
+import Protocol
+import Synchronization
+import TextureGAN
+import Transport
+
+/// What trains: `TrainingRun`, or a stand-in.
+public protocol Trainer: Sendable {
+    /// Blocking; called on a thread of its own.
+    func train(
+        recipeYAML: String, input: TrainingRunner.Input, wish: () -> TrainingRun.Wish,
+        report: (TrainingRun.Report) -> Void
+    ) throws(TrainingError) -> TrainingRun.Outcome
+}
+
+/// The real one.
+public struct TextureTrainer: Trainer {
+    public init() {}
+    public func train(
+        recipeYAML: String, input: TrainingRunner.Input, wish: () -> TrainingRun.Wish,
+        report: (TrainingRun.Report) -> Void
+    ) throws(TrainingError) -> TrainingRun.Outcome {
+        let recipe = try Recipe(yaml: recipeYAML, source: "recipe of \(input.exemplarName)")
+        return try TrainingRun.run(
+            TrainingRun.Input(
+                exemplar: input.exemplar, exemplarName: input.exemplarName, recipe: recipe,
+                checkpoint: input.checkpoint, threads: input.threads, folder: input.folder),
+            wish: wish, report: report)
+    }
+}
+
+/// One attempt's training, on a thread of its own.
+public final class TrainingRunner: Sendable {
+    public struct Input: Sendable {
+        public var exemplar: URL
+        public var exemplarName: String
+        public var checkpoint: URL?
+        public var threads: Int
+        /// Where the reported files are.
+        public var folder: URL
+    }
+
+    private let wanted = Mutex(TrainingRun.Wish.proceed)
+
+    func set(_ wish: TrainingRun.Wish) {
+        // Nothing takes back an abandonment.
+        wanted.withLock { if $0 != .abandon { $0 = wish } }
+    }
+
+    /// Starts the thread; every event goes to `post`, the last one is `.ended`.
+    func start(
+        _ ref: WireAttemptRef, recipeYAML: String, input: Input, trainer: any Trainer,
+        post: @escaping @Sendable (WorkerState.Event) -> Void
+    ) {
+        let thread = Thread { [self] in
+            var failure: TransportError?
+            let ending: WorkerState.Ending
+            do {
+                let outcome = try trainer.train(
+                    recipeYAML: recipeYAML, input: input,
+                    wish: { failure == nil ? wanted.withLock { $0 } : .abandon },
+                    report: { report in
+                        do throws(TransportError) {
+                            post(try Self.event(report, ref))
+                        } catch {
+                            failure = error
+                        }
+                    })
+                ending =
+                    switch outcome {
+                    case .finished(let iteration, let seconds, let json):
+                        .finished(iteration: iteration, trainingSeconds: seconds, reportJSON: json)
+                    case .stopped(let iteration): .stopped(iteration: iteration)
+                    case .abandoned: .abandoned
+                    }
+            } catch {
+                post(.ended(
+                    ref, .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)))
+                return
+            }
+            if let failure {
+                post(.ended(ref, .failed(code: "fileSystem", reason: failure.message, retryable: true)))
+            } else {
+                post(.ended(ref, ending))
+            }
+        }
+        thread.name = "texloom-train"
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    private static func event(
+        _ report: TrainingRun.Report, _ ref: WireAttemptRef
+    ) throws(TransportError) -> WorkerState.Event {
+        switch report {
+        case .started(let iteration, let total):
+            .iterated(ref, iteration: iteration, totalIterations: total, secondsPerIteration: 0)
+        case .iterated(let iteration, let seconds):
+            .iterated(ref, iteration: iteration, totalIterations: nil, secondsPerIteration: seconds)
+        case .metrics(let columns, let rows): .metrics(ref, columns: columns, rows: rows)
+        case .artifact(let kind, let iteration, let file):
+            // Hashing hundreds of megabytes belongs to this thread, not to the one that beats.
+            .spooled(
+                ref, kind, iteration: iteration, try ArtifactFile.identify(file), file: file.lastPathComponent)
+        case .log(let level, let message):
+            .log(ref, level: level.rawValue, message: message, unixSeconds: Date().timeIntervalSince1970)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import Foundation
+import Logging
+import Protocol
+import TextureGAN
+import Transport
+
+/// The edge around ``WorkerState``: turns its effects into messages, files and threads, on a thread of its own.
+actor WorkerLoop {
+    private let executor: ThreadExecutor
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private var state: WorkerState
+    private let spool: Spool
+    private let socket: DealerSocket
+    private let trainer: any Trainer
+    private let threadsPerSlot: Int
+    private let logger: Logger
+    private let start = ContinuousClock.now
+    private var runners: [WireAttemptRef: TrainingRunner] = [:]
+    private let post: @Sendable (WorkerState.Event) -> Void
+    private(set) var exit: WorkerExit?
+
+    init(
+        state: WorkerState, spool: Spool, socket: DealerSocket, trainer: any Trainer, threadsPerSlot: Int,
+        logger: Logger, executor: ThreadExecutor, post: @escaping @Sendable (WorkerState.Event) -> Void
+    ) {
+        self.state = state
+        self.spool = spool
+        self.socket = socket
+        self.trainer = trainer
+        self.threadsPerSlot = threadsPerSlot
+        self.logger = logger
+        self.executor = executor
+        self.post = post
+    }
+
+    /// Decides and acts; gives the exit once there is one.
+    func handle(_ event: WorkerState.Event) -> WorkerExit? {
+        if case .ended(let ref, let ending) = event {
+            runners[ref] = nil
+            // Its thread has let go of the folder; an attempt that was forgotten meanwhile leaves nothing behind.
+            if state.attempts[ref] == nil { spool.remove(ref) }
+            logger.info("training ended", metadata: metadata(ref, ["ending": "\(ending)"]))
+        }
+        for effect in state.handle(event, at: Instant(sinceStart: ContinuousClock.now - start)) { perform(effect) }
+        return exit
+    }
+
+    /// Lets trainers go: the process is about to end.
+    func abandonAll() {
+        for runner in runners.values { runner.set(.abandon) }
+    }
+
+    private func perform(_ effect: WorkerState.Effect) {
+        switch effect {
+        case .send(let body): socket.send(WireMessage(body, session: state.session))
+        case .sendChunk(let ref, let file, let chunk, let transferID):
+            do {
+                let (message, payload) = try ArtifactFile.read(
+                    chunk, transferID: transferID, of: spool.reports(of: ref).appendingPathComponent(file))
+                socket.send(WireMessage(.artifactChunk(message), session: state.session, payload: payload))
+            } catch {
+                logger.error("cannot send an artifact", metadata: metadata(ref, ["error": "\(error)"]))
+            }
+        case .writeChunk(let ref, let artifact, let offset, let payload, let verify):
+            do {
+                try spool.create(ref)
+                let file = spool.input(artifact.sha256, of: ref)
+                try ArtifactFile.write(payload, at: offset, of: file)
+                guard verify else { break }
+                let found = try ArtifactFile.identify(file)
+                if found == artifact {
+                    post(.downloaded(ref, sha256: artifact.sha256))
+                } else {
+                    let reason = "an artifact arrived as \(found.sha256), expected \(artifact.sha256)"
+                    post(.downloadFailed(ref, reason))
+                }
+            } catch {
+                post(.downloadFailed(ref, "\(error)"))
+            }
+        case .train(let assignment): train(assignment)
+        case .wish(let ref, let wish): runners[ref]?.set(wish)
+        case .removeFile(let ref, let file): spool.remove(file, of: ref)
+        // While a trainer still writes there, its end removes the folder.
+        case .removeFolder(let ref): if runners[ref] == nil { spool.remove(ref) }
+        case .reconnect:
+            logger.warning("the coordinator is silent; connecting again", metadata: ["coordinator": "\(socket.endpoint)"])
+            socket.recreate()
+        case .exit(let exit): self.exit = exit
+        }
+    }
+
+    private func train(_ assignment: WireAssign) {
+        let ref = assignment.attempt
+        logger.info(
+            "training starts",
+            metadata: metadata(ref, ["name": "\(assignment.name)", "iteration": "\(assignment.checkpointIteration)"]))
+        let runner = TrainingRunner()
+        runners[ref] = runner
+        runner.start(
+            ref, recipeYAML: assignment.recipeYaml,
+            input: TrainingRunner.Input(
+                exemplar: spool.input(assignment.exemplar.sha256, of: ref),
+                exemplarName: assignment.exemplarFileName,
+                checkpoint: assignment.hasCheckpoint ? spool.input(assignment.checkpoint.sha256, of: ref) : nil,
+                threads: threadsPerSlot, folder: spool.reports(of: ref)),
+            trainer: trainer, post: post)
+    }
+
+    private func metadata(_ ref: WireAttemptRef, _ more: Logger.Metadata) -> Logger.Metadata {
+        var metadata = more
+        metadata["job"] = "\(ref.jobID)"
+        metadata["attempt"] = "\(ref.attempt)"
+        if metadata["iteration"] == nil, let attempt = state.attempts[ref] {
+            metadata["iteration"] = "\(attempt.iteration)"
+        }
+        return metadata
+    }
+}

@@ -1,0 +1,166 @@
+import Protocol
+import Transport
+
+/// What the coordinator says.
+extension WorkerState {
+    mutating func receive(_ message: WireMessage, _ now: Instant, _ effects: inout [Effect]) {
+        guard let body = message.body else { return }
+        if case .refusal(let refusal) = body {
+            if refusal.code == .versionUnsupported { exit(.refused(refusal.message), &effects) }
+            return
+        }
+        guard message.session == session else { return }
+        lastHeard = now
+        switch body {
+        case .welcome(let welcome): receive(welcome, now, &effects)
+        case .helloAgain:
+            // One answer per back-off: a burst of messages to a restarted coordinator brings a burst of these.
+            if link == .welcomed { link = .greeting(nextHello: now, backOff: Self.backOffRange.lowerBound) }
+        case .assign(let assign): receive(assign, now, &effects)
+        case .noWork(let answer):
+            guard answer.requestID == workRequest else { return }
+            workRequest = nil
+            nextWork = now + .milliseconds(max(100, min(Int(answer.retryAfterMilliseconds), 60_000)))
+        case .heartbeatReply(let reply):
+            for ref in reply.cancelled + reply.lost { disown(ref, now, &effects) }
+            if reply.drain { drain("the coordinator asked to drain", now, &effects) }
+        case .cancel(let cancel): disown(cancel.attempt, now, &effects)
+        case .drain(let order): drain(order.reason, now, &effects)
+        case .acknowledgement(let answer): receive(answer, now, &effects)
+        case .artifactReceipt(let receipt):
+            guard let ref = attempts.first(where: { $0.value.undelivered.first?.id == receipt.transferID })?.key,
+                case .artifact(let offer, _)? = attempts[ref]?.undelivered.first?.content,
+                offer.artifact.sha256 == receipt.sha256
+            else { return }
+            settle(ref, now, &effects)
+        case .artifactCredit(let credit): receive(credit, now, &effects)
+        case .artifactChunk(let chunk): receive(chunk, message.payload ?? [], now, &effects)
+        default: break
+        }
+    }
+
+    private mutating func receive(_ welcome: WireWelcome, _ now: Instant, _ effects: inout [Effect]) {
+        guard (hello.minVersion...hello.maxVersion).contains(welcome.version) else {
+            return exit(.refused("the coordinator chose version \(welcome.version) of the protocol"), &effects)
+        }
+        heartbeat = .milliseconds(welcome.heartbeatMilliseconds)
+        for ref in welcome.lost { disown(ref, now, &effects) }
+        guard link != .welcomed else { return }
+        link = .welcomed
+        nextBeat = now
+        nextWork = now
+        // What was under way is lost with the old connection.
+        for ref in attempts.keys {
+            attempts[ref]?.retryAt = now
+            attempts[ref]?.downloadActiveAt = Instant(sinceStart: now.sinceStart - heartbeat * 2)
+        }
+    }
+
+    private mutating func receive(_ assign: WireAssign, _ now: Instant, _ effects: inout [Effect]) {
+        if assign.requestID == workRequest { workRequest = nil }
+        guard attempts[assign.attempt] == nil else { return }
+        guard !attempts.keys.contains(where: { $0.jobID == assign.attempt.jobID && $0.attempt > assign.attempt.attempt })
+        else { return }
+        var downloads = [ArtifactReceiver(transferID: makeID(), artifact: assign.exemplar)]
+        if assign.hasCheckpoint, assign.checkpoint.sha256 != assign.exemplar.sha256 {
+            downloads.append(ArtifactReceiver(transferID: makeID(), artifact: assign.checkpoint))
+        }
+        let hasRoom = freeSlots > 0 && !isDraining
+        let attempt = Attempt(
+            assignment: assign, iteration: assign.checkpointIteration, downloads: hasRoom ? downloads : [],
+            downloadActiveAt: now, retryAt: now)
+        attempts[assign.attempt] = attempt
+        if hasRoom {
+            request(downloads[0], of: attempt, &effects)
+            nextWork = now
+        } else {
+            end(assign.attempt, .stopped(iteration: Int(clamping: assign.checkpointIteration)), now, &effects)
+        }
+    }
+
+    private mutating func receive(_ answer: WireAcknowledgement, _ now: Instant, _ effects: inout [Effect]) {
+        if let ref = attempts.first(where: { $0.value.undelivered.first?.id == answer.requestID })?.key,
+            let item = attempts[ref]?.undelivered.first
+        {
+            switch answer.code {
+            case .ok:
+                // An artifact is settled by its receipt alone.
+                if case .artifact = item.content { return }
+                settle(ref, now, &effects)
+            case .leaseLost, .cancelled: disown(ref, now, &effects)
+            case .malformed, .tooLarge: reject(item, of: ref, answer, now, &effects)
+            case .noSpace, .tryLater, .digestMismatch, .unknownArtifact, .versionUnsupported, .UNRECOGNIZED:
+                attempts[ref]?.sender = nil
+                attempts[ref]?.retryAt = now + heartbeat
+            }
+            return
+        }
+        guard let ref = attempts.first(where: { $0.value.downloads.first?.transferID == answer.requestID })?.key
+        else { return }
+        switch answer.code {
+        case .leaseLost, .cancelled: disown(ref, now, &effects)
+        case .unknownArtifact, .malformed, .tooLarge:
+            attempts[ref]?.downloads = []
+            let reason = "the coordinator does not give an artifact of the assignment: \(answer.message)"
+            end(ref, .failed(code: "download", reason: reason, retryable: true), now, &effects)
+        default: attempts[ref]?.downloadActiveAt = now
+        }
+    }
+
+    /// What will never be taken must not block what follows, but a result without its artifacts is none.
+    private mutating func reject(
+        _ item: Undelivered, of ref: WireAttemptRef, _ answer: WireAcknowledgement, _ now: Instant,
+        _ effects: inout [Effect]
+    ) {
+        settle(ref, now, &effects)
+        guard case .artifact(let offer, _) = item.content, offer.kind != .snapshot, var attempt = attempts[ref]
+        else { return }
+        effects.append(.wish(ref, .abandon))
+        effects += attempt.undelivered.compactMap {
+            if case .artifact(_, let file) = $0.content { .removeFile(ref, file) } else { nil }
+        }
+        attempt.undelivered = []
+        attempt.newest = [:]
+        // A trainer that still runs ends as abandoned; its reports find the attempt ended.
+        attempt.phase = attempt.phase == .ended ? .training : attempt.phase
+        attempts[ref] = attempt
+        let reason = "the coordinator does not take an artifact: \(answer.message)"
+        end(ref, .failed(code: "artifactRefused", reason: reason, retryable: false), now, &effects)
+    }
+
+    private mutating func receive(_ credit: WireArtifactCredit, _ now: Instant, _ effects: inout [Effect]) {
+        guard let ref = attempts.first(where: { $0.value.undelivered.first?.id == credit.transferID })?.key,
+            var attempt = attempts[ref], case .artifact(let offer, let file)? = attempt.undelivered.first?.content
+        else { return }
+        var sender =
+            attempt.sender ?? ArtifactSender(transferID: credit.transferID, sizeBytes: offer.artifact.sizeBytes)
+        sender.grant(nextOffset: credit.nextOffset, windowChunks: credit.windowChunks, rewind: credit.rewind)
+        while let chunk = sender.next() {
+            effects.append(.sendChunk(ref, file: file, chunk, transferID: credit.transferID))
+        }
+        attempt.sender = sender
+        // Progress puts off the next offer, which is only for transfers that stand still.
+        attempt.retryAt = now + heartbeat
+        attempts[ref] = attempt
+    }
+
+    private mutating func receive(
+        _ chunk: WireArtifactChunk, _ payload: [UInt8], _ now: Instant, _ effects: inout [Effect]
+    ) {
+        guard let ref = attempts.first(where: { $0.value.downloads.first?.transferID == chunk.transferID })?.key,
+            var download = attempts[ref]?.downloads.first
+        else { return }
+        let decision = download.receive(chunk, payload: payload)
+        attempts[ref]?.downloads[0] = download
+        switch decision {
+        case .write(let offset), .writeLast(let offset):
+            attempts[ref]?.downloadActiveAt = now
+            effects.append(
+                .writeChunk(
+                    ref, download.artifact, offset: offset, payload: payload, verify: download.isComplete))
+            effects.append(.send(.artifactCredit(download.credit(rewind: false))))
+        case .rewind: effects.append(.send(.artifactCredit(download.credit(rewind: true))))
+        case .ignore: break
+        }
+    }
+}

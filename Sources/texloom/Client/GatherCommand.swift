@@ -1,0 +1,118 @@
+import ArgumentParser
+import Foundation
+import Protocol
+
+struct GatherCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gather", abstract: "Fetches finished jobs into out/NAME_result/ folders.",
+        discussion: """
+            Each folder holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, recipe and
+            result.json. Files that are there with the right digest are not fetched again, so gathering can be repeated
+            and interrupted. Two jobs of the same name get folders of their own (bricks, bricks-2).
+            """)
+
+    @Argument(help: "Only these jobs, by id or name. Default: every finished one.")
+    var jobs: [String] = []
+
+    @Option(name: .shortAndLong, help: "Where the folders go.")
+    var out = "out"
+
+    @Flag(help: "Also jobs that have not finished, with what there is of them.")
+    var unfinished = false
+
+    @OptionGroup var client: ClientOptions
+
+    private struct Gathered: Encodable {
+        var job: String
+        var state: String
+        var folder: String
+        var filesFetched: Int
+    }
+
+    func run() async throws {
+        let api = try client.client()
+        var chosen: [JobSummary] = []
+        if jobs.isEmpty {
+            chosen = try await api.jobs().filter { unfinished || $0.state == .finished }.reversed()
+        } else {
+            for word in jobs { chosen.append(try await api.job(word)) }
+        }
+        if chosen.isEmpty, !client.json {
+            say("nothing to gather: no job has finished yet ('texloom watch' shows progress; --unfinished takes what there is)")
+        }
+        var gathered: [Gathered] = []
+        for job in chosen {
+            let result = try await gather(job, api)
+            gathered.append(result)
+            if !client.json { say("\(result.folder): \(result.state), \(result.filesFetched) files fetched") }
+        }
+        if client.json { try sayJSON(gathered) }
+    }
+
+    private func gather(_ job: JobSummary, _ api: APIClient) async throws -> Gathered {
+        let folder = try ResultFolder(in: URL(fileURLWithPath: out), name: job.resultName)
+        // Without it the folder counts as incomplete: it comes back last.
+        let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
+        let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
+        var fetched = 0
+        // Several artifacts of a kind (checkpoints): the newest, which comes last.
+        var targets: [URL: ArtifactSummary] = [:]
+        for artifact in artifacts.sorted(by: { $0.iteration < $1.iteration }) {
+            switch artifact.kind {
+            case .snapshot: targets[folder.snapshot(artifact.iteration)] = artifact
+            case .generator: targets[folder.generator] = artifact
+            case .discriminator: targets[folder.discriminator] = artifact
+            case .checkpoint: targets[folder.checkpoint] = artifact
+            case .exemplar:
+                let name = URL(fileURLWithPath: job.fileName).lastPathComponent
+                targets[folder.url.appendingPathComponent("exemplar-\(name)")] = artifact
+            }
+        }
+        for (file, artifact) in targets.sorted(by: { $0.key.path < $1.key.path }) {
+            if try await api.fetch(artifact, to: file) { fetched += 1 }
+        }
+        try folder.write(recipe: detail.recipeYAML)
+        try await folder.write(metrics: metrics(of: job, api))
+        try await write(log: folder.log, of: job, api)
+        if job.state == .finished {
+            try folder.finish(
+                ResultFolder.Result(
+                    job: job.id, name: job.name, exemplar: job.fileName, startedAt: job.startedAt,
+                    finishedAt: job.finishedAt, trainingSeconds: detail.trainingSeconds, worker: job.worker,
+                    attempts: detail.attempts.count, report: detail.reportJSON))
+        }
+        return Gathered(job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched)
+    }
+
+    private func metrics(of job: JobSummary, _ api: APIClient) async throws -> [ResultFolder.Row] {
+        var rows: [ResultFolder.Row] = []
+        var after = -1
+        while true {
+            let page = try await api.get(
+                "/api/v1/jobs/\(job.id)/metrics", query: ["after": String(after)], as: MetricsPage.self)
+            rows += page.rows.map {
+                ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, values: $0.values)
+            }
+            guard let next = page.next else { return rows }
+            after = next
+        }
+    }
+
+    private func write(log file: URL, of job: JobSummary, _ api: APIClient) async throws {
+        var lines = Data()
+        var after: Int64 = 0
+        while true {
+            let page = try await api.get(
+                "/api/v1/jobs/\(job.id)/logs", query: ["after": String(after)], as: LogPage.self)
+            for entry in page.entries {
+                lines += try ResultLog.encode(
+                    ResultLog.Line(
+                        at: entry.at, level: entry.level, message: entry.message, source: entry.source,
+                        attempt: entry.attempt))
+            }
+            guard let next = page.next else { break }
+            after = next
+        }
+        try texloom.write(lines, to: file)
+    }
+}

@@ -1,0 +1,89 @@
+import ArgumentParser
+import Coordinator
+import Foundation
+import Logging
+import TextureGAN
+
+struct CoordinatorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "coordinator", abstract: "Serves the cluster: hands jobs to workers, keeps what comes back.",
+        discussion: """
+            Listens on this machine only, unless --expose-to-network says otherwise in plain words: the API asks for no
+            password. Killing it loses nothing that was accepted; workers train on while it is away.
+            """)
+
+    @Option(help: "Where jobs and artifacts are kept. Default: ~/.local/state/texloom/coordinator.")
+    var data: String?
+
+    @Option(help: "HTTP address for people and scripts, HOST:PORT; port 0 takes a free one. Default: 127.0.0.1:7740.")
+    var http: String?
+
+    @Option(help: "ZeroMQ address for workers; port 0 takes a free one. Default: tcp://127.0.0.1:7741.")
+    var workers: String?
+
+    @Flag(help: "Allow addresses that other machines can reach: anyone there can read and cancel every job.")
+    var exposeToNetwork = false
+
+    @Option(help: "Seconds of a worker's silence after which its jobs go to others. Default: 20.")
+    var lease: Double?
+
+    @Option(help: "Seconds between a worker's heartbeats. Default: 5.")
+    var heartbeat: Double?
+
+    @Option(help: "Minutes that an iteration may stand still before its worker counts as hung. Default: 15.")
+    var stall: Double?
+
+    @Option(help: "Failures beyond the first before a job is held. Default: 2.")
+    var retries: Int?
+
+    @OptionGroup var logging: LoggingOptions
+
+    func run() async throws {
+        let settings = try Settings.current.get()
+        let folder = data ?? settings["data"]
+        var configuration = CoordinatorConfiguration(dataFolder: folder.map { URL(fileURLWithPath: $0, isDirectory: true) })
+        if let address = http ?? settings["http"] {
+            guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
+                throw CommandFailure("--http '\(address)': expected HOST:PORT, such as 127.0.0.1:7740", exit: .usage)
+            }
+            configuration.httpHost = address[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+            configuration.httpPort = port
+        }
+        if let endpoint = workers ?? settings["workers"] { configuration.workerEndpoint = endpoint }
+        configuration.exposesToNetwork = try exposeToNetwork || settings.value("expose-to-network", as: Bool.self) ?? false
+        if let seconds = try heartbeat ?? settings.value("heartbeat", as: Double.self) {
+            configuration.heartbeat = .seconds(seconds)
+        }
+        if let seconds = try lease ?? settings.value("lease", as: Double.self) { configuration.lease = .seconds(seconds) }
+        if let minutes = try stall ?? settings.value("stall", as: Double.self) {
+            configuration.stall = .seconds(minutes * 60)
+        }
+        if let count = try retries ?? settings.value("retries", as: Int.self) { configuration.retries = count }
+        do {
+            let service = try CoordinatorService(
+                configuration, softwareVersion: texloomVersion, logger: logging.logger("coordinator"))
+            try await service.run { addresses in
+                say("coordinator: \(addresses.httpURL) for people and scripts, \(addresses.workerEndpoint) for workers")
+            }
+        } catch let error as CoordinatorError {
+            throw CommandFailure("\(error)", exit: error.code == .badConfiguration ? .usage : .failed)
+        }
+    }
+}
+
+/// `--log-level`.
+struct LoggingOptions: ParsableArguments {
+    @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info.")
+    var logLevel: String?
+
+    /// A logger to standard error, so that standard output is the command's own.
+    func logger(_ label: String) throws -> Logger {
+        let text = try logLevel ?? Settings.current.get()["log-level"] ?? "info"
+        guard let level = Logger.Level(rawValue: text) else {
+            throw CommandFailure("--log-level '\(text)': expected one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))", exit: .usage)
+        }
+        var logger = Logger(label: label) { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = level
+        return logger
+    }
+}

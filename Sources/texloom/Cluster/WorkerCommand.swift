@@ -1,0 +1,66 @@
+import ArgumentParser
+import Foundation
+import Protocol
+import TextureGAN
+import Transport
+import Worker
+
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "Trains jobs for a coordinator.",
+        discussion: """
+            Each slot trains one job; by default there is a slot of one thread for each core. A worker trains on while
+            the coordinator is away. On SIGTERM or Ctrl-C it checkpoints, hands its jobs back and exits with 85; the
+            jobs go on elsewhere from there.
+            """)
+
+    @Option(help: "The coordinator's ZeroMQ address. Default: TEXLOOM_COORDINATOR, or tcp://127.0.0.1:7741.")
+    var coordinator: String?
+
+    @Option(help: "Jobs trained at the same time: a number, or auto. Default: auto.")
+    var slots: String?
+
+    @Option(help: "Threads of each: a number, or auto. Default: auto.")
+    var threads: String?
+
+    @Option(help: "What people see. Default: HOST:PID.")
+    var name: String?
+
+    @Option(help: "Where its id and files under way are kept. Default: ~/.local/state/texloom/worker.")
+    var data: String?
+
+    @OptionGroup var logging: LoggingOptions
+
+    func run() async throws {
+        let settings = try Settings.current.get()
+        var configuration = WorkerConfiguration()
+        configuration.softwareVersion = texloomVersion
+        if let address = coordinator ?? settings["coordinator"] { configuration.coordinator = address }
+        if let folder = data ?? settings["worker-data"] {
+            configuration.dataFolder = URL(fileURLWithPath: folder, isDirectory: true)
+        }
+        configuration.name = name ?? settings["name"]
+        configuration.slots = try count(slots ?? settings["slots"], "--slots")
+        configuration.threadsPerSlot = try count(threads ?? settings["threads"], "--threads")
+        do {
+            let exit = try await Worker(configuration: configuration, logger: logging.logger("worker")).run()
+            switch exit {
+            case .stopped: return
+            case .checkpointed: throw ExitCode(CommandExit.checkpointed.rawValue)
+            case .refused(let reason): throw CommandFailure("the coordinator refused this worker: \(reason)")
+            }
+        } catch let error as WorkerError {
+            throw CommandFailure(error.message, exit: .usage)
+        } catch let error as TransportError {
+            throw CommandFailure(error.message)
+        }
+    }
+
+    private func count(_ text: String?, _ flag: String) throws -> WorkerConfiguration.Count {
+        guard let text, text != "auto" else { return .auto }
+        guard let number = Int(text), number >= 1 else {
+            throw CommandFailure("\(flag) '\(text)': expected a number from 1, or auto", exit: .usage)
+        }
+        return .exactly(number)
+    }
+}

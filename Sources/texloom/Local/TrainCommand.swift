@@ -1,0 +1,108 @@
+import ArgumentParser
+import Foundation
+import Imaging
+import NNCore
+import TextureGAN
+
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Trains one exemplar in this process, without a cluster.",
+        discussion: """
+            Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses and the last
+            checkpoint. Interrupted (Ctrl-C, SIGTERM), it saves a checkpoint and exits with 85; started again with the
+            same recipe it goes on from there, bit for bit.
+            """)
+
+    @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())
+    var exemplar: String
+
+    @OptionGroup var recipeOptions: RecipeOptions
+
+    @Option(name: .shortAndLong, help: "The folder that NAME_result/ goes into.")
+    var out = "out"
+
+    @Option(help: "What to call the result. Default: the file's name without its extension.")
+    var name: String?
+
+    @Option(help: "Threads. Default: all cores. The result does not depend on it.")
+    var threads: Int?
+
+    @Flag(help: "Print metrics as JSON lines instead of progress.")
+    var json = false
+
+    func validate() throws {
+        guard threads ?? 1 >= 1 else { throw ValidationError("--threads \(threads ?? 0): expected 1 or more") }
+    }
+
+    func run() throws {
+        let recipe = try recipeOptions.resolve()
+        let url = URL(fileURLWithPath: exemplar)
+        let image = try loadImage(exemplar)
+        _ = try recipe.cropSize(forWidth: image.width, height: image.height, exemplar: exemplar)
+        let name = self.name ?? url.deletingPathExtension().lastPathComponent
+        let folder = try ResultFolder(in: URL(fileURLWithPath: out), name: name)
+        let scratch = folder.url.appendingPathComponent(".training")
+        try? FileManager.default.removeItem(at: scratch)
+        try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: scratch) }
+
+        let checkpoint = folder.checkpoint
+        let resumes = FileManager.default.fileExists(atPath: checkpoint.path)
+        if resumes, try finishedRecipe(folder) == recipe.yaml() {
+            say("\(folder.url.path) is finished already; another --set seed=N gives another variation")
+            return
+        }
+        try folder.write(recipe: recipe.yaml())
+        let input = TrainingRun.Input(
+            exemplar: url, exemplarName: url.lastPathComponent, recipe: recipe, checkpoint: resumes ? checkpoint : nil,
+            threads: threads ?? availableCores(), folder: scratch)
+        let stop = StopSignals()
+        let progress = TrainingProgress(total: recipe.iterations, quiet: json)
+        let log = try folder.openLog()
+        var failure: (any Error)?
+        let began = Date()
+        let outcome = try TrainingRun.run(input, wish: { stop.received ? .checkpointAndStop : .proceed }) { report in
+            guard failure == nil else { return }
+            do {
+                switch report {
+                case .started(let iteration, _):
+                    if iteration > 0 { say("going on from iteration \(iteration)") }
+                case .iterated(let iteration, let seconds): progress.iterated(iteration, seconds: seconds)
+                case .metrics(let columns, let rows):
+                    try folder.append(
+                        rows.map { ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, columns, $0.values) })
+                    if json { for row in rows { say(ResultFolder.Row(iteration: row.iteration, unixSeconds: row.unixSeconds, columns, row.values).json) } }
+                    progress.measured(columns, rows.last?.values ?? [])
+                case .artifact(let kind, let iteration, let file): try folder.take(kind, iteration: iteration, file: file)
+                case .log(let level, let message):
+                    try log.write(level: level.rawValue, message: message)
+                    if !json { say(message) }
+                }
+            } catch {
+                failure = error
+            }
+        }
+        progress.end()
+        if let failure { throw failure }
+        switch outcome {
+        case .finished(_, let trainingSeconds, let reportJSON):
+            try folder.finish(
+                ResultFolder.Result(
+                    job: nil, name: name, exemplar: url.lastPathComponent, startedAt: began, finishedAt: Date(),
+                    trainingSeconds: trainingSeconds, worker: ProcessInfo.processInfo.hostName, attempts: 1,
+                    report: reportJSON))
+            if !json { say("done: \(folder.url.path)") }
+        case .stopped(let iteration):
+            throw CommandFailure(
+                "stopped at iteration \(iteration) with a checkpoint; the same command goes on from there",
+                exit: .checkpointed)
+        case .abandoned: break
+        }
+    }
+
+    /// The recipe of a folder whose run is complete, or nil.
+    private func finishedRecipe(_ folder: ResultFolder) throws -> String? {
+        guard FileManager.default.fileExists(atPath: folder.resultJSON.path) else { return nil }
+        return try? String(contentsOf: folder.recipeYAML, encoding: .utf8)
+    }
+}

@@ -1,0 +1,61 @@
+import Foundation
+
+/// One line that is rewritten on a terminal, and a line every half minute elsewhere.
+final class TrainingProgress {
+    private let total: Int
+    private let quiet: Bool
+    private let isTerminal = isatty(STDOUT_FILENO) == 1
+    private var last = ContinuousClock.now - .seconds(60)
+    private var averageSeconds = 0.0
+    private var losses = ""
+
+    init(total: Int, quiet: Bool) {
+        self.total = total
+        self.quiet = quiet
+    }
+
+    func iterated(_ iteration: Int, seconds: Double) {
+        averageSeconds = averageSeconds == 0 ? seconds : 0.95 * averageSeconds + 0.05 * seconds
+        let now = ContinuousClock.now
+        guard !quiet, now - last > (isTerminal ? .milliseconds(250) : .seconds(30)) || iteration == total else { return }
+        last = now
+        let left = Double(total - iteration) * averageSeconds
+        let line =
+            "\(progressBar(Double(iteration) / Double(total), width: 24)) \(iteration)/\(total)  "
+            + "\(String(format: "%.1f", 1 / averageSeconds)) it/s  \(losses)  \(duration(left)) left"
+        if isTerminal {
+            FileHandle.standardOutput.write(Data("\r\u{1B}[K\(line)".utf8))
+        } else {
+            say(line)
+        }
+    }
+
+    func measured(_ columns: [String], _ values: [Float]) {
+        let shown = ["l1": "l1", "style": "style", "adversarial": "adv", "discriminator_fake": "d"]
+        losses = zip(columns, values).compactMap { column, value in
+            shown[column].map { "\($0) \(String(format: "%.3g", value))" }
+        }.joined(separator: " ")
+    }
+
+    func end() {
+        if isTerminal && !quiet { say() }
+    }
+}
+
+/// A bar of full and light blocks.
+func progressBar(_ share: Double, width: Int) -> String {
+    let full = Int((min(max(share, 0), 1) * Double(width)).rounded())
+    return String(repeating: "█", count: full) + String(repeating: "░", count: width - full)
+}
+
+/// "45 s", "12 min", "3 h 20 min", "2 d 4 h".
+func duration(_ seconds: Double) -> String {
+    guard seconds.isFinite, seconds >= 0 else { return "?" }
+    let whole = Int(seconds.rounded())
+    switch whole {
+    case ..<90: return "\(whole) s"
+    case ..<5400: return "\((whole + 30) / 60) min"
+    case ..<172_800: return "\(whole / 3600) h \(whole % 3600 / 60) min"
+    default: return "\(whole / 86400) d \(whole % 86400 / 3600) h"
+    }
+}

@@ -1,0 +1,180 @@
+import Foundation
+import TextureGAN
+
+/// A gathered job: `out/NAME_result/` with `img/`, the networks, the last checkpoint, the loss plot, the log, the recipe
+/// and `result.json`. The layout is the one that users of the Chainer implementation know.
+struct ResultFolder {
+    let url: URL
+
+    var generator: URL { url.appendingPathComponent("generator.safetensors") }
+    var discriminator: URL { url.appendingPathComponent("discriminator.safetensors") }
+    var checkpoint: URL { url.appendingPathComponent("last_checkpoint.safetensors") }
+    var recipeYAML: URL { url.appendingPathComponent("recipe.yaml") }
+    var resultJSON: URL { url.appendingPathComponent("result.json") }
+    var lossPlot: URL { url.appendingPathComponent("loss.svg") }
+    var metrics: URL { url.appendingPathComponent("metrics.jsonl") }
+    var log: URL { url.appendingPathComponent("log.jsonl") }
+    func snapshot(_ iteration: Int) -> URL {
+        url.appendingPathComponent("img").appendingPathComponent(String(format: "itr%08d.png", iteration))
+    }
+
+    /// Creates what is missing.
+    /// - Throws: `CommandFailure` naming the folder.
+    init(in parent: URL, name: String) throws {
+        // A job's name is a label for people; as a file name it must not leave its folder.
+        let safe = name.replacing("/", with: "_").replacing("\0", with: "_")
+        url = parent.appendingPathComponent("\(safe)_result", isDirectory: true)
+        do {
+            try FileManager.default.createDirectory(
+                at: url.appendingPathComponent("img"), withIntermediateDirectories: true)
+        } catch {
+            throw CommandFailure("\(url.path) cannot be created: \(error.localizedDescription)")
+        }
+    }
+
+    /// One line of metrics.jsonl.
+    struct Row: Equatable {
+        let iteration: Int
+        let unixSeconds: Double
+        let values: [String: Float]
+
+        init(iteration: Int, unixSeconds: Double, values: [String: Float]) {
+            self.iteration = iteration
+            self.unixSeconds = unixSeconds
+            self.values = values
+        }
+
+        init(iteration: Int, unixSeconds: Double, _ columns: [String], _ values: [Float]) {
+            self.init(
+                iteration: iteration, unixSeconds: unixSeconds,
+                values: Dictionary(zip(columns, values), uniquingKeysWith: { first, _ in first }))
+        }
+
+        /// The line: iteration, time and every finite value.
+        var json: String {
+            let fields = values.filter(\.value.isFinite).sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
+            return "{" + (["\"iteration\":\(iteration)", "\"unix_seconds\":\(unixSeconds)"] + fields)
+                .joined(separator: ",") + "}"
+        }
+
+        init?(json: Substring) {
+            guard let object = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any],
+                let iteration = object["iteration"] as? Int
+            else { return nil }
+            var values: [String: Float] = [:]
+            for (key, value) in object where key != "iteration" && key != "unix_seconds" {
+                values[key] = (value as? NSNumber)?.floatValue
+            }
+            self.init(
+                iteration: iteration, unixSeconds: (object["unix_seconds"] as? NSNumber)?.doubleValue ?? 0,
+                values: values)
+        }
+    }
+
+    /// What result.json says.
+    struct Result {
+        let job: String?
+        let name: String
+        let exemplar: String
+        let startedAt: Date?
+        let finishedAt: Date?
+        let trainingSeconds: Double?
+        let worker: String?
+        let attempts: Int
+        /// The trainer's own report, JSON text, embedded as it is.
+        let report: String?
+    }
+
+    func write(recipe yaml: String) throws { try texloom.write(Data(yaml.utf8), to: recipeYAML) }
+
+    /// Moves a reported file to its place.
+    func take(_ kind: TrainingRun.ArtifactKind, iteration: Int, file: URL) throws {
+        let target: URL =
+            switch kind {
+            case .snapshot: snapshot(iteration)
+            case .checkpoint: checkpoint
+            case .generator: generator
+            case .discriminator: discriminator
+            }
+        guard rename(file.path, target.path) == 0 else {
+            throw CommandFailure("\(target.path) cannot be written: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Adds rows to metrics.jsonl and redraws the plot. Rows of iterations that are there already (training that was
+    /// resumed before them) replace those and everything after.
+    func append(_ rows: [Row]) throws {
+        guard let first = rows.first else { return }
+        let kept = readMetrics().filter { $0.iteration < first.iteration }
+        try write(metrics: kept + rows)
+    }
+
+    /// Writes metrics.jsonl and loss.svg.
+    func write(metrics rows: [Row]) throws {
+        try texloom.write(Data(rows.map { $0.json + "\n" }.joined().utf8), to: metrics)
+        try texloom.write(Data(LossPlot.svg(rows, title: url.lastPathComponent).utf8), to: lossPlot)
+    }
+
+    func readMetrics() -> [Row] {
+        guard let text = try? String(contentsOf: metrics, encoding: .utf8) else { return [] }
+        return text.split(separator: "\n").compactMap { Row(json: $0) }
+    }
+
+    /// Writes result.json with the digests of the networks; its presence says that the folder is complete.
+    func finish(_ result: Result) throws {
+        var object: [String: Any] = [
+            "name": result.name, "exemplar": result.exemplar, "attempts": result.attempts,
+            "artifacts": try Dictionary(
+                uniqueKeysWithValues: [generator, discriminator, checkpoint].map {
+                    ($0.lastPathComponent, ["sha256": try sha256(of: $0)])
+                }),
+        ]
+        let dates = ISO8601DateFormatter()
+        object["job"] = result.job
+        object["worker"] = result.worker
+        object["training_seconds"] = result.trainingSeconds
+        object["started_at"] = result.startedAt.map(dates.string(from:))
+        object["finished_at"] = result.finishedAt.map(dates.string(from:))
+        if let report = result.report { object["report"] = try? JSONSerialization.jsonObject(with: Data(report.utf8)) }
+        let data = try JSONSerialization.data(
+            withJSONObject: object, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+        try texloom.write(data, to: resultJSON)
+    }
+
+    func openLog() throws -> ResultLog { try ResultLog(log) }
+}
+
+/// log.jsonl of a result folder.
+struct ResultLog {
+    struct Line: Codable {
+        var at: Date
+        var level: String
+        var message: String
+        var source: String?
+        var attempt: Int?
+    }
+
+    private let handle: FileHandle
+
+    init(_ url: URL) throws {
+        if !FileManager.default.fileExists(atPath: url.path) {
+            FileManager.default.createFile(atPath: url.path, contents: nil)
+        }
+        guard let handle = FileHandle(forWritingAtPath: url.path) else {
+            throw CommandFailure("\(url.path) cannot be written")
+        }
+        handle.seekToEndOfFile()
+        self.handle = handle
+    }
+
+    func write(level: String, message: String) throws {
+        try handle.write(contentsOf: Self.encode(Line(at: Date(), level: level, message: message)))
+    }
+
+    static func encode(_ line: Line) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.dateEncodingStrategy = .iso8601
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(line) + Data("\n".utf8)
+    }
+}

@@ -1,0 +1,160 @@
+import Foundation
+import Testing
+
+@testable import Imaging
+
+@Suite struct DecodingTests {
+    @Test func pngsOfOurOwnComeBackAsTheyWere() throws {
+        var pixels: [UInt8] = []
+        for index in 0..<7 * 5 * 3 { pixels.append(UInt8(truncatingIfNeeded: index * 37)) }
+        let image = Image(width: 7, height: 5, pixels: pixels)
+        #expect(try Image(decoding: image.png(), name: "x") == image)
+    }
+
+    @Test func everyPNGColourTypeIsRead() throws {
+        func decode(_ fixture: PNGFixture) throws -> [UInt8] {
+            try Image(decoding: fixture.encoded(), name: "x").pixels
+        }
+        #expect(
+            try decode(PNGFixture(width: 2, height: 1, bitDepth: 8, colorType: .grey, rows: [[0, 200]]))
+                == [0, 0, 0, 200, 200, 200])
+        #expect(
+            try decode(PNGFixture(width: 4, height: 1, bitDepth: 2, colorType: .grey, rows: [[0b00_01_10_11]]))
+                == [0, 0, 0, 85, 85, 85, 170, 170, 170, 255, 255, 255])
+        #expect(
+            try decode(PNGFixture(width: 1, height: 2, bitDepth: 8, colorType: .rgb, rows: [[1, 2, 3], [4, 5, 6]]))
+                == [1, 2, 3, 4, 5, 6])
+        #expect(
+            try decode(
+                PNGFixture(
+                    width: 2, height: 1, bitDepth: 8, colorType: .palette, rows: [[1, 0]],
+                    palette: [10, 20, 30, 40, 50, 60])) == [40, 50, 60, 10, 20, 30])
+        // Half transparent over white.
+        #expect(
+            try decode(PNGFixture(width: 2, height: 1, bitDepth: 8, colorType: .greyAlpha, rows: [[100, 255, 100, 0]]))
+                == [100, 100, 100, 255, 255, 255])
+        #expect(
+            try decode(PNGFixture(width: 1, height: 1, bitDepth: 8, colorType: .rgba, rows: [[0, 100, 200, 51]]))
+                == [204, 224, 244])
+        #expect(
+            try decode(
+                PNGFixture(
+                    width: 2, height: 1, bitDepth: 8, colorType: .palette, rows: [[0, 1]],
+                    palette: [10, 20, 30, 40, 50, 60], transparency: [0])) == [255, 255, 255, 40, 50, 60])
+    }
+
+    @Test func sixteenBitSamplesAreRoundedToTheNearest() throws {
+        // 128 = 0.5 * 257 - 0.5: below it rounds to 0, from 129 on to 1; truncation would give 0 up to 255.
+        for (value, expected) in [(0, 0), (128, 0), (129, 1), (255, 1), (256, 1), (385, 1), (386, 2), (65535, 255)] {
+            let row = [UInt8(value >> 8), UInt8(value & 255)]
+            let fixture = PNGFixture(width: 1, height: 1, bitDepth: 16, colorType: .grey, rows: [row])
+            let pixel = try Image(decoding: fixture.encoded(), name: "x").pixels[0]
+            #expect(Int(pixel) == expected, "of \(value)")
+        }
+    }
+
+    @Test func jpegsAreRead() throws {
+        let grey = try Image(decoding: JPEGFixture.grey, name: "g")
+        #expect(grey.width == 16 && grey.height == 8)
+        for x in 0..<16 { #expect(abs(Int(grey.pixels[x * 3]) - 16 * x) < 12) }
+        for data in [JPEGFixture.colour, JPEGFixture.cmyk] {
+            let image = try Image(decoding: data, name: "c")
+            let (left, right) = (3 * 2, 3 * 13)
+            for (offset, expected) in [(left, [220, 30, 40]), (right, [20, 60, 200])] {
+                for channel in 0..<3 { #expect(abs(Int(image.pixels[offset + channel]) - expected[channel]) < 14) }
+            }
+        }
+    }
+
+    @Test func contentDecidesAndNotTheName() throws {
+        let image = Image(width: 2, height: 2, pixels: Array(repeating: 9, count: 12))
+        #expect(try Image(decoding: image.png(), name: "photo.JPG") == image)
+        #expect(throws: ImagingError.self) { try Image(decoding: Data("GIF89a......".utf8), name: "photo.png") }
+    }
+
+    @Test(arguments: 1...8, [true, false])
+    func exifOrientationTurnsThePictureUpright(value: Int, littleEndian: Bool) throws {
+        let data = JPEGFixture.oriented(UInt8(value), littleEndian: littleEndian)
+        let plain = try Image(decoding: JPEGFixture.colour, name: "plain")
+        let image = try Image(decoding: data, name: "turned")
+        let header = try Image.header(of: data, name: "turned")
+        #expect(header.width == image.width && header.height == image.height)
+        #expect(image.width == (value >= 5 ? 8 : 16) && image.height == (value >= 5 ? 16 : 8))
+        // Where the stored top-left corner (red) has to lie, by the EXIF standard.
+        let corners = [1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)]
+        let (right, bottom) = corners[value]!
+        let x = right == 1 ? image.width - 1 : 0
+        let y = bottom == 1 ? image.height - 1 : 0
+        let found = Array(image.pixels[(y * image.width + x) * 3..<(y * image.width + x) * 3 + 3])
+        #expect(found == Array(plain.pixels[0..<3]))
+    }
+
+    @Test func messagesNameTheFileAndTheProblem() {
+        func message(_ data: Data, _ limits: ImageLimits = .standard) -> ImagingError? {
+            do {
+                _ = try Image(decoding: data, name: "album/wall.png", limits: limits)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        let png = PNGFixture(width: 4, height: 4, bitDepth: 8, colorType: .grey, rows: Array(repeating: [1, 2, 3, 4], count: 4))
+        #expect(message(Data())?.code == .empty)
+        #expect(message(Data("hello".utf8))?.code == .unknownFormat)
+        #expect(message(png.encoded().dropLast(20))?.code == .corrupt)
+        #expect(message(png.encoded(), ImageLimits(maxPixels: 15, maxFileBytes: 1 << 20))?.code == .tooLarge)
+        #expect(message(png.encoded(), ImageLimits(maxPixels: 16, maxFileBytes: 10))?.code == .tooLarge)
+        #expect(message(Data("hello".utf8))?.message.contains("album/wall.png") == true)
+    }
+
+    @Test func aDeclaredSizeOverTheLimitIsRefusedBeforeDecoding() {
+        var bomb = PNGFixture(width: 60000, height: 60000, bitDepth: 16, colorType: .rgba, rows: [[0]])
+        bomb.rows = [[]]
+        #expect {
+            try Image(decoding: bomb.encoded(), name: "bomb")
+        } throws: { ($0 as? ImagingError)?.code == .tooLarge }
+    }
+
+    @Test func truncationAnywhereIsAnError() throws {
+        let png = try Image(width: 9, height: 6, pixels: (0..<162).map { UInt8(truncatingIfNeeded: $0 * 73) }).png
+        let file = try png()
+        for length in 0..<file.count - 12 {
+            #expect(throws: ImagingError.self, "PNG of \(length) bytes") { try Image(decoding: file.prefix(length), name: "x") }
+        }
+        let jpeg = JPEGFixture.colour
+        for length in 0..<jpeg.count - 2 {
+            #expect(throws: ImagingError.self, "JPEG of \(length) bytes") { try Image(decoding: jpeg.prefix(length), name: "x") }
+        }
+    }
+
+    @Test func damagedFilesNeverCrash() throws {
+        var state: UInt64 = 42
+        func random() -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33)
+        }
+        let seeds = [
+            try Image(width: 12, height: 7, pixels: (0..<252).map { UInt8(truncatingIfNeeded: $0 * 31) }).png(),
+            JPEGFixture.colour, JPEGFixture.cmyk, JPEGFixture.oriented(6, littleEndian: true),
+            PNGFixture(
+                width: 3, height: 2, bitDepth: 8, colorType: .palette, rows: [[0, 1, 0], [1, 1, 0]],
+                palette: [1, 2, 3, 4, 5, 6], transparency: [9]
+            ).encoded(),
+        ]
+        var (decoded, refused) = (0, 0)
+        for round in 0..<6000 {
+            var data = seeds[round % seeds.count]
+            for _ in 0...random() % 4 { data[random() % data.count] = UInt8(random() & 255) }
+            if random() % 5 == 0 { data = data.prefix(random() % data.count + 1) }
+            do {
+                let image = try Image(decoding: data, name: "fuzz", limits: ImageLimits(maxPixels: 1 << 20, maxFileBytes: 1 << 20))
+                #expect(image.pixels.count == image.width * image.height * 3)
+                decoded += 1
+            } catch {
+                refused += 1
+            }
+        }
+        // Both must happen, or the damage is of no use.
+        #expect(decoded > 100 && refused > 100)
+    }
+}

@@ -1,0 +1,74 @@
+import Testing
+
+@testable import NNCore
+
+@Suite struct ArenaTests {
+    @Test func buffersAreAlignedAndDoNotOverlap() {
+        let arena = Arena(reservedBytes: 1 << 30)
+        var end: UnsafeMutablePointer<Float>?
+        for count in [0, 1, 15, 16, 17, 1000, 5_000_001] {
+            let buffer = arena.floats(count)
+            #expect(UInt(bitPattern: buffer) % UInt(Arena.alignmentBytes) == 0)
+            if let end { #expect(buffer >= end) }
+            for index in [0, count - 1] where index >= 0 && index < count { buffer[index] = 1 }
+            end = buffer + count
+        }
+    }
+
+    @Test func releasingGivesTheSameMemoryAgainAndScopesNest() {
+        let arena = Arena(reservedBytes: 1 << 30)
+        let below = arena.floats(100)
+        below.update(repeating: 7, count: 100)
+        let mark = arena.mark
+        let first = arena.floats(1000)
+        arena.release(to: mark)
+        let inside = arena.scoped {
+            let again = arena.floats(500)
+            arena.scoped { arena.floats(500).update(repeating: 1, count: 500) }
+            #expect(arena.floats(1) == again + 512, "what the inner scope took is free again")
+            return again
+        }
+        #expect(inside == first)
+        #expect(arena.floats(1) == first)
+        #expect((0..<100).allSatisfy { below[$0] == 7 })
+    }
+
+    @Test func scopesAreLeftWhenTheirBodyThrows() {
+        struct Failure: Error {}
+        let arena = Arena(reservedBytes: 1 << 30)
+        let start = arena.floats(0)
+        #expect(throws: Failure.self) {
+            try arena.scoped {
+                _ = arena.floats(1000)
+                throw Failure()
+            }
+        }
+        #expect(arena.floats(0) == start)
+    }
+
+    @Test func peakIsTheHighestAndStandsStillWhenWorkRepeats() {
+        let arena = Arena(reservedBytes: 1 << 30)
+        func work() {
+            arena.scoped {
+                _ = arena.floats(1000)
+                arena.scoped { _ = arena.floats(6_000_000) }
+                _ = arena.floats(2000)
+            }
+        }
+        #expect(arena.peakBytes == 0)
+        work()
+        let peak = arena.peakBytes
+        #expect(peak == (Arena.alignedCount(1000) + Arena.alignedCount(6_000_000)) * 4)
+        for _ in 0..<10 { work() }
+        #expect(arena.peakBytes == peak)
+    }
+
+    @Test func contentsSurviveGrowth() {
+        let arena = Arena(reservedBytes: 1 << 30)
+        let small = arena.floats(1 << 20)
+        for index in 0..<1 << 20 { small[index] = Float(index) }
+        let large = arena.floats(30 << 20)
+        large[(30 << 20) - 1] = 3
+        #expect((0..<1 << 20).allSatisfy { small[$0] == Float($0) })
+    }
+}

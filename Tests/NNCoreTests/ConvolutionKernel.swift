@@ -1,0 +1,142 @@
+import Testing
+
+@testable import NNCore
+
+/// A shape, and what to convolve it with.
+struct ConvolutionCase: CustomTestStringConvertible {
+    var height: Int
+    var width: Int
+    var inputs: Int
+    var outputs: Int
+    var padding = Padding(1)
+
+    var testDescription: String { "\(height)x\(width) \(inputs)->\(outputs) padding \(padding.amount) \(padding.mode)" }
+
+    /// Sizes and widths of the networks, scaled down where the reference would take long, and odd ones.
+    static func table(paddings: [Padding]) -> [ConvolutionCase] {
+        var cases: [ConvolutionCase] = []
+        for padding in paddings {
+            let sizes = [
+                (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (8, 8), (3, 9), (13, 6), (16, 16), (17, 31),
+            ]
+            for (index, (height, width)) in sizes.enumerated() {
+                let widths = [(1, 1), (3, 8), (8, 3), (5, 12), (12, 5), (16, 24), (24, 20), (32, 40)]
+                for offset in 0..<2 {
+                    let (inputs, outputs) = widths[(index * 2 + offset) % widths.count]
+                    cases.append(
+                        ConvolutionCase(
+                            height: height, width: width, inputs: inputs, outputs: outputs, padding: padding))
+                }
+            }
+            cases += [
+                ConvolutionCase(height: 32, width: 32, inputs: 64, outputs: 64, padding: padding),
+                ConvolutionCase(height: 8, width: 8, inputs: 256, outputs: 256, padding: padding),
+                ConvolutionCase(height: 8, width: 4, inputs: 128, outputs: 512, padding: padding),
+                ConvolutionCase(height: 67, width: 66, inputs: 8, outputs: 16, padding: padding),
+                ConvolutionCase(height: 68, width: 64, inputs: 80, outputs: 64, padding: padding),
+            ]
+        }
+        return cases
+    }
+}
+
+/// One convolution kernel, as the tests drive it.
+struct ConvolutionKernel: Sendable {
+    var taps: Int
+    var stride: Int
+    var forward: @Sendable (Tensor, Padding, UnsafePointer<Float>, Tensor, Workspace) -> Void
+    var inputGradient: @Sendable (Tensor, UnsafePointer<Float>, Padding, Tensor, Workspace) -> Void
+    var weightGradient: @Sendable (Tensor, Padding, Tensor, UnsafeMutablePointer<Float>, Workspace) -> Void
+
+    /// Whether the kernel defines the case: reflection needs room, filters an image at least as large.
+    func takes(_ shape: ConvolutionCase) -> Bool {
+        let least = min(shape.height, shape.width)
+        return least + 2 * shape.padding.amount >= taps
+            && (shape.padding.mode != .reflect || least > shape.padding.amount)
+    }
+
+    /// Runs all three directions on `threads` threads.
+    func run(
+        _ shape: ConvolutionCase, threads: Int, inputGradient takesInputGradient: Bool = true
+    ) -> (y: [Float], dx: [Float], dw: [Float]) {
+        let problem = Problem(shape, taps: taps, stride: stride)
+        let workspace = Workspace(threads: threads, arena: Arena(reservedBytes: 4 << 30))
+        let arena = workspace.arena
+        let x = Tensor(in: arena, problem.x.values, height: shape.height, width: shape.width, channels: shape.inputs)
+        let y = Tensor(
+            in: arena, height: problem.outputHeight, width: problem.outputWidth, channels: shape.outputs)
+        let dy = Tensor(
+            in: arena, problem.dOutput, height: y.height, width: y.width, channels: y.channels)
+        let dx = Tensor(in: arena, like: x)
+        y.buffer.update(repeating: .nan)
+        dx.buffer.update(repeating: .nan)
+        var dw = problem.startOfWeightGradient
+        let before = arena.mark
+        problem.weight.withUnsafeBufferPointer { weight in
+            forward(x, shape.padding, weight.baseAddress!, y, workspace)
+            if takesInputGradient { inputGradient(dy, weight.baseAddress!, shape.padding, dx, workspace) }
+        }
+        dw.withUnsafeMutableBufferPointer { weightGradient(x, shape.padding, dy, $0.baseAddress!, workspace) }
+        arena.release(to: before)
+        return (y.values, dx.values, dw)
+    }
+
+    func check(_ shape: ConvolutionCase, rms: Double, maximum: Double, inputGradient: Bool = true) {
+        let problem = Problem(shape, taps: taps, stride: stride)
+        let result = run(shape, threads: 1, inputGradient: inputGradient)
+        let reference = ReferenceConvolution(taps: taps, stride: stride, padding: shape.padding)
+        let weightGradient = zip(
+            reference.weightGradient(problem.x, outputs: shape.outputs, dOutput: problem.dOutput),
+            problem.startOfWeightGradient
+        ).map { $0 + Double($1) }
+        for (name, deviation) in [
+            (
+                "forward",
+                Deviation(
+                    result.y, from: reference.forward(problem.x, weight: problem.weight, outputs: shape.outputs))
+            ),
+            (
+                "input gradient",
+                Deviation(
+                    result.dx,
+                    from: reference.inputGradient(
+                        problem.x, weight: problem.weight, outputs: shape.outputs, dOutput: problem.dOutput))
+            ),
+            ("weight gradient", Deviation(result.dw, from: weightGradient)),
+        ] where inputGradient || name != "input gradient" {
+            #expect(deviation.isFinite, "\(name)")
+            #expect(deviation.rms < rms, "\(name): \(deviation)")
+            #expect(deviation.maximum < maximum, "\(name): \(deviation)")
+        }
+    }
+
+    func checkThreads(_ shape: ConvolutionCase) {
+        let one = run(shape, threads: 1)
+        for threads in 2...3 {
+            let more = run(shape, threads: threads)
+            #expect(one.y == more.y)
+            #expect(one.dx == more.dx)
+            #expect(one.dw == more.dw)
+        }
+    }
+}
+
+/// Random values for a case.
+private struct Problem {
+    let x: Image
+    let weight: [Float]
+    let dOutput: [Float]
+    let startOfWeightGradient: [Float]
+    let outputHeight: Int
+    let outputWidth: Int
+
+    init(_ shape: ConvolutionCase, taps: Int, stride: Int) {
+        let reference = ReferenceConvolution(taps: taps, stride: stride, padding: shape.padding)
+        x = Image(height: shape.height, width: shape.width, channels: shape.inputs, seed: 1)
+        weight = randomValues(taps * taps * shape.inputs * shape.outputs, seed: 2)
+        outputHeight = reference.outputLength(shape.height)
+        outputWidth = reference.outputLength(shape.width)
+        dOutput = randomValues(outputHeight * outputWidth * shape.outputs, seed: 3)
+        startOfWeightGradient = randomValues(weight.count, seed: 4)
+    }
+}

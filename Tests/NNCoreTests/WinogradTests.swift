@@ -1,0 +1,140 @@
+import Testing
+
+@testable import NNCore
+
+let winograd3x3 = ConvolutionKernel(
+    taps: 3, stride: 1,
+    forward: { Winograd3x3.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
+    inputGradient: { Winograd3x3.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4) },
+    weightGradient: { Winograd3x3.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4) })
+
+let winograd4x4 = ConvolutionKernel(
+    taps: 4, stride: 1,
+    forward: { Winograd4x4.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
+    inputGradient: { Winograd4x4.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4) },
+    weightGradient: { Winograd4x4.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4) })
+
+let winograd4x4Stride2 = ConvolutionKernel(
+    taps: 4, stride: 2,
+    forward: { Winograd4x4Stride2.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
+    inputGradient: { Winograd4x4Stride2.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4) },
+    weightGradient: { Winograd4x4Stride2.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4) })
+
+let winograd3x3Stride2 = ConvolutionKernel(
+    taps: 3, stride: 2,
+    forward: { Winograd3x3Stride2.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
+    inputGradient: { Winograd3x3Stride2.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4) },
+    weightGradient: { Winograd3x3Stride2.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4) })
+
+/// The transposed convolution seen from the convolution that it is the transpose of: its forward pass is that one's
+/// input gradient, and its weights have inputs and outputs exchanged.
+let winogradTransposed3x3 = ConvolutionKernel(
+    taps: 3, stride: 2,
+    forward: { x, _, weight, y, workspace in
+        let exchanged = exchange(weight, taps: 9, from: x.channels, to: y.channels)
+        WinogradTransposed3x3.inputGradient(dOutput: x, weight: exchanged, dInput: y, in: workspace)
+    },
+    inputGradient: { dy, weight, _, dx, workspace in
+        let exchanged = exchange(weight, taps: 9, from: dx.channels, to: dy.channels)
+        WinogradTransposed3x3.forward(input: dy, weight: exchanged, output: dx, in: workspace)
+    },
+    weightGradient: { x, _, dy, dWeight, workspace in
+        var exchanged = exchange(dWeight, taps: 9, from: x.channels, to: dy.channels)
+        WinogradTransposed3x3.weightGradient(input: dy, dOutput: x, dWeight: &exchanged, in: workspace)
+        let back = exchange(exchanged, taps: 9, from: dy.channels, to: x.channels)
+        dWeight.update(from: back, count: back.count)
+    })
+
+/// `[taps, from, to]` as `[taps, to, from]`.
+private func exchange(_ weight: UnsafePointer<Float>, taps: Int, from: Int, to: Int) -> [Float] {
+    var result = [Float](repeating: 0, count: taps * from * to)
+    for tap in 0..<taps {
+        for i in 0..<from {
+            for j in 0..<to { result[(tap * to + j) * from + i] = weight[(tap * from + i) * to + j] }
+        }
+    }
+    return result
+}
+
+@Suite struct WinogradTests {
+    static let cases3x3 = ConvolutionCase.table(
+        paddings: [.none, Padding(1, .zero), Padding(1, .reflect), Padding(1, .replicate), Padding(2, .zero)]
+    ).filter(winograd3x3.takes)
+
+    @Test("3x3 convolutions agree with their definition in all three directions", arguments: cases3x3)
+    func winograd3x3AgreesWithItsDefinition(_ shape: ConvolutionCase) {
+        winograd3x3.check(shape, rms: 1.5e-6, maximum: 6e-6)
+    }
+
+    @Test("Results are the same bytes for 1, 2 and 3 threads", arguments: cases3x3.suffix(60))
+    func winograd3x3IsTheSameForAnyNumberOfThreads(_ shape: ConvolutionCase) {
+        winograd3x3.checkThreads(shape)
+    }
+
+    static let otherCases = ConvolutionCase.table(
+        paddings: [.none, Padding(1, .zero), Padding(1, .reflect), Padding(2, .replicate)])
+
+    @Test("4x4 convolutions agree with their definition", arguments: otherCases.filter(winograd4x4.takes))
+    func winograd4x4AgreesWithItsDefinition(_ shape: ConvolutionCase) {
+        winograd4x4.check(shape, rms: 1.5e-6, maximum: 6e-6)
+    }
+
+    @Test(
+        "4x4 stride-2 convolutions agree with their definition", arguments: otherCases.filter(winograd4x4Stride2.takes))
+    func winograd4x4Stride2AgreesWithItsDefinition(_ shape: ConvolutionCase) {
+        winograd4x4Stride2.check(shape, rms: 1.5e-6, maximum: 6e-6)
+    }
+
+    @Test(
+        "3x3 stride-2 convolutions agree with their definition", arguments: otherCases.filter(winograd3x3Stride2.takes))
+    func winograd3x3Stride2AgreesWithItsDefinition(_ shape: ConvolutionCase) {
+        winograd3x3Stride2.check(shape, rms: 1.5e-6, maximum: 6e-6)
+    }
+
+    @Test(
+        "Transposed 3x3 convolutions agree with the definition of what they transpose",
+        arguments: ConvolutionCase.table(paddings: [Padding(1)]))
+    func winogradTransposed3x3AgreesWithItsDefinition(_ shape: ConvolutionCase) {
+        winogradTransposed3x3.check(shape, rms: 1.5e-6, maximum: 6e-6)
+    }
+
+    @Test(
+        "Strided kernels, too, give the same bytes", arguments: ConvolutionCase.table(paddings: [Padding(1)]).suffix(5))
+    func stridedKernelsAreTheSameForAnyNumberOfThreads(_ shape: ConvolutionCase) {
+        for kernel in [winograd4x4, winograd4x4Stride2, winograd3x3Stride2, winogradTransposed3x3] {
+            kernel.checkThreads(shape)
+        }
+    }
+
+    @Test("Bias and ReLU on the way out, and the gradient of the ReLU on the way in, equal separate passes")
+    func fusedReLUEqualsSeparatePasses() {
+        for (side, inputs, outputs) in [(16, 24, 20), (66, 16, 12), (68, 64, 80)] {
+            let workspace = Workspace(threads: 2, arena: Arena(reservedBytes: 4 << 30))
+            let arena = workspace.arena
+            let x = Tensor(
+                in: arena, randomValues(side * side * inputs, seed: 1), height: side, width: side, channels: inputs)
+            let weight = randomValues(9 * inputs * outputs, seed: 2)
+            let bias = randomValues(outputs, seed: 3)
+            let plain = Tensor(in: arena, height: side, width: side, channels: outputs)
+            let fused = Tensor(in: arena, like: plain)
+            Winograd3x3.forward(input: x, padding: Padding(1), weight: weight, output: plain, in: workspace)
+            Winograd3x3.forward(
+                input: x, padding: Padding(1), weight: weight, output: fused, bias: bias, relu: true, in: workspace)
+            for i in 0..<plain.count { plain.data[i] = max(plain.data[i] + bias[i % outputs], 0) }
+            #expect(plain.values == fused.values)
+            #expect(fused.values.contains(0) && fused.values.contains { $0 > 0 })
+
+            let dOutput = Tensor(
+                in: arena, randomValues(fused.count, seed: 4), height: side, width: side, channels: outputs)
+            let masked = Tensor(in: arena, dOutput.values, height: side, width: side, channels: outputs)
+            for i in 0..<masked.count where fused.data[i] <= 0 { masked.data[i] = 0 }
+            let expected = Tensor(in: arena, like: x)
+            let actual = Tensor(in: arena, like: x)
+            Winograd3x3.inputGradient(
+                dOutput: masked, weight: weight, padding: Padding(1), dInput: expected, in: workspace)
+            Winograd3x3.inputGradient(
+                dOutput: dOutput, rectified: fused, weight: weight, padding: Padding(1), dInput: actual, in: workspace)
+            #expect(expected.values == actual.values)
+        }
+    }
+}

@@ -1,0 +1,226 @@
+import Foundation
+import NNCore
+import Testing
+
+@testable import TextureGAN
+
+@Suite struct CheckpointTests {
+    static let resumed: [RecipeVariant] = [
+        RecipeVariant(testDescription: "batch norm with dropout") { $0.dropout = 0.5 },
+        RecipeVariant(testDescription: "instance norm with dropout") {
+            $0.norm = .instance
+            $0.dropout = 0.5
+        },
+        RecipeVariant(testDescription: "no dropout, nearest, least squares") {
+            $0.dropout = 0
+            $0.upsample = .nearest
+            $0.adversarial = .lsgan
+        },
+    ]
+
+    @Test("Stopping, restoring and going on gives the bytes of a run that was never stopped", arguments: resumed)
+    func resumingIsBitExact(_ variant: RecipeVariant) throws {
+        let whole = try TinyRun.trainer(variant.recipe)
+        try whole.advance(by: 7)
+        try TinyRun.inFolder { folder in
+            let file = folder.appendingPathComponent("checkpoint.safetensors")
+            // Stopped twice, and gone on by other numbers of threads.
+            let first = try TinyRun.trainer(variant.recipe, threads: 2)
+            try first.advance(by: 3)
+            try first.writeCheckpoint(to: file)
+            let second = try TinyRun.trainer(variant.recipe, threads: 3)
+            try second.restore(from: file)
+            #expect(second.iteration == 3 && second.state == first.state)
+            #expect(second.trainingSeconds == first.trainingSeconds && second.history == first.history)
+            try second.advance(by: 2)
+            try second.writeCheckpoint(to: file)
+            let third = try TinyRun.trainer(variant.recipe, threads: 1)
+            try third.restore(from: file)
+            try third.advance(by: 2)
+            #expect(third.state == whole.state)
+            #expect(third.crops.stream == whole.crops.stream && third.dropout == whole.dropout)
+            #expect(third.history.map(\.iteration) == whole.history.map(\.iteration))
+            let losses = { (row: TrainingRun.MetricsRow) in row.values.dropLast() }
+            #expect(third.history.map(losses) == whole.history.map(losses))
+            // The products are the same files.
+            let (a, b) = (folder.appendingPathComponent("a"), folder.appendingPathComponent("b"))
+            try third.writeGenerator(to: a)
+            try whole.writeGenerator(to: b)
+            #expect(try Data(contentsOf: a) == Data(contentsOf: b))
+            try third.writeDiscriminator(to: a)
+            try whole.writeDiscriminator(to: b)
+            #expect(try Data(contentsOf: a) == Data(contentsOf: b))
+        }
+    }
+
+    private func refusal(_ file: URL, recipe: Recipe = TinyRun.recipe, exemplar: Exemplar = TinyRun.exemplar()) throws
+        -> String
+    {
+        let trainer = try Trainer(exemplar: exemplar, recipe: recipe, features: TinyRun.features, threads: 1)
+        guard let error = TinyRun.error({ try trainer.restore(from: file) }) else { return "accepted" }
+        return error.code == .badCheckpoint ? error.message : "another error: \(error)"
+    }
+
+    @Test func checkpointsOfAnotherExemplarOrRecipeAreRefused() throws {
+        try TinyRun.inFolder { folder in
+            let file = folder.appendingPathComponent("c.safetensors")
+            try TinyRun.trainer().writeCheckpoint(to: file)
+            let other = Exemplar(TinyRun.image(seed: 1), name: "stripes.png")
+            #expect(try refusal(file, exemplar: other).contains("c.safetensors: belongs to another exemplar"))
+            for change in [
+                { $0.seed = 8 }, { $0.l1Weight = 99 }, { $0.k = 8 }, { $0.generatorWidth = 4 }, { $0.iterations = 41 },
+            ] as [(inout Recipe) -> Void] {
+                var recipe = TinyRun.recipe
+                change(&recipe)
+                #expect(try refusal(file, recipe: recipe).contains("belongs to another recipe"))
+            }
+            #expect(try refusal(file) == "accepted")
+        }
+    }
+
+    @Test func theRecipeIsComparedByItsValuesAndNotByTheWordsOfItsComments() throws {
+        try TinyRun.inFolder { folder in
+            let file = folder.appendingPathComponent("c.safetensors")
+            let trainer = try TinyRun.trainer()
+            try trainer.advance(by: 1)
+            try trainer.writeCheckpoint(to: file)
+            try rewrite(file) {
+                $0["recipe"] = $0["recipe"]!.replacing("# What reports call", with: "# How reports name")
+            }
+            #expect(try refusal(file) == "accepted")
+        }
+    }
+
+    /// Writes a checkpoint again with other metadata.
+    private func rewrite(_ url: URL, _ change: (inout [String: String]) -> Void) throws {
+        let file = try Safetensors(Data(contentsOf: url), file: url.path)
+        var metadata = file.metadata
+        change(&metadata)
+        var writer = SafetensorsWriter(metadata: metadata)
+        for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
+            if entry.type == .float64 {
+                writer.add(name, shape: entry.shape, try file.doubles(name))
+            } else {
+                let values = try file.floats(name)
+                writer.add(name, shape: entry.shape) { values }
+            }
+        }
+        try writer.write(to: url)
+    }
+
+    @Test func fieldsThatAreMissingOrImpossibleAreNamed() throws {
+        try TinyRun.inFolder { folder in
+            let original = folder.appendingPathComponent("original.safetensors")
+            let file = folder.appendingPathComponent("c.safetensors")
+            let trainer = try TinyRun.trainer()
+            try trainer.advance(by: 2)
+            try trainer.writeCheckpoint(to: original)
+            let keys = try Safetensors(contentsOf: original).metadata.keys
+            #expect(keys.count >= 10)
+            for key in keys where !["software", "history_columns"].contains(key) {
+                for value in [nil, "", "x", "-1", "1e400", "nan", "99999999999999999999999"] {
+                    try? FileManager.default.removeItem(at: file)
+                    try FileManager.default.copyItem(at: original, to: file)
+                    try rewrite(file) { $0[key] = value }
+                    let refusal = try refusal(file)
+                    #expect(refusal.contains("c.safetensors"), "\(key) = \(value ?? "nothing"): \(refusal)")
+                }
+            }
+            // Files of another kind.
+            try trainer.writeGenerator(to: file)
+            #expect(try refusal(file).contains("is of format 'texloom-generator-1', expected texloom-checkpoint-1"))
+            try SafetensorsWriter(metadata: [:]).write(to: file)
+            #expect(try refusal(file).contains("lacks 'format': not a texloom checkpoint"))
+            #expect(try refusal(folder.appendingPathComponent("none")).contains("cannot be read"))
+        }
+    }
+
+    @Test func historiesThatAreNoHistoriesAreRefused() throws {
+        try TinyRun.inFolder { folder in
+            let url = folder.appendingPathComponent("c.safetensors")
+            let trainer = try TinyRun.trainer()
+            try trainer.advance(by: 2)
+            try trainer.writeCheckpoint(to: url)
+            let file = try Safetensors(Data(contentsOf: url), file: "c")
+            let width = 2 + Trainer.columns.count
+            for (shape, value) in [
+                ([2, width], Double.nan), ([2, width], 1e300), ([2, width + 1], 1), ([width + 1], 1),
+            ] {
+                var writer = SafetensorsWriter(metadata: file.metadata)
+                for name in file.entries.keys.sorted() where name != "history" {
+                    let values = try file.floats(name)
+                    writer.add(name, shape: file.entries[name]!.shape) { values }
+                }
+                writer.add("history", shape: shape, [Double](repeating: value, count: shape.reduce(1, *)))
+                try writer.write(to: url)
+                let refusal = try refusal(url)
+                #expect(refusal.contains("history"), "\(shape) of \(value): \(refusal)")
+            }
+        }
+    }
+
+    @Test func corruptCheckpointsAreRefusedOrReadButNeverWorse() throws {
+        try TinyRun.inFolder { folder in
+            let file = folder.appendingPathComponent("c.safetensors")
+            let trainer = try TinyRun.trainer()
+            try trainer.advance(by: 1)
+            try trainer.writeCheckpoint(to: file)
+            let whole = try Data(contentsOf: file)
+            for length in [0, 7, 8, 100, whole.count / 2, whole.count - 1] {
+                try whole.prefix(length).write(to: file)
+                #expect(try refusal(file).contains("c.safetensors"), "cut to \(length) bytes")
+            }
+            var stream = RandomStream(seed: 6, purpose: 0)
+            let header = 8 + Int(whole.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+            for _ in 0..<100 {
+                var data = whole
+                for _ in 0..<3 { data[stream.integer(through: header - 1)] = UInt8(stream.integer(through: 255)) }
+                try data.write(to: file)
+                let outcome = try refusal(file)
+                #expect(outcome == "accepted" || outcome.contains("c.safetensors"), "\(outcome)")
+            }
+        }
+    }
+
+    @Test func generatorsAreLoadedFromTheirFileWithTheirRecipe() throws {
+        try TinyRun.inFolder { folder in
+            let file = folder.appendingPathComponent("g.safetensors")
+            for variant in CheckpointTests.resumed {
+                let trainer = try TinyRun.trainer(variant.recipe)
+                try trainer.advance(by: 2)
+                try trainer.writeGenerator(to: file)
+                let (generator, recipe) = try Generator.load(contentsOf: file)
+                #expect(recipe == variant.recipe)
+                #expect(
+                    generator.parameters.map { $0.fileOrder() } == trainer.generator.parameters.map { $0.fileOrder() })
+                #expect(generator.parameters.allSatisfy { !$0.isTrained })
+            }
+        }
+    }
+
+    @Test func generatorsOfOtherImplementationsAreKnownByTheirShapes() throws {
+        try TinyRun.inFolder { folder in
+            let url = folder.appendingPathComponent("g.safetensors")
+            var recipe = TinyRun.recipe
+            recipe.residualBlocks = 3
+            let original = Generator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 1))
+            func write(leavingOut omitted: String? = nil) throws {
+                var writer = SafetensorsWriter(metadata: [:])
+                for parameter in original.parameters where parameter.name != omitted {
+                    writer.add(parameter.name, shape: parameter.layout.fileShape) { parameter.fileOrder() }
+                }
+                try writer.write(to: url)
+            }
+            try write()
+            let (generator, found) = try Generator.load(contentsOf: url)
+            #expect(found.generatorWidth == 3 && found.residualBlocks == 3 && found.norm == .batch)
+            #expect(generator.parameters.map { $0.fileOrder() } == original.parameters.map { $0.fileOrder() })
+            try write(leavingOut: "up.1.weight")
+            let lacking = TinyRun.error { _ = try Generator.load(contentsOf: url) }
+            #expect(lacking?.message.contains("up.1.weight") == true)
+            try write(leavingOut: "head.weight")
+            let none = TinyRun.error { _ = try Generator.load(contentsOf: url) }
+            #expect(none?.code == .badCheckpoint && none?.message.contains("not a generator") == true)
+        }
+    }
+}

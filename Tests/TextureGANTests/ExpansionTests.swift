@@ -1,0 +1,72 @@
+import Imaging
+import NNCore
+import Testing
+
+@testable import TextureGAN
+
+@Suite struct ExpansionTests {
+    private func generator() -> Generator {
+        Generator(TinyRun.recipe, initialisedFrom: RandomStream(seed: 2, purpose: 1))
+    }
+
+    @Test(arguments: [(1, 1), (1, 9), (2, 3), (5, 7), (16, 16), (37, 52), (40, 41)])
+    func theResultIsExactlyTwiceTheSize(_ height: Int, _ width: Int) {
+        let image = TinyRun.image(width: width, height: height)
+        let workspace = Workspace(threads: 2)
+        for statistics in [BatchNorm.Statistics.image, .running] {
+            let result = Expansion.expand(image, with: generator(), statistics: statistics, in: workspace)
+            #expect(result.width == 2 * width && result.height == 2 * height)
+            #expect(result.pixels.count == 12 * width * height)
+        }
+        #expect(workspace.arena.floats(0) == Workspace(threads: 1, arena: workspace.arena).arena.floats(0))
+    }
+
+    @Test func theResultIsTheGeneratorsOutputRoundedToTheNearestLevel() {
+        let image = TinyRun.image(width: 20, height: 16)
+        let workspace = Workspace(threads: 1)
+        let generator = generator()
+        let input = Tensor(in: workspace.arena, height: 16, width: 20, channels: 3)
+        for index in 0..<input.count { input.data[index] = Float(image.pixels[index]) / 127.5 - 1 }
+        let output = generator.infer(input, statistics: .image, in: workspace)
+        let result = Expansion.expand(image, with: generator, in: workspace)
+        for index in 0..<output.count {
+            #expect(abs(Float(result.pixels[index]) - (output.data[index] + 1) * 127.5) <= 0.5001)
+        }
+    }
+
+    @Test func sidesThatAreNoMultiplesOfFourAreMirroredAndCropped() {
+        let workspace = Workspace(threads: 1)
+        let generator = generator()
+        let image = TinyRun.image(width: 22, height: 17)
+        // Padded by hand: 24 x 20, mirrored at the last column and row.
+        var padded: [UInt8] = []
+        for y in 0..<20 {
+            for x in 0..<24 {
+                let (row, column) = (y < 17 ? y : 32 - y, x < 22 ? x : 42 - x)
+                padded += image.pixels[(row * 22 + column) * 3..<(row * 22 + column) * 3 + 3]
+            }
+        }
+        let whole = Expansion.expand(Image(width: 24, height: 20, pixels: padded), with: generator, in: workspace)
+        let result = Expansion.expand(image, with: generator, in: workspace)
+        for y in 0..<34 {
+            #expect(
+                result.pixels[y * 44 * 3..<(y + 1) * 44 * 3].elementsEqual(whole.pixels[y * 48 * 3..<(y * 48 + 44) * 3])
+            )
+        }
+    }
+
+    @Test func extremeOutputsBecomeBlackAndWhite() {
+        let workspace = Workspace(threads: 1)
+        let tensor = Tensor(in: workspace.arena, height: 1, width: 2, channels: 3)
+        _ = tensor.buffer.update(fromContentsOf: [-1, 1, 0, -1.001, 1.001, 0.5])
+        #expect(Image(tensor, cropWidth: 2, cropHeight: 1).pixels == [0, 255, 128, 0, 255, 191])
+    }
+
+    @Test func expansionIsTheSameForAnyNumberOfThreadsAndEveryTime() {
+        let image = TinyRun.image(width: 50, height: 45)
+        let generator = generator()
+        let results = (1...3).map { Expansion.expand(image, with: generator, in: Workspace(threads: $0)) }
+        #expect(results[0] == results[1] && results[0] == results[2])
+        #expect(Expansion.expand(image, with: generator, in: Workspace(threads: 1)) == results[0])
+    }
+}

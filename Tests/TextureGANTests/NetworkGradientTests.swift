@@ -1,0 +1,114 @@
+import NNCore
+import Testing
+
+@testable import TextureGAN
+
+/// Whole networks against differences of their outputs. Layers are checked one by one in NNCoreTests; here it is their
+/// order, their residuals, their dropout and what they overwrite.
+@Suite struct NetworkGradientTests {
+    /// Weights with which no rectifier is near its kink: every other channel is far on, the others far off, so that
+    /// outputs are smooth in everything and differences tell right gradients from wrong ones.
+    private func spread(_ parameters: [Parameter]) {
+        for (index, parameter) in parameters.enumerated() where parameter.isTrained {
+            let shape = parameter.layout.fileShape
+            let values = randomValues(parameter.count, seed: UInt64(index + 1))
+            let fan = Float(shape.dropFirst().reduce(1, *))
+            let isNorm = parameter.name.contains("bn") || parameter.name.contains("norms")
+            let filled: [Float]
+            if shape.count == 4 {
+                filled = values.map { $0 / fan.squareRoot() }
+            } else if parameter.name.hasSuffix("weight") {
+                filled = values.map { 0.3 + 0.1 * $0 }
+            } else if isNorm || parameter.name == "first.bias" {
+                filled = values.enumerated().map { ($0.offset % 2 == 0 ? 2 : -2) + 0.3 * $0.element }
+            } else {
+                filled = values.map { 0.2 * $0 }
+            }
+            parameter.load(fileOrder: filled)
+        }
+    }
+
+    struct Variant: CustomTestStringConvertible {
+        var upsample: Recipe.Upsample
+        var padding: PaddingMode
+        var norm: Recipe.Norm
+        var dropout: Float
+        var testDescription: String { "\(upsample), \(padding), \(norm), dropout \(dropout)" }
+    }
+
+    @Test(
+        arguments: [
+            Variant(upsample: .transposed, padding: .reflect, norm: .batch, dropout: 0.5),
+            Variant(upsample: .nearest, padding: .replicate, norm: .instance, dropout: 0.25),
+            Variant(upsample: .transposed, padding: .zero, norm: .batch, dropout: 0),
+        ])
+    func theGeneratorsGradientsPassDifferences(_ variant: Variant) {
+        var recipe = TinyRun.recipe
+        recipe.residualBlocks = 2
+        recipe.upsample = variant.upsample
+        recipe.padding = variant.padding
+        recipe.norm = variant.norm
+        recipe.dropout = variant.dropout
+        let generator = Generator(recipe)
+        spread(generator.parameters)
+        let workspace = Workspace(threads: 2, arena: Arena(reservedBytes: 4 << 30))
+        let source = randomValues(16 * 12 * 3, seed: 40)
+        let weights = randomValues(32 * 24 * 3, seed: 41)
+
+        func run<Result>(_ body: (Generator.Saved) -> Result) -> Result {
+            workspace.arena.scoped {
+                let input = Tensor(in: workspace.arena, height: 16, width: 12, channels: 3)
+                _ = input.buffer.update(fromContentsOf: source)
+                // The same masks every time.
+                var dropout = RandomStream(seed: 5, purpose: 4)
+                return body(generator.forward(input, dropout: &dropout, in: workspace))
+            }
+        }
+        run { saved in
+            let dOutput = Tensor(in: workspace.arena, like: saved.output)
+            _ = dOutput.buffer.update(fromContentsOf: weights)
+            generator.backward(saved, dOutput: dOutput, in: workspace)
+        }
+        let errors = differenceErrors(GradientClaim.of(generator.parameters), step: 1e-3) {
+            run { dot(Array($0.output.buffer), weights) }
+        }
+        for (name, error) in errors { #expect(error < 0.03, "\(name)") }
+    }
+
+    @Test(arguments: [Recipe.Norm.batch, .instance])
+    func theDiscriminatorsGradientsPassDifferences(norm: Recipe.Norm) {
+        var recipe = TinyRun.recipe
+        recipe.discriminatorLayers = 3
+        recipe.norm = norm
+        let discriminator = Discriminator(recipe)
+        spread(discriminator.parameters)
+        let workspace = Workspace(threads: 2, arena: Arena(reservedBytes: 4 << 30))
+        let image = Tensor(in: workspace.arena, height: 36, width: 28, channels: 3)
+        _ = image.buffer.update(fromContentsOf: randomValues(image.count, seed: 42))
+        func run<Result>(_ body: (Discriminator.Saved) -> Result) -> Result {
+            workspace.arena.scoped { body(discriminator.forward(image, in: workspace)) }
+        }
+        let weights = run { randomValues($0.logits.count, seed: 43) }
+        func gradients(_ wanted: Gradients) -> [Float] {
+            run { saved in
+                let dLogits = Tensor(in: workspace.arena, like: saved.logits)
+                _ = dLogits.buffer.update(fromContentsOf: weights)
+                let dImage = Tensor(in: workspace.arena, like: image)
+                dImage.buffer.update(repeating: .nan)
+                discriminator.backward(saved, dLogits: dLogits, wanted, dInput: dImage, in: workspace)
+                return Array(dImage.buffer)
+            }
+        }
+        let dImage = gradients(.input)
+        for parameter in discriminator.parameters where parameter.isTrained {
+            let untouched = (0..<parameter.count).allSatisfy { parameter.gradient![$0] == 0 }
+            #expect(untouched, "a step through a frozen network leaves \(parameter.name) alone")
+        }
+        #expect(gradients([.input, .parameters]) == dImage)
+        let claims =
+            [GradientClaim(name: "image", values: image.data, gradient: dImage)]
+            + GradientClaim.of(discriminator.parameters)
+        let errors = differenceErrors(claims, step: 1e-3) { run { dot(Array($0.logits.buffer), weights) } }
+        for (name, error) in errors { #expect(error < 0.03, "\(name)") }
+    }
+}

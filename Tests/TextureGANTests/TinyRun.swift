@@ -1,0 +1,110 @@
+import Foundation
+import Imaging
+import NNCore
+import Testing
+
+@testable import TextureGAN
+
+/// The smallest training run that has every part of the method: what the tests train.
+enum TinyRun {
+    static var recipe: Recipe {
+        var recipe = Recipe()
+        recipe.name = "tiny"
+        recipe.seed = 7
+        recipe.k = 12
+        recipe.generatorWidth = 3
+        recipe.residualBlocks = 1
+        recipe.discriminatorWidth = 3
+        recipe.discriminatorLayers = 2
+        recipe.style = .vgg16
+        recipe.styleTaps = 2
+        recipe.iterations = 40
+        recipe.constantIterations = 20
+        recipe.metricsEvery = 1
+        recipe.snapshotEvery = 4
+        recipe.checkpointEvery = 6
+        return recipe
+    }
+
+    /// Stripes that widen to the right.
+    static func image(width: Int = 31, height: Int = 27, seed: Int = 0) -> Image {
+        var pixels: [UInt8] = []
+        for y in 0..<height {
+            for x in 0..<width {
+                for channel in 0..<3 {
+                    let wave = sin(Double(x + seed) / (2 + Double(x) / 10) + Double(y * (channel + 1)) / 9)
+                    pixels.append(UInt8(128 + 100 * wave))
+                }
+            }
+        }
+        return Image(width: width, height: height, pixels: pixels)
+    }
+
+    static func exemplar() -> Exemplar { Exemplar(image(), name: "stripes.png") }
+
+    /// A thin VGG of random filters, as the weights file that training reads.
+    static let features: FeatureWeights = {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-tests-thin-vgg.safetensors")
+        var writer = SafetensorsWriter(metadata: [:])
+        var stream = RandomStream(seed: 99, purpose: 0)
+        var channels = 3
+        for case let (name, block)? in FeatureNetwork.vgg19.layers(taps: 5) {
+            let outputs = 3 + block
+            let deviation = Float(2 / Double(9 * channels)).squareRoot()
+            let weights = (0..<outputs * channels * 9).map { _ in deviation * stream.normal() }
+            let biases = (0..<outputs).map { _ in 0.1 * stream.normal() }
+            writer.add("\(name).weight", shape: [outputs, channels, 3, 3]) { weights }
+            writer.add("\(name).bias", shape: [outputs]) { biases }
+            channels = outputs
+        }
+        do {
+            try writer.write(to: url)
+        } catch {
+            preconditionFailure("\(error)")
+        }
+        return .file(url)
+    }()
+
+    static func trainer(_ recipe: Recipe = recipe, threads: Int = 1) throws -> Trainer {
+        try Trainer(exemplar: exemplar(), recipe: recipe, features: features, threads: threads)
+    }
+
+    /// Runs `body` with a folder that is removed afterwards.
+    static func inFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        return try body(folder)
+    }
+
+    /// The error that `body` throws.
+    static func error(_ body: () throws -> Void) -> TrainingError? {
+        do {
+            try body()
+            return nil
+        } catch { return error as? TrainingError }
+    }
+}
+
+extension Trainer {
+    /// Every bit of both networks and their optimisers.
+    var state: [UInt32] {
+        (generator.parameters + discriminator.parameters).flatMap { parameter in
+            [parameter.value, parameter.firstMoment, parameter.secondMoment].compactMap { $0 }.flatMap {
+                parameter.fileOrder($0).map(\.bitPattern)
+            }
+        }
+    }
+
+    func advance(by iterations: Int) throws {
+        for _ in 0..<iterations { try advance() }
+    }
+}
+
+/// Reproducible values in [-1, 1).
+func randomValues(_ count: Int, seed: UInt64) -> [Float] {
+    var stream = RandomStream(seed: seed, purpose: 1000)
+    return (0..<count).map { _ in 2 * stream.uniform() - 1 }
+}
+
+func dot(_ a: [Float], _ b: [Float]) -> Double { zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) } }

@@ -1,0 +1,158 @@
+import NNCore
+import Testing
+
+@testable import TextureGAN
+
+/// Options of a recipe that have to train.
+struct RecipeVariant: CustomTestStringConvertible, Sendable {
+    var testDescription: String
+    var change: @Sendable (inout Recipe) -> Void
+
+    static let table: [RecipeVariant] = [
+        RecipeVariant(testDescription: "as it is") { _ in },
+        RecipeVariant(testDescription: "norm: instance") { $0.norm = .instance },
+        RecipeVariant(testDescription: "padding: replicate") { $0.padding = .replicate },
+        RecipeVariant(testDescription: "padding: zero") { $0.padding = .zero },
+        RecipeVariant(testDescription: "upsample: nearest") { $0.upsample = .nearest },
+        RecipeVariant(testDescription: "adversarial: lsgan") { $0.adversarial = .lsgan },
+        RecipeVariant(testDescription: "style: off") { $0.style = nil },
+        RecipeVariant(testDescription: "style: vgg19, all taps") {
+            $0.style = .vgg19
+            $0.styleTaps = 5
+        },
+        RecipeVariant(testDescription: "style_input: caffe") {
+            $0.styleInput = .caffe
+            $0.styleWeight = 2e-5
+        },
+        RecipeVariant(testDescription: "style_input: torchvision") { $0.styleInput = .torchvision },
+        RecipeVariant(testDescription: "dropout: 0") { $0.dropout = 0 },
+        RecipeVariant(testDescription: "k: auto") { $0.k = nil },
+        RecipeVariant(testDescription: "discriminator_layers: 1") { $0.discriminatorLayers = 1 },
+        RecipeVariant(testDescription: "without l1") { $0.l1Weight = 0 },
+    ]
+
+    var recipe: Recipe {
+        var recipe = TinyRun.recipe
+        change(&recipe)
+        return recipe
+    }
+}
+
+@Suite struct TrainerTests {
+    @Test(
+        "Every option trains: losses are finite, networks move, and each term has a gradient",
+        arguments: RecipeVariant.table)
+    func everyOptionTrains(_ variant: RecipeVariant) throws {
+        let trainer = try TinyRun.trainer(variant.recipe, threads: 2)
+        let start = trainer.state
+        for _ in 0..<3 {
+            let report = try trainer.advance().report
+            #expect(report.columns.allSatisfy { $0.value.isFinite })
+            #expect(report.adversarialGradient > 0)
+            #expect((report.l1Gradient > 0) == (variant.recipe.l1Weight > 0))
+            #expect((report.styleGradient > 0) == (variant.recipe.style != nil))
+            #expect((report.style > 0) == (variant.recipe.style != nil))
+        }
+        #expect(trainer.iteration == 3)
+        for parameter in trainer.generator.parameters + trainer.discriminator.parameters where parameter.isTrained {
+            #expect(
+                (0..<parameter.count).contains { parameter.firstMoment![$0] != 0 }, "\(parameter.name) has no gradient")
+            #expect(
+                (0..<parameter.count).allSatisfy { parameter.gradient![$0] == 0 }, "\(parameter.name) keeps a gradient")
+        }
+        #expect(trainer.state != start)
+    }
+
+    @Test func trainingLearns() throws {
+        var recipe = TinyRun.recipe
+        recipe.learningRate = 2e-3
+        recipe.dropout = 0
+        let trainer = try TinyRun.trainer(recipe, threads: 2)
+        let losses = try (0..<40).map { _ in try trainer.advance().report.l1 }
+        let (first, last) = (losses.prefix(5).reduce(0, +), losses.suffix(5).reduce(0, +))
+        #expect(last < 0.9 * first, "\(first / 5) to \(last / 5)")
+    }
+
+    @Test(
+        "The same seed gives the same bytes for 1, 2 and 3 threads",
+        arguments: [RecipeVariant.table[0], RecipeVariant.table[1], RecipeVariant.table[4]])
+    func threadsDoNotMatter(_ variant: RecipeVariant) throws {
+        let states = try (1...3).map { threads in
+            let trainer = try TinyRun.trainer(variant.recipe, threads: threads)
+            try trainer.advance(by: 4)
+            return trainer.state
+        }
+        #expect(states[0] == states[1] && states[0] == states[2])
+    }
+
+    @Test func anotherSeedGivesOtherNetworksAndAnotherCropOrder() throws {
+        var recipe = TinyRun.recipe
+        recipe.seed = 8
+        var (one, other) = (try TinyRun.trainer(), try TinyRun.trainer(recipe))
+        #expect(one.state != other.state)
+        #expect((0..<5).map { _ in one.crops.next() } != (0..<5).map { _ in other.crops.next() })
+        // Neither network's initial weights depend on the other's size.
+        recipe.seed = TinyRun.recipe.seed
+        recipe.discriminatorWidth += 1
+        (one, other) = (try TinyRun.trainer(), try TinyRun.trainer(recipe))
+        #expect(one.generator.parameters.map { $0.fileOrder() } == other.generator.parameters.map { $0.fileOrder() })
+    }
+
+    @Test("A run that diverges stops and says which loss and when")
+    func divergenceIsNamed() throws {
+        var recipe = TinyRun.recipe
+        recipe.learningRate = 1e30
+        let trainer = try TinyRun.trainer(recipe)
+        let error = TinyRun.error { try trainer.advance(by: 10) }
+        #expect(error?.code == .notFinite && error?.isRetryable == true)
+        let message = error?.message ?? ""
+        #expect(message.contains("at iteration \(trainer.iteration):"), "\(message)")
+        #expect((1...10).contains(trainer.iteration))
+        let names = StepReport().columns.map(\.name)
+        #expect(names.contains { message.hasPrefix("\($0) is ") }, "\(message)")
+    }
+
+    @Test func aSteadyStepTakesNoNewMemory() throws {
+        for variant in [RecipeVariant.table[0], RecipeVariant.table[4]] {
+            let trainer = try TinyRun.trainer(variant.recipe, threads: 2)
+            try trainer.advance(by: 1)
+            let peak = trainer.workspace.arena.peakBytes
+            try trainer.advance(by: 5)
+            #expect(trainer.workspace.arena.peakBytes == peak && peak > 0)
+            // All of it is given back between steps.
+            let mark = trainer.workspace.arena.floats(0)
+            try trainer.advance(by: 1)
+            #expect(trainer.workspace.arena.floats(0) == mark)
+        }
+    }
+
+    @Test func theHistoryHasARowEveryFewIterationsAndAtBothEnds() throws {
+        var recipe = TinyRun.recipe
+        recipe.metricsEvery = 4
+        recipe.iterations = 10
+        recipe.constantIterations = 5
+        let trainer = try TinyRun.trainer(recipe)
+        while !trainer.isFinished { try trainer.advance() }
+        #expect(trainer.history.map(\.iteration) == [1, 4, 8, 10])
+        #expect(trainer.history.allSatisfy { $0.values.count == Trainer.columns.count })
+        let rate = Trainer.columns.firstIndex(of: "learning_rate")!
+        #expect(trainer.history.map { $0.values[rate] } == [1, 4, 8, 10].map { recipe.learningRate(at: $0) })
+    }
+
+    @Test func exemplarsThatAreTooSmallAreRefused() {
+        let small = Exemplar(TinyRun.image(width: 23, height: 40), name: "small.png")
+        let error = TinyRun.error { _ = try Trainer(exemplar: small, recipe: TinyRun.recipe, threads: 1) }
+        #expect(error?.code == .badExemplar && error?.message.contains("small.png") == true)
+    }
+
+    @Test func exemplarsAreToldApartBySizeAndPixels() {
+        let image = TinyRun.image()
+        var changed = image
+        changed.pixels[100] ^= 1
+        let wide = TinyRun.image(width: 40, height: 20)
+        var prints: Set<String> = []
+        for image in [image, changed, wide] { prints.insert(Exemplar(image, name: "x").fingerprint) }
+        #expect(prints.count == 3)
+        #expect(Exemplar(image, name: "x").fingerprint == Exemplar(image, name: "y").fingerprint)
+    }
+}

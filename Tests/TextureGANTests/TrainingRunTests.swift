@@ -1,0 +1,193 @@
+import Foundation
+import Imaging
+import NNCore
+import Testing
+
+@testable import TextureGAN
+
+@Suite struct TrainingRunTests {
+    /// Without style, so that no installed feature weights are needed.
+    private static var recipe: Recipe {
+        var recipe = TinyRun.recipe
+        recipe.style = nil
+        recipe.iterations = 10
+        recipe.constantIterations = 5
+        return recipe
+    }
+
+    private func input(_ folder: URL, _ recipe: Recipe = recipe, checkpoint: URL? = nil) throws -> TrainingRun.Input {
+        let exemplar = folder.appendingPathComponent("exemplar")
+        if !FileManager.default.fileExists(atPath: exemplar.path) {
+            try TinyRun.image().png().write(to: exemplar)
+        }
+        return TrainingRun.Input(
+            exemplar: exemplar, exemplarName: "stripes.png", recipe: recipe, checkpoint: checkpoint, threads: 2,
+            folder: folder)
+    }
+
+    /// A run's reports in short, each artifact's file checked when it is reported.
+    private final class Log {
+        var lines: [String] = []
+        var files: [(kind: TrainingRun.ArtifactKind, iteration: Int, file: URL)] = []
+        var rows: [TrainingRun.MetricsRow] = []
+
+        func take(_ report: TrainingRun.Report) {
+            switch report {
+            case .started(let iteration, let total): lines.append("started \(iteration)/\(total)")
+            case .iterated(let iteration, let seconds):
+                lines.append("iterated \(iteration)")
+                #expect(seconds > 0)
+            case .metrics(let columns, let rows):
+                #expect(columns == Trainer.columns && rows.allSatisfy { $0.values.count == columns.count })
+                self.rows += rows
+                lines.append("metrics \(rows.map { String($0.iteration) }.joined(separator: " "))")
+            case .artifact(let kind, let iteration, let file):
+                lines.append("\(kind) \(iteration)")
+                files.append((kind, iteration, file))
+                // Complete when it is reported, and nothing half-written lies beside it.
+                #expect(FileManager.default.fileExists(atPath: file.path))
+                let names = try? FileManager.default.contentsOfDirectory(atPath: file.deletingLastPathComponent().path)
+                #expect(names?.contains { $0.hasSuffix(".partial") } == false)
+                if file.pathExtension == "safetensors" {
+                    #expect(throws: Never.self) { try Safetensors(contentsOf: file) }
+                }
+            case .log(let level, let message): lines.append("\(level): \(message)")
+            }
+        }
+    }
+
+    @Test func aWholeRunReportsItsProductsInOrder() throws {
+        try TinyRun.inFolder { folder in
+            let log = Log()
+            let outcome = try TrainingRun.run(input(folder), wish: { .proceed }, report: log.take)
+            #expect(
+                log.lines == [
+                    "info: training stripes.png (31x27) with recipe 'tiny': k=12, 10 iterations, style off, 2 threads",
+                    "started 0/10", "iterated 1", "iterated 2", "iterated 3", "iterated 4", "metrics 1 2 3 4",
+                    "snapshot 4", "iterated 5", "iterated 6", "metrics 5 6", "checkpoint 6", "iterated 7", "iterated 8",
+                    "metrics 7 8", "snapshot 8", "iterated 9", "iterated 10", "metrics 9 10", "snapshot 10",
+                    "checkpoint 10", "generator 10", "discriminator 10",
+                ])
+            guard case .finished(let iteration, let seconds, let report) = outcome else {
+                Issue.record("ended as \(outcome)")
+                return
+            }
+            #expect(iteration == 10 && seconds > 0)
+            let json = try JSONSerialization.jsonObject(with: Data(report.utf8)) as? [String: Any]
+            #expect(json?["recipe"] as? String == "tiny" && json?["k"] as? Int == 12)
+            #expect(json?["featureWeights"] as? String == "off")
+            #expect((json?["losses"] as? [String: Any])?.count == Trainer.columns.count)
+
+            let snapshot = try #require(log.files.last { $0.kind == .snapshot })
+            let image = try Image(decoding: Data(contentsOf: snapshot.file), name: "snapshot")
+            #expect(image.width == 62 && image.height == 54)
+            let product = try #require(log.files.first { $0.kind == .generator })
+            let (generator, recipe) = try Generator.load(contentsOf: product.file)
+            #expect(recipe == Self.recipe)
+            // The last snapshot is what the product makes of the exemplar.
+            #expect(Expansion.expand(TinyRun.image(), with: generator, in: Workspace(threads: 1)) == image)
+        }
+    }
+
+    @Test func stoppingLeavesACheckpointFromWhichTheSameProductComes() throws {
+        try TinyRun.inFolder { folder in
+            let whole = Log()
+            _ = try TrainingRun.run(input(folder), wish: { .proceed }, report: whole.take)
+            let wholeGenerator = try Data(contentsOf: #require(whole.files.first { $0.kind == .generator }).file)
+
+            let first = Log()
+            let outcome = try TrainingRun.run(
+                input(folder),
+                wish: { first.lines.contains("iterated 3") ? .checkpointAndStop : .proceed }, report: first.take)
+            guard case .stopped(3) = outcome else {
+                Issue.record("ended as \(outcome)")
+                return
+            }
+            #expect(first.lines.last == "checkpoint 3")
+            let second = Log()
+            _ = try TrainingRun.run(
+                input(folder, checkpoint: #require(first.files.last).file), wish: { .proceed }, report: second.take)
+            #expect(second.lines.contains("started 3/10") && second.lines[0].contains("resumed at iteration 3"))
+            #expect(second.rows.map(\.iteration).last == 10)
+            let product = try Data(contentsOf: #require(second.files.first { $0.kind == .generator }).file)
+            #expect(product == wholeGenerator)
+            // Together the two halves report what the whole run did.
+            let losses = { (row: TrainingRun.MetricsRow) in [Float(row.iteration)] + row.values.dropLast() }
+            #expect(second.rows.map(losses) == whole.rows.suffix(second.rows.count).map(losses))
+        }
+    }
+
+    /// A row that was in memory when the run stopped must not be lost: the checkpoint has it, the report may not.
+    @Test func everyRowOfTheHistoryIsReportedOnceAcrossAStop() throws {
+        try TinyRun.inFolder { folder in
+            let first = Log()
+            _ = try TrainingRun.run(
+                input(folder),
+                wish: { first.lines.contains("iterated 3") ? .checkpointAndStop : .proceed }, report: first.take)
+            let second = Log()
+            _ = try TrainingRun.run(
+                input(folder, checkpoint: #require(first.files.last).file), wish: { .proceed }, report: second.take)
+            #expect((first.rows + second.rows).map(\.iteration) == Array(1...10))
+        }
+    }
+
+    @Test func abandoningLeavesAtOnceAndWritesNothing() throws {
+        try TinyRun.inFolder { folder in
+            let log = Log()
+            let outcome = try TrainingRun.run(
+                input(folder), wish: { log.lines.contains("iterated 2") ? .abandon : .proceed }, report: log.take)
+            guard case .abandoned = outcome else {
+                Issue.record("ended as \(outcome)")
+                return
+            }
+            #expect(log.lines.last == "iterated 2" && log.files.isEmpty)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["exemplar"])
+        }
+    }
+
+    @Test func aFinishedCheckpointYieldsItsProductsWithoutTraining() throws {
+        try TinyRun.inFolder { folder in
+            let whole = Log()
+            _ = try TrainingRun.run(input(folder), wish: { .proceed }, report: whole.take)
+            let checkpoint = try #require(whole.files.last { $0.kind == .checkpoint }).file
+            let again = Log()
+            let outcome = try TrainingRun.run(
+                input(folder, checkpoint: checkpoint), wish: { .proceed }, report: again.take)
+            guard case .finished(10, _, _) = outcome else {
+                Issue.record("ended as \(outcome)")
+                return
+            }
+            #expect(!again.lines.contains { $0.hasPrefix("iterated") })
+            #expect(again.files.map(\.kind).suffix(2) == [.generator, .discriminator])
+        }
+    }
+
+    @Test func failuresAreThrownWithTheirCodeAndSayWhetherARetryHelps() throws {
+        try TinyRun.inFolder { folder in
+            func failure(_ input: TrainingRun.Input) -> TrainingError? {
+                TinyRun.error { _ = try TrainingRun.run(input, wish: { .proceed }, report: { _ in }) }
+            }
+            var missing = try input(folder)
+            missing.exemplar = folder.appendingPathComponent("none.png")
+            #expect(failure(missing)?.code == .badExemplar && failure(missing)?.message.contains("stripes.png") == true)
+
+            var large = try input(folder)
+            large.recipe.k = 64
+            #expect(failure(large)?.code == .badExemplar && failure(large)?.isRetryable == false)
+            #expect(failure(large)?.message.contains("k=12") == true)
+
+            let checkpoint = folder.appendingPathComponent("bad.safetensors")
+            try Data("nonsense".utf8).write(to: checkpoint)
+            let bad = try input(folder, checkpoint: checkpoint)
+            #expect(failure(bad)?.code == .badCheckpoint && failure(bad)?.message.contains("bad.safetensors") == true)
+
+            var diverging = try input(folder)
+            diverging.recipe.learningRate = 1e30
+            #expect(failure(diverging)?.code == .notFinite)
+
+            var nowhere = try input(folder)
+            nowhere.folder = folder.appendingPathComponent("none")
+            #expect(failure(nowhere)?.code == .fileSystem && failure(nowhere)?.isRetryable == true)
+        }
+    }
+}

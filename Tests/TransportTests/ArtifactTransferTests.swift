@@ -1,0 +1,101 @@
+import Protocol
+import Testing
+
+@testable import Transport
+
+struct ArtifactTransferTests {
+    private let content = (0..<(5 * Limits.chunkBytes + 123)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+    private var artifact: WireArtifact {
+        WireArtifact(sha256: String(repeating: "a", count: 64), sizeBytes: UInt64(content.count))
+    }
+
+    private func message(_ chunk: ArtifactSender.Chunk) -> (WireArtifactChunk, [UInt8]) {
+        let payload = Array(content[Int(chunk.offset)..<Int(chunk.offset) + chunk.count])
+        var message = WireArtifactChunk()
+        message.transferID = 1
+        message.offset = chunk.offset
+        message.crc32 = CRC32.checksum(payload)
+        message.last = chunk.isLast
+        return (message, payload)
+    }
+
+    /// Plays a transfer over a network that loses, repeats, reorders and damages chunks; gives what was written.
+    private func transfer(from offset: UInt64, seed: UInt64) -> [UInt8] {
+        var random = SplitMix(state: seed)
+        var sender = ArtifactSender(transferID: 1, sizeBytes: artifact.sizeBytes)
+        var receiver = ArtifactReceiver(transferID: 1, artifact: artifact, offset: offset)
+        var written = Array(content[..<Int(offset)])
+        for _ in 0..<1000 where !receiver.isComplete {
+            let credit = receiver.credit(rewind: true)
+            sender.grant(nextOffset: credit.nextOffset, windowChunks: credit.windowChunks, rewind: true)
+            var network: [(WireArtifactChunk, [UInt8])] = []
+            while let chunk = sender.next() { network.append(message(chunk)) }
+            if random.next() % 2 == 0 { network.shuffle(using: &random) }
+            for (chunk, payload) in network + network.prefix(1) where random.next() % 4 != 0 {
+                var payload = payload
+                if random.next() % 5 == 0 { payload[0] ^= 1 }
+                switch receiver.receive(chunk, payload: payload) {
+                case .write(let offset), .writeLast(let offset):
+                    #expect(Int(offset) == written.count)
+                    written += payload
+                case .rewind, .ignore: break
+                }
+            }
+        }
+        return written
+    }
+
+    @Test(arguments: 0..<8 as Range<UInt64>)
+    func lossReorderingRepetitionAndDamageDoNoHarm(seed: UInt64) {
+        #expect(transfer(from: 0, seed: seed) == content)
+    }
+
+    @Test func aTransferGoesOnFromItsOffset() {
+        #expect(transfer(from: UInt64(2 * Limits.chunkBytes), seed: 99) == content)
+    }
+
+    @Test func aSenderStaysWithinItsCredit() {
+        var sender = ArtifactSender(transferID: 1, sizeBytes: artifact.sizeBytes)
+        #expect(sender.next() == nil)
+        sender.grant(nextOffset: 0, windowChunks: 2, rewind: true)
+        #expect(sender.next() != nil && sender.next() != nil && sender.next() == nil)
+        sender.grant(nextOffset: UInt64(Limits.chunkBytes), windowChunks: 2, rewind: false)
+        #expect(sender.next()?.offset == UInt64(2 * Limits.chunkBytes))
+        #expect(sender.next() == nil)
+        // A late duplicate takes nothing back, and one beyond the end is no credit.
+        sender.grant(nextOffset: 0, windowChunks: 2, rewind: false)
+        sender.grant(nextOffset: artifact.sizeBytes + 1, windowChunks: 2, rewind: true)
+        #expect(sender.next() == nil)
+    }
+
+    @Test func oneGapAsksOnce() {
+        var receiver = ArtifactReceiver(transferID: 1, artifact: artifact)
+        var sender = ArtifactSender(transferID: 1, sizeBytes: artifact.sizeBytes)
+        sender.grant(nextOffset: 0, windowChunks: 8, rewind: true)
+        _ = sender.next()
+        var decisions: [ArtifactReceiver.Decision] = []
+        while let chunk = sender.next() {
+            let (wire, payload) = message(chunk)
+            decisions.append(receiver.receive(wire, payload: payload))
+        }
+        #expect(decisions == [.rewind, .ignore, .ignore, .ignore, .ignore])
+    }
+
+    @Test func anEmptyArtifactIsOneEmptyChunk() {
+        var sender = ArtifactSender(transferID: 1, sizeBytes: 0)
+        sender.grant(nextOffset: 0, windowChunks: 1, rewind: true)
+        #expect(sender.next() == ArtifactSender.Chunk(offset: 0, count: 0, isLast: true))
+        #expect(sender.next() == nil)
+    }
+}
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}

@@ -1,0 +1,111 @@
+import CZeroMQ
+import Logging
+import Protocol
+import Testing
+
+@testable import Transport
+
+@Suite(.timeLimit(.minutes(2)))
+struct SocketTests {
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private func beat(_ sequence: UInt64) -> WireMessage {
+        var beat = WireHeartbeat()
+        beat.sequence = sequence
+        return WireMessage(.heartbeat(beat), session: 5)
+    }
+
+    private func chunk(_ bytes: Int) -> WireMessage {
+        let payload = [UInt8](repeating: 1, count: bytes)
+        var chunk = WireArtifactChunk()
+        chunk.crc32 = CRC32.checksum(payload)
+        return WireMessage(.artifactChunk(chunk), session: 5, payload: payload)
+    }
+
+    @Test func messagesGoBothWaysAndOverARecreatedSocket() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let dealer = try DealerSocket(endpoint: router.endpoint, logger: logger)
+        var atRouter = router.incoming.makeAsyncIterator()
+        var atDealer = dealer.incoming.makeAsyncIterator()
+        for sequence in 1...2 as ClosedRange<UInt64> {
+            dealer.send(beat(sequence))
+            guard case .message(let message, let peer)? = await atRouter.next() else {
+                Issue.record("no message")
+                return
+            }
+            #expect(message == beat(sequence))
+            router.send(chunk(Limits.chunkBytes), to: peer)
+            #expect(await atDealer.next() == chunk(Limits.chunkBytes))
+            dealer.recreate()
+        }
+        await dealer.close()
+        await router.close()
+        #expect(await atDealer.next() == nil)
+    }
+
+    @Test func aPeerThatIsNotThereIsReported() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        var incoming = router.incoming.makeAsyncIterator()
+        let stranger = Peer(routingID: [0, 1, 2, 3, 4])
+        router.send(beat(1), to: stranger)
+        guard case .gone(stranger)? = await incoming.next() else {
+            Issue.record("not reported")
+            return
+        }
+        #expect(router.counters.dropped == 1)
+        await router.close()
+    }
+
+    @Test func malformedFramesAreCountedAndTheNextMessageArrives() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let raw = try ZeroMQSocket(type: ZMQ_DEALER)
+        try raw.connect(router.endpoint)
+        var random = SplitMix(state: 4)
+        var sent = 0
+        for count in 0..<12 {
+            let frames = (0...(count % 5)).map { _ in (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) } }
+            if case .done = raw.send(frames) { sent += 1 }
+        }
+        while case .wouldBlock = raw.send(try beat(9).frames()) { await Task.yield() }
+        var incoming = router.incoming.makeAsyncIterator()
+        guard case .message(let message, _)? = await incoming.next() else {
+            Issue.record("no message")
+            return
+        }
+        #expect(message == beat(9))
+        #expect(sent > 0 && router.counters.malformed == sent)
+        raw.close(lingerMilliseconds: 0)
+        await router.close()
+    }
+
+    @Test func aPeerThatDoesNotReadFillsItsOutboxAndNoMore() async throws {
+        var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
+        configuration.outboxBytesPerPeer = 4 << 20
+        let router = try RouterSocket(configuration, logger: logger)
+        let raw = try ZeroMQSocket(type: ZMQ_DEALER)
+        try raw.connect(router.endpoint)
+        while case .wouldBlock = raw.send(try beat(1).frames()) { await Task.yield() }
+        var incoming = router.incoming.makeAsyncIterator()
+        guard case .message(_, let peer)? = await incoming.next() else {
+            Issue.record("no message")
+            return
+        }
+        // Far more than both high-water marks, the kernel's buffers and the outbox hold.
+        for _ in 0..<200 { router.send(chunk(Limits.chunkBytes), to: peer) }
+        guard case .slow(peer)? = await incoming.next() else {
+            Issue.record("not reported as slow")
+            return
+        }
+        #expect(router.counters.dropped > 0)
+        raw.close(lingerMilliseconds: 0)
+        await router.close()
+    }
+
+    @Test(arguments: ["tcp://*:7741", "tcp://0.0.0.0:7741", "tcp://10.0.0.1:7741", "tcp://127.example.org:7741"])
+    func listeningBeyondThisMachineIsRefused(endpoint: String) {
+        let error = #expect(throws: TransportError.self) {
+            try RouterSocket(.init(endpoint: endpoint), logger: logger)
+        }
+        #expect(error?.code == .unencryptedEndpoint)
+    }
+}
