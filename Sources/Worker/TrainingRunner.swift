@@ -5,7 +5,7 @@ import TextureGAN
 import Transport
 
 /// What trains: `TrainingRun`, or a stand-in.
-public protocol Trainer: Sendable {
+public protocol AttemptTrainer: Sendable {
     /// Blocking; called on a thread of its own.
     func train(
         recipeYAML: String, input: TrainingRunner.Input, wish: () -> TrainingRun.Wish,
@@ -14,7 +14,7 @@ public protocol Trainer: Sendable {
 }
 
 /// The real one.
-public struct TextureTrainer: Trainer {
+public struct TextureTrainer: AttemptTrainer {
     public init() {}
     public func train(
         recipeYAML: String, input: TrainingRunner.Input, wish: () -> TrainingRun.Wish,
@@ -49,13 +49,13 @@ public final class TrainingRunner: Sendable {
 
     /// Starts the thread; every event goes to `post`, the last one is `.ended`.
     func start(
-        _ ref: WireAttemptRef, recipeYAML: String, input: Input, trainer: any Trainer,
+        _ ref: WireAttemptRef, recipeYAML: String, input: Input, trainer: any AttemptTrainer,
         post: @escaping @Sendable (WorkerState.Event) -> Void
     ) {
         let thread = Thread { [self] in
             var failure: TransportError?
             let ending: WorkerState.Ending
-            do {
+            do throws(TrainingError) {
                 let outcome = try trainer.train(
                     recipeYAML: recipeYAML, input: input,
                     wish: { failure == nil ? wanted.withLock { $0 } : .abandon },

@@ -6,10 +6,10 @@ import Transport
 /// A worker process: takes jobs from a coordinator, trains them, delivers what comes out.
 public struct Worker: Sendable {
     private let configuration: WorkerConfiguration
-    private let trainer: any Trainer
+    private let trainer: any AttemptTrainer
     private let logger: Logger
 
-    public init(configuration: WorkerConfiguration, trainer: any Trainer = TextureTrainer(), logger: Logger) {
+    public init(configuration: WorkerConfiguration, trainer: any AttemptTrainer = TextureTrainer(), logger: Logger) {
         self.configuration = configuration
         self.trainer = trainer
         self.logger = logger

@@ -12,7 +12,7 @@ actor WorkerLoop {
     private var state: WorkerState
     private let spool: Spool
     private let socket: DealerSocket
-    private let trainer: any Trainer
+    private let trainer: any AttemptTrainer
     private let threadsPerSlot: Int
     private let logger: Logger
     private let start = ContinuousClock.now
@@ -21,7 +21,7 @@ actor WorkerLoop {
     private(set) var exit: WorkerExit?
 
     init(
-        state: WorkerState, spool: Spool, socket: DealerSocket, trainer: any Trainer, threadsPerSlot: Int,
+        state: WorkerState, spool: Spool, socket: DealerSocket, trainer: any AttemptTrainer, threadsPerSlot: Int,
         logger: Logger, executor: ThreadExecutor, post: @escaping @Sendable (WorkerState.Event) -> Void
     ) {
         self.state = state

@@ -93,13 +93,4 @@ struct RecipeOptions: ParsableArguments {
 }
 
 /// Cores that this process may use.
-func availableCores() -> Int {
-    #if os(Linux)
-        var set = cpu_set_t()
-        if sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 {
-            let count = withUnsafeBytes(of: &set) { $0.reduce(0) { $0 + $1.nonzeroBitCount } }
-            if count > 0 { return count }
-        }
-    #endif
-    return ProcessInfo.processInfo.activeProcessorCount
-}
+func availableCores() -> Int { ProcessInfo.processInfo.activeProcessorCount }

@@ -129,8 +129,7 @@ enum ExemplarFiles {
                     for name in names.sorted() {
                         let file = (path as NSString).appendingPathComponent(name)
                         var isInner: ObjCBool = false
-                        FileManager.default.fileExists(atPath: file, isDirectory: &isInner)
-                        if isInner.boolValue {
+                        if FileManager.default.fileExists(atPath: file, isDirectory: &isInner), isInner.boolValue {
                             result.append(.refused(file, reason: "is a folder; name it to submit what is in it"))
                         } else {
                             add(file)

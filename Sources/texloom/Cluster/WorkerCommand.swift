@@ -45,8 +45,7 @@ struct WorkerCommand: AsyncParsableCommand {
         do {
             let exit = try await Worker(configuration: configuration, logger: logging.logger("worker")).run()
             switch exit {
-            case .stopped: return
-            case .checkpointed: throw ExitCode(CommandExit.checkpointed.rawValue)
+            case .stopped: throw ExitCode(CommandExit.checkpointed.rawValue)
             case .refused(let reason): throw CommandFailure("the coordinator refused this worker: \(reason)")
             }
         } catch let error as WorkerError {

@@ -169,6 +169,6 @@ private func median(_ values: [Double]) -> Double {
 /// The most memory that this process has had resident.
 private func peakResidentMiB() -> Double {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return Double(usage.ru_maxrss) / 1024
 }

@@ -157,9 +157,7 @@ struct ResultLog {
     private let handle: FileHandle
 
     init(_ url: URL) throws {
-        if !FileManager.default.fileExists(atPath: url.path) {
-            FileManager.default.createFile(atPath: url.path, contents: nil)
-        }
+        if !FileManager.default.fileExists(atPath: url.path) { try texloom.write(Data(), to: url) }
         guard let handle = FileHandle(forWritingAtPath: url.path) else {
             throw CommandFailure("\(url.path) cannot be written")
         }
