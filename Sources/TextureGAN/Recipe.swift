@@ -116,7 +116,7 @@ extension Recipe {
         recipe.styleWeight = 2e-5
         recipe.styleTaps = 3
         recipe.iterations = 6000
-        recipe.constantIterations = 3000
+        recipe.constantIterations = 4000
         recipe.snapshotEvery = 250
         recipe.checkpointEvery = 500
         return recipe

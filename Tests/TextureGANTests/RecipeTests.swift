@@ -1,3 +1,4 @@
+import Foundation
 import NNCore
 import Testing
 
@@ -163,5 +164,18 @@ import Testing
         let trainer = try Trainer(exemplar: exemplar, recipe: recipe, threads: 1)
         #expect(trainer.k == k)
         try trainer.advance(by: 2)
+    }
+}
+
+@Suite struct RecipeDocumentationTests {
+    @Test func docsExplainEveryFieldWithTheValuesOfEveryNamedRecipe() throws {
+        let package = URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let page = try String(contentsOf: package.appendingPathComponent("docs/recipes.md"), encoding: .utf8)
+        for field in Recipe.fields where field.key != "name" {
+            let values = [Recipe.paper, .fast, .draft].map(field.read).joined(separator: " | ")
+            let row = "| `\(field.key)` | \(values) | \(field.summary) |"
+            #expect(page.contains(row), "docs/recipes.md should have the row: \(row)")
+        }
     }
 }
