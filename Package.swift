@@ -101,7 +101,7 @@ let package = Package(
         .testTarget(name: "TransportTests", dependencies: ["Transport"]),
         .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator"]),
         .testTarget(name: "WorkerTests", dependencies: ["Worker"]),
-        .testTarget(name: "CommandTests", dependencies: ["texloom"]),
+        .testTarget(name: "CommandTests", dependencies: ["texloom", "Imaging", "Protocol"]),
     ],
     swiftLanguageModes: [.v6]
 )

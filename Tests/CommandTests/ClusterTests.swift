@@ -1,0 +1,114 @@
+import Foundation
+import Testing
+
+/// Whole clusters of real processes. Serialised: each needs the machine's cores.
+@Suite(.serialized) struct ClusterTests {
+    @Test func aJobGoesFromPhotographToGatheredFolder() throws {
+        let cluster = try TinyCluster()
+        try cluster.startWorker("one")
+        let good = try cluster.writeExemplar("wall.png", seed: 3)
+        let small = try cluster.writeExemplar("small.png", seed: 3, width: 12, height: 12)
+        try Data("no image".utf8).write(to: cluster.scratch.folder.url.appendingPathComponent("notes.txt"))
+
+        let submitted = try cluster.run(
+            ["submit", good, small, cluster.scratch.folder.path("notes.txt")] + TinyCluster.recipe(iterations: 60))
+        #expect(submitted.status == 1, "some were refused")
+        #expect(submitted.output.contains("accepted  \(good)"))
+        #expect(submitted.output.contains("refused   \(small)") && submitted.output.contains("12x12"))
+        #expect(submitted.output.contains("notes.txt") && submitted.output.contains("neither PNG nor JPEG"))
+        // The same again is the same job.
+        let again = try cluster.run(["submit", good] + TinyCluster.recipe(iterations: 60))
+        #expect(again.status == 0 && again.output.contains("was submitted before"))
+
+        let watched = try cluster.run(["watch", "--interval", "0.2"])
+        #expect(watched.status == 0, "\(watched.output)\(watched.errors)")
+        let out = cluster.scratch.folder.path("out")
+        let gathered = try cluster.run(["gather", "--out", out])
+        #expect(gathered.status == 0, "\(gathered.errors)")
+        let folder = "\(out)/wall_result"
+        for name in [
+            "generator.safetensors", "discriminator.safetensors", "last_checkpoint.safetensors", "loss.svg", "log.jsonl",
+            "metrics.jsonl", "recipe.yaml", "result.json", "img/itr00000050.png", "img/itr00000060.png",
+        ] {
+            let size = (try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")[.size] as? Int) ?? 0
+            #expect(size > 0, "\(name) of the gathered folder")
+        }
+        // What the cluster trained is what this machine trains alone.
+        let alone = try cluster.run(
+            ["train", good, "--out", cluster.scratch.folder.path("alone"), "--threads", "2"]
+                + TinyCluster.recipe(iterations: 60))
+        #expect(alone.status == 0, "\(alone.errors)")
+        #expect(
+            try Data(contentsOf: URL(fileURLWithPath: "\(folder)/generator.safetensors"))
+                == Data(contentsOf: cluster.scratch.folder.url.appendingPathComponent("alone/wall_result/generator.safetensors")))
+
+        let double = cluster.scratch.folder.path("double.png")
+        let expanded = try cluster.run(["expand", "\(folder)/generator.safetensors", good, "-o", double])
+        #expect(expanded.status == 0 && expanded.output.contains("80x72"), "\(expanded.errors)")
+    }
+
+    @Test func aKilledWorkersJobGoesOnElsewhereFromItsCheckpoint() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("bark.png", seed: 5)
+        let recipe = TinyCluster.recipe(iterations: 1500, checkpointEvery: 25)
+        let victim = try cluster.startWorker("victim")
+        #expect(try cluster.run(["submit", exemplar] + recipe).status == 0)
+        try eventually("the victim is past a checkpoint") { (try cluster.jobs().first?.iteration ?? 0) > 60 }
+        victim.killAndWait()
+        try cluster.startWorker("heir")
+        #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
+
+        let shown = try cluster.run(["show", "bark"])
+        #expect(shown.output.contains("on victim") && shown.output.contains("on heir"), "\(shown.output)")
+        #expect(shown.output.contains(/2  finished, iterations [1-9]\d* to 1500/), "the second attempt resumed: \(shown.output)")
+        try expectUndisturbedBytes(cluster, exemplar, recipe, result: "bark")
+    }
+
+    @Test func aKilledCoordinatorLosesNothing() throws {
+        let cluster = try TinyCluster()
+        let exemplars = try (1...2).map { try cluster.writeExemplar("tile\($0).png", seed: $0) }
+        let recipe = TinyCluster.recipe(iterations: 1200, checkpointEvery: 100)
+        let worker = try cluster.startWorker("steady")
+        #expect(try cluster.run(["submit"] + exemplars + recipe).status == 0)
+        for _ in 0..<2 {
+            let before = try cluster.jobs().map(\.iteration).max() ?? 0
+            try eventually("training moves on") { (try cluster.jobs().map(\.iteration).max() ?? 0) > before + 30 }
+            try cluster.restartCoordinator()
+        }
+        #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
+        #expect(worker.isRunning)
+        let jobs = try cluster.jobs()
+        #expect(jobs.count == 2 && jobs.allSatisfy { $0.state == .finished && $0.attempt == 1 }, "\(jobs)")
+        try expectUndisturbedBytes(cluster, exemplars[0], recipe, result: "tile1")
+    }
+
+    @Test func aWorkerToldToStopHandsItsJobBackWithACheckpoint() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("sand.png", seed: 7)
+        let worker = try cluster.startWorker("leaver")
+        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 100_000, checkpointEvery: 100_000)).status == 0)
+        try eventually("training has begun") { (try cluster.jobs().first?.iteration ?? 0) > 30 }
+        worker.send(SIGTERM)
+        #expect(worker.wait().status == 85)
+        let job = try #require(try cluster.jobs().first)
+        #expect(job.state == .queued && job.iteration > 30 && job.failures == 0, "\(job)")
+        // Another goes on from there; a cancel then ends it.
+        try cluster.startWorker("next")
+        try eventually("the next worker goes on") { (try cluster.jobs().first?.iteration ?? 0) > job.iteration + 10 }
+        #expect(try cluster.run(["cancel", "sand"]).status == 0)
+        #expect(try cluster.jobs().first?.state == .cancelled)
+    }
+
+    /// The generator in the cluster's result is the one that an undisturbed run gives.
+    private func expectUndisturbedBytes(
+        _ cluster: TinyCluster, _ exemplar: String, _ recipe: [String], result: String
+    ) throws {
+        let (out, alone) = (cluster.scratch.folder.path("out"), cluster.scratch.folder.path("alone"))
+        #expect(try cluster.run(["gather", "--out", out]).status == 0)
+        #expect(try cluster.run(["train", exemplar, "--out", alone, "--threads", "1"] + recipe).status == 0)
+        let file = "\(result)_result/generator.safetensors"
+        #expect(
+            try Data(contentsOf: URL(fileURLWithPath: "\(out)/\(file)"))
+                == Data(contentsOf: URL(fileURLWithPath: "\(alone)/\(file)")), "generators differ")
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import Testing
+
+import Imaging
+@testable import texloom
+
+@Suite struct CommandLineTests {
+    let scratch: ScratchFolder
+
+    init() throws { scratch = try ScratchFolder() }
+
+    @Test func exitCodesSayWhatWentWrong() throws {
+        func status(_ arguments: [String], _ environment: [String: String] = [:]) throws -> (Int32, String) {
+            let result = try TexloomProcess.run(arguments, folder: scratch.url, environment: environment)
+            return (result.status, result.errors)
+        }
+        #expect(try TexloomProcess.run(["recipes"], folder: scratch.url).status == 0)
+        #expect(try status(["expand", "missing.safetensors", "x.png"]).0 == 1)
+        #expect(try status(["expand"]).0 == 2)
+        #expect(try status(["recipes", "nosuch"]).0 == 2)
+        #expect(try status(["worker", "--slots", "none"]).0 == 2)
+        // Nobody listens on port 9.
+        let (code, message) = try status(["list"], ["TEXLOOM_API": "http://127.0.0.1:9"])
+        #expect(code == 75 && message.contains("127.0.0.1:9"))
+    }
+
+    @Test func anInterruptedTrainingGoesOnBitForBit() throws {
+        let pixels = (0..<40 * 40 * 3).map { UInt8(truncatingIfNeeded: $0 * $0 / 7) }
+        let exemplar = scratch.path("moss.png")
+        try Image(width: 40, height: 40, pixels: pixels).png().write(to: URL(fileURLWithPath: exemplar))
+        let recipe = TinyCluster.recipe(iterations: 1500, checkpointEvery: 100_000)
+        func train(_ out: String) -> [String] { ["train", exemplar, "--out", scratch.path(out), "--threads", "1"] + recipe }
+        let first = try TexloomProcess(train("a"), folder: scratch.url)
+        try eventually("a snapshot is there") {
+            FileManager.default.fileExists(atPath: scratch.path("a/moss_result/img/itr00000050.png"))
+        }
+        first.send(SIGINT)
+        #expect(first.wait().status == 85)
+        let second = try TexloomProcess.run(train("a"), folder: scratch.url)
+        #expect(second.status == 0 && second.output.contains("going on from iteration"), "\(second.errors)")
+        #expect(try TexloomProcess.run(train("b"), folder: scratch.url).status == 0)
+        let file = "moss_result/generator.safetensors"
+        #expect(
+            try Data(contentsOf: URL(fileURLWithPath: scratch.path("a/\(file)")))
+                == Data(contentsOf: URL(fileURLWithPath: scratch.path("b/\(file)"))))
+        let rows = try ResultFolder(in: URL(fileURLWithPath: scratch.path("a")), name: "moss").readMetrics()
+        #expect(rows.map(\.iteration) == rows.map(\.iteration).sorted() && Set(rows.map(\.iteration)).count == rows.count)
+    }
+
+    @Test func settingsComeFromFlagThenEnvironmentThenFile() throws {
+        let file = scratch.path("config.yaml")
+        try Data("api: http://file:1\nslots: 3\n".utf8).write(to: URL(fileURLWithPath: file))
+        let both = try Settings(environment: ["TEXLOOM_CONFIG": file, "TEXLOOM_API": "http://environment:1"])
+        #expect(both["api"] == "http://environment:1" && both["slots"] == "3" && both["recipe"] == nil)
+        #expect(try both.value("slots", as: Int.self) == 3)
+        try Data("- a list\n".utf8).write(to: URL(fileURLWithPath: file))
+        #expect(throws: CommandFailure.self) { try Settings(environment: ["TEXLOOM_CONFIG": file]) }
+        #expect(throws: CommandFailure.self) { try Settings(environment: ["TEXLOOM_CONFIG": scratch.path("none")]) }
+    }
+
+    @Test func exemplarsAreFoundInFilesFoldersAndPatterns() throws {
+        for name in ["a.png", "b.JPG", ".hidden", "c.txt"] { try Data([1]).write(to: scratch.url.appendingPathComponent(name)) }
+        try FileManager.default.createDirectory(atPath: scratch.path("inner"), withIntermediateDirectories: false)
+        let folder = scratch.url.path
+        let found = try ExemplarFiles.collect([folder, scratch.path("*.png"), scratch.path("missing.png")])
+        #expect(
+            found == [
+                .file("\(folder)/a.png"), .file("\(folder)/b.JPG"), .file("\(folder)/c.txt"),
+                .refused("\(folder)/inner", reason: "is a folder; name it to submit what is in it"),
+                .refused(scratch.path("missing.png"), reason: "there is no such file"),
+            ])
+    }
+
+    @Test func theLossPlotDrawsEveryTermThatARunHas() {
+        let rows = (0..<3000).map { index in
+            ResultFolder.Row(
+                iteration: index * 10, unixSeconds: 0, values: ["l1": 1 / Float(index + 1), "style": 0, "adversarial": 0.7])
+        }
+        let svg = LossPlot.svg(rows, title: "a <b> & c")
+        #expect(svg.contains(">L1") && svg.contains(">adversarial") && !svg.contains(">style"))
+        #expect(svg.contains("a &lt;b&gt; &amp; c") && !svg.contains("nan") && !svg.contains("inf"))
+        #expect(svg.components(separatedBy: "<polyline").count == 5)
+        #expect(LossPlot.svg([], title: "x").contains("no losses yet"))
+    }
+
+    @Test func metricsRowsSurviveTheirLines() throws {
+        let row = ResultFolder.Row(iteration: 7, unixSeconds: 12.5, ["l1", "style"], [0.25, .nan])
+        #expect(row.json == "{\"iteration\":7,\"unix_seconds\":12.5,\"l1\":0.25}")
+        #expect(ResultFolder.Row(json: Substring(row.json)) == ResultFolder.Row(iteration: 7, unixSeconds: 12.5, values: ["l1": 0.25]))
+    }
+
+    @Test func tablesAreAlignedAndLeaveOutEmptyColumns() {
+        #expect(JobTable.columns([["A", "EMPTY", "C"], ["1", "", "22"], ["333", "", "4"]]) == ["A    C", "1    22", "333  4"])
+        #expect(duration(89) == "89 s" && duration(600) == "10 min" && duration(7260) == "2 h 1 min")
+    }
+}

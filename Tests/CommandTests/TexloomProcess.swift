@@ -1,0 +1,85 @@
+import Foundation
+import Synchronization
+
+/// The built program, run as users run it.
+final class TexloomProcess: Sendable {
+    struct Result {
+        let status: Int32
+        let output: String
+        let errors: String
+    }
+
+    /// The folder that this test run was built into holds the program as well.
+    static let executable = URL(fileURLWithPath: CommandLine.arguments[0])
+        .deletingLastPathComponent().appendingPathComponent("texloom")
+
+    nonisolated(unsafe) private let process = Process()
+    private let outputFile: URL
+    private let errorFile: URL
+
+    /// Starts `texloom ARGUMENTS`; output goes to files in `folder`.
+    init(_ arguments: [String], folder: URL, environment: [String: String] = [:]) throws {
+        let id = UUID().uuidString.prefix(8)
+        outputFile = folder.appendingPathComponent("\(arguments[0])-\(id).out")
+        errorFile = folder.appendingPathComponent("\(arguments[0])-\(id).err")
+        for file in [outputFile, errorFile] { try Data().write(to: file) }
+        process.executableURL = Self.executable
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardOutput = try FileHandle(forWritingTo: outputFile)
+        process.standardError = try FileHandle(forWritingTo: errorFile)
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+    }
+
+    var isRunning: Bool { process.isRunning }
+    var output: String { (try? String(contentsOf: outputFile, encoding: .utf8)) ?? "" }
+    var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
+
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+    @discardableResult
+    func wait() -> Result {
+        process.waitUntilExit()
+        return Result(status: process.terminationStatus, output: output, errors: errors)
+    }
+
+    func killAndWait() {
+        send(SIGKILL)
+        process.waitUntilExit()
+    }
+
+    static func run(_ arguments: [String], folder: URL, environment: [String: String] = [:]) throws -> Result {
+        try TexloomProcess(arguments, folder: folder, environment: environment).wait()
+    }
+}
+
+/// Waits for something to become true; the bound only keeps a broken test from hanging.
+func eventually(
+    within seconds: Double = 120, _ what: String, _ condition: () throws -> Bool
+) throws {
+    let deadline = Date().addingTimeInterval(seconds)
+    while try !condition() {
+        if Date() > deadline { throw Unmet(what: what) }
+        Thread.sleep(forTimeInterval: 0.05)
+    }
+}
+
+struct Unmet: Error, CustomStringConvertible {
+    let what: String
+    var description: String { "it never came to this: \(what)" }
+}
+
+/// A folder that goes away with the test.
+final class ScratchFolder {
+    let url: URL
+
+    init() throws {
+        url = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+
+    func path(_ name: String) -> String { url.appendingPathComponent(name).path }
+}

@@ -1,0 +1,101 @@
+import Foundation
+import Imaging
+import Protocol
+
+/// Real coordinator and worker processes on loopback, with trainings of seconds.
+final class TinyCluster {
+    let scratch = ScratchFolderBox()
+    private(set) var coordinator: TexloomProcess
+    private(set) var workers: [TexloomProcess] = []
+    private var api = ""
+    private var endpoint = ""
+
+    /// A recipe whose training takes some seconds, without a style loss: tests do not depend on installed weights.
+    static func recipe(iterations: Int, checkpointEvery: Int = 20) -> [String] {
+        [
+            "--recipe", "draft", "--set", "style=off", "--set", "k=8", "--set", "ngf=4", "--set", "ndf=4",
+            "--set", "blocks=1", "--set", "discriminator_layers=1", "--set", "dropout=0.5",
+            "--set", "iterations=\(iterations)", "--set", "constant_iterations=\(iterations / 2)",
+            "--set", "metrics_every=5", "--set", "snapshot_every=50", "--set", "checkpoint_every=\(checkpointEvery)",
+        ]
+    }
+
+    init() throws {
+        coordinator = try Self.startCoordinator(scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0")
+        try findAddresses()
+    }
+
+    deinit {
+        for process in workers + [coordinator] where process.isRunning { process.killAndWait() }
+    }
+
+    private static func startCoordinator(_ scratch: ScratchFolder, http: String, workers: String) throws -> TexloomProcess {
+        try TexloomProcess(
+            ["coordinator", "--data", scratch.path("coordinator"), "--http", http, "--workers", workers,
+             "--heartbeat", "0.2", "--lease", "2"], folder: scratch.url)
+    }
+
+    private func findAddresses() throws {
+        try eventually("the coordinator says where it listens") {
+            guard let match = coordinator.output.firstMatch(of: /(http:\/\/\S+) .* (tcp:\/\/\S+)/) else {
+                if !coordinator.isRunning { throw Unmet(what: "a coordinator that starts: \(coordinator.errors)") }
+                return false
+            }
+            (api, endpoint) = (String(match.1), String(match.2))
+            return true
+        }
+    }
+
+    /// Kills the coordinator without a word and starts it again on the same data and addresses.
+    func restartCoordinator() throws {
+        coordinator.killAndWait()
+        coordinator = try Self.startCoordinator(
+            scratch.folder, http: String(api.dropFirst("http://".count)), workers: endpoint)
+        try findAddresses()
+    }
+
+    @discardableResult
+    func startWorker(_ name: String) throws -> TexloomProcess {
+        let worker = try TexloomProcess(
+            ["worker", "--coordinator", endpoint, "--slots", "1", "--threads", "1", "--name", name,
+             "--data", scratch.folder.path(name)], folder: scratch.folder.url)
+        workers.append(worker)
+        return worker
+    }
+
+    func run(_ arguments: [String]) throws -> TexloomProcess.Result {
+        try TexloomProcess.run(arguments, folder: scratch.folder.url, environment: ["TEXLOOM_API": api])
+    }
+
+    func jobs() throws -> [JobSummary] {
+        let result = try run(["list", "--json"])
+        guard result.status == 0 else { return [] }
+        return try APIFormat.decoder.decode([JobSummary].self, from: Data(result.output.utf8))
+    }
+
+    /// A noisy stripe pattern, as a PNG file.
+    func writeExemplar(_ name: String, seed: Int, width: Int = 40, height: Int = 36) throws -> String {
+        var pixels: [UInt8] = []
+        var state = UInt64(seed &+ 1)
+        for y in 0..<height {
+            for x in 0..<width {
+                for channel in 0..<3 {
+                    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                    let wave = 128 + 90 * sin(Double(x * (channel + 1) + y * seed) / 4)
+                    pixels.append(UInt8(min(255, max(0, wave + Double(state >> 59)))))
+                }
+            }
+        }
+        let path = scratch.folder.path(name)
+        try Image(width: width, height: height, pixels: pixels).png().write(to: URL(fileURLWithPath: path))
+        return path
+    }
+}
+
+/// Keeps the scratch folder alive as long as the cluster.
+struct ScratchFolderBox {
+    let folder: ScratchFolder
+    init() {
+        do { folder = try ScratchFolder() } catch { fatalError("no temporary folder: \(error)") }
+    }
+}
