@@ -55,7 +55,7 @@ public final class TrainingRunner: Sendable {
         let thread = Thread { [self] in
             var failure: TransportError?
             let ending: WorkerState.Ending
-            do {
+            do throws(TrainingError) {
                 let outcome = try trainer.train(
                     recipeYAML: recipeYAML, input: input,
                     wish: { failure == nil ? wanted.withLock { $0 } : .abandon },
@@ -74,8 +74,9 @@ public final class TrainingRunner: Sendable {
                     case .abandoned: .abandoned
                     }
             } catch {
-                post(.ended(
-                    ref, .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)))
+                post(
+                    .ended(
+                        ref, .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)))
                 return
             }
             if let failure {
