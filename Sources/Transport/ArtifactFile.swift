@@ -21,7 +21,8 @@ public enum ArtifactFile {
         guard bytes.count == chunk.count else {
             throw TransportError(
                 .chunkOutOfRange,
-                "\(file.path) gave \(bytes.count) bytes at \(chunk.offset), expected \(chunk.count): it has been changed")
+                "\(file.path) gave \(bytes.count) bytes at \(chunk.offset), expected \(chunk.count): it has been changed"
+            )
         }
         var message = WireArtifactChunk()
         message.transferID = transferID

@@ -40,7 +40,8 @@ struct ZeroMQSocket {
         guard zmq_bind(handle, endpoint) == 0 else {
             let code: TransportError.Code = zmq_errno() == EADDRINUSE ? .addressInUse : .badEndpoint
             throw TransportError(
-                code, "cannot listen on \(endpoint): \(Self.lastError()); expected an address of this machine "
+                code,
+                "cannot listen on \(endpoint): \(Self.lastError()); expected an address of this machine "
                     + "that no other process uses, such as tcp://127.0.0.1:7741")
         }
     }
@@ -74,7 +75,8 @@ struct ZeroMQSocket {
                 return nil
             }
             if frames.count < maxFrames {
-                frames.append([UInt8](UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))))
+                frames.append(
+                    [UInt8](UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))))
             } else if frames.count == maxFrames {
                 frames.append([])
             }

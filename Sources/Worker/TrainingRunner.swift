@@ -74,8 +74,9 @@ public final class TrainingRunner: Sendable {
                     case .abandoned: .abandoned
                     }
             } catch {
-                post(.ended(
-                    ref, .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)))
+                post(
+                    .ended(
+                        ref, .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)))
                 return
             }
             if let failure {

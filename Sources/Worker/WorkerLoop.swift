@@ -84,7 +84,8 @@ actor WorkerLoop {
         // While a trainer still writes there, its end removes the folder.
         case .removeFolder(let ref): if runners[ref] == nil { spool.remove(ref) }
         case .reconnect:
-            logger.warning("the coordinator is silent; connecting again", metadata: ["coordinator": "\(socket.endpoint)"])
+            logger.warning(
+                "the coordinator is silent; connecting again", metadata: ["coordinator": "\(socket.endpoint)"])
             socket.recreate()
         case .exit(let exit): self.exit = exit
         }

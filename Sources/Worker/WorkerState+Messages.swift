@@ -59,7 +59,8 @@ extension WorkerState {
     private mutating func receive(_ assign: WireAssign, _ now: Instant, _ effects: inout [Effect]) {
         if assign.requestID == workRequest { workRequest = nil }
         guard attempts[assign.attempt] == nil else { return }
-        guard !attempts.keys.contains(where: { $0.jobID == assign.attempt.jobID && $0.attempt > assign.attempt.attempt })
+        guard
+            !attempts.keys.contains(where: { $0.jobID == assign.attempt.jobID && $0.attempt > assign.attempt.attempt })
         else { return }
         var downloads = [ArtifactReceiver(transferID: makeID(), artifact: assign.exemplar)]
         if assign.hasCheckpoint, assign.checkpoint.sha256 != assign.exemplar.sha256 {

@@ -63,7 +63,8 @@ struct SocketTests {
         var random = SplitMix(state: 4)
         var sent = 0
         for count in 0..<12 {
-            let frames = (0...(count % 5)).map { _ in (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) } }
+            let frames = (0...(count % 5)).map { _ in (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            }
             if case .done = raw.send(frames) { sent += 1 }
         }
         while case .wouldBlock = raw.send(try beat(9).frames()) { await Task.yield() }

@@ -194,7 +194,10 @@ struct WorkerStateTests {
         cancel.attempt = ref
         #expect(bench.hear(.cancel(cancel)).contains(.removeFolder(ref)))
         #expect(bench.state.freeSlots == 2)
-        #expect(bench.play(.downloaded(ref, sha256: Self.digests[1])).allSatisfy { if case .train = $0 { false } else { true } })
+        #expect(
+            bench.play(.downloaded(ref, sha256: Self.digests[1])).allSatisfy {
+                if case .train = $0 { false } else { true }
+            })
     }
 
     @Test func drainDeliversTheCheckpointThenHandsBackThenSaysGoodbye() throws {
