@@ -12,6 +12,7 @@ public enum FewInputsConvolution {
         input: Tensor, taps: Int, stride: Int = 1, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
         bias: UnsafePointer<Float>? = nil, relu: Bool = false, in workspace: Workspace
     ) {
+        padding.check(input: input, output: output, taps: taps, stride: stride)
         let patches = Patches(image: input, taps: taps, padding: padding, kind: .gathered(stride: stride))
         PatchProduct.forward(
             patches, output: output, epilogue: Epilogue(bias: bias, relu: relu), in: workspace
@@ -25,6 +26,7 @@ public enum FewInputsConvolution {
         input: Tensor, taps: Int, stride: Int = 1, padding: Padding, dOutput: Tensor,
         dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
     ) {
+        padding.check(input: input, output: dOutput, taps: taps, stride: stride)
         let patches = Patches(image: input, taps: taps, padding: padding, kind: .gathered(stride: stride))
         PatchProduct.weightGradient(patches, dOutput, in: workspace) { row, column, value in
             dWeight[row * dOutput.channels + column] += value
@@ -40,6 +42,8 @@ public enum FewInputsConvolution {
         dOutput: Tensor, rectified: Tensor? = nil, taps: Int, weight: UnsafePointer<Float>, padding: Padding,
         dInput: Tensor, in workspace: Workspace
     ) {
+        padding.check(input: dInput, output: dOutput, taps: taps, stride: 1)
+        precondition(rectified == nil || rectified!.hasShape(of: dOutput))
         precondition(padding.mode == .zero || padding.amount == 0, "only zero padding")
         let inputs = dInput.channels
         let outputs = dOutput.channels
@@ -62,6 +66,7 @@ public enum FewOutputsConvolution {
         input: Tensor, taps: Int, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
         bias: UnsafePointer<Float>? = nil, in workspace: Workspace
     ) {
+        padding.check(input: input, output: output, taps: taps, stride: 1)
         RowProduct.forward(
             input, rectified: nil, taps: taps, padding: padding, output: output, epilogue: Epilogue(bias: bias),
             in: workspace
@@ -75,6 +80,7 @@ public enum FewOutputsConvolution {
         dOutput: Tensor, taps: Int, weight: UnsafePointer<Float>, padding: Padding, dInput: Tensor,
         in workspace: Workspace
     ) {
+        padding.check(input: dInput, output: dOutput, taps: taps, stride: 1)
         let patches = Patches(
             image: dOutput, taps: taps, padding: padding, kind: .folded(height: dInput.height, width: dInput.width))
         let outputs = dOutput.channels
@@ -89,6 +95,7 @@ public enum FewOutputsConvolution {
         input: Tensor, taps: Int, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>,
         in workspace: Workspace
     ) {
+        padding.check(input: input, output: dOutput, taps: taps, stride: 1)
         let patches = Patches(
             image: dOutput, taps: taps, padding: padding, kind: .folded(height: input.height, width: input.width))
         let outputs = dOutput.channels

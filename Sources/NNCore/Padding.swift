@@ -24,6 +24,25 @@ public struct Padding: Sendable, Hashable {
 
     public static let none = Padding(0)
 
+    /// The length of a convolution's output along an axis of `length`.
+    public func outputLength(_ length: Int, taps: Int, stride: Int) -> Int {
+        (length + 2 * amount - taps) / stride + 1
+    }
+
+    /// Stops on shapes that do not fit a convolution: a mistake of ours.
+    @inline(__always)
+    func check(input: Tensor, output: Tensor, taps: Int, stride: Int) {
+        precondition(
+            min(input.height, input.width) + 2 * amount >= taps
+                && output.height == outputLength(input.height, taps: taps, stride: stride)
+                && output.width == outputLength(input.width, taps: taps, stride: stride),
+            "a \(taps)x\(taps) convolution of stride \(stride) does not turn \(input.height)x\(input.width) into "
+                + "\(output.height)x\(output.width)")
+        precondition(
+            mode != .reflect || min(input.height, input.width) > amount,
+            "reflection by \(amount) needs more than \(input.height)x\(input.width) pixels")
+    }
+
     /// The index that position `position` of an axis of `length` stands for, or -1 for a zero. Positions count from
     /// the first unpadded pixel, so padding has `position < 0` or `position >= length`; beyond the padding all is zero.
     ///

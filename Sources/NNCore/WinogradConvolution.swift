@@ -19,13 +19,7 @@ struct WinogradConvolution<Axis: WinogradAxis> {
     ///   - input: shape of the input (or of its gradient).
     ///   - output: shape of the output (or of its gradient).
     init(input: Tensor, padding: Padding, output: Tensor) {
-        for (name, from, to) in [("height", input.height, output.height), ("width", input.width, output.width)] {
-            let expected = (from + 2 * padding.amount - Axis.taps) / Axis.stride + 1
-            precondition(
-                to == expected && from + 2 * padding.amount >= Axis.taps,
-                "\(name) \(to) of a convolution of \(from): expected \(expected)")
-        }
-        precondition(padding.mode != .reflect || min(input.height, input.width) > padding.amount)
+        padding.check(input: input, output: output, taps: Axis.taps, stride: Axis.stride)
         inputChannels = input.channels
         outputChannels = output.channels
         tileRows = (output.height + Axis.outputs - 1) / Axis.outputs

@@ -28,13 +28,16 @@ struct ConvolutionCase: CustomTestStringConvertible {
                             height: height, width: width, inputs: inputs, outputs: outputs, padding: padding))
                 }
             }
-            cases += [
-                ConvolutionCase(height: 32, width: 32, inputs: 64, outputs: 64, padding: padding),
-                ConvolutionCase(height: 8, width: 8, inputs: 256, outputs: 256, padding: padding),
-                ConvolutionCase(height: 8, width: 4, inputs: 128, outputs: 512, padding: padding),
-                ConvolutionCase(height: 67, width: 66, inputs: 8, outputs: 16, padding: padding),
-                ConvolutionCase(height: 68, width: 64, inputs: 80, outputs: 64, padding: padding),
-            ]
+            // The networks' widths, few tiles and many.
+            cases.append(ConvolutionCase(height: 8, width: 8, inputs: 64, outputs: 136, padding: padding))
+            if padding.amount == 1 && padding.mode != .replicate {
+                cases += [
+                    ConvolutionCase(height: 33, width: 32, inputs: 64, outputs: 32, padding: padding),
+                    ConvolutionCase(height: 9, width: 4, inputs: 256, outputs: 64, padding: padding),
+                    ConvolutionCase(height: 67, width: 66, inputs: 8, outputs: 16, padding: padding),
+                    ConvolutionCase(height: 68, width: 64, inputs: 16, outputs: 24, padding: padding),
+                ]
+            }
         }
         return cases
     }

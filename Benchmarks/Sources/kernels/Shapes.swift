@@ -1,0 +1,221 @@
+import NNCore
+
+/// Memory and threads of a benchmark.
+struct Bench {
+    let workspace: Workspace
+
+    func random(_ count: Int) -> UnsafeMutablePointer<Float> {
+        let values = workspace.arena.floats(count)
+        var state: UInt32 = 1
+        for i in 0..<count {
+            state = state &* 1_664_525 &+ 1_013_904_223
+            values[i] = Float(Int32(bitPattern: state)) * 0x1p-31
+        }
+        return values
+    }
+
+    func tensor(_ height: Int, _ width: Int, _ channels: Int) -> Tensor {
+        Tensor(random(height * width * channels), height: height, width: width, channels: channels)
+    }
+
+    /// A matrix product cut over the threads, as the yardstick.
+    func sgemm() -> Candidate {
+        let n = 768
+        let parts = workspace.pool.threads
+        let block = n / parts
+        let a = Matrix(random(n * n), rows: n, columns: n)
+        let b = Matrix(random(n * n), rows: n, columns: n)
+        let c = Matrix(random(n * n), rows: n, columns: n)
+        return Candidate("sgemm", flops: 2 * Double(n * n) * Double(block * parts), threads: parts) {
+            workspace.pool.run(blocks: parts) { part in
+                multiply(
+                    Matrix(a.data + part * block * n, rows: block, columns: n), b,
+                    into: Matrix(c.data + part * block * n, rows: block, columns: n))
+            }
+        }
+    }
+}
+
+/// One convolution of the networks at k = 128 and the kernels that may compute it.
+struct ConvolutionBenchmark {
+    let name: String
+    /// Forward, input gradient, weight gradient; nil where the networks do not need it.
+    let candidates: (Bench) -> [Candidate?]
+}
+
+/// - Parameters:
+///   - side: height and width of the input.
+private func winograd3x3(
+    _ label: String, side: Int, _ inputs: Int, _ outputs: Int, padding: Padding = Padding(1), learns: Bool = true
+) -> ConvolutionBenchmark {
+    let name = "3x3 \(inputs)->\(outputs) @\(side) \(padding.mode) \(label)"
+    return ConvolutionBenchmark(name: name) { bench in
+        let workspace = bench.workspace
+        let x = bench.tensor(side, side, inputs)
+        let y = bench.tensor(side, side, outputs)
+        let weight = bench.random(9 * inputs * outputs)
+        let flops = 2.0 * 9 * Double(side * side * inputs * outputs)
+        return [
+            Candidate("forward", flops: flops, threads: workspace.pool.threads) {
+                Winograd3x3.forward(input: x, padding: padding, weight: weight, output: y, in: workspace)
+            },
+            Candidate("inputGradient", flops: flops, threads: workspace.pool.threads) {
+                Winograd3x3.inputGradient(dOutput: y, weight: weight, padding: padding, dInput: x, in: workspace)
+            },
+            learns
+                ? Candidate("weightGradient", flops: flops, threads: workspace.pool.threads) {
+                    Winograd3x3.weightGradient(input: x, padding: padding, dOutput: y, dWeight: weight, in: workspace)
+                } : nil,
+        ]
+    }
+}
+
+/// One row of the table for kernels of any taps and stride.
+///
+/// - Parameters:
+///   - side: height and width of the input, `outputSide` of the output.
+private func row(
+    _ name: String, side: Int, outputSide: Int, taps: Int, _ inputs: Int, _ outputs: Int, flops: Double,
+    forward: @escaping (Tensor, UnsafeMutablePointer<Float>, Tensor, Workspace) -> Void,
+    inputGradient: @escaping (Tensor, UnsafeMutablePointer<Float>, Tensor, Workspace) -> Void,
+    weightGradient: @escaping (Tensor, Tensor, UnsafeMutablePointer<Float>, Workspace) -> Void
+) -> ConvolutionBenchmark {
+    ConvolutionBenchmark(name: name) { bench in
+        let workspace = bench.workspace
+        let x = bench.tensor(side, side, inputs)
+        let y = bench.tensor(outputSide, outputSide, outputs)
+        let weight = bench.random(taps * taps * inputs * outputs)
+        return [
+            Candidate("forward", flops: flops, threads: workspace.pool.threads) { forward(x, weight, y, workspace) },
+            Candidate("inputGradient", flops: flops, threads: workspace.pool.threads) {
+                inputGradient(y, weight, x, workspace)
+            },
+            Candidate("weightGradient", flops: flops, threads: workspace.pool.threads) {
+                weightGradient(x, y, weight, workspace)
+            },
+        ]
+    }
+}
+
+private func flops(outputSide: Int, taps: Int, _ inputs: Int, _ outputs: Int) -> Double {
+    2 * Double(outputSide * outputSide * taps * taps) * Double(inputs * outputs)
+}
+
+private func winograd4x4Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
+    row(
+        "4x4 s2 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side / 2, taps: 4, inputs, outputs,
+        flops: flops(outputSide: side / 2, taps: 4, inputs, outputs),
+        forward: {
+            Winograd4x4Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
+        },
+        inputGradient: {
+            Winograd4x4Stride2.inputGradient(dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
+        },
+        weightGradient: {
+            Winograd4x4Stride2.weightGradient(input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
+        })
+}
+
+private func winograd4x4(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
+    row(
+        "4x4 s1 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side - 1, taps: 4, inputs, outputs,
+        flops: flops(outputSide: side - 1, taps: 4, inputs, outputs),
+        forward: { Winograd4x4.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3) },
+        inputGradient: {
+            Winograd4x4.inputGradient(dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
+        },
+        weightGradient: {
+            Winograd4x4.weightGradient(input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
+        })
+}
+
+private func winograd3x3Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
+    row(
+        "3x3 s2 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side / 2, taps: 3, inputs, outputs,
+        flops: flops(outputSide: side / 2, taps: 3, inputs, outputs),
+        forward: {
+            Winograd3x3Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
+        },
+        inputGradient: {
+            Winograd3x3Stride2.inputGradient(dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
+        },
+        weightGradient: {
+            Winograd3x3Stride2.weightGradient(input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
+        })
+}
+
+private func winogradTransposed3x3(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
+    row(
+        "3x3 transposed \(inputs)->\(outputs) @\(side)", side: side, outputSide: side * 2, taps: 3, inputs, outputs,
+        flops: flops(outputSide: side, taps: 3, inputs, outputs),
+        forward: { WinogradTransposed3x3.forward(input: $0, weight: $1, output: $2, in: $3) },
+        inputGradient: { WinogradTransposed3x3.inputGradient(dOutput: $0, weight: $1, dInput: $2, in: $3) },
+        weightGradient: { WinogradTransposed3x3.weightGradient(input: $0, dOutput: $1, dWeight: $2, in: $3) })
+}
+
+private func fewInputs(_ label: String, side: Int, taps: Int, padding: Padding, outputs: Int) -> ConvolutionBenchmark {
+    row(
+        "\(taps)x\(taps) 3->\(outputs) @\(side) \(label)", side: side, outputSide: side, taps: taps, 3, outputs,
+        flops: flops(outputSide: side, taps: taps, 3, outputs),
+        forward: {
+            FewInputsConvolution.forward(
+                input: $0, taps: taps, padding: padding, weight: $1, output: $2, in: $3)
+        },
+        inputGradient: {
+            FewInputsConvolution.inputGradient(
+                dOutput: $0, taps: taps, weight: $1, padding: Padding(padding.amount), dInput: $2, in: $3)
+        },
+        weightGradient: {
+            FewInputsConvolution.weightGradient(
+                input: $0, taps: taps, padding: padding, dOutput: $1, dWeight: $2, in: $3)
+        })
+}
+
+private func fewOutputs(_ label: String, side: Int, taps: Int, padding: Padding, inputs: Int) -> ConvolutionBenchmark {
+    row(
+        "\(taps)x\(taps) \(inputs)->3 @\(side) \(label)", side: side, outputSide: side, taps: taps, inputs, 3,
+        flops: flops(outputSide: side, taps: taps, inputs, 3),
+        forward: {
+            FewOutputsConvolution.forward(input: $0, taps: taps, padding: padding, weight: $1, output: $2, in: $3)
+        },
+        inputGradient: {
+            FewOutputsConvolution.inputGradient(
+                dOutput: $0, taps: taps, weight: $1, padding: padding, dInput: $2, in: $3)
+        },
+        weightGradient: {
+            FewOutputsConvolution.weightGradient(
+                input: $0, taps: taps, padding: padding, dOutput: $1, dWeight: $2, in: $3)
+        })
+}
+
+extension ConvolutionBenchmark {
+    static var table: [ConvolutionBenchmark] {
+        [
+            winograd3x3("block", side: 32, 256, 256, padding: Padding(1, .reflect)),
+            winograd3x3("widen", side: 32, 256, 512),
+            winograd3x3("conv1_2", side: 256, 64, 64, learns: false),
+            winograd3x3("conv2_1", side: 128, 64, 128, learns: false),
+            winograd3x3("conv2_2", side: 128, 128, 128, learns: false),
+            winograd3x3("conv3_1", side: 64, 128, 256, learns: false),
+            winograd3x3("conv3_2", side: 64, 256, 256, learns: false),
+            winograd3x3("conv4_1", side: 32, 256, 512, learns: false),
+            winograd3x3("conv4_2", side: 32, 512, 512, learns: false),
+            winograd3x3("conv5_1", side: 16, 512, 512, learns: false),
+            fewInputs("head", side: 128, taps: 7, padding: Padding(3, .reflect), outputs: 64),
+            fewOutputs("tail", side: 256, taps: 7, padding: Padding(3, .reflect), inputs: 64),
+            fewInputs("conv1_1", side: 256, taps: 3, padding: Padding(1), outputs: 64),
+            winograd4x4Stride2(side: 128, 64, 128),
+            winograd4x4Stride2(side: 64, 128, 256),
+            winograd4x4Stride2(side: 32, 256, 512),
+            winograd4x4(side: 16, 512, 512),
+            winograd3x3Stride2(side: 128, 64, 128),
+            winograd3x3Stride2(side: 64, 128, 256),
+            winogradTransposed3x3(side: 32, 512, 256),
+            winogradTransposed3x3(side: 64, 256, 128),
+            winogradTransposed3x3(side: 128, 128, 64),
+            winograd3x3("small", side: 32, 32, 32, padding: Padding(1, .reflect)),
+            winograd3x3("small", side: 32, 24, 24, padding: Padding(1, .reflect)),
+            winograd3x3("small", side: 16, 12, 12, padding: Padding(1, .reflect)),
+        ]
+    }
+}
