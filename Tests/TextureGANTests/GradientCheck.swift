@@ -11,7 +11,7 @@ struct GradientClaim {
 ///
 /// A random half of the values is moved, each by `step` in the direction in which the function should grow: all changes
 /// add up, which lifts the difference far above float32's rounding, while every missing, doubled or misplaced part of
-/// the gradient still shows. Errors are relative to the change expected, or to a tenth of the largest change that any
+/// the gradient still shows. Errors are relative to the change expected, or to 3e-4 of the largest change that any
 /// claim expects where that is more: normalisation all but cancels some gradients, and what is left is rounding.
 func differenceErrors(
     _ claims: [GradientClaim], step: Float, _ function: () -> Double
@@ -33,7 +33,7 @@ func differenceErrors(
             results.append((claim.name, expected, abs((above - below) / (2 * Double(step)) - expected)))
         }
     }
-    let floor = 0.1 * (results.map(\.expected).max() ?? 0)
+    let floor = 3e-4 * (results.map(\.expected).max() ?? 0)
     return results.map { ($0.name, $0.error / max($0.expected, floor)) }
 }
 

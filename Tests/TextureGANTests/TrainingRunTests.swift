@@ -110,7 +110,8 @@ import Testing
             #expect(second.lines.contains("started 3/10") && second.lines[0].contains("resumed at iteration 3"))
             #expect(second.rows.map(\.iteration).last == 10)
             let product = try Data(contentsOf: #require(second.files.first { $0.kind == .generator }).file)
-            #expect(product == wholeGenerator)
+            let isSame = product == wholeGenerator
+            #expect(isSame)
             // Together the two halves report what the whole run did.
             let losses = { (row: TrainingRun.MetricsRow) in [Float(row.iteration)] + row.values.dropLast() }
             #expect(second.rows.map(losses) == whole.rows.suffix(second.rows.count).map(losses))
