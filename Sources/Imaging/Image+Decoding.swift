@@ -28,11 +28,19 @@ extension Image {
 
     /// Reads and decodes a file.
     public init(contentsOf url: URL, limits: ImageLimits = .standard) throws(ImagingError) {
-        let size = (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int) ?? 0
-        guard size <= limits.maxFileBytes else { throw Self.tooManyBytes(url.path, size, limits) }
         let data: Data
         do {
-            data = try Data(contentsOf: url)
+            // A device or pipe could go on for ever; a link is what it points to.
+            let target = url.resolvingSymlinksInPath()
+            let attributes = try FileManager.default.attributesOfItem(atPath: target.path)
+            guard attributes[.type] as? FileAttributeType == .typeRegular else {
+                throw ImagingError(code: .unreadable, message: "\(url.path) is not a regular file")
+            }
+            let size = attributes[.size] as? Int ?? 0
+            guard size <= limits.maxFileBytes else { throw Self.tooManyBytes(url.path, size, limits) }
+            data = try Data(contentsOf: target)
+        } catch let error as ImagingError {
+            throw error
         } catch {
             throw ImagingError(
                 code: .unreadable, message: "\(url.path) cannot be read: \(error.localizedDescription)")
