@@ -93,7 +93,7 @@ struct WatchCommand: AsyncParsableCommand {
         if sorted.count > room { lines.append("... and \(sorted.count - room) more") }
         let text = lines.map { String($0.prefix(columns - 1)) + "\u{1B}[K" }.joined(separator: "\n")
         let up = previous > 1 ? "\u{1B}[\(previous - 1)A" : ""
-        FileHandle.standardOutput.write(Data("\r\(up)\(text)\u{1B}[J".utf8))
+        show("\r\(up)\(text)\u{1B}[J")
         return lines.count
     }
 }

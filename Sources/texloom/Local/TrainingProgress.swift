@@ -24,7 +24,7 @@ final class TrainingProgress {
             "\(progressBar(Double(iteration) / Double(total), width: 24)) \(iteration)/\(total)  "
             + "\(String(format: "%.1f", 1 / averageSeconds)) it/s  \(losses)  \(duration(left)) left"
         if isTerminal {
-            FileHandle.standardOutput.write(Data("\r\u{1B}[K\(line)".utf8))
+            show("\r\u{1B}[K\(line)")
         } else {
             say(line)
         }
