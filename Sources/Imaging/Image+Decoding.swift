@@ -60,7 +60,9 @@ extension Image {
     private static func storedHeader(
         of bytes: Data, name: String, limits: ImageLimits
     ) throws(ImagingError) -> ImageHeader {
-        guard !bytes.isEmpty else { throw ImagingError(code: .empty, message: "\(name) is empty; expected a PNG or JPEG") }
+        guard !bytes.isEmpty else {
+            throw ImagingError(code: .empty, message: "\(name) is empty; expected a PNG or JPEG")
+        }
         guard bytes.count <= limits.maxFileBytes else { throw tooManyBytes(name, bytes.count, limits) }
         let format: ImageHeader.Format
         if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {

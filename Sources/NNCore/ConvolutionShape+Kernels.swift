@@ -57,7 +57,8 @@ extension ConvolutionShape {
             return
         case .fewInputs:
             FewInputsConvolution.forward(
-                input: input, taps: kernel, stride: stride, padding: padding, weight: weight, output: output, bias: bias,
+                input: input, taps: kernel, stride: stride, padding: padding, weight: weight, output: output,
+                bias: bias,
                 relu: relu, in: workspace)
             return
         case .fewOutputs:

@@ -17,7 +17,9 @@ final class TrainingProgress {
     func iterated(_ iteration: Int, seconds: Double) {
         averageSeconds = averageSeconds == 0 ? seconds : 0.95 * averageSeconds + 0.05 * seconds
         let now = ContinuousClock.now
-        guard !quiet, now - last > (isTerminal ? .milliseconds(250) : .seconds(30)) || iteration == total else { return }
+        guard !quiet, now - last > (isTerminal ? .milliseconds(250) : .seconds(30)) || iteration == total else {
+            return
+        }
         last = now
         let left = Double(total - iteration) * averageSeconds
         let line =
