@@ -36,34 +36,29 @@ extension ConvolutionShape {
         input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, relu: Bool = false, output: Tensor,
         in workspace: Workspace
     ) {
-        // Named types in every case, not a table of them: generic code is only fast where the compiler sees its type.
-        let epilogue = Epilogue(bias: bias, relu: relu)
         switch kernels {
         case .winograd3:
-            WinogradConvolution<F4x3>.forward(
-                input, padding: padding, weight: weight, output: output, epilogue: epilogue, in: workspace)
-            return
-        case .winograd4:
-            WinogradConvolution<F3x4>.forward(
-                input, padding: padding, weight: weight, output: output, epilogue: epilogue, in: workspace)
-            return
-        case .winograd3Stride2:
-            WinogradConvolution<F4x3Stride2>.forward(
-                input, padding: padding, weight: weight, output: output, epilogue: epilogue, in: workspace)
-            return
-        case .winograd4Stride2:
-            WinogradConvolution<F4x4Stride2>.forward(
-                input, padding: padding, weight: weight, output: output, epilogue: epilogue, in: workspace)
+            Winograd3x3.forward(
+                input: input, padding: padding, weight: weight, output: output, bias: bias, relu: relu, in: workspace)
             return
         case .fewInputs:
             FewInputsConvolution.forward(
                 input: input, taps: kernel, stride: stride, padding: padding, weight: weight, output: output,
-                bias: bias,
-                relu: relu, in: workspace)
+                bias: bias, relu: relu, in: workspace)
             return
+        case .winograd4:
+            Winograd4x4.forward(
+                input: input, padding: padding, weight: weight, output: output, bias: bias, in: workspace)
+        case .winograd3Stride2:
+            Winograd3x3Stride2.forward(
+                input: input, padding: padding, weight: weight, output: output, bias: bias, in: workspace)
+        case .winograd4Stride2:
+            Winograd4x4Stride2.forward(
+                input: input, padding: padding, weight: weight, output: output, bias: bias, in: workspace)
         case .fewOutputs:
             FewOutputsConvolution.forward(
-                input: input, taps: kernel, padding: padding, weight: weight, output: output, bias: bias, in: workspace)
+                input: input, taps: kernel, padding: padding, weight: weight, output: output, bias: bias,
+                in: workspace)
         case .plain:
             PlainConvolution.forward(
                 self, input: input, weight: weight, bias: bias, output: output, in: workspace)
@@ -80,33 +75,32 @@ extension ConvolutionShape {
     ) {
         switch kernels {
         case .winograd3:
-            WinogradConvolution<F4x3>.inputGradient(
-                dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput, in: workspace)
-            return
-        case .winograd4:
-            WinogradConvolution<F3x4>.inputGradient(
-                dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput, in: workspace)
-            return
-        case .winograd3Stride2:
-            WinogradConvolution<F4x3Stride2>.inputGradient(
-                dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput, in: workspace)
-            return
-        case .winograd4Stride2:
-            WinogradConvolution<F4x4Stride2>.inputGradient(
-                dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput, in: workspace)
+            Winograd3x3.inputGradient(
+                dOutput: dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput,
+                in: workspace)
             return
         case .fewInputs where stride == 1 && (padding.mode == .zero || padding.amount == 0):
             FewInputsConvolution.inputGradient(
-                dOutput: dOutput, rectified: rectified, taps: kernel, weight: weight, padding: padding, dInput: dInput,
-                in: workspace)
+                dOutput: dOutput, rectified: rectified, taps: kernel, weight: weight, padding: padding,
+                dInput: dInput, in: workspace)
             return
-        case .fewInputs, .fewOutputs, .plain:
-            if let rectified { activationGradient(output: rectified, dOutput: dOutput, .relu, in: workspace) }
+        default: break
         }
-        if case .fewOutputs = kernels {
+        if let rectified { activationGradient(output: rectified, dOutput: dOutput, .relu, in: workspace) }
+        switch kernels {
+        case .winograd4:
+            Winograd4x4.inputGradient(
+                dOutput: dOutput, weight: weight, padding: padding, dInput: dInput, in: workspace)
+        case .winograd3Stride2:
+            Winograd3x3Stride2.inputGradient(
+                dOutput: dOutput, weight: weight, padding: padding, dInput: dInput, in: workspace)
+        case .winograd4Stride2:
+            Winograd4x4Stride2.inputGradient(
+                dOutput: dOutput, weight: weight, padding: padding, dInput: dInput, in: workspace)
+        case .fewOutputs:
             FewOutputsConvolution.inputGradient(
                 dOutput: dOutput, taps: kernel, weight: weight, padding: padding, dInput: dInput, in: workspace)
-        } else {
+        case .winograd3, .fewInputs, .plain:
             PlainConvolution.inputGradient(self, dOutput: dOutput, weight: weight, dInput: dInput, in: workspace)
         }
     }
@@ -117,17 +111,17 @@ extension ConvolutionShape {
     ) {
         switch kernels {
         case .winograd3:
-            WinogradConvolution<F4x3>.weightGradient(
-                input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+            Winograd3x3.weightGradient(
+                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
         case .winograd4:
-            WinogradConvolution<F3x4>.weightGradient(
-                input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+            Winograd4x4.weightGradient(
+                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
         case .winograd3Stride2:
-            WinogradConvolution<F4x3Stride2>.weightGradient(
-                input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+            Winograd3x3Stride2.weightGradient(
+                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
         case .winograd4Stride2:
-            WinogradConvolution<F4x4Stride2>.weightGradient(
-                input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+            Winograd4x4Stride2.weightGradient(
+                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
         case .fewInputs:
             FewInputsConvolution.weightGradient(
                 input: input, taps: kernel, stride: stride, padding: padding, dOutput: dOutput, dWeight: dWeight,

@@ -24,7 +24,7 @@ public enum PlainConvolution {
         workspace.arena.scoped {
             let laneFloats = Arena.alignedCount(grain * columns)
             let scratch = workspace.arena.floats(workspace.pool.threads * laneFloats)
-            workspace.pool.runLanes(over: shape.outPixels, grain: grain) { pixels, lane in
+            workspace.pool.run(over: shape.outPixels, grain: grain) { pixels, lane in
                 let patches = Matrix(scratch + lane * laneFloats, rows: pixels.count, columns: columns)
                 gatherPatches(shape, input, pixels, into: patches.data)
                 let result = Matrix(
@@ -88,7 +88,7 @@ public enum PlainConvolution {
         workspace.arena.scoped {
             let laneFloats = Arena.alignedCount(grain * channels)
             let scratch = workspace.arena.floats(workspace.pool.threads * laneFloats)
-            workspace.pool.runLanes(over: shape.taps, grain: 1) { taps, lane in
+            workspace.pool.run(over: shape.taps, grain: 1) { taps, lane in
                 let tap = taps.lowerBound
                 let target = Matrix(
                     dWeight + tap * channels * shape.outChannels, rows: channels, columns: shape.outChannels)
@@ -121,7 +121,7 @@ public enum PlainConvolution {
             let sums = workspace.arena.floats(parts * count)
             let laneFloats = Arena.alignedCount(grain * columns)
             let scratch = workspace.arena.floats(workspace.pool.threads * laneFloats)
-            workspace.pool.runLanes(over: parts, grain: 1) { range, lane in
+            workspace.pool.run(over: parts, grain: 1) { range, lane in
                 let part = range.lowerBound
                 let target = Matrix(sums + part * count, rows: columns, columns: shape.outChannels)
                 for chunk in part * chunks / parts..<(part + 1) * chunks / parts {
@@ -271,7 +271,7 @@ public enum PlainConvolution {
                 let grain = blockPixels(columns: columns, pixels: height * width)
                 let laneFloats = Arena.alignedCount(grain * (columns + inputs))
                 let scratch = workspace.arena.floats(workspace.pool.threads * laneFloats)
-                workspace.pool.runLanes(over: height * width, grain: grain) { pixels, lane in
+                workspace.pool.run(over: height * width, grain: grain) { pixels, lane in
                     let patches = Matrix(scratch + lane * laneFloats, rows: pixels.count, columns: columns)
                     var into = patches.data
                     for pixel in pixels {

@@ -45,12 +45,12 @@ public final class ThreadPool {
     /// Calls `body` once for each block in `0..<blocks`, on all threads, and returns when all are done.
     @inline(__always)
     public func run(blocks: Int, _ body: (Int) -> Void) {
-        runLanes(blocks: blocks) { block, _ in body(block) }
+        run(blocks: blocks) { block, _ in body(block) }
     }
 
     /// Like `run`, and tells which of the pool's threads (`0..<threads`) runs the block, for scratch memory.
     @inline(__always)
-    public func runLanes(blocks: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
+    public func run(blocks: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
         if threads == 1 || blocks <= 1 {
             for block in 0..<max(blocks, 0) { body(block, 0) }
             return
@@ -60,8 +60,8 @@ public final class ThreadPool {
 
     /// Cuts `0..<count` into ranges of `grain` and calls `body` for each, with the lane that runs it.
     @inline(__always)
-    public func runLanes(over count: Int, grain: Int, _ body: (_ range: Range<Int>, _ lane: Int) -> Void) {
-        runLanes(blocks: (count + grain - 1) / grain) { block, lane in
+    public func run(over count: Int, grain: Int, _ body: (_ range: Range<Int>, _ lane: Int) -> Void) {
+        run(blocks: (count + grain - 1) / grain) { block, lane in
             let start = block * grain
             body(start..<min(start + grain, count), lane)
         }

@@ -1,13 +1,13 @@
 /// The three directions, each by the way that suits its sizes.
 ///
-/// Weights are `[taps, taps, inputs, outputs]`, or `[taps, taps, outputs, inputs]` where `swapped`.
+/// Weights are `[taps, taps, inputs, outputs]`.
 extension WinogradConvolution {
     static func forward(
-        _ input: Tensor, padding: Padding, weight: UnsafePointer<Float>, swapped: Bool = false, output: Tensor,
+        _ input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
         epilogue: Epilogue, in workspace: Workspace
     ) {
         let convolution = WinogradConvolution(input: input, padding: padding, output: output)
-        let weights = convolution.weights(weight, rowsAreInputs: true, swapped: swapped)
+        let weights = convolution.weights(weight, rowsAreInputs: true)
         let arena = workspace.arena
         arena.scoped {
             let source = TileSource(
@@ -26,7 +26,7 @@ extension WinogradConvolution {
     }
 
     static func inputGradient(
-        _ dOutput: Tensor, rectified: Tensor?, weight: UnsafePointer<Float>, swapped: Bool = false, padding: Padding,
+        _ dOutput: Tensor, rectified: Tensor?, weight: UnsafePointer<Float>, padding: Padding,
         dInput: Tensor, in workspace: Workspace
     ) {
         precondition(rectified == nil || rectified!.hasShape(of: dOutput))
@@ -43,7 +43,7 @@ extension WinogradConvolution {
                     table: back.inputTable(dOutput, in: arena))
                 blocked(
                     source, tiles: back.tiles,
-                    weights: convolution.weights(weight, rowsAreInputs: false, swapped: swapped, turned: true),
+                    weights: convolution.weights(weight, rowsAreInputs: false, turned: true),
                     output: dInput, table: back.outputTable(dInput, in: arena), epilogue: Epilogue(), in: workspace)
             }
             return
@@ -54,14 +54,14 @@ extension WinogradConvolution {
                 table: convolution.outputTable(dOutput, in: arena))
             panelled(
                 .inputGradient, source, tiles: convolution.tiles,
-                weights: convolution.weights(weight, rowsAreInputs: false, swapped: swapped), result: dInput,
+                weights: convolution.weights(weight, rowsAreInputs: false), result: dInput,
                 table: convolution.inputTable(dInput, in: arena), epilogue: Epilogue(), in: workspace)
         }
     }
 
     static func weightGradient(
         _ input: Tensor, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>,
-        swapped: Bool = false, in workspace: Workspace
+        in workspace: Workspace
     ) {
         let convolution = WinogradConvolution(input: input, padding: padding, output: dOutput)
         let arena = workspace.arena
@@ -71,18 +71,18 @@ extension WinogradConvolution {
             let gradient = TileSource(
                 data: dOutput.data, mask: nil, channels: dOutput.channels,
                 table: convolution.outputTable(dOutput, in: arena))
-            convolution.addWeightGradient(source, gradient, to: dWeight, swapped: swapped, in: workspace)
+            convolution.addWeightGradient(source, gradient, to: dWeight, in: workspace)
         }
     }
 
     /// - Parameters:
     ///   - turned: for the gradient's convolution with the turned filter.
     private func weights(
-        _ data: UnsafePointer<Float>, rowsAreInputs: Bool, swapped: Bool, turned: Bool = false
+        _ data: UnsafePointer<Float>, rowsAreInputs: Bool, turned: Bool = false
     ) -> WeightView {
         WeightView(
-            data: data, taps: Axis.taps, first: swapped ? outputChannels : inputChannels,
-            second: swapped ? inputChannels : outputChannels, transposed: rowsAreInputs == swapped, turned: turned)
+            data: data, taps: Axis.taps, first: inputChannels,
+            second: outputChannels, transposed: !rowsAreInputs, turned: turned)
     }
 
     /// Whether there are enough tiles to keep all transformed weights for, or the weights are small anyway.

@@ -4,45 +4,39 @@ extension WinogradConvolution {
     /// Both sides' tiles are transformed, some hundred at a time; then each lane takes a block of input channels and
     /// output channels through all the products and the transform back, so that the planes of the weight gradient,
     /// four times its size, never leave the cache.
-    ///
-    /// - Parameters:
-    ///   - swapped: whether `dWeight` is `[taps, taps, outputs, inputs]`; only without phases.
     func addWeightGradient(
-        _ input: TileSource, _ dOutput: TileSource, to dWeight: UnsafeMutablePointer<Float>, swapped: Bool,
+        _ input: TileSource, _ dOutput: TileSource, to dWeight: UnsafeMutablePointer<Float>,
         in workspace: Workspace
     ) {
-        precondition(!swapped || Self.phases == 1)
         let pool = workspace.pool
         let planes = Self.planes
-        // The product's rows are one side's channels in all their phases, its columns the other's.
+        // The product's rows are the input's channels in all their phases, its columns the output's.
         let depth = 8 * Self.phases
-        let rowChannels = swapped ? outputChannels : inputChannels
-        let columnChannels = swapped ? inputChannels : outputChannels
-        let groups = (rowChannels + 7) / 8
-        let width = min(64, (columnChannels + 15) / 16 * 16)
+        let groups = (inputChannels + 7) / 8
+        let width = min(64, (outputChannels + 15) / 16 * 16)
         let groupsAtOnce = max(1, min(groups, 110_000 / (Self.weightPlanes * width * depth)))
         let most = Self.tilesAtOnce(
-            tiles, floatsPerTile: planes * (groups * depth + (columnChannels + 15) / 16 * 16), limit: 256)
+            tiles, floatsPerTile: planes * (groups * depth + (outputChannels + 15) / 16 * 16), limit: 256)
         let left = TilePlanes(
             in: workspace.arena, planes: planes, rows: most, groups: groups, groupWidth: depth,
             groupsPerChunk: groupsAtOnce)
         let right = TilePlanes(
-            in: workspace.arena, planes: planes, rows: most, groups: (columnChannels + 15) / 16 * 2, groupWidth: 8,
+            in: workspace.arena, planes: planes, rows: most, groups: (outputChannels + 15) / 16 * 2, groupWidth: 8,
             groupsPerChunk: width / 8)
         let blockStride = Self.planeStride(groupsAtOnce * depth * width)
         let laneCount = Self.scratchCount + Self.weightPlanes * blockStride
         let lanes = workspace.arena.floats(pool.threads * laneCount)
         let rowBlocks = (groups + groupsAtOnce - 1) / groupsAtOnce
-        let columnBlocks = (columnChannels + width - 1) / width
+        let columnBlocks = (outputChannels + width - 1) / width
 
         for first in stride(from: 0, to: tiles, by: most) {
             let count = min(most, tiles - first)
             pool.run(blocks: count) { tile, lane in
                 let scratch = lanes + lane * laneCount
                 Self.transformInput(
-                    input, tile: first + tile, to: swapped ? right : left, row: tile, scratch: scratch)
+                    input, tile: first + tile, to: left, row: tile, scratch: scratch)
                 Self.transformOutputGradient(
-                    dOutput, tile: first + tile, to: swapped ? left : right, row: tile, scratch: scratch)
+                    dOutput, tile: first + tile, to: right, row: tile, scratch: scratch)
             }
             pool.run(blocks: rowBlocks * columnBlocks) { block, lane in
                 let scratch = lanes + lane * laneCount
@@ -50,7 +44,7 @@ extension WinogradConvolution {
                 let group = block / columnBlocks * groupsAtOnce
                 let together = min(groupsAtOnce, groups - group)
                 let column = block % columnBlocks * width
-                let columns = min(width, columnChannels - column)
+                let columns = min(width, outputChannels - column)
                 for plane in 0..<planes {
                     let a = RegisterTile.Left(
                         left.chunk(group / groupsAtOnce, plane: plane), rowStride: 1, step: left.rowStride)
@@ -63,8 +57,8 @@ extension WinogradConvolution {
                     let channel = (group + i) * 8
                     Self.addTaps(
                         d + i * depth * width, planeStride: blockStride, width: width,
-                        rows: channel..<min(channel + 8, rowChannels), columns: column..<column + columns,
-                        to: dWeight, rowChannels: rowChannels, columnChannels: columnChannels, scratch: scratch)
+                        rows: channel..<min(channel + 8, inputChannels), columns: column..<column + columns,
+                        to: dWeight, inputChannels: inputChannels, outputChannels: outputChannels, scratch: scratch)
                 }
             }
         }
@@ -74,15 +68,15 @@ extension WinogradConvolution {
     @inline(never)
     private static func addTaps(
         _ d: UnsafePointer<Float>, planeStride: Int, width: Int, rows: Range<Int>, columns: Range<Int>,
-        to dWeight: UnsafeMutablePointer<Float>, rowChannels: Int, columnChannels: Int,
+        to dWeight: UnsafeMutablePointer<Float>, inputChannels: Int, outputChannels: Int,
         scratch: UnsafeMutablePointer<Float>
     ) {
-        let tapStride = rowChannels * columnChannels
+        let tapStride = inputChannels * outputChannels
         for row in rows {
             for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 8) {
                 let lanes = min(8, columns.upperBound - column)
                 let source = d + (row - rows.lowerBound) * width + (column - columns.lowerBound)
-                let target = dWeight + row * columnChannels + column
+                let target = dWeight + row * outputChannels + column
                 transform(Axis.WeightTransposed.self, scratch: scratch) { i, j in
                     let (plane, phase) = place(i, j, of: Axis.weightPoints)
                     return load8(source + plane * planeStride + phase * 8 * width)

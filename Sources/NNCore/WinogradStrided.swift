@@ -97,36 +97,3 @@ public enum Winograd3x3Stride2 {
             input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
     }
 }
-
-/// Transposed 3x3, stride-2 convolution with zero padding 1: the input gradient of `Winograd3x3Stride2`, the
-/// roles of input and output exchanged. Weights are `[3, 3, inputs, outputs]`, inputs and outputs of the transposed
-/// convolution.
-///
-/// The output is `[2 H, 2 W, K]` (output padding 1) or `[2 H - 1, 2 W - 1, K]` (none).
-public enum WinogradTransposed3x3 {
-    /// - Parameters:
-    ///   - output: overwritten, must not alias `input`.
-    public static func forward(
-        input: Tensor, weight: UnsafePointer<Float>, output: Tensor, in workspace: Workspace
-    ) {
-        WinogradConvolution<F4x3Stride2>.inputGradient(
-            input, rectified: nil, weight: weight, swapped: true, padding: Padding(1), dInput: output, in: workspace)
-    }
-
-    /// The gradient with respect to the input; `dInput` is overwritten.
-    public static func inputGradient(
-        dOutput: Tensor, weight: UnsafePointer<Float>, dInput: Tensor, in workspace: Workspace
-    ) {
-        WinogradConvolution<F4x3Stride2>.forward(
-            dOutput, padding: Padding(1), weight: weight, swapped: true, output: dInput, epilogue: Epilogue(),
-            in: workspace)
-    }
-
-    /// Adds the gradient with respect to the weights to `dWeight`.
-    public static func weightGradient(
-        input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
-    ) {
-        WinogradConvolution<F4x3Stride2>.weightGradient(
-            dOutput, padding: Padding(1), dOutput: input, dWeight: dWeight, swapped: true, in: workspace)
-    }
-}

@@ -144,15 +144,6 @@ private func winograd3x3Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> Con
         })
 }
 
-private func winogradTransposed3x3(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
-    row(
-        "3x3 transposed \(inputs)->\(outputs) @\(side)", side: side, outputSide: side * 2, taps: 3, inputs, outputs,
-        flops: flops(outputSide: side, taps: 3, inputs, outputs),
-        forward: { WinogradTransposed3x3.forward(input: $0, weight: $1, output: $2, in: $3) },
-        inputGradient: { WinogradTransposed3x3.inputGradient(dOutput: $0, weight: $1, dInput: $2, in: $3) },
-        weightGradient: { WinogradTransposed3x3.weightGradient(input: $0, dOutput: $1, dWeight: $2, in: $3) })
-}
-
 private func fewInputs(_ label: String, side: Int, taps: Int, padding: Padding, outputs: Int) -> ConvolutionBenchmark {
     row(
         "\(taps)x\(taps) 3->\(outputs) @\(side) \(label)", side: side, outputSide: side, taps: taps, 3, outputs,
@@ -210,9 +201,6 @@ extension ConvolutionBenchmark {
             winograd4x4(side: 16, 512, 512),
             winograd3x3Stride2(side: 128, 64, 128),
             winograd3x3Stride2(side: 64, 128, 256),
-            winogradTransposed3x3(side: 32, 512, 256),
-            winogradTransposed3x3(side: 64, 256, 128),
-            winogradTransposed3x3(side: 128, 128, 64),
             winograd3x3("small", side: 32, 32, 32, padding: Padding(1, .reflect)),
             winograd3x3("small", side: 32, 24, 24, padding: Padding(1, .reflect)),
             winograd3x3("small", side: 16, 12, 12, padding: Padding(1, .reflect)),
