@@ -101,10 +101,10 @@ struct WorkerStateTests {
         #expect(first == second)
         var none = WireNoWork()
         none.requestID = first.requestID
-        none.retryAfterMilliseconds = 5000
+        none.retryAfterMilliseconds = 3000
         bench.hear(.noWork(none))
         #expect(requests(bench.play(.tick, after: .seconds(1))).isEmpty)
-        let third = try #require(requests(bench.play(.tick, after: .seconds(4))).first)
+        let third = try #require(requests(bench.play(.tick, after: .seconds(2))).first)
         #expect(third.requestID != first.requestID)
     }
 
