@@ -98,11 +98,11 @@ extension WorkerState {
     mutating func giveUp(
         _ file: String, of ref: WireAttemptRef, _ reason: String, _ now: Instant, _ effects: inout [Effect]
     ) {
-        guard var attempt = attempts[ref], let item = attempt.results.first,
-            case .artifact(let offer, file) = item.content
+        guard let item = attempts[ref]?.results.first, case .artifact(let offer, file) = item.content
         else { return }
         effects.append(.logError(ref, "a file is lost before its delivery: \(reason)"))
         settle(item, of: ref, now, &effects)
+        guard let attempt = attempts[ref] else { return }
         let isPartOfResult =
             switch offer.kind {
             case .generator, .discriminator: true

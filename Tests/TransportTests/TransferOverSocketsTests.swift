@@ -132,6 +132,7 @@ final class TransferOverSocketsTests {
         // More than libzmq takes at once.
         for _ in 0..<200 { dealer.send(message(.artifactChunk(chunk), [1])) }
         await dealer.close()
+        try #require(dealer.counters.sent == 201)
         var arrived = 0
         while arrived < 200, case .message? = await incoming.next() { arrived += 1 }
         #expect(arrived == 200)
