@@ -30,6 +30,16 @@ static void on_message(j_common_ptr info, int level) {
     on_error(info);
 }
 
+enum { MAX_SCANS = 100 };
+
+// A progressive file may ask for any number of passes over its declared size: a small one could keep us for hours.
+static void on_progress(j_common_ptr info) {
+    if (((struct jpeg_decompress_struct *)info)->input_scan_number <= MAX_SCANS) return;
+    failure *failed = (failure *)info->err;
+    snprintf(failed->message, CJPEG_MESSAGE_BYTES, "more than %d progressive scans", MAX_SCANS);
+    longjmp(failed->leave, 1);
+}
+
 static void prepare(struct jpeg_decompress_struct *info, failure *failed, char *message) {
     info->err = jpeg_std_error(&failed->manager);
     failed->manager.error_exit = on_error;
@@ -65,6 +75,8 @@ int cjpeg_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char mess
         return -1;
     }
     jpeg_create_decompress(&info);
+    struct jpeg_progress_mgr progress = {.progress_monitor = on_progress};
+    info.progress = &progress;
     jpeg_mem_src(&info, bytes, count);
     jpeg_read_header(&info, TRUE);
     int is_cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;

@@ -63,6 +63,8 @@ int cpng_read_header(const uint8_t *bytes, size_t count, cpng_header *header, ch
         return -1;
     }
     png_set_read_fn(png, &from, on_read);
+    // A damaged chunk is a damaged file: without its transparency an image would be another image.
+    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_read_info(png, info);
     header->width = png_get_image_width(png, info);
     header->height = png_get_image_height(png, info);
@@ -103,6 +105,8 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char messa
         return -1;
     }
     png_set_read_fn(png, &from, on_read);
+    // A damaged chunk is a damaged file: without its transparency an image would be another image.
+    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_read_info(png, info);
     uint32_t width = png_get_image_width(png, info);
     uint32_t height = png_get_image_height(png, info);

@@ -28,11 +28,19 @@ extension Image {
 
     /// Reads and decodes a file.
     public init(contentsOf url: URL, limits: ImageLimits = .standard) throws(ImagingError) {
-        let size = (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int) ?? 0
-        guard size <= limits.maxFileBytes else { throw Self.tooManyBytes(url.path, size, limits) }
         let data: Data
         do {
-            data = try Data(contentsOf: url)
+            // A device or pipe could go on for ever; a link is what it points to.
+            let target = url.resolvingSymlinksInPath()
+            let attributes = try FileManager.default.attributesOfItem(atPath: target.path)
+            guard attributes[.type] as? FileAttributeType == .typeRegular else {
+                throw ImagingError(code: .unreadable, message: "\(url.path) is not a regular file")
+            }
+            let size = attributes[.size] as? Int ?? 0
+            guard size <= limits.maxFileBytes else { throw Self.tooManyBytes(url.path, size, limits) }
+            data = try Data(contentsOf: target)
+        } catch let error as ImagingError {
+            throw error
         } catch {
             throw ImagingError(
                 code: .unreadable, message: "\(url.path) cannot be read: \(error.localizedDescription)")
@@ -52,7 +60,9 @@ extension Image {
     private static func storedHeader(
         of bytes: Data, name: String, limits: ImageLimits
     ) throws(ImagingError) -> ImageHeader {
-        guard !bytes.isEmpty else { throw ImagingError(code: .empty, message: "\(name) is empty; expected a PNG or JPEG") }
+        guard !bytes.isEmpty else {
+            throw ImagingError(code: .empty, message: "\(name) is empty; expected a PNG or JPEG")
+        }
         guard bytes.count <= limits.maxFileBytes else { throw tooManyBytes(name, bytes.count, limits) }
         let format: ImageHeader.Format
         if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {

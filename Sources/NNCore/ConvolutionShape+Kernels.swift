@@ -11,8 +11,8 @@ enum ConvolutionPath: Sendable {
 /// The one entry point to a convolution in each direction: the shape decides which kernel runs.
 extension ConvolutionShape {
     private enum Kernels {
-        /// Winograd's short transforms, for the kernels and strides that have them.
-        case winograd(any WinogradDirections.Type)
+        /// Winograd's short transforms, by kernel and stride.
+        case winograd3, winograd4, winograd3Stride2, winograd4Stride2
         /// From and to images, where channels alone do not fill a vector.
         case fewInputs, fewOutputs
         case plain
@@ -23,10 +23,10 @@ extension ConvolutionShape {
         if inChannels < 8 { return .fewInputs }
         if outChannels < 8 { return stride == 1 ? .fewOutputs : .plain }
         return switch (kernel, stride) {
-        case (3, 1): .winograd(WinogradConvolution<F4x3>.self)
-        case (4, 1): .winograd(WinogradConvolution<F3x4>.self)
-        case (3, 2): .winograd(WinogradConvolution<F4x3Stride2>.self)
-        case (4, 2): .winograd(WinogradConvolution<F4x4Stride2>.self)
+        case (3, 1): .winograd3
+        case (4, 1): .winograd4
+        case (3, 2): .winograd3Stride2
+        case (4, 2): .winograd4Stride2
         default: .plain
         }
     }
@@ -36,15 +36,29 @@ extension ConvolutionShape {
         input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, relu: Bool = false, output: Tensor,
         in workspace: Workspace
     ) {
+        // Named types in every case, not a table of them: generic code is only fast where the compiler sees its type.
+        let epilogue = Epilogue(bias: bias, relu: relu)
         switch kernels {
-        case .winograd(let kernels):
-            kernels.forward(
-                input, padding: padding, weight: weight, swapped: false, output: output,
-                epilogue: Epilogue(bias: bias, relu: relu), in: workspace)
+        case .winograd3:
+            WinogradConvolution<F4x3>.forward(
+                input, padding: padding, weight: weight, output: output, epilogue: epilogue, in: workspace)
+            return
+        case .winograd4:
+            WinogradConvolution<F3x4>.forward(
+                input, padding: padding, weight: weight, output: output, epilogue: epilogue, in: workspace)
+            return
+        case .winograd3Stride2:
+            WinogradConvolution<F4x3Stride2>.forward(
+                input, padding: padding, weight: weight, output: output, epilogue: epilogue, in: workspace)
+            return
+        case .winograd4Stride2:
+            WinogradConvolution<F4x4Stride2>.forward(
+                input, padding: padding, weight: weight, output: output, epilogue: epilogue, in: workspace)
             return
         case .fewInputs:
             FewInputsConvolution.forward(
-                input: input, taps: kernel, stride: stride, padding: padding, weight: weight, output: output, bias: bias,
+                input: input, taps: kernel, stride: stride, padding: padding, weight: weight, output: output,
+                bias: bias,
                 relu: relu, in: workspace)
             return
         case .fewOutputs:
@@ -65,10 +79,21 @@ extension ConvolutionShape {
         in workspace: Workspace
     ) {
         switch kernels {
-        case .winograd(let kernels):
-            kernels.inputGradient(
-                dOutput, rectified: rectified, weight: weight, swapped: false, padding: padding, dInput: dInput,
-                in: workspace)
+        case .winograd3:
+            WinogradConvolution<F4x3>.inputGradient(
+                dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput, in: workspace)
+            return
+        case .winograd4:
+            WinogradConvolution<F3x4>.inputGradient(
+                dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput, in: workspace)
+            return
+        case .winograd3Stride2:
+            WinogradConvolution<F4x3Stride2>.inputGradient(
+                dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput, in: workspace)
+            return
+        case .winograd4Stride2:
+            WinogradConvolution<F4x4Stride2>.inputGradient(
+                dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput, in: workspace)
             return
         case .fewInputs where stride == 1 && (padding.mode == .zero || padding.amount == 0):
             FewInputsConvolution.inputGradient(
@@ -91,9 +116,18 @@ extension ConvolutionShape {
         input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
     ) {
         switch kernels {
-        case .winograd(let kernels):
-            kernels.weightGradient(
-                input, padding: padding, dOutput: dOutput, dWeight: dWeight, swapped: false, in: workspace)
+        case .winograd3:
+            WinogradConvolution<F4x3>.weightGradient(
+                input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+        case .winograd4:
+            WinogradConvolution<F3x4>.weightGradient(
+                input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+        case .winograd3Stride2:
+            WinogradConvolution<F4x3Stride2>.weightGradient(
+                input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
+        case .winograd4Stride2:
+            WinogradConvolution<F4x4Stride2>.weightGradient(
+                input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
         case .fewInputs:
             FewInputsConvolution.weightGradient(
                 input: input, taps: kernel, stride: stride, padding: padding, dOutput: dOutput, dWeight: dWeight,
@@ -106,20 +140,3 @@ extension ConvolutionShape {
         }
     }
 }
-
-/// The directions of a convolution by short transforms, whatever the transform.
-protocol WinogradDirections {
-    static func forward(
-        _ input: Tensor, padding: Padding, weight: UnsafePointer<Float>, swapped: Bool, output: Tensor,
-        epilogue: Epilogue, in workspace: Workspace)
-
-    static func inputGradient(
-        _ dOutput: Tensor, rectified: Tensor?, weight: UnsafePointer<Float>, swapped: Bool, padding: Padding,
-        dInput: Tensor, in workspace: Workspace)
-
-    static func weightGradient(
-        _ input: Tensor, padding: Padding, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, swapped: Bool,
-        in workspace: Workspace)
-}
-
-extension WinogradConvolution: WinogradDirections {}

@@ -13,7 +13,8 @@ public struct Discriminator: Sendable {
     public init(_ recipe: Recipe, initialisedFrom stream: RandomStream? = nil) {
         var channels = recipe.discriminatorWidth
         let layers = recipe.discriminatorLayers
-        first = Convolution("first", inputs: 3, outputs: channels, kernel: 4, stride: 2, padding: Padding(1), bias: true)
+        first = Convolution(
+            "first", inputs: 3, outputs: channels, kernel: 4, stride: 2, padding: Padding(1), bias: true)
         units = (0..<layers).map { index in
             let outputs = recipe.discriminatorWidth * min(2 << index, 8)
             defer { channels = outputs }

@@ -25,10 +25,13 @@ extension Recipe {
                 recipe.name = text
                 return ()
             }),
-        integer("seed", \.seed, 0...UInt64.max, "Determines initial weights, crops and dropout; another seed is another variation."),
+        integer(
+            "seed", \.seed, 0...UInt64.max,
+            "Determines initial weights, crops and dropout; another seed is another variation."),
         RecipeField(
             key: "k",
-            summary: "Source crops are k x k, targets 2k x 2k: k bounds the structure that can be learned, and the work "
+            summary:
+                "Source crops are k x k, targets 2k x 2k: k bounds the structure that can be learned, and the work "
                 + "grows with its square. 128 is the paper's.",
             accepts: "a multiple of 4, or auto (half the exemplar's shorter side)",
             read: { $0.k.map(String.init) ?? "auto" },
@@ -41,20 +44,39 @@ extension Recipe {
                 recipe.k = k
                 return ()
             }),
-        integer("ngf", \.generatorWidth, 1...512, "Channels of the generator's first layer; the deepest has 8 times as many. 64 is the paper's."),
-        integer("blocks", \.residualBlocks, 1...64, "Residual blocks in the middle of the generator: how far it looks. 6 is the paper's."),
-        integer("ndf", \.discriminatorWidth, 1...512, "Channels of the discriminator's first layer. 64 is the paper's."),
-        integer("discriminator_layers", \.discriminatorLayers, 1...6, "Halvings in the discriminator, so the size of the patches it judges: 142 pixels at 4, 70 at 3."),
+        integer(
+            "ngf", \.generatorWidth, 1...512,
+            "Channels of the generator's first layer; the deepest has 8 times as many. 64 is the paper's."),
+        integer(
+            "blocks", \.residualBlocks, 1...64,
+            "Residual blocks in the middle of the generator: how far it looks. 6 is the paper's."),
+        integer(
+            "ndf", \.discriminatorWidth, 1...512, "Channels of the discriminator's first layer. 64 is the paper's."),
+        integer(
+            "discriminator_layers", \.discriminatorLayers, 1...6,
+            "Halvings in the discriminator, so the size of the patches it judges: 142 pixels at 4, 70 at 3."),
         choice("norm", \.norm, "Normalisation: batch keeps running averages, instance does not."),
-        choice("padding", \.padding, "What the generator's 7x7 and residual convolutions see beyond the border; zero leaves frames in the output."),
-        choice("upsample", \.upsample, "Doubling by transposed convolution (the paper's), or nearest neighbour then convolution (no checkerboards, 1.3 times the work)."),
-        number("dropout", \.dropout, 0...0.95, "Share of features zeroed inside the residual blocks while training. 0.5 is the paper's; thin networks have none to spare."),
+        choice(
+            "padding", \.padding,
+            "What the generator's 7x7 and residual convolutions see beyond the border; zero leaves frames in the output."
+        ),
+        choice(
+            "upsample", \.upsample,
+            "Doubling by transposed convolution (the paper's), or nearest neighbour then convolution (no checkerboards, 1.3 times the work)."
+        ),
+        number(
+            "dropout", \.dropout, 0...0.95,
+            "Share of features zeroed inside the residual blocks while training. 0.5 is the paper's; thin networks have none to spare."
+        ),
         choice("adversarial", \.adversarial, "Cross-entropy (the paper's) or least squares."),
         number("adversarial_weight", \.adversarialWeight, 0...1e6, "Weight of the adversarial loss. 1 is the paper's."),
-        number("l1_weight", \.l1Weight, 0...1e6, "Weight of the mean absolute difference to the target crop. 100 is the paper's."),
+        number(
+            "l1_weight", \.l1Weight, 0...1e6,
+            "Weight of the mean absolute difference to the target crop. 100 is the paper's."),
         RecipeField(
             key: "style",
-            summary: "Which VGG the style loss compares features of. vgg16 comes with scripts/setup; vgg19, the paper's, "
+            summary:
+                "Which VGG the style loss compares features of. vgg16 comes with scripts/setup; vgg19, the paper's, "
                 + "has to be brought (texloom weights).",
             accepts: "vgg16, vgg19 or off",
             read: { $0.style?.rawValue ?? "off" },
@@ -68,17 +90,31 @@ extension Recipe {
                 recipe.style = network
                 return ()
             }),
-        choice("style_input", \.styleInput, "Pixel values that VGG is fed: raw (the authors', which all but silences the loss), or what the weights were trained on: caffe for vgg16, torchvision for torchvision's vgg19."),
-        number("style_weight", \.styleWeight, 0...1e9, "Multiplies the style loss, on top of 1000 / C^2 per tap. 1 is the paper's with raw input; caffe input needs about 2e-5 to stand beside L1."),
-        integer("style_taps", \.styleTaps, 1...5, "Taps relu1_1 ... reluN_1; nothing behind the last is computed, so fewer are cheaper."),
+        choice(
+            "style_input", \.styleInput,
+            "Pixel values that VGG is fed: raw (the authors', which all but silences the loss), or what the weights were trained on: caffe for vgg16, torchvision for torchvision's vgg19."
+        ),
+        number(
+            "style_weight", \.styleWeight, 0...1e9,
+            "Multiplies the style loss, on top of 1000 / C^2 per tap. 1 is the paper's with raw input; caffe input needs about 2e-5 to stand beside L1."
+        ),
+        integer(
+            "style_taps", \.styleTaps, 1...5,
+            "Taps relu1_1 ... reluN_1; nothing behind the last is computed, so fewer are cheaper."),
         integer("iterations", \.iterations, 1...100_000_000, "Updates of each network. 100,000 is the paper's."),
-        integer("constant_iterations", \.constantIterations, 0...100_000_000, "Iterations before the learning rate begins to fall linearly to 0; half of them in the paper."),
+        integer(
+            "constant_iterations", \.constantIterations, 0...100_000_000,
+            "Iterations before the learning rate begins to fall linearly to 0; half of them in the paper."),
         number("learning_rate", \.learningRate, 1e-9...1, "Adam's rate for both networks."),
         number("beta1", \.beta1, 0...0.9999, "Adam's memory of the gradient; 0.5 is usual for GANs."),
         number("beta2", \.beta2, 0...0.999999, "Adam's memory of the squared gradient."),
         integer("metrics_every", \.metricsEvery, 1...1_000_000, "Iterations between rows of the loss history."),
-        integer("snapshot_every", \.snapshotEvery, 1...100_000_000, "Iterations between expansions of the whole exemplar; one costs about a whole-image forward pass."),
-        integer("checkpoint_every", \.checkpointEvery, 1...100_000_000, "Iterations between checkpoints: the most that a crash can cost."),
+        integer(
+            "snapshot_every", \.snapshotEvery, 1...100_000_000,
+            "Iterations between expansions of the whole exemplar; one costs about a whole-image forward pass."),
+        integer(
+            "checkpoint_every", \.checkpointEvery, 1...100_000_000,
+            "Iterations between checkpoints: the most that a crash can cost."),
     ]
 
     private static func integer<Value: FixedWidthInteger & Sendable>(

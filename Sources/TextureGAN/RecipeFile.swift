@@ -62,7 +62,8 @@ extension Recipe {
     public func yaml() -> String {
         Self.fields.map { field in
             let value = field.read(self)
-            let quoted = field.key == "name" ? "\"\(value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\"" : value
+            let quoted =
+                field.key == "name" ? "\"\(value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\"" : value
             return "# \(field.summary)\n\(field.key): \(quoted)\n"
         }.joined()
     }

@@ -65,7 +65,7 @@ struct TexloomCommand: AsyncParsableCommand {
                 print(text)
                 Foundation.exit(0)
             }
-            if !text.isEmpty { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+            if !text.isEmpty { try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8)) }
             Foundation.exit(code == .validationFailure ? CommandExit.usage.rawValue : code.rawValue)
         }
     }
@@ -95,13 +95,14 @@ struct CommandFailure: Error {
 
 /// Writes a line to standard error.
 func complain(_ message: String) {
-    FileHandle.standardError.write(Data("texloom: \(message)\n".utf8))
+    try? FileHandle.standardError.write(contentsOf: Data("texloom: \(message)\n".utf8))
 }
 
 /// Writes a line to standard output at once, also into a pipe.
-func say(_ line: String = "") {
-    FileHandle.standardOutput.write(Data((line + "\n").utf8))
-}
+func say(_ line: String = "") { show(line + "\n") }
+
+/// Writes text to standard output as it is. A reader that has gone away is no reason to stop training.
+func show(_ text: String) { try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) }
 
 /// Writes a value as JSON with sorted keys.
 func sayJSON(_ value: some Encodable) throws {

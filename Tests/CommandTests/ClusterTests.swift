@@ -27,7 +27,8 @@ import Testing
         #expect(gathered.status == 0, "\(gathered.errors)")
         let folder = "\(out)/wall_result"
         for name in [
-            "generator.safetensors", "discriminator.safetensors", "last_checkpoint.safetensors", "loss.svg", "log.jsonl",
+            "generator.safetensors", "discriminator.safetensors", "last_checkpoint.safetensors", "loss.svg",
+            "log.jsonl",
             "metrics.jsonl", "recipe.yaml", "result.json", "img/itr00000050.png", "img/itr00000060.png",
         ] {
             let size = (try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")[.size] as? Int) ?? 0
@@ -40,7 +41,9 @@ import Testing
         #expect(alone.status == 0, "\(alone.errors)")
         #expect(
             try Data(contentsOf: URL(fileURLWithPath: "\(folder)/generator.safetensors"))
-                == Data(contentsOf: cluster.scratch.folder.url.appendingPathComponent("alone/wall_result/generator.safetensors")))
+                == Data(
+                    contentsOf: cluster.scratch.folder.url.appendingPathComponent(
+                        "alone/wall_result/generator.safetensors")))
 
         let double = cluster.scratch.folder.path("double.png")
         let expanded = try cluster.run(["expand", "\(folder)/generator.safetensors", good, "-o", double])
@@ -60,7 +63,9 @@ import Testing
 
         let shown = try cluster.run(["show", "bark"])
         #expect(shown.output.contains("on victim") && shown.output.contains("on heir"), "\(shown.output)")
-        #expect(shown.output.contains(/2  finished, iterations [1-9]\d* to 1500/), "the second attempt resumed: \(shown.output)")
+        #expect(
+            shown.output.contains(/2  finished, iterations [1-9]\d* to 1500/),
+            "the second attempt resumed: \(shown.output)")
         try expectUndisturbedBytes(cluster, exemplar, recipe, result: "bark")
     }
 
@@ -86,7 +91,9 @@ import Testing
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("sand.png", seed: 7)
         let worker = try cluster.startWorker("leaver")
-        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 100_000, checkpointEvery: 100_000)).status == 0)
+        #expect(
+            try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 100_000, checkpointEvery: 100_000))
+                .status == 0)
         try eventually("training has begun") { (try cluster.jobs().first?.iteration ?? 0) > 30 }
         worker.send(SIGTERM)
         #expect(worker.wait().status == 85)

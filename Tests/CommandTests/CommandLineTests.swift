@@ -29,7 +29,9 @@ import Imaging
         let exemplar = scratch.path("moss.png")
         try Image(width: 40, height: 40, pixels: pixels).png().write(to: URL(fileURLWithPath: exemplar))
         let recipe = TinyCluster.recipe(iterations: 1500, checkpointEvery: 100_000)
-        func train(_ out: String) -> [String] { ["train", exemplar, "--out", scratch.path(out), "--threads", "1"] + recipe }
+        func train(_ out: String) -> [String] {
+            ["train", exemplar, "--out", scratch.path(out), "--threads", "1"] + recipe
+        }
         let first = try TexloomProcess(train("a"), folder: scratch.url)
         try eventually("a snapshot is there") {
             FileManager.default.fileExists(atPath: scratch.path("a/moss_result/img/itr00000050.png"))
@@ -44,7 +46,8 @@ import Imaging
             try Data(contentsOf: URL(fileURLWithPath: scratch.path("a/\(file)")))
                 == Data(contentsOf: URL(fileURLWithPath: scratch.path("b/\(file)"))))
         let rows = try ResultFolder(in: URL(fileURLWithPath: scratch.path("a")), name: "moss").readMetrics()
-        #expect(rows.map(\.iteration) == rows.map(\.iteration).sorted() && Set(rows.map(\.iteration)).count == rows.count)
+        #expect(
+            rows.map(\.iteration) == rows.map(\.iteration).sorted() && Set(rows.map(\.iteration)).count == rows.count)
     }
 
     @Test func settingsComeFromFlagThenEnvironmentThenFile() throws {
@@ -59,7 +62,9 @@ import Imaging
     }
 
     @Test func exemplarsAreFoundInFilesFoldersAndPatterns() throws {
-        for name in ["a.png", "b.JPG", ".hidden", "c.txt"] { try Data([1]).write(to: scratch.url.appendingPathComponent(name)) }
+        for name in ["a.png", "b.JPG", ".hidden", "c.txt"] {
+            try Data([1]).write(to: scratch.url.appendingPathComponent(name))
+        }
         try FileManager.default.createDirectory(atPath: scratch.path("inner"), withIntermediateDirectories: false)
         let folder = scratch.url.path
         let found = try ExemplarFiles.collect([folder, scratch.path("*.png"), scratch.path("missing.png")])
@@ -74,7 +79,8 @@ import Imaging
     @Test func theLossPlotDrawsEveryTermThatARunHas() {
         let rows = (0..<3000).map { index in
             ResultFolder.Row(
-                iteration: index * 10, unixSeconds: 0, values: ["l1": 1 / Float(index + 1), "style": 0, "adversarial": 0.7])
+                iteration: index * 10, unixSeconds: 0,
+                values: ["l1": 1 / Float(index + 1), "style": 0, "adversarial": 0.7])
         }
         let svg = LossPlot.svg(rows, title: "a <b> & c")
         #expect(svg.contains(">L1") && svg.contains(">adversarial") && !svg.contains(">style"))
@@ -86,11 +92,16 @@ import Imaging
     @Test func metricsRowsSurviveTheirLines() throws {
         let row = ResultFolder.Row(iteration: 7, unixSeconds: 12.5, ["l1", "style"], [0.25, .nan])
         #expect(row.json == "{\"iteration\":7,\"unix_seconds\":12.5,\"l1\":0.25}")
-        #expect(ResultFolder.Row(json: Substring(row.json)) == ResultFolder.Row(iteration: 7, unixSeconds: 12.5, values: ["l1": 0.25]))
+        #expect(
+            ResultFolder.Row(json: Substring(row.json))
+                == ResultFolder.Row(iteration: 7, unixSeconds: 12.5, values: ["l1": 0.25]))
     }
 
     @Test func tablesAreAlignedAndLeaveOutEmptyColumns() {
-        #expect(JobTable.columns([["A", "EMPTY", "C"], ["1", "", "22"], ["333", "", "4"]]) == ["A    C", "1    22", "333  4"])
+        #expect(
+            JobTable.columns([["A", "EMPTY", "C"], ["1", "", "22"], ["333", "", "4"]]) == [
+                "A    C", "1    22", "333  4",
+            ])
         #expect(duration(89) == "89 s" && duration(600) == "10 min" && duration(7260) == "2 h 1 min")
     }
 }

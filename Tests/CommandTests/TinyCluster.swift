@@ -29,10 +29,14 @@ final class TinyCluster {
         for process in workers + [coordinator] where process.isRunning { process.killAndWait() }
     }
 
-    private static func startCoordinator(_ scratch: ScratchFolder, http: String, workers: String) throws -> TexloomProcess {
+    private static func startCoordinator(_ scratch: ScratchFolder, http: String, workers: String) throws
+        -> TexloomProcess
+    {
         try TexloomProcess(
-            ["coordinator", "--data", scratch.path("coordinator"), "--http", http, "--workers", workers,
-             "--heartbeat", "0.2", "--lease", "2"], folder: scratch.url)
+            [
+                "coordinator", "--data", scratch.path("coordinator"), "--http", http, "--workers", workers,
+                "--heartbeat", "0.2", "--lease", "2",
+            ], folder: scratch.url)
     }
 
     private func findAddresses() throws {
@@ -57,8 +61,10 @@ final class TinyCluster {
     @discardableResult
     func startWorker(_ name: String) throws -> TexloomProcess {
         let worker = try TexloomProcess(
-            ["worker", "--coordinator", endpoint, "--slots", "1", "--threads", "1", "--name", name,
-             "--data", scratch.folder.path(name)], folder: scratch.folder.url)
+            [
+                "worker", "--coordinator", endpoint, "--slots", "1", "--threads", "1", "--name", name,
+                "--data", scratch.folder.path(name),
+            ], folder: scratch.folder.url)
         workers.append(worker)
         return worker
     }

@@ -98,7 +98,8 @@ import Testing
                 return error
             }
         }
-        let png = PNGFixture(width: 4, height: 4, bitDepth: 8, colorType: .grey, rows: Array(repeating: [1, 2, 3, 4], count: 4))
+        let png = PNGFixture(
+            width: 4, height: 4, bitDepth: 8, colorType: .grey, rows: Array(repeating: [1, 2, 3, 4], count: 4))
         #expect(message(Data())?.code == .empty)
         #expect(message(Data("hello".utf8))?.code == .unknownFormat)
         #expect(message(png.encoded().dropLast(20))?.code == .corrupt)
@@ -116,14 +117,18 @@ import Testing
     }
 
     @Test func truncationAnywhereIsAnError() throws {
-        let png = try Image(width: 9, height: 6, pixels: (0..<162).map { UInt8(truncatingIfNeeded: $0 * 73) }).png
+        let png = Image(width: 9, height: 6, pixels: (0..<162).map { UInt8(truncatingIfNeeded: $0 * 73) }).png
         let file = try png()
         for length in 0..<file.count - 12 {
-            #expect(throws: ImagingError.self, "PNG of \(length) bytes") { try Image(decoding: file.prefix(length), name: "x") }
+            #expect(throws: ImagingError.self, "PNG of \(length) bytes") {
+                try Image(decoding: file.prefix(length), name: "x")
+            }
         }
         let jpeg = JPEGFixture.colour
         for length in 0..<jpeg.count - 2 {
-            #expect(throws: ImagingError.self, "JPEG of \(length) bytes") { try Image(decoding: jpeg.prefix(length), name: "x") }
+            #expect(throws: ImagingError.self, "JPEG of \(length) bytes") {
+                try Image(decoding: jpeg.prefix(length), name: "x")
+            }
         }
     }
 
@@ -147,7 +152,8 @@ import Testing
             for _ in 0...random() % 4 { data[random() % data.count] = UInt8(random() & 255) }
             if random() % 5 == 0 { data = data.prefix(random() % data.count + 1) }
             do {
-                let image = try Image(decoding: data, name: "fuzz", limits: ImageLimits(maxPixels: 1 << 20, maxFileBytes: 1 << 20))
+                let image = try Image(
+                    decoding: data, name: "fuzz", limits: ImageLimits(maxPixels: 1 << 20, maxFileBytes: 1 << 20))
                 #expect(image.pixels.count == image.width * image.height * 3)
                 decoded += 1
             } catch {

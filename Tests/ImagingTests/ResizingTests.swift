@@ -10,7 +10,9 @@ import Testing
     }
 
     @Test func shrinkingTakesTheMeanOfWhatAPixelCovers() {
-        let image = Image(width: 4, height: 2, pixels: [0, 0, 0, 100, 0, 0, 10, 0, 0, 30, 0, 0].flatMap { [$0] } + Array(repeating: 20, count: 12))
+        let image = Image(
+            width: 4, height: 2,
+            pixels: [0, 0, 0, 100, 0, 0, 10, 0, 0, 30, 0, 0].flatMap { [$0] } + Array(repeating: 20, count: 12))
         let small = image.resized(width: 2, height: 1)
         #expect(small.pixels[0] == 35)  // (0 + 100 + 20 + 20) / 4
         #expect(small.pixels[3] == 20)  // (10 + 30 + 20 + 20) / 4

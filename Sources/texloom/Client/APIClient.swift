@@ -136,7 +136,8 @@ struct APIClient: Sendable {
             return try APIFormat.decoder.decode(Answer.self, from: data)
         } catch {
             throw CommandFailure(
-                "\(base.absoluteString)\(path) did not answer like a texloom coordinator; is it one, and of this version?")
+                "\(base.absoluteString)\(path) did not answer like a texloom coordinator; is it one, and of this version?"
+            )
         }
     }
 }

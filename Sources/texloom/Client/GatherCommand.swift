@@ -38,7 +38,9 @@ struct GatherCommand: AsyncParsableCommand {
             for word in jobs { chosen.append(try await api.job(word)) }
         }
         if chosen.isEmpty, !client.json {
-            say("nothing to gather: no job has finished yet ('texloom watch' shows progress; --unfinished takes what there is)")
+            say(
+                "nothing to gather: no job has finished yet ('texloom watch' shows progress; --unfinished takes what there is)"
+            )
         }
         var gathered: [Gathered] = []
         for job in chosen {

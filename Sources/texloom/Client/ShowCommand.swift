@@ -41,7 +41,9 @@ struct ShowCommand: AsyncParsableCommand {
         }
         if !artifacts.isEmpty { say("files") }
         for artifact in artifacts where artifact.kind != .snapshot {
-            say("  \(artifact.kind.rawValue), iteration \(artifact.iteration), \(artifact.sizeBytes) bytes, \(artifact.sha256)")
+            say(
+                "  \(artifact.kind.rawValue), iteration \(artifact.iteration), \(artifact.sizeBytes) bytes, \(artifact.sha256)"
+            )
         }
         let snapshots = artifacts.filter { $0.kind == .snapshot }
         if let last = snapshots.last { say("  \(snapshots.count) snapshots, the last at iteration \(last.iteration)") }

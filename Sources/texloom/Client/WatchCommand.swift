@@ -5,7 +5,8 @@ import Protocol
 struct WatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch", abstract: "Watches the cluster until every job has ended.",
-        discussion: "A live table on a terminal; elsewhere a line for each change. Ctrl-C ends the watching, not the jobs.")
+        discussion:
+            "A live table on a terminal; elsewhere a line for each change. Ctrl-C ends the watching, not the jobs.")
 
     @Argument(help: "Only these jobs, by id or name.")
     var jobs: [String] = []
@@ -31,8 +32,13 @@ struct WatchCommand: AsyncParsableCommand {
         while true {
             do {
                 let all = try await api.jobs()
-                let shown = jobs.isEmpty ? all : all.filter { jobs.contains($0.id) || jobs.contains($0.name) || jobs.contains($0.resultName) }
-                if let unknown = jobs.first(where: { word in !all.contains { [$0.id, $0.name, $0.resultName].contains(word) } }) {
+                let shown =
+                    jobs.isEmpty
+                    ? all
+                    : all.filter { jobs.contains($0.id) || jobs.contains($0.name) || jobs.contains($0.resultName) }
+                if let unknown = jobs.first(where: { word in
+                    !all.contains { [$0.id, $0.name, $0.resultName].contains(word) }
+                }) {
                     throw CommandFailure("there is no job '\(unknown)'; 'texloom list' shows ids and names")
                 }
                 let summary = try await api.get("/api/v1/summary", as: ClusterSummary.self)
@@ -45,7 +51,9 @@ struct WatchCommand: AsyncParsableCommand {
                 }
                 if !forever, shown.allSatisfy(\.state.isSettled) {
                     let failed = shown.filter { $0.state != .finished }.count
-                    if failed > 0 { throw CommandFailure("\(failed) of \(shown.count) jobs did not finish; 'texloom list' tells") }
+                    if failed > 0 {
+                        throw CommandFailure("\(failed) of \(shown.count) jobs did not finish; 'texloom list' tells")
+                    }
                     return
                 }
             } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
@@ -93,7 +101,7 @@ struct WatchCommand: AsyncParsableCommand {
         if sorted.count > room { lines.append("... and \(sorted.count - room) more") }
         let text = lines.map { String($0.prefix(columns - 1)) + "\u{1B}[K" }.joined(separator: "\n")
         let up = previous > 1 ? "\u{1B}[\(previous - 1)A" : ""
-        FileHandle.standardOutput.write(Data("\r\(up)\(text)\u{1B}[J".utf8))
+        show("\r\(up)\(text)\u{1B}[J")
         return lines.count
     }
 }

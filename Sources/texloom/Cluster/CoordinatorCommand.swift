@@ -41,7 +41,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try Settings.current.get()
         let folder = data ?? settings["data"]
-        var configuration = CoordinatorConfiguration(dataFolder: folder.map { URL(fileURLWithPath: $0, isDirectory: true) })
+        var configuration = CoordinatorConfiguration(
+            dataFolder: folder.map { URL(fileURLWithPath: $0, isDirectory: true) })
         if let address = http ?? settings["http"] {
             guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
                 throw CommandFailure("--http '\(address)': expected HOST:PORT, such as 127.0.0.1:7740", exit: .usage)
@@ -50,11 +51,14 @@ struct CoordinatorCommand: AsyncParsableCommand {
             configuration.httpPort = port
         }
         if let endpoint = workers ?? settings["workers"] { configuration.workerEndpoint = endpoint }
-        configuration.exposesToNetwork = try exposeToNetwork || settings.value("expose-to-network", as: Bool.self) ?? false
+        configuration.exposesToNetwork =
+            try exposeToNetwork || settings.value("expose-to-network", as: Bool.self) ?? false
         if let seconds = try heartbeat ?? settings.value("heartbeat", as: Double.self) {
             configuration.heartbeat = .seconds(seconds)
         }
-        if let seconds = try lease ?? settings.value("lease", as: Double.self) { configuration.lease = .seconds(seconds) }
+        if let seconds = try lease ?? settings.value("lease", as: Double.self) {
+            configuration.lease = .seconds(seconds)
+        }
         if let minutes = try stall ?? settings.value("stall", as: Double.self) {
             configuration.stall = .seconds(minutes * 60)
         }
@@ -80,7 +84,9 @@ struct LoggingOptions: ParsableArguments {
     func logger(_ label: String) throws -> Logger {
         let text = try logLevel ?? Settings.current.get()["log-level"] ?? "info"
         guard let level = Logger.Level(rawValue: text) else {
-            throw CommandFailure("--log-level '\(text)': expected one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))", exit: .usage)
+            throw CommandFailure(
+                "--log-level '\(text)': expected one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))",
+                exit: .usage)
         }
         var logger = Logger(label: label) { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = level

@@ -121,7 +121,9 @@ struct BenchExpandCommand: ParsableCommand {
 
     func validate() throws {
         guard (1...16384).contains(size) else { throw ValidationError("--size: expected 1 to 16384") }
-        guard threads ?? 1 >= 1, repeats >= 1 else { throw ValidationError("--threads and --repeats: expected 1 or more") }
+        guard threads ?? 1 >= 1, repeats >= 1 else {
+            throw ValidationError("--threads and --repeats: expected 1 or more")
+        }
     }
 
     func run() throws {
@@ -155,7 +157,9 @@ private func noise(side: Int) -> Image {
     pixels.reserveCapacity(side * side * 3 + 16)
     while pixels.count < side * side * 3 {
         let bits = stream.next()
-        for lane in 0..<4 { for byte in 0..<4 { pixels.append(UInt8(truncatingIfNeeded: bits[lane] >> UInt32(8 * byte))) } }
+        for lane in 0..<4 {
+            for byte in 0..<4 { pixels.append(UInt8(truncatingIfNeeded: bits[lane] >> UInt32(8 * byte))) }
+        }
     }
     return Image(width: side, height: side, pixels: Array(pixels.prefix(side * side * 3)))
 }

@@ -70,10 +70,20 @@ struct TrainCommand: ParsableCommand {
                 case .iterated(let iteration, let seconds): progress.iterated(iteration, seconds: seconds)
                 case .metrics(let columns, let rows):
                     try folder.append(
-                        rows.map { ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, columns, $0.values) })
-                    if json { for row in rows { say(ResultFolder.Row(iteration: row.iteration, unixSeconds: row.unixSeconds, columns, row.values).json) } }
+                        rows.map {
+                            ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, columns, $0.values)
+                        })
+                    if json {
+                        for row in rows {
+                            say(
+                                ResultFolder.Row(
+                                    iteration: row.iteration, unixSeconds: row.unixSeconds, columns, row.values
+                                ).json)
+                        }
+                    }
                     progress.measured(columns, rows.last?.values ?? [])
-                case .artifact(let kind, let iteration, let file): try folder.take(kind, iteration: iteration, file: file)
+                case .artifact(let kind, let iteration, let file):
+                    try folder.take(kind, iteration: iteration, file: file)
                 case .log(let level, let message):
                     try log.write(level: level.rawValue, message: message)
                     if !json { say(message) }

@@ -17,14 +17,16 @@ final class TrainingProgress {
     func iterated(_ iteration: Int, seconds: Double) {
         averageSeconds = averageSeconds == 0 ? seconds : 0.95 * averageSeconds + 0.05 * seconds
         let now = ContinuousClock.now
-        guard !quiet, now - last > (isTerminal ? .milliseconds(250) : .seconds(30)) || iteration == total else { return }
+        guard !quiet, now - last > (isTerminal ? .milliseconds(250) : .seconds(30)) || iteration == total else {
+            return
+        }
         last = now
         let left = Double(total - iteration) * averageSeconds
         let line =
             "\(progressBar(Double(iteration) / Double(total), width: 24)) \(iteration)/\(total)  "
             + "\(String(format: "%.1f", 1 / averageSeconds)) it/s  \(losses)  \(duration(left)) left"
         if isTerminal {
-            FileHandle.standardOutput.write(Data("\r\u{1B}[K\(line)".utf8))
+            show("\r\u{1B}[K\(line)")
         } else {
             say(line)
         }

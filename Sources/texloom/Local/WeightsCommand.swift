@@ -39,7 +39,9 @@ struct WeightsCommand: ParsableCommand {
         if json { return try sayJSON(entries) }
         for entry in entries {
             guard entry.installed else {
-                say("\(entry.network)  not installed: \(entry.network == "vgg16" ? "scripts/setup" : "see 'texloom weights --help'")")
+                say(
+                    "\(entry.network)  not installed: \(entry.network == "vgg16" ? "scripts/setup" : "see 'texloom weights --help'")"
+                )
                 continue
             }
             say("\(entry.network)  \(entry.problem ?? "complete"), \(entry.file)")

@@ -63,18 +63,22 @@ enum LossPlot {
             let line = y + panelHeight * (1 - (tick - bottomValue) / (topValue - bottomValue))
             let at = String(format: "%.1f", line)
             svg += "<line x1=\"\(left)\" x2=\"\(left + panelWidth)\" y1=\"\(at)\" y2=\"\(at)\" stroke=\"#e5e7eb\"/>"
-            svg += "<text x=\"\(left - 8)\" y=\"\(line + 4)\" text-anchor=\"end\" fill=\"#6b7280\">\(short(tick))</text>\n"
+            svg +=
+                "<text x=\"\(left - 8)\" y=\"\(line + 4)\" text-anchor=\"end\" fill=\"#6b7280\">\(short(tick))</text>\n"
         }
         for tick in niceTicks(0, Double(lastIteration)) where tick <= Double(lastIteration) {
             let x = String(format: "%.1f", left + tick / Double(lastIteration) * panelWidth)
-            svg += "<text x=\"\(x)\" y=\"\(y + panelHeight + 16)\" text-anchor=\"middle\" fill=\"#6b7280\">\(Int(tick))</text>"
+            svg +=
+                "<text x=\"\(x)\" y=\"\(y + panelHeight + 16)\" text-anchor=\"middle\" fill=\"#6b7280\">\(Int(tick))</text>"
         }
         let step = max(1, points.count / maxPoints)
         let raw = stride(from: 0, to: points.count, by: step).map { place(points[$0].iteration, points[$0].value) }
-        svg += "\n<polyline fill=\"none\" stroke=\"\(color)\" stroke-opacity=\"0.28\" points=\"\(raw.joined(separator: " "))\"/>\n"
+        svg +=
+            "\n<polyline fill=\"none\" stroke=\"\(color)\" stroke-opacity=\"0.28\" points=\"\(raw.joined(separator: " "))\"/>\n"
         let smooth = smoothed(points.map(\.value))
         let curve = stride(from: 0, to: points.count, by: step).map { place(points[$0].iteration, smooth[$0]) }
-        svg += "<polyline fill=\"none\" stroke=\"\(color)\" stroke-width=\"1.8\" points=\"\(curve.joined(separator: " "))\"/>\n"
+        svg +=
+            "<polyline fill=\"none\" stroke=\"\(color)\" stroke-width=\"1.8\" points=\"\(curve.joined(separator: " "))\"/>\n"
         return svg
     }
 

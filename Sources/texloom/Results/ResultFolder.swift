@@ -53,7 +53,8 @@ struct ResultFolder {
         /// The line: iteration, time and every finite value.
         var json: String {
             let fields = values.filter(\.value.isFinite).sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
-            return "{" + (["\"iteration\":\(iteration)", "\"unix_seconds\":\(unixSeconds)"] + fields)
+            return "{"
+                + (["\"iteration\":\(iteration)", "\"unix_seconds\":\(unixSeconds)"] + fields)
                 .joined(separator: ",") + "}"
         }
 
