@@ -123,6 +123,13 @@ struct Attempt: Equatable, Sendable {
         return superseded
     }
 
+    /// The last word ends the attempt: what explains it goes first. And a run that resumes from a checkpoint takes the
+    /// rows in it for reported, so those before it go first; ids grow.
+    func reportsGoFirst(before result: Undelivered) -> Bool {
+        guard let report = reports.first else { return false }
+        return result.endsAttempt || (result.isArtifact(.checkpoint) && report.id < result.id)
+    }
+
     /// Nothing produced so far is part of a result any more.
     mutating func discardResults() {
         results.items = []

@@ -43,10 +43,7 @@ extension WorkerState {
             attempt.reports.retryAt = now + heartbeat
             effects.append(.send(report.body))
         }
-        // The last word ends the attempt: the reports that explain it go first.
-        if let result = attempt.results.first, now >= attempt.results.retryAt,
-            !result.endsAttempt || attempt.reports.items.isEmpty
-        {
+        if let result = attempt.results.first, now >= attempt.results.retryAt, !attempt.reportsGoFirst(before: result) {
             attempt.results.retryAt = now + heartbeat
             effects.append(.send(result.body))
         }

@@ -120,6 +120,15 @@ struct WorkerFailureTests {
         #expect(bench.log("meanwhile").logs.count == 1)
     }
 
+    @Test func aCheckpointWaitsForTheReportsBeforeItAndForNoneAfterIt() throws {
+        var bench = WorkerBench.training()
+        let before = try #require(bench.log("before").logs.first)
+        #expect(bench.spool(.checkpoint, 1).offers.isEmpty)
+        bench.log("after")
+        let effects = bench.acknowledge(before.requestID)
+        #expect(effects.offers.count == 1 && effects.logs.first?.lines.map(\.message) == ["after"])
+    }
+
     @Test func theLastWordWaitsForTheLogThatExplainsIt() throws {
         var bench = WorkerBench.training()
         let batch = try #require(bench.log("not finite").logs.first)
