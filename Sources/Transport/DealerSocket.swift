@@ -10,12 +10,23 @@ import Synchronization
 /// ``recreate()`` starts over with a fresh connection. Open until ``close()``.
 public final class DealerSocket: Sendable {
     private struct State {
-        var outbox = Outbox()
+        /// Goes first: a heartbeat behind a window of chunks would come too late on a slow line.
+        var urgent = Outbox()
+        var chunks = Outbox()
         var counters = SocketCounters()
         var shouldRecreate = false
         var isClosing = false
         var isClosed = false
         var closers: [CheckedContinuation<Void, Never>] = []
+
+        mutating func append(_ frames: [[UInt8]], limit: Int) -> Bool {
+            frames.count > 1 ? chunks.append(frames, limit: limit) : urgent.append(frames, limit: limit)
+        }
+
+        /// Nil also when what comes next belongs to a socket that is not there yet.
+        mutating func popFirst() -> [[UInt8]]? {
+            shouldRecreate ? nil : urgent.popFirst() ?? chunks.popFirst()
+        }
     }
 
     public let endpoint: String
@@ -27,7 +38,8 @@ public final class DealerSocket: Sendable {
 
     /// Starts connecting; the coordinator need not be there.
     /// - Parameters:
-    ///   - outboxBytes: what may wait while there is no connection or the coordinator is slow: two windows of chunks.
+    ///   - outboxBytes: what may wait while there is no connection or the coordinator is slow, of chunks and of other
+    ///     messages each: two windows of chunks.
     ///   - inboxBytes: what may be read and not yet taken by the consumer.
     /// - Throws: ``TransportError`` if the endpoint is malformed.
     public init(
@@ -65,7 +77,7 @@ public final class DealerSocket: Sendable {
             return false
         }
         let isQueued = state.withLock { state in
-            if !state.isClosing, state.outbox.append(frames, limit: outboxBytes) { return true }
+            if !state.isClosing, state.append(frames, limit: outboxBytes) { return true }
             state.counters.dropped += 1
             return false
         }
@@ -77,7 +89,8 @@ public final class DealerSocket: Sendable {
     public func recreate() {
         state.withLock { state in
             state.shouldRecreate = true
-            state.outbox = Outbox()
+            state.urgent = Outbox()
+            state.chunks = Outbox()
         }
         waker.wake()
     }
@@ -100,6 +113,8 @@ public final class DealerSocket: Sendable {
         let socket = try ZeroMQSocket(type: ZMQ_DEALER)
         // Only to connections that stand: otherwise libzmq queues for a coordinator that may never come.
         socket.set(ZMQ_IMMEDIATE, Int32(1))
+        // What libzmq holds cannot be overtaken any more.
+        socket.set(ZMQ_SNDHWM, Int32(2))
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
         do {
@@ -113,12 +128,15 @@ public final class DealerSocket: Sendable {
 
     private func run(_ first: ZeroMQSocket) {
         var socket = first
+        var held: [[UInt8]]?
+        var closingSince: ContinuousClock.Instant?
         while true {
             let (shouldRecreate, isClosing) = state.withLock { state in
                 defer { state.shouldRecreate = false }
                 return (state.shouldRecreate, state.isClosing)
             }
             if shouldRecreate {
+                held = nil
                 do {
                     let fresh = try Self.open(endpoint)
                     socket.close(lingerMilliseconds: 0)
@@ -128,15 +146,18 @@ public final class DealerSocket: Sendable {
                     logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
                 }
             }
-            let isBlocked = flush(socket)
-            if isClosing { break }
+            let isBlocked = flush(socket, &held)
+            if isClosing {
+                closingSince = closingSince ?? .now
+                if !isBlocked || closingSince!.duration(to: .now) > .seconds(1) { break }
+            }
             var events = inbox.isFull ? 0 : ZMQ_POLLIN
             if isBlocked { events |= ZMQ_POLLOUT }
             var items = [
                 zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0),
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
-            _ = zmq_poll(&items, 2, -1)
+            _ = zmq_poll(&items, 2, isClosing ? 100 : -1)
             waker.drain()
             for _ in 0..<64 where !inbox.isFull {
                 guard let frames = socket.receive(maxFrames: 2) else { break }
@@ -170,16 +191,14 @@ public final class DealerSocket: Sendable {
         }
     }
 
-    /// Sends what the connection takes; true if messages are left.
-    private func flush(_ socket: ZeroMQSocket) -> Bool {
-        while let frames = state.withLock({ $0.outbox.first }) {
+    /// Sends what the connection takes; true if messages are left, the first of them in `held`.
+    private func flush(_ socket: ZeroMQSocket, _ held: inout [[UInt8]]?) -> Bool {
+        while let frames = held ?? state.withLock({ $0.popFirst() }) {
+            held = frames
             switch socket.send(frames) {
             case .done:
-                state.withLock { state in
-                    // recreate() may have emptied the outbox meanwhile.
-                    if !state.outbox.isEmpty { state.outbox.removeFirst() }
-                    state.counters.sent += 1
-                }
+                held = nil
+                state.withLock { $0.counters.sent += 1 }
             case .wouldBlock, .unroutable:
                 return true
             case .failed(let reason):

@@ -18,6 +18,12 @@ struct Outbox {
         return true
     }
 
+    mutating func popFirst() -> [[UInt8]]? {
+        guard let first else { return nil }
+        removeFirst()
+        return first
+    }
+
     mutating func removeFirst() {
         bytes -= Self.bytes(of: messages[head])
         messages[head] = []

@@ -2,7 +2,7 @@ import Protocol
 import TextureGAN
 import Transport
 
-/// What waits to be acknowledged by the coordinator, strictly in order within an attempt.
+/// What waits to be acknowledged by the coordinator.
 struct Undelivered: Equatable, Sendable {
     enum Content: Equatable, Sendable {
         case metrics(WireMetricBatch), log(WireLogBatch)
@@ -12,11 +12,21 @@ struct Undelivered: Equatable, Sendable {
     /// The request or transfer id: repeated with every try, so that a repeated one is recognised.
     var id: UInt64
     var content: Content
+    /// How often the coordinator found other bytes than were announced.
+    var mismatches = 0
 
     var endsAttempt: Bool {
         switch content {
         case .finish, .fail, .handBack: true
         case .metrics, .log, .artifact: false
+        }
+    }
+
+    /// Goes beside the artifacts instead of behind them.
+    var isReport: Bool {
+        switch content {
+        case .metrics, .log: true
+        case .artifact, .finish, .fail, .handBack: false
         }
     }
 
@@ -36,6 +46,15 @@ struct Undelivered: Equatable, Sendable {
     }
 }
 
+/// Undelivered ones, of which the first is under way: strictly in order.
+struct Lane: Equatable, Sendable {
+    var items: [Undelivered] = []
+    /// When the first one is sent again.
+    var retryAt: Instant
+
+    var first: Undelivered? { items.first }
+}
+
 /// One try at a job on this worker, from its assignment until its last word is acknowledged.
 struct Attempt: Equatable, Sendable {
     enum Phase: Equatable, Sendable { case downloading, training, ended }
@@ -49,11 +68,25 @@ struct Attempt: Equatable, Sendable {
     var isDisowned = false
     var downloads: [ArtifactReceiver]
     var downloadActiveAt: Instant
-    var undelivered: [Undelivered] = []
+    /// Downloads that arrived with a wrong digest.
+    var damagedDownloads = 0
+    /// Metrics and logs: small, and of no consequence to what is in the other lane.
+    var reports: Lane
+    /// Artifacts, and behind them the last word, which also waits for the reports.
+    var results: Lane
     var sender: ArtifactSender?
-    /// When the first undelivered one is sent again.
-    var retryAt: Instant
+    /// Decided while the trainer still runs: how the attempt ends, whatever the trainer says at its end.
+    var verdict: WorkerState.Ending?
     var newest: [TrainingRun.ArtifactKind: String] = [:]
+
+    init(assignment: WireAssign, downloads: [ArtifactReceiver], at now: Instant) {
+        self.assignment = assignment
+        self.downloads = downloads
+        iteration = assignment.checkpointIteration
+        downloadActiveAt = now
+        reports = Lane(retryAt: now)
+        results = Lane(retryAt: now)
+    }
 
     var ref: WireAttemptRef { assignment.attempt }
 
@@ -67,28 +100,46 @@ struct Attempt: Equatable, Sendable {
     }
 
     /// Queues within the spool's bounds; gives the files that are superseded.
-    mutating func append(_ item: Undelivered) -> [String] {
-        undelivered.append(item)
+    mutating func append(_ item: Undelivered, at now: Instant) -> [String] {
+        let lane = item.isReport ? \Attempt.reports : \Attempt.results
+        if self[keyPath: lane].items.isEmpty { self[keyPath: lane].retryAt = now }
+        self[keyPath: lane].items.append(item)
         var superseded: [String] = []
         // The first one may be under way, and artifacts that a finish names are behind every earlier checkpoint.
-        func drop(where matches: (Undelivered) -> Bool, keeping count: Int) {
-            while undelivered.dropFirst().filter(matches).count > count,
-                let index = undelivered.dropFirst().firstIndex(where: matches)
+        func drop(keeping count: Int, where matches: (Undelivered) -> Bool) {
+            while self[keyPath: lane].items.dropFirst().filter(matches).count > count,
+                let index = self[keyPath: lane].items.dropFirst().firstIndex(where: matches)
             {
-                if case .artifact(_, let file) = undelivered[index].content { superseded.append(file) }
-                undelivered.remove(at: index)
+                if case .artifact(_, let file) = self[keyPath: lane].items[index].content { superseded.append(file) }
+                self[keyPath: lane].items.remove(at: index)
             }
         }
-        drop(where: { $0.isArtifact(.checkpoint) }, keeping: 1)
-        drop(where: { $0.isArtifact(.snapshot) }, keeping: SpoolLimits.snapshots)
-        drop(
-            where: {
-                switch $0.content {
-                case .metrics, .log: true
-                default: false
-                }
-            }, keeping: SpoolLimits.batches)
+        if item.isReport {
+            drop(keeping: SpoolLimits.batches) { _ in true }
+        } else {
+            drop(keeping: 1) { $0.isArtifact(.checkpoint) }
+            drop(keeping: SpoolLimits.snapshots) { $0.isArtifact(.snapshot) }
+        }
         return superseded
+    }
+
+    /// The last word ends the attempt: what explains it goes first. And a run that resumes from a checkpoint takes the
+    /// rows in it for reported, so those before it go first; ids grow.
+    func reportsGoFirst(before result: Undelivered) -> Bool {
+        guard let report = reports.first else { return false }
+        return result.endsAttempt || (result.isArtifact(.checkpoint) && report.id < result.id)
+    }
+
+    /// Nothing produced so far is part of a result any more.
+    mutating func discardResults() {
+        results.items = []
+        sender = nil
+        newest = [:]
+    }
+
+    /// Waiting to be delivered.
+    var files: [String] {
+        results.items.compactMap { if case .artifact(_, let file) = $0.content { file } else { nil } }
     }
 }
 

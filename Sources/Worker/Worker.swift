@@ -27,7 +27,7 @@ public struct Worker: Sendable {
         hello.workerID = try spool.workerID()
         let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
         hello.name = (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes)
-        hello.softwareVersion = configuration.softwareVersion
+        hello.softwareVersion = configuration.softwareVersion.shortened(to: Limits.maxNameBytes)
         hello.slots = UInt32(slots)
         hello.threadsPerSlot = UInt32(threads)
         hello.cpu = Self.cpuType().shortened(to: Limits.maxNameBytes)
@@ -36,11 +36,17 @@ public struct Worker: Sendable {
         let (events, source) = AsyncStream.makeStream(of: WorkerState.Event.self)
         let executor = ThreadExecutor(name: "texloom-worker")
         let loop = WorkerLoop(
-            state: WorkerState(hello: hello, session: session, at: Instant(sinceStart: .zero)), spool: spool,
-            socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
+            state: WorkerState(
+                hello: hello, session: session, drainPatience: configuration.drainPatience,
+                at: Instant(sinceStart: .zero)),
+            spool: spool, socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
             post: { source.yield($0) })
         let signals = Self.onSignals([SIGTERM, SIGINT]) { source.yield(.drain("signal")) }
-        defer { for signal in signals { signal.cancel() } }
+        defer {
+            for source in signals { source.cancel() }
+            // What comes after the end is for the system to obey.
+            for number in [SIGTERM, SIGINT] { signal(number, SIG_DFL) }
+        }
         logger.info(
             "worker starts",
             metadata: ["coordinator": "\(configuration.coordinator)", "slots": "\(slots)", "threads": "\(threads)"])

@@ -16,6 +16,9 @@ public struct WorkerConfiguration: Sendable {
     public var threadsPerSlot = Count.auto
     /// For people; `host:pid` unless set.
     public var name: String?
+    /// How long a stopping worker waits for the coordinator's next word before it gives up delivering what is left:
+    /// longer than the 32 s a greeting backs off to.
+    public var drainPatience = Duration.seconds(60)
     /// Of this build, for HELLO.
     public var softwareVersion = "unknown"
 

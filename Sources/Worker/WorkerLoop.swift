@@ -60,7 +60,7 @@ actor WorkerLoop {
                     chunk, transferID: transferID, of: spool.reports(of: ref).appendingPathComponent(file))
                 socket.send(WireMessage(.artifactChunk(message), session: state.session, payload: payload))
             } catch {
-                logger.error("cannot send an artifact", metadata: metadata(ref, ["error": "\(error)"]))
+                post(.unreadable(ref, file: file, reason: "\(error)"))
             }
         case .writeChunk(let ref, let artifact, let offset, let payload, let verify):
             do {
@@ -72,8 +72,10 @@ actor WorkerLoop {
                 if found == artifact {
                     post(.downloaded(ref, sha256: artifact.sha256))
                 } else {
+                    try FileManager.default.removeItem(at: file)
                     let reason = "an artifact arrived as \(found.sha256), expected \(artifact.sha256)"
-                    post(.downloadFailed(ref, reason))
+                    logger.warning("a download is damaged", metadata: metadata(ref, ["reason": "\(reason)"]))
+                    post(.downloadDamaged(ref, sha256: artifact.sha256, reason: reason))
                 }
             } catch {
                 post(.downloadFailed(ref, "\(error)"))
@@ -83,6 +85,7 @@ actor WorkerLoop {
         case .removeFile(let ref, let file): spool.remove(file, of: ref)
         // While a trainer still writes there, its end removes the folder.
         case .removeFolder(let ref): if runners[ref] == nil { spool.remove(ref) }
+        case .logError(let ref, let message): logger.error("\(message)", metadata: metadata(ref, [:]))
         case .reconnect:
             logger.warning(
                 "the coordinator is silent; connecting again", metadata: ["coordinator": "\(socket.endpoint)"])

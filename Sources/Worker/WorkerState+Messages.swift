@@ -28,11 +28,10 @@ extension WorkerState {
         case .drain(let order): drain(order.reason, now, &effects)
         case .acknowledgement(let answer): receive(answer, now, &effects)
         case .artifactReceipt(let receipt):
-            guard let ref = attempts.first(where: { $0.value.undelivered.first?.id == receipt.transferID })?.key,
-                case .artifact(let offer, _)? = attempts[ref]?.undelivered.first?.content,
+            guard let (ref, item) = underWay(receipt.transferID), case .artifact(let offer, _) = item.content,
                 offer.artifact.sha256 == receipt.sha256
             else { return }
-            settle(ref, now, &effects)
+            settle(item, of: ref, now, &effects)
         case .artifactCredit(let credit): receive(credit, now, &effects)
         case .artifactChunk(let chunk): receive(chunk, message.payload ?? [], now, &effects)
         default: break
@@ -51,7 +50,8 @@ extension WorkerState {
         nextWork = now
         // What was under way is lost with the old connection.
         for ref in attempts.keys {
-            attempts[ref]?.retryAt = now
+            attempts[ref]?.reports.retryAt = now
+            attempts[ref]?.results.retryAt = now
             attempts[ref]?.downloadActiveAt = Instant(sinceStart: now.sinceStart - heartbeat * 2)
         }
     }
@@ -67,9 +67,7 @@ extension WorkerState {
             downloads.append(ArtifactReceiver(transferID: makeID(), artifact: assign.checkpoint))
         }
         let hasRoom = freeSlots > 0 && !isDraining
-        let attempt = Attempt(
-            assignment: assign, iteration: assign.checkpointIteration, downloads: hasRoom ? downloads : [],
-            downloadActiveAt: now, retryAt: now)
+        let attempt = Attempt(assignment: assign, downloads: hasRoom ? downloads : [], at: now)
         attempts[assign.attempt] = attempt
         if hasRoom {
             request(downloads[0], of: attempt, &effects)
@@ -80,21 +78,8 @@ extension WorkerState {
     }
 
     private mutating func receive(_ answer: WireAcknowledgement, _ now: Instant, _ effects: inout [Effect]) {
-        if let ref = attempts.first(where: { $0.value.undelivered.first?.id == answer.requestID })?.key,
-            let item = attempts[ref]?.undelivered.first
-        {
-            switch answer.code {
-            case .ok:
-                // An artifact is settled by its receipt alone.
-                if case .artifact = item.content { return }
-                settle(ref, now, &effects)
-            case .leaseLost, .cancelled: disown(ref, now, &effects)
-            case .malformed, .tooLarge: reject(item, of: ref, answer, now, &effects)
-            case .noSpace, .tryLater, .digestMismatch, .unknownArtifact, .versionUnsupported, .UNRECOGNIZED:
-                attempts[ref]?.sender = nil
-                attempts[ref]?.retryAt = now + heartbeat
-            }
-            return
+        if let (ref, item) = underWay(answer.requestID) {
+            return receive(answer, to: item, of: ref, now, &effects)
         }
         guard let ref = attempts.first(where: { $0.value.downloads.first?.transferID == answer.requestID })?.key
         else { return }
@@ -108,30 +93,40 @@ extension WorkerState {
         }
     }
 
-    /// What will never be taken must not block what follows, but a result without its artifacts is none.
-    private mutating func reject(
-        _ item: Undelivered, of ref: WireAttemptRef, _ answer: WireAcknowledgement, _ now: Instant,
+    private mutating func receive(
+        _ answer: WireAcknowledgement, to item: Undelivered, of ref: WireAttemptRef, _ now: Instant,
         _ effects: inout [Effect]
     ) {
-        settle(ref, now, &effects)
-        guard case .artifact(let offer, _) = item.content, offer.kind != .snapshot, var attempt = attempts[ref]
-        else { return }
-        effects.append(.wish(ref, .abandon))
-        effects += attempt.undelivered.compactMap {
-            if case .artifact(_, let file) = $0.content { .removeFile(ref, file) } else { nil }
+        switch (answer.code, item.content) {
+        // An artifact is settled by its receipt alone.
+        case (.ok, .artifact): break
+        case (.ok, _): settle(item, of: ref, now, &effects)
+        case (.leaseLost, _), (.cancelled, _): disown(ref, now, &effects)
+        case (.malformed, .finish), (.tooLarge, .finish):
+            let reason = "the coordinator does not take the result: \(answer.message)"
+            condemn(ref, code: "resultRefused", reason: reason, retryable: false, now, &effects)
+        case (.malformed, _), (.tooLarge, _): reject(item, of: ref, answer.message, now, &effects)
+        // Their files are gone since the receipts: another attempt makes them again from a stored checkpoint.
+        case (.unknownArtifact, .finish):
+            let reason = "the coordinator has lost an artifact of the result: \(answer.message)"
+            condemn(ref, code: "artifactsLost", reason: reason, retryable: true, now, &effects)
+        case (.digestMismatch, .artifact(_, let file)) where item.mismatches + 1 >= Self.maxTransfers:
+            giveUp(file, of: ref, "\(file) was sent \(Self.maxTransfers) times: \(answer.message)", now, &effects)
+        case (.noSpace, _), (.tryLater, _), (.digestMismatch, _), (.unknownArtifact, _), (.versionUnsupported, _),
+            (.UNRECOGNIZED, _):
+            if item.isReport {
+                attempts[ref]?.reports.retryAt = now + heartbeat
+            } else {
+                if answer.code == .digestMismatch { attempts[ref]?.results.items[0].mismatches += 1 }
+                attempts[ref]?.sender = nil
+                attempts[ref]?.results.retryAt = now + heartbeat
+            }
         }
-        attempt.undelivered = []
-        attempt.newest = [:]
-        // A trainer that still runs ends as abandoned; its reports find the attempt ended.
-        attempt.phase = attempt.phase == .ended ? .training : attempt.phase
-        attempts[ref] = attempt
-        let reason = "the coordinator does not take an artifact: \(answer.message)"
-        end(ref, .failed(code: "artifactRefused", reason: reason, retryable: false), now, &effects)
     }
 
     private mutating func receive(_ credit: WireArtifactCredit, _ now: Instant, _ effects: inout [Effect]) {
-        guard let ref = attempts.first(where: { $0.value.undelivered.first?.id == credit.transferID })?.key,
-            var attempt = attempts[ref], case .artifact(let offer, let file)? = attempt.undelivered.first?.content
+        guard let (ref, item) = underWay(credit.transferID), var attempt = attempts[ref],
+            case .artifact(let offer, let file) = item.content
         else { return }
         var sender =
             attempt.sender ?? ArtifactSender(transferID: credit.transferID, sizeBytes: offer.artifact.sizeBytes)
@@ -141,7 +136,7 @@ extension WorkerState {
         }
         attempt.sender = sender
         // Progress puts off the next offer, which is only for transfers that stand still.
-        attempt.retryAt = now + heartbeat
+        attempt.results.retryAt = now + heartbeat
         attempts[ref] = attempt
     }
 

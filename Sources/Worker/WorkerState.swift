@@ -20,12 +20,16 @@ public struct WorkerState: Sendable {
         case log(WireAttemptRef, level: String, message: String, unixSeconds: Double)
         /// A complete file in the attempt's folder.
         case spooled(WireAttemptRef, TrainingRun.ArtifactKind, iteration: Int, WireArtifact, file: String)
+        /// A spooled file is gone or not what it was.
+        case unreadable(WireAttemptRef, file: String, reason: String)
         case downloaded(WireAttemptRef, sha256: String)
+        /// All bytes are there, and they are not the artifact; they have been removed.
+        case downloadDamaged(WireAttemptRef, sha256: String, reason: String)
         case downloadFailed(WireAttemptRef, String)
         case ended(WireAttemptRef, Ending)
         case drain(String)
     }
-    public enum Ending: Sendable {
+    public enum Ending: Equatable, Sendable {
         case finished(iteration: Int, trainingSeconds: Double, reportJSON: String)
         case stopped(iteration: Int)
         case abandoned
@@ -34,12 +38,13 @@ public struct WorkerState: Sendable {
     public enum Effect: Equatable, Sendable {
         case send(WireMessage.Body)
         case sendChunk(WireAttemptRef, file: String, ArtifactSender.Chunk, transferID: UInt64)
-        /// `verify`: it was the last; check the SHA-256 and report `downloaded` or `downloadFailed`.
+        /// `verify`: it was the last; check the SHA-256 and report `downloaded` or `downloadDamaged`.
         case writeChunk(WireAttemptRef, WireArtifact, offset: UInt64, payload: [UInt8], verify: Bool)
         case train(WireAssign)
         case wish(WireAttemptRef, TrainingRun.Wish)
         case removeFile(WireAttemptRef, String)
         case removeFolder(WireAttemptRef)
+        case logError(WireAttemptRef, String)
         case reconnect
         case exit(WorkerExit)
     }
@@ -49,8 +54,8 @@ public struct WorkerState: Sendable {
     /// Beats of silence after which the connection is made anew.
     static let silentBeats = 4
     static let backOffRange = Duration.seconds(1)...Duration.seconds(32)
-    /// What a stopping worker waits for a coordinator to take its checkpoints.
-    static let drainTime = Duration.seconds(60)
+    /// How often an artifact is transferred before wrong bytes are blamed on the file.
+    static let maxTransfers = 3
 
     let hello: WireHello
     let session: UInt64
@@ -61,13 +66,16 @@ public struct WorkerState: Sendable {
     var nextBeat: Instant
     var nextWork: Instant
     var workRequest: UInt64?
-    var drainDeadline: Instant?
+    var drainStart: Instant?
+    /// How long a stopping worker waits for the next word of a coordinator that has not taken everything yet.
+    let drainPatience: Duration
     private var lastID: UInt64 = 0
     private var beats: UInt64 = 0
     private var hasExited = false
 
-    public init(hello: WireHello, session: UInt64, at now: Instant) {
+    public init(hello: WireHello, session: UInt64, drainPatience: Duration = .seconds(60), at now: Instant) {
         self.hello = hello
+        self.drainPatience = drainPatience
         self.session = session
         link = .greeting(nextHello: now, backOff: Self.backOffRange.lowerBound)
         lastHeard = now
@@ -75,8 +83,13 @@ public struct WorkerState: Sendable {
         nextWork = now
     }
 
-    var freeSlots: Int { max(0, Int(hello.slots) - attempts.values.filter { $0.phase != .ended }.count) }
-    var isDraining: Bool { drainDeadline != nil }
+    /// Slots without a trainer; none while more ended attempts than slots wait for delivery, which bounds the spool.
+    var freeSlots: Int {
+        let slots = Int(hello.slots)
+        let ended = attempts.values.count { $0.phase == .ended }
+        return ended > slots ? 0 : max(0, slots - (attempts.count - ended))
+    }
+    var isDraining: Bool { drainStart != nil }
 
     mutating func makeID() -> UInt64 {
         lastID += 1
@@ -90,8 +103,9 @@ public struct WorkerState: Sendable {
         case .tick: break
         case .received(let message): receive(message, now, &effects)
         case .iterated(let ref, let iteration, let total, let seconds):
-            attempts[ref]?.iteration = UInt64(max(0, iteration))
-            if let total { attempts[ref]?.totalIterations = UInt64(max(0, total)) }
+            // Within the wire's limits: one impossible number must not silence the heart.
+            attempts[ref]?.iteration = min(UInt64(max(0, iteration)), Limits.maxIterations)
+            if let total { attempts[ref]?.totalIterations = min(UInt64(max(0, total)), Limits.maxIterations) }
             attempts[ref]?.secondsPerIteration = seconds.isFinite ? max(0, seconds) : 0
         case .metrics(let ref, let columns, let rows):
             for first in stride(from: 0, to: rows.count, by: Limits.maxMetricRows) {
@@ -120,7 +134,7 @@ public struct WorkerState: Sendable {
             batch.lines = [line]
             queue(.log(batch), id: batch.requestID, ref, now, &effects)
         case .spooled(let ref, let kind, let iteration, let artifact, let file):
-            guard let attempt = attempts[ref], !attempt.isDisowned else {
+            guard let attempt = attempts[ref], !attempt.isDisowned, attempt.verdict == nil else {
                 effects.append(.removeFile(ref, file))
                 break
             }
@@ -132,7 +146,10 @@ public struct WorkerState: Sendable {
             offer.artifact = artifact
             offer.iteration = UInt64(max(0, iteration))
             queue(.artifact(offer, file: file), id: offer.transferID, ref, now, &effects)
+        case .unreadable(let ref, let file, let reason): giveUp(file, of: ref, reason, now, &effects)
         case .downloaded(let ref, let sha256): downloaded(ref, sha256, &effects)
+        case .downloadDamaged(let ref, let sha256, let reason):
+            downloadDamaged(ref, sha256, reason, now, &effects)
         case .downloadFailed(let ref, let reason):
             attempts[ref]?.downloads = []
             end(ref, .failed(code: "fileSystem", reason: reason, retryable: true), now, &effects)
@@ -146,7 +163,9 @@ public struct WorkerState: Sendable {
     // MARK: Time
 
     private mutating func advance(_ now: Instant, _ effects: inout [Effect]) {
-        if let deadline = drainDeadline, attempts.isEmpty || now >= deadline {
+        if let drainStart,
+            attempts.values.allSatisfy(\.isDisowned) || now - max(drainStart, lastHeard) >= drainPatience
+        {
             var goodbye = WireGoodbye()
             goodbye.reason = "stopped"
             effects += [.send(.goodbye(goodbye)), .exit(.stopped)]
@@ -204,143 +223,12 @@ public struct WorkerState: Sendable {
         effects.append(.send(.hello(hello)))
     }
 
-    // MARK: Delivery
-
-    private mutating func queue(
-        _ content: Undelivered.Content, id: UInt64, _ ref: WireAttemptRef, _ now: Instant, _ effects: inout [Effect]
-    ) {
-        guard var attempt = attempts[ref], !attempt.isDisowned else { return }
-        if attempt.undelivered.isEmpty { attempt.retryAt = now }
-        effects += attempt.append(Undelivered(id: id, content: content)).map { .removeFile(ref, $0) }
-        attempts[ref] = attempt
-    }
-
-    /// Sends the first undelivered one, or sends it again.
-    private mutating func deliver(_ ref: WireAttemptRef, _ now: Instant, _ effects: inout [Effect]) {
-        guard link == .welcomed, let item = attempts[ref]?.undelivered.first, let retryAt = attempts[ref]?.retryAt,
-            now >= retryAt
-        else { return }
-        attempts[ref]?.retryAt = now + heartbeat
-        effects.append(.send(item.body))
-    }
-
-    /// The first undelivered one has arrived, or will never be taken.
-    mutating func settle(_ ref: WireAttemptRef, _ now: Instant, _ effects: inout [Effect]) {
-        guard var attempt = attempts[ref], !attempt.undelivered.isEmpty else { return }
-        let item = attempt.undelivered.removeFirst()
-        attempt.sender = nil
-        attempt.retryAt = now
-        attempts[ref] = attempt
-        if case .artifact(_, let file) = item.content { effects.append(.removeFile(ref, file)) }
-        if item.endsAttempt { forget(ref, now, &effects) }
-    }
-
-    mutating func forget(_ ref: WireAttemptRef, _ now: Instant, _ effects: inout [Effect]) {
-        attempts[ref] = nil
-        effects.append(.removeFolder(ref))
-        if workRequest == nil { nextWork = now }
-    }
-
-    /// The lease is lost or the job cancelled: stop, and say nothing more about it.
-    mutating func disown(_ ref: WireAttemptRef, _ now: Instant, _ effects: inout [Effect]) {
-        guard let attempt = attempts[ref], !attempt.isDisowned else { return }
-        guard attempt.phase == .training else { return forget(ref, now, &effects) }
-        attempts[ref]?.isDisowned = true
-        attempts[ref]?.undelivered = []
-        attempts[ref]?.sender = nil
-        effects.append(.wish(ref, .abandon))
-    }
-
-    // MARK: The life of an attempt
-
-    mutating func request(_ download: ArtifactReceiver, of attempt: Attempt, _ effects: inout [Effect]) {
-        var request = WireArtifactRequest()
-        request.transferID = download.transferID
-        request.artifact = download.artifact
-        request.offset = download.nextOffset
-        request.windowChunks = Limits.windowChunks
-        request.attempt = attempt.ref
-        effects.append(.send(.artifactRequest(request)))
-    }
-
-    private mutating func downloaded(_ ref: WireAttemptRef, _ sha256: String, _ effects: inout [Effect]) {
-        guard var attempt = attempts[ref], attempt.phase == .downloading else { return }
-        attempt.downloads.removeAll { $0.artifact.sha256 == sha256 }
-        if let next = attempt.downloads.first {
-            request(next, of: attempt, &effects)
-        } else {
-            attempt.phase = .training
-            effects.append(.train(attempt.assignment))
-        }
-        attempts[ref] = attempt
-    }
-
-    mutating func end(_ ref: WireAttemptRef, _ ending: Ending, _ now: Instant, _ effects: inout [Effect]) {
-        guard var attempt = attempts[ref], attempt.phase != .ended else { return }
-        guard !attempt.isDisowned else { return forget(ref, now, &effects) }
-        attempt.phase = .ended
-        attempts[ref] = attempt
-        if workRequest == nil { nextWork = now }
-        let id = makeID()
-        let content: Undelivered.Content
-        switch ending {
-        case .finished(let iteration, let seconds, let report):
-            guard let generator = attempt.newest[.generator], let discriminator = attempt.newest[.discriminator],
-                let checkpoint = attempt.newest[.checkpoint], report.utf8.count <= Limits.maxReportBytes
-            else {
-                content = failure(
-                    attempt, id, code: "incomplete", reason: "training ended without its three artifacts",
-                    retryable: true)
-                break
-            }
-            var finish = WireFinish()
-            finish.attempt = ref
-            finish.requestID = id
-            finish.iteration = UInt64(max(0, iteration))
-            finish.generatorSha256 = generator
-            finish.discriminatorSha256 = discriminator
-            finish.checkpointSha256 = checkpoint
-            finish.trainingSeconds = seconds
-            finish.reportJson = report
-            content = .finish(finish)
-        case .stopped(let iteration):
-            content = handBack(attempt, id, iteration: UInt64(max(0, iteration)), reason: "the worker stops")
-        case .abandoned:
-            content = handBack(attempt, id, iteration: attempt.iteration, reason: "training was abandoned")
-        case .failed(let code, let reason, let retryable):
-            content = failure(attempt, id, code: code, reason: reason, retryable: retryable)
-        }
-        queue(content, id: id, ref, now, &effects)
-    }
-
-    private func failure(
-        _ attempt: Attempt, _ id: UInt64, code: String, reason: String, retryable: Bool
-    ) -> Undelivered.Content {
-        var fail = WireFail()
-        fail.attempt = attempt.ref
-        fail.requestID = id
-        fail.iteration = attempt.iteration
-        fail.code = code
-        fail.reason = reason.shortened(to: Limits.maxReasonBytes)
-        fail.retryable = retryable
-        return .fail(fail)
-    }
-
-    private func handBack(
-        _ attempt: Attempt, _ id: UInt64, iteration: UInt64, reason: String
-    ) -> Undelivered.Content {
-        var handBack = WireHandBack()
-        handBack.attempt = attempt.ref
-        handBack.requestID = id
-        handBack.iteration = iteration
-        handBack.reason = reason
-        return .handBack(handBack)
-    }
+    // MARK: Ends
 
     mutating func drain(_ reason: String, _ now: Instant, _ effects: inout [Effect]) {
-        guard drainDeadline == nil else { return }
-        drainDeadline = now + Self.drainTime
-        for (ref, attempt) in attempts where !attempt.isDisowned {
+        guard drainStart == nil else { return }
+        drainStart = now
+        for (ref, attempt) in attempts where !attempt.isDisowned && attempt.verdict == nil {
             switch attempt.phase {
             case .downloading:
                 attempts[ref]?.downloads = []

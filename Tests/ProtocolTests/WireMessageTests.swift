@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Protocol
@@ -50,7 +51,8 @@ struct WireMessageTests {
     }
 
     @Test func mutatedBytesNeverTrap() throws {
-        var generator = SystemRandomNumberGenerator()
+        // Seeded, so that a failure can be played again.
+        var generator = SplitMix(state: 17)
         let good = try heartbeat(jobID: "job-1").frames()[0]
         for _ in 0..<20_000 {
             var bytes = good
@@ -66,5 +68,42 @@ struct WireMessageTests {
         #expect(ProtocolVersion.negotiate(min: 1, max: 9) == ProtocolVersion.newest)
         #expect(ProtocolVersion.negotiate(min: ProtocolVersion.newest + 1, max: 9) == nil)
         #expect(ProtocolVersion.negotiate(min: 2, max: 1) == nil)
+    }
+
+    /// The version 1 bytes that other implementations were written against.
+    @Test func theHelloOfTheSpecificationIsWhatIsEncoded() throws {
+        let specification = URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("docs/wire-protocol.md")
+        let text = try String(contentsOf: specification, encoding: .utf8)
+        let block = try #require(text.components(separatedBy: "```hex\n").last?.components(separatedBy: "```").first)
+        let bytes = block.split(separator: "\n").flatMap { line in
+            // Bytes are two digits each, up to the first thing that is not.
+            line.split(separator: " ").prefix { $0.count == 2 && UInt8($0, radix: 16) != nil }
+                .compactMap { UInt8($0, radix: 16) }
+        }
+        var hello = WireHello()
+        hello.minVersion = 1
+        hello.maxVersion = 1
+        hello.workerID = "worker-1"
+        hello.name = "forge:42"
+        hello.softwareVersion = "1.0.0"
+        hello.slots = 2
+        hello.threadsPerSlot = 1
+        hello.cpu = "Zen 4"
+        let message = WireMessage(.hello(hello), session: 0x0123_4567_89ab_cdef, version: 1)
+        #expect(try message.frames() == [bytes])
+        #expect(try WireMessage(frames: [bytes]) == message)
+    }
+}
+
+private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
     }
 }

@@ -4,7 +4,8 @@ import Testing
 @testable import Transport
 
 struct ArtifactTransferTests {
-    private let content = (0..<(5 * Limits.chunkBytes + 123)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+    private static let content = (0..<(5 * Limits.chunkBytes + 123)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+    private var content: [UInt8] { Self.content }
     private var artifact: WireArtifact {
         WireArtifact(sha256: String(repeating: "a", count: 64), sizeBytes: UInt64(content.count))
     }

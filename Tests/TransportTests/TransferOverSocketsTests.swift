@@ -1,0 +1,145 @@
+import Crypto
+import Foundation
+import Logging
+import Protocol
+import Testing
+
+@testable import Transport
+
+@Suite(.timeLimit(.minutes(3)))
+final class TransferOverSocketsTests {
+    private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("transfer-\(UUID().uuidString)")
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    private static func offer(_ artifact: WireArtifact) -> WireArtifactOffer {
+        var offer = WireArtifactOffer()
+        offer.attempt = WireAttemptRef(jobID: "job", attempt: 1)
+        offer.transferID = 77
+        offer.kind = .checkpoint
+        offer.artifact = artifact
+        return offer
+    }
+
+    /// Sends a file as a worker does: chunks as credit comes, the offer again when nothing moves. Makes its connection
+    /// anew once a third has arrived.
+    private static func send(_ file: URL, _ offer: WireArtifactOffer, over dealer: DealerSocket) async throws {
+        let reminder = Task {
+            while !Task.isCancelled {
+                dealer.send(message(.artifactOffer(offer)))
+                try await Task.sleep(for: .milliseconds(500))
+            }
+        }
+        defer { reminder.cancel() }
+        var sender = ArtifactSender(transferID: offer.transferID, sizeBytes: offer.artifact.sizeBytes)
+        var hasRecreated = false
+        for await incoming in dealer.incoming {
+            switch incoming.body {
+            case .artifactReceipt: return
+            case .artifactCredit(let credit):
+                sender.grant(nextOffset: credit.nextOffset, windowChunks: credit.windowChunks, rewind: credit.rewind)
+                while let part = sender.next() {
+                    let (chunk, payload) = try ArtifactFile.read(part, transferID: offer.transferID, of: file)
+                    dealer.send(message(.artifactChunk(chunk), payload))
+                }
+                if !hasRecreated, sender.acknowledged > offer.artifact.sizeBytes / 3 {
+                    // With a window of chunks on its way, and the credit for them.
+                    dealer.recreate()
+                    hasRecreated = true
+                }
+            default: Issue.record("unexpected \(incoming)")
+            }
+        }
+    }
+
+    @Test func twentyMebibytesArriveOverASocketThatIsMadeAnewInTheMiddle() async throws {
+        // A prime length: no two chunks are equal.
+        let pattern = (0..<4099).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
+        var content = Data()
+        while content.count < 20 * Limits.chunkBytes { content.append(contentsOf: pattern) }
+        let source = folder.appendingPathComponent("source")
+        let target = folder.appendingPathComponent("target")
+        try content.write(to: source)
+        let offer = Self.offer(try ArtifactFile.identify(source))
+
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let dealer = try DealerSocket(endpoint: router.endpoint, logger: logger)
+        async let sending: Void = Self.send(source, offer, over: dealer)
+        var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact)
+        var peers: Set<Peer> = []
+        receiving: for await case .message(let incoming, let peer) in router.incoming {
+            peers.insert(peer)
+            switch incoming.body {
+            case .artifactOffer: router.send(message(.artifactCredit(receiver.credit(rewind: true))), to: peer)
+            case .artifactChunk(let chunk):
+                let window = UInt64(Limits.windowChunks) * UInt64(Limits.chunkBytes)
+                #expect(chunk.offset < receiver.nextOffset + window)
+                let decision = receiver.receive(chunk, payload: incoming.payload ?? [])
+                switch decision {
+                case .ignore: continue
+                case .rewind: break
+                case .write(let offset), .writeLast(let offset):
+                    try ArtifactFile.write(incoming.payload ?? [], at: offset, of: target)
+                }
+                router.send(message(.artifactCredit(receiver.credit(rewind: decision == .rewind))), to: peer)
+                guard case .writeLast = decision else { continue }
+                var receipt = WireArtifactReceipt()
+                receipt.transferID = offer.transferID
+                receipt.sha256 = offer.artifact.sha256
+                router.send(message(.artifactReceipt(receipt)), to: peer)
+                break receiving
+            default: Issue.record("unexpected \(incoming)")
+            }
+        }
+        try await sending
+        #expect(peers.count == 2)
+        #expect(try ArtifactFile.identify(target) == offer.artifact)
+        await dealer.close()
+        await router.close()
+    }
+
+    @Test func aHeartbeatOvertakesTheChunksThatWait() async throws {
+        let endpoint = "ipc://\(folder.path)/socket"
+        let dealer = try DealerSocket(endpoint: endpoint, logger: logger)
+        let payload = [UInt8](repeating: 1, count: 1000)
+        var chunk = WireArtifactChunk()
+        chunk.crc32 = CRC32.checksum(payload)
+        // Nobody listens yet: all of it waits.
+        for _ in 0..<8 { dealer.send(message(.artifactChunk(chunk), payload)) }
+        dealer.send(message(.heartbeat(WireHeartbeat())))
+        let router = try RouterSocket(.init(endpoint: endpoint), logger: logger)
+        var chunksBefore = 0
+        arriving: for await case .message(let incoming, _) in router.incoming {
+            if case .heartbeat = incoming.body { break arriving }
+            chunksBefore += 1
+        }
+        // One may have been taken out to be sent before the heartbeat came.
+        #expect(chunksBefore <= 1)
+        await dealer.close()
+        await router.close()
+    }
+
+    @Test func whatWaitsIsSentBeforeClosing() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let dealer = try DealerSocket(endpoint: router.endpoint, logger: logger)
+        var incoming = router.incoming.makeAsyncIterator()
+        dealer.send(message(.heartbeat(WireHeartbeat())))
+        _ = await incoming.next()
+        var chunk = WireArtifactChunk()
+        chunk.crc32 = CRC32.checksum([1])
+        // More than libzmq takes at once.
+        for _ in 0..<200 { dealer.send(message(.artifactChunk(chunk), [1])) }
+        await dealer.close()
+        try #require(dealer.counters.sent == 201)
+        var arrived = 0
+        while arrived < 200, case .message? = await incoming.next() { arrived += 1 }
+        #expect(arrived == 200)
+        await router.close()
+    }
+}
+
+private func message(_ body: WireMessage.Body, _ payload: [UInt8]? = nil) -> WireMessage {
+    WireMessage(body, session: 5, payload: payload)
+}
