@@ -20,6 +20,10 @@ let numerical: [SwiftSetting] = [
 /// Tests that walk over millions of values in plain loops.
 let optimised: [SwiftSetting] = [.unsafeFlags(["-O"])]
 
+/// Set by scripts/check and CI: a warning in our own code is an error. Not for users, whose compiler may be newer.
+let strict: [SwiftSetting] =
+    Context.environment["TEXLOOM_STRICT"] == "1" ? [.unsafeFlags(["-warnings-as-errors"])] : []
+
 let package = Package(
     name: "texloom",
     products: [
@@ -110,3 +114,7 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = (target.swiftSettings ?? []) + strict
+}

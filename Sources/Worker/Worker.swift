@@ -17,7 +17,7 @@ public struct Worker: Sendable {
 
     /// Works until SIGTERM, SIGINT, cancellation of the task, or the coordinator's word; then checkpoints and hands
     /// back what was running.
-    /// - Throws: ``WorkerError`` or `TransportError` if the worker cannot start.
+    /// - Throws: ``WorkerError`` if the worker cannot start.
     public func run() async throws -> WorkerExit {
         let (slots, threads) = try configuration.resolvedCounts()
         let spool = try Spool(folder: configuration.dataFolder)
@@ -32,7 +32,12 @@ public struct Worker: Sendable {
         hello.threadsPerSlot = UInt32(threads)
         hello.cpu = Self.cpuType().shortened(to: Limits.maxNameBytes)
         let session = UInt64.random(in: 1...UInt64.max)
-        let socket = try DealerSocket(endpoint: configuration.coordinator, logger: logger)
+        let socket: DealerSocket
+        do {
+            socket = try DealerSocket(endpoint: configuration.coordinator, logger: logger)
+        } catch {
+            throw WorkerError(error.message)
+        }
         let (events, source) = AsyncStream.makeStream(of: WorkerState.Event.self)
         let executor = ThreadExecutor(name: "texloom-worker")
         let loop = WorkerLoop(

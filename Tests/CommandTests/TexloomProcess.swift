@@ -13,7 +13,7 @@ final class TexloomProcess: Sendable {
     static let executable = URL(fileURLWithPath: CommandLine.arguments[0])
         .deletingLastPathComponent().appendingPathComponent("texloom")
 
-    nonisolated(unsafe) private let process = Process()
+    private let process = Process()
     private let outputFile: URL
     private let errorFile: URL
 

@@ -42,7 +42,7 @@ import Testing
             clashes.deallocate()
         }
         for _ in 0..<500 {
-            pool.runLanes(blocks: 20) { _, lane in
+            pool.run(blocks: 20) { _, lane in
                 if lane < 0 || lane >= 3 || busy[lane] != 0 {
                     clashes[0] += 1
                     return

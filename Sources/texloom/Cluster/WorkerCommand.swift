@@ -2,7 +2,6 @@ import ArgumentParser
 import Foundation
 import Protocol
 import TextureGAN
-import Transport
 import Worker
 
 struct WorkerCommand: AsyncParsableCommand {
@@ -50,8 +49,6 @@ struct WorkerCommand: AsyncParsableCommand {
             }
         } catch let error as WorkerError {
             throw CommandFailure(error.message, exit: .usage)
-        } catch let error as TransportError {
-            throw CommandFailure(error.message)
         }
     }
 
