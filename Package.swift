@@ -99,7 +99,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            resources: [.copy("Resources/read_pth.py")]),
+            resources: [.embedInCode("Resources/read_pth.py")]),
 
         // Tests mirror the sources.
         .testTarget(name: "NNCoreTests", dependencies: ["NNCore"], swiftSettings: optimised),
@@ -110,7 +110,7 @@ let package = Package(
         .testTarget(name: "TransportTests", dependencies: ["Transport", "CZeroMQ"]),
         .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator"]),
         .testTarget(name: "WorkerTests", dependencies: ["Worker"]),
-        .testTarget(name: "CommandTests", dependencies: ["texloom", "Imaging", "Protocol"]),
+        .testTarget(name: "CommandTests", dependencies: ["texloom", "Imaging", "NNCore", "Protocol"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -10,7 +10,7 @@ import Transport
 public struct CoordinatorService: Sendable {
     /// Where a running coordinator listens, ports resolved.
     public struct Addresses: Sendable, Equatable {
-        /// For browsers and `texloom --coordinator`.
+        /// For browsers and `texloom --api`.
         public var httpURL: String
         /// For `texloom worker`.
         public var workerEndpoint: String

@@ -28,7 +28,11 @@ extension Image {
 
     /// Reads and decodes a file.
     public init(contentsOf url: URL, limits: ImageLimits = .standard) throws(ImagingError) {
-        let data: Data
+        try self.init(decoding: Self.bytes(of: url, limits: limits), name: url.path, limits: limits)
+    }
+
+    /// The bytes of a file that may be an image: a regular file of a size within the limits.
+    public static func bytes(of url: URL, limits: ImageLimits = .standard) throws(ImagingError) -> Data {
         do {
             // A device or pipe could go on for ever; a link is what it points to.
             let target = url.resolvingSymlinksInPath()
@@ -37,15 +41,14 @@ extension Image {
                 throw ImagingError(code: .unreadable, message: "\(url.path) is not a regular file")
             }
             let size = attributes[.size] as? Int ?? 0
-            guard size <= limits.maxFileBytes else { throw Self.tooManyBytes(url.path, size, limits) }
-            data = try Data(contentsOf: target)
+            guard size <= limits.maxFileBytes else { throw tooManyBytes(url.path, size, limits) }
+            return try Data(contentsOf: target)
         } catch let error as ImagingError {
             throw error
         } catch {
             throw ImagingError(
                 code: .unreadable, message: "\(url.path) cannot be read: \(error.localizedDescription)")
         }
-        try self.init(decoding: data, name: url.path, limits: limits)
     }
 
     /// Format and size without decoding; the size is the one after EXIF orientation.

@@ -28,7 +28,7 @@ public final class Arena {
     public init(reservedBytes: Int = 256 << 30) {
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
         guard let range = mmap(nil, reservedBytes, PROT_NONE, flags, -1, 0), range != MAP_FAILED else {
-            preconditionFailure("cannot reserve \(reservedBytes >> 30) GiB of address space (ulimit -v?): \(errno)")
+            fatalError("cannot reserve \(reservedBytes >> 30) GiB of address space (ulimit -v?): \(errno)")
         }
         base = range
         self.reservedBytes = reservedBytes
@@ -70,9 +70,12 @@ public final class Arena {
 
     private func commit(upTo end: Int) {
         let target = (end + Self.commitStepBytes - 1) / Self.commitStepBytes * Self.commitStepBytes
-        precondition(target <= reservedBytes, "arena exhausted: \(end) of \(reservedBytes) bytes")
+        // Not preconditions, which unchecked builds leave out: running out of memory is nobody's programming mistake.
+        guard target <= reservedBytes else { fatalError("arena exhausted: \(end) of \(reservedBytes) bytes") }
         let ok = mprotect(base + committedBytes, target - committedBytes, PROT_READ | PROT_WRITE)
-        precondition(ok == 0, "out of memory: cannot commit \(target - committedBytes) bytes more (errno \(errno))")
+        guard ok == 0 else {
+            fatalError("out of memory: cannot commit \(target - committedBytes) bytes more (errno \(errno))")
+        }
         // Large pages where the kernel offers them: activations are streamed, and TLB misses cost several percent.
         madvise(base + committedBytes, target - committedBytes, MADV_HUGEPAGE)
         committedBytes = target

@@ -32,7 +32,7 @@ public final class ThreadPool {
                     seat.shared.work(lane: seat.lane)
                     return nil
                 }, argument)
-            precondition(status == 0, "cannot start a thread: error \(status)")
+            guard status == 0 else { fatalError("cannot start a thread: error \(status)") }
             workers.append(thread)
         }
     }

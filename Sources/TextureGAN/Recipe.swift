@@ -94,14 +94,12 @@ extension Recipe {
         recipe.style = .vgg16
         recipe.styleInput = .caffe
         recipe.styleWeight = 2e-5
-        recipe.iterations = 20_000
-        recipe.constantIterations = 10_000
-        recipe.snapshotEvery = 500
-        recipe.checkpointEvery = 500
+        recipe.iterations = 75_000
+        recipe.constantIterations = 37_500
         return recipe
     }()
 
-    /// A first look within minutes on two cores.
+    /// A first look within minutes on one core.
     public static let draft: Recipe = {
         var recipe = Recipe()
         recipe.name = "draft"

@@ -58,7 +58,9 @@ public struct VGGFeatures: Sendable {
             self.layers = layers
             self.tapChannels = tapChannels
         } catch {
-            throw TrainingError(.badWeights, "feature weights: \(error); run scripts/setup to install them again")
+            let command = network == .vgg16 ? "scripts/setup" : "texloom weights --convert"
+            throw TrainingError(
+                .badWeights, "feature weights: \(error); '\(command)' makes them again", isRetryable: true)
         }
     }
 

@@ -20,6 +20,8 @@ public struct Worker: Sendable {
     /// - Throws: ``WorkerError`` if the worker cannot start.
     public func run() async throws -> WorkerExit {
         let (slots, threads) = try configuration.resolvedCounts()
+        let lock = try FolderLock(configuration.dataFolder)
+        defer { withExtendedLifetime(lock) {} }
         let spool = try Spool(folder: configuration.dataFolder)
         var hello = WireHello()
         hello.minVersion = ProtocolVersion.oldest

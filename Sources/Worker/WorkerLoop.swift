@@ -68,15 +68,25 @@ actor WorkerLoop {
                 let file = spool.input(artifact.sha256, of: ref)
                 try ArtifactFile.write(payload, at: offset, of: file)
                 guard verify else { break }
-                let found = try ArtifactFile.identify(file)
-                if found == artifact {
-                    post(.downloaded(ref, sha256: artifact.sha256))
-                } else {
-                    try FileManager.default.removeItem(at: file)
-                    let reason = "an artifact arrived as \(found.sha256), expected \(artifact.sha256)"
-                    logger.warning("a download is damaged", metadata: metadata(ref, ["reason": "\(reason)"]))
-                    post(.downloadDamaged(ref, sha256: artifact.sha256, reason: reason))
+                // On a thread of its own: a large checkpoint takes longer to hash than a heartbeat may wait.
+                let thread = Thread { [post, logger] in
+                    do {
+                        let found = try ArtifactFile.identify(file)
+                        if found == artifact {
+                            post(.downloaded(ref, sha256: artifact.sha256))
+                            return
+                        }
+                        try FileManager.default.removeItem(at: file)
+                        let reason = "an artifact arrived as \(found.sha256), expected \(artifact.sha256)"
+                        logger.warning(
+                            "a download is damaged", metadata: ["job": "\(ref.jobID)", "reason": "\(reason)"])
+                        post(.downloadDamaged(ref, sha256: artifact.sha256, reason: reason))
+                    } catch {
+                        post(.downloadFailed(ref, "\(error)"))
+                    }
                 }
+                thread.name = "texloom-verify"
+                thread.start()
             } catch {
                 post(.downloadFailed(ref, "\(error)"))
             }

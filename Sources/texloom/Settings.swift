@@ -50,7 +50,8 @@ struct Settings: Sendable {
     func value<Value: LosslessStringConvertible>(_ flag: String, as type: Value.Type) throws -> Value? {
         guard let text = self[flag] else { return nil }
         guard let value = Value(text) else {
-            throw CommandFailure("the setting \(flag) is '\(text)', expected a \(type)", exit: .usage)
+            let expected = type == Bool.self ? "true or false" : "a number"
+            throw CommandFailure("the setting \(flag) is '\(text)', expected \(expected)", exit: .usage)
         }
         return value
     }
@@ -89,6 +90,13 @@ struct RecipeOptions: ParsableArguments {
         var recipe = try Recipe(yaml: yaml, source: name)
         try recipe.apply(overrides)
         return recipe
+    }
+}
+
+/// - Throws: `ValidationError` unless a number of threads is one that a machine can have.
+func requireThreads(_ threads: Int?) throws {
+    guard (1...1024).contains(threads ?? 1) else {
+        throw ValidationError("--threads \(threads ?? 0): expected 1 to 1024")
     }
 }
 

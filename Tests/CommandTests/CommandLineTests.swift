@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 import Imaging
+import NNCore
 @testable import texloom
 
 @Suite struct CommandLineTests {
@@ -48,6 +49,70 @@ import Imaging
         let rows = try ResultFolder(in: URL(fileURLWithPath: scratch.path("a")), name: "moss").readMetrics()
         #expect(
             rows.map(\.iteration) == rows.map(\.iteration).sorted() && Set(rows.map(\.iteration)).count == rows.count)
+    }
+
+    @Test func theWeightsCommandAndTheSetupScriptPinTheSameSum() throws {
+        let package = URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let script = try String(contentsOf: package.appendingPathComponent("scripts/setup"), encoding: .utf8)
+        #expect(script.contains("weights_sha256=\(try #require(WeightsCommand.pinnedSHA256[.vgg16]))"))
+    }
+
+    @Test func aTorchvisionCheckpointBecomesFeatureWeights() throws {
+        // A state dict as PyTorch's zip format holds it, made without PyTorch: thin layers, the real names.
+        let make = """
+            import io, pickle, struct, sys, zipfile, collections
+            class Ref:
+                def __init__(self, key, count): self.key, self.count = key, count
+            class P(pickle.Pickler):
+                def persistent_id(self, o):
+                    return ("storage", FloatStorage, o.key, "cpu", o.count) if isinstance(o, Ref) else None
+            class FloatStorage: pass
+            FloatStorage.__module__ = "torch"; FloatStorage.__qualname__ = "FloatStorage"
+            def _rebuild_tensor_v2(*a): pass
+            _rebuild_tensor_v2.__module__ = "torch._utils"
+            import types
+            for name, value in {"torch": {"FloatStorage": FloatStorage}, "torch._utils": {"_rebuild_tensor_v2": _rebuild_tensor_v2}}.items():
+                m = types.ModuleType(name); m.__dict__.update(value); sys.modules[name] = m
+            class T:
+                def __init__(self, *a): self.a = a
+                def __reduce__(self): return (_rebuild_tensor_v2, self.a)
+            state, data, channels, index = collections.OrderedDict(), {}, 3, 0
+            for block, count in enumerate([2, 2, 4, 4, 4]):
+                for _ in range(count):
+                    out = 2 + block
+                    for kind, shape in (("weight", (out, channels, 3, 3)), ("bias", (out,))):
+                        n, stride = 1, []
+                        for e in reversed(shape): stride.insert(0, n); n *= e
+                        key = str(len(data)); data[key] = struct.pack(f"<{n}f", *[index + i / 64 for i in range(n)])
+                        state[f"features.{index}.{kind}"] = T(Ref(key, n), 0, shape, tuple(stride), False, collections.OrderedDict())
+                    channels, index = out, index + 2
+                index += 1
+            b = io.BytesIO(); P(b, 2).dump(state)
+            with zipfile.ZipFile(sys.argv[1], "w") as z:
+                z.writestr("archive/data.pkl", b.getvalue())
+                for k, v in data.items(): z.writestr(f"archive/data/{k}", v)
+            """
+        let script = scratch.path("make.py")
+        try Data(make.utf8).write(to: URL(fileURLWithPath: script))
+        let python = Process()
+        python.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        python.arguments = ["python3", script, scratch.path("vgg19.pth")]
+        try python.run()
+        python.waitUntilExit()
+        try #require(python.terminationStatus == 0)
+        let environment = ["TEXLOOM_WEIGHTS_DIR": scratch.path("weights")]
+        let converted = try TexloomProcess.run(
+            ["weights", "--convert", scratch.path("vgg19.pth")], folder: scratch.url, environment: environment)
+        #expect(converted.status == 0, "\(converted.errors)")
+        #expect(converted.output.contains("vgg19  complete"))
+        let file = try Safetensors(contentsOf: URL(fileURLWithPath: scratch.path("weights/vgg19.safetensors")))
+        #expect(try file.floats("conv2_1.weight", shape: [3, 2, 3, 3]).prefix(2) == [5, 5 + 1 / 64])
+        // A file that is none is refused by name.
+        try Data("not a checkpoint".utf8).write(to: scratch.url.appendingPathComponent("bad.pth"))
+        let refused = try TexloomProcess.run(
+            ["weights", "--convert", scratch.path("bad.pth")], folder: scratch.url, environment: environment)
+        #expect(refused.status == 1 && refused.errors.contains("bad.pth"))
     }
 
     @Test func settingsComeFromFlagThenEnvironmentThenFile() throws {

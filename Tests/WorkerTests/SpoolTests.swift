@@ -46,4 +46,15 @@ final class SpoolTests {
         let error = #expect(throws: WorkerError.self) { try Spool(folder: folder) }
         #expect(error?.message.contains(folder.path) == true)
     }
+
+    @Test func aFolderHasOneWorkerAtATime() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var lock: FolderLock? = try FolderLock(folder)
+        let error = #expect(throws: WorkerError.self) { try FolderLock(folder) }
+        #expect(error?.message.contains("another worker") == true)
+        withExtendedLifetime(lock) {}
+        lock = nil
+        _ = try FolderLock(folder)
+    }
 }

@@ -53,7 +53,7 @@ struct GatherCommand: AsyncParsableCommand {
 
     private func gather(_ job: JobSummary, _ api: APIClient) async throws -> Gathered {
         let folder = try ResultFolder(in: URL(fileURLWithPath: out), name: job.resultName)
-        // Without it the folder counts as incomplete: it comes back last.
+        try claim(folder, for: job)
         let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
         let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
         var fetched = 0
@@ -84,6 +84,19 @@ struct GatherCommand: AsyncParsableCommand {
                     attempts: detail.attempts.count, report: detail.reportJSON))
         }
         return Gathered(job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched)
+    }
+
+    /// A folder holds one run: names are unique for a coordinator, not for a machine.
+    private func claim(_ folder: ResultFolder, for job: JobSummary) throws {
+        let marker = folder.url.appendingPathComponent(".job")
+        let holder = try? String(contentsOf: marker, encoding: .utf8)
+        let isTaken = holder.map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
+        guard !isTaken else {
+            throw CommandFailure("\(folder.url.path) holds another run; --out names another place for this one")
+        }
+        try texloom.write(Data(job.id.utf8), to: marker)
+        // Without it the folder counts as incomplete: it comes back last.
+        try? FileManager.default.removeItem(at: folder.resultJSON)
     }
 
     private func metrics(of job: JobSummary, _ api: APIClient) async throws -> [ResultFolder.Row] {

@@ -35,6 +35,7 @@ struct SubmitCommand: AsyncParsableCommand {
         var job: String?
         var resultName: String?
         var alreadyExisted: Bool?
+        var state: JobState?
         var reason: String?
     }
 
@@ -70,12 +71,7 @@ struct SubmitCommand: AsyncParsableCommand {
     private func submit(_ file: String, _ recipe: Recipe, to api: APIClient) async throws -> Outcome {
         let url = URL(fileURLWithPath: file)
         do {
-            let data: Data
-            do {
-                data = try Data(contentsOf: url)
-            } catch {
-                throw CommandFailure("\(file) cannot be read: \(error.localizedDescription)")
-            }
+            let data = try Image.bytes(of: url)
             let header = try Image.header(of: data, name: file)
             _ = try recipe.cropSize(forWidth: header.width, height: header.height, exemplar: file)
             let receipt = try await api.upload(data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
@@ -88,7 +84,8 @@ struct SubmitCommand: AsyncParsableCommand {
                 "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
             guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
             return Outcome(
-                file: file, accepted: true, job: job.id, resultName: job.resultName, alreadyExisted: job.alreadyExisted)
+                file: file, accepted: true, job: job.id, resultName: job.resultName, alreadyExisted: job.alreadyExisted,
+                state: job.state)
         } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
             throw failure
         } catch let failure as CommandFailure {
@@ -100,7 +97,11 @@ struct SubmitCommand: AsyncParsableCommand {
 
     private func describe(_ outcome: Outcome) -> String {
         guard outcome.accepted else { return "refused   \(outcome.file): \(outcome.reason ?? "")" }
-        let known = outcome.alreadyExisted == true ? "  (was submitted before)" : ""
+        var known = outcome.alreadyExisted == true ? "  (was submitted before)" : ""
+        if let state = outcome.state, state.canBeRetried {
+            known =
+                "  (was submitted before and is \(state.rawValue): 'texloom retry \(outcome.job ?? "")' runs it again)"
+        }
         return "accepted  \(outcome.file) as \(outcome.job ?? "") (\(outcome.resultName ?? ""))\(known)"
     }
 }
@@ -124,7 +125,11 @@ enum ExemplarFiles {
             var isFolder: ObjCBool = false
             if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
                 if isFolder.boolValue {
-                    let names = try FileManager.default.contentsOfDirectory(atPath: path).filter { !$0.hasPrefix(".") }
+                    guard let all = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+                        result.append(.refused(path, reason: "the folder cannot be read"))
+                        continue
+                    }
+                    let names = all.filter { !$0.hasPrefix(".") }
                     if names.isEmpty { result.append(.refused(path, reason: "the folder is empty")) }
                     for name in names.sorted() {
                         let file = (path as NSString).appendingPathComponent(name)

@@ -50,6 +50,7 @@ struct WatchCommand: AsyncParsableCommand {
                     for job in shown.reversed() { report(job, &said) }
                 }
                 if !forever, shown.allSatisfy(\.state.isSettled) {
+                    if isTerminal { say() }
                     let failed = shown.filter { $0.state != .finished }.count
                     if failed > 0 {
                         throw CommandFailure("\(failed) of \(shown.count) jobs did not finish; 'texloom list' tells")

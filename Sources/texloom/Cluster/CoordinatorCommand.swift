@@ -53,15 +53,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
         if let endpoint = workers ?? settings["workers"] { configuration.workerEndpoint = endpoint }
         configuration.exposesToNetwork =
             try exposeToNetwork || settings.value("expose-to-network", as: Bool.self) ?? false
-        if let seconds = try heartbeat ?? settings.value("heartbeat", as: Double.self) {
-            configuration.heartbeat = .seconds(seconds)
-        }
-        if let seconds = try lease ?? settings.value("lease", as: Double.self) {
-            configuration.lease = .seconds(seconds)
-        }
-        if let minutes = try stall ?? settings.value("stall", as: Double.self) {
-            configuration.stall = .seconds(minutes * 60)
-        }
+        if let value = try duration(heartbeat, "heartbeat", unit: 1) { configuration.heartbeat = value }
+        if let value = try duration(lease, "lease", unit: 1) { configuration.lease = value }
+        if let value = try duration(stall, "stall", unit: 60) { configuration.stall = value }
         if let count = try retries ?? settings.value("retries", as: Int.self) { configuration.retries = count }
         do {
             let service = try CoordinatorService(
@@ -72,6 +66,17 @@ struct CoordinatorCommand: AsyncParsableCommand {
         } catch let error as CoordinatorError {
             throw CommandFailure("\(error)", exit: error.code == .badConfiguration ? .usage : .failed)
         }
+    }
+}
+
+extension CoordinatorCommand {
+    /// A flag or its setting, in units of so many seconds.
+    private func duration(_ flag: Double?, _ name: String, unit: Double) throws -> Duration? {
+        guard let value = try flag ?? Settings.current.get().value(name, as: Double.self) else { return nil }
+        guard value.isFinite, (0...1e6).contains(value) else {
+            throw CommandFailure("--\(name) \(value): expected 0 to 1,000,000", exit: .usage)
+        }
+        return .seconds(value * unit)
     }
 }
 

@@ -46,7 +46,7 @@ struct BenchStepCommand: ParsableCommand {
 
     func validate() throws {
         guard iterations >= 1 else { throw ValidationError("--iterations: expected 1 or more") }
-        guard threads ?? 1 >= 1 else { throw ValidationError("--threads: expected 1 or more") }
+        try requireThreads(threads)
     }
 
     func run() throws {
@@ -70,7 +70,7 @@ struct BenchStepCommand: ParsableCommand {
             seconds.append(step.seconds)
             losses = Dictionary(uniqueKeysWithValues: step.report.columns.map { ($0.name, $0.value) })
         }
-        let phases = trainer.phaseSeconds.mapValues { $0 }.reduce(into: [String: Double]()) { result, phase in
+        let phases = trainer.phaseSeconds.reduce(into: [String: Double]()) { result, phase in
             result[phase.key] = (phase.value - (before[phase.key] ?? 0)) / Double(iterations)
         }
         let report = Report(
@@ -121,9 +121,8 @@ struct BenchExpandCommand: ParsableCommand {
 
     func validate() throws {
         guard (1...16384).contains(size) else { throw ValidationError("--size: expected 1 to 16384") }
-        guard threads ?? 1 >= 1, repeats >= 1 else {
-            throw ValidationError("--threads and --repeats: expected 1 or more")
-        }
+        try requireThreads(threads)
+        guard repeats >= 1 else { throw ValidationError("--repeats: expected 1 or more") }
     }
 
     func run() throws {

@@ -36,12 +36,18 @@ struct ExpandCommand: ParsableCommand {
 
     func validate() throws {
         guard (1...8).contains(times) else { throw ValidationError("--times \(times): expected 1 to 8") }
-        guard threads ?? 1 >= 1 else { throw ValidationError("--threads \(threads ?? 0): expected 1 or more") }
+        try requireThreads(threads)
     }
 
     func run() throws {
         let (network, _) = try Generator.load(contentsOf: URL(fileURLWithPath: generator))
         var picture = try loadImage(image)
+        let limit = ImageLimits.standard.maxPixels
+        let (width, height) = (picture.width << times, picture.height << times)
+        guard width <= limit / height else {
+            throw CommandFailure(
+                "--times \(times) would make \(width)x\(height) pixels; expected at most \(limit) in all", exit: .usage)
+        }
         let workspace = Workspace(threads: threads ?? availableCores())
         for _ in 0..<times {
             picture = Expansion.expand(

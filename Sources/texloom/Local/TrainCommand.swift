@@ -31,7 +31,7 @@ struct TrainCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard threads ?? 1 >= 1 else { throw ValidationError("--threads \(threads ?? 0): expected 1 or more") }
+        try requireThreads(threads)
     }
 
     func run() throws {
@@ -48,9 +48,14 @@ struct TrainCommand: ParsableCommand {
 
         let checkpoint = folder.checkpoint
         let resumes = FileManager.default.fileExists(atPath: checkpoint.path)
-        if resumes, try finishedRecipe(folder) == recipe.yaml() {
-            say("\(folder.url.path) is finished already; another --set seed=N gives another variation")
-            return
+        if resumes {
+            try requireSameRun(checkpoint, Exemplar(image, name: exemplar), recipe, folder)
+            if FileManager.default.fileExists(atPath: folder.resultJSON.path) {
+                if !json {
+                    say("\(folder.url.path) is finished already; --set seed=N with --name gives another variation")
+                }
+                return
+            }
         }
         try folder.write(recipe: recipe.yaml())
         let input = TrainingRun.Input(
@@ -61,12 +66,14 @@ struct TrainCommand: ParsableCommand {
         let log = try folder.openLog()
         var failure: (any Error)?
         let began = Date()
-        let outcome = try TrainingRun.run(input, wish: { stop.received ? .checkpointAndStop : .proceed }) { report in
+        let outcome = try TrainingRun.run(
+            input, wish: { failure != nil ? .abandon : stop.received ? .checkpointAndStop : .proceed }
+        ) { report in
             guard failure == nil else { return }
             do {
                 switch report {
                 case .started(let iteration, _):
-                    if iteration > 0 { say("going on from iteration \(iteration)") }
+                    if iteration > 0, !json { say("going on from iteration \(iteration)") }
                 case .iterated(let iteration, let seconds): progress.iterated(iteration, seconds: seconds)
                 case .metrics(let columns, let rows):
                     try folder.append(
@@ -110,9 +117,21 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    /// The recipe of a folder whose run is complete, or nil.
-    private func finishedRecipe(_ folder: ResultFolder) throws -> String? {
-        guard FileManager.default.fileExists(atPath: folder.resultJSON.path) else { return nil }
-        return try? String(contentsOf: folder.recipeYAML, encoding: .utf8)
+    /// A folder belongs to one run: another exemplar or recipe must not write into it.
+    private func requireSameRun(
+        _ checkpoint: URL, _ exemplar: Exemplar, _ recipe: Recipe, _ folder: ResultFolder
+    ) throws {
+        let held: [String: String]
+        do {
+            held = try Safetensors(contentsOf: checkpoint).metadata
+        } catch {
+            throw CommandFailure("\(error); remove the file to train from the start")
+        }
+        let heldRecipe = try held["recipe"].map { try Recipe(yaml: $0, source: checkpoint.path) }
+        guard held["exemplar"] == exemplar.fingerprint, heldRecipe == recipe else {
+            throw CommandFailure(
+                "\(folder.url.path) holds a run of another exemplar or recipe; --name or --out gives this one a folder "
+                    + "of its own", exit: .usage)
+        }
     }
 }

@@ -18,6 +18,11 @@ struct WeightsCommand: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    /// What scripts/setup makes; the same sum is pinned there.
+    static let pinnedSHA256: [FeatureNetwork: String] = [
+        .vgg16: "c9a06090f3d8de31648b124c15e672f0d14301f84e06250e11412a0853ccd193"
+    ]
+
     private struct Entry: Encodable {
         var network: String
         var file: String
@@ -36,8 +41,8 @@ struct WeightsCommand: ParsableCommand {
             if !json { say("vgg19: \(url.path)") }
         }
         let entries = try FeatureNetwork.allCases.map(entry)
-        if json { return try sayJSON(entries) }
-        for entry in entries {
+        if json { try sayJSON(entries) }
+        for entry in entries where !json {
             guard entry.installed else {
                 say(
                     "\(entry.network)  not installed: \(entry.network == "vgg16" ? "scripts/setup" : "see 'texloom weights --help'")"
@@ -63,6 +68,10 @@ struct WeightsCommand: ParsableCommand {
             entry.input = file.metadata["input"]
             _ = try VGGFeatures(network, taps: 5, input: .raw, weights: .file(url))
             entry.complete = true
+            if let expected = Self.pinnedSHA256[network], entry.sha256 != expected {
+                entry.complete = false
+                entry.problem = "not what scripts/setup makes (expected SHA-256 \(expected)); run it again"
+            }
         } catch {
             entry.complete = false
             entry.problem = "damaged (\(error))"
@@ -137,9 +146,9 @@ enum VGG19Conversion {
 
     /// Runs the converter, which reads a checkpoint's tensors and runs none of its code.
     private static func unpickle(_ source: URL, to target: URL) throws {
-        guard let script = Bundle.module.url(forResource: "read_pth", withExtension: "py") else {
-            throw CommandFailure("this installation lacks read_pth.py beside the program")
-        }
+        // The script is inside the program, so that the program can be installed alone.
+        let script = target.deletingLastPathComponent().appendingPathComponent("read_pth.py")
+        try write(Data(PackageResources.read_pth_py), to: script)
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["python3", script.path, source.path, target.path]
