@@ -15,7 +15,7 @@ enum LossPlot {
     private static let panelWidth = 720.0
     private static let panelHeight = 120.0
     private static let left = 84.0
-    private static let top = 44.0
+    private static let top = 64.0
     private static let gap = 44.0
     /// More points than this a curve would be drawn between pixels.
     private static let maxPoints = 1500
