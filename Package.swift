@@ -17,8 +17,9 @@ let numerical: [SwiftSetting] = [
     .unsafeFlags(machine + ["-Xcc", "-fno-math-errno", "-Ounchecked", "-wmo", "-num-threads", "2"])
 ]
 
-/// Tests that walk over millions of values in plain loops.
-let optimised: [SwiftSetting] = [.unsafeFlags(["-O"])]
+/// Optimised in debug builds too: tests that walk over millions of values in plain loops, and the cluster's decisions,
+/// through which the simulation plays many millions of events. Overflow and bounds checks stay.
+let optimised: [SwiftSetting] = [.unsafeFlags(["-O", "-wmo", "-num-threads", "2"])]
 
 /// Set by scripts/check and CI: a warning in our own code is an error. Not for users, whose compiler may be newer.
 let strict: [SwiftSetting] =
@@ -48,9 +49,10 @@ let package = Package(
         .systemLibrary(name: "CZeroMQ"),
         .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+        .target(name: "CBorrowedClosure"),
 
         // The training core.
-        .target(name: "NNCore", dependencies: ["COpenBLAS"], swiftSettings: numerical),
+        .target(name: "NNCore", dependencies: ["CBorrowedClosure", "COpenBLAS"], swiftSettings: numerical),
         // Keeps its bounds checks: it reads what strangers send.
         .target(name: "Imaging", dependencies: ["CPNG", "CJPEG"]),
         .target(
@@ -62,14 +64,14 @@ let package = Package(
         .target(
             name: "Protocol",
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
-            exclude: ["messages.proto"]),
+            exclude: ["messages.proto"], swiftSettings: optimised),
         .target(
             name: "Transport",
             dependencies: [
                 "CZeroMQ", "Protocol",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ], swiftSettings: optimised),
         .target(
             name: "Coordinator",
             dependencies: [
@@ -80,7 +82,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ]),
+            ], swiftSettings: optimised),
         .target(
             name: "Worker",
             dependencies: [
@@ -88,7 +90,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ]),
+            ], swiftSettings: optimised),
         .executableTarget(
             name: "texloom",
             dependencies: [
@@ -101,15 +103,28 @@ let package = Package(
             ],
             resources: [.embedInCode("Resources/read_pth.py")]),
 
+        // Replaces malloc in the tests' executable, and in no other.
+        .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         // Tests mirror the sources.
         .testTarget(name: "NNCoreTests", dependencies: ["NNCore"], swiftSettings: optimised),
-        .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
+        .target(name: "ImageFixtures", path: "Tests/ImageFixtures"),
+        .testTarget(name: "ImagingTests", dependencies: ["Imaging", "ImageFixtures"]),
         .testTarget(
-            name: "TextureGANTests", dependencies: ["TextureGAN"], exclude: ["Fixtures"], swiftSettings: optimised),
-        .testTarget(name: "ProtocolTests", dependencies: ["Protocol"]),
+            name: "TextureGANTests", dependencies: ["TextureGAN", "CAllocationCount"], exclude: ["Fixtures"],
+            swiftSettings: optimised),
+        .testTarget(name: "ProtocolTests", dependencies: ["Protocol"], exclude: ["Fixtures"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "CZeroMQ"]),
-        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator"]),
+        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator"], exclude: ["Fixtures"]),
         .testTarget(name: "WorkerTests", dependencies: ["Worker"]),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "NNCore", "Imaging", "ImageFixtures", "TextureGAN", "Protocol", "Transport", "Coordinator", "Worker",
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: optimised),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Coordinator", "Worker", "Protocol", "Transport", "TextureGAN"],
+            swiftSettings: optimised),
         .testTarget(name: "CommandTests", dependencies: ["texloom", "Imaging", "NNCore", "Protocol"]),
     ],
     swiftLanguageModes: [.v6]

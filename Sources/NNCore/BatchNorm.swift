@@ -1,15 +1,40 @@
-/// Batch normalisation over the pixels of a batch of one, with the activation that follows it.
+/// Batch normalisation over the pixels of each image by itself, with the activation that follows it.
 ///
 /// `y = activation(gamma (x - mean) / sqrt(variance + eps) + beta) [+ residual]`
 public struct BatchNorm: Sendable {
     /// Whose mean and variance normalise.
-    public enum Statistics: Sendable, Hashable {
+    public enum Statistics: Sendable {
         /// The image's own; the running averages move towards them (training).
         case batch
         /// The image's own; nothing is remembered.
         case image
         /// The running averages.
         case running
+        /// Those of an image that is not all there, measured before.
+        case measured(ChannelStatistics)
+    }
+
+    /// The mean of each channel and 1 / sqrt(variance + eps).
+    public struct ChannelStatistics: @unchecked Sendable, BitwiseCopyable {
+        let mean: UnsafeMutablePointer<Float>
+        let inverseDeviation: UnsafeMutablePointer<Float>
+
+        /// Uninitialised, from an arena.
+        public init(in arena: Arena, channels: Int) {
+            mean = arena.floats(channels)
+            inverseDeviation = arena.floats(channels)
+        }
+
+        private init(mean: UnsafeMutablePointer<Float>, inverseDeviation: UnsafeMutablePointer<Float>) {
+            self.mean = mean
+            self.inverseDeviation = inverseDeviation
+        }
+
+        /// Those of one image, where there are several in turn.
+        func image(_ index: Int, channels: Int) -> ChannelStatistics {
+            ChannelStatistics(
+                mean: mean + index * channels, inverseDeviation: inverseDeviation + index * channels)
+        }
     }
 
     public static let epsilon: Float = 1e-5
@@ -37,13 +62,18 @@ public struct BatchNorm: Sendable {
     public var parameters: [Parameter] { [gamma, beta] + [runningMean, runningVariance].compactMap { $0 } }
 
     /// What `backward` needs of a forward pass.
-    public struct Saved {
+    public struct Saved: BitwiseCopyable {
         /// The layer's input; `backward` replaces it by its gradient.
         public let input: Tensor
-        let mean: UnsafeMutablePointer<Float>
-        let inverseDeviation: UnsafeMutablePointer<Float>
+        /// By image and channel.
+        let statistics: ChannelStatistics
+
+        func image(_ index: Int) -> Saved {
+            Saved(input: input.image(index), statistics: statistics.image(index, channels: input.channels))
+        }
     }
 
+    /// Images in turn, as if each had been passed by itself: the running averages move with one after the other.
     /// - Parameters:
     ///   - output: overwritten; may be `input` itself when no backward pass follows.
     ///   - residual: added after the activation; may be `output`.
@@ -52,23 +82,47 @@ public struct BatchNorm: Sendable {
         into output: Tensor, in workspace: Workspace
     ) -> Saved {
         precondition(input.channels == channels && output.hasShape(of: input))
-        let saved = Saved(
-            input: input, mean: workspace.arena.floats(channels), inverseDeviation: workspace.arena.floats(channels))
-        if statistics == .running, let runningMean, let runningVariance {
-            for channel in 0..<channels {
-                saved.mean[channel] = runningMean.value[channel]
-                saved.inverseDeviation[channel] =
-                    1 / (runningVariance.value[channel] + Self.epsilon).squareRoot()
-            }
+        let used: ChannelStatistics
+        if case .measured(let measured) = statistics {
+            precondition(input.images == 1)
+            used = measured
         } else {
-            measure(input, saved, remember: statistics == .batch, workspace)
+            used = ChannelStatistics(in: workspace.arena, channels: input.images * channels)
         }
+        let saved = Saved(input: input, statistics: used)
+        for image in 0..<input.images {
+            find(statistics, of: saved.image(image), workspace)
+            normalise(
+                saved.image(image), activation, adding: residual?.image(image), into: output.image(image), workspace)
+        }
+        return saved
+    }
+
+    /// Writes the statistics that are asked for, unless they are there already.
+    private func find(_ wanted: Statistics, of saved: Saved, _ workspace: Workspace) {
+        switch wanted {
+        case .measured: break
+        case .running where runningMean != nil:
+            for channel in 0..<channels {
+                saved.statistics.mean[channel] = runningMean!.value[channel]
+                saved.statistics.inverseDeviation[channel] =
+                    1 / (runningVariance!.value[channel] + Self.epsilon).squareRoot()
+            }
+        case .batch: measure(saved, remember: true, workspace)
+        case .image, .running: measure(saved, remember: false, workspace)
+        }
+    }
+
+    private func normalise(
+        _ saved: Saved, _ activation: Activation, adding residual: Tensor?, into output: Tensor, _ workspace: Workspace
+    ) {
+        let input = saved.input
         let channels = self.channels
         let slope = activation.negativeSlope
         workspace.arena.scoped {
             let scale = workspace.arena.floats(channels)
             let shift = workspace.arena.floats(channels)
-            affine(saved, scale, shift)
+            affine(saved.statistics, scale, shift)
             workspace.pool.run(over: input.pixels, grain: pixelGrain(channels: channels)) { pixels in
                 for pixel in pixels {
                     let x = input.data + pixel * channels
@@ -88,7 +142,6 @@ public struct BatchNorm: Sendable {
                 }
             }
         }
-        return saved
     }
 
     /// Replaces `saved.input` by its gradient, for the statistics `batch` and `image`.
@@ -99,16 +152,27 @@ public struct BatchNorm: Sendable {
         _ saved: Saved, dOutput: Tensor, _ activation: Activation, parameterGradients: Bool, in workspace: Workspace
     ) {
         precondition(dOutput.hasShape(of: saved.input))
+        for image in 0..<dOutput.images {
+            differentiate(
+                saved.image(image), dOutput: dOutput.image(image), activation, parameterGradients: parameterGradients,
+                workspace)
+        }
+    }
+
+    private func differentiate(
+        _ saved: Saved, dOutput: Tensor, _ activation: Activation, parameterGradients: Bool, _ workspace: Workspace
+    ) {
         let channels = self.channels
         let slope = activation.negativeSlope
         let x = saved.input.data
+        let statistics = saved.statistics
         let pixels = saved.input.pixels
         let grain = pixelGrain(channels: channels)
         let blocks = (pixels + grain - 1) / grain
         workspace.arena.scoped {
             let scale = workspace.arena.floats(channels)
             let shift = workspace.arena.floats(channels)
-            affine(saved, scale, shift)
+            affine(statistics, scale, shift)
             // Per block and channel: the sum of g and of g * (x - mean), g being the gradient before the activation.
             let partial = workspace.arena.floats(blocks * 2 * channels)
             workspace.pool.run(over: pixels, grain: grain) { range in
@@ -122,7 +186,7 @@ public struct BatchNorm: Sendable {
                         let value = row[channel] * scale[channel] + shift[channel]
                         let g = value > 0 ? dy[channel] : slope * dy[channel]
                         sum[channel] += g
-                        product[channel] += g * (row[channel] - saved.mean[channel])
+                        product[channel] += g * (row[channel] - statistics.mean[channel])
                     }
                 }
             }
@@ -135,7 +199,7 @@ public struct BatchNorm: Sendable {
                     sum += Double(partial[block * 2 * channels + channel])
                     product += Double(partial[block * 2 * channels + channels + channel])
                 }
-                let inverse = Double(saved.inverseDeviation[channel])
+                let inverse = Double(statistics.inverseDeviation[channel])
                 if parameterGradients {
                     gamma.gradient![channel] += Float(product * inverse)
                     beta.gradient![channel] += Float(sum)
@@ -153,7 +217,7 @@ public struct BatchNorm: Sendable {
                         row[channel] =
                             scale[channel]
                             * (g - meanGradient[channel]
-                                - (row[channel] - saved.mean[channel]) * meanProduct[channel])
+                                - (row[channel] - statistics.mean[channel]) * meanProduct[channel])
                     }
                 }
             }
@@ -161,16 +225,19 @@ public struct BatchNorm: Sendable {
     }
 
     /// The layer as `scale x + shift`.
-    private func affine(_ saved: Saved, _ scale: UnsafeMutablePointer<Float>, _ shift: UnsafeMutablePointer<Float>) {
+    private func affine(
+        _ statistics: ChannelStatistics, _ scale: UnsafeMutablePointer<Float>, _ shift: UnsafeMutablePointer<Float>
+    ) {
         for channel in 0..<channels {
-            scale[channel] = gamma.value[channel] * saved.inverseDeviation[channel]
-            shift[channel] = beta.value[channel] - saved.mean[channel] * scale[channel]
+            scale[channel] = gamma.value[channel] * statistics.inverseDeviation[channel]
+            shift[channel] = beta.value[channel] - statistics.mean[channel] * scale[channel]
         }
     }
 
     /// Mean and variance by blocks: each block's sum, then its squared deviations from its own mean while it is in
     /// cache, combined in order in double precision (Chan et al.), so large means cost no digits.
-    private func measure(_ input: Tensor, _ saved: Saved, remember: Bool, _ workspace: Workspace) {
+    private func measure(_ saved: Saved, remember: Bool, _ workspace: Workspace) {
+        let (input, result) = (saved.input, saved.statistics)
         let channels = self.channels
         let pixels = input.pixels
         let grain = pixelGrain(channels: channels)
@@ -179,21 +246,9 @@ public struct BatchNorm: Sendable {
             let partial = workspace.arena.floats(blocks * 2 * channels)
             workspace.pool.run(over: pixels, grain: grain) { range in
                 let mean = partial + range.lowerBound / grain * 2 * channels
-                let squares = mean + channels
-                mean.update(repeating: 0, count: 2 * channels)
-                for pixel in range {
-                    let row = input.data + pixel * channels
-                    for channel in 0..<channels { mean[channel] += row[channel] }
-                }
-                let share = 1 / Float(range.count)
-                for channel in 0..<channels { mean[channel] *= share }
-                for pixel in range {
-                    let row = input.data + pixel * channels
-                    for channel in 0..<channels {
-                        let deviation = row[channel] - mean[channel]
-                        squares[channel] += deviation * deviation
-                    }
-                }
+                Self.blockMoments(
+                    input.data + range.lowerBound * channels, pixels: range.count, channels: channels, mean: mean,
+                    squares: mean + channels)
             }
             for channel in 0..<channels {
                 var count = 0.0
@@ -210,8 +265,8 @@ public struct BatchNorm: Sendable {
                     count = total
                 }
                 let variance = squares / count
-                saved.mean[channel] = Float(mean)
-                saved.inverseDeviation[channel] = Float(1 / (variance + Double(Self.epsilon)).squareRoot())
+                result.mean[channel] = Float(mean)
+                result.inverseDeviation[channel] = Float(1 / (variance + Double(Self.epsilon)).squareRoot())
                 if remember, let runningMean, let runningVariance {
                     // PyTorch's convention: the running variance is the unbiased one.
                     let unbiased = count > 1 ? squares / (count - 1) : variance
@@ -219,6 +274,28 @@ public struct BatchNorm: Sendable {
                     runningVariance.value[channel] +=
                         Self.momentum * (Float(unbiased) - runningVariance.value[channel])
                 }
+            }
+        }
+    }
+
+    /// The mean of a block of pixels, and the sum of the squared deviations from it, for each channel.
+    static func blockMoments(
+        _ data: UnsafePointer<Float>, pixels: Int, channels: Int, mean: UnsafeMutablePointer<Float>,
+        squares: UnsafeMutablePointer<Float>
+    ) {
+        mean.update(repeating: 0, count: channels)
+        squares.update(repeating: 0, count: channels)
+        for pixel in 0..<pixels {
+            let row = data + pixel * channels
+            for channel in 0..<channels { mean[channel] += row[channel] }
+        }
+        let share = 1 / Float(pixels)
+        for channel in 0..<channels { mean[channel] *= share }
+        for pixel in 0..<pixels {
+            let row = data + pixel * channels
+            for channel in 0..<channels {
+                let deviation = row[channel] - mean[channel]
+                squares[channel] += deviation * deviation
             }
         }
     }

@@ -1,12 +1,26 @@
 /// What a network asks of the layers that may be plain, transposed or behind an enlargement.
 public protocol ConvolutionLayer: Sendable {
     var parameters: [Parameter] { get }
-    /// The output, in the workspace's arena.
-    func forward(_ input: Tensor, in workspace: Workspace) -> Tensor
+    /// `[height, width, channels]` of the output for an input of a size.
+    func outputShape(height: Int, width: Int) -> (height: Int, width: Int, channels: Int)
+    /// Overwrites `output`, which must have the right shape and not alias `input`.
+    func forward(_ input: Tensor, into output: Tensor, in workspace: Workspace)
     /// Adds to the gradients of the parameters.
     func accumulateGradients(input: Tensor, dOutput: Tensor, in workspace: Workspace)
     /// Overwrites `dInput`, which may not alias `dOutput`.
     func inputGradient(dOutput: Tensor, dInput: Tensor, in workspace: Workspace)
+}
+
+extension ConvolutionLayer {
+    /// The output, in the workspace's arena.
+    public func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
+        let shape = outputShape(height: input.height, width: input.width)
+        let output = Tensor(
+            in: workspace.arena, images: input.images, height: shape.height, width: shape.width,
+            channels: shape.channels)
+        forward(input, into: output, in: workspace)
+        return output
+    }
 }
 
 /// A square convolution with optional bias.
@@ -35,27 +49,35 @@ public struct Convolution: ConvolutionLayer {
 
     public var parameters: [Parameter] { [weight] + (bias.map { [$0] } ?? []) }
 
-    public func shape(for input: Tensor) -> ConvolutionShape {
+    public func shape(for input: Tensor) -> ConvolutionShape { shape(height: input.height, width: input.width) }
+
+    private func shape(height: Int, width: Int) -> ConvolutionShape {
         ConvolutionShape(
-            inHeight: input.height, inWidth: input.width, inChannels: inputs, outChannels: outputs, kernel: kernel,
-            stride: stride, padding: padding)
+            inHeight: height, inWidth: width, inChannels: inputs, outChannels: outputs, kernel: kernel, stride: stride,
+            padding: padding)
     }
 
-    public func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
-        forward(input, relu: false, in: workspace)
+    public func outputShape(height: Int, width: Int) -> (height: Int, width: Int, channels: Int) {
+        let shape = shape(height: height, width: width)
+        return (shape.outHeight, shape.outWidth, outputs)
+    }
+
+    public func forward(_ input: Tensor, into output: Tensor, in workspace: Workspace) {
+        forward(input, relu: false, into: output, in: workspace)
     }
 
     /// The output, or its ReLU, in the workspace's arena.
     public func forward(_ input: Tensor, relu: Bool, in workspace: Workspace) -> Tensor {
         let shape = shape(for: input)
         let output = Tensor(
-            in: workspace.arena, height: shape.outHeight, width: shape.outWidth, channels: outputs)
+            in: workspace.arena, images: input.images, height: shape.outHeight, width: shape.outWidth,
+            channels: outputs)
         forward(input, relu: relu, into: output, in: workspace)
         return output
     }
 
-    /// Overwrites `output`, which must have the right shape and not alias `input`.
-    public func forward(_ input: Tensor, relu: Bool = false, into output: Tensor, in workspace: Workspace) {
+    /// Overwrites `output` with the convolution or its ReLU.
+    public func forward(_ input: Tensor, relu: Bool, into output: Tensor, in workspace: Workspace) {
         shape(for: input)
             .forward(input: input, weight: weight.value, bias: bias?.value, relu: relu, output: output, in: workspace)
     }
@@ -104,13 +126,13 @@ public struct TransposedConvolution: ConvolutionLayer {
             padding: Padding(1))
     }
 
-    /// The output, `[2 height, 2 width, outputs]`, in the workspace's arena.
-    public func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
-        let output = Tensor(
-            in: workspace.arena, height: 2 * input.height, width: 2 * input.width, channels: outputs)
+    public func outputShape(height: Int, width: Int) -> (height: Int, width: Int, channels: Int) {
+        (2 * height, 2 * width, outputs)
+    }
+
+    public func forward(_ input: Tensor, into output: Tensor, in workspace: Workspace) {
         adjoint(height: input.height, width: input.width)
             .inputGradient(dOutput: input, weight: weight.value, dInput: output, in: workspace)
-        return output
     }
 
     public func accumulateGradients(input: Tensor, dOutput: Tensor, in workspace: Workspace) {
@@ -137,15 +159,15 @@ public struct UpsampledConvolution: ConvolutionLayer {
 
     public var parameters: [Parameter] { convolution.parameters }
 
-    public func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
-        // The output is taken first, so that the enlarged input above it can be given back.
-        let output = Tensor(
-            in: workspace.arena, height: 2 * input.height, width: 2 * input.width, channels: convolution.outputs)
+    public func outputShape(height: Int, width: Int) -> (height: Int, width: Int, channels: Int) {
+        (2 * height, 2 * width, convolution.outputs)
+    }
+
+    public func forward(_ input: Tensor, into output: Tensor, in workspace: Workspace) {
         workspace.arena.scoped {
             let large = NearestUpsample.forward(input, in: workspace)
             convolution.forward(large, into: output, in: workspace)
         }
-        return output
     }
 
     public func accumulateGradients(input: Tensor, dOutput: Tensor, in workspace: Workspace) {
@@ -158,7 +180,8 @@ public struct UpsampledConvolution: ConvolutionLayer {
     public func inputGradient(dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
         workspace.arena.scoped {
             let large = Tensor(
-                in: workspace.arena, height: dOutput.height, width: dOutput.width, channels: dInput.channels)
+                in: workspace.arena, images: dOutput.images, height: dOutput.height, width: dOutput.width,
+                channels: dInput.channels)
             convolution.inputGradient(dOutput: dOutput, dInput: large, in: workspace)
             NearestUpsample.backward(dOutput: large, dInput: dInput, in: workspace)
         }

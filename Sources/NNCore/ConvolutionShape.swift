@@ -1,4 +1,4 @@
-/// The sizes of one convolution. A transposed convolution is described by the convolution it is the adjoint of.
+/// The sizes of one convolution, whatever the number of images. A transposed convolution is described by the convolution it is the adjoint of.
 public struct ConvolutionShape: Sendable, Hashable {
     public let inHeight, inWidth, inChannels: Int
     public let outChannels: Int
@@ -30,11 +30,9 @@ public struct ConvolutionShape: Sendable, Hashable {
     /// Multiply-adds of the direct method.
     public var multiplyAdds: Int { outPixels * weightCount }
 
-    func checkInput(_ tensor: Tensor) {
-        precondition(tensor.height == inHeight && tensor.width == inWidth && tensor.channels == inChannels)
-    }
-
-    func checkOutput(_ tensor: Tensor) {
-        precondition(tensor.height == outHeight && tensor.width == outWidth && tensor.channels == outChannels)
+    func check(input: Tensor, output: Tensor) {
+        precondition(input.height == inHeight && input.width == inWidth && input.channels == inChannels)
+        precondition(output.height == outHeight && output.width == outWidth && output.channels == outChannels)
+        precondition(input.images == output.images)
     }
 }

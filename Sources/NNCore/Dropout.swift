@@ -2,7 +2,7 @@
 ///
 /// Kept elements are scaled by `1 / (1 - rate)`. The backward pass is the same operation on the gradient, so the mask
 /// is drawn again instead of stored.
-public struct Dropout: Sendable {
+public struct Dropout: Sendable, BitwiseCopyable {
     private static let lanes = 8  // 16 bits an element: eight elements from one block of the stream
 
     private let stream: RandomStream
@@ -20,18 +20,18 @@ public struct Dropout: Sendable {
 
     /// Zeroes the drawn elements of `tensor` and scales the others.
     public func apply(to tensor: Tensor, in workspace: Workspace) {
-        let threshold = UInt32(rate * 65536)
+        let threshold = SIMD8(repeating: UInt32(rate * 65536))
         let scale = 1 / (1 - rate)
         let data = tensor.data
         workspace.pool.run(over: tensor.count, grain: 1 << 13) { range in
-            var index = range.lowerBound
-            while index < range.upperBound {
+            for index in stride(from: range.lowerBound, to: range.upperBound, by: Self.lanes) {
                 let bits = stream.block(at: first + UInt64(index / Self.lanes))
-                for lane in 0..<min(Self.lanes, range.upperBound - index) {
-                    let draw = (bits[lane / 2] >> UInt32(lane % 2 * 16)) & 0xFFFF
-                    data[index + lane] = draw < threshold ? 0 : data[index + lane] * scale
-                }
-                index += Self.lanes
+                var draws = SIMD8<UInt32>()
+                draws.evenHalf = bits & 0xFFFF
+                draws.oddHalf = bits &>> 16
+                let lanes = min(Self.lanes, range.upperBound - index)
+                let value = load8(data + index, lanes: lanes) * Float8(repeating: scale)
+                store8(value.replacing(with: 0, where: draws .< threshold), data + index, lanes: lanes)
             }
         }
     }

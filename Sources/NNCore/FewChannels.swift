@@ -137,16 +137,18 @@ enum RowProduct {
             let rowCount = rectified == nil ? 0 : input.width * inputs
             let laneCount = input.width * width + 16 + rowCount
             let lanes = arena.floats(workspace.pool.threads * laneCount)
-            workspace.pool.run(blocks: output.height) { row, lane in
+            workspace.pool.run(blocks: output.images * output.height) { block, lane in
+                let (image, row) = (block / output.height, block % output.height)
                 let q = lanes + lane * laneCount
                 var isFirst = true
                 for r in 0..<taps {
                     let y = padding.source(of: row + r - padding.amount, length: input.height)
                     if y < 0 { continue }
-                    var source = UnsafePointer(input.data + y * input.width * inputs)
+                    let start = (image * input.height + y) * input.width * inputs
+                    var source = UnsafePointer(input.data + start)
                     if let rectified {
                         let masked = q + input.width * width + 16
-                        let mask = rectified.data + y * input.width * inputs
+                        let mask = rectified.data + start
                         for i in 0..<rowCount { masked[i] = mask[i] > 0 ? source[i] : 0 }
                         source = UnsafePointer(masked)
                     }
@@ -157,7 +159,7 @@ enum RowProduct {
                     isFirst = false
                 }
                 if isFirst { q.update(repeating: 0, count: input.width * width) }
-                let target = output.data + row * output.width * outputs
+                let target = output.data + block * output.width * outputs
                 for x in 0..<output.width {
                     for first in stride(from: 0, to: outputs, by: 8) {
                         let lanes = min(8, outputs - first)

@@ -1,6 +1,6 @@
 /// The Gram matrix of a feature map: `F^T F / (H W)`, `[C, C]`, F being the map as `[H W, C]`.
 public enum GramMatrix {
-    /// Pixels are cut into at most eight parts whose products are added in order.
+    /// Of one image. Pixels are cut into at most eight parts whose products are added in order.
     /// - Parameter gram: `[C, C]`, overwritten.
     public static func forward(_ features: Tensor, into gram: UnsafeMutablePointer<Float>, in workspace: Workspace) {
         let channels = features.channels
@@ -11,16 +11,23 @@ public enum GramMatrix {
             workspace.pool.run(blocks: parts) { part in
                 let start = part * features.pixels / parts
                 let end = (part + 1) * features.pixels / parts
-                let rows = Matrix(features.data + start * channels, rows: end - start, columns: channels)
-                let target = Matrix(partial + part * size, rows: channels, columns: channels)
-                multiply(rows, transposed: true, rows, into: target)
+                multiplyBySelf(
+                    Matrix(features.data + start * channels, rows: end - start, columns: channels),
+                    into: Matrix(partial + part * size, rows: channels, columns: channels))
             }
             let share = 1 / Float(features.pixels)
-            workspace.pool.run(over: size, grain: 1 << 14) { range in
-                for index in range {
-                    var sum = partial[index]
-                    for part in 1..<parts { sum += partial[part * size + index] }
-                    gram[index] = sum * share
+            workspace.pool.run(over: channels, grain: 16) { rows in
+                for row in rows {
+                    for index in row * channels + row..<(row + 1) * channels {
+                        var sum = partial[index]
+                        for part in 1..<parts { sum += partial[part * size + index] }
+                        gram[index] = sum * share
+                    }
+                }
+            }
+            workspace.pool.run(over: channels, grain: 16) { rows in
+                for row in rows {
+                    for column in 0..<row { gram[row * channels + column] = gram[column * channels + row] }
                 }
             }
         }

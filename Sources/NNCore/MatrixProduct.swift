@@ -41,3 +41,11 @@ public func multiply(
         Int32(c.rows), Int32(c.columns), Int32(inner), 1, a.data, Int32(a.stride), b.data, Int32(b.stride),
         accumulate ? 1 : 0, c.data, Int32(c.stride))
 }
+
+/// The upper triangle, diagonal included, of `c = a' a`, at half the work of the whole; what lies below is left as it is.
+func multiplyBySelf(_ a: Matrix, into c: Matrix) {
+    assert(c.rows == a.columns && c.columns == a.columns)
+    cblas_ssyrk(
+        CblasRowMajor, CblasUpper, CblasTrans, Int32(a.columns), Int32(a.rows), 1, a.data, Int32(a.stride), 0, c.data,
+        Int32(c.stride))
+}

@@ -32,6 +32,7 @@ public struct Padding: Sendable, Hashable {
     /// Stops on shapes that do not fit a convolution: a mistake of ours.
     @inline(__always)
     func check(input: Tensor, output: Tensor, taps: Int, stride: Int) {
+        precondition(input.images == output.images)
         precondition(
             min(input.height, input.width) + 2 * amount >= taps
                 && output.height == outputLength(input.height, taps: taps, stride: stride)
@@ -55,6 +56,16 @@ public struct Padding: Sendable, Hashable {
         case .zero: return -1
         case .reflect: return position < 0 ? -position : 2 * (length - 1) - position
         case .replicate: return position < 0 ? 0 : length - 1
+        }
+    }
+
+    /// The positions that stand for an index, itself among them, in order.
+    @inline(__always)
+    func forEachPosition(of index: Int, length: Int, _ body: (Int) -> Void) {
+        for position in -amount..<0 where source(of: position, length: length) == index { body(position) }
+        body(index)
+        for position in length..<length + amount where source(of: position, length: length) == index {
+            body(position)
         }
     }
 }

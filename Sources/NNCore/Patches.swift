@@ -9,12 +9,19 @@ struct Patches: Sendable {
         case folded(height: Int, width: Int)
     }
 
+    /// One image or several; patches are written of one.
     let image: Tensor
     let taps: Int
     let padding: Padding
     let kind: Kind
 
     var length: Int { taps * taps * image.channels }
+
+    /// The patches of one of the images.
+    @inline(__always)
+    func of(image index: Int) -> Patches {
+        Patches(image: image.image(index), taps: taps, padding: padding, kind: kind)
+    }
 
     /// Writes the patches of pixels `columns` of row `row`.
     func write(row: Int, columns: Range<Int>, to target: UnsafeMutablePointer<Float>) {
@@ -31,27 +38,14 @@ struct Patches: Sendable {
                 let start = padding.amount - (taps - 1)
                 copyInside(y: row + start, x: column + start, to: target)
                 if padding.mode != .zero && padding.amount > 0 {
-                    forEachPosition(of: row, length: height) { y in
-                        forEachPosition(of: column, length: width) { x in
+                    padding.forEachPosition(of: row, length: height) { y in
+                        padding.forEachPosition(of: column, length: width) { x in
                             if y != row || x != column { addInside(y: y + start, x: x + start, to: target) }
                         }
                     }
                 }
                 target += length
             }
-        }
-    }
-
-    /// The padded positions, the pixel itself among them, that stand for a pixel.
-    @inline(__always)
-    private func forEachPosition(of index: Int, length: Int, _ body: (Int) -> Void) {
-        for position in -padding.amount..<0 where padding.source(of: position, length: length) == index {
-            body(position)
-        }
-        body(index)
-        for position in length..<length + padding.amount
-        where padding.source(of: position, length: length) == index {
-            body(position)
         }
     }
 
@@ -142,7 +136,10 @@ enum PatchProduct {
             }
             let laneCount = blockPixels * (length + panels * 16) + 16
             let lanes = arena.floats(workspace.pool.threads * laneCount)
-            workspace.pool.run(blocks: output.height) { row, lane in
+            workspace.pool.run(blocks: output.images * output.height) { block, lane in
+                let patches = patches.of(image: block / output.height)
+                let output = output.image(block / output.height)
+                let row = block % output.height
                 let a = lanes + lane * laneCount
                 let c = a + blockPixels * length
                 for first in stride(from: 0, to: output.width, by: blockPixels) {
@@ -178,7 +175,8 @@ enum PatchProduct {
         arena.scoped {
             let length = patches.length
             let width = (image.channels + 15) / 16 * 16
-            let slices = min(8, image.height)
+            let rows = image.images * image.height
+            let slices = min(8, rows)
             let partCount = length * width + 16
             let parts = arena.floats(slices * partCount)
             let laneCount = blockPixels * (length + width) + 16
@@ -188,10 +186,11 @@ enum PatchProduct {
                 let b = a + blockPixels * length
                 let part = parts + slice * partCount
                 part.update(repeating: 0, count: partCount)
-                for row in image.height * slice / slices..<image.height * (slice + 1) / slices {
+                for row in rows * slice / slices..<rows * (slice + 1) / slices {
+                    let patches = patches.of(image: row / image.height)
                     for first in stride(from: 0, to: image.width, by: blockPixels) {
                         let columns = first..<min(first + blockPixels, image.width)
-                        patches.write(row: row, columns: columns, to: a)
+                        patches.write(row: row % image.height, columns: columns, to: a)
                         for (i, column) in columns.enumerated() {
                             let source = image.data + (row * image.width + column) * image.channels
                             for channel in stride(from: 0, to: image.channels, by: 8) {

@@ -16,8 +16,16 @@ public enum PlainConvolution {
         _ shape: ConvolutionShape, input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
         output: Tensor, in workspace: Workspace
     ) {
-        shape.checkInput(input)
-        shape.checkOutput(output)
+        shape.check(input: input, output: output)
+        for image in 0..<input.images {
+            forward(shape, input.image(image), weight, bias, output.image(image), workspace)
+        }
+    }
+
+    private static func forward(
+        _ shape: ConvolutionShape, _ input: Tensor, _ weight: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?,
+        _ output: Tensor, _ workspace: Workspace
+    ) {
         let columns = shape.taps * shape.inChannels
         let grain = blockPixels(columns: columns, pixels: shape.outPixels)
         let weights = Matrix(UnsafeMutablePointer(mutating: weight), rows: columns, columns: shape.outChannels)
@@ -44,11 +52,21 @@ public enum PlainConvolution {
         _ shape: ConvolutionShape, dOutput: Tensor, weight: UnsafePointer<Float>, dInput: Tensor,
         in workspace: Workspace
     ) {
-        shape.checkInput(dInput)
-        shape.checkOutput(dOutput)
+        shape.check(input: dInput, output: dOutput)
         workspace.arena.scoped {
             let turned = workspace.arena.floats(shape.weightCount)
             turn(shape, weight, into: turned, workspace.pool)
+            for image in 0..<dInput.images {
+                inputGradient(shape, dOutput.image(image), turned, dInput.image(image), workspace)
+            }
+        }
+    }
+
+    private static func inputGradient(
+        _ shape: ConvolutionShape, _ dOutput: Tensor, _ turned: UnsafePointer<Float>, _ dInput: Tensor,
+        _ workspace: Workspace
+    ) {
+        workspace.arena.scoped {
             if shape.padding.mode == .zero || shape.padding.amount == 0 {
                 gatherGradient(shape, dOutput, turned, into: dInput, border: 0, workspace)
             } else {
@@ -67,12 +85,14 @@ public enum PlainConvolution {
         _ shape: ConvolutionShape, input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>,
         in workspace: Workspace
     ) {
-        shape.checkInput(input)
-        shape.checkOutput(dOutput)
-        if shape.inChannels < 16 {
-            weightGradientByParts(shape, input, dOutput, dWeight, workspace)
-        } else {
-            weightGradientByTaps(shape, input, dOutput, dWeight, workspace)
+        shape.check(input: input, output: dOutput)
+        for image in 0..<input.images {
+            let (input, dOutput) = (input.image(image), dOutput.image(image))
+            if shape.inChannels < 16 {
+                weightGradientByParts(shape, input, dOutput, dWeight, workspace)
+            } else {
+                weightGradientByTaps(shape, input, dOutput, dWeight, workspace)
+            }
         }
     }
 
@@ -207,9 +227,19 @@ public enum PlainConvolution {
 
     /// One residue of a strided axis: the taps that reach its pixels.
     private struct Phase {
-        let taps: [Int]
+        private let first: Int
+        private let step: Int
+        let count: Int
+
         init(residue: Int, shape: ConvolutionShape) {
-            taps = (0..<shape.kernel).filter { ($0 - residue) % shape.stride == 0 }
+            first = residue % shape.stride
+            step = shape.stride
+            count = max(0, (shape.kernel - first + step - 1) / step)
+        }
+
+        @inline(__always)
+        func forEach(_ body: (_ index: Int, _ tap: Int) -> Void) {
+            for index in 0..<count { body(index, first + index * step) }
         }
     }
 
@@ -243,8 +273,8 @@ public enum PlainConvolution {
             // Target row r stands for input row r - border, which tap ky of output row o sees if
             // o * stride + ky = r - border + amount.
             let offset = shape.padding.amount - border
-            let tapsY = Phase(residue: phaseY + offset, shape: shape).taps
-            let tapsX = Phase(residue: phaseX + offset, shape: shape).taps
+            let tapsY = Phase(residue: phaseY + offset, shape: shape)
+            let tapsX = Phase(residue: phaseX + offset, shape: shape)
             let height = (target.height - phaseY + stride - 1) / stride
             let width = (target.width - phaseX + stride - 1) / stride
             if height <= 0 || width <= 0 { continue }
@@ -260,8 +290,8 @@ public enum PlainConvolution {
             }
             workspace.arena.scoped {
                 let weights = workspace.arena.floats(columns * inputs)
-                for (row, ky) in tapsY.enumerated() {
-                    for (column, kx) in tapsX.enumerated() {
+                tapsY.forEach { row, ky in
+                    tapsX.forEach { column, kx in
                         let tap = turned + (ky * shape.kernel + kx) * outputs * inputs
                         (weights + (row * tapsX.count + column) * outputs * inputs)
                             .update(from: tap, count: outputs * inputs)
@@ -277,9 +307,9 @@ public enum PlainConvolution {
                     for pixel in pixels {
                         let y = pixel / width * stride + phaseY + offset
                         let x = pixel % width * stride + phaseX + offset
-                        for ky in tapsY {
+                        tapsY.forEach { _, ky in
                             let row = (y - ky) / stride
-                            for kx in tapsX {
+                            tapsX.forEach { _, kx in
                                 let column = (x - kx) / stride
                                 if y < ky || x < kx || row >= shape.outHeight || column >= shape.outWidth {
                                     into.update(repeating: 0, count: outputs)
@@ -313,20 +343,15 @@ public enum PlainConvolution {
     private static func foldBorder(_ padded: Tensor, _ padding: Padding, into target: Tensor, _ pool: ThreadPool) {
         let channels = target.channels
         let amount = padding.amount
-        /// The padded positions that stand for an index.
-        func sources(_ index: Int, _ length: Int) -> [Int] {
-            (-amount..<length + amount).filter { padding.source(of: $0, length: length) == index }.map { $0 + amount }
-        }
-        let columns = (0..<target.width).map { sources($0, target.width) }
-        let rows = (0..<target.height).map { sources($0, target.height) }
         pool.run(over: target.height, grain: 4) { range in
             for y in range {
                 for x in 0..<target.width {
                     let sum = target.data + (y * target.width + x) * channels
                     sum.update(repeating: 0, count: channels)
-                    for row in rows[y] {
-                        for column in columns[x] {
-                            let part = padded.data + (row * padded.width + column) * channels
+                    padding.forEachPosition(of: y, length: target.height) { row in
+                        padding.forEachPosition(of: x, length: target.width) { column in
+                            let pixel = (row + amount) * padded.width + column + amount
+                            let part = padded.data + pixel * channels
                             for channel in 0..<channels { sum[channel] += part[channel] }
                         }
                     }

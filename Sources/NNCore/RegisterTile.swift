@@ -1,3 +1,5 @@
+import COpenBLAS
+
 /// Eight neighbouring channels.
 typealias Float8 = SIMD8<Float>
 
@@ -74,9 +76,10 @@ enum RegisterTile {
                     accumulate: accumulate)
                 row += 4
             } else {
+                // The last rows fetch the panel that is multiplied next, which the hardware cannot foresee.
                 six(
-                    count, rest, rows: left, b, bStep: bStep, c + row * cStride, cStride: cStride,
-                    accumulate: accumulate)
+                    count, rest, rows: left, b, bStep: bStep, ahead: left > 6 ? 0 : bStep == 16 ? 16 * count : 16,
+                    c + row * cStride, cStride: cStride, accumulate: accumulate)
                 row += 6
             }
         }
@@ -122,7 +125,7 @@ enum RegisterTile {
     /// 6 x 16.
     @inline(__always)
     private static func six(
-        _ count: Int, _ a: Left, rows: Int, _ b: UnsafePointer<Float>, bStep: Int,
+        _ count: Int, _ a: Left, rows: Int, _ b: UnsafePointer<Float>, bStep: Int, ahead: Int,
         _ c: UnsafeMutablePointer<Float>, cStride: Int, accumulate: Bool
     ) {
         let last = rows - 1
@@ -169,6 +172,7 @@ enum RegisterTile {
         for _ in 0..<count {
             let bx = load8(b)
             let by = load8(b + 8)
+            texloom_prefetch(b + ahead)
             let f0 = Float8(repeating: a0[k])
             s0x = s0x.addingProduct(bx, f0)
             s0y = s0y.addingProduct(by, f0)

@@ -3,13 +3,15 @@ public enum MaxPool {
     /// The output, in the workspace's arena.
     public static func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
         let output = Tensor(
-            in: workspace.arena, height: input.height / 2, width: input.width / 2, channels: input.channels)
+            in: workspace.arena, images: input.images, height: input.height / 2, width: input.width / 2,
+            channels: input.channels)
         let channels = input.channels
         let rowStride = input.width * channels
-        workspace.pool.run(over: output.height, grain: 2) { rows in
+        workspace.pool.run(over: output.images * output.height, grain: 2) { rows in
             for y in rows {
+                let inputRow = y / output.height * input.height + y % output.height * 2
                 for x in 0..<output.width {
-                    let corner = input.data + (2 * y * input.width + 2 * x) * channels
+                    let corner = input.data + (inputRow * input.width + 2 * x) * channels
                     let target = output.data + (y * output.width + x) * channels
                     for channel in 0..<channels {
                         let top = max(corner[channel], corner[channel + channels])
@@ -22,9 +24,9 @@ public enum MaxPool {
         return output
     }
 
-    /// Overwrites `dInput`. The gradient goes to the first maximum of each window in reading order.
+    /// Overwrites `dInput`, of one image. The gradient goes to the first maximum of each window in reading order.
     public static func backward(input: Tensor, dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
-        precondition(dInput.hasShape(of: input))
+        precondition(dInput.hasShape(of: input) && input.images == 1)
         let channels = input.channels
         let rowStride = input.width * channels
         workspace.pool.run(over: (input.height + 1) / 2, grain: 2) { rows in
@@ -67,8 +69,9 @@ public enum NearestUpsample {
     public static func forward(_ input: Tensor, in workspace: Workspace) -> Tensor {
         let channels = input.channels
         let output = Tensor(
-            in: workspace.arena, height: 2 * input.height, width: 2 * input.width, channels: channels)
-        workspace.pool.run(over: output.height, grain: 2) { rows in
+            in: workspace.arena, images: input.images, height: 2 * input.height, width: 2 * input.width,
+            channels: channels)
+        workspace.pool.run(over: output.images * output.height, grain: 2) { rows in
             for y in rows {
                 for x in 0..<output.width {
                     (output.data + (y * output.width + x) * channels)
@@ -83,7 +86,7 @@ public enum NearestUpsample {
     public static func backward(dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
         let channels = dInput.channels
         let rowStride = dOutput.width * channels
-        workspace.pool.run(over: dInput.height, grain: 2) { rows in
+        workspace.pool.run(over: dInput.images * dInput.height, grain: 2) { rows in
             for y in rows {
                 for x in 0..<dInput.width {
                     let corner = dOutput.data + (2 * y * dOutput.width + 2 * x) * channels

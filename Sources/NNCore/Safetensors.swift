@@ -120,6 +120,17 @@ public struct Safetensors: Sendable {
         dataStart = data.startIndex + 8 + Int(length)
     }
 
+    /// Whether the file is what was written, by the sum in its header; nil if it has none.
+    public var sumIsRight: Bool? {
+        guard let stated = metadata[SafetensorsWriter.sumKey] else { return nil }
+        let header = data.subdata(in: data.startIndex..<dataStart)
+        guard let place = SafetensorsWriter.placeOfSum(in: header) else { return false }
+        var sum = CRC64()
+        sum.update(SafetensorsWriter.withoutSum(header, at: place))
+        sum.update(data[dataStart...])
+        return stated == sum.text
+    }
+
     /// The values of a float32 tensor.
     /// - Parameter shape: what is expected; nil takes any.
     public func floats(_ name: String, shape: [Int]? = nil) throws(SafetensorsError) -> [Float] {
@@ -198,10 +209,30 @@ public struct SafetensorsWriter {
         let bytes: () -> Data
     }
 
+    /// The metadata field of the sum: CRC-64 of the whole file, its own sixteen digits taken as zeros.
+    static let sumKey = "crc64"
+
     private var items: [Item] = []
     private let metadata: [String: String]
+    private let hasSum: Bool
 
-    public init(metadata: [String: String]) { self.metadata = metadata }
+    /// - Parameter hasSum: Whether the header gets a sum of the file, by which a reader finds damage anywhere in it.
+    public init(metadata: [String: String], hasSum: Bool = false) {
+        self.metadata = hasSum ? metadata.merging([Self.sumKey: CRC64.blank]) { $1 } : metadata
+        self.hasSum = hasSum
+    }
+
+    static func placeOfSum(in header: Data) -> Range<Data.Index>? {
+        guard let key = header.range(of: Data("\"\(sumKey)\":\"".utf8)) else { return nil }
+        let end = key.upperBound + CRC64.blank.utf8.count
+        return end <= header.endIndex ? key.upperBound..<end : nil
+    }
+
+    static func withoutSum(_ header: Data, at place: Range<Data.Index>) -> Data {
+        var header = header
+        header.replaceSubrange(place, with: Data(CRC64.blank.utf8))
+        return header
+    }
 
     /// Adds a float32 tensor whose values are asked for when the file is written.
     public mutating func add(_ name: String, shape: [Int], _ values: @escaping () -> [Float]) {
@@ -224,8 +255,19 @@ public struct SafetensorsWriter {
             }
             let handle = try FileHandle(forWritingTo: temporary)
             defer { try? handle.close() }
-            try handle.write(contentsOf: header())
-            for item in items { try handle.write(contentsOf: item.bytes()) }
+            let header = header()
+            var sum = CRC64()
+            sum.update(header)
+            try handle.write(contentsOf: header)
+            for item in items {
+                let bytes = item.bytes()
+                if hasSum { sum.update(bytes) }
+                try handle.write(contentsOf: bytes)
+            }
+            if hasSum, let place = Self.placeOfSum(in: header) {
+                try handle.seek(toOffset: UInt64(place.lowerBound - header.startIndex))
+                try handle.write(contentsOf: Data(sum.text.utf8))
+            }
             try handle.synchronize()
             guard rename(temporary.path, url.path) == 0 else {
                 throw SafetensorsError(file: url.path, problem: "cannot be put in place: errno \(errno)")

@@ -1,3 +1,4 @@
+import CBorrowedClosure
 import Synchronization
 
 #if canImport(Glibc)
@@ -55,7 +56,7 @@ public final class ThreadPool {
             for block in 0..<max(blocks, 0) { body(block, 0) }
             return
         }
-        withoutActuallyEscaping(body) { shared.run(blocks: blocks, $0) }
+        shared.run(blocks: blocks, body)
     }
 
     /// Cuts `0..<count` into ranges of `grain` and calls `body` for each, with the lane that runs it.
@@ -77,6 +78,11 @@ public final class ThreadPool {
     }
 }
 
+/// Calls `user` with `body` as a value, which is good until `user` returns.
+@_silgen_name("texloom_lend_closure")
+private func lend(
+    _ body: (_ block: Int, _ lane: Int) -> Void, to user: texloom_closure_user, _ argument: UnsafeMutableRawPointer)
+
 /// What a new thread is handed.
 private final class Seat {
     let shared: Shared
@@ -95,7 +101,8 @@ private final class Shared: @unchecked Sendable {
     private let stopping = Atomic<Bool>(false)
     private let sleepers = Atomic<Int>(0)
     private var blocks = 0
-    private var body: ((Int, Int) -> Void)?
+    /// Lives on the driver's stack, and in `run` alone.
+    private var body = texloom_borrowed_closure()
     /// Threads inside `drain`; the driver waits for all to leave before it changes `body`.
     private let inside = Atomic<Int>(0)
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -115,8 +122,16 @@ private final class Shared: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func run(blocks: Int, _ body: @escaping (Int, Int) -> Void) {
+    func run(blocks: Int, _ body: (Int, Int) -> Void) {
         self.blocks = blocks
+        // Lent instead of escaping: an escaping closure is an allocation per fork.
+        lend(
+            body,
+            to: { Unmanaged<Shared>.fromOpaque($1!).takeUnretainedValue().fork($0) },
+            Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    private func fork(_ body: texloom_borrowed_closure) {
         self.body = body
         pending.store(blocks, ordering: .relaxed)
         next.store(0, ordering: .releasing)
@@ -135,14 +150,13 @@ private final class Shared: @unchecked Sendable {
         // Close the door for late wakers before the body goes away.
         next.store(Int.max / 2, ordering: .sequentiallyConsistent)
         while inside.load(ordering: .sequentiallyConsistent) > 0 {}
-        self.body = nil
     }
 
     private func drain(lane: Int) {
         while true {
             let block = next.add(1, ordering: .acquiring).oldValue
             if block >= blocks { return }
-            body!(block, lane)
+            texloom_call_closure(body, block, lane)
             pending.subtract(1, ordering: .releasing)
         }
     }

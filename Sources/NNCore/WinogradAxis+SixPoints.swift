@@ -65,7 +65,7 @@ enum SixPointInputTransposed: AxisMap {
 }
 
 /// F(4, 3): four results of a 3-tap filter from 6 products instead of 12.
-enum F4x3: WinogradAxis {
+enum F4x3: WinogradGradientAxis {
     static var stride: Int { 1 }
     static var taps: Int { 3 }
     static var outputs: Int { 4 }
@@ -156,7 +156,7 @@ enum F4x3: WinogradAxis {
 }
 
 /// F(3, 4): three results of a 4-tap filter from 6 products instead of 12.
-enum F3x4: WinogradAxis {
+enum F3x4: WinogradGradientAxis {
     static var stride: Int { 1 }
     static var taps: Int { 4 }
     static var outputs: Int { 3 }

@@ -1,7 +1,7 @@
 /// F(4, 2) on five points, ±1/2, ±3/2, infinity: four results of a 2-tap filter from 5 products instead of 8.
 ///
 /// A filter of stride 2 is made of these. Point 0 is left out on purpose: two symmetric pairs halve the error.
-private enum Five {
+enum Five {
     static let p: Float = 0.5
     static let q: Float = 1.5
     static let p2: Float = 0.25
@@ -112,7 +112,7 @@ private enum Five {
 
 /// Four results of a 4-tap filter of stride 2: F(4, 2) on the even samples plus F(4, 2) on the odd ones, 10 products
 /// instead of 16.
-enum F4x4Stride2: WinogradAxis {
+enum F4x4Stride2: WinogradGradientAxis {
     static var stride: Int { 2 }
     static var taps: Int { 4 }
     static var outputs: Int { 4 }
@@ -198,7 +198,7 @@ enum F4x4Stride2: WinogradAxis {
 
 /// Four results of a 3-tap filter of stride 2: the middle tap as it is (4 products), the outer two by F(4, 2) (5
 /// products), 9 instead of 12. The first four points share the middle tap as their weight.
-enum F4x3Stride2: WinogradAxis {
+enum F4x3Stride2: WinogradGradientAxis {
     static var stride: Int { 2 }
     static var taps: Int { 3 }
     static var outputs: Int { 4 }

@@ -32,12 +32,16 @@ protocol WinogradAxis {
     static func weightPoint(_ point: Int) -> Int
     /// Samples -> `phases * points`, phase by phase.
     associatedtype Input: AxisMap
-    associatedtype InputTransposed: AxisMap
     /// Taps -> `phases * weightPoints`.
     associatedtype Weight: AxisMap
-    associatedtype WeightTransposed: AxisMap
     /// Points -> results.
     associatedtype Output: AxisMap
+}
+
+/// One whose gradients are computed as well.
+protocol WinogradGradientAxis: WinogradAxis {
+    associatedtype InputTransposed: AxisMap
+    associatedtype WeightTransposed: AxisMap
     associatedtype OutputTransposed: AxisMap
 }
 

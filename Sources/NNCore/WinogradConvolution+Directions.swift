@@ -1,7 +1,7 @@
 /// The three directions, each by the way that suits its sizes.
 ///
 /// Weights are `[taps, taps, inputs, outputs]`.
-extension WinogradConvolution {
+extension WinogradConvolution where Axis: WinogradGradientAxis {
     static func forward(
         _ input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
         epilogue: Epilogue, in workspace: Workspace

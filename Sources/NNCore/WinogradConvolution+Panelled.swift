@@ -1,4 +1,4 @@
-extension WinogradConvolution {
+extension WinogradConvolution where Axis: WinogradGradientAxis {
     /// Which way a panelled convolution goes.
     enum Direction { case forward, inputGradient }
 
@@ -25,7 +25,7 @@ extension WinogradConvolution {
         let width = isForward ? panel : panel * phases
         let most = tilesAtOnce(
             tiles, floatsPerTile: planes * groups * depth, limit: max(48, 90_000 / (planes * width)))
-        let groupsAtOnce = max(1, min(groups, 50_000 / (weightPlanes * depth * width)))
+        let groupsAtOnce = max(1, min(groups, 80_000 / (weightPlanes * depth * width)))
         let v = TilePlanes(
             in: arena, planes: planes, rows: most, groups: groups, groupWidth: depth, groupsPerChunk: groupsAtOnce)
         let outStride = planeStride(most * width)
@@ -91,9 +91,19 @@ extension WinogradConvolution {
 
     /// How many tiles to keep transformed: equal parts of all, such that a part stays in a few MiB of L3 cache.
     static func tilesAtOnce(_ tiles: Int, floatsPerTile: Int, limit: Int) -> Int {
-        let most = max(24, min(limit, 1_300_000 / floatsPerTile))
+        let most = max(24, min(limit, 1_900_000 / floatsPerTile))
         let parts = (tiles + most - 1) / most
         return (tiles + parts - 1) / parts
+    }
+
+    /// N of tile `tile` of the source, as row `row` of `planes`.
+    @inline(never)
+    static func transformOutputGradient(
+        _ source: TileSource, tile: Int, to planes: TilePlanes, row: Int, scratch: UnsafeMutablePointer<Float>
+    ) {
+        source.transform(Axis.OutputTransposed.self, tile: tile, scratch: scratch) { i, j, group, value in
+            store8(value, planes.group(group, row: row) + (i * Axis.points + j) * planes.planeStride)
+        }
     }
 
     private static func clear(_ image: Tensor, channels: Range<Int>) {

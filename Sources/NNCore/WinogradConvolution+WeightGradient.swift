@@ -1,4 +1,4 @@
-extension WinogradConvolution {
+extension WinogradConvolution where Axis: WinogradGradientAxis {
     /// Adds the gradient of the weights to `dWeight`.
     ///
     /// Both sides' tiles are transformed, some hundred at a time; then each lane takes a block of input channels and
@@ -71,18 +71,27 @@ extension WinogradConvolution {
         to dWeight: UnsafeMutablePointer<Float>, inputChannels: Int, outputChannels: Int,
         scratch: UnsafeMutablePointer<Float>
     ) {
+        let squared = Axis.taps * Axis.taps
         let tapStride = inputChannels * outputChannels
+        // A row of every tap is finished first: the taps of one filter lie whole powers of two apart and would push
+        // each other out of L1.
+        let finished = scratch + transformCount
         for row in rows {
-            for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 8) {
-                let lanes = min(8, columns.upperBound - column)
-                let source = d + (row - rows.lowerBound) * width + (column - columns.lowerBound)
-                let target = dWeight + row * outputChannels + column
+            let source = d + (row - rows.lowerBound) * width
+            for column in stride(from: 0, to: columns.count, by: 8) {
                 transform(Axis.WeightTransposed.self, scratch: scratch) { i, j in
                     let (plane, phase) = place(i, j, of: Axis.weightPoints)
-                    return load8(source + plane * planeStride + phase * 8 * width)
+                    return load8(source + plane * planeStride + phase * 8 * width + column)
                 } store: { i, j, value in
-                    let tap = target + (i * Axis.taps + j) * tapStride
-                    store8(load8(tap, lanes: lanes) + value, tap, lanes: lanes)
+                    store8(value, finished + (i * Axis.taps + j) * width + column)
+                }
+            }
+            for tap in 0..<squared {
+                let target = dWeight + tap * tapStride + row * outputChannels + columns.lowerBound
+                let addend = finished + tap * width
+                for column in stride(from: 0, to: columns.count, by: 8) {
+                    let lanes = min(8, columns.count - column)
+                    store8(load8(target + column, lanes: lanes) + load8(addend + column), target + column, lanes: lanes)
                 }
             }
         }

@@ -11,6 +11,8 @@
 struct WinogradConvolution<Axis: WinogradAxis> {
     let inputChannels: Int
     let outputChannels: Int
+    let images: Int
+    /// Of one image.
     let tileRows: Int
     let tileColumns: Int
     let padding: Padding
@@ -22,12 +24,14 @@ struct WinogradConvolution<Axis: WinogradAxis> {
         padding.check(input: input, output: output, taps: Axis.taps, stride: Axis.stride)
         inputChannels = input.channels
         outputChannels = output.channels
+        images = output.images
         tileRows = (output.height + Axis.outputs - 1) / Axis.outputs
         tileColumns = (output.width + Axis.outputs - 1) / Axis.outputs
         self.padding = padding
     }
 
-    var tiles: Int { tileRows * tileColumns }
+    /// Of all images.
+    var tiles: Int { images * tileRows * tileColumns }
     static var planes: Int { Axis.points * Axis.points }
     static var weightPlanes: Int { Axis.weightPoints * Axis.weightPoints }
     static var phases: Int { Axis.phases * Axis.phases }
@@ -53,7 +57,9 @@ struct WinogradConvolution<Axis: WinogradAxis> {
     private static var samples: Int { Axis.Input.from }
 
     /// Scratch of one lane for the transforms.
-    static var scratchCount: Int { Axis.Input.from * Axis.Input.to * 8 + Axis.taps * Axis.taps * 128 }
+    static var scratchCount: Int { transformCount + Axis.taps * Axis.taps * 128 }
+    /// Of which a transform takes the first.
+    static var transformCount: Int { 8 * max(Axis.Input.from * Axis.Input.to, Axis.Output.from * Axis.Output.to) }
 
     @inline(__always)
     static func planeStride(_ count: Int) -> Int { count + 16 }
@@ -81,16 +87,6 @@ struct WinogradConvolution<Axis: WinogradAxis> {
         }
     }
 
-    /// N of tile `tile` of the source, as row `row` of `planes`.
-    @inline(never)
-    static func transformOutputGradient(
-        _ source: TileSource, tile: Int, to planes: TilePlanes, row: Int, scratch: UnsafeMutablePointer<Float>
-    ) {
-        source.transform(Axis.OutputTransposed.self, tile: tile, scratch: scratch) { i, j, group, value in
-            store8(value, planes.group(group, row: row) + (i * Axis.points + j) * planes.planeStride)
-        }
-    }
-
     /// The plane and phase of element (i, j) of a transformed tile (`points`) or filter (`weightPoints`).
     @inline(__always)
     static func place(_ i: Int, _ j: Int, of points: Int) -> (plane: Int, phase: Int) {
@@ -104,7 +100,7 @@ struct WinogradConvolution<Axis: WinogradAxis> {
         _ weights: WeightView, row: Int, column: Int, scratch: UnsafeMutablePointer<Float>,
         store: (Int, Int, Int, Int, Float8) -> Void
     ) {
-        let copy = scratch + Axis.Input.from * Axis.Input.to * 8
+        let copy = scratch + transformCount
         weights.copy(row: row, column: column, to: copy)
         for row in 0..<8 {
             for half in 0..<2 {

@@ -85,6 +85,10 @@ public enum Winograd3x3Stride2 {
     public static func inputGradient(
         dOutput: Tensor, weight: UnsafePointer<Float>, padding: Padding, dInput: Tensor, in workspace: Workspace
     ) {
+        if padding.amount == 1 && padding.mode == .zero {
+            padding.check(input: dInput, output: dOutput, taps: 3, stride: 2)
+            return WinogradConvolution.transposed3x3(dOutput, weight: weight, dInput: dInput, in: workspace)
+        }
         WinogradConvolution<F4x3Stride2>.inputGradient(
             dOutput, rectified: nil, weight: weight, padding: padding, dInput: dInput, in: workspace)
     }

@@ -1,4 +1,5 @@
-/// Where the tiles of a convolution lie in an image: for each tile row and column, the offsets of its samples.
+/// Where the tiles of a convolution lie in its images: for each tile row and column, the offsets of its samples. The
+/// tile rows of all images are numbered through.
 ///
 /// Padding happens here: a sample outside the image has the offset of the pixel it stands for, or -1 for a zero.
 struct TileTable: @unchecked Sendable {
@@ -9,19 +10,20 @@ struct TileTable: @unchecked Sendable {
     private let columns: UnsafeMutablePointer<Int>
 
     /// - Parameters:
-    ///   - start: position of the first sample of tile 0, `step` that of tile 1 minus that of tile 0.
+    ///   - tileRows: of one image. - start: position of the first sample of tile 0, `step` that of tile 1 minus that of tile 0.
     init(
         in arena: Arena, of image: Tensor, tileRows: Int, tileColumns: Int,
         size: Int, start: Int, step: Int, padding: Padding
     ) {
         self.tileColumns = tileColumns
         self.size = size
-        rows = arena.integers(tileRows * size)
+        rows = arena.integers(image.images * tileRows * size)
         columns = arena.integers(tileColumns * size)
-        for tile in 0..<tileRows {
+        for tile in 0..<image.images * tileRows {
+            let top = tile / tileRows * image.height
             for i in 0..<size {
-                let source = padding.source(of: tile * step + start + i, length: image.height)
-                rows[tile * size + i] = source < 0 ? -1 : source * image.width * image.channels
+                let source = padding.source(of: tile % tileRows * step + start + i, length: image.height)
+                rows[tile * size + i] = source < 0 ? -1 : (top + source) * image.width * image.channels
             }
         }
         for tile in 0..<tileColumns {

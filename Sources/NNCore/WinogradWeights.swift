@@ -1,3 +1,5 @@
+import COpenBLAS
+
 /// Convolution weights `[taps, taps, first, second]` as the right factor of the products: a matrix of `rows x columns`
 /// per tap, read in groups of 8 rows and panels of 16 columns.
 struct WeightView: @unchecked Sendable {
@@ -35,11 +37,14 @@ struct WeightView: @unchecked Sendable {
                     }
                 }
             } else if transposed {
+                for j in 0..<16 { texloom_prefetch(source + (column + j) * second + row + 16) }
                 transpose8(source + column * second + row, stride: second, to: target, stride: 16)
                 transpose8(source + (column + 8) * second + row, stride: second, to: target + 8, stride: 16)
             } else {
                 for i in 0..<8 {
                     let source = source + (row + i) * second + column
+                    // The next group's: short pieces far apart, which the hardware does not foresee.
+                    texloom_prefetch(source + 8 * second)
                     store8(load8(source), target + i * 16)
                     store8(load8(source + 8), target + i * 16 + 8)
                 }

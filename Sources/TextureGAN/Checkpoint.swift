@@ -23,7 +23,7 @@ enum Checkpoint {
         ]
         metadata["generator_steps"] = String(trainer.step.generatorOptimiser.steps)
         metadata["discriminator_steps"] = String(trainer.step.discriminatorOptimiser.steps)
-        var writer = SafetensorsWriter(metadata: metadata)
+        var writer = SafetensorsWriter(metadata: metadata, hasSum: true)
         for (prefix, parameters) in networks(of: trainer) {
             for parameter in parameters {
                 for (suffix, array) in arrays(of: parameter) {
@@ -44,6 +44,12 @@ enum Checkpoint {
     static func restore(_ trainer: Trainer, from url: URL) throws(TrainingError) {
         do {
             let file = try Safetensors(contentsOf: url)
+            guard file.sumIsRight != false else {
+                throw TrainingError(
+                    .damagedCheckpoint,
+                    "checkpoint \(url.path): is damaged, its sum is wrong; go on from the one before",
+                    isRetryable: true)
+            }
             func text(_ key: String) throws(SafetensorsError) -> String {
                 guard let value = file.metadata[key] else {
                     throw SafetensorsError(file: url.path, problem: "lacks '\(key)': not a texloom checkpoint")
@@ -104,6 +110,8 @@ enum Checkpoint {
             trainer.dropout.position = try number("dropout_position", in: 0...UInt64.max)
             trainer.step.generatorOptimiser.steps = try number("generator_steps", in: 0...Int.max)
             trainer.step.discriminatorOptimiser.steps = try number("discriminator_steps", in: 0...Int.max)
+        } catch let error as TrainingError where error.code == .damagedCheckpoint {
+            throw error
         } catch {
             throw TrainingError(.badCheckpoint, "checkpoint \(error)", isRetryable: true)
         }
@@ -159,6 +167,7 @@ extension Generator {
                 recipe.residualBlocks = (0..<64).prefix { file.entries["blocks.\($0).conv1.weight"] != nil }.count
                 if file.entries["head_bn.running_mean"] == nil { recipe.norm = .instance }
             }
+            try checkSize(of: recipe, in: file, url)
             let generator = Generator(recipe, trained: false)
             for parameter in generator.parameters {
                 parameter.load(fileOrder: try file.floats(parameter.name, shape: parameter.layout.fileShape))
@@ -168,6 +177,23 @@ extension Generator {
             throw error
         } catch {
             throw TrainingError(.badCheckpoint, "generator \(error)")
+        }
+    }
+
+    /// Memory is only asked for when the file has the weights to fill it: a small one may claim a huge network.
+    private static func checkSize(of recipe: Recipe, in file: Safetensors, _ url: URL) throws(SafetensorsError) {
+        guard (1...512).contains(recipe.generatorWidth) else {
+            throw SafetensorsError(
+                file: url.path, problem: "has \(recipe.generatorWidth) channels in its first layer; expected 1 to 512")
+        }
+        let wide = 4 * recipe.generatorWidth
+        let halves = (0..<recipe.residualBlocks).flatMap { ["blocks.\($0).conv1.weight", "blocks.\($0).conv2.weight"] }
+        for (name, outputs) in [("widen.weight", 2 * wide)] + halves.map({ ($0, wide) }) {
+            let shape = [outputs, wide, 3, 3]
+            guard file.entries[name]?.shape == shape else {
+                let found = file.entries[name].map { "has the shape \($0.shape)" } ?? "is missing"
+                throw SafetensorsError(file: url.path, problem: "tensor \(name) \(found), expected \(shape)")
+            }
         }
     }
 }

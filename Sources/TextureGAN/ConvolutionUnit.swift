@@ -18,7 +18,7 @@ struct ConvolutionUnit: Sendable {
 
     /// What a forward pass leaves for `backward`, which uses it up: every gradient takes the place of the tensor it
     /// belongs to, so a backward pass needs no memory of its own.
-    struct Saved {
+    struct Saved: BitwiseCopyable {
         let input: Tensor
         let norm: BatchNorm.Saved
         let output: Tensor
@@ -32,14 +32,23 @@ struct ConvolutionUnit: Sendable {
         return Saved(input: input, norm: saved, output: output)
     }
 
-    /// Without a backward pass to come: the normalised output replaces the convolution's.
+    /// Overwrites `output`, without a backward pass to come.
     func infer(
-        _ input: Tensor, adding residual: Tensor? = nil, statistics: BatchNorm.Statistics, in workspace: Workspace
-    ) -> Tensor {
-        let output = convolution.forward(input, in: workspace)
-        _ = norm.forward(
-            output, activation, adding: residual, statistics: statistics, into: output, in: workspace)
-        return output
+        _ input: Tensor, adding residual: Tensor? = nil, statistics: BatchNorm.Statistics, into output: Tensor,
+        in workspace: Workspace
+    ) {
+        convolution.forward(input, into: output, in: workspace)
+        normalise(output, adding: residual, statistics: statistics, in: workspace)
+    }
+
+    /// Turns the convolution's output into the unit's.
+    func normalise(
+        _ convolved: Tensor, adding residual: Tensor? = nil, statistics: BatchNorm.Statistics, in workspace: Workspace
+    ) {
+        workspace.arena.scoped {
+            _ = norm.forward(
+                convolved, activation, adding: residual, statistics: statistics, into: convolved, in: workspace)
+        }
     }
 
     /// Expects the gradient of the output in `saved.output`, and leaves that of the input in `dInput`.

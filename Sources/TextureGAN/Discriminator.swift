@@ -42,15 +42,15 @@ public struct Discriminator: Sendable {
         public let logits: Tensor
         let input: Tensor
         let first: Tensor
-        let units: [ConvolutionUnit.Saved]
+        let units: ArenaArray<ConvolutionUnit.Saved>
     }
 
-    /// - Parameter image: `[h, w, 3]` in [-1, 1].
+    /// - Parameter image: `[h, w, 3]` in [-1, 1], one or several.
     public func forward(_ image: Tensor, in workspace: Workspace) -> Saved {
         let first = self.first.forward(image, in: workspace)
         activate(first, Self.activation, in: workspace)
         var features = first
-        let units = self.units.map { unit in
+        let units = workspace.arena.map(self.units) { unit in
             let saved = unit.forward(features, in: workspace)
             features = saved.output
             return saved
@@ -71,8 +71,8 @@ public struct Discriminator: Sendable {
         }
         last.inputGradient(dOutput: dLogits, dInput: deepest, in: workspace)
         let through: Gradients = wanted.contains(.parameters) ? [.input, .parameters] : .input
-        for (unit, saved) in zip(units, saved.units).dropFirst().reversed() {
-            unit.backward(saved, through, in: workspace)
+        for index in units.indices.dropFirst().reversed() {
+            units[index].backward(saved.units[index], through, in: workspace)
         }
         workspace.arena.scoped {
             // The first layer has no norm that could redo its activation, so its output has to outlive its gradient.

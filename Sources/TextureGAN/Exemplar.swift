@@ -40,11 +40,13 @@ extension Image {
         var pixels = [UInt8](repeating: 0, count: cropWidth * cropHeight * 3)
         for y in 0..<cropHeight {
             let row = tensor.data + y * tensor.width * 3
-            for index in 0..<cropWidth * 3 {
-                let value = min(max((row[index] + 1) * 127.5, 0), 255)
-                pixels[y * cropWidth * 3 + index] = UInt8(value.rounded(.toNearestOrEven))
-            }
+            for index in 0..<cropWidth * 3 { pixels[y * cropWidth * 3 + index] = Self.eightBits(row[index]) }
         }
         self.init(width: cropWidth, height: cropHeight, pixels: pixels)
+    }
+
+    /// The nearest 8-bit value of one in [-1, 1].
+    static func eightBits(_ value: Float) -> UInt8 {
+        UInt8(min(max((value + 1) * 127.5, 0), 255).rounded(.toNearestOrEven))
     }
 }

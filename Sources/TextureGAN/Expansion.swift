@@ -17,29 +17,139 @@ public enum Expansion {
         }
     }
 
-    /// The image in [-1, 1], its sides rounded up to multiples of 4 and to at least 16, below which reflection by the
-    /// network's own padding would run out of pixels.
+    /// The same in bounded memory: what does not fit is computed in pieces.
+    ///
+    /// With running averages any size fits; the bytes are the same as long as 200 bytes a pixel (at the recipe `paper`'s
+    /// width) are granted, and agree to the last rounding with less. The image's own statistics need that much, cost
+    /// some 1.6 times the work, and agree to the last rounding.
+    /// - Parameter memoryLimit: bytes for features and scratch; weights and pictures not counted.
+    /// - Throws: `ExpansionError` if the image cannot be expanded within the limit.
+    public static func expand(
+        _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics, memoryLimit: Int,
+        in workspace: Workspace
+    ) throws(ExpansionError) -> Image {
+        let limit = memoryLimit / MemoryLayout<Float>.size
+        let (height, width) = (roundedUp(image.height), roundedUp(image.width))
+        let whole = 15 * height * width + generator.inferenceCount(height: height, width: width) + scratchFloats
+        if whole <= limit { return expand(image, with: generator, statistics: statistics, in: workspace) }
+        let plan = try plan(for: generator, statistics, height: height, width: width, limit: limit)
+        return inPieces(
+            image, with: generator, statistics: statistics, side: plan.side, margin: plan.margin, in: workspace)
+    }
+
+    /// For scratch memory of kernels: transformed weights, mostly.
+    private static let scratchFloats = (48 << 20) / MemoryLayout<Float>.size
+
+    /// How far apart the tiles of all layers begin anew, in pixels of the input.
+    private static let alignment = 16
+
+    /// Sides of the pieces that go through the whole generator, and their margin; one piece if all fits.
+    private static func plan(
+        for generator: Generator, _ statistics: BatchNorm.Statistics, height: Int, width: Int, limit: Int
+    ) throws(ExpansionError) -> (side: Int, margin: Int) {
+        let needed = PiecewiseInference.count(generator, height: height, width: width)
+        if needed <= limit { return (max(height, width), 0) }
+        guard case .running = statistics, generator.head.norm.runningMean != nil else {
+            throw ExpansionError(neededBytes: needed * MemoryLayout<Float>.size)
+        }
+        let margin = margin(for: generator)
+        var side = alignment * 16
+        func count(_ side: Int) -> Int {
+            PiecewiseInference.count(generator, height: side + 2 * margin, width: side + 2 * margin)
+        }
+        while count(2 * side) <= limit { side *= 2 }
+        guard count(side) <= limit else { throw ExpansionError(neededBytes: count(side) * MemoryLayout<Float>.size) }
+        return (side, margin)
+    }
+
+    /// The receptive field, rounded up: seven pixels before the halvings; then, in fours, two for each block, one to
+    /// widen, three for the doublings and the tail.
+    static func margin(for generator: Generator) -> Int {
+        let field = 7 + 4 * (2 * generator.blocks.count + 4)
+        return (field + alignment - 1) / alignment * alignment
+    }
+
+    /// - Parameters:
+    ///   - side: of the pieces that go through the whole generator, in pixels of the input.
+    ///   - margin: around each; 0 if there is only one.
+    static func inPieces(
+        _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics, side: Int, margin: Int,
+        in workspace: Workspace
+    ) -> Image {
+        let inference = PiecewiseInference(generator: generator, statistics: statistics, workspace: workspace)
+        let (height, width) = (2 * image.height, 2 * image.width)
+        let (fullHeight, fullWidth) = (roundedUp(image.height), roundedUp(image.width))
+        var pixels = [UInt8](repeating: 0, count: width * height * 3)
+        for y in stride(from: 0, to: fullHeight, by: side) {
+            for x in stride(from: 0, to: fullWidth, by: side) {
+                // What the piece contributes, and what it is computed from, in pixels of the input.
+                let rows = y..<min(fullHeight, y + side)
+                let columns = x..<min(fullWidth, x + side)
+                let (top, left) = (max(0, y - margin), max(0, x - margin))
+                let source = PiecewiseInference.Source(
+                    height: min(fullHeight, rows.upperBound + margin) - top,
+                    width: min(fullWidth, columns.upperBound + margin) - left, channels: 3
+                ) { crop, y, x in
+                    write(image, from: (top + y, left + x), to: crop)
+                }
+                inference.run(source) { part in
+                    for row in part.rows {
+                        let y = 2 * top + part.y + row - part.rows.lowerBound
+                        guard rows.contains(y / 2), y < height else { continue }
+                        for column in part.columns {
+                            let x = 2 * left + part.x + column - part.columns.lowerBound
+                            guard columns.contains(x / 2), x < width else { continue }
+                            for channel in 0..<3 {
+                                pixels[(y * width + x) * 3 + channel] = Image.eightBits(
+                                    part.piece.data[(row * part.piece.width + column) * 3 + channel])
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        return Image(width: width, height: height, pixels: pixels)
+    }
+
+    /// A side rounded up to a multiple of 4, and to at least 16, below which reflection by the network's own padding
+    /// would run out of pixels.
+    private static func roundedUp(_ side: Int) -> Int { max(16, (side + 3) / 4 * 4) }
+
+    /// The image in [-1, 1], its sides rounded up.
     private static func padded(_ image: Image, in arena: Arena) -> Tensor {
-        func roundedUp(_ side: Int) -> Int { max(16, (side + 3) / 4 * 4) }
         let result = Tensor(
             in: arena, height: roundedUp(image.height), width: roundedUp(image.width), channels: 3)
-        /// Mirrors back and forth, so that even a single row fills any height.
+        write(image, from: (0, 0), to: result)
+        return result
+    }
+
+    /// The pixels from a corner on, in [-1, 1]; beyond the image they are mirrored back and forth, so that even a single
+    /// row fills any height.
+    private static func write(_ image: Image, from corner: (y: Int, x: Int), to target: Tensor) {
         func mirrored(_ position: Int, _ length: Int) -> Int {
             if length == 1 { return 0 }
             let period = 2 * (length - 1)
             let phase = position % period
             return phase < length ? phase : period - phase
         }
-        for y in 0..<result.height {
-            let row = mirrored(y, image.height) * image.width
-            for x in 0..<result.width {
-                let source = (row + mirrored(x, image.width)) * 3
+        for y in 0..<target.height {
+            let row = mirrored(corner.y + y, image.height) * image.width
+            for x in 0..<target.width {
+                let source = (row + mirrored(corner.x + x, image.width)) * 3
                 for channel in 0..<3 {
-                    result.data[(y * result.width + x) * 3 + channel] =
+                    target.data[(y * target.width + x) * 3 + channel] =
                         Float(image.pixels[source + channel]) / 127.5 - 1
                 }
             }
         }
-        return result
+    }
+}
+
+/// An image that is too large for the memory granted to its expansion.
+public struct ExpansionError: Error, Sendable, CustomStringConvertible {
+    /// Bytes that would do.
+    public let neededBytes: Int
+    public var description: String {
+        "expanding this image needs \((neededBytes >> 20) + 1) MiB; grant more memory, or normalise by running averages"
     }
 }

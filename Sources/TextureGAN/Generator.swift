@@ -9,6 +9,12 @@ public struct Generator: Sendable {
     struct ResidualBlock: Sendable {
         let first: ConvolutionUnit
         let second: ConvolutionUnit
+
+        struct Saved: BitwiseCopyable {
+            let first: ConvolutionUnit.Saved
+            let dropout: Dropout?
+            let second: ConvolutionUnit.Saved
+        }
     }
 
     let head: ConvolutionUnit
@@ -90,10 +96,10 @@ public struct Generator: Sendable {
         /// `[2h, 2w, 3]` in [-1, 1].
         public let output: Tensor
         let head: ConvolutionUnit.Saved
-        let down: [ConvolutionUnit.Saved]
-        let blocks: [(first: ConvolutionUnit.Saved, dropout: Dropout?, second: ConvolutionUnit.Saved)]
+        let down: ArenaArray<ConvolutionUnit.Saved>
+        let blocks: ArenaArray<ResidualBlock.Saved>
         let widen: ConvolutionUnit.Saved
-        let up: [ConvolutionUnit.Saved]
+        let up: ArenaArray<ConvolutionUnit.Saved>
     }
 
     /// - Parameters:
@@ -102,12 +108,12 @@ public struct Generator: Sendable {
     public func forward(_ input: Tensor, dropout: inout RandomStream, in workspace: Workspace) -> Saved {
         let head = self.head.forward(input, in: workspace)
         var features = head.output
-        let down = self.down.map { unit in
+        let down = workspace.arena.map(self.down) { unit in
             let saved = unit.forward(features, in: workspace)
             features = saved.output
             return saved
         }
-        let blocks = self.blocks.map { block in
+        let blocks = workspace.arena.map(self.blocks) { block in
             let first = block.first.forward(features, in: workspace)
             var mask: Dropout?
             if dropoutRate > 0 {
@@ -116,11 +122,11 @@ public struct Generator: Sendable {
             }
             let second = block.second.forward(first.output, adding: features, in: workspace)
             features = second.output
-            return (first: first, dropout: mask, second: second)
+            return ResidualBlock.Saved(first: first, dropout: mask, second: second)
         }
         let widen = self.widen.forward(features, in: workspace)
         features = widen.output
-        let up = self.up.map { unit in
+        let up = workspace.arena.map(self.up) { unit in
             let saved = unit.forward(features, in: workspace)
             features = saved.output
             return saved
@@ -137,54 +143,22 @@ public struct Generator: Sendable {
         let last = saved.up[saved.up.count - 1].output
         tail.accumulateGradients(input: last, dOutput: dOutput, in: workspace)
         tail.inputGradient(dOutput: dOutput, dInput: last, in: workspace)
-        for (unit, saved) in zip(up, saved.up).reversed() {
-            unit.backward(saved, [.input, .parameters], in: workspace)
+        for index in up.indices.reversed() {
+            up[index].backward(saved.up[index], [.input, .parameters], in: workspace)
         }
         widen.backward(saved.widen, [.input, .parameters], in: workspace)
-        for (block, saved) in zip(blocks, saved.blocks).reversed() {
+        for index in blocks.indices.reversed() {
+            let (block, saved) = (blocks[index], saved.blocks[index])
             block.second.backward(saved.second, [.input, .parameters], in: workspace)
             saved.dropout?.apply(to: saved.first.output, in: workspace)
             block.first.backward(saved.first, [.input, .parameters], in: workspace)
             // The gradient that came past the block.
             add(saved.second.output, to: saved.first.input, in: workspace)
         }
-        for (unit, saved) in zip(down, saved.down).reversed() {
-            unit.backward(saved, [.input, .parameters], in: workspace)
+        for index in down.indices.reversed() {
+            down[index].backward(saved.down[index], [.input, .parameters], in: workspace)
         }
         head.backward(saved.head, .parameters, in: workspace)
-    }
-
-    /// The output for `input` without what a backward pass would need, in the workspace's arena. Dropout is off.
-    ///
-    /// Besides the output there are never more than a layer's input and output at a time: each layer's output is moved
-    /// down over what came before it, which costs a hundredth of the time and more than half the memory.
-    /// - Parameter input: `[h, w, 3]`, h and w multiples of 4.
-    public func infer(_ input: Tensor, statistics: BatchNorm.Statistics, in workspace: Workspace) -> Tensor {
-        precondition(input.height % 4 == 0 && input.width % 4 == 0)
-        let arena = workspace.arena
-        let output = Tensor(in: arena, height: 2 * input.height, width: 2 * input.width, channels: 3)
-        arena.scoped {
-            let bottom = arena.mark
-            var features = input
-            func proceed(to next: Tensor) {
-                arena.release(to: bottom)
-                features = Tensor(in: arena, like: next)
-                features.data.update(from: next.data, count: next.count)
-            }
-            for unit in [head] + down {
-                proceed(to: unit.infer(features, statistics: statistics, in: workspace))
-            }
-            for block in blocks {
-                let inner = block.first.infer(features, statistics: statistics, in: workspace)
-                proceed(to: block.second.infer(inner, adding: features, statistics: statistics, in: workspace))
-            }
-            for unit in [widen] + up {
-                proceed(to: unit.infer(features, statistics: statistics, in: workspace))
-            }
-            tail.forward(features, into: output, in: workspace)
-        }
-        tanh(output, in: workspace)
-        return output
     }
 }
 

@@ -16,11 +16,12 @@ public final class Trainer {
     /// A row every `metricsEvery` iterations, columns as in `columns`.
     public internal(set) var history: [TrainingRun.MetricsRow] = []
     /// Seconds by phase since the trainer was made.
-    public private(set) var phaseSeconds: [String: Double] = [:]
+    public var phaseSeconds: [String: Double] { clock.seconds }
 
     var step: TrainingStep
     var crops: CropSampler
     var dropout: RandomStream
+    private var clock = PhaseClock()
 
     /// The columns of the loss history.
     public static let columns = StepReport().columns.map(\.name) + ["learning_rate", "seconds_per_iteration"]
@@ -70,18 +71,16 @@ public final class Trainer {
         defer { arena.release(to: mark) }
         let target = exemplar.tensor.window(y: next.targetY, x: next.targetX, height: 2 * k, width: 2 * k, in: arena)
         let source = target.window(y: next.sourceY, x: next.sourceX, height: k, width: k, in: arena)
-        var clock = PhaseClock()
         let rate = recipe.learningRate(at: iteration + 1)
         let report = step.run(
             source: source, target: target, rate: rate, dropout: &dropout, clock: &clock, in: workspace)
         iteration += 1
-        if let bad = report.columns.first(where: { !$0.value.isFinite }) {
+        if !report.isFinite, let bad = report.columns.first(where: { !$0.value.isFinite }) {
             throw TrainingError(
                 .notFinite,
                 "\(bad.name) is \(bad.value) at iteration \(iteration): training has diverged; a lower learning_rate "
                     + "or another seed may help", isRetryable: true)
         }
-        phaseSeconds.merge(clock.seconds, uniquingKeysWith: +)
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         trainingSeconds += seconds
         if iteration % recipe.metricsEvery == 0 || iteration == 1 || isFinished {

@@ -6,11 +6,18 @@ extension TrainingRun {
     /// Runs to the end, or until `wish` says otherwise.
     ///
     /// Reports come on the calling thread and hold training up while they are taken. A snapshot at iteration 0 is not
-    /// reported; the last iteration always comes with a snapshot and a checkpoint.
+    /// reported; the last iteration always comes with a snapshot and a checkpoint. While the disk takes no files
+    /// training goes on; the last files are waited for.
     /// - Parameter wish: asked after every iteration.
     /// - Throws: `TrainingError`; its `isRetryable` says whether another attempt may fare better.
     public static func run(
         _ input: Input, wish: () -> Wish, report: (Report) -> Void
+    ) throws(TrainingError) -> Outcome {
+        try run(input, patience: Patience(), wish: wish, report: report)
+    }
+
+    static func run(
+        _ input: Input, patience: Patience, wish: () -> Wish, report: (Report) -> Void
     ) throws(TrainingError) -> Outcome {
         let recipe = input.recipe
         let exemplar: Exemplar
@@ -53,12 +60,45 @@ extension TrainingRun {
             report(.artifact(.snapshot, iteration: trainer.iteration, file: url))
         }
 
+        func say(_ error: TrainingError, _ consequence: String) {
+            report(.log(level: .error, message: "\(error.message); \(consequence)"))
+        }
+        /// Tries until the disk takes a file; false if that is not wished any more.
+        func insist(
+            within limit: Duration, _ write: () throws(TrainingError) -> Void
+        ) throws(TrainingError) -> Bool {
+            let began = ContinuousClock.now
+            var hasSaid = false
+            while true {
+                do {
+                    try write()
+                    return true
+                } catch {
+                    guard error.code == .fileSystem, began.duration(to: .now) < limit else { throw error }
+                    if !hasSaid { say(error, "waiting for the disk") }
+                    hasSaid = true
+                }
+                let next = ContinuousClock.now + patience.interval
+                while ContinuousClock.now < next {
+                    if wish() == .abandon { return false }
+                    Thread.sleep(forTimeInterval: 0.02)
+                }
+            }
+        }
+        /// When a checkpoint that could not be written is tried again.
+        var overdue: ContinuousClock.Instant?
+
         while !trainer.isFinished {
             switch wish() {
             case .proceed: break
             case .abandon: return .abandoned
             case .checkpointAndStop:
-                try reportCheckpoint()
+                do {
+                    guard try insist(within: patience.whenStopping, reportCheckpoint) else { return .abandoned }
+                } catch {
+                    say(error, "stopping without a checkpoint of iteration \(trainer.iteration)")
+                    return .abandoned
+                }
                 return .stopped(iteration: trainer.iteration)
             }
             let (_, seconds) = try trainer.advance()
@@ -67,15 +107,37 @@ extension TrainingRun {
             // Rows go out a few at a time: often enough to watch, rarely enough to cost nothing.
             let showsSnapshot = isLast || trainer.iteration % recipe.snapshotEvery == 0
             if showsSnapshot || trainer.history.count - reportedRows >= 10 { reportMetrics() }
-            if showsSnapshot { try reportSnapshot() }
-            if isLast || trainer.iteration % recipe.checkpointEvery == 0 { try reportCheckpoint() }
+            if isLast {
+                guard try insist(within: patience.atTheEnd, reportSnapshot),
+                    try insist(within: patience.atTheEnd, reportCheckpoint)
+                else { return .abandoned }
+                break
+            }
+            if showsSnapshot {
+                do { try reportSnapshot() } catch { say(error, "training goes on without this snapshot") }
+            }
+            guard trainer.iteration % recipe.checkpointEvery == 0 || overdue.map({ $0 <= .now }) ?? false else {
+                continue
+            }
+            do {
+                try reportCheckpoint()
+                overdue = nil
+            } catch {
+                if overdue == nil { say(error, "training goes on, and the checkpoint is tried again") }
+                overdue = .now + patience.interval
+            }
         }
-        let generator = file("generator", "safetensors")
-        try trainer.writeGenerator(to: generator)
-        report(.artifact(.generator, iteration: trainer.iteration, file: generator))
-        let discriminator = file("discriminator", "safetensors")
-        try trainer.writeDiscriminator(to: discriminator)
-        report(.artifact(.discriminator, iteration: trainer.iteration, file: discriminator))
+        let products: [(ArtifactKind, (URL) throws(TrainingError) -> Void)] = [
+            (.generator, { (url) throws(TrainingError) in try trainer.writeGenerator(to: url) }),
+            (.discriminator, { (url) throws(TrainingError) in try trainer.writeDiscriminator(to: url) }),
+        ]
+        for (kind, write) in products {
+            let url = file(kind.rawValue, "safetensors")
+            guard try insist(within: patience.atTheEnd, { () throws(TrainingError) in try write(url) }) else {
+                return .abandoned
+            }
+            report(.artifact(kind, iteration: trainer.iteration, file: url))
+        }
         return .finished(
             iteration: trainer.iteration, trainingSeconds: trainer.trainingSeconds, reportJSON: summary(trainer, input))
     }

@@ -54,12 +54,23 @@ public enum TrainingRun {
     /// What the owner wants of the run; asked after every iteration.
     public enum Wish: Sendable { case proceed, checkpointAndStop, abandon }
 
+    /// What a run does while its folder takes no files: a full disk is no reason to lose what was trained.
+    struct Patience: Sendable {
+        /// Between two tries.
+        var interval = Duration.seconds(5)
+        /// How long the last files are tried; meanwhile space may return. Before that training goes on without them.
+        var atTheEnd = Duration.seconds(30 * 60)
+        /// How long a run that is to stop tries to write its checkpoint.
+        var whenStopping = Duration.seconds(10)
+    }
+
     /// How a run ended; a failure is thrown.
     public enum Outcome: Sendable {
         /// Generator, discriminator and last checkpoint have been reported as artifacts.
         case finished(iteration: Int, trainingSeconds: Double, reportJSON: String)
         /// A checkpoint of this iteration has been reported.
         case stopped(iteration: Int)
+        /// As was wished, or without the checkpoint that was wished, because it could not be written.
         case abandoned
     }
 }
@@ -68,6 +79,8 @@ public enum TrainingRun {
 public struct TrainingError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         case badExemplar, badRecipe, badCheckpoint, badWeights, notFinite, fileSystem
+        /// A checkpoint whose sum is wrong: the one before may be good.
+        case damagedCheckpoint
     }
     public var code: Code
     public var message: String

@@ -24,12 +24,19 @@ public struct StepReport: Sendable {
             ("gradient_style", styleGradient),
         ]
     }
+
+    /// False if any value is infinite or not a number: then so is their sum.
+    var isFinite: Bool {
+        (discriminatorFake + discriminatorReal + adversarial + l1 + style
+            + adversarialGradient + l1Gradient + styleGradient).isFinite
+    }
 }
 
 /// The method: one update of the discriminator, then one of the generator against the updated discriminator.
 ///
 /// Nothing is computed that no update needs: VGG ends at its last tap, frozen networks have no weight gradients, the
-/// target's features no gradients at all, and G has a single backward pass.
+/// target's features no gradients at all, and G has a single backward pass. Where generated image and target pass the
+/// same weights, they pass as a batch of two.
 public struct TrainingStep {
     public let recipe: Recipe
     public let generator: Generator
@@ -62,13 +69,14 @@ public struct TrainingStep {
     ) -> StepReport {
         let start = workspace.arena.mark
         defer { workspace.arena.release(to: start) }
+        clock.start()
         var report = StepReport()
         let generated = generator.forward(source, dropout: &dropout, in: workspace)
         let fake = generated.output
         clock.mark("g_forward")
 
-        report.discriminatorFake = updateDiscriminator(fake, isReal: false, &clock, workspace)
-        report.discriminatorReal = updateDiscriminator(target, isReal: true, &clock, workspace)
+        (report.discriminatorFake, report.discriminatorReal) =
+            discriminatorGradients(fake: fake, real: target, &clock, workspace)
         discriminatorOptimiser.step(discriminatorParameters, rate: rate, in: workspace)
         clock.mark("d_adam")
 
@@ -80,11 +88,9 @@ public struct TrainingStep {
             fake, target, weight: recipe.l1Weight, gradient: dFake, in: workspace)
         report.l1Gradient = norm(of: dFake, in: workspace)
         if let features, recipe.styleWeight > 0 {
-            let targetGrams = features.grams(of: target, in: workspace)
-            clock.mark("vgg_target")
             report.style =
                 features.styleLoss(
-                    of: fake, target: targetGrams, weight: recipe.styleWeight, gradient: term, in: workspace,
+                    of: fake, target: target, weight: recipe.styleWeight, gradient: term, in: workspace,
                     afterForward: { clock.mark("vgg_forward") }) / Double(recipe.styleWeight)
             clock.mark("vgg_backward")
             report.styleGradient = norm(of: term, in: workspace)
@@ -101,18 +107,25 @@ public struct TrainingStep {
         return report
     }
 
-    /// Adds half the gradient of the discriminator's loss on one image.
-    private func updateDiscriminator(
-        _ image: Tensor, isReal: Bool, _ clock: inout PhaseClock, _ workspace: Workspace
-    ) -> Double {
+    /// Adds half the gradient of the discriminator's loss on each image.
+    ///
+    /// The two are a batch only to prepare each layer's weights once: their norms know nothing of each other.
+    private func discriminatorGradients(
+        fake: Tensor, real: Tensor, _ clock: inout PhaseClock, _ workspace: Workspace
+    ) -> (fake: Double, real: Double) {
         workspace.arena.scoped {
-            let judged = discriminator.forward(image, in: workspace)
+            let judged = discriminator.forward(Tensor(in: workspace.arena, fake, real), in: workspace)
             clock.mark("d_forward")
             let dLogits = Tensor(in: workspace.arena, like: judged.logits)
-            let loss = adversarialLoss(judged.logits, isReal: isReal, weight: 0.5, gradient: dLogits)
+            let losses = (
+                fake: adversarialLoss(
+                    judged.logits.image(0), isReal: false, weight: 0.5, gradient: dLogits.image(0)),
+                real: adversarialLoss(
+                    judged.logits.image(1), isReal: true, weight: 0.5, gradient: dLogits.image(1))
+            )
             discriminator.backward(judged, dLogits: dLogits, .parameters, in: workspace)
             clock.mark("d_backward")
-            return loss
+            return losses
         }
     }
 
@@ -141,13 +154,17 @@ public struct TrainingStep {
     }
 }
 
-/// Seconds spent in the phases of a step.
+/// Seconds spent in the phases of steps, summed over all that were measured.
 public struct PhaseClock: Sendable {
     public private(set) var seconds: [String: Double] = [:]
     private var last = ContinuousClock.now
 
     public init() {}
 
+    /// A step begins: the time since the last one belongs to no phase.
+    mutating func start() { last = ContinuousClock.now }
+
+    /// A phase ends.
     mutating func mark(_ phase: String) {
         let now = ContinuousClock.now
         seconds[phase, default: 0] += (now - last) / .seconds(1)

@@ -4,7 +4,7 @@ import NNCore
 /// A frozen VGG up to its last tapped layer, and the style loss on its Gram matrices.
 ///
 /// Taps are relu1_1 ... relu{taps}_1. Nothing behind the last tap is computed, no weight gradients exist, and a target
-/// image is only run forward.
+/// image has no gradient.
 public struct VGGFeatures: Sendable {
     private enum Layer: Sendable {
         case convolution(Convolution, tap: Int?)
@@ -64,132 +64,120 @@ public struct VGGFeatures: Sendable {
         }
     }
 
-    /// The Gram matrices of an image at each tap, in the workspace's arena.
-    public struct Grams {
-        fileprivate let matrices: [UnsafeMutablePointer<Float>]
-    }
-
-    /// The Gram matrices of a target. - Parameter image: `[h, w, 3]` in [-1, 1].
-    public func grams(of image: Tensor, in workspace: Workspace) -> Grams {
-        let grams = emptyGrams(in: workspace)
-        workspace.arena.scoped {
-            var features = preprocessed(image, in: workspace)
-            for layer in layers {
-                features = forward(layer, features, grams, in: workspace)
-            }
-        }
-        return grams
-    }
-
-    /// The style loss of an image against a target's Gram matrices, and its gradient.
+    /// The style loss of an image against a target, and its gradient.
     ///
-    /// The sum over the taps of `weight * 1000 / C^2` times the mean over the C x C entries of the squared difference.
-    /// - Parameter gradient: of the loss in the image; overwritten.
+    /// The sum over the taps of `weight * 1000 / C^2` times the mean over the C x C entries of the squared difference
+    /// of the Gram matrices. Image and target pass the network as a batch, which prepares each layer's weights once.
+    /// - Parameter gradient: of the loss in the image; overwritten, may be `image`.
     public func styleLoss(
-        of image: Tensor, target: Grams, weight: Float, gradient: Tensor, in workspace: Workspace,
+        of image: Tensor, target: Tensor, weight: Float, gradient: Tensor, in workspace: Workspace,
         afterForward: () -> Void = {}
     ) -> Double {
         workspace.arena.scoped {
-            let grams = emptyGrams(in: workspace)
-            var outputs: [Tensor] = [preprocessed(image, in: workspace)]
+            // Of each tap, the image's Gram matrix and then the target's.
+            let grams = workspace.arena.map(tapChannels) { workspace.arena.floats(2 * $0 * $0) }
+            // The input of layer i is the i-th of these, the last tap the last.
+            var features = ArenaArray<Tensor>(capacity: layers.count + 1, in: workspace.arena)
+            features.append(preprocessed(image, target, in: workspace))
             for layer in layers {
-                outputs.append(forward(layer, outputs[outputs.count - 1], grams, in: workspace))
+                features.append(forward(layer, features[features.count - 1], grams, in: workspace))
             }
             var loss = 0.0
             for (tap, channels) in tapChannels.enumerated() {
+                let gram = grams[tap]
                 let scale = 1000 * weight / Float(channels * channels)
-                // The matrix is replaced by its gradient.
+                // The image's matrix is replaced by its gradient.
                 loss +=
                     Double(scale)
                     * Loss.meanSquare(
-                        grams.matrices[tap], target.matrices[tap], count: channels * channels, weight: scale,
-                        gradient: grams.matrices[tap], in: workspace)
+                        gram, gram + channels * channels, count: channels * channels, weight: scale, gradient: gram,
+                        in: workspace)
             }
             afterForward()
-            backward(outputs, grams, gradient, in: workspace)
+            backward(features, dGrams: grams, into: gradient, in: workspace)
             return loss
         }
     }
 
-    /// `outputs[i]` is the input of layer i; the last one is the last tap.
-    private func backward(_ outputs: [Tensor], _ dGrams: Grams, _ gradient: Tensor, in workspace: Workspace) {
-        // Two buffers that the gradient moves between, each as large as the largest feature map.
-        let largest = outputs.map(\.count).max()!
-        var here = workspace.arena.floats(largest)
-        var there = workspace.arena.floats(largest)
-        func view(_ memory: UnsafeMutablePointer<Float>, like tensor: Tensor) -> Tensor {
-            Tensor(memory, height: tensor.height, width: tensor.width, channels: tensor.channels)
-        }
-        for (index, layer) in layers.enumerated().reversed() {
-            let output = outputs[index + 1]
-            let dOutput = view(here, like: output)
-            let dInput = view(there, like: outputs[index])
-            switch layer {
-            case .pool:
-                MaxPool.backward(input: outputs[index], dOutput: dOutput, dInput: dInput, in: workspace)
-            case .convolution(let convolution, let tap):
-                if let tap {
-                    GramMatrix.backward(
-                        output, dGram: dGrams.matrices[tap], into: dOutput, accumulate: index < layers.count - 1,
-                        in: workspace)
-                }
-                convolution.inputGradient(dOutput: dOutput, rectified: output, dInput: dInput, in: workspace)
-            }
-            swap(&here, &there)
-        }
-        let scale = input.scale
-        for pixel in 0..<gradient.pixels {
-            for channel in 0..<3 {
-                gradient.data[pixel * 3 + channel] =
-                    here[pixel * 3 + input.source(of: channel)] * scale[channel]
-            }
-        }
-    }
-
-    private func emptyGrams(in workspace: Workspace) -> Grams {
-        Grams(matrices: tapChannels.map { workspace.arena.floats($0 * $0) })
-    }
-
-    private func forward(_ layer: Layer, _ features: Tensor, _ grams: Grams, in workspace: Workspace) -> Tensor {
+    private func forward(
+        _ layer: Layer, _ input: Tensor, _ grams: ArenaArray<UnsafeMutablePointer<Float>>, in workspace: Workspace
+    ) -> Tensor {
         switch layer {
         case .pool:
-            return MaxPool.forward(features, in: workspace)
+            return MaxPool.forward(input, in: workspace)
         case .convolution(let convolution, let tap):
-            let output = convolution.forward(features, relu: true, in: workspace)
-            if let tap { GramMatrix.forward(output, into: grams.matrices[tap], in: workspace) }
+            let output = convolution.forward(input, relu: true, in: workspace)
+            if let tap {
+                for image in 0..<output.images {
+                    GramMatrix.forward(
+                        output.image(image), into: grams[tap] + image * output.channels * output.channels,
+                        in: workspace)
+                }
+            }
             return output
         }
     }
 
-    private func preprocessed(_ image: Tensor, in workspace: Workspace) -> Tensor {
-        let result = Tensor(in: workspace.arena, like: image)
-        let (scale, shift) = (input.scale, input.shift)
-        for pixel in 0..<image.pixels {
-            for channel in 0..<3 {
-                result.data[pixel * 3 + input.source(of: channel)] =
-                    image.data[pixel * 3 + channel] * scale[channel] + shift[channel]
+    /// The gradients of the image's features take the place of the target's, which nobody needs any more.
+    private func backward(
+        _ features: ArenaArray<Tensor>, dGrams: ArenaArray<UnsafeMutablePointer<Float>>, into gradient: Tensor,
+        in workspace: Workspace
+    ) {
+        for index in layers.indices.reversed() {
+            let (input, dInput) = (features[index].image(0), features[index].image(1))
+            let (output, dOutput) = (features[index + 1].image(0), features[index + 1].image(1))
+            switch layers[index] {
+            case .pool:
+                MaxPool.backward(input: input, dOutput: dOutput, dInput: dInput, in: workspace)
+            case .convolution(let convolution, let tap):
+                if let tap {
+                    GramMatrix.backward(
+                        output, dGram: dGrams[tap], into: dOutput, accumulate: index < layers.count - 1,
+                        in: workspace)
+                }
+                convolution.inputGradient(dOutput: dOutput, rectified: output, dInput: dInput, in: workspace)
             }
         }
-        return result
+        let scale = input.scale
+        let dInput = features[0].image(1).data
+        for pixel in 0..<gradient.pixels {
+            for channel in 0..<3 {
+                gradient.data[pixel * 3 + channel] =
+                    dInput[pixel * 3 + input.source(of: channel)] * scale[channel]
+            }
+        }
+    }
+
+    private func preprocessed(_ image: Tensor, _ target: Tensor, in workspace: Workspace) -> Tensor {
+        let pair = Tensor(in: workspace.arena, image, target)
+        let (scale, shift) = (input.scale, input.shift)
+        for pixel in 0..<pair.pixels {
+            let values = pair.data + pixel * 3
+            let rgb = (values[0], values[1], values[2])
+            values[input.source(of: 0)] = rgb.0 * scale[0] + shift[0]
+            values[input.source(of: 1)] = rgb.1 * scale[1] + shift[1]
+            values[input.source(of: 2)] = rgb.2 * scale[2] + shift[2]
+        }
+        return pair
     }
 }
 
 extension FeatureInput {
     /// Per RGB channel: what a value in [-1, 1] is multiplied by.
-    var scale: [Float] {
+    var scale: SIMD3<Float> {
         switch self {
-        case .raw: [1, 1, 1]
-        case .caffe: [127.5, 127.5, 127.5]
-        case .torchvision: [0.5 / 0.229, 0.5 / 0.224, 0.5 / 0.225]
+        case .raw: SIMD3(1, 1, 1)
+        case .caffe: SIMD3(127.5, 127.5, 127.5)
+        case .torchvision: SIMD3(0.5 / 0.229, 0.5 / 0.224, 0.5 / 0.225)
         }
     }
 
     /// Per RGB channel: what is added then.
-    var shift: [Float] {
+    var shift: SIMD3<Float> {
         switch self {
-        case .raw: [0, 0, 0]
-        case .caffe: [127.5 - 123.68, 127.5 - 116.779, 127.5 - 103.939]
-        case .torchvision: [(0.5 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.5 - 0.406) / 0.225]
+        case .raw: SIMD3(0, 0, 0)
+        case .caffe: SIMD3(127.5 - 123.68, 127.5 - 116.779, 127.5 - 103.939)
+        case .torchvision: SIMD3((0.5 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.5 - 0.406) / 0.225)
         }
     }
 

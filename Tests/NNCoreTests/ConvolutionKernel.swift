@@ -4,13 +4,16 @@ import Testing
 
 /// A shape, and what to convolve it with.
 struct ConvolutionCase: CustomTestStringConvertible {
+    var images = 1
     var height: Int
     var width: Int
     var inputs: Int
     var outputs: Int
     var padding = Padding(1)
 
-    var testDescription: String { "\(height)x\(width) \(inputs)->\(outputs) padding \(padding.amount) \(padding.mode)" }
+    var testDescription: String {
+        "\(images)x\(height)x\(width) \(inputs)->\(outputs) padding \(padding.amount) \(padding.mode)"
+    }
 
     /// Sizes and widths of the networks, scaled down where the reference would take long, and odd ones.
     static func table(paddings: [Padding]) -> [ConvolutionCase] {
@@ -27,6 +30,15 @@ struct ConvolutionCase: CustomTestStringConvertible {
                         ConvolutionCase(
                             height: height, width: width, inputs: inputs, outputs: outputs, padding: padding))
                 }
+            }
+            // Batches, few tiles and many; the last tiles of an image reach past it.
+            for (images, height, width, inputs, outputs) in [
+                (2, 7, 5, 5, 12), (3, 13, 6, 24, 20), (2, 9, 8, 64, 136), (2, 50, 47, 8, 16),
+            ] {
+                cases.append(
+                    ConvolutionCase(
+                        images: images, height: height, width: width, inputs: inputs, outputs: outputs,
+                        padding: padding))
             }
             // The networks' widths, few tiles and many.
             cases.append(ConvolutionCase(height: 8, width: 8, inputs: 64, outputs: 136, padding: padding))
@@ -65,11 +77,15 @@ struct ConvolutionKernel: Sendable {
         let problem = Problem(shape, taps: taps, stride: stride)
         let workspace = Workspace(threads: threads, arena: Arena(reservedBytes: 4 << 30))
         let arena = workspace.arena
-        let x = Tensor(in: arena, problem.x.values, height: shape.height, width: shape.width, channels: shape.inputs)
+        let x = Tensor(
+            in: arena, problem.x.flatMap(\.values), images: shape.images, height: shape.height, width: shape.width,
+            channels: shape.inputs)
         let y = Tensor(
-            in: arena, height: problem.outputHeight, width: problem.outputWidth, channels: shape.outputs)
+            in: arena, images: shape.images, height: problem.outputHeight, width: problem.outputWidth,
+            channels: shape.outputs)
         let dy = Tensor(
-            in: arena, problem.dOutput, height: y.height, width: y.width, channels: y.channels)
+            in: arena, problem.dOutput.flatMap { $0 }, images: shape.images, height: y.height, width: y.width,
+            channels: y.channels)
         let dx = Tensor(in: arena, like: x)
         y.buffer.update(repeating: .nan)
         dx.buffer.update(repeating: .nan)
@@ -88,23 +104,19 @@ struct ConvolutionKernel: Sendable {
         let problem = Problem(shape, taps: taps, stride: stride)
         let result = run(shape, threads: 1, inputGradient: inputGradient)
         let reference = ReferenceConvolution(taps: taps, stride: stride, padding: shape.padding)
-        let weightGradient = zip(
-            reference.weightGradient(problem.x, outputs: shape.outputs, dOutput: problem.dOutput),
-            problem.startOfWeightGradient
-        ).map { $0 + Double($1) }
+        // Results are image after image, but for the gradient of the weights, which is a sum.
+        var weightGradient = problem.startOfWeightGradient.map(Double.init)
+        for (x, dOutput) in zip(problem.x, problem.dOutput) {
+            let share = reference.weightGradient(x, outputs: shape.outputs, dOutput: dOutput)
+            for index in share.indices { weightGradient[index] += share[index] }
+        }
+        let y = problem.x.flatMap { reference.forward($0, weight: problem.weight, outputs: shape.outputs) }
+        let dx = zip(problem.x, problem.dOutput).flatMap {
+            reference.inputGradient($0, weight: problem.weight, outputs: shape.outputs, dOutput: $1)
+        }
         for (name, deviation) in [
-            (
-                "forward",
-                Deviation(
-                    result.y, from: reference.forward(problem.x, weight: problem.weight, outputs: shape.outputs))
-            ),
-            (
-                "input gradient",
-                Deviation(
-                    result.dx,
-                    from: reference.inputGradient(
-                        problem.x, weight: problem.weight, outputs: shape.outputs, dOutput: problem.dOutput))
-            ),
+            ("forward", Deviation(result.y, from: y)),
+            ("input gradient", Deviation(inputGradient ? result.dx : [], from: inputGradient ? dx : [])),
             ("weight gradient", Deviation(result.dw, from: weightGradient)),
         ] where inputGradient || name != "input gradient" {
             #expect(deviation.isFinite, "\(name)")
@@ -124,22 +136,25 @@ struct ConvolutionKernel: Sendable {
     }
 }
 
-/// Random values for a case.
+/// Random values for a case: an input and an output gradient for each image.
 private struct Problem {
-    let x: Image
+    let x: [Image]
     let weight: [Float]
-    let dOutput: [Float]
+    let dOutput: [[Float]]
     let startOfWeightGradient: [Float]
     let outputHeight: Int
     let outputWidth: Int
 
     init(_ shape: ConvolutionCase, taps: Int, stride: Int) {
         let reference = ReferenceConvolution(taps: taps, stride: stride, padding: shape.padding)
-        x = Image(height: shape.height, width: shape.width, channels: shape.inputs, seed: 1)
+        x = (0..<shape.images).map {
+            Image(height: shape.height, width: shape.width, channels: shape.inputs, seed: 1 + 10 * UInt64($0))
+        }
         weight = randomValues(taps * taps * shape.inputs * shape.outputs, seed: 2)
         outputHeight = reference.outputLength(shape.height)
         outputWidth = reference.outputLength(shape.width)
-        dOutput = randomValues(outputHeight * outputWidth * shape.outputs, seed: 3)
+        let count = outputHeight * outputWidth * shape.outputs
+        dOutput = (0..<shape.images).map { randomValues(count, seed: 3 + 10 * UInt64($0)) }
         startOfWeightGradient = randomValues(weight.count, seed: 4)
     }
 }

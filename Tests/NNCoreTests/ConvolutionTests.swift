@@ -46,7 +46,8 @@ struct PlainCase: CustomTestStringConvertible {
                     let (inputs, outputs) = widths[(index + 2 * offset + taps) % widths.count]
                     shapes.append(
                         ConvolutionCase(
-                            height: height, width: width, inputs: inputs, outputs: outputs, padding: padding))
+                            images: 1 + (index + offset) % 2, height: height, width: width, inputs: inputs,
+                            outputs: outputs, padding: padding))
                 }
             }
             let kernel = plainKernel(taps: taps, stride: stride)

@@ -8,7 +8,8 @@ import Testing
         [(4, 4), (5, 5), (7, 7), (8, 13), (31, 17), (70, 66)].enumerated().flatMap { index, size in
             pairs.indices.filter { ($0 + index) % 2 == 0 }.map { pair in
                 ConvolutionCase(
-                    height: size.0, width: size.1, inputs: pairs[pair].0, outputs: pairs[pair].1, padding: padding)
+                    images: 1 + pair % 3, height: size.0, width: size.1, inputs: pairs[pair].0,
+                    outputs: pairs[pair].1, padding: padding)
             }
         }
     }
@@ -97,12 +98,15 @@ import Testing
     @Test func theGradientOfAReLUTakenOnTheWayEqualsASeparatePass() {
         let workspace = Workspace(threads: 2, arena: Arena(reservedBytes: 1 << 30))
         let arena = workspace.arena
-        let dOutput = Tensor(in: arena, randomValues(18 * 21 * 12, seed: 1), height: 18, width: 21, channels: 12)
-        let rectified = Tensor(in: arena, randomValues(18 * 21 * 12, seed: 2), height: 18, width: 21, channels: 12)
-        let masked = Tensor(in: arena, dOutput.values, height: 18, width: 21, channels: 12)
+        func tensor(_ values: [Float]) -> Tensor {
+            Tensor(in: arena, values, images: 2, height: 18, width: 21, channels: 12)
+        }
+        let dOutput = tensor(randomValues(2 * 18 * 21 * 12, seed: 1))
+        let rectified = tensor(randomValues(2 * 18 * 21 * 12, seed: 2))
+        let masked = tensor(dOutput.values)
         for i in 0..<masked.count where rectified.data[i] <= 0 { masked.data[i] = 0 }
         let weight = randomValues(9 * 3 * 12, seed: 3)
-        let expected = Tensor(in: arena, height: 18, width: 21, channels: 3)
+        let expected = Tensor(in: arena, images: 2, height: 18, width: 21, channels: 3)
         let actual = Tensor(in: arena, like: expected)
         FewInputsConvolution.inputGradient(
             dOutput: masked, taps: 3, weight: weight, padding: Padding(1), dInput: expected, in: workspace)

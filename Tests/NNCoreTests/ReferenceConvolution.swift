@@ -110,8 +110,8 @@ struct Deviation: CustomStringConvertible {
 
 extension Tensor {
     /// A tensor in an arena with the values of an array.
-    init(in arena: Arena, _ values: [Float], height: Int, width: Int, channels: Int) {
-        self.init(in: arena, height: height, width: width, channels: channels)
+    init(in arena: Arena, _ values: [Float], images: Int = 1, height: Int, width: Int, channels: Int) {
+        self.init(in: arena, images: images, height: height, width: width, channels: channels)
         precondition(values.count == count)
         _ = buffer.update(fromContentsOf: values)
     }

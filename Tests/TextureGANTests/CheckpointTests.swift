@@ -96,6 +96,8 @@ import Testing
     private func rewrite(_ url: URL, _ change: (inout [String: String]) -> Void) throws {
         let file = try Safetensors(Data(contentsOf: url), file: url.path)
         var metadata = file.metadata
+        // Without the sum, which would find every change.
+        metadata["crc64"] = nil
         change(&metadata)
         var writer = SafetensorsWriter(metadata: metadata)
         for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
@@ -118,7 +120,7 @@ import Testing
             try trainer.writeCheckpoint(to: original)
             let keys = try Safetensors(contentsOf: original).metadata.keys
             #expect(keys.count >= 10)
-            for key in keys where !["software", "history_columns"].contains(key) {
+            for key in keys where !["software", "history_columns", "crc64"].contains(key) {
                 for value in [nil, "", "x", "-1", "1e400", "nan", "99999999999999999999999"] {
                     try? FileManager.default.removeItem(at: file)
                     try FileManager.default.copyItem(at: original, to: file)
@@ -147,7 +149,7 @@ import Testing
             for (shape, value) in [
                 ([2, width], Double.nan), ([2, width], 1e300), ([2, width + 1], 1), ([width + 1], 1),
             ] {
-                var writer = SafetensorsWriter(metadata: file.metadata)
+                var writer = SafetensorsWriter(metadata: file.metadata.filter { $0.key != "crc64" })
                 for name in file.entries.keys.sorted() where name != "history" {
                     let values = try file.floats(name)
                     writer.add(name, shape: file.entries[name]!.shape) { values }
@@ -179,6 +181,41 @@ import Testing
                 try data.write(to: file)
                 let outcome = try refusal(file)
                 #expect(outcome == "accepted" || outcome.contains("c.safetensors"), "\(outcome)")
+            }
+        }
+    }
+
+    @Test func aBitThatChangedAnywhereInACheckpointIsFoundByItsSum() throws {
+        try TinyRun.inFolder { folder in
+            let file = folder.appendingPathComponent("c.safetensors")
+            let trainer = try TinyRun.trainer()
+            try trainer.advance(by: 2)
+            try trainer.writeCheckpoint(to: file)
+            let whole = try Data(contentsOf: file)
+            #expect(try refusal(file) == "accepted")
+            let headerEnd = 8 + Int(whole.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+            var stream = RandomStream(seed: 8, purpose: 0)
+            for _ in 0..<200 {
+                var data = whole
+                data[headerEnd + stream.integer(through: whole.count - headerEnd - 1)] ^= UInt8(
+                    1 << stream.integer(through: 7))
+                try data.write(to: file)
+                let error = TinyRun.error {
+                    try Trainer(
+                        exemplar: TinyRun.exemplar(), recipe: TinyRun.recipe, features: TinyRun.features, threads: 1
+                    ).restore(from: file)
+                }
+                #expect(error?.code == .damagedCheckpoint && error?.isRetryable == true)
+                #expect(error?.message.contains("c.safetensors") == true)
+            }
+            // The header too: a digit of the iteration, and of the sum itself.
+            for text in ["\"iteration\":\"2\"", "\"crc64\":\""] {
+                var data = whole
+                let place = try #require(data.range(of: Data(text.utf8)))
+                let digit = text.hasSuffix("2\"") ? place.upperBound - 2 : place.upperBound
+                data[digit] = data[digit] == 0x31 ? 0x32 : 0x31
+                try data.write(to: file)
+                #expect(try refusal(file).contains("sum is wrong"))
             }
         }
     }

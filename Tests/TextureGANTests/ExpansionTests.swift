@@ -69,4 +69,71 @@ import Testing
         #expect(results[0] == results[1] && results[0] == results[2])
         #expect(Expansion.expand(image, with: generator, in: Workspace(threads: 1)) == results[0])
     }
+
+    /// Wider than a piece before the halvings (256) and, in fours, after them (48).
+    private static let large = noise(width: 301, height: 278)
+
+    private static func noise(width: Int, height: Int) -> Image {
+        var stream = RandomStream(seed: 3, purpose: 9)
+        return Image(
+            width: width, height: height,
+            pixels: (0..<width * height * 3).map { _ in UInt8(stream.integer(through: 255)) })
+    }
+
+    private func inPieces(
+        _ image: Image, _ generator: Generator, _ statistics: BatchNorm.Statistics, side: Int, margin: Int
+    ) -> Image {
+        Expansion.inPieces(
+            image, with: generator, statistics: statistics, side: side, margin: margin, in: Workspace(threads: 2))
+    }
+
+    @Test(
+        "In pieces with running averages, bytes are those of the whole while its features fit",
+        arguments: Recipe.Upsample.allCases)
+    func piecesWithRunningAveragesAreTheWhole(_ upsample: Recipe.Upsample) throws {
+        var recipe = TinyRun.recipe
+        recipe.upsample = upsample
+        let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
+        let workspace = Workspace(threads: 2)
+        // Running averages that fit the weights: others would leave a picture without contrast.
+        let sample = Tensor(in: workspace.arena, height: 64, width: 64, channels: 3)
+        Self.noise(width: 64, height: 64).write(to: sample)
+        var dropout = RandomStream(seed: 8, purpose: 0)
+        for _ in 0..<40 { workspace.arena.scoped { _ = generator.forward(sample, dropout: &dropout, in: workspace) } }
+
+        let whole = Expansion.expand(Self.large, with: generator, statistics: .running, in: workspace)
+        #expect(Set(whole.pixels).count > 8)
+        let inFeatures = inPieces(Self.large, generator, .running, side: 512, margin: 0) == whole
+        #expect(inFeatures)
+        let margin = Expansion.margin(for: generator)
+        #expect(agree(inPieces(Self.large, generator, .running, side: 128, margin: margin), whole))
+        // The margin is needed: without it the seams show.
+        #expect(!agree(inPieces(Self.large, generator, .running, side: 128, margin: 0), whole))
+    }
+
+    @Test func piecesWithTheImagesStatisticsAgreeToTheLastRounding() throws {
+        let generator = Generator(TinyRun.recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
+        let whole = Expansion.expand(Self.large, with: generator, in: Workspace(threads: 2))
+        let pieces = inPieces(Self.large, generator, .image, side: 512, margin: 0)
+        #expect(agree(pieces, whole))
+    }
+
+    /// To the last rounding: at most one grey level, in fewer than one value in a hundred.
+    private func agree(_ a: Image, _ b: Image) -> Bool {
+        let differences = zip(a.pixels, b.pixels).map { abs(Int($0) - Int($1)) }
+        return differences.max()! <= 1 && differences.count { $0 > 0 } < differences.count / 100
+    }
+
+    @Test func aLimitThatCannotBeKeptSaysWhatIsNeeded() throws {
+        let generator = Generator(TinyRun.recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
+        let error = #expect(throws: ExpansionError.self) {
+            try Expansion.expand(
+                Self.large, with: generator, statistics: .image, memoryLimit: 1 << 20, in: Workspace(threads: 1))
+        }
+        #expect(error!.description.contains("MiB"))
+        let enough = try Expansion.expand(
+            Self.large, with: generator, statistics: .image, memoryLimit: error!.neededBytes,
+            in: Workspace(threads: 1))
+        #expect(enough.width == 602)
+    }
 }

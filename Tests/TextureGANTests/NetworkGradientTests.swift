@@ -111,4 +111,39 @@ import Testing
         let errors = differenceErrors(claims, step: 1e-3) { run { dot(Array($0.logits.buffer), weights) } }
         for (name, error) in errors { #expect(error < 0.03, "\(name)") }
     }
+
+    @Test("Two images judged as a batch give what each gives by itself, batch norm included")
+    func theDiscriminatorJudgesABatchImageByImage() {
+        func judge(_ batches: [[UInt64]]) -> (logits: [Float], parameters: [Parameter]) {
+            let discriminator = Discriminator(TinyRun.recipe)
+            spread(discriminator.parameters)
+            let workspace = Workspace(threads: 2, arena: Arena(reservedBytes: 4 << 30))
+            let logits = batches.flatMap { seeds in
+                let images = seeds.map { seed in
+                    let image = Tensor(in: workspace.arena, height: 36, width: 28, channels: 3)
+                    _ = image.buffer.update(fromContentsOf: randomValues(image.count, seed: seed))
+                    return image
+                }
+                let input = images.count == 1 ? images[0] : Tensor(in: workspace.arena, images[0], images[1])
+                let saved = discriminator.forward(input, in: workspace)
+                let logits = Array(saved.logits.buffer)
+                let dLogits = Tensor(in: workspace.arena, like: saved.logits)
+                dLogits.buffer.update(repeating: 1)
+                discriminator.backward(saved, dLogits: dLogits, .parameters, in: workspace)
+                return logits
+            }
+            return (logits, discriminator.parameters)
+        }
+        let (together, apart) = (judge([[44, 45]]), judge([[44], [45]]))
+        #expect(together.logits.count == apart.logits.count)
+        for (one, other) in zip(together.logits, apart.logits) { #expect(abs(one - other) < 1e-4) }
+        for (one, other) in zip(together.parameters, apart.parameters) {
+            let name = one.name
+            for (a, b) in zip(one.fileOrder(), other.fileOrder()) { #expect(abs(a - b) < 1e-5, "\(name)") }
+            guard one.isTrained else { continue }
+            let (a, b) = (one.fileOrder(one.gradient), other.fileOrder(other.gradient))
+            let scale = b.reduce(1e-3) { max($0, abs($1)) }
+            #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-3 * scale }, "\(name)")
+        }
+    }
 }

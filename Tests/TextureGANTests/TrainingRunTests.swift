@@ -56,6 +56,104 @@ import Testing
         }
     }
 
+    /// The folder is gone for a while, as a full disk is to whoever writes.
+    @Test func aDiskThatTakesNoFilesCostsNothingOfTheResult() throws {
+        try TinyRun.inFolder { folder in
+            let calm = folder.appendingPathComponent("calm")
+            let rough = folder.appendingPathComponent("rough")
+            for folder in [calm, rough] {
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            }
+            var input = try input(folder)
+            input.folder = calm
+            let quiet = Log()
+            _ = try TrainingRun.run(input, wish: { .proceed }, report: quiet.take)
+            input.folder = rough
+            let log = Log()
+            var waits = 0
+            let patience = TrainingRun.Patience(interval: .milliseconds(5))
+            let outcome = try TrainingRun.run(
+                input, patience: patience,
+                wish: {
+                    // Asked while the end waits for its files: space returns.
+                    if log.lines.contains("iterated 10") {
+                        waits += 1
+                        if waits == 3 {
+                            try? FileManager.default.createDirectory(at: rough, withIntermediateDirectories: true)
+                        }
+                    }
+                    return .proceed
+                },
+                report: { report in
+                    if case .iterated(3, _) = report { try? FileManager.default.removeItem(at: rough) }
+                    log.take(report)
+                })
+            guard case .finished(10, _, _) = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            #expect(
+                log.lines.contains { $0.hasPrefix("error: ") && $0.contains("training goes on without this snapshot") })
+            #expect(log.lines.contains { $0.hasPrefix("error: ") && $0.contains("the checkpoint is tried again") })
+            #expect(log.lines.contains { $0.hasPrefix("error: ") && $0.contains("waiting for the disk") })
+            for kind in ["generator", "discriminator"] {
+                let (a, b) = (calm.appendingPathComponent(kind), rough.appendingPathComponent(kind))
+                #expect(
+                    try Data(contentsOf: a.appendingPathExtension("safetensors"))
+                        == Data(contentsOf: b.appendingPathExtension("safetensors")))
+            }
+            #expect(log.files.contains { $0.kind == .checkpoint && $0.iteration == 10 })
+            #expect(log.rows.map(\.iteration) == quiet.rows.map(\.iteration))
+        }
+    }
+
+    @Test func aMissedCheckpointIsWrittenAsSoonAsTheDiskTakesIt() throws {
+        try TinyRun.inFolder { folder in
+            let rough = folder.appendingPathComponent("rough")
+            var input = try input(folder)
+            input.folder = rough
+            let log = Log()
+            _ = try TrainingRun.run(
+                input, patience: TrainingRun.Patience(interval: .zero), wish: { .proceed },
+                report: { report in
+                    if case .iterated(8, _) = report {
+                        try? FileManager.default.createDirectory(at: rough, withIntermediateDirectories: true)
+                    }
+                    log.take(report)
+                })
+            // Due at 6, written at 8.
+            #expect(log.files.filter { $0.kind == .checkpoint }.map(\.iteration) == [8, 10])
+        }
+    }
+
+    @Test func aRunThatIsToStopGivesUpOnAFullDiskWithoutAnError() throws {
+        try TinyRun.inFolder { folder in
+            var input = try input(folder)
+            input.folder = folder.appendingPathComponent("none")
+            let log = Log()
+            let patience = TrainingRun.Patience(interval: .milliseconds(1), whenStopping: .milliseconds(5))
+            let outcome = try TrainingRun.run(
+                input, patience: patience, wish: { .checkpointAndStop }, report: log.take)
+            guard case .abandoned = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            #expect(log.lines.contains { $0.contains("stopping without a checkpoint") })
+        }
+    }
+
+    @Test func anEndlessFullDiskIsAnErrorInTheEnd() throws {
+        try TinyRun.inFolder { folder in
+            var input = try input(folder)
+            input.folder = folder.appendingPathComponent("none")
+            let patience = TrainingRun.Patience(interval: .milliseconds(1), atTheEnd: .milliseconds(5))
+            let error = TinyRun.error {
+                _ = try TrainingRun.run(input, patience: patience, wish: { .proceed }, report: { _ in })
+            }
+            #expect(error?.code == .fileSystem)
+        }
+    }
+
     @Test func aWholeRunReportsItsProductsInOrder() throws {
         try TinyRun.inFolder { folder in
             let log = Log()
@@ -166,7 +264,10 @@ import Testing
     @Test func failuresAreThrownWithTheirCodeAndSayWhetherARetryHelps() throws {
         try TinyRun.inFolder { folder in
             func failure(_ input: TrainingRun.Input) -> TrainingError? {
-                TinyRun.error { _ = try TrainingRun.run(input, wish: { .proceed }, report: { _ in }) }
+                let patience = TrainingRun.Patience(interval: .milliseconds(1), atTheEnd: .milliseconds(5))
+                return TinyRun.error {
+                    _ = try TrainingRun.run(input, patience: patience, wish: { .proceed }, report: { _ in })
+                }
             }
             var missing = try input(folder)
             missing.exemplar = folder.appendingPathComponent("none.png")

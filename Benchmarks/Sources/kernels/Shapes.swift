@@ -14,8 +14,10 @@ struct Bench {
         return values
     }
 
-    func tensor(_ height: Int, _ width: Int, _ channels: Int) -> Tensor {
-        Tensor(random(height * width * channels), height: height, width: width, channels: channels)
+    func tensor(_ height: Int, _ width: Int, _ channels: Int, images: Int = 1) -> Tensor {
+        Tensor(
+            random(images * height * width * channels), images: images, height: height, width: width,
+            channels: channels)
     }
 
     /// A matrix product cut over the threads, as the yardstick.
@@ -43,18 +45,22 @@ struct ConvolutionBenchmark {
     let candidates: (Bench) -> [Candidate?]
 }
 
+/// The size of the input in a row's name: `32`, or `2x32` for two images.
+private func size(_ images: Int, _ side: Int) -> String { images == 1 ? "\(side)" : "\(images)x\(side)" }
+
 /// - Parameters:
 ///   - side: height and width of the input.
 private func winograd3x3(
-    _ label: String, side: Int, _ inputs: Int, _ outputs: Int, padding: Padding = Padding(1), learns: Bool = true
+    _ label: String, images: Int = 1, side: Int, _ inputs: Int, _ outputs: Int, padding: Padding = Padding(1),
+    learns: Bool = true
 ) -> ConvolutionBenchmark {
-    let name = "3x3 \(inputs)->\(outputs) @\(side) \(padding.mode) \(label)"
+    let name = "3x3 \(inputs)->\(outputs) @\(size(images, side)) \(padding.mode) \(label)"
     return ConvolutionBenchmark(name: name) { bench in
         let workspace = bench.workspace
-        let x = bench.tensor(side, side, inputs)
-        let y = bench.tensor(side, side, outputs)
+        let x = bench.tensor(side, side, inputs, images: images)
+        let y = bench.tensor(side, side, outputs, images: images)
         let weight = bench.random(9 * inputs * outputs)
-        let flops = 2.0 * 9 * Double(side * side * inputs * outputs)
+        let flops = 2.0 * 9 * Double(images * side * side * inputs * outputs)
         return [
             Candidate("forward", flops: flops, threads: workspace.pool.threads) {
                 Winograd3x3.forward(input: x, padding: padding, weight: weight, output: y, in: workspace)
@@ -75,16 +81,17 @@ private func winograd3x3(
 /// - Parameters:
 ///   - side: height and width of the input, `outputSide` of the output.
 private func row(
-    _ name: String, side: Int, outputSide: Int, taps: Int, _ inputs: Int, _ outputs: Int, flops: Double,
+    _ name: String, images: Int = 1, side: Int, outputSide: Int, taps: Int, _ inputs: Int, _ outputs: Int,
     forward: @escaping (Tensor, UnsafeMutablePointer<Float>, Tensor, Workspace) -> Void,
     inputGradient: @escaping (Tensor, UnsafeMutablePointer<Float>, Tensor, Workspace) -> Void,
     weightGradient: @escaping (Tensor, Tensor, UnsafeMutablePointer<Float>, Workspace) -> Void
 ) -> ConvolutionBenchmark {
     ConvolutionBenchmark(name: name) { bench in
         let workspace = bench.workspace
-        let x = bench.tensor(side, side, inputs)
-        let y = bench.tensor(outputSide, outputSide, outputs)
+        let x = bench.tensor(side, side, inputs, images: images)
+        let y = bench.tensor(outputSide, outputSide, outputs, images: images)
         let weight = bench.random(taps * taps * inputs * outputs)
+        let flops = 2 * Double(images * outputSide * outputSide * taps * taps) * Double(inputs * outputs)
         return [
             Candidate("forward", flops: flops, threads: workspace.pool.threads) { forward(x, weight, y, workspace) },
             Candidate("inputGradient", flops: flops, threads: workspace.pool.threads) {
@@ -97,14 +104,10 @@ private func row(
     }
 }
 
-private func flops(outputSide: Int, taps: Int, _ inputs: Int, _ outputs: Int) -> Double {
-    2 * Double(outputSide * outputSide * taps * taps) * Double(inputs * outputs)
-}
-
-private func winograd4x4Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
+private func winograd4x4Stride2(images: Int = 1, side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
     row(
-        "4x4 s2 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side / 2, taps: 4, inputs, outputs,
-        flops: flops(outputSide: side / 2, taps: 4, inputs, outputs),
+        "4x4 s2 \(inputs)->\(outputs) @\(size(images, side))", images: images, side: side, outputSide: side / 2,
+        taps: 4, inputs, outputs,
         forward: {
             Winograd4x4Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
         },
@@ -116,10 +119,10 @@ private func winograd4x4Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> Con
         })
 }
 
-private func winograd4x4(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
+private func winograd4x4(images: Int = 1, side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
     row(
-        "4x4 s1 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side - 1, taps: 4, inputs, outputs,
-        flops: flops(outputSide: side - 1, taps: 4, inputs, outputs),
+        "4x4 s1 \(inputs)->\(outputs) @\(size(images, side))", images: images, side: side, outputSide: side - 1,
+        taps: 4, inputs, outputs,
         forward: { Winograd4x4.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3) },
         inputGradient: {
             Winograd4x4.inputGradient(dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
@@ -132,7 +135,6 @@ private func winograd4x4(side: Int, _ inputs: Int, _ outputs: Int) -> Convolutio
 private func winograd3x3Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
     row(
         "3x3 s2 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side / 2, taps: 3, inputs, outputs,
-        flops: flops(outputSide: side / 2, taps: 3, inputs, outputs),
         forward: {
             Winograd3x3Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
         },
@@ -147,7 +149,6 @@ private func winograd3x3Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> Con
 private func fewInputs(_ label: String, side: Int, taps: Int, padding: Padding, outputs: Int) -> ConvolutionBenchmark {
     row(
         "\(taps)x\(taps) 3->\(outputs) @\(side) \(label)", side: side, outputSide: side, taps: taps, 3, outputs,
-        flops: flops(outputSide: side, taps: taps, 3, outputs),
         forward: {
             FewInputsConvolution.forward(
                 input: $0, taps: taps, padding: padding, weight: $1, output: $2, in: $3)
@@ -165,7 +166,6 @@ private func fewInputs(_ label: String, side: Int, taps: Int, padding: Padding, 
 private func fewOutputs(_ label: String, side: Int, taps: Int, padding: Padding, inputs: Int) -> ConvolutionBenchmark {
     row(
         "\(taps)x\(taps) \(inputs)->3 @\(side) \(label)", side: side, outputSide: side, taps: taps, inputs, 3,
-        flops: flops(outputSide: side, taps: taps, inputs, 3),
         forward: {
             FewOutputsConvolution.forward(input: $0, taps: taps, padding: padding, weight: $1, output: $2, in: $3)
         },
@@ -192,6 +192,10 @@ extension ConvolutionBenchmark {
             winograd3x3("conv4_1", side: 32, 256, 512, learns: false),
             winograd3x3("conv4_2", side: 32, 512, 512, learns: false),
             winograd3x3("conv5_1", side: 16, 512, 512, learns: false),
+            winograd3x3("conv3_2", images: 2, side: 64, 256, 256, learns: false),
+            winograd3x3("conv4_1", images: 2, side: 32, 256, 512, learns: false),
+            winograd3x3("conv4_2", images: 2, side: 32, 512, 512, learns: false),
+            winograd3x3("conv5_1", images: 2, side: 16, 512, 512, learns: false),
             fewInputs("head", side: 128, taps: 7, padding: Padding(3, .reflect), outputs: 64),
             fewOutputs("tail", side: 256, taps: 7, padding: Padding(3, .reflect), inputs: 64),
             fewInputs("conv1_1", side: 256, taps: 3, padding: Padding(1), outputs: 64),
@@ -199,6 +203,10 @@ extension ConvolutionBenchmark {
             winograd4x4Stride2(side: 64, 128, 256),
             winograd4x4Stride2(side: 32, 256, 512),
             winograd4x4(side: 16, 512, 512),
+            winograd4x4Stride2(images: 2, side: 128, 64, 128),
+            winograd4x4Stride2(images: 2, side: 64, 128, 256),
+            winograd4x4Stride2(images: 2, side: 32, 256, 512),
+            winograd4x4(images: 2, side: 16, 512, 512),
             winograd3x3Stride2(side: 128, 64, 128),
             winograd3x3Stride2(side: 64, 128, 256),
             winograd3x3("small", side: 32, 32, 32, padding: Padding(1, .reflect)),

@@ -108,6 +108,9 @@ struct BenchExpandCommand: ParsableCommand {
     @Option(help: "image or running, as in 'texloom expand'.")
     var statistics = ExpandCommand.Statistics.image
 
+    @Option(help: "MiB of memory for the computation, as in 'texloom expand'.")
+    var memory: Int?
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -122,6 +125,7 @@ struct BenchExpandCommand: ParsableCommand {
     func validate() throws {
         guard (1...16384).contains(size) else { throw ValidationError("--size: expected 1 to 16384") }
         try requireThreads(threads)
+        try requireMemory(memory)
         guard repeats >= 1 else { throw ValidationError("--repeats: expected 1 or more") }
     }
 
@@ -136,8 +140,7 @@ struct BenchExpandCommand: ParsableCommand {
         var seconds: [Double] = []
         for index in 0...repeats {
             let began = ContinuousClock.now
-            _ = Expansion.expand(
-                image, with: generator, statistics: statistics == .image ? .image : .running, in: workspace)
+            _ = try expand(image, with: generator, statistics: statistics, memoryMiB: memory, in: workspace)
             if index > 0 { seconds.append((ContinuousClock.now - began) / .seconds(1)) }
         }
         let report = Report(size: size, threads: count, seconds: median(seconds), peakRSSMiB: peakResidentMiB())
