@@ -17,6 +17,8 @@ public struct CoordinatorError: Error, Sendable, CustomStringConvertible {
         case addressUnavailable
         /// An artifact is not in the store.
         case notStored
+        /// Stored bytes are no longer what they were.
+        case damaged
         /// Bytes do not have the digest or size that was announced.
         case digestMismatch
         /// An upload is larger than allowed.

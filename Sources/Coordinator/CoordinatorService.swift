@@ -32,9 +32,12 @@ public struct CoordinatorService: Sendable {
     /// - Parameter onReady: Called once, when both addresses answer.
     /// - Throws: `CoordinatorError` if the data folder or an address cannot be had.
     public func run(onReady: @escaping @Sendable (Addresses) async -> Void = { _ in }) async throws {
+        // A limit on file sizes is to be an error like a full disk, and not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
         let folder = try DataFolder(configuration.dataFolder)
         let store = try JobStore(file: folder.database, newCoordinatorID: UUID().uuidString.lowercased())
         let artifacts = try ArtifactStore(dataFolder: folder.url)
+        await verify(StoreCheck(store: store, artifacts: artifacts))
         let disk = BlockingWork()
         let clock = MonotonicClock()
         let state = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
@@ -61,6 +64,9 @@ public struct CoordinatorService: Sendable {
                 await socket.close()
             },
             BackgroundService { await tick(engine) },
+            BackgroundService {
+                await Janitor(store: store, artifacts: artifacts, engine: engine, disk: disk, logger: logger).run()
+            },
             HTTPService(
                 responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort,
                 logger: logger,
@@ -96,6 +102,33 @@ public struct CoordinatorService: Sendable {
         try? store.close()
     }
 
+    /// Verifies a data folder that no coordinator is using: the database, and every artifact by its sum.
+    /// - Parameter repairs: see ``StoreReport/repairs``: nothing that anyone could need is removed.
+    /// - Throws: `CoordinatorError` if the folder is in use, holds no job store, or one of a newer texloom.
+    public static func check(_ dataFolder: URL, repairs: Bool) async throws -> StoreReport {
+        guard FileManager.default.fileExists(atPath: dataFolder.appendingPathComponent("jobs.sqlite").path) else {
+            throw CoordinatorError(
+                .fileSystem, "\(dataFolder.path) holds no job store (jobs.sqlite); name a coordinator's data folder")
+        }
+        let folder = try DataFolder(dataFolder)
+        defer { withExtendedLifetime(folder) {} }
+        let store = try JobStore(file: folder.database, newCoordinatorID: UUID().uuidString.lowercased())
+        defer { try? store.close() }
+        return try await StoreCheck(store: store, artifacts: try ArtifactStore(dataFolder: folder.url))
+            .run(repairs: repairs)
+    }
+
+    /// What is damaged is said, and unfinished jobs go on without it; nothing of it keeps the coordinator from serving.
+    private func verify(_ check: StoreCheck) async {
+        do {
+            for problem in try await check.quick() {
+                logger.error("the data folder is damaged", metadata: ["problem": "\(problem)"])
+            }
+        } catch {
+            logger.error("the data folder could not be verified", metadata: ["error": "\(error)"])
+        }
+    }
+
     private func bind() throws -> RouterSocket {
         var endpoint = configuration.workerEndpoint
         if endpoint.hasSuffix(":0") { endpoint = endpoint.dropLast(1) + "*" }
@@ -117,7 +150,7 @@ public struct CoordinatorService: Sendable {
         router.add(
             middleware: SameSiteMiddleware(
                 isLoopbackOnly: CoordinatorConfiguration.isLoopback(configuration.httpHost)))
-        HealthRoutes(store: reader.store).add(to: router)
+        HealthRoutes(store: reader.store, engine: reader.engine).add(to: router)
         APIRoutes(
             configuration: configuration, engine: reader.engine, reader: reader,
             exemplars: ExemplarIntake(

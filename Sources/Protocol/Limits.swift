@@ -3,10 +3,21 @@ public enum ProtocolVersion {
     public static let oldest: UInt32 = 1
     public static let newest: UInt32 = 1
 
-    /// The newest version both sides speak, or nil if their ranges do not meet.
-    public static func negotiate(min: UInt32, max: UInt32) -> UInt32? {
-        guard min <= max, min <= newest, max >= oldest else { return nil }
-        return Swift.min(max, newest)
+    public enum Outcome: Equatable, Sendable {
+        /// The newest version both sides speak.
+        case speak(UInt32)
+        /// The ranges do not meet, because this side is too old or too new.
+        case upgradeWorker, upgradeCoordinator
+    }
+
+    /// What the coordinator makes of a worker's range.
+    /// - Parameter supported: the coordinator's own.
+    public static func negotiate(
+        min: UInt32, max: UInt32, supported: ClosedRange<UInt32> = oldest...newest
+    ) -> Outcome {
+        if max < supported.lowerBound { return .upgradeWorker }
+        if min > supported.upperBound || min > max { return .upgradeCoordinator }
+        return .speak(Swift.min(max, supported.upperBound))
     }
 }
 

@@ -104,6 +104,9 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
   case versionUnsupported // = 7
   case tryLater // = 8
   case cancelled // = 9
+
+  /// another live process has this worker id; this one must not go on
+  case duplicateWorker // = 10
   case UNRECOGNIZED(Int)
 
   public init() {
@@ -122,6 +125,7 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 7: self = .versionUnsupported
     case 8: self = .tryLater
     case 9: self = .cancelled
+    case 10: self = .duplicateWorker
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -138,6 +142,7 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .versionUnsupported: return 7
     case .tryLater: return 8
     case .cancelled: return 9
+    case .duplicateWorker: return 10
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -154,6 +159,7 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     .versionUnsupported,
     .tryLater,
     .cancelled,
+    .duplicateWorker,
   ]
 
 }
@@ -913,7 +919,7 @@ public nonisolated struct WireFail: Sendable {
   /// false: it would fail anywhere (bad image, impossible recipe)
   public var retryable: Bool = false
 
-  /// for scripts: badExemplar, badRecipe, badCheckpoint, badWeights, notFinite, fileSystem
+  /// for scripts: badExemplar, badRecipe, badCheckpoint, damagedCheckpoint, badWeights, notFinite
   public var code: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1038,7 +1044,7 @@ nonisolated extension WireArtifactKind: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireCode: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0OK\0\u{1}LEASE_LOST\0\u{1}UNKNOWN_ARTIFACT\0\u{1}NO_SPACE\0\u{1}TOO_LARGE\0\u{1}DIGEST_MISMATCH\0\u{1}MALFORMED\0\u{1}VERSION_UNSUPPORTED\0\u{1}TRY_LATER\0\u{1}CANCELLED\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0OK\0\u{1}LEASE_LOST\0\u{1}UNKNOWN_ARTIFACT\0\u{1}NO_SPACE\0\u{1}TOO_LARGE\0\u{1}DIGEST_MISMATCH\0\u{1}MALFORMED\0\u{1}VERSION_UNSUPPORTED\0\u{1}TRY_LATER\0\u{1}CANCELLED\0\u{1}DUPLICATE_WORKER\0")
 }
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -32,10 +32,11 @@ public enum ArtifactFile {
         return (message, bytes)
     }
 
-    /// Writes a payload at its offset of a partial file, which is made if need be.
+    /// Writes a payload at its offset of a partial file. One at 0 begins a new file: what an earlier transfer left is
+    /// gone.
     public static func write(_ payload: [UInt8], at offset: UInt64, of file: URL) throws(TransportError) {
         do {
-            if !FileManager.default.fileExists(atPath: file.path) { try Data().write(to: file) }
+            if offset == 0 || !FileManager.default.fileExists(atPath: file.path) { try Data().write(to: file) }
             let handle = try FileHandle(forWritingTo: file)
             defer { try? handle.close() }
             try handle.seek(toOffset: offset)

@@ -86,11 +86,11 @@ public struct ArtifactReceiver: Equatable, Sendable {
     public var isComplete: Bool { nextOffset == artifact.sizeBytes && (artifact.sizeBytes > 0 || hasEmpty) }
 
     /// The grant to send after a decision; the first one, answering an offer, says where to start.
-    public func credit(rewind: Bool) -> WireArtifactCredit {
+    public func credit(rewind: Bool, windowChunks: UInt32 = Limits.windowChunks) -> WireArtifactCredit {
         var credit = WireArtifactCredit()
         credit.transferID = transferID
         credit.nextOffset = nextOffset
-        credit.windowChunks = Limits.windowChunks
+        credit.windowChunks = windowChunks
         credit.rewind = rewind
         return credit
     }

@@ -26,6 +26,8 @@ public final class RouterSocket: Sendable {
         public var peerIdleTime = Duration.seconds(120)
         /// Bytes that wait for one peer beyond what libzmq holds (16 messages): two windows of chunks.
         public var outboxBytesPerPeer = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
+        /// The same of all peers together, for chunks; a chunk that is dropped is asked for again.
+        public var chunkBytes = 256 << 20
         /// Bytes read but not yet taken by the consumer; beyond, the socket is not read.
         public var inboxBytes = 64 << 20
 
@@ -41,11 +43,44 @@ public final class RouterSocket: Sendable {
     }
 
     private struct State {
-        var outboxes: [Peer: Outbox] = [:]
+        /// Goes first: an answer behind a window of chunks would come too late on a slow line.
+        var urgent: [Peer: Outbox] = [:]
+        var chunks: [Peer: Outbox] = [:]
+        var waitingChunkBytes = 0
         var counters = SocketCounters()
         var isClosing = false
         var isClosed = false
         var closers: [CheckedContinuation<Void, Never>] = []
+
+        /// - Parameter frames: with the routing id; a chunk has a payload behind its envelope.
+        mutating func append(_ frames: [[UInt8]], for peer: Peer, _ configuration: Configuration) -> Bool {
+            let limit = configuration.outboxBytesPerPeer
+            guard frames.count > 2 else { return urgent[peer, default: Outbox()].append(frames, limit: limit) }
+            let bytes = Outbox.bytes(of: frames)
+            guard waitingChunkBytes + bytes <= configuration.chunkBytes,
+                chunks[peer, default: Outbox()].append(frames, limit: limit)
+            else { return false }
+            waitingChunkBytes += bytes
+            return true
+        }
+
+        mutating func popFirst(for peer: Peer) -> [[UInt8]]? {
+            if let frames = urgent[peer]?.popFirst() {
+                if urgent[peer]?.isEmpty == true { urgent[peer] = nil }
+                return frames
+            }
+            guard let frames = chunks[peer]?.popFirst() else { return nil }
+            waitingChunkBytes -= Outbox.bytes(of: frames)
+            if chunks[peer]?.isEmpty == true { chunks[peer] = nil }
+            return frames
+        }
+
+        mutating func removeAll(for peer: Peer) {
+            urgent[peer] = nil
+            waitingChunkBytes -= chunks.removeValue(forKey: peer)?.bytes ?? 0
+        }
+
+        var peers: Set<Peer> { Set(urgent.keys).union(chunks.keys) }
     }
 
     /// The endpoint really bound, wildcards resolved.
@@ -63,6 +98,8 @@ public final class RouterSocket: Sendable {
         let waker = try Waker()
         let socket = try ZeroMQSocket(type: ZMQ_ROUTER)
         socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
+        // What libzmq holds for a peer cannot be overtaken any more.
+        socket.set(ZMQ_SNDHWM, Int32(2))
         do {
             try socket.bind(configuration.endpoint)
         } catch {
@@ -101,9 +138,7 @@ public final class RouterSocket: Sendable {
         }
         let isQueued = state.withLock { state in
             guard !state.isClosing else { return true }
-            if state.outboxes[peer, default: Outbox()].append(frames, limit: configuration.outboxBytesPerPeer) {
-                return true
-            }
+            if state.append(frames, for: peer, configuration) { return true }
             state.counters.dropped += 1
             return false
         }
@@ -126,9 +161,10 @@ public final class RouterSocket: Sendable {
 
     private func run(_ socket: ZeroMQSocket) {
         var peers = PeerTable(limit: configuration.maxPeers, idleTime: configuration.peerIdleTime)
+        var held: [Peer: [[UInt8]]] = [:]
         while true {
             // A ROUTER's POLLOUT says that some peer can be written to, not which: a blocked one is tried again soon.
-            let isBlocked = flush(socket, &peers)
+            let isBlocked = flush(socket, &held, &peers)
             if state.withLock({ $0.isClosing }) { break }
             let reads = !inbox.isFull
             var items = [
@@ -147,7 +183,8 @@ public final class RouterSocket: Sendable {
         inbox.finish()
         let closers = state.withLock { state in
             state.isClosed = true
-            state.outboxes = [:]
+            state.urgent = [:]
+            state.chunks = [:]
             defer { state.closers = [] }
             return state.closers
         }
@@ -195,19 +232,17 @@ public final class RouterSocket: Sendable {
     }
 
     /// Sends what peers take; true if somebody's outbox is blocked.
-    private func flush(_ socket: ZeroMQSocket, _ peers: inout PeerTable) -> Bool {
-        var isBlocked = false
-        for peer in state.withLock({ Array($0.outboxes.keys) }) {
-            sending: while let frames = state.withLock({ $0.outboxes[peer]?.first }) {
+    /// - Parameter held: what is taken from an outbox and not sent yet.
+    private func flush(
+        _ socket: ZeroMQSocket, _ held: inout [Peer: [[UInt8]]], _ peers: inout PeerTable
+    ) -> Bool {
+        for peer in state.withLock({ $0.peers }).union(held.keys) {
+            sending: while let frames = held[peer] ?? state.withLock({ $0.popFirst(for: peer) }) {
+                held[peer] = nil
                 switch socket.send(frames) {
-                case .done:
-                    state.withLock { state in
-                        state.outboxes[peer]?.removeFirst()
-                        if state.outboxes[peer]?.isEmpty == true { state.outboxes[peer] = nil }
-                        state.counters.sent += 1
-                    }
+                case .done: state.withLock { $0.counters.sent += 1 }
                 case .wouldBlock:
-                    isBlocked = true
+                    held[peer] = frames
                     break sending
                 case .unroutable:
                     drop(peer, &peers)
@@ -219,12 +254,12 @@ public final class RouterSocket: Sendable {
                 }
             }
         }
-        return isBlocked
+        return !held.isEmpty
     }
 
     private func drop(_ peer: Peer, _ peers: inout PeerTable) {
         state.withLock { state in
-            state.outboxes[peer] = nil
+            state.removeAll(for: peer)
             state.counters.dropped += 1
         }
         peers.remove(peer)

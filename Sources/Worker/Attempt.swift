@@ -22,6 +22,15 @@ struct Undelivered: Equatable, Sendable {
         }
     }
 
+    /// About how many bytes it holds in memory.
+    var weight: Int {
+        switch content {
+        case .metrics(let batch): batch.rows.reduce(256) { $0 + 64 + 4 * $1.values.count }
+        case .log(let batch): batch.lines.reduce(256) { $0 + 64 + $1.message.utf8.count }
+        case .artifact, .finish, .fail, .handBack: 256
+        }
+    }
+
     /// Goes beside the artifacts instead of behind them.
     var isReport: Bool {
         switch content {
@@ -86,6 +95,8 @@ struct Attempt: Equatable, Sendable {
         downloadActiveAt = now
         reports = Lane(retryAt: now)
         results = Lane(retryAt: now)
+        // A run that resumes from its last checkpoint has nothing to train and makes no other.
+        if assignment.hasCheckpoint { newest[.checkpoint] = assignment.checkpoint.sha256 }
     }
 
     var ref: WireAttemptRef { assignment.attempt }
@@ -116,6 +127,9 @@ struct Attempt: Equatable, Sendable {
         }
         if item.isReport {
             drop(keeping: SpoolLimits.batches) { _ in true }
+            while reports.items.count > 1, reports.items.reduce(0, { $0 + $1.weight }) > SpoolLimits.reportBytes {
+                drop(keeping: reports.items.count - 2) { _ in true }
+            }
         } else {
             drop(keeping: 1) { $0.isArtifact(.checkpoint) }
             drop(keeping: SpoolLimits.snapshots) { $0.isArtifact(.snapshot) }
@@ -143,11 +157,15 @@ struct Attempt: Equatable, Sendable {
     }
 }
 
-/// What an attempt keeps for a coordinator that is away, besides the files of a finished run.
+/// What an attempt keeps for a coordinator that is away, besides two checkpoints and the files of a finished run.
+/// docs/operations.md adds it up.
 enum SpoolLimits {
     /// Older ones are dropped: pictures to look at, not part of the result.
     static let snapshots = 64
+    /// Metrics and log lines, in memory; the oldest are dropped. A batch of metrics has some ten rows, so that a day of
+    /// training fits.
     static let batches = 4096
+    static let reportBytes = 8 << 20
 }
 
 /// Time since the worker started; monotonic.

@@ -39,6 +39,25 @@ struct Spool: Sendable {
         return id
     }
 
+    /// What a usable disk takes at least.
+    static let probeBytes = 16 << 20
+    /// Between two tries of a disk that failed.
+    static let probeBackOff = Duration.seconds(5)...Duration.seconds(300)
+
+    /// Whether a file can be written and synced.
+    func takesFiles() -> Bool {
+        let file = folder.appendingPathComponent("probe")
+        defer { unlink(file.path) }
+        let descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        let block = [UInt8](repeating: 0x55, count: 1 << 20)
+        for _ in 0..<Self.probeBytes / block.count where write(descriptor, block, block.count) != block.count {
+            return false
+        }
+        return fsync(descriptor) == 0
+    }
+
     func folder(of ref: WireAttemptRef) -> URL { attempts.appendingPathComponent("\(ref.jobID)-\(ref.attempt)") }
     func reports(of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent("reports") }
     func input(_ sha256: String, of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent(sha256) }

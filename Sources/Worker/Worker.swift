@@ -19,6 +19,8 @@ public struct Worker: Sendable {
     /// back what was running.
     /// - Throws: ``WorkerError`` if the worker cannot start.
     public func run() async throws -> WorkerExit {
+        // A limit on file sizes is to be an error like a full disk, and not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
         let (slots, threads) = try configuration.resolvedCounts()
         let lock = try FolderLock(configuration.dataFolder)
         defer { withExtendedLifetime(lock) {} }

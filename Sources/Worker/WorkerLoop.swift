@@ -19,6 +19,9 @@ actor WorkerLoop {
     private var runners: [WireAttemptRef: TrainingRunner] = [:]
     private let post: @Sendable (WorkerState.Event) -> Void
     private(set) var exit: WorkerExit?
+    /// When a disk that failed is tried again, and how long after that; it grows while the disk goes on failing.
+    private var nextProbe: ContinuousClock.Instant?
+    private var probeBackOff = Spool.probeBackOff.lowerBound
 
     init(
         state: WorkerState, spool: Spool, socket: DealerSocket, trainer: any AttemptTrainer, threadsPerSlot: Int,
@@ -38,12 +41,39 @@ actor WorkerLoop {
     func handle(_ event: WorkerState.Event) -> WorkerExit? {
         if case .ended(let ref, let ending) = event {
             runners[ref] = nil
+            if case .finished = ending { probeBackOff = Spool.probeBackOff.lowerBound }
             // Its thread has let go of the folder; an attempt that was forgotten meanwhile leaves nothing behind.
             if state.attempts[ref] == nil { spool.remove(ref) }
             logger.info("training ended", metadata: metadata(ref, ["ending": "\(ending)"]))
         }
         for effect in state.handle(event, at: Instant(sinceStart: ContinuousClock.now - start)) { perform(effect) }
+        watchStorage(event)
         return exit
+    }
+
+    /// Says once that the disk fails, tries it now and then on a thread of its own, and says when it is well again.
+    private func watchStorage(_ event: WorkerState.Event) {
+        if case .storage(nil) = event {
+            nextProbe = nil
+            logger.notice("the worker's folder can be written to again; asking for work")
+            return
+        }
+        guard let problem = state.storageProblem else { return }
+        guard let due = nextProbe else {
+            logger.error(
+                "the worker's folder cannot be used; no work is asked for until it can",
+                metadata: ["folder": "\(spool.folder.path)", "error": "\(problem)"])
+            nextProbe = .now + probeBackOff
+            return
+        }
+        guard due <= .now else { return }
+        probeBackOff = min(probeBackOff * 2, Spool.probeBackOff.upperBound)
+        nextProbe = .now + probeBackOff
+        let thread = Thread { [post, spool] in
+            if spool.takesFiles() { post(.storage(problem: nil)) }
+        }
+        thread.name = "texloom-probe"
+        thread.start()
     }
 
     /// Lets trainers go: the process is about to end.
@@ -53,16 +83,19 @@ actor WorkerLoop {
 
     private func perform(_ effect: WorkerState.Effect) {
         switch effect {
-        case .send(let body): socket.send(WireMessage(body, session: state.session))
+        case .send(let body):
+            socket.send(WireMessage(body, session: state.session, version: state.version(of: body)))
         case .sendChunk(let ref, let file, let chunk, let transferID):
             do {
                 let (message, payload) = try ArtifactFile.read(
                     chunk, transferID: transferID, of: spool.reports(of: ref).appendingPathComponent(file))
-                socket.send(WireMessage(.artifactChunk(message), session: state.session, payload: payload))
+                socket.send(
+                    WireMessage(
+                        .artifactChunk(message), session: state.session, version: state.version, payload: payload))
             } catch {
                 post(.unreadable(ref, file: file, reason: "\(error)"))
             }
-        case .writeChunk(let ref, let artifact, let offset, let payload, let verify):
+        case .writeChunk(let ref, let artifact, let transferID, let offset, let payload, let verify):
             do {
                 try spool.create(ref)
                 let file = spool.input(artifact.sha256, of: ref)
@@ -73,22 +106,21 @@ actor WorkerLoop {
                     do {
                         let found = try ArtifactFile.identify(file)
                         if found == artifact {
-                            post(.downloaded(ref, sha256: artifact.sha256))
+                            post(.downloaded(ref, transferID: transferID))
                             return
                         }
-                        try FileManager.default.removeItem(at: file)
                         let reason = "an artifact arrived as \(found.sha256), expected \(artifact.sha256)"
                         logger.warning(
                             "a download is damaged", metadata: ["job": "\(ref.jobID)", "reason": "\(reason)"])
-                        post(.downloadDamaged(ref, sha256: artifact.sha256, reason: reason))
+                        post(.downloadDamaged(ref, transferID: transferID, reason: reason))
                     } catch {
-                        post(.downloadFailed(ref, "\(error)"))
+                        post(.downloadFailed(ref, transferID: transferID, reason: "\(error)"))
                     }
                 }
                 thread.name = "texloom-verify"
                 thread.start()
             } catch {
-                post(.downloadFailed(ref, "\(error)"))
+                post(.downloadFailed(ref, transferID: transferID, reason: "\(error)"))
             }
         case .train(let assignment): train(assignment)
         case .wish(let ref, let wish): runners[ref]?.set(wish)

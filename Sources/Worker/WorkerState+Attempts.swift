@@ -13,9 +13,15 @@ extension WorkerState {
         effects.append(.send(.artifactRequest(request)))
     }
 
-    mutating func downloaded(_ ref: WireAttemptRef, _ sha256: String, _ effects: inout [Effect]) {
-        guard var attempt = attempts[ref], attempt.phase == .downloading else { return }
-        attempt.downloads.removeAll { $0.artifact.sha256 == sha256 }
+    func isUnderWay(_ transferID: UInt64, of ref: WireAttemptRef) -> Bool {
+        guard let attempt = attempts[ref], attempt.phase == .downloading else { return false }
+        return attempt.downloads.first?.transferID == transferID
+    }
+
+    /// The first download is there.
+    mutating func downloaded(_ ref: WireAttemptRef, _ effects: inout [Effect]) {
+        guard var attempt = attempts[ref] else { return }
+        attempt.downloads.removeFirst()
         if let next = attempt.downloads.first {
             request(next, of: attempt, &effects)
         } else {
@@ -27,11 +33,9 @@ extension WorkerState {
 
     /// Fetches an artifact again whose bytes are not what they should be, but not for ever.
     mutating func downloadDamaged(
-        _ ref: WireAttemptRef, _ sha256: String, _ reason: String, _ now: Instant, _ effects: inout [Effect]
+        _ ref: WireAttemptRef, _ reason: String, _ now: Instant, _ effects: inout [Effect]
     ) {
-        guard var attempt = attempts[ref], attempt.phase == .downloading, let damaged = attempt.downloads.first,
-            damaged.artifact.sha256 == sha256
-        else { return }
+        guard var attempt = attempts[ref], let damaged = attempt.downloads.first else { return }
         attempt.damagedDownloads += 1
         guard attempt.damagedDownloads < Self.maxTransfers else {
             attempt.downloads = []
@@ -85,6 +89,13 @@ extension WorkerState {
             content = handBack(attempt, id, iteration: UInt64(max(0, iteration)), reason: "the worker stops")
         case .abandoned:
             content = handBack(attempt, id, iteration: attempt.iteration, reason: "training was abandoned")
+        // This machine's trouble and not the job's: it costs the job nothing, and this worker asks for no other before
+        // its disk is well again.
+        case .failed("fileSystem", let reason, _):
+            storageProblem = reason
+            content = handBack(
+                attempt, id, iteration: attempt.iteration,
+                reason: "the disk of its worker: \(reason)".shortened(to: Limits.maxReasonBytes))
         case .failed(let code, let reason, let retryable):
             content = failure(attempt, id, code: code, reason: reason, retryable: retryable)
         }

@@ -137,6 +137,14 @@ extension WorkerState {
         if workRequest == nil { nextWork = now }
     }
 
+    /// The lease is lost: stop, and say here why.
+    mutating func lose(_ ref: WireAttemptRef, _ reason: String, _ now: Instant, _ effects: inout [Effect]) {
+        guard let attempt = attempts[ref], !attempt.isDisowned else { return }
+        effects.append(
+            .logError(ref, "the lease is lost at iteration \(attempt.iteration), the attempt stops: \(reason)"))
+        disown(ref, now, &effects)
+    }
+
     /// The lease is lost or the job cancelled: stop, and say nothing more about it.
     mutating func disown(_ ref: WireAttemptRef, _ now: Instant, _ effects: inout [Effect]) {
         guard var attempt = attempts[ref], !attempt.isDisowned else { return }

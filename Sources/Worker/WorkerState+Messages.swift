@@ -6,7 +6,11 @@ extension WorkerState {
     mutating func receive(_ message: WireMessage, _ now: Instant, _ effects: inout [Effect]) {
         guard let body = message.body else { return }
         if case .refusal(let refusal) = body {
-            if refusal.code == .versionUnsupported { exit(.refused(refusal.message), &effects) }
+            // A refusal that is not about this process's version is for the session it names.
+            let isForUs =
+                refusal.code == .versionUnsupported
+                || (refusal.code == .duplicateWorker && message.session == session)
+            if isForUs { exit(.refused(refusal.message), &effects) }
             return
         }
         guard message.session == session else { return }
@@ -22,7 +26,8 @@ extension WorkerState {
             workRequest = nil
             nextWork = now + .milliseconds(max(100, min(Int(answer.retryAfterMilliseconds), 60_000)))
         case .heartbeatReply(let reply):
-            for ref in reply.cancelled + reply.lost { disown(ref, now, &effects) }
+            for ref in reply.cancelled { disown(ref, now, &effects) }
+            for ref in reply.lost { lose(ref, "the coordinator has ended it or given it to another", now, &effects) }
             if reply.drain { drain("the coordinator asked to drain", now, &effects) }
         case .cancel(let cancel): disown(cancel.attempt, now, &effects)
         case .drain(let order): drain(order.reason, now, &effects)
@@ -42,8 +47,11 @@ extension WorkerState {
         guard (hello.minVersion...hello.maxVersion).contains(welcome.version) else {
             return exit(.refused("the coordinator chose version \(welcome.version) of the protocol"), &effects)
         }
+        speak(welcome.version)
         heartbeat = .milliseconds(welcome.heartbeatMilliseconds)
-        for ref in welcome.lost { disown(ref, now, &effects) }
+        for ref in welcome.lost {
+            lose(ref, "it was not heard of for the length of its lease, and the job is another's now", now, &effects)
+        }
         guard link != .welcomed else { return }
         link = .welcomed
         nextBeat = now
@@ -84,7 +92,8 @@ extension WorkerState {
         guard let ref = attempts.first(where: { $0.value.downloads.first?.transferID == answer.requestID })?.key
         else { return }
         switch answer.code {
-        case .leaseLost, .cancelled: disown(ref, now, &effects)
+        case .leaseLost: lose(ref, answer.message, now, &effects)
+        case .cancelled: disown(ref, now, &effects)
         case .unknownArtifact, .malformed, .tooLarge:
             attempts[ref]?.downloads = []
             let reason = "the coordinator does not give an artifact of the assignment: \(answer.message)"
@@ -101,7 +110,8 @@ extension WorkerState {
         // An artifact is settled by its receipt alone.
         case (.ok, .artifact): break
         case (.ok, _): settle(item, of: ref, now, &effects)
-        case (.leaseLost, _), (.cancelled, _): disown(ref, now, &effects)
+        case (.leaseLost, _): lose(ref, answer.message, now, &effects)
+        case (.cancelled, _): disown(ref, now, &effects)
         case (.malformed, .finish), (.tooLarge, .finish):
             let reason = "the coordinator does not take the result: \(answer.message)"
             condemn(ref, code: "resultRefused", reason: reason, retryable: false, now, &effects)
@@ -113,7 +123,7 @@ extension WorkerState {
         case (.digestMismatch, .artifact(_, let file)) where item.mismatches + 1 >= Self.maxTransfers:
             giveUp(file, of: ref, "\(file) was sent \(Self.maxTransfers) times: \(answer.message)", now, &effects)
         case (.noSpace, _), (.tryLater, _), (.digestMismatch, _), (.unknownArtifact, _), (.versionUnsupported, _),
-            (.UNRECOGNIZED, _):
+            (.duplicateWorker, _), (.UNRECOGNIZED, _):
             if item.isReport {
                 attempts[ref]?.reports.retryAt = now + heartbeat
             } else {
@@ -153,7 +163,8 @@ extension WorkerState {
             attempts[ref]?.downloadActiveAt = now
             effects.append(
                 .writeChunk(
-                    ref, download.artifact, offset: offset, payload: payload, verify: download.isComplete))
+                    ref, download.artifact, transferID: download.transferID, offset: offset, payload: payload,
+                    verify: download.isComplete))
             effects.append(.send(.artifactCredit(download.credit(rewind: false))))
         case .rewind: effects.append(.send(.artifactCredit(download.credit(rewind: true))))
         case .ignore: break

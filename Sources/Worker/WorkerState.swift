@@ -6,7 +6,7 @@ import Transport
 public enum WorkerExit: Equatable, Sendable {
     /// Told to stop: attempts were checkpointed and handed back.
     case stopped
-    /// The coordinator does not speak this version or does not want this worker.
+    /// The coordinator does not speak this version, or knows another process with this worker's id.
     case refused(String)
 }
 
@@ -22,12 +22,16 @@ public struct WorkerState: Sendable {
         case spooled(WireAttemptRef, TrainingRun.ArtifactKind, iteration: Int, WireArtifact, file: String)
         /// A spooled file is gone or not what it was.
         case unreadable(WireAttemptRef, file: String, reason: String)
-        case downloaded(WireAttemptRef, sha256: String)
-        /// All bytes are there, and they are not the artifact; they have been removed.
-        case downloadDamaged(WireAttemptRef, sha256: String, reason: String)
-        case downloadFailed(WireAttemptRef, String)
+        // What becomes of a download is known later than its last chunk. By then the attempt may have been lost and
+        // given again, so it names the transfer it speaks of.
+        case downloaded(WireAttemptRef, transferID: UInt64)
+        /// All bytes are there, and they are not the artifact.
+        case downloadDamaged(WireAttemptRef, transferID: UInt64, reason: String)
+        case downloadFailed(WireAttemptRef, transferID: UInt64, reason: String)
         case ended(WireAttemptRef, Ending)
         case drain(String)
+        /// Whether the worker's folder can be written to; nil: it can.
+        case storage(problem: String?)
     }
     public enum Ending: Equatable, Sendable {
         case finished(iteration: Int, trainingSeconds: Double, reportJSON: String)
@@ -39,7 +43,8 @@ public struct WorkerState: Sendable {
         case send(WireMessage.Body)
         case sendChunk(WireAttemptRef, file: String, ArtifactSender.Chunk, transferID: UInt64)
         /// `verify`: it was the last; check the SHA-256 and report `downloaded` or `downloadDamaged`.
-        case writeChunk(WireAttemptRef, WireArtifact, offset: UInt64, payload: [UInt8], verify: Bool)
+        case writeChunk(
+            WireAttemptRef, WireArtifact, transferID: UInt64, offset: UInt64, payload: [UInt8], verify: Bool)
         case train(WireAssign)
         case wish(WireAttemptRef, TrainingRun.Wish)
         case removeFile(WireAttemptRef, String)
@@ -67,6 +72,10 @@ public struct WorkerState: Sendable {
     var nextWork: Instant
     var workRequest: UInt64?
     var drainStart: Instant?
+    /// Why this worker's disk is not to be trusted; no work is asked for until it is usable again.
+    var storageProblem: String?
+    /// What WELCOME chose; HELLO is written in the newest.
+    private(set) var version: UInt32
     /// How long a stopping worker waits for the next word of a coordinator that has not taken everything yet.
     let drainPatience: Duration
     private var lastID: UInt64 = 0
@@ -77,14 +86,17 @@ public struct WorkerState: Sendable {
         self.hello = hello
         self.drainPatience = drainPatience
         self.session = session
+        version = hello.maxVersion
         link = .greeting(nextHello: now, backOff: Self.backOffRange.lowerBound)
         lastHeard = now
         nextBeat = now
         nextWork = now
     }
 
-    /// Slots without a trainer; none while more ended attempts than slots wait for delivery, which bounds the spool.
+    /// Slots without a trainer; none while the disk fails, or while more ended attempts than slots wait for delivery,
+    /// which bounds the spool.
     var freeSlots: Int {
+        guard storageProblem == nil else { return 0 }
         let slots = Int(hello.slots)
         let ended = attempts.values.count { $0.phase == .ended }
         return ended > slots ? 0 : max(0, slots - (attempts.count - ended))
@@ -147,14 +159,19 @@ public struct WorkerState: Sendable {
             offer.iteration = UInt64(max(0, iteration))
             queue(.artifact(offer, file: file), id: offer.transferID, ref, now, &effects)
         case .unreadable(let ref, let file, let reason): giveUp(file, of: ref, reason, now, &effects)
-        case .downloaded(let ref, let sha256): downloaded(ref, sha256, &effects)
-        case .downloadDamaged(let ref, let sha256, let reason):
-            downloadDamaged(ref, sha256, reason, now, &effects)
-        case .downloadFailed(let ref, let reason):
+        case .downloaded(let ref, let transferID):
+            if isUnderWay(transferID, of: ref) { downloaded(ref, &effects) }
+        case .downloadDamaged(let ref, let transferID, let reason):
+            if isUnderWay(transferID, of: ref) { downloadDamaged(ref, reason, now, &effects) }
+        case .downloadFailed(let ref, let transferID, let reason):
+            guard isUnderWay(transferID, of: ref) else { break }
             attempts[ref]?.downloads = []
             end(ref, .failed(code: "fileSystem", reason: reason, retryable: true), now, &effects)
         case .ended(let ref, let ending): end(ref, ending, now, &effects)
         case .drain(let reason): drain(reason, now, &effects)
+        case .storage(let problem):
+            storageProblem = problem
+            if problem == nil, workRequest == nil { nextWork = now }
         }
         advance(now, &effects)
         return effects
@@ -228,7 +245,9 @@ public struct WorkerState: Sendable {
     mutating func drain(_ reason: String, _ now: Instant, _ effects: inout [Effect]) {
         guard drainStart == nil else { return }
         drainStart = now
-        for (ref, attempt) in attempts where !attempt.isDisowned && attempt.verdict == nil {
+        // In a fixed order, because ids are drawn on the way: the same events give the same effects.
+        for ref in attempts.keys.sorted(by: { ($0.jobID, $0.attempt) < ($1.jobID, $1.attempt) }) {
+            guard let attempt = attempts[ref], !attempt.isDisowned, attempt.verdict == nil else { continue }
             switch attempt.phase {
             case .downloading:
                 attempts[ref]?.downloads = []
@@ -238,6 +257,13 @@ public struct WorkerState: Sendable {
             }
         }
     }
+
+    /// The version that a message of this worker is written in.
+    func version(of body: WireMessage.Body) -> UInt32 {
+        if case .hello = body { hello.maxVersion } else { version }
+    }
+
+    mutating func speak(_ chosen: UInt32) { version = chosen }
 
     mutating func exit(_ exit: WorkerExit, _ effects: inout [Effect]) {
         effects.append(.exit(exit))

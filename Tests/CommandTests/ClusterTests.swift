@@ -106,6 +106,27 @@ import Testing
         #expect(try cluster.jobs().first?.state == .cancelled)
     }
 
+    /// The short form of the storm that docs/reliability.md publishes.
+    @Test func aShortStormLosesNothing() throws {
+        let scratch = try ScratchFolder()
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
+        let output = scratch.url.appendingPathComponent("storm.out")
+        try Data().write(to: output)
+        let storm = Process()
+        storm.executableURL = root.appendingPathComponent("scripts/storm").standardizedFileURL
+        storm.arguments = [
+            "--texloom", TexloomProcess.executable.path, "--jobs", "4", "--workers", "2", "--kills", "12", "--seed",
+            "4", "--iterations", "2500", "--pause", "1.5",
+        ]
+        storm.standardOutput = try FileHandle(forWritingTo: output)
+        storm.standardError = storm.standardOutput
+        try storm.run()
+        storm.waitUntilExit()
+        let said = try String(contentsOf: output, encoding: .utf8)
+        print(said)
+        #expect(storm.terminationStatus == 0, "\(said)")
+    }
+
     /// The generator in the cluster's result is the one that an undisturbed run gives.
     private func expectUndisturbedBytes(
         _ cluster: TinyCluster, _ exemplar: String, _ recipe: [String], result: String

@@ -33,6 +33,7 @@ final class TexloomProcess: Sendable {
     }
 
     var isRunning: Bool { process.isRunning }
+    var id: Int32 { process.processIdentifier }
     var output: String { (try? String(contentsOf: outputFile, encoding: .utf8)) ?? "" }
     var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
 

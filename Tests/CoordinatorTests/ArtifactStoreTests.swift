@@ -63,6 +63,55 @@ struct ArtifactStoreTests {
         incoming.abandon()
     }
 
+    @Test func thePartOfAnAnnouncedArtifactIsGoneOnWith() throws {
+        let whole = Data((0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* 31) })
+        let announced = artifact(of: whole)
+        do {
+            let part = try ArtifactStore(dataFolder: folder.url).resumeIncoming(announced)
+            #expect(part.sizeBytes == 0 && !part.isResumed)
+            try part.append(whole.prefix(6000))
+        }
+        let store = try ArtifactStore(dataFolder: folder.url)
+        let part = try store.resumeIncoming(announced)
+        #expect(part.sizeBytes == 6000 && part.isResumed)
+        // A second sender of the same bytes does not write into the first one's file.
+        let other = try store.resumeIncoming(announced)
+        #expect(other.sizeBytes == 0)
+        try other.append(whole)
+        try part.append(whole.suffix(4000))
+        #expect(try part.commit(expecting: announced) == announced)
+        #expect(try other.commit(expecting: announced) == announced)
+        #expect(try store.condition(of: announced) == .intact)
+        #expect(try files("incoming").isEmpty)
+        #expect(try store.resumeIncoming(announced).sizeBytes == 0, "its claim was given back")
+    }
+
+    @Test func partsThatNobodyGoesOnWithAreRemovedInTime() throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        let artifacts = (1...2).map { artifact(of: Data("\($0)".utf8)) }
+        for artifact in artifacts { try store.resumeIncoming(artifact).suspend() }
+        let path = folder.url.path + "/incoming/\(artifacts[0].sha256).part"
+        let old = Date(timeIntervalSinceNow: -ArtifactStore.partLifetime - 60)
+        try FileManager.default.setAttributes([.modificationDate: old], ofItemAtPath: path)
+        store.removeStaleParts()
+        #expect(try files("incoming") == ["\(artifacts[1].sha256).part"])
+    }
+
+    @Test func aDamagedFileIsToldFromAMissingOneAndCanBeStoredAgain() throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        let stored = try store.store(Data("some bytes".utf8))
+        #expect(try store.condition(of: stored) == .intact)
+        try folder.damage(stored.sha256)
+        guard case .damaged = try store.condition(of: stored) else {
+            Issue.record("not found")
+            return
+        }
+        try store.setAside(stored.sha256)
+        #expect(try store.condition(of: stored) == .missing)
+        #expect(try store.store(Data("some bytes".utf8)) == stored)
+        #expect(try store.condition(of: stored) == .intact)
+    }
+
     @Test(arguments: [
         "", "..", "../../../etc/passwd", String(repeating: "A", count: 64), String(repeating: "a", count: 63),
     ])

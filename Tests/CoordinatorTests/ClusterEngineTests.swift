@@ -30,8 +30,9 @@ struct ClusterEngineTests {
     }
 
     private func submit(_ name: String) async -> Reply {
+        guard let exemplar = try? artifacts.store(Data(name.utf8)) else { return .refused(.storeUnavailable) }
         let submission = Submission(
-            name: name, fileName: "a.png", exemplar: .named(name), recipeYAML: "r", priority: 0, key: name)
+            name: name, fileName: "a.png", exemplar: exemplar, recipeYAML: "r", priority: 0, key: name)
         return await engine.request { .submit($0, [submission], salts: [7]) }
     }
 

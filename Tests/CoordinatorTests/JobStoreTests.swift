@@ -141,6 +141,71 @@ struct JobStoreTests {
         #expect(error?.message.contains("upgrade") == true)
     }
 
+    /// What version 1 of the store looked like, frozen: never to be brought up to date.
+    @Test func aStoreOfVersionOneIsMigratedForwardWithAllThatIsInIt() async throws {
+        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("Fixtures/store-version-1.sql")
+        let sql = try String(contentsOf: fixture, encoding: .utf8)
+        let queue = try DatabaseQueue(path: file.path)
+        try await queue.write { try $0.execute(sql: sql) }
+        try queue.close()
+
+        let store = try open()
+        #expect(store.coordinatorID == "cluster-of-old")
+        let loaded = try store.load()
+        #expect(loaded.nextSequence == 4)
+        #expect(loaded.jobs.map(\.state) == [.finished, .running, .held])
+        let running = loaded.jobs[1]
+        #expect(running.attempt?.number == 2 && running.attempt?.session == UInt64.max - 1 && running.failures == 1)
+        #expect(running.checkpoints.map(\.iteration) == [100, 200] && running.recipeYAML == "recipe: draft\n")
+        #expect(running.avoidedWorkerID == "w2" && running.key == "night-2")
+        #expect(loaded.workers.map(\.identity.id) == ["w1"])
+        let id = loaded.jobs[0].id
+        #expect(try await store.metrics(of: id, after: -1, limit: 9).map(\.values) == [["l1": 0.5, "style": 2]])
+        #expect(try await store.logs(of: id, after: 0, limit: 9).map(\.message) == ["accepted", "begun"])
+        #expect(try await store.detail(id)?.reportJSON == "{}")
+        // It can be gone on with, and what is then written is read back.
+        var job = loaded.jobs[2]
+        job.state = .queued
+        try await store.apply([.job(job)], at: Date())
+        #expect(try open().load().jobs[2].state == .queued)
+    }
+
+    @Test func aClusterOfTenThousandJobsIsReadBackWhole() async throws {
+        let driver = ClusterDriver()
+        let store = try open()
+        for batch in 0..<10 {
+            let names = (0..<1000).map { submission("job \(batch * 1000 + $0)") }
+            try await play(store, driver, [.submit(driver.token(), names, salts: names.indices.map { UInt32($0) })])
+        }
+        try await play(store, driver, [.hello(session: 1, worker: .named("w"), running: [])])
+        for request in 1...200 {
+            try await play(store, driver, [.workRequest(session: 1, requestID: UInt64(request))])
+        }
+        let restored = ClusterState(restoring: try open().load(), at: .origin)
+        #expect(restored.counts[.queued] == 9800 && restored.counts[.running] == 200)
+        #expect(restored.leases.count == 200 && restored.nextSequence == 10_001)
+        var state = restored
+        #expect(state.handle(.hello(session: 2, worker: .named("x"), running: []), at: .origin).messages.count == 1)
+        let first = state.handle(.workRequest(session: 2, requestID: 1), at: .origin).assignment
+        #expect(first?.name == "job 200")
+    }
+
+    @Test func onlyTheNewestLogLinesOfAJobAreKept() async throws {
+        let driver = ClusterDriver()
+        let store = try open()
+        let token = driver.token()
+        try await play(store, driver, [.submit(token, [submission("a"), submission("b")], salts: [1, 2])])
+        let (flood, quiet) = (driver.disk.jobs[0].id, driver.disk.jobs[1].id)
+        for batch in 0..<12 {
+            let lines = (0..<1000).map { LogLine(unixSeconds: 1, level: "info", message: "\(batch * 1000 + $0)") }
+            try await store.apply([.log(flood, attempt: 1, requestID: UInt64(batch), lines)], at: Date())
+        }
+        let kept = try await store.logs(of: flood, after: 0, limit: 20_000)
+        #expect(kept.count == JobStore.logLinesKept && kept.last?.message == "11999" && kept.first?.message == "2000")
+        #expect(try await store.logs(of: quiet, after: 0, limit: 10).map(\.message) == ["accepted"])
+    }
+
     @Test func aFileThatIsNoDatabaseIsRefused() throws {
         try Data(repeating: 7, count: 5000).write(to: file)
         #expect(throws: CoordinatorError.self) { try open() }

@@ -38,18 +38,22 @@ final class ScriptedWorker {
         return nextID
     }
 
-    func hello(versions: ClosedRange<UInt32> = 1...1, running: [WireAttemptStatus] = []) {
+    /// - Parameter version: what HELLO itself is written in.
+    func hello(
+        id: String? = nil, versions: ClosedRange<UInt32> = 1...1, in version: UInt32 = 1,
+        running: [WireAttemptStatus] = []
+    ) {
         var hello = WireHello()
         hello.minVersion = versions.lowerBound
         hello.maxVersion = versions.upperBound
-        hello.workerID = "worker-\(session)"
+        hello.workerID = id ?? "worker-\(session)"
         hello.name = "scripted"
         hello.softwareVersion = "test"
         hello.slots = 1
         hello.threadsPerSlot = 1
         hello.cpu = "test"
         hello.running = running
-        send(.hello(hello))
+        socket.send(WireMessage(.hello(hello), session: session, version: version))
     }
 
     func welcome() async throws -> WireWelcome {
@@ -62,6 +66,27 @@ final class ScriptedWorker {
         request.freeSlots = 1
         send(.workRequest(request))
         return try await next("ASSIGN") { if case .assign(let assign)? = $0.body { assign } else { nil } }
+    }
+
+    func credit(of transferID: UInt64) async throws -> WireArtifactCredit {
+        try await next("CREDIT") { message in
+            guard case .artifactCredit(let credit)? = message.body, credit.transferID == transferID else { return nil }
+            return credit
+        }
+    }
+
+    func handBack(_ attempt: WireAttemptRef) async throws {
+        var handBack = WireHandBack()
+        handBack.attempt = attempt
+        handBack.requestID = id()
+        handBack.reason = "test"
+        send(.handBack(handBack))
+        _ = try await next("ACKNOWLEDGEMENT") { message -> Void? in
+            guard case .acknowledgement(let answer)? = message.body, answer.requestID == handBack.requestID else {
+                return nil
+            }
+            return ()
+        }
     }
 
     func acknowledgement() async throws -> WireAcknowledgement {

@@ -7,8 +7,11 @@ import Testing
 @Suite("Worker gateway", .timeLimit(.minutes(2)))
 struct WorkerGatewayTests {
     private func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
-        var random = SeededGenerator(state: seed)
-        return (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+        var state = seed
+        return (0..<count).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(state >> 56)
+        }
     }
 
     @Test func aWorkerTrainsAJobFromHelloToFinish() async throws {

@@ -65,9 +65,29 @@ struct WireMessageTests {
     }
 
     @Test func versionsAreNegotiatedToTheNewestCommonOne() {
-        #expect(ProtocolVersion.negotiate(min: 1, max: 9) == ProtocolVersion.newest)
-        #expect(ProtocolVersion.negotiate(min: ProtocolVersion.newest + 1, max: 9) == nil)
-        #expect(ProtocolVersion.negotiate(min: 2, max: 1) == nil)
+        #expect(ProtocolVersion.negotiate(min: 1, max: 9) == .speak(ProtocolVersion.newest))
+        #expect(ProtocolVersion.negotiate(min: ProtocolVersion.newest + 1, max: 9) == .upgradeCoordinator)
+    }
+
+    @Test(
+        arguments: [
+            (1, 2, ProtocolVersion.Outcome.upgradeWorker), (1, 3, .speak(3)), (4, 4, .speak(4)), (2, 9, .speak(5)),
+            (6, 7, .upgradeCoordinator),
+        ] as [(UInt32, UInt32, ProtocolVersion.Outcome)])
+    func aCoordinatorOfVersionsThreeToFiveSaysWhichSideToUpgrade(
+        min: UInt32, max: UInt32, expected: ProtocolVersion.Outcome
+    ) {
+        #expect(ProtocolVersion.negotiate(min: min, max: max, supported: 3...5) == expected)
+    }
+
+    /// A peer of the same version with newer software may say more; what this side knows of it counts.
+    @Test func fieldsThatThisSoftwareDoesNotKnowChangeNothing() throws {
+        let known = heartbeat(jobID: "a")
+        // Field 500, length-delimited, behind the envelope's own: a later optional field.
+        let bytes = try known.frames()[0] + [0xA2, 0x1F, 0x03, 1, 2, 3]
+        let message = try WireMessage(frames: [bytes])
+        #expect(message.body == known.body && message.session == known.session)
+        #expect(try message.frames() == [bytes], "and is passed on as it came")
     }
 
     /// The version 1 bytes that other implementations were written against.

@@ -43,6 +43,61 @@ struct SocketTests {
         #expect(await atDealer.next() == nil)
     }
 
+    @Test func anAnswerOvertakesTheChunksThatWaitForAPeer() async throws {
+        var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
+        configuration.outboxBytesPerPeer = 128 << 20
+        let router = try RouterSocket(configuration, logger: logger)
+        // Its inbox holds one chunk: what libzmq and the system do not take waits at the router.
+        let dealer = try DealerSocket(endpoint: router.endpoint, inboxBytes: 1000, logger: logger)
+        var atRouter = router.incoming.makeAsyncIterator()
+        dealer.send(beat(1))
+        guard case .message(_, let peer)? = await atRouter.next() else {
+            Issue.record("no message")
+            return
+        }
+        let count = 80
+        for _ in 0..<count { router.send(chunk(Limits.chunkBytes), to: peer) }
+        // Everything that the system's buffers take has left.
+        var sent = -1
+        while router.counters.sent != sent {
+            sent = router.counters.sent
+            try await Task.sleep(for: .milliseconds(200))
+        }
+        router.send(beat(2), to: peer)
+        var atDealer = dealer.incoming.makeAsyncIterator()
+        var before = 0
+        while await atDealer.next() != beat(2) { before += 1 }
+        #expect(before < count, "it came behind every chunk")
+        for _ in before..<count { #expect(await atDealer.next() == chunk(Limits.chunkBytes)) }
+        await dealer.close()
+        await router.close()
+    }
+
+    @Test func whatWaitsForAllPeersTogetherIsBounded() async throws {
+        var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
+        configuration.outboxBytesPerPeer = 128 << 20
+        configuration.chunkBytes = 8 * Limits.chunkBytes
+        let router = try RouterSocket(configuration, logger: logger)
+        let dealers = try (0..<3).map { _ in
+            try DealerSocket(endpoint: router.endpoint, inboxBytes: 1000, logger: logger)
+        }
+        var atRouter = router.incoming.makeAsyncIterator()
+        for dealer in dealers {
+            dealer.send(beat(1))
+            guard case .message(_, let peer)? = await atRouter.next() else { return }
+            for _ in 0..<80 { router.send(chunk(Limits.chunkBytes), to: peer) }
+            // A small message still goes.
+            router.send(beat(2), to: peer)
+        }
+        #expect(router.counters.dropped > 0)
+        for dealer in dealers {
+            var atDealer = dealer.incoming.makeAsyncIterator()
+            while await atDealer.next() != beat(2) {}
+            await dealer.close()
+        }
+        await router.close()
+    }
+
     @Test func aPeerThatIsNotThereIsReported() async throws {
         let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
         var incoming = router.incoming.makeAsyncIterator()

@@ -57,8 +57,13 @@ struct WorkerBench {
         bench.play(.tick)
         bench.welcome()
         bench.hear(assign())
-        bench.play(.downloaded(ref, sha256: digests[1]))
+        bench.download()
         return bench
+    }
+
+    /// The transfer under way has arrived whole.
+    @discardableResult mutating func download() -> [WorkerState.Effect] {
+        play(.downloaded(Self.ref, transferID: state.attempts[Self.ref]?.downloads.first?.transferID ?? 0))
     }
 
     static func receipt(_ offer: WireArtifactOffer) -> WireMessage.Body {

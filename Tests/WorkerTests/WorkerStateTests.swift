@@ -67,6 +67,26 @@ struct WorkerStateTests {
         #expect(bench.state.attempts.isEmpty)
     }
 
+    @Test func aRunResumedFromItsLastCheckpointFinishesWithIt() throws {
+        var bench = WorkerBench()
+        bench.play(.tick)
+        bench.welcome()
+        guard case .assign(var assign) = WorkerBench.assign() else { return }
+        assign.checkpoint = WireArtifact(sha256: Self.digests[5], sizeBytes: 1)
+        assign.checkpointIteration = 9
+        bench.hear(.assign(assign))
+        bench.download()
+        bench.download()
+        var effects: [WorkerState.Effect] = []
+        for (index, kind) in [TrainingRun.ArtifactKind.generator, .discriminator].enumerated() {
+            effects += bench.spool(kind, 2 + index)
+        }
+        bench.play(.ended(ref, .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")))
+        effects = bench.hear(WorkerBench.receipt(try #require(effects.offers.first)))
+        effects = bench.hear(WorkerBench.receipt(try #require(effects.offers.first)))
+        #expect(try #require(effects.finishes.first).checkpointSha256 == Self.digests[5])
+    }
+
     @Test func aNewerCheckpointSupersedesAWaitingOneButNotTheOneUnderWay() {
         var bench = WorkerBench.training()
         for number in 1...3 {
@@ -111,17 +131,17 @@ struct WorkerStateTests {
         #expect(bench.state.attempts.isEmpty)
     }
 
-    @Test func aCancelDuringDownloadLeavesNothing() {
+    @Test func aCancelDuringDownloadLeavesNothing() throws {
         var bench = WorkerBench()
         bench.play(.tick)
         bench.welcome()
-        bench.hear(WorkerBench.assign())
+        let transfer = try #require(bench.hear(WorkerBench.assign()).artifactRequests.first).transferID
         var cancel = WireCancel()
         cancel.attempt = ref
         #expect(bench.hear(.cancel(cancel)).contains(.removeFolder(ref)))
         #expect(bench.state.freeSlots == 2)
         #expect(
-            bench.play(.downloaded(ref, sha256: Self.digests[1])).allSatisfy {
+            bench.play(.downloaded(ref, transferID: transfer)).allSatisfy {
                 if case .train = $0 { false } else { true }
             })
     }

@@ -155,7 +155,7 @@ final class WorkerTests {
         await coordinator.socket.close()
     }
 
-    @Test func aSpooledFileThatVanishesFailsTheAttemptAndNotTheWorker() async throws {
+    @Test func aSpooledFileThatVanishesEndsTheAttemptAndNotTheWorker() async throws {
         var coordinator = try ScriptedCoordinator()
         let run = start(coordinator) { input, wish, report in
             let file = Self.write("generator", [1, 2, 3], input)
@@ -171,9 +171,9 @@ final class WorkerTests {
         let receiver = ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact)
         try await vanish()
         coordinator.say(.artifactCredit(receiver.credit(rewind: true)))
-        let fail = try await coordinator.expect { if case .fail(let fail) = $0 { fail } else { nil } }
-        #expect(fail.code == "fileSystem" && fail.retryable && fail.reason.contains("generator"))
-        coordinator.acknowledge(fail.requestID)
+        let handBack = try await coordinator.expect { if case .handBack(let back) = $0 { back } else { nil } }
+        #expect(handBack.reason.contains("generator"))
+        coordinator.acknowledge(handBack.requestID)
         try await coordinator.drain()
         #expect(try await run.value == .stopped)
         await coordinator.socket.close()

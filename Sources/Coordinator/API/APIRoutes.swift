@@ -181,9 +181,13 @@ struct APIRoutes: Sendable {
         case .noSuchJob: throw Problem(.notFound, "there is no such job")
         case .noSuchWorker: throw Problem(.notFound, "no worker of this id is connected")
         case .conflict(let reason): throw Problem(.conflict, reason)
-        case .storeUnavailable:
+        case .exemplarMissing(let sha256):
             throw Problem(
-                .serviceUnavailable, "the job store cannot be written (see the coordinator's log); nothing was changed",
+                .unprocessableContent, "the exemplar \(sha256) is not stored any more; send the image again")
+        case .storeUnavailable:
+            let reason = await engine.storeProblem ?? "it stops, or too much waits"
+            throw Problem(
+                .serviceUnavailable, "the job store cannot be written (\(reason)); nothing was changed, try again",
                 headers: [.retryAfter: "5"])
         }
     }

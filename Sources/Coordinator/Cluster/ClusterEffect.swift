@@ -12,6 +12,8 @@ enum ClusterEffect: Sendable, Equatable {
     case endTransfers(AttemptReference)
     /// The session is over; whatever comes from it is answered with a request for a new HELLO.
     case closeSession(UInt64)
+    /// A process that must not go on, and why.
+    case refuse(session: UInt64, reason: String)
     /// The file is no longer needed by the job that had it; remove it unless another record names it.
     case discard(sha256: String)
     case reply(RequestToken, Reply)
@@ -66,6 +68,8 @@ enum Reply: Sendable, Equatable {
         case noSuchWorker
         /// The state forbids it; the text says why.
         case conflict(String)
+        /// The file of an exemplar was collected before its job arrived.
+        case exemplarMissing(sha256: String)
         /// The store could not commit; nothing has changed.
         case storeUnavailable
     }

@@ -10,6 +10,11 @@ actor ClusterEngine {
     static let maxBatch = 512
     /// Events that may wait. Beyond it workers' messages are dropped, which they repeat.
     static let maxPending = 20_000
+    /// Bytes of one worker process's messages that may wait, so that a flood from one drops its own messages and not
+    /// the others': about thirty thousand heartbeats, or the largest batch of metrics.
+    static let maxPendingBytesPerSession = 8 << 20
+    /// How often a store that cannot commit is mentioned in the log.
+    static let outageLogInterval = Duration.seconds(60)
 
     private let store: JobStore
     private let artifacts: ArtifactStore
@@ -28,11 +33,22 @@ actor ClusterEngine {
     /// The state that is on disk, for readers.
     private(set) var committed: ClusterState
     private var pending: [ClusterEvent] = []
+    private var pendingBytes: [UInt64: Int] = [:]
+    private var outage: Outage?
     private var waiters: [RequestToken: CheckedContinuation<Reply, Never>] = [:]
     private var nextToken: UInt64 = 0
     private var isStopped = false
-    /// Worker messages dropped because the store could not keep up.
+    /// Worker messages dropped because the store could not keep up, or their sender sent too many.
     private(set) var droppedEvents = 0
+
+    /// A time in which nothing can be recorded: the disk is full, or fails.
+    private struct Outage {
+        var reason: String
+        let since: Instant
+        var forgivenTo: Instant
+        var loggedAt: Instant
+        var refused = 0
+    }
 
     init(
         state: ClusterState, store: JobStore, artifacts: ArtifactStore, disk: BlockingWork,
@@ -53,17 +69,23 @@ actor ClusterEngine {
 
     /// Hands in an event; it is handled in the order of the calls.
     func post(_ event: ClusterEvent) {
-        guard pending.count < Self.maxPending else {
+        let waiting = event.session.map { pendingBytes[$0] ?? 0 } ?? 0
+        guard pending.count < Self.maxPending, waiting + event.weight <= Self.maxPendingBytesPerSession else {
             droppedEvents += 1
             if droppedEvents % 1000 == 1 {
                 logger.warning(
-                    "the job store is slow; worker messages are dropped", metadata: ["dropped": "\(droppedEvents)"])
+                    "worker messages are dropped: the job store is slow, or a worker sends too many",
+                    metadata: ["dropped": "\(droppedEvents)", "waiting": "\(pending.count)"])
             }
             return
         }
+        if let session = event.session { pendingBytes[session] = waiting + event.weight }
         pending.append(event)
         waker.yield()
     }
+
+    /// Why nothing can be recorded at present; nil if all is well, as far as was tried.
+    var storeProblem: String? { outage?.reason }
 
     /// Asks for something and waits until the answer is durable.
     func request(_ event: @Sendable (RequestToken) -> ClusterEvent) async -> Reply {
@@ -87,6 +109,7 @@ actor ClusterEngine {
             while !pending.isEmpty {
                 let batch = Array(pending.prefix(Self.maxBatch))
                 pending.removeFirst(batch.count)
+                for event in batch { release(event) }
                 await process(batch)
             }
         }
@@ -96,9 +119,19 @@ actor ClusterEngine {
         waiters = [:]
     }
 
+    private func release(_ event: ClusterEvent) {
+        guard let session = event.session, let waiting = pendingBytes[session] else { return }
+        pendingBytes[session] = waiting > event.weight ? waiting - event.weight : nil
+    }
+
     private func process(_ batch: [ClusterEvent]) async {
-        let before = state
         let now = clock()
+        if let outage {
+            // What nobody could report or be answered meanwhile is nobody's fault.
+            state.forgive(now.since(outage.forgivenTo), at: now)
+            self.outage!.forgivenTo = now
+        }
+        let before = state
         var effects: [ClusterEffect] = []
         for event in batch {
             guard let event = withPresence(event) else { continue }
@@ -115,13 +148,36 @@ actor ClusterEngine {
                 // Heartbeats record nothing: one by one, what needs no disk still gets through.
                 for event in batch { await process([event]) }
             } else {
-                logger.error("the job store cannot commit; nothing was changed", metadata: ["error": "\(error)"])
+                noteOutage("\(error)", at: now)
                 refuse(batch[0])
             }
             return
         }
+        if !changes.isEmpty { endOutage(at: now) }
         committed = state
         for effect in effects { await perform(effect) }
+    }
+
+    private func noteOutage(_ reason: String, at now: Instant) {
+        var current = outage ?? Outage(reason: reason, since: now, forgivenTo: now, loggedAt: now)
+        let isNew = outage == nil || current.reason != reason
+        current.reason = reason
+        current.refused += 1
+        if isNew || now.since(current.loggedAt) >= Self.outageLogInterval {
+            current.loggedAt = now
+            logger.error(
+                "the job store cannot be written; nothing was changed, and work goes on once it can be",
+                metadata: ["error": "\(reason)", "refused": "\(current.refused)"])
+        }
+        outage = current
+    }
+
+    private func endOutage(at now: Instant) {
+        guard let ended = outage else { return }
+        outage = nil
+        logger.notice(
+            "the job store can be written again",
+            metadata: ["after": "\(Int(now.since(ended.since).inSeconds)) s", "refused": "\(ended.refused)"])
     }
 
     /// Adds what only the artifact store knows. Files are removed in this same loop, so the answer stays true until
@@ -133,6 +189,11 @@ actor ClusterEngine {
         case .artifactStored(_, let offer):
             // Gone again: the worker gets no receipt and offers it once more.
             return artifacts.contains(offer.artifact) ? event : nil
+        case .submit(let token, let submissions, _):
+            // It was there when the request arrived, and may have been collected since.
+            guard let gone = submissions.first(where: { !artifacts.contains($0.exemplar) }) else { return event }
+            answer(token, .refused(.exemplarMissing(sha256: gone.exemplar.sha256)))
+            return nil
         default:
             return event
         }
@@ -141,9 +202,9 @@ actor ClusterEngine {
     private func perform(_ effect: ClusterEffect) async {
         switch effect {
         case .record: break
-        case .reply(let token, let reply): waiters.removeValue(forKey: token)?.resume(returning: reply)
+        case .reply(let token, let reply): answer(token, reply)
         case .discard(let sha256): await discard(sha256)
-        case .send, .receiveArtifact, .sendArtifact, .endTransfers, .closeSession: outlet.yield(effect)
+        case .send, .receiveArtifact, .sendArtifact, .endTransfers, .closeSession, .refuse: outlet.yield(effect)
         }
     }
 
@@ -164,6 +225,10 @@ actor ClusterEngine {
             token = asker
         default: return
         }
-        waiters.removeValue(forKey: token)?.resume(returning: .refused(.storeUnavailable))
+        answer(token, .refused(.storeUnavailable))
+    }
+
+    private func answer(_ token: RequestToken, _ reply: Reply) {
+        waiters.removeValue(forKey: token)?.resume(returning: reply)
     }
 }

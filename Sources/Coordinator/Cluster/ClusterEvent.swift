@@ -16,10 +16,16 @@ enum ClusterEvent: Sendable {
     /// All bytes of an offer have arrived, were verified and are synced to disk.
     case artifactStored(session: UInt64, ArtifactOffer)
     case artifactRequested(session: UInt64, ArtifactRequest)
+    /// A stored artifact that a worker asked for is gone or no longer what it was; its file is out of the way.
+    case artifactDamaged(session: UInt64, ArtifactRequest, reason: String)
+    /// Files that no record named when it was looked.
+    case unreferenced([String])
     /// A transfer of the attempt moves.
     case transferProgressed(session: UInt64, AttemptReference)
     case finish(session: UInt64, AttemptReference, requestID: UInt64, Completion)
     case fail(session: UInt64, AttemptReference, requestID: UInt64, iteration: Int, reason: String, isRetryable: Bool)
+    /// A FAIL that blames the checkpoint the attempt was given.
+    case checkpointRefused(session: UInt64, AttemptReference, requestID: UInt64, reason: String)
     case handBack(session: UInt64, AttemptReference, requestID: UInt64, iteration: Int, reason: String)
     case goodbye(session: UInt64, reason: String)
 
@@ -96,4 +102,36 @@ struct Completion: Sendable, Equatable {
     var checkpointSHA256: String
     var trainingSeconds: Double
     var reportJSON: String
+}
+
+extension ClusterEvent {
+    /// The worker process it comes from, if it does.
+    var session: UInt64? {
+        switch self {
+        case .hello(let session, _, _), .workRequest(let session, _), .heartbeat(let session, _, _),
+            .metrics(let session, _, _, _), .log(let session, _, _, _), .artifactOffered(let session, _, _),
+            .artifactStored(let session, _), .artifactRequested(let session, _),
+            .artifactDamaged(let session, _, _), .transferProgressed(let session, _), .finish(let session, _, _, _),
+            .fail(let session, _, _, _, _, _), .checkpointRefused(let session, _, _, _),
+            .handBack(let session, _, _, _, _), .goodbye(let session, _):
+            session
+        case .tick, .unreferenced, .submit, .cancel, .retry, .drain: nil
+        }
+    }
+
+    /// About how many bytes it holds, so that what waits can be bounded.
+    var weight: Int {
+        let base = 256
+        switch self {
+        case .hello(_, _, let running), .heartbeat(_, _, let running): return base + 64 * running.count
+        case .metrics(_, _, _, let block):
+            return base + block.rows.reduce(0) { $0 + 64 + 4 * $1.values.count } + 64 * block.columns.count
+        case .log(_, _, _, let lines): return lines.reduce(base) { $0 + 64 + $1.message.utf8.count }
+        case .finish(_, _, _, let completion): return base + completion.reportJSON.utf8.count
+        case .fail(_, _, _, _, let reason, _), .checkpointRefused(_, _, _, let reason),
+            .handBack(_, _, _, _, let reason), .goodbye(_, let reason):
+            return base + reason.utf8.count
+        default: return base
+        }
+    }
 }

@@ -15,7 +15,7 @@ extension ClusterState {
             }
             effects.append(.record(change))
             acknowledge(session, id, .ok)
-        case let other: refuse(session, id, other)
+        case let other: refuse(session, id, reference, other)
         }
     }
 
@@ -36,7 +36,7 @@ extension ClusterState {
             } else {
                 effects.append(.receiveArtifact(offer, session: session))
             }
-        case let other: refuse(session, offer.transferID, other)
+        case let other: refuse(session, offer.transferID, offer.attempt, other)
         }
     }
 
@@ -45,7 +45,7 @@ extension ClusterState {
         let standing = standing(of: offer.attempt, session: session, at: now)
         guard standing == .current, var job = job(offer.attempt.job) else {
             effects.append(.discard(sha256: offer.artifact.sha256))
-            return refuse(session, offer.transferID, standing)
+            return refuse(session, offer.transferID, offer.attempt, standing)
         }
         touch(offer.attempt, at: now)
         effects.append(.record(.artifact(job.id, offer.kind, iteration: offer.iteration, offer.artifact)))
@@ -83,6 +83,7 @@ extension ClusterState {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: oldest.iteration)))
             effects.append(.discard(sha256: oldest.artifact.sha256))
         }
+        fruitlessLosses[job.id] = nil
         job.iteration = job.checkpoints.last!.iteration
         if let lease = leases[job.id], lease.secondsPerIteration > 0 {
             job.secondsPerIteration = lease.secondsPerIteration
@@ -93,7 +94,7 @@ extension ClusterState {
         guard hear(session, at: now) else { return }
         let standing = standing(of: request.attempt, session: session, at: now)
         guard standing == .current, let job = job(request.attempt.job) else {
-            return refuse(session, request.transferID, standing)
+            return refuse(session, request.transferID, request.attempt, standing)
         }
         touch(request.attempt, at: now)
         let offered = [job.exemplar] + job.checkpoints.map(\.artifact)
@@ -104,5 +105,69 @@ extension ClusterState {
                 session, request.transferID, .unknownArtifact,
                 "\(request.sha256) is no exemplar or checkpoint of \(job.id)")
         }
+    }
+
+    // MARK: Damage
+
+    /// What was to be sent is not there any more. The attempt ends at no cost, and its job goes on from the checkpoint
+    /// before, or waits for a person to send the exemplar again.
+    mutating func damaged(_ session: UInt64, _ request: ArtifactRequest, _ reason: String, at now: Instant) {
+        guard hear(session, at: now) else { return }
+        let standing = standing(of: request.attempt, session: session, at: now)
+        guard standing == .current, var job = job(request.attempt.job) else {
+            return refuse(session, request.transferID, request.attempt, standing)
+        }
+        if job.checkpoints.contains(where: { $0.artifact.sha256 == request.sha256 }) {
+            fallBack(&job, without: request.sha256, reason)
+            acknowledge(
+                session, request.transferID, .leaseLost,
+                "a checkpoint is damaged; the job is given out again without it")
+            return dispatch(at: now)
+        }
+        guard job.exemplar.sha256 == request.sha256 else { return }
+        end(&job, .handedBack, reason: "its exemplar is damaged")
+        job.state = .held
+        job.reason =
+            "the stored exemplar \(reason); send the photograph again (texloom submit does), then retry the job"
+        putAndRecord(job)
+        note(job.id, level: "error", "held: \(job.reason!)")
+        acknowledge(session, request.transferID, .leaseLost, "the exemplar is damaged; the job is held")
+        dispatch(at: now)
+    }
+
+    /// A worker found the checkpoint of its assignment damaged although its bytes are those that were stored.
+    mutating func checkpointRefused(
+        _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ reason: String, at now: Instant
+    ) {
+        guard hear(session, at: now) else { return }
+        switch standing(of: reference, session: session, at: now) {
+        case .current:
+            var job = job(reference.job)!
+            if let bad = job.checkpoints.first(where: { $0.iteration == job.attempt?.startIteration }) {
+                fallBack(&job, without: bad.artifact.sha256, reason)
+            } else {
+                end(&job, .handedBack, reason: reason)
+                requeue(&job, reason: "handed back: \(reason)")
+            }
+            acknowledge(session, id, .ok)
+            dispatch(at: now)
+        case .ended(.handedBack), .ended(.failed): acknowledge(session, id, .ok)
+        case let other: refuse(session, id, reference, other)
+        }
+    }
+
+    /// Ends the running attempt and lets the job go on from the newest checkpoint that is left.
+    private mutating func fallBack(_ job: inout Job, without sha256: String, _ reason: String) {
+        for bad in job.checkpoints where bad.artifact.sha256 == sha256 {
+            effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: bad.iteration)))
+            note(
+                job.id, attempt: job.attempt?.number ?? 0, level: "warning",
+                "the checkpoint of iteration \(bad.iteration) \(reason)")
+        }
+        job.checkpoints.removeAll { $0.artifact.sha256 == sha256 }
+        effects.append(.discard(sha256: sha256))
+        end(&job, .handedBack, reason: "its checkpoint is damaged")
+        let from = job.checkpoints.last.map { "from iteration \($0.iteration)" } ?? "from the start"
+        requeue(&job, reason: "goes on \(from): the newest checkpoint is damaged")
     }
 }

@@ -150,7 +150,7 @@ extension ClusterState {
             note(job.id, attempt: reference.number, "finished at iteration \(completion.iteration)")
             acknowledge(session, id, .ok)
         case .ended(.finished): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, other)
+        case let other: refuse(session, id, reference, other)
         }
     }
 
@@ -174,7 +174,7 @@ extension ClusterState {
             acknowledge(session, id, .ok)
             dispatch(at: now)
         case .ended(.failed): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, other)
+        case let other: refuse(session, id, reference, other)
         }
     }
 
@@ -191,14 +191,23 @@ extension ClusterState {
             acknowledge(session, id, .ok)
             dispatch(at: now)
         case .ended(.handedBack): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, other)
+        case let other: refuse(session, id, reference, other)
         }
     }
 
-    /// The worker is gone: the job goes back to where it stood in the queue, at no cost.
+    /// The worker is gone: the job goes back to where it stood in the queue, at no cost; behind the others if several
+    /// workers in a row were lost with it before its next checkpoint.
     mutating func lose(_ reference: AttemptReference, reason: String) {
         guard leases[reference.job]?.attempt == reference, var job = job(reference.job) else { return }
         end(&job, .lost, reason: reason)
+        let hasAdvanced = (job.checkpoints.last?.iteration ?? 0) > (job.attempt?.startIteration ?? 0)
+        let losses = hasAdvanced ? 0 : (fruitlessLosses[job.id] ?? 0) + 1
+        fruitlessLosses[job.id] = losses
+        if losses >= Self.maxFruitlessLosses {
+            // Perhaps it kills its workers: the others go first. It still costs nothing and is never held for it.
+            job.queueOrder = nextQueueOrder
+            nextQueueOrder += 1
+        }
         requeue(&job, reason: "attempt \(reference.number) was lost: \(reason)")
     }
 
@@ -213,7 +222,7 @@ extension ClusterState {
         chargeFailure(&job, reason: reason, at: now)
     }
 
-    private mutating func requeue(_ job: inout Job, reason: String) {
+    mutating func requeue(_ job: inout Job, reason: String) {
         job.state = .queued
         job.reason = reason
         job.iteration = job.checkpoints.last?.iteration ?? 0
@@ -274,11 +283,26 @@ extension ClusterState {
         effects.append(.send(.acknowledge(id: id, code, message: message), to: session))
     }
 
-    mutating func refuse(_ session: UInt64, _ id: UInt64, _ standing: Standing) {
+    mutating func refuse(
+        _ session: UInt64, _ id: UInt64, _ reference: AttemptReference, _ standing: Standing
+    ) {
         if case .ended(.cancelled) = standing {
             acknowledge(session, id, .cancelled, "the job was cancelled; stop this attempt")
         } else {
-            acknowledge(session, id, .leaseLost, "the attempt is no longer this worker's; stop it")
+            acknowledge(session, id, .leaseLost, lossOf(reference) + "; stop this attempt")
         }
+    }
+
+    /// Why an attempt is not its worker's any more.
+    private func lossOf(_ reference: AttemptReference) -> String {
+        guard let job = job(reference.job), let newest = job.attempt else { return "there is no such attempt here" }
+        if newest.number > reference.number {
+            return "attempt \(newest.number) of the job was given to \(newest.workerName)"
+        }
+        if let outcome = newest.outcome {
+            let reason = newest.reason.map { ": \($0.prefix(500))" } ?? ""
+            return "the attempt has ended (\(outcome.rawValue)\(reason))"
+        }
+        return "the attempt is held by another process (\(newest.workerName))"
     }
 }

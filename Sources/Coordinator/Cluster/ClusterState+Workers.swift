@@ -3,13 +3,16 @@ import Protocol
 // Sessions: who is there, and what it holds.
 extension ClusterState {
     mutating func hello(_ id: UInt64, _ worker: WorkerIdentity, _ running: [AttemptStatus], at now: Instant) {
+        guard !isDuplicate(id, of: worker) else { return refuseDuplicate(id, worker) }
         let claimed = Set(running.map(\.attempt))
         // A session that changes its worker id, and a worker process that has been replaced, are gone; what the new
         // process does not claim to run is free again at once.
         if let known = sessions[id], known.worker.id != worker.id {
             closeSession(id, reason: "its worker changed identity", keeping: [], at: now)
         }
+        var displaced: [UInt64] = []
         if let old = sessionOfWorker[worker.id], old != id {
+            displaced = Array(((sessions[old]?.displaced ?? []) + [old]).suffix(Self.maxDisplaced))
             closeSession(old, reason: "its worker restarted", keeping: claimed, at: now)
         }
         var session =
@@ -18,6 +21,7 @@ extension ClusterState {
         drainingSessions.remove(id)
         session.worker = worker
         session.isAttached = true
+        session.displaced += displaced
         session.expires = now + configuration.lease
         if sessions[id] == nil { deadlines.insert(Deadline(at: session.expires, subject: .session(id))) }
         sessions[id] = session
@@ -36,6 +40,23 @@ extension ClusterState {
         effects.append(.send(.welcome(lost: lost), to: id))
         if session.isDraining { effects.append(.send(.drain(reason: "asked by a person"), to: id)) }
         dispatch(at: now)
+    }
+
+    /// Whether this process was replaced, again and again, by another of the same worker id that is alive as well: a
+    /// data folder was copied. What a restarted worker's old process had sent may still arrive, but not for long.
+    private func isDuplicate(_ id: UInt64, of worker: WorkerIdentity) -> Bool {
+        guard let current = sessionOfWorker[worker.id], current != id, let other = sessions[current] else {
+            return false
+        }
+        return other.isConfirmed && other.displaced.count { $0 == id } >= Self.displacementsOfDuplicate
+    }
+
+    private mutating func refuseDuplicate(_ id: UInt64, _ worker: WorkerIdentity) {
+        let other = sessionOfWorker[worker.id].flatMap { sessions[$0]?.worker.name } ?? "another process"
+        let reason =
+            "another worker with the id \(worker.id) is connected (\(other)): their data folders are copies of each other. "
+            + "Give this one a folder of its own with --data, or remove the file worker-id in its folder"
+        effects.append(.refuse(session: id, reason: reason))
     }
 
     /// Moves a running attempt of the same worker over to the worker's new session.
@@ -83,6 +104,7 @@ extension ClusterState {
             return false
         }
         sessions[id]!.expires = now + configuration.lease
+        sessions[id]!.isConfirmed = true
         return true
     }
 

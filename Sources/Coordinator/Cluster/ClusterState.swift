@@ -25,6 +25,13 @@ struct ClusterState: Sendable {
 
     /// Newest checkpoints kept of each job: one to resume from, and one before it.
     static let checkpointsKept = 2
+    /// After this many lost attempts in a row without a new checkpoint a job goes to the back of the queue.
+    static let maxFruitlessLosses = 3
+    /// How many displacements among the sessions of one worker id are remembered.
+    static let maxDisplaced = 32
+    /// How often a session comes back after it was displaced until it is taken for a second live process. Once is no
+    /// proof: what a dead process sent may arrive after its successor's HELLO, by a slow connection.
+    static let displacementsOfDuplicate = 8
     /// How many jobs that prefer another worker are passed over for one request.
     static let maxPassedOver = 32
 
@@ -45,6 +52,8 @@ struct ClusterState: Sendable {
     var deadlines = MinimumHeap<Deadline>()
     /// Until when a failed job is kept for another worker.
     var preferences: [JobID: Instant] = [:]
+    /// Attempts lost in a row without a new checkpoint. Not recorded: only an order of the queue hangs on it.
+    var fruitlessLosses: [JobID: Int] = [:]
     var keys = ShardedTable<String, JobID>()
     /// By lower-cased result name: the next suffix to try for it.
     var resultNames = ShardedTable<String, Int>()
@@ -63,7 +72,7 @@ struct ClusterState: Sendable {
     /// - Parameter now: never earlier than in the call before.
     mutating func handle(_ event: ClusterEvent, at now: Instant) -> [ClusterEffect] {
         forgiveOwnAbsence(at: now)
-        lastHandled = now
+        lastHandled = max(lastHandled, now)
         switch event {
         case .tick: passDeadlines(at: now)
         case .hello(let session, let worker, let running): hello(session, worker, running, at: now)
@@ -78,11 +87,15 @@ struct ClusterState: Sendable {
         case .artifactOffered(let session, let offer, let isStored): offered(session, offer, isStored, at: now)
         case .artifactStored(let session, let offer): stored(session, offer, at: now)
         case .artifactRequested(let session, let request): requested(session, request, at: now)
+        case .artifactDamaged(let session, let request, let reason): damaged(session, request, reason, at: now)
+        case .unreferenced(let digests): effects += digests.map { .discard(sha256: $0) }
         case .transferProgressed(let session, let attempt): transferProgressed(session, attempt, at: now)
         case .finish(let session, let attempt, let id, let completion):
             finish(session, attempt, id, completion, at: now)
         case .fail(let session, let attempt, let id, let iteration, let reason, let isRetryable):
             fail(session, attempt, id, iteration, reason, isRetryable, at: now)
+        case .checkpointRefused(let session, let attempt, let id, let reason):
+            checkpointRefused(session, attempt, id, reason, at: now)
         case .handBack(let session, let attempt, let id, let iteration, let reason):
             handBack(session, attempt, id, iteration, reason, at: now)
         case .submit(let token, let submissions, let salts): submit(token, submissions, salts, at: now)
@@ -99,6 +112,11 @@ struct ClusterState: Sendable {
     private mutating func forgiveOwnAbsence(at now: Instant) {
         let absence = now.since(lastHandled)
         guard absence > configuration.lease / 2 else { return }
+        forgive(absence, at: now)
+    }
+
+    /// Gives everyone back a time in which this side could not hear, or could not record what it heard.
+    mutating func forgive(_ absence: Duration, at now: Instant) {
         for (id, lease) in leases {
             leases[id]!.expires = max(lease.expires, now + configuration.lease)
             leases[id]!.progressed = lease.progressed + absence
@@ -117,6 +135,7 @@ struct ClusterState: Sendable {
     mutating func put(_ job: Job) {
         if let before = jobs[job.id.sequence] { counts[before.state, default: 0] -= 1 }
         counts[job.state, default: 0] += 1
+        if job.state.isSettled { fruitlessLosses[job.id] = nil }
         jobs[job.id.sequence] = job
     }
 

@@ -91,6 +91,10 @@ struct WorkerSession: Sendable, Equatable {
     /// Whether it has said HELLO to this coordinator process; false: it is known from before a restart.
     var isAttached = true
     var isDraining = false
+    /// Whether it has said more than HELLO: its process lives and hears the answers.
+    var isConfirmed = false
+    /// Sessions of the same worker id that it took the place of, the newest last.
+    var displaced: [UInt64] = []
     var request: WorkRequest?
     /// The attempts it holds.
     var attempts: Set<AttemptReference> = []

@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import Protocol
 import Transport
 
@@ -12,15 +13,20 @@ struct Download: Sendable {
     }
 
     let artifact: StoredArtifact
-    let transferID: UInt64
+    let request: ArtifactRequest
+    let session: UInt64
+    let engine: ClusterEngine
     let artifacts: ArtifactStore
     let disk: BlockingWork
+    let logger: Logger
     let send: Transfers.SendPayload
 
     /// Ends when all has arrived, the artifact cannot be read, or the commands end.
     func run(_ commands: AsyncStream<Command>) async {
-        var sender = ArtifactSender(transferID: transferID, sizeBytes: UInt64(artifact.sizeBytes))
+        var sender = ArtifactSender(transferID: request.transferID, sizeBytes: UInt64(artifact.sizeBytes))
         do {
+            // Before the first byte goes: a damaged checkpoint must not cost the worker a transfer, nor the job a retry.
+            guard try await isIntact() else { return }
             for await grant in commands {
                 sender.grant(
                     nextOffset: grant.nextOffset, windowChunks: grant.windowChunks, rewind: grant.isRewind)
@@ -28,8 +34,28 @@ struct Download: Sendable {
                 if sender.isComplete { return }
             }
         } catch {
-            await send(.acknowledgement(.answer(transferID, .unknownArtifact, "\(error)")), nil)
+            // The worker asks again, and the file is looked at again.
+            await send(.acknowledgement(.answer(request.transferID, .tryLater, "\(error)")), nil)
         }
+    }
+
+    private func isIntact() async throws -> Bool {
+        let condition = try await disk.run { [artifacts, artifact] in
+            let condition = try artifacts.condition(of: artifact)
+            if case .damaged = condition { try artifacts.setAside(artifact.sha256) }
+            return condition
+        }
+        let reason: String
+        switch condition {
+        case .intact: return true
+        case .missing: reason = "is gone from the disk"
+        case .damaged(let found): reason = "is damaged: it \(found)"
+        }
+        logger.error(
+            "an artifact is damaged",
+            metadata: ["sha256": "\(artifact.sha256)", "job": "\(request.attempt.job)", "reason": "\(reason)"])
+        await engine.post(.artifactDamaged(session: session, request, reason: reason))
+        return false
     }
 
     private func send(_ part: ArtifactSender.Chunk) async throws {
@@ -43,7 +69,7 @@ struct Download: Sendable {
                 .notStored, "\(artifact.sha256) ends after \(offset + payload.count) of \(artifact.sizeBytes) bytes")
         }
         var chunk = WireArtifactChunk()
-        chunk.transferID = transferID
+        chunk.transferID = request.transferID
         chunk.offset = part.offset
         chunk.crc32 = CRC32.checksum(payload)
         chunk.last = part.isLast

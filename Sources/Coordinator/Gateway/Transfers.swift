@@ -29,7 +29,13 @@ final class Transfers: Sendable {
     private struct State {
         var entries: [Key: Entry] = [:]
         var nextSerial: UInt64 = 0
+        var failures = 0
     }
+
+    /// Transfers of one worker process at once, so that a flood of offers from one leaves places for the others.
+    static let maxPerSession = 64
+    /// Chunks that all uploads together may have under way: 256 MiB.
+    static let maxChunks = 256
 
     private let artifacts: ArtifactStore
     private let disk: BlockingWork
@@ -62,7 +68,8 @@ final class Transfers: Sendable {
         }
         Task { [self] in
             let upload = Upload(
-                offer: offer, session: session, artifacts: artifacts, disk: disk, engine: engine, send: send)
+                offer: offer, session: session, artifacts: artifacts, disk: disk, engine: engine, send: send,
+                windowChunks: { [self] in window() }, onFailure: { [self] in noteFailure($0) })
             await upload.run(commands)
             remove(key, serial)
         }
@@ -87,7 +94,8 @@ final class Transfers: Sendable {
         continuation.yield(start)
         Task { [self] in
             let download = Download(
-                artifact: artifact, transferID: request.transferID, artifacts: artifacts, disk: disk, send: send)
+                artifact: artifact, request: request, session: session, engine: engine, artifacts: artifacts,
+                disk: disk, logger: logger, send: send)
             await download.run(commands)
             remove(key, serial)
         }
@@ -120,7 +128,9 @@ final class Transfers: Sendable {
 
     private func add(_ entry: Entry, _ key: Key) -> UInt64? {
         let (serial, replaced) = state.withLock { state -> (UInt64?, Entry?) in
-            guard state.entries.count < maxTransfers || state.entries[key] != nil else { return (nil, nil) }
+            let ofSession = state.entries.keys.count { $0.session == key.session }
+            let hasRoom = state.entries.count < maxTransfers && ofSession < Self.maxPerSession
+            guard hasRoom || state.entries[key] != nil else { return (nil, nil) }
             var entry = entry
             state.nextSerial += 1
             entry.serial = state.nextSerial
@@ -128,6 +138,24 @@ final class Transfers: Sendable {
         }
         replaced?.end()
         return serial
+    }
+
+    /// A full window each while few transfers are under way, and at least a chunk each when there are many.
+    private func window() -> UInt32 {
+        let count = state.withLock { $0.entries.count }
+        return min(Limits.windowChunks, UInt32(max(1, Self.maxChunks / max(1, count))))
+    }
+
+    /// Mentions the first failure and then ever fewer: a full disk fails every transfer.
+    private func noteFailure(_ reason: String) {
+        let count = state.withLock { state in
+            state.failures += 1
+            return state.failures
+        }
+        guard count & (count - 1) == 0 else { return }
+        logger.warning(
+            "an artifact was not taken; its worker offers it again",
+            metadata: ["reason": "\(reason)", "failures": "\(count)"])
     }
 
     private func remove(_ key: Key, _ serial: UInt64) {

@@ -16,49 +16,68 @@ struct Upload: Sendable {
     let disk: BlockingWork
     let engine: ClusterEngine
     let send: Transfers.Send
+    /// How many chunks the worker may have under way.
+    let windowChunks: @Sendable () -> UInt32
+    let onFailure: @Sendable (String) -> Void
 
     /// Ends when the artifact is stored, cannot be, or the commands end.
     func run(_ commands: AsyncStream<Command>) async {
         do {
-            let incoming = try await disk.run { [artifacts] in try artifacts.makeIncoming() }
+            let artifact = offer.artifact
+            let incoming = try await disk.run { [artifacts] in try artifacts.resumeIncoming(artifact) }
             do {
                 try await receive(commands, into: incoming)
-            } catch {
+            } catch let error as CoordinatorError where error.code == .digestMismatch && incoming.isResumed {
+                throw CoordinatorError(
+                    .fileSystem, "what an interrupted transfer had left was damaged and is removed; send the file again"
+                )
+            } catch let error as CoordinatorError where error.code == .noSpace {
+                // Parts that wait for each other's space would wait for ever.
                 try await disk.run { incoming.abandon() }
                 throw error
             }
-            try await disk.run { incoming.abandon() }
+            // The worker may come back and go on.
+            try await disk.run { incoming.suspend() }
         } catch {
             let (code, message) = Self.answer(to: error)
+            onFailure(message)
             await send(.acknowledgement(.answer(offer.transferID, code, message)))
         }
     }
 
     private func receive(_ commands: AsyncStream<Command>, into incoming: IncomingArtifact) async throws {
-        var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact.wire)
-        await send(.artifactCredit(receiver.credit(rewind: true)))
+        var receiver = ArtifactReceiver(
+            transferID: offer.transferID, artifact: offer.artifact.wire, offset: UInt64(incoming.sizeBytes))
+        // All of it had arrived, and the process ended before it was named.
+        if receiver.isComplete { return try await commit(incoming) }
+        func credit(rewind: Bool) async {
+            await send(.artifactCredit(receiver.credit(rewind: rewind, windowChunks: windowChunks())))
+        }
+        await credit(rewind: true)
         for await command in commands {
             guard case .chunk(let chunk, let payload) = command else {
-                await send(.artifactCredit(receiver.credit(rewind: true)))
+                await credit(rewind: true)
                 continue
             }
             let decision = receiver.receive(chunk, payload: payload)
             switch decision {
             case .ignore: continue
             case .rewind:
-                await send(.artifactCredit(receiver.credit(rewind: true)))
+                await credit(rewind: true)
                 continue
             case .write, .writeLast: break
             }
             try await disk.run { try incoming.append(Data(payload)) }
             await engine.post(.transferProgressed(session: session, offer.attempt))
-            await send(.artifactCredit(receiver.credit(rewind: false)))
-            guard receiver.isComplete else { continue }
-            let artifact = offer.artifact
-            _ = try await disk.run { try incoming.commit(expecting: artifact) }
-            await engine.post(.artifactStored(session: session, offer))
-            return
+            await credit(rewind: false)
+            if receiver.isComplete { return try await commit(incoming) }
         }
+    }
+
+    private func commit(_ incoming: IncomingArtifact) async throws {
+        let artifact = offer.artifact
+        _ = try await disk.run { try incoming.commit(expecting: artifact) }
+        await engine.post(.artifactStored(session: session, offer))
     }
 
     private static func answer(to error: any Error) -> (WireCode, String) {

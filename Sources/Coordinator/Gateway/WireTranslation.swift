@@ -63,9 +63,13 @@ extension InboundMessage {
             }
         case .fail(let fail):
             self = event(fail.attempt, fail.requestID) {
-                .fail(
-                    session: session, $0, requestID: fail.requestID, iteration: Int(fail.iteration),
-                    reason: fail.reason, isRetryable: fail.retryable)
+                if fail.code == "damagedCheckpoint" {
+                    .checkpointRefused(session: session, $0, requestID: fail.requestID, reason: fail.reason)
+                } else {
+                    .fail(
+                        session: session, $0, requestID: fail.requestID, iteration: Int(fail.iteration),
+                        reason: fail.reason, isRetryable: fail.retryable)
+                }
             }
         case .handBack(let handBack):
             self = event(handBack.attempt, handBack.requestID) {

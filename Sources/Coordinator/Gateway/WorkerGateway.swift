@@ -12,8 +12,17 @@ actor WorkerGateway {
     private let transfers: Transfers
     private let greeting: CoordinatorGreeting
     private let logger: Logger
-    /// Where each greeted session was last heard.
-    private var routes: [UInt64: Peer] = [:]
+    /// Worker processes that may speak through one connection. One does; more is a flood, or a proxy.
+    static let maxSessionsPerPeer = 256
+
+    /// Where a greeted session was last heard, and the version it speaks.
+    private struct Route {
+        var peer: Peer
+        var version: UInt32
+    }
+
+    private var routes: [UInt64: Route] = [:]
+    private var sessionsOfPeer: [Peer: Set<UInt64>] = [:]
     /// Attempts a session claims that are of no job here, until the next answer reports them lost.
     private var foreign: [UInt64: [WireAttemptRef]] = [:]
 
@@ -46,7 +55,7 @@ actor WorkerGateway {
             case .message(let message, let peer): await receive(message, from: peer)
             // A connection that is gone comes back under another name; leases decide what becomes of the work.
             case .gone(let peer):
-                for (session, route) in routes where route == peer { routes[session] = nil }
+                for session in sessionsOfPeer[peer] ?? [] { forget(session) }
             case .slow(let peer): logger.warning("a worker does not read its messages", metadata: ["peer": "\(peer)"])
             }
         }
@@ -56,17 +65,20 @@ actor WorkerGateway {
         let session = message.session
         let inbound = InboundMessage(message)
         if case .hello(let hello, let event, let foreign) = inbound {
-            guard ProtocolVersion.negotiate(min: hello.minVersion, max: hello.maxVersion) != nil else {
-                return refuse(hello, session, peer)
+            let outcome = ProtocolVersion.negotiate(min: hello.minVersion, max: hello.maxVersion)
+            guard case .speak(let version) = outcome else { return refuse(hello, outcome, session, peer) }
+            guard remember(session, Route(peer: peer, version: version)) else {
+                return logger.warning("a connection speaks for too many workers", metadata: ["peer": "\(peer)"])
             }
-            routes[session] = peer
             self.foreign[session] = foreign.isEmpty ? nil : foreign
             return await engine.post(event)
         }
-        guard routes[session] != nil else {
-            return socket.send(WireMessage(.helloAgain(WireHelloAgain()), session: session), to: peer)
+        guard let route = routes[session] else {
+            return socket.send(
+                WireMessage(.helloAgain(WireHelloAgain()), session: session, version: message.envelope.version),
+                to: peer)
         }
-        routes[session] = peer
+        if route.peer != peer, !remember(session, Route(peer: peer, version: route.version)) { return }
         switch inbound {
         case .hello: break
         case .event(let event): await engine.post(event)
@@ -85,14 +97,13 @@ actor WorkerGateway {
     }
 
     /// Says which side is too old.
-    private func refuse(_ hello: WireHello, _ session: UInt64, _ peer: Peer) {
-        let isWorkerOld = hello.maxVersion < ProtocolVersion.oldest
+    private func refuse(_ hello: WireHello, _ outcome: ProtocolVersion.Outcome, _ session: UInt64, _ peer: Peer) {
         var refusal = WireRefusal()
         refusal.code = .versionUnsupported
         refusal.message =
             "this coordinator (\(greeting.softwareVersion)) speaks protocol versions \(ProtocolVersion.oldest) to "
             + "\(ProtocolVersion.newest), the worker (\(hello.softwareVersion)) \(hello.minVersion) to "
-            + "\(hello.maxVersion): upgrade the \(isWorkerOld ? "worker" : "coordinator")"
+            + "\(hello.maxVersion): upgrade the \(outcome == .upgradeWorker ? "worker" : "coordinator")"
         logger.warning("refused a worker", metadata: ["worker": "\(hello.name)", "reason": "\(refusal.message)"])
         // In the oldest version there is: whoever cannot read it cannot be told anything.
         socket.send(WireMessage(.refusal(refusal), session: session, version: ProtocolVersion.oldest), to: peer)
@@ -110,9 +121,15 @@ actor WorkerGateway {
                 }
             case .endTransfers(let attempt): transfers.end(attempt)
             case .closeSession(let session):
-                routes[session] = nil
-                foreign[session] = nil
+                forget(session)
                 transfers.end(session: session)
+            case .refuse(let session, let reason):
+                logger.warning("refused a worker", metadata: ["session": "\(session)", "reason": "\(reason)"])
+                var refusal = WireRefusal()
+                refusal.code = .duplicateWorker
+                refusal.message = reason
+                send(.refusal(refusal), to: session)
+                forget(session)
             case .record, .reply, .discard: break
             }
         }
@@ -124,11 +141,31 @@ actor WorkerGateway {
         case .welcome, .heartbeatReply: lost = foreign.removeValue(forKey: session) ?? []
         default: break
         }
-        send(message.body(greeting, version: ProtocolVersion.newest, foreign: lost), to: session)
+        guard let route = routes[session] else { return }
+        send(message.body(greeting, version: route.version, foreign: lost), to: session)
+    }
+
+    private func remember(_ session: UInt64, _ route: Route) -> Bool {
+        let known = sessionsOfPeer[route.peer] ?? []
+        guard known.contains(session) || known.count < Self.maxSessionsPerPeer else { return false }
+        if let old = routes[session]?.peer, old != route.peer { unbind(session, from: old) }
+        sessionsOfPeer[route.peer, default: []].insert(session)
+        routes[session] = route
+        return true
+    }
+
+    private func forget(_ session: UInt64) {
+        if let route = routes.removeValue(forKey: session) { unbind(session, from: route.peer) }
+        foreign[session] = nil
+    }
+
+    private func unbind(_ session: UInt64, from peer: Peer) {
+        sessionsOfPeer[peer]?.remove(session)
+        if sessionsOfPeer[peer]?.isEmpty == true { sessionsOfPeer[peer] = nil }
     }
 
     private func send(_ body: WireMessage.Body, payload: [UInt8]? = nil, to session: UInt64) {
-        guard let peer = routes[session] else { return }
-        socket.send(WireMessage(body, session: session, payload: payload), to: peer)
+        guard let route = routes[session] else { return }
+        socket.send(WireMessage(body, session: session, version: route.version, payload: payload), to: route.peer)
     }
 }

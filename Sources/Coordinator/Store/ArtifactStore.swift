@@ -1,26 +1,42 @@
 import Crypto
 import Foundation
+import Glibc
 import Protocol
+import Synchronization
 
 /// Immutable files by their SHA-256: `artifacts/ab/cdef...`.
 ///
-/// A file appears under its name only when it is complete, verified and synced; a crash leaves at most a temporary
-/// file, removed at the next start. All calls block on the disk: make them through `BlockingWork`.
+/// A file appears under its name only when it is complete, verified and synced; a crash leaves at most the part of it
+/// that had arrived, from where a repeated transfer goes on. All calls block on the disk: make them through
+/// `BlockingWork`.
 final class ArtifactStore: Sendable {
+    /// What is left for the job store when artifacts fill the disk, so that jobs can still be accepted and recorded.
+    static let reservedBytes = 64 << 20
+    /// How long the part of an interrupted transfer is kept for its sender, by the files' times.
+    static let partLifetime: TimeInterval = 24 * 3600
+    private static let partExtension = "part"
+
     private let artifacts: URL
     private let incoming: URL
+    private let damaged: URL
+    /// Parts that are being written.
+    private let claimed = Mutex(Set<String>())
 
-    /// Opens or creates the store in a data folder and removes what interrupted writes left.
+    /// Opens or creates the store in a data folder and removes what interrupted writes left, except the parts of
+    /// transfers that may go on.
     init(dataFolder: URL) throws {
         artifacts = dataFolder.appendingPathComponent("artifacts", isDirectory: true)
         incoming = dataFolder.appendingPathComponent("incoming", isDirectory: true)
+        damaged = dataFolder.appendingPathComponent("damaged", isDirectory: true)
         do {
             for folder in [artifacts, incoming] {
                 try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             }
-            for left in try FileManager.default.contentsOfDirectory(at: incoming, includingPropertiesForKeys: nil) {
+            for left in try FileManager.default.contentsOfDirectory(at: incoming, includingPropertiesForKeys: nil)
+            where left.pathExtension != Self.partExtension {
                 try FileManager.default.removeItem(at: left)
             }
+            removeStaleParts()
         } catch {
             throw CoordinatorError(
                 .fileSystem,
@@ -54,13 +70,66 @@ final class ArtifactStore: Sendable {
 
     func contains(_ artifact: StoredArtifact) -> Bool { size(of: artifact.sha256) == artifact.sizeBytes }
 
+    /// Whether an artifact is stored; it then counts as new, so that it is not collected before a record names it.
+    func keep(_ artifact: StoredArtifact) -> Bool {
+        contains(artifact) && utimes(url(of: artifact.sha256).path, nil) == 0
+    }
+
     /// A new file to write an artifact's bytes to.
     func makeIncoming() throws -> IncomingArtifact {
         try IncomingArtifact(file: incoming.appendingPathComponent(UUID().uuidString.lowercased()), in: self)
     }
 
+    /// The file to write an announced artifact's bytes to, with what an interrupted transfer of it left.
+    /// - Throws: `.noSpace` if the rest would fill the disk.
+    func resumeIncoming(_ artifact: StoredArtifact) throws -> IncomingArtifact {
+        precondition(SHA256Text.isValid(artifact.sha256))
+        // Two workers may send equal bytes at once: the second writes a file of its own.
+        guard claimed.withLock({ $0.insert(artifact.sha256).inserted }) else {
+            try requireSpace(for: artifact.sizeBytes)
+            return try makeIncoming()
+        }
+        let file = incoming.appendingPathComponent(artifact.sha256).appendingPathExtension(Self.partExtension)
+        let part: IncomingArtifact
+        do {
+            part = try IncomingArtifact(resuming: artifact, file: file, in: self)
+        } catch {
+            release(artifact.sha256)
+            throw error
+        }
+        try requireSpace(for: artifact.sizeBytes - part.sizeBytes)
+        return part
+    }
+
+    func release(_ sha256: String) { claimed.withLock { _ = $0.remove(sha256) } }
+
+    /// Better said before a transfer than after half of it.
+    private func requireSpace(for bytes: Int) throws {
+        var status = statvfs()
+        guard statvfs(incoming.path, &status) == 0 else { return }
+        let available = Int(status.f_bavail) * Int(status.f_frsize)
+        guard available - Self.reservedBytes < bytes else { return }
+        throw CoordinatorError(
+            .noSpace,
+            "\(incoming.path) has \(available >> 20) MiB left, \(bytes >> 20) MiB and \(Self.reservedBytes >> 20) in reserve "
+                + "are needed; free some space, work then goes on by itself")
+    }
+
+    /// Removes parts that no sender has gone on with for long.
+    func removeStaleParts() {
+        for file in Self.entries(of: incoming) where file.url.pathExtension == Self.partExtension {
+            let sha256 = file.url.deletingPathExtension().lastPathComponent
+            let isOld = file.changedAt < Date(timeIntervalSinceNow: -Self.partLifetime)
+            guard isOld || !SHA256Text.isValid(sha256), claimed.withLock({ $0.insert(sha256).inserted }) else {
+                continue
+            }
+            unlink(file.url.path)
+            release(sha256)
+        }
+    }
+
     /// Gives a closed, synced temporary file its name. The directory is synced, so that the name survives a power cut.
-    fileprivate func adopt(_ temporary: URL, as sha256: String) throws {
+    func adopt(_ temporary: URL, as sha256: String) throws {
         let target = url(of: sha256)
         let folder = target.deletingLastPathComponent()
         if mkdir(folder.path, 0o755) == 0 {
@@ -100,6 +169,102 @@ final class ArtifactStore: Sendable {
         return data.prefix(filled)
     }
 
+    // MARK: Verification
+
+    enum Condition: Equatable, Sendable {
+        case intact, missing
+        /// What was found instead.
+        case damaged(String)
+    }
+
+    /// Reads the whole file and compares it with its name.
+    /// - Throws: `.fileSystem` if it cannot be read for a reason that may pass.
+    func condition(of artifact: StoredArtifact) throws -> Condition {
+        guard let size = size(of: artifact.sha256) else { return .missing }
+        guard size == artifact.sizeBytes else {
+            return .damaged("has \(size) bytes, expected \(artifact.sizeBytes)")
+        }
+        let file = url(of: artifact.sha256)
+        let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileFailure.error("open", file) }
+        defer { close(descriptor) }
+        var hasher = SHA256()
+        do {
+            _ = try Self.feed(&hasher, from: descriptor, file)
+        } catch let error as CoordinatorError where error.code == .damaged {
+            return .damaged(error.message)
+        }
+        let found = SHA256Text.hex(hasher.finalize())
+        return found == artifact.sha256 ? .intact : .damaged("has the SHA-256 \(found)")
+    }
+
+    /// Hashes a file from its descriptor's position to its end; the count of bytes.
+    static func feed(_ hasher: inout SHA256, from descriptor: Int32, _ file: URL) throws -> Int {
+        var block = [UInt8](repeating: 0, count: 1 << 20)
+        var total = 0
+        while true {
+            let count = Glibc.read(descriptor, &block, block.count)
+            if count < 0 && errno == EINTR { continue }
+            if count < 0 && errno == EIO {
+                throw CoordinatorError(.damaged, "cannot be read from the disk (input/output error)")
+            }
+            guard count >= 0 else { throw FileFailure.error("read", file) }
+            guard count > 0 else { return total }
+            block.withUnsafeBytes { hasher.update(bufferPointer: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+            total += count
+        }
+    }
+
+    /// Takes a damaged file out of the way, so that the right bytes can be stored again. It is kept in `damaged/` for
+    /// whoever wants to look into it.
+    func setAside(_ sha256: String) throws {
+        guard SHA256Text.isValid(sha256) else { return }
+        do {
+            try FileManager.default.createDirectory(at: damaged, withIntermediateDirectories: true)
+        } catch {
+            throw CoordinatorError(.fileSystem, "cannot create \(damaged.path): \(error.localizedDescription)")
+        }
+        let file = url(of: sha256)
+        guard rename(file.path, damaged.appendingPathComponent(sha256).path) == 0 || errno == ENOENT else {
+            throw FileFailure.error("move", file)
+        }
+    }
+
+    /// A file of the data folder.
+    struct Entry: Sendable {
+        var url: URL
+        var sizeBytes: Int
+        var changedAt: Date
+        var isFolder: Bool
+    }
+
+    /// Everything under `artifacts/`, by digest; nil for a file whose name is none.
+    func files() -> [(sha256: String?, file: Entry)] {
+        Self.entries(of: artifacts).flatMap { folder -> [(sha256: String?, file: Entry)] in
+            guard folder.isFolder else { return [(nil, folder)] }
+            return Self.entries(of: folder.url).map { file in
+                let digest = folder.url.lastPathComponent + file.url.lastPathComponent
+                return (SHA256Text.isValid(digest) && !file.isFolder ? digest : nil, file)
+            }
+        }
+    }
+
+    /// Bytes of interrupted and running transfers.
+    func incomingBytes() -> Int { Self.entries(of: incoming).reduce(0) { $0 + $1.sizeBytes } }
+
+    private static func entries(of folder: URL) -> [Entry] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        return names.compactMap { name in
+            let url = folder.appendingPathComponent(name)
+            var status = stat()
+            guard lstat(url.path, &status) == 0 else { return nil }
+            return Entry(
+                url: url, sizeBytes: Int(status.st_size),
+                changedAt: Date(timeIntervalSince1970: TimeInterval(status.st_mtim.tv_sec)),
+                isFolder: status.st_mode & S_IFMT == S_IFDIR)
+        }
+    }
+
     private func syncDirectory(_ folder: URL) throws {
         let descriptor = open(folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileFailure.error("open", folder) }
@@ -108,85 +273,12 @@ final class ArtifactStore: Sendable {
     }
 }
 
-/// An artifact while its bytes arrive. Used by one task at a time.
-final class IncomingArtifact: @unchecked Sendable {
-    private let file: URL
-    private let store: ArtifactStore
-    private var descriptor: Int32
-    private var hasher = SHA256()
-    private(set) var sizeBytes = 0
-
-    fileprivate init(file: URL, in store: ArtifactStore) throws {
-        self.file = file
-        self.store = store
-        descriptor = open(file.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw FileFailure.error("create", file) }
-    }
-
-    deinit { abandon() }
-
-    func append(_ data: Data) throws {
-        precondition(descriptor >= 0)
-        try data.withUnsafeBytes { buffer in
-            var written = 0
-            while written < buffer.count {
-                let count = write(descriptor, buffer.baseAddress! + written, buffer.count - written)
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { throw FileFailure.error("write", file) }
-                written += count
-            }
-        }
-        hasher.update(data: data)
-        sizeBytes += data.count
-    }
-
-    /// Looks at what has arrived, before it is committed.
-    func inspect<Result>(_ look: (URL) throws -> Result) throws -> Result { try look(file) }
-
-    /// Verifies, syncs and names the artifact; it is durable when this returns.
-    /// - Throws: `.digestMismatch` if the bytes are not those announced; the temporary file is then gone.
-    func commit(expecting expected: StoredArtifact? = nil) throws -> StoredArtifact {
-        precondition(descriptor >= 0)
-        let digest = SHA256Text.hex(hasher.finalize())
-        let found = StoredArtifact(sha256: digest, sizeBytes: sizeBytes)
-        if let expected, expected != found {
-            abandon()
-            throw CoordinatorError(
-                .digestMismatch,
-                "expected \(expected.sizeBytes) bytes with SHA-256 \(expected.sha256), "
-                    + "found \(found.sizeBytes) with \(found.sha256); send the file again")
-        }
-        if store.contains(found) {
-            abandon()
-            return found
-        }
-        do {
-            guard fsync(descriptor) == 0 else { throw FileFailure.error("sync", file) }
-            close(descriptor)
-            descriptor = -1
-            try store.adopt(file, as: digest)
-        } catch {
-            abandon()
-            unlink(file.path)
-            throw error
-        }
-        return found
-    }
-
-    /// Removes what has arrived. May be called at any time, and again.
-    func abandon() {
-        guard descriptor >= 0 else { return }
-        close(descriptor)
-        descriptor = -1
-        unlink(file.path)
-    }
-}
-
 /// The last system call's error as a `CoordinatorError`.
 enum FileFailure {
     static func error(_ operation: String, _ file: URL) -> CoordinatorError {
         let code = errno
-        let isFull = code == ENOSPC || code == EDQUOT
+        // EFBIG: a limit on file sizes, as `ulimit -f` sets it.
+        let isFull = code == ENOSPC || code == EDQUOT || code == EFBIG
         return CoordinatorError(
             isFull ? .noSpace : .fileSystem,
             "cannot \(operation) \(file.path): \(String(cString: strerror(code)))"

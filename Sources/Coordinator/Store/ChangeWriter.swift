@@ -35,13 +35,24 @@ struct ChangeWriter {
                         line.message,
                     ])
             }
+            try forgetOldLines(of: id)
         case .note(let id, let attempt, let level, let message):
             try run(
                 "INSERT INTO logs (job, attempt, at, level, message) VALUES (?, ?, ?, ?, ?)",
                 [id.sequence, attempt, seconds, level, message])
+            try forgetOldLines(of: id)
         case .worker(let worker, let session, let isDraining, let isConnected):
             try write(worker, session, isDraining, isConnected)
         }
+    }
+
+    /// The newest lines say what became of a job; one that writes without end must not fill the disk.
+    private func forgetOldLines(of id: JobID) throws {
+        try run(
+            """
+            DELETE FROM logs WHERE job = ?1
+                AND id <= (SELECT id FROM logs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)
+            """, [id.sequence, JobStore.logLinesKept])
     }
 
     private func write(_ job: Job) throws {

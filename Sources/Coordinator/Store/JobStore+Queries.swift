@@ -27,7 +27,7 @@ extension JobStore {
         let sql = "\(Self.summarySQL) \(filter) ORDER BY jobs.sequence DESC LIMIT ?"
         let bound = arguments + [limit]
         return try await pool.read { db in
-            try Row.fetchAll(db, sql: sql, arguments: bound).map { try Self.summary($0, db) }
+            try StoredRow.all(db, sql: sql, arguments: bound).map { try Self.summary($0, db) }
         }
     }
 
@@ -35,32 +35,33 @@ extension JobStore {
     func detail(_ id: JobID) async throws -> JobDetail? {
         try await pool.read { db in
             let sql = "\(Self.summarySQL) WHERE jobs.sequence = ? AND jobs.id = ?"
-            guard let row = try Row.fetchOne(db, sql: sql, arguments: [id.sequence, id.description]) else { return nil }
-            let attempts = try Row.fetchAll(
+            let found = try Row.fetchOne(db, sql: sql, arguments: [id.sequence, id.description])
+            guard let row = found.map(StoredRow.init) else { return nil }
+            let attempts = try StoredRow.all(
                 db, sql: "SELECT * FROM attempts WHERE job = ? ORDER BY number", arguments: [id.sequence])
             let recipe = try String.fetchOne(
-                db, sql: "SELECT yaml FROM recipes WHERE id = ?", arguments: [row["recipe"] as Int64])
+                db, sql: "SELECT yaml FROM recipes WHERE id = ?", arguments: [try row["recipe"] as Int64])
             return JobDetail(
                 job: try Self.summary(row, db), recipeYAML: recipe ?? "",
-                attempts: attempts.map { attempt in
-                    AttemptSummary(
+                attempts: try attempts.map { attempt in
+                    try AttemptSummary(
                         number: attempt["number"], workerID: attempt["worker_id"], worker: attempt["worker_name"],
                         startIteration: attempt["start_iteration"], iteration: attempt["iteration"],
                         startedAt: Date(timeIntervalSince1970: attempt["started_at"]),
                         endedAt: (attempt["ended_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
                         outcome: attempt["outcome"], reason: attempt["reason"])
                 },
-                reportJSON: row["report_json"], trainingSeconds: row["training_seconds"])
+                reportJSON: try row["report_json"], trainingSeconds: try row["training_seconds"])
         }
     }
 
     func artifacts(of id: JobID) async throws -> [ArtifactSummary] {
         let list = try await pool.read { db in
-            try Row.fetchAll(
+            try StoredRow.all(
                 db, sql: "SELECT * FROM artifacts WHERE job = ? ORDER BY kind, iteration", arguments: [id.sequence]
             ).compactMap { row -> ArtifactSummary? in
-                ArtifactKind(rawValue: row["kind"]).map { kind in
-                    ArtifactSummary(
+                try ArtifactKind(rawValue: row["kind"]).map { kind in
+                    try ArtifactSummary(
                         kind: kind, iteration: row["iteration"], sha256: row["sha256"], sizeBytes: row["bytes"],
                         createdAt: Date(timeIntervalSince1970: row["created_at"]))
                 }
@@ -86,10 +87,10 @@ extension JobStore {
                 WHERE job = ? AND iteration > ? ORDER BY iteration LIMIT ?
                 """
             var columns = ColumnNames()
-            return try Row.fetchAll(db, sql: sql, arguments: [id.sequence, after, limit]).map { row in
-                MetricsEntry(
+            return try StoredRow.all(db, sql: sql, arguments: [id.sequence, after, limit]).map { row in
+                try MetricsEntry(
                     iteration: row["iteration"], unixSeconds: row["unix_seconds"],
-                    values: try columns.values(row))
+                    values: columns.values(row))
             }
         }
     }
@@ -97,11 +98,11 @@ extension JobStore {
     /// Lines with ids above `after`, oldest first.
     func logs(of id: JobID, after: Int64, limit: Int) async throws -> [LogEntry] {
         try await pool.read { db in
-            try Row.fetchAll(
+            try StoredRow.all(
                 db, sql: "SELECT * FROM logs WHERE job = ? AND id > ? ORDER BY id LIMIT ?",
                 arguments: [id.sequence, after, limit]
             ).map { row in
-                LogEntry(
+                try LogEntry(
                     id: row["id"], at: Date(timeIntervalSince1970: row["at"]), level: row["level"],
                     source: (row["request"] as Int64?) == nil ? "coordinator" : "worker", attempt: row["attempt"],
                     message: row["message"])
@@ -122,8 +123,8 @@ extension JobStore {
     /// Every worker that has said hello, with the times of its last change of state.
     func workers() async throws -> [RecordedWorkerRow] {
         try await pool.read { db in
-            try Row.fetchAll(db, sql: "SELECT * FROM workers ORDER BY name, id").map { row in
-                RecordedWorkerRow(
+            try StoredRow.all(db, sql: "SELECT * FROM workers ORDER BY name, id").map { row in
+                try RecordedWorkerRow(
                     identity: WorkerIdentity(
                         id: row["id"], name: row["name"], softwareVersion: row["software_version"],
                         slots: row["slots"], threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"]),
@@ -150,20 +151,21 @@ extension JobStore {
                 (SELECT MAX(iteration) FROM artifacts WHERE job = jobs.sequence AND kind = 'snapshot')
         """
 
-    private static func summary(_ row: Row, _ db: Database) throws -> JobSummary {
-        let secondsPerIteration: Double = row["seconds_per_iteration"]
-        return JobSummary(
+    private static func summary(_ row: StoredRow, _ db: Database) throws -> JobSummary {
+        let secondsPerIteration: Double = try row["seconds_per_iteration"]
+        return try JobSummary(
             id: row["id"], name: row["name"], resultName: row["result_name"], fileName: row["file_name"],
             state: JobState(rawValue: row["state"]) ?? .held, priority: row["priority"], iteration: row["iteration"],
             totalIterations: row["total_iterations"],
             secondsPerIteration: secondsPerIteration > 0 ? secondsPerIteration : nil, etaSeconds: nil,
-            attempt: row["attempt"] ?? 0, failures: row["failures"], worker: row["worker"], reason: row["reason"],
+            attempt: (row["attempt"] as Int?) ?? 0, failures: row["failures"], worker: row["worker"],
+            reason: row["reason"],
             exemplarSHA256: row["exemplar_sha256"], latestSnapshot: row["snapshot"],
             latestSnapshotIteration: row["snapshot_iteration"],
             submittedAt: Date(timeIntervalSince1970: row["submitted_at"]),
             startedAt: (row["started_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
             finishedAt: (row["finished_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
-            lossLatest: try newestLosses(of: row["sequence"], db))
+            lossLatest: newestLosses(of: row["sequence"], db))
     }
 
     /// Terms may be measured at different intervals, so a few rows are looked at for each one's newest value.
@@ -185,11 +187,11 @@ extension JobStore {
 private struct ColumnNames {
     private var decoded: [String: [String]] = [:]
 
-    mutating func values(_ row: Row) throws -> [String: Float] {
-        let text: String = row["names"]
+    mutating func values(_ row: StoredRow) throws -> [String: Float] {
+        let text: String = try row["names"]
         let names = try decoded[text] ?? JSONDecoder().decode([String].self, from: Data(text.utf8))
         decoded[text] = names
-        let blob: Data = row["values"]
+        let blob: Data = try row["values"]
         var values: [String: Float] = [:]
         for (index, name) in names.enumerated() where 4 * index + 4 <= blob.count {
             let bits = blob.dropFirst(4 * index).prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
@@ -201,7 +203,7 @@ private struct ColumnNames {
 }
 
 extension Statement {
-    fileprivate func fetchRows(_ sequence: Int64) throws -> [Row] {
-        try Row.fetchAll(self, arguments: [sequence])
+    fileprivate func fetchRows(_ sequence: Int64) throws -> [StoredRow] {
+        try Row.fetchAll(self, arguments: [sequence]).map(StoredRow.init)
     }
 }

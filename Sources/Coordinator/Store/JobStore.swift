@@ -7,6 +7,9 @@ import Protocol
 /// WAL with `synchronous = FULL`: what `apply` returned for survives a power cut. One writer; readers see the last
 /// committed state and never wait for it.
 final class JobStore: Sendable {
+    /// Log lines kept of each job, the newest.
+    static let logLinesKept = 10_000
+
     let pool: DatabasePool
     /// Random, made with the database: tells this cluster from another at the same address.
     let coordinatorID: String

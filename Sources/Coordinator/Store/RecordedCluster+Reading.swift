@@ -4,61 +4,73 @@ import Protocol
 extension RecordedCluster {
     /// Reads what `ClusterState` goes on from.
     init(reading db: Database) throws {
+        let iterations = 0...Int(Limits.maxIterations)
         var recipes: [Int64: String] = [:]
-        for row in try Row.fetchAll(db, sql: "SELECT id, yaml FROM recipes") { recipes[row["id"]] = row["yaml"] }
+        for row in try StoredRow.all(db, sql: "SELECT id, yaml FROM recipes") {
+            recipes[try row["id"]] = try row["yaml"]
+        }
 
         var attempts: [Int64: Attempt] = [:]
         // With a bare MAX, SQLite takes the other columns from the row that has it.
-        for row in try Row.fetchAll(db, sql: "SELECT *, MAX(number) FROM attempts GROUP BY job") {
-            attempts[row["job"]] = Attempt(
-                number: row["number"], workerID: row["worker_id"], workerName: row["worker_name"],
-                session: UInt64(bitPattern: row["session"]), startIteration: row["start_iteration"],
-                iteration: row["iteration"], outcome: (row["outcome"] as String?).flatMap(Attempt.Outcome.init),
+        for row in try StoredRow.all(db, sql: "SELECT *, MAX(number) FROM attempts GROUP BY job") {
+            attempts[try row["job"]] = try Attempt(
+                number: row["number", in: 1...Int(Int32.max)], workerID: row["worker_id"],
+                workerName: row["worker_name"],
+                session: UInt64(bitPattern: row["session"]), startIteration: row["start_iteration", in: iterations],
+                iteration: row["iteration", in: iterations],
+                outcome: (row["outcome"] as String?).flatMap(Attempt.Outcome.init),
                 reason: row["reason"])
         }
         var checkpoints: [Int64: [Checkpoint]] = [:]
         let kept =
             "SELECT job, iteration, sha256, bytes FROM artifacts WHERE kind = 'checkpoint' ORDER BY job, iteration"
-        for row in try Row.fetchAll(db, sql: kept) {
-            let artifact = StoredArtifact(sha256: row["sha256"], sizeBytes: row["bytes"])
-            checkpoints[row["job"], default: []].append(Checkpoint(iteration: row["iteration"], artifact: artifact))
+        for row in try StoredRow.all(db, sql: kept) {
+            let artifact = try StoredArtifact(sha256: row["sha256"], sizeBytes: row["bytes", in: 0...Int.max])
+            let checkpoint = Checkpoint(iteration: try row["iteration", in: iterations], artifact: artifact)
+            checkpoints[try row["job"], default: []].append(checkpoint)
         }
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM jobs ORDER BY sequence")
-        while let row = try rows.next() {
-            let sequence: Int64 = row["sequence"]
-            guard let id = JobID(row["id"]), let state = JobState(rawValue: row["state"]),
-                let recipe = recipes[row["recipe"]]
+        while let row = try rows.next().map(StoredRow.init) {
+            let sequence: Int64 = try row["sequence"]
+            guard let id = JobID(try row["id"]), let state = JobState(rawValue: try row["state"]),
+                let recipe = recipes[try row["recipe"]], id.sequence == sequence
             else {
-                let found: String = row["id"]
+                let found: String = try row["id"]
                 throw CoordinatorError(
                     .storeUnavailable, "job \(found) in the store is damaged: restore the data folder from a copy")
             }
-            var job = Job(
+            var job = try Job(
                 id: id, name: row["name"], resultName: row["result_name"], fileName: row["file_name"],
                 key: row["submission_key"],
-                exemplar: StoredArtifact(sha256: row["exemplar_sha256"], sizeBytes: row["exemplar_bytes"]),
-                recipeYAML: recipe, priority: row["priority"], queueOrder: row["queue_order"])
+                exemplar: StoredArtifact(
+                    sha256: row["exemplar_sha256"], sizeBytes: row["exemplar_bytes", in: 0...Int.max]),
+                recipeYAML: recipe, priority: row["priority"], queueOrder: row["queue_order", in: 0...Int64.max / 2])
             job.state = state
-            job.reason = row["reason"]
-            job.failures = row["failures"]
-            job.avoidedWorkerID = row["avoided_worker"]
+            job.reason = try row["reason"]
+            job.failures = try row["failures", in: 0...Int(Int32.max)]
+            job.avoidedWorkerID = try row["avoided_worker"]
             job.attempt = attempts[sequence]
             job.checkpoints = checkpoints[sequence] ?? []
-            job.generatorSHA256 = row["generator_sha256"]
-            job.discriminatorSHA256 = row["discriminator_sha256"]
-            job.iteration = row["iteration"]
-            job.totalIterations = row["total_iterations"]
-            job.secondsPerIteration = row["seconds_per_iteration"]
+            job.generatorSHA256 = try row["generator_sha256"]
+            job.discriminatorSHA256 = try row["discriminator_sha256"]
+            job.iteration = try row["iteration", in: iterations]
+            job.totalIterations = try row["total_iterations", in: iterations]
+            job.secondsPerIteration = try row["seconds_per_iteration"]
             jobs.append(job)
         }
-        for row in try Row.fetchAll(db, sql: "SELECT * FROM workers ORDER BY id") {
-            let identity = WorkerIdentity(
+        for row in try StoredRow.all(db, sql: "SELECT * FROM workers ORDER BY id") {
+            let identity = try WorkerIdentity(
                 id: row["id"], name: row["name"], softwareVersion: row["software_version"], slots: row["slots"],
                 threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"])
             workers.append(
-                Worker(
+                try Worker(
                     identity: identity, session: UInt64(bitPattern: row["session"]), isDraining: row["is_draining"]))
         }
-        nextSequence = (try Int64.fetchOne(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'jobs'") ?? 0) + 1
+        let last = try Int64.fetchOne(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'jobs'") ?? 0
+        guard (0..<JobID.maxSequence).contains(last) else {
+            throw CoordinatorError(
+                .storeUnavailable, "the job store is damaged: the last job's number is \(last)")
+        }
+        nextSequence = last + 1
     }
 }

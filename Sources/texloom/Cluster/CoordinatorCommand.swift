@@ -36,13 +36,24 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "Failures beyond the first before a job is held. Default: 2.")
     var retries: Int?
 
+    @Flag(help: "Verify the data folder, say what is wrong with it and end: 0 if all is well, 1 if not.")
+    var check = false
+
+    @Flag(help: "With --check: remove files that no job refers to, and damaged checkpoints of unfinished jobs.")
+    var repair = false
+
     @OptionGroup var logging: LoggingOptions
+
+    func validate() throws {
+        if repair, !check { throw ValidationError("--repair goes with --check") }
+    }
 
     func run() async throws {
         let settings = try Settings.current.get()
         let folder = data ?? settings["data"]
         var configuration = CoordinatorConfiguration(
             dataFolder: folder.map { URL(fileURLWithPath: $0, isDirectory: true) })
+        if check { return try await verify(configuration.dataFolder) }
         if let address = http ?? settings["http"] {
             guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
                 throw CommandFailure("--http '\(address)': expected HOST:PORT, such as 127.0.0.1:7740", exit: .usage)
@@ -70,6 +81,30 @@ struct CoordinatorCommand: AsyncParsableCommand {
 }
 
 extension CoordinatorCommand {
+    /// Reads everything and reports on standard output, a line for each finding.
+    private func verify(_ folder: URL) async throws {
+        let report: StoreReport
+        do {
+            report = try await CoordinatorService.check(folder, repairs: repair)
+        } catch let error as CoordinatorError {
+            throw CommandFailure("\(error)")
+        }
+        say("\(report.jobs) jobs, \(report.artifacts) artifacts of \(report.bytes >> 20) MiB read and compared")
+        if report.incomingBytes > 0 { say("\(report.incomingBytes >> 20) MiB of interrupted transfers that may go on") }
+        if report.orphans > 0 {
+            say(
+                "\(report.orphans) files of \(report.orphanBytes >> 20) MiB that no job refers to"
+                    + (repair ? "" : "; a running coordinator removes them after a day, --repair now"))
+        }
+        for problem in report.problems { say("problem: \(problem.text)") }
+        for repair in report.repairs { say("repaired: \(repair)") }
+        guard report.problems.isEmpty else {
+            let count = report.problems.count
+            throw CommandFailure("\(count) \(count == 1 ? "problem" : "problems") in \(folder.path)")
+        }
+        say("all is well")
+    }
+
     /// A flag or its setting, in units of so many seconds.
     private func duration(_ flag: Double?, _ name: String, unit: Double) throws -> Duration? {
         guard let value = try flag ?? Settings.current.get().value(name, as: Double.self) else { return nil }

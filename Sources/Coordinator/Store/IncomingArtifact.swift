@@ -1,0 +1,124 @@
+import Crypto
+import Foundation
+import Protocol
+
+/// An artifact while its bytes arrive. Used by one task at a time.
+final class IncomingArtifact: @unchecked Sendable {
+    private let file: URL
+    private let store: ArtifactStore
+    private var descriptor: Int32
+    private var hasher = SHA256()
+    private(set) var sizeBytes = 0
+    /// The artifact whose part this is, and what an earlier transfer had left of it.
+    private let part: (sha256: String, found: Int)?
+
+    init(file: URL, in store: ArtifactStore) throws {
+        self.file = file
+        self.store = store
+        part = nil
+        descriptor = open(file.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw FileFailure.error("create", file) }
+    }
+
+    /// Goes on with the part in `file`, if there is one.
+    init(resuming artifact: StoredArtifact, file: URL, in store: ArtifactStore) throws {
+        self.file = file
+        self.store = store
+        let descriptor = open(file.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw FileFailure.error("create", file) }
+        do {
+            var hasher = SHA256()
+            var found = try ArtifactStore.feed(&hasher, from: descriptor, file)
+            if found > artifact.sizeBytes {
+                guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
+                    throw FileFailure.error("truncate", file)
+                }
+                hasher = SHA256()
+                found = 0
+            }
+            self.hasher = hasher
+            part = (artifact.sha256, found)
+            sizeBytes = found
+            self.descriptor = descriptor
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { suspend() }
+
+    /// Whether some of the bytes are from a transfer that was interrupted; a crash may have damaged them.
+    var isResumed: Bool { (part?.found ?? 0) > 0 }
+
+    func append(_ data: Data) throws {
+        precondition(descriptor >= 0)
+        try data.withUnsafeBytes { buffer in
+            var written = 0
+            while written < buffer.count {
+                let count = write(descriptor, buffer.baseAddress! + written, buffer.count - written)
+                if count < 0 && errno == EINTR { continue }
+                guard count > 0 else { throw FileFailure.error("write", file) }
+                written += count
+            }
+        }
+        hasher.update(data: data)
+        sizeBytes += data.count
+    }
+
+    /// Looks at what has arrived, before it is committed.
+    func inspect<Result>(_ look: (URL) throws -> Result) throws -> Result { try look(file) }
+
+    /// Verifies, syncs and names the artifact; it is durable when this returns.
+    /// - Throws: `.digestMismatch` if the bytes are not those announced; the temporary file is then gone.
+    func commit(expecting expected: StoredArtifact? = nil) throws -> StoredArtifact {
+        precondition(descriptor >= 0)
+        let digest = SHA256Text.hex(hasher.finalize())
+        let found = StoredArtifact(sha256: digest, sizeBytes: sizeBytes)
+        if let expected, expected != found {
+            abandon()
+            throw CoordinatorError(
+                .digestMismatch,
+                "expected \(expected.sizeBytes) bytes with SHA-256 \(expected.sha256), "
+                    + "found \(found.sizeBytes) with \(found.sha256); send the file again")
+        }
+        if store.keep(found) {
+            abandon()
+            return found
+        }
+        do {
+            guard fsync(descriptor) == 0 else { throw FileFailure.error("sync", file) }
+            close(descriptor)
+            descriptor = -1
+            try store.adopt(file, as: digest)
+        } catch {
+            if descriptor >= 0 { close(descriptor) }
+            descriptor = -1
+            unlink(file.path)
+            releasePart()
+            throw error
+        }
+        releasePart()
+        return found
+    }
+
+    /// Removes what has arrived. May be called at any time, and again.
+    func abandon() {
+        guard descriptor >= 0 else { return }
+        close(descriptor)
+        descriptor = -1
+        unlink(file.path)
+        releasePart()
+    }
+
+    /// Lets go of the file and keeps what has arrived, if it is the part of an announced artifact.
+    func suspend() {
+        guard part != nil else { return abandon() }
+        guard descriptor >= 0 else { return }
+        close(descriptor)
+        descriptor = -1
+        releasePart()
+    }
+
+    private func releasePart() { if let part { store.release(part.sha256) } }
+}

@@ -1,0 +1,43 @@
+import Foundation
+import Logging
+
+/// Removes files that nothing needs: exemplars that were sent and never submitted, files whose record a crash
+/// prevented, parts of transfers that nobody goes on with.
+struct Janitor: Sendable {
+    /// How old a file must be, by its time of change: far more than lies between sending an exemplar and submitting it.
+    static let orphanAge: TimeInterval = 24 * 3600
+    static let interval = Duration.seconds(3600)
+
+    let store: JobStore
+    let artifacts: ArtifactStore
+    let engine: ClusterEngine
+    let disk: BlockingWork
+    let logger: Logger
+
+    /// Works until the task is cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            do {
+                let count = try await collect(olderThan: Self.orphanAge)
+                if count > 0 { logger.info("files that no job refers to are removed", metadata: ["count": "\(count)"]) }
+            } catch {
+                // They only cost space.
+                logger.warning("cannot look for files that are no longer needed", metadata: ["error": "\(error)"])
+            }
+            try? await Task.sleep(for: Self.interval)
+        }
+    }
+
+    /// Hands what may go to the engine, which looks once more in turn with everything that could need it.
+    func collect(olderThan age: TimeInterval) async throws -> Int {
+        let limit = Date(timeIntervalSinceNow: -age)
+        let old = try await disk.run { [artifacts] in
+            artifacts.removeStaleParts()
+            return artifacts.files().filter { $0.file.changedAt < limit }.compactMap(\.sha256)
+        }
+        var orphans: [String] = []
+        for sha256 in old where try await !store.isReferenced(sha256: sha256) { orphans.append(sha256) }
+        if !orphans.isEmpty { await engine.post(.unreferenced(orphans)) }
+        return orphans.count
+    }
+}

@@ -1,0 +1,200 @@
+import Foundation
+import GRDB
+import Protocol
+
+/// Compares what the job store says with what is on disk.
+struct StoreCheck: Sendable {
+    let store: JobStore
+    let artifacts: ArtifactStore
+
+    /// A row that names a file.
+    struct Record: Sendable {
+        var job: JobID
+        var name: String
+        var state: JobState
+        var kind: ArtifactKind
+        var iteration: Int
+        var artifact: StoredArtifact
+    }
+
+    /// Reads every page of the database and every byte of every artifact.
+    /// - Parameter repairs: Removes what nothing refers to, and lets unfinished jobs go on from the checkpoint before a
+    ///   damaged one. Nothing else is changed: what cannot be restored is only reported.
+    func run(repairs: Bool) async throws -> StoreReport {
+        var report = StoreReport()
+        let records: [Record]
+        do {
+            report.problems += try databaseProblems().map { .init(.database, "jobs.sqlite: \($0)") }
+            records = try Self.records(in: store)
+        } catch let error as DatabaseError {
+            // Without the rows nothing can be said of the files, least of all that nobody refers to them.
+            let found = error.message ?? "SQLite error \(error.resultCode)"
+            report.problems.append(
+                .init(.database, "jobs.sqlite cannot be read: \(found); restore the data folder from a copy"))
+            return report
+        }
+        report.jobs = Set(records.map(\.job)).count
+        var conditions: [StoredArtifact: ArtifactStore.Condition] = [:]
+        for record in records {
+            let condition: ArtifactStore.Condition
+            if let known = conditions[record.artifact] {
+                condition = known
+            } else {
+                condition = try artifacts.condition(of: record.artifact)
+                conditions[record.artifact] = condition
+                report.artifacts += 1
+                report.bytes += record.artifact.sizeBytes
+            }
+            if let problem = Self.problem(record, condition) { report.problems.append(problem) }
+            guard repairs, condition != .intact, Self.canFallBack(record) else { continue }
+            try await drop(record)
+            report.repairs.append("job \(record.job) goes on without its checkpoint of iteration \(record.iteration)")
+        }
+        report.problems += finishedWithoutProducts(records).map { .init(.artifact, $0) }
+        // Rows that a damaged page hides may name any of the files.
+        let isWhole = !report.problems.contains { $0.kind == .database }
+        try collectOrphans(except: Set(records.map(\.artifact.sha256)), repairs: repairs && isWhole, &report)
+        report.incomingBytes = artifacts.incomingBytes()
+        return report
+    }
+
+    /// What every start does: exemplars and checkpoints that are still needed must be there in their size. Contents are
+    /// compared when they are sent.
+    /// - Returns: What was found, in words.
+    func quick() async throws -> [String] {
+        var found: [String] = []
+        for record in try Self.records(in: store, onlyNeeded: true) where !artifacts.contains(record.artifact) {
+            let size = artifacts.size(of: record.artifact.sha256)
+            let condition =
+                size.map { .damaged("has \($0) bytes, expected \(record.artifact.sizeBytes)") } ?? .missing
+                as ArtifactStore.Condition
+            if let problem = Self.problem(record, condition) { found.append(problem.text) }
+            if Self.canFallBack(record) { try await drop(record) }
+        }
+        return found
+    }
+
+    // MARK: Rows
+
+    static func records(in store: JobStore, onlyNeeded: Bool = false) throws -> [Record] {
+        let filter =
+            onlyNeeded ? "WHERE jobs.state <> 'finished' AND artifacts.kind IN ('exemplar', 'checkpoint')" : ""
+        let sql = """
+            SELECT jobs.id, jobs.name, jobs.state, kind, artifacts.iteration, sha256, bytes
+            FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job \(filter) ORDER BY jobs.sequence, kind, 5
+            """
+        return try store.pool.read { db in
+            try Row.fetchAll(db, sql: sql).compactMap { row in
+                guard let job = JobID(row["id"]), let state = JobState(rawValue: row["state"]),
+                    let kind = ArtifactKind(rawValue: row["kind"])
+                else { return nil }
+                return Record(
+                    job: job, name: row["name"], state: state, kind: kind, iteration: row["iteration"],
+                    artifact: StoredArtifact(sha256: row["sha256"], sizeBytes: row["bytes"]))
+            }
+        }
+    }
+
+    private func databaseProblems() throws -> [String] {
+        try store.pool.read { db in
+            let pages = try String.fetchAll(db, sql: "PRAGMA integrity_check(20)").filter { $0 != "ok" }
+            let references = try Row.fetchAll(db, sql: "PRAGMA foreign_key_check").map {
+                "a row of \($0[0] as String? ?? "?") refers to nothing in \($0[2] as String? ?? "?")"
+            }
+            return pages + references
+        }
+    }
+
+    private static func problem(_ record: Record, _ condition: ArtifactStore.Condition) -> StoreReport.Problem? {
+        let what =
+            record.iteration > 0 ? "\(record.kind.rawValue) of iteration \(record.iteration)" : record.kind.rawValue
+        let subject = "job \(record.job) (\(record.name)): its \(what)"
+        let found: String
+        switch condition {
+        case .intact: return nil
+        case .missing: found = "is missing"
+        case .damaged(let reason): found = "is damaged: \(reason)"
+        }
+        let advice: String
+        switch record.kind {
+        case .exemplar where record.state.isSettled: advice = "send the photograph again before you retry the job"
+        case .exemplar: advice = "send the photograph again; the job is held until then"
+        case .checkpoint where record.state != .finished: advice = "the job goes on from the one before"
+        case .checkpoint: advice = "the job is finished; training cannot go on from it"
+        case .generator, .discriminator:
+            advice =
+                record.state == .finished
+                ? "restore it from a copy, or submit the job again under another key" : "it is made again"
+        case .snapshot: advice = "a picture to look at; nothing depends on it"
+        }
+        return StoreReport.Problem(.artifact, "\(subject) (\(record.artifact.sha256)) \(found); \(advice)")
+    }
+
+    private static func canFallBack(_ record: Record) -> Bool {
+        record.kind == .checkpoint && record.state != .finished
+    }
+
+    private func drop(_ record: Record) async throws {
+        try await store.apply(
+            [
+                .artifactDropped(record.job, .checkpoint, iteration: record.iteration),
+                .note(
+                    record.job, attempt: 0, level: "warning",
+                    message: "the checkpoint of iteration \(record.iteration) is damaged or gone; going on without it"),
+            ], at: Date())
+        try artifacts.setAside(record.artifact.sha256)
+    }
+
+    private func finishedWithoutProducts(_ records: [Record]) -> [String] {
+        var kinds: [JobID: Set<ArtifactKind>] = [:]
+        for record in records where record.state == .finished { kinds[record.job, default: []].insert(record.kind) }
+        return kinds.filter { !$0.value.isSuperset(of: [.generator, .discriminator, .checkpoint]) }.keys.sorted()
+            .map { "job \($0) is finished, but a product of it was never recorded" }
+    }
+
+    // MARK: Files
+
+    private func collectOrphans(except known: Set<String>, repairs: Bool, _ report: inout StoreReport) throws {
+        for (sha256, file) in artifacts.files() {
+            guard let sha256 else {
+                report.problems.append(.init(.stray, "\(file.url.path) is no artifact; move it away"))
+                continue
+            }
+            guard !known.contains(sha256) else { continue }
+            report.orphans += 1
+            report.orphanBytes += file.sizeBytes
+            if repairs { try artifacts.remove(sha256) }
+        }
+        if repairs, report.orphans > 0 {
+            report.repairs.append("removed \(report.orphans) files that no job refers to")
+        }
+    }
+}
+
+/// What a check of a data folder found.
+public struct StoreReport: Sendable, Equatable {
+    public struct Problem: Sendable, Equatable {
+        public enum Kind: Sendable, Equatable { case database, artifact, stray }
+        public var kind: Kind
+        /// What it concerns, what was found and what to do.
+        public var text: String
+
+        init(_ kind: Kind, _ text: String) {
+            self.kind = kind
+            self.text = text
+        }
+    }
+
+    public var jobs = 0
+    /// Distinct files that jobs refer to, and their bytes.
+    public var artifacts = 0
+    public var bytes = 0
+    /// Files that no job refers to: no problem, they only cost space.
+    public var orphans = 0
+    public var orphanBytes = 0
+    /// Of transfers that were interrupted.
+    public var incomingBytes = 0
+    public var problems: [Problem] = []
+    /// What was put right.
+    public var repairs: [String] = []
+}

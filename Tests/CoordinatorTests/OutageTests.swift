@@ -1,0 +1,172 @@
+import Foundation
+import GRDB
+import Logging
+import Protocol
+import Synchronization
+import Testing
+
+@testable import Coordinator
+
+/// A clock that a test sets.
+final class ManualClock: Sendable {
+    private let state = Mutex(Instant.origin)
+    var now: Instant { state.withLock { $0 } }
+    func advance(_ duration: Duration) { state.withLock { $0 = $0 + duration } }
+}
+
+/// A wall clock that somebody sets at every look: by an hour, a year, and back.
+final class JumpingClock: Sendable {
+    private let state = Mutex((looks: 0, date: Date(timeIntervalSince1970: 1_700_000_000)))
+
+    var date: Date {
+        let jumps: [TimeInterval] = [3600, -7200, 366 * 86_400, -2 * 366 * 86_400]
+        return state.withLock { state in
+            state.looks += 1
+            state.date += jumps[state.looks % jumps.count]
+            return state.date
+        }
+    }
+}
+
+/// A store whose disk is really full: SQLite may not take another page.
+@Suite("Engine on a full disk")
+struct OutageTests {
+    let folder = TemporaryFolder()
+    let store: JobStore
+    let artifacts: ArtifactStore
+    let engine: ClusterEngine
+    let clock = ManualClock()
+
+    init() throws {
+        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        artifacts = try ArtifactStore(dataFolder: folder.url)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        engine = ClusterEngine(
+            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
+            clock: { [clock] in clock.now }, logger: logger)
+    }
+
+    private func setFull(_ isFull: Bool) async throws {
+        try await store.pool.writeWithoutTransaction { db in
+            let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+            try db.execute(sql: "PRAGMA max_page_count = \(isFull ? pages : 1_000_000)")
+        }
+    }
+
+    /// Enough text that a new page is needed.
+    private func submit(_ name: String) async -> Reply {
+        guard let exemplar = try? artifacts.store(Data(name.utf8)) else { return .refused(.storeUnavailable) }
+        let submission = Submission(
+            name: name, fileName: "a.png", exemplar: exemplar,
+            recipeYAML: name + String(repeating: "x", count: 60_000), priority: 0, key: name)
+        return await engine.request { .submit($0, [submission], salts: [7]) }
+    }
+
+    @Test func aFullDiskRefusesNewJobsSaysSoAndTheyAreTakenOnceThereIsSpace() async throws {
+        let loop = Task { [engine] in await engine.run() }
+        defer { loop.cancel() }
+        guard case .accepted = await submit("before") else {
+            Issue.record("refused")
+            return
+        }
+        try await setFull(true)
+        for _ in 0..<3 { #expect(await submit("a") == .refused(.storeUnavailable)) }
+        #expect(await engine.storeProblem?.contains("full") == true)
+        // What is stored can be read all the time, and nothing half-written is there.
+        #expect(try store.load().jobs.map(\.name) == ["before"])
+        #expect(await engine.committed.jobs.count == 1)
+
+        try await setFull(false)
+        guard case .accepted(let jobs) = await submit("a") else {
+            Issue.record("still refused")
+            return
+        }
+        #expect(jobs[0].id.sequence == 2 && !jobs[0].alreadyExisted)
+        #expect(await engine.storeProblem == nil)
+        let report = try await StoreCheck(store: store, artifacts: artifacts).run(repairs: false)
+        #expect(report.problems.isEmpty)
+    }
+
+    @Test func aLongOutageCostsNoLeaseNoRetryAndNoJob() async throws {
+        let loop = Task { [engine] in await engine.run() }
+        defer { loop.cancel() }
+        guard case .accepted(let jobs) = await submit("a") else { return }
+        await engine.post(.hello(session: 1, worker: .named("w"), running: []))
+        await engine.post(.workRequest(session: 1, requestID: 1))
+        let attempt = AttemptReference(job: jobs[0].id, number: 1)
+        _ = await submit("b")
+        await engine.post(.heartbeat(session: 1, sequence: 0, running: [.at(attempt, 5)]))
+        try await setFull(true)
+        // Two hours in which the trainer has nothing left to do but to be heard: far longer than a standstill may be.
+        for step in 0..<720 {
+            clock.advance(.seconds(10))
+            await engine.post(.tick)
+            await engine.post(.heartbeat(session: 1, sequence: UInt64(step), running: [.at(attempt, 5)]))
+            if step % 60 == 0 { #expect(await submit("c") == .refused(.storeUnavailable)) }
+        }
+        try await setFull(false)
+        await engine.post(.tick)
+        _ = await submit("c")
+        let job = try #require(await engine.committed.job(attempt.job))
+        #expect(job.state == .running && job.failures == 0 && job.attempt?.number == 1)
+    }
+
+    @Test func aJumpOfTheWallClockChangesNothing() async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let wall = JumpingClock()
+        let engine = ClusterEngine(
+            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
+            clock: { [clock] in clock.now }, wallClock: { wall.date }, logger: logger)
+        let loop = Task { await engine.run() }
+        defer { loop.cancel() }
+        func submit(_ name: String) async throws -> Reply {
+            let submission = Submission(
+                name: name, fileName: "a.png", exemplar: try artifacts.store(Data(name.utf8)), recipeYAML: "r",
+                priority: 0, key: name)
+            return await engine.request { .submit($0, [submission], salts: [7]) }
+        }
+        guard case .accepted(let jobs) = try await submit("a") else { return }
+        await engine.post(.hello(session: 1, worker: .named("w"), running: []))
+        await engine.post(.workRequest(session: 1, requestID: 1))
+        let attempt = AttemptReference(job: jobs[0].id, number: 1)
+        for second in 0..<30 {
+            clock.advance(.seconds(1))
+            await engine.post(.tick)
+            if second % 5 == 0 {
+                await engine.post(.heartbeat(session: 1, sequence: 1, running: [.at(attempt, second)]))
+            }
+            _ = try await submit("job \(second)")
+        }
+        let state = await engine.committed
+        #expect(state.job(attempt.job)?.state == .running && state.job(attempt.job)?.attempt?.number == 1)
+        // And without a beat the lease runs out by the monotonic clock, whatever the other one shows.
+        for second in 0..<21 {
+            clock.advance(.seconds(1))
+            await engine.post(.tick)
+            _ = try await submit("later job \(second)")
+        }
+        #expect(await engine.committed.job(attempt.job)?.state == .queued)
+    }
+
+    @Test func aFloodFromOneWorkerDoesNotDropTheOthersMessages() async throws {
+        let text = String(repeating: "x", count: 16_000)
+        let lines = (0..<100).map { _ in LogLine(unixSeconds: 1, level: "info", message: text) }
+        let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
+        // Nothing is handled yet: all of it waits.
+        for request in 0..<1000 {
+            await engine.post(.log(session: 1, attempt, requestID: UInt64(request), lines))
+        }
+        #expect(await engine.droppedEvents > 990, "1.6 GB were offered, 8 MiB are kept")
+        await engine.post(.hello(session: 2, worker: .named("quiet"), running: []))
+        let loop = Task { [engine] in await engine.run() }
+        _ = await submit("everything before has been handled")
+        loop.cancel()
+        #expect(await engine.committed.sessionOfWorker["quiet"] == 2)
+        // What was handled has made room.
+        let dropped = await engine.droppedEvents
+        await engine.post(.log(session: 1, attempt, requestID: 1, lines))
+        #expect(await engine.droppedEvents == dropped)
+    }
+}

@@ -1,0 +1,190 @@
+import Foundation
+import GRDB
+import Logging
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+@Suite("Store check")
+struct StoreCheckTests {
+    let folder = TemporaryFolder()
+    let store: JobStore
+    let artifacts: ArtifactStore
+    let driver = ClusterDriver()
+    var check: StoreCheck { StoreCheck(store: store, artifacts: artifacts) }
+
+    init() throws {
+        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        artifacts = try ArtifactStore(dataFolder: folder.url)
+    }
+
+    private func play(_ event: ClusterEvent) async throws {
+        let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
+        try await store.apply(changes, at: Date())
+    }
+
+    /// A running job with the given checkpoints, all of it stored.
+    private func runningJob(checkpoints: [Int] = [10, 20]) async throws -> AttemptReference {
+        let exemplar = try artifacts.store(Data("exemplar".utf8))
+        let submission = Submission(
+            name: "wood", fileName: "wood.png", exemplar: exemplar, recipeYAML: "r", priority: 0, key: nil)
+        try await play(.submit(driver.token(), [submission], salts: [1]))
+        try await play(.hello(session: 1, worker: .named("w"), running: []))
+        try await play(.workRequest(session: 1, requestID: 1))
+        let attempt = try #require(driver.state.leases.values.first).attempt
+        for iteration in checkpoints { try await keep(.checkpoint, iteration, of: attempt) }
+        return attempt
+    }
+
+    @discardableResult
+    private func keep(_ kind: ArtifactKind, _ iteration: Int, of attempt: AttemptReference) async throws
+        -> StoredArtifact
+    {
+        let artifact = try artifacts.store(Data("\(kind) \(iteration) of \(attempt.job)".utf8))
+        try await play(
+            .artifactStored(
+                session: 1,
+                ArtifactOffer(attempt: attempt, transferID: 1, kind: kind, artifact: artifact, iteration: iteration)))
+        return artifact
+    }
+
+    private func checkpoints() throws -> [Int] { try store.load().jobs[0].checkpoints.map(\.iteration) }
+
+    @Test func aSoundFolderHasNoProblems() async throws {
+        _ = try await runningJob()
+        let report = try await check.run(repairs: false)
+        #expect(report.problems.isEmpty && report.orphans == 0 && report.jobs == 1 && report.artifacts == 3)
+        #expect(try await check.quick().isEmpty)
+    }
+
+    @Test func aChangedByteInACheckpointIsFoundAndRepairedByTheOneBefore() async throws {
+        _ = try await runningJob()
+        let newest = try #require(driver.disk.jobs[0].checkpoints.last).artifact
+        try folder.damage(newest.sha256)
+        let found = try await check.run(repairs: false)
+        #expect(found.problems.count == 1 && found.repairs.isEmpty)
+        #expect(found.problems[0].text.contains("checkpoint of iteration 20"))
+        #expect(found.problems[0].text.contains("is damaged: has the SHA-256"))
+        #expect(try checkpoints() == [10, 20], "a check alone changes nothing")
+
+        let repaired = try await check.run(repairs: true)
+        #expect(repaired.repairs.count == 1)
+        #expect(try checkpoints() == [10])
+        #expect(FileManager.default.fileExists(atPath: folder.url.path + "/damaged/\(newest.sha256)"))
+        #expect(try await check.run(repairs: false).problems.isEmpty)
+    }
+
+    @Test func whatIsMissingOrCutShortIsFoundAtEveryStart() async throws {
+        _ = try await runningJob()
+        let (older, newest) = (driver.disk.jobs[0].checkpoints[0].artifact, driver.disk.jobs[0].checkpoints[1].artifact)
+        try FileManager.default.removeItem(at: folder.artifact(older.sha256))
+        try Data("checkp".utf8).write(to: folder.artifact(newest.sha256))
+        let found = try await check.quick()
+        #expect(found.count == 2 && found[0].contains("is missing") && found[1].contains("has 6 bytes"))
+        #expect(try checkpoints() == [])
+        #expect(try await check.quick().isEmpty)
+    }
+
+    @Test func theProductsOfAFinishedJobAreReportedAndNeverTouched() async throws {
+        let attempt = try await runningJob(checkpoints: [20])
+        let generator = try await keep(.generator, 30, of: attempt)
+        let discriminator = try await keep(.discriminator, 30, of: attempt)
+        let last = try await keep(.checkpoint, 30, of: attempt)
+        let completion = Completion(
+            iteration: 30, generatorSHA256: generator.sha256, discriminatorSHA256: discriminator.sha256,
+            checkpointSHA256: last.sha256, trainingSeconds: 1, reportJSON: "{}")
+        try await play(.finish(session: 1, attempt, requestID: 9, completion))
+        try #require(driver.state.job(attempt.job)?.state == .finished)
+        try folder.damage(generator.sha256)
+        try folder.damage(last.sha256)
+        let report = try await check.run(repairs: true)
+        #expect(report.problems.count == 2 && report.repairs.isEmpty)
+        #expect(
+            report.problems.contains { $0.text.contains("generator") && $0.text.contains("restore it from a copy") })
+        #expect(try checkpoints() == [20, 30] && artifacts.contains(generator))
+    }
+
+    @Test func filesThatNoJobRefersToAreCountedAndRemovedOnRequest() async throws {
+        _ = try await runningJob()
+        let orphan = try artifacts.store(Data("never submitted".utf8))
+        try Data().write(to: folder.url.appendingPathComponent("artifacts/notes.txt"))
+        let report = try await check.run(repairs: false)
+        #expect(report.orphans == 1 && report.orphanBytes == orphan.sizeBytes && artifacts.contains(orphan))
+        #expect(report.problems.map(\.kind) == [.stray] && report.problems[0].text.contains("notes.txt"))
+        #expect(try await check.run(repairs: true).repairs == ["removed 1 files that no job refers to"])
+        #expect(!artifacts.contains(orphan) && artifacts.contains(driver.disk.jobs[0].exemplar))
+    }
+
+    @Test func damagedPagesOfTheDatabaseAreReported() async throws {
+        _ = try await runningJob()
+        try await store.pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+        try store.pool.close()
+        let file = folder.url.appendingPathComponent("jobs.sqlite")
+        var data = try Data(contentsOf: file)
+        // The cell pointers of every page behind the first few.
+        for page in stride(from: 4096 * 4, to: data.count, by: 4096) {
+            for index in 8..<min(64, data.count - page) { data[page + index] ^= 0xFF }
+        }
+        try data.write(to: file)
+        do {
+            // With rows that cannot be read no file is taken for one that nobody needs.
+            let report = try await CoordinatorService.check(folder.url, repairs: true)
+            #expect(report.problems.contains { $0.kind == .database && $0.text.contains("jobs.sqlite") })
+            #expect(report.repairs.isEmpty && artifacts.files().count == 3)
+        } catch let error as CoordinatorError {
+            #expect(error.code == .storeUnavailable)
+        }
+    }
+
+    @Test func aFolderInUseOrWithoutAStoreIsNotChecked() async throws {
+        let held = try DataFolder(folder.url)
+        await #expect(throws: CoordinatorError.self) { try await CoordinatorService.check(folder.url, repairs: true) }
+        withExtendedLifetime(held) {}
+        let empty = TemporaryFolder()
+        let error = await #expect(throws: CoordinatorError.self) {
+            try await CoordinatorService.check(empty.url, repairs: true)
+        }
+        #expect(error?.message.contains("holds no job store") == true)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: empty.url.path).isEmpty)
+    }
+
+    @Test func theJanitorTakesOldOrphansAndNothingElse() async throws {
+        let attempt = try await runningJob()
+        let needed = driver.disk.jobs[0].exemplar
+        let (old, young) = (try artifacts.store(Data("old".utf8)), try artifacts.store(Data("young".utf8)))
+        for artifact in [needed, old] { try folder.age(artifact.sha256, hours: 25) }
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let engine = ClusterEngine(
+            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
+            logger: logger)
+        let janitor = Janitor(
+            store: store, artifacts: artifacts, engine: engine, disk: BlockingWork(), logger: logger)
+        let loop = Task { await engine.run() }
+        defer { loop.cancel() }
+        #expect(try await janitor.collect(olderThan: Janitor.orphanAge) == 1)
+        _ = await engine.request { .cancel($0, attempt.job, reason: "everything before has been handled") }
+        #expect(!artifacts.contains(old) && artifacts.contains(young) && artifacts.contains(needed))
+    }
+
+    @Test func anExemplarThatWasCollectedBeforeItsJobArrivedIsToldOf() async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let engine = ClusterEngine(
+            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
+            logger: logger)
+        let loop = Task { await engine.run() }
+        defer { loop.cancel() }
+        let exemplar = try artifacts.store(Data("exemplar".utf8))
+        await engine.post(.unreferenced([exemplar.sha256]))
+        let nobody = JobID(sequence: 9, salt: 9)
+        _ = await engine.request { .cancel($0, nobody, reason: "everything before has been handled") }
+        let submission = Submission(
+            name: "a", fileName: "a.png", exemplar: exemplar, recipeYAML: "r", priority: 0, key: nil)
+        #expect(
+            await engine.request { .submit($0, [submission], salts: [1]) }
+                == .refused(.exemplarMissing(sha256: exemplar.sha256)))
+        #expect(try store.load().jobs.isEmpty)
+    }
+}

@@ -1,0 +1,32 @@
+import Foundation
+import Protocol
+
+@testable import Coordinator
+
+extension ArtifactStore {
+    /// Stores some bytes as an artifact.
+    func store(_ data: Data) throws -> StoredArtifact {
+        let incoming = try makeIncoming()
+        try incoming.append(data)
+        return try incoming.commit()
+    }
+}
+
+extension TemporaryFolder {
+    func artifact(_ sha256: String) -> URL {
+        url.appendingPathComponent("artifacts/\(sha256.prefix(2))/\(sha256.dropFirst(2))")
+    }
+
+    /// Changes a byte of a stored artifact, as a failing disk would.
+    func damage(_ sha256: String) throws {
+        var data = try Data(contentsOf: artifact(sha256))
+        data[data.count / 2] ^= 4
+        try data.write(to: artifact(sha256))
+    }
+
+    /// Makes a file so many hours older.
+    func age(_ sha256: String, hours: Double) throws {
+        try FileManager.default.setAttributes(
+            [.modificationDate: Date(timeIntervalSinceNow: -hours * 3600)], ofItemAtPath: artifact(sha256).path)
+    }
+}

@@ -1,0 +1,271 @@
+import Foundation
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+/// Transfers that are interrupted, repeated, or meet damage, over real sockets and processes' restarts.
+@Suite("Artifact transfers", .timeLimit(.minutes(3)))
+struct TransferResumptionTests {
+    private func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
+        var state = seed
+        return (0..<count).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 56)
+        }
+    }
+
+    private func running(_ attempt: WireAttemptRef) -> [WireAttemptStatus] {
+        [
+            .with {
+                $0.attempt = attempt
+                $0.iteration = 5
+                $0.totalIterations = 10
+            }
+        ]
+    }
+
+    /// Offers and sends only the first `count` chunks; returns once the coordinator has said that it has them.
+    private func beginUpload(
+        _ worker: ScriptedWorker, _ content: [UInt8], chunks: Int, of attempt: WireAttemptRef
+    ) async throws {
+        var offer = WireArtifactOffer()
+        offer.attempt = attempt
+        offer.transferID = 7
+        offer.kind = .checkpoint
+        offer.artifact = ScriptedWorker.artifact(content)
+        offer.iteration = 5
+        worker.send(.artifactOffer(offer))
+        let first = try await worker.credit(of: 7)
+        #expect(first.nextOffset == 0 && first.rewind)
+        for index in 0..<chunks {
+            let payload = Array(content[index * Limits.chunkBytes..<(index + 1) * Limits.chunkBytes])
+            worker.send(
+                .artifactChunk(
+                    .with {
+                        $0.transferID = 7
+                        $0.offset = UInt64(index * Limits.chunkBytes)
+                        $0.crc32 = CRC32.checksum(payload)
+                    }), payload: payload)
+        }
+        while try await worker.credit(of: 7).nextOffset < UInt64(chunks * Limits.chunkBytes) {}
+    }
+
+    @Test func anUploadGoesOnFromItsOffsetAfterTheCoordinatorWasKilledAndStartedAgain() async throws {
+        let folder = TemporaryFolder()
+        let first = try await RunningCoordinator(folder: folder)
+        _ = try await first.submit("wood")
+        let content = bytes(5 * Limits.chunkBytes + 9, seed: 1)
+        let worker = try ScriptedWorker(first.addresses.workerEndpoint, session: 71)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        try await beginUpload(worker, content, chunks: 3, of: attempt)
+        await worker.socket.close()
+        await first.stop()
+
+        let second = try await RunningCoordinator(folder: folder)
+        let again = try ScriptedWorker(second.addresses.workerEndpoint, session: 71)
+        again.hello(running: running(attempt))
+        _ = try await again.welcome()
+        var sent: [Int] = []
+        let answer = try await again.upload(content, .checkpoint, iteration: 5, of: attempt) { _, chunk in
+            sent.append(chunk.count)
+        }
+        guard case .artifactReceipt = answer else {
+            Issue.record("\(answer)")
+            return
+        }
+        #expect(sent == [Limits.chunkBytes, Limits.chunkBytes, 9], "three chunks were there already")
+        let digest = ScriptedWorker.artifact(content).sha256
+        #expect([UInt8](try await second.get("/api/v1/artifacts/\(digest)").body) == content)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path + "/incoming").isEmpty)
+        await again.socket.close()
+        await second.stop()
+    }
+
+    @Test func aPartThatACrashDamagedIsSentAgainFromTheStart() async throws {
+        let folder = TemporaryFolder()
+        let first = try await RunningCoordinator(folder: folder)
+        _ = try await first.submit("wood")
+        let content = bytes(3 * Limits.chunkBytes + 9, seed: 2)
+        let worker = try ScriptedWorker(first.addresses.workerEndpoint, session: 72)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        try await beginUpload(worker, content, chunks: 2, of: attempt)
+        await worker.socket.close()
+        await first.stop()
+        let part = folder.url.appendingPathComponent("incoming/\(ScriptedWorker.artifact(content).sha256).part")
+        var torn = try Data(contentsOf: part)
+        #expect(torn.count == 2 * Limits.chunkBytes)
+        // A power cut leaves the length and not the bytes.
+        torn.replaceSubrange(torn.count - 5000..<torn.count, with: Data(count: 5000))
+        try torn.write(to: part)
+
+        let second = try await RunningCoordinator(folder: folder)
+        let again = try ScriptedWorker(second.addresses.workerEndpoint, session: 72)
+        again.hello(running: running(attempt))
+        _ = try await again.welcome()
+        guard
+            case .acknowledgement(let refusal) = try await again.upload(content, .checkpoint, iteration: 5, of: attempt)
+        else {
+            Issue.record("damaged bytes were taken")
+            return
+        }
+        #expect(refusal.code == .tryLater, "no mismatch that would be blamed on the worker's file")
+        guard case .artifactReceipt = try await again.upload(content, .checkpoint, iteration: 5, of: attempt) else {
+            Issue.record("the right bytes were refused")
+            return
+        }
+        await again.socket.close()
+        await second.stop()
+    }
+
+    @Test func anArtifactThatIsThereAlreadyIsNotSentAgain() async throws {
+        let coordinator = try await RunningCoordinator()
+        _ = try await coordinator.submit("wood")
+        let content = bytes(2 * Limits.chunkBytes, seed: 3)
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 73)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        var chunks = 0
+        _ = try await worker.upload(content, .snapshot, iteration: 5, of: attempt) { _, _ in chunks += 1 }
+        #expect(chunks == 2)
+        for kind in [WireArtifactKind.snapshot, .checkpoint] {
+            let answer = try await worker.upload(content, kind, iteration: 6, of: attempt) { _, _ in chunks += 1 }
+            guard case .artifactReceipt = answer else {
+                Issue.record("\(answer)")
+                return
+            }
+        }
+        #expect(chunks == 2, "not one more")
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
+    @Test func aDownloadGoesOnFromWhereTheWorkerSays() async throws {
+        let coordinator = try await RunningCoordinator()
+        _ = try await coordinator.submit("wood")
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 74)
+        worker.hello()
+        let assign = try await worker.askForWork()
+        let offset = UInt64(TestImages.png.count - 10)
+        worker.send(
+            .artifactRequest(
+                .with {
+                    $0.transferID = 5
+                    $0.artifact = assign.exemplar
+                    $0.offset = offset
+                    $0.windowChunks = 8
+                    $0.attempt = assign.attempt
+                }))
+        let (chunk, payload) = try await worker.next("CHUNK") { message -> (WireArtifactChunk, [UInt8])? in
+            guard case .artifactChunk(let chunk)? = message.body else { return nil }
+            return (chunk, message.payload ?? [])
+        }
+        #expect(chunk.offset == offset && Data(payload) == TestImages.png.suffix(10) && chunk.last)
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
+    @Test func aDamagedCheckpointIsNotGivenOutAndTheOneBeforeIsAtNoCost() async throws {
+        let folder = TemporaryFolder()
+        let coordinator = try await RunningCoordinator(folder: folder)
+        let job = try await coordinator.submit("wood")[0]
+        let (older, newest) = (bytes(5000, seed: 4), bytes(5000, seed: 5))
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 75)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        _ = try await worker.upload(older, .checkpoint, iteration: 10, of: attempt)
+        _ = try await worker.upload(newest, .checkpoint, iteration: 20, of: attempt)
+        try await worker.handBack(attempt)
+        try folder.damage(ScriptedWorker.artifact(newest).sha256)
+
+        let second = try await worker.askForWork()
+        #expect(second.checkpointIteration == 20)
+        worker.send(
+            .artifactRequest(
+                .with {
+                    $0.transferID = 5
+                    $0.artifact = second.checkpoint
+                    $0.windowChunks = 8
+                    $0.attempt = second.attempt
+                }))
+        #expect(try await worker.acknowledgement().code == .leaseLost)
+        let third = try await worker.askForWork()
+        #expect(third.checkpointIteration == 10 && third.attempt.attempt == 3)
+        #expect(try await worker.download(third.checkpoint, of: third.attempt) == older)
+        let detail = try await coordinator.get("/api/v1/jobs/\(job.id)").decoded(JobDetail.self)
+        #expect(detail.job.failures == 0)
+        let log = try await coordinator.get("/api/v1/jobs/\(job.id)/logs").decoded(LogPage.self).entries
+        #expect(log.contains { $0.message.contains("the checkpoint of iteration 20 is damaged") })
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
+    @Test func aJobWhoseExemplarIsDamagedIsHeldUntilThePhotographIsSentAgain() async throws {
+        let folder = TemporaryFolder()
+        let coordinator = try await RunningCoordinator(folder: folder)
+        let job = try await coordinator.submit("wood")[0]
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 76)
+        worker.hello()
+        let assign = try await worker.askForWork()
+        try folder.damage(assign.exemplar.sha256)
+        worker.send(
+            .artifactRequest(
+                .with {
+                    $0.transferID = 5
+                    $0.artifact = assign.exemplar
+                    $0.windowChunks = 8
+                    $0.attempt = assign.attempt
+                }))
+        #expect(try await worker.acknowledgement().code == .leaseLost)
+        let path = "/api/v1/jobs/\(job.id)"
+        let held = try await coordinator.get(path).decoded(JobDetail.self).job
+        #expect(held.state == .held && held.reason?.contains("send the photograph again") == true)
+        #expect(try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png).status == 201)
+        #expect(try await coordinator.send("POST", path + "/retry").status == 200)
+        let again = try await worker.askForWork()
+        #expect(Data(try await worker.download(again.exemplar, of: again.attempt)) == TestImages.png)
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
+    @Test func twoWorkersWithOneIdAreToldApartAndTheDisplacedOneIsRefused() async throws {
+        let coordinator = try await RunningCoordinator()
+        let first = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 81)
+        let second = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 82)
+        for _ in 1...ClusterState.displacementsOfDuplicate {
+            first.hello(id: "copied")
+            _ = try await first.welcome()
+            second.hello(id: "copied")
+            _ = try await second.welcome()
+        }
+        second.send(.heartbeat(WireHeartbeat()))
+        try await second.next("HEARTBEAT_REPLY") { if case .heartbeatReply? = $0.body { () } else { nil } }
+        first.send(.heartbeat(WireHeartbeat()))
+        try await first.next("HELLO_AGAIN") { if case .helloAgain? = $0.body { () } else { nil } }
+        first.hello(id: "copied")
+        let refusal = try await first.next("REFUSAL") { message -> WireRefusal? in
+            if case .refusal(let refusal)? = message.body { refusal } else { nil }
+        }
+        #expect(refusal.code == .duplicateWorker && refusal.message.contains("--data"))
+        second.send(.heartbeat(WireHeartbeat()))
+        try await second.next("HEARTBEAT_REPLY") { if case .heartbeatReply? = $0.body { () } else { nil } }
+        await first.socket.close()
+        await second.socket.close()
+        await coordinator.stop()
+    }
+
+    @Test func aNewerWorkerThatStillSpeaksVersionOneWorksInVersionOne() async throws {
+        let coordinator = try await RunningCoordinator()
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 83)
+        // Its HELLO is written in its own newest version.
+        worker.hello(versions: 1...7, in: 7)
+        let (version, welcome) = try await worker.next("WELCOME") { message -> (UInt32, WireWelcome)? in
+            if case .welcome(let welcome)? = message.body { (message.envelope.version, welcome) } else { nil }
+        }
+        #expect(welcome.version == 1 && version == 1)
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+}

@@ -1,0 +1,61 @@
+import Foundation
+import Testing
+
+/// Feeds damaged inputs to a decoder. What it throws is its own affair; that it comes back is asserted by being here
+/// afterwards.
+///
+/// `TEXLOOM_FUZZ=N` multiplies the executions by N; `TEXLOOM_FUZZ_SEED` starts elsewhere; `TEXLOOM_FUZZ_KEEP=FILE` has
+/// every input written there before it is tried, so that the one that ends the process is at hand.
+struct Fuzzer {
+    let name: String
+    let corpus: [[UInt8]]
+
+    private static let environment = ProcessInfo.processInfo.environment
+    static let factor = Int(environment["TEXLOOM_FUZZ"] ?? "") ?? 1
+    private static let firstSeed = UInt64(environment["TEXLOOM_FUZZ_SEED"] ?? "") ?? 1
+    private static let kept = environment["TEXLOOM_FUZZ_KEEP"].map { URL(fileURLWithPath: $0) }
+
+    /// - Parameters:
+    ///   - executions: how many inputs are tried.
+    ///   - repair: makes checksums right, for some of the inputs.
+    ///   - decode: throws for what it refuses.
+    func run(
+        executions: Int, repair: ([UInt8]) -> [UInt8] = { $0 }, decode: ([UInt8]) throws -> Void
+    ) throws {
+        // The fuzzer is of no use if not even the undamaged ones are taken.
+        for input in corpus { #expect(throws: Never.self, "\(name): of the corpus") { try decode(input) } }
+        var (taken, longest) = (0, Duration.zero)
+        let count = executions * Self.factor
+        for execution in 0..<count {
+            var mutator = Mutator(seed: (Self.firstSeed &+ UInt64(execution)) &* 0x1_0000_0001)
+            var input = mutator.mutate(corpus[mutator.below(corpus.count)], with: corpus)
+            if mutator.below(3) > 0 { input = repair(input) }
+            if let kept = Self.kept { try Data(input).write(to: kept) }
+            let began = ContinuousClock.now
+            do {
+                try decode(input)
+                taken += 1
+            } catch {}
+            longest = max(longest, ContinuousClock.now - began)
+        }
+        print("fuzz: \(name): \(count) executions, \(taken) taken, \(count - taken) refused, longest \(longest)")
+        #expect(taken < count, "\(name): damage must be of some consequence")
+        // A guard against endless work, not a measurement.
+        #expect(longest < .seconds(60), "\(name): an input takes \(longest)")
+    }
+}
+
+/// A folder that goes away with the test.
+final class ScratchFolder {
+    let url: URL
+
+    init() throws {
+        url = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "texloom-fuzz-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+
+    func file(_ name: String) -> URL { url.appendingPathComponent(name) }
+}

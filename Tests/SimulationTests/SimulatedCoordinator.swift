@@ -1,0 +1,314 @@
+import Protocol
+import Transport
+
+@testable import Coordinator
+
+/// A mistake made on purpose, to see that the simulation finds it.
+enum Sabotage: Sendable {
+    case none
+    /// Messages are taken whatever their attempt number and session are.
+    case noFence
+    /// Effects go out when the changes are written, not when they are synced.
+    case acknowledgeBeforeCommit
+}
+
+/// Where a message came from and answers go to.
+struct Route: Hashable {
+    var worker: Int
+    /// A worker that connects anew gets nothing that was sent to its old connection.
+    var connection: Int
+}
+
+/// One life of the coordinator's process: `ClusterState`, and around it what the engine, the gateway and the transfers
+/// do, without threads, sockets and files.
+struct SimulatedCoordinator {
+    /// Where the process dies while it handles a batch.
+    enum Death { case beforeWrite, beforeSync, beforeEffects, amidEffects }
+
+    private struct TransferKey: Hashable {
+        var session: UInt64
+        var id: UInt64
+    }
+    private struct Upload {
+        var offer: ArtifactOffer
+        var receiver: ArtifactReceiver
+    }
+    private struct Download {
+        var attempt: AttemptReference
+        var content: Content
+        var sender: ArtifactSender
+    }
+
+    private(set) var state: ClusterState
+    private let start: Int
+    private let sabotage: Sabotage
+    private var pending: [ClusterEvent] = []
+    private var routes: [UInt64: Route] = [:]
+    private var uploads: [TransferKey: Upload] = [:]
+    private var downloads: [TransferKey: Download] = [:]
+    /// Which attempt a FINISH spoke of, to know what its answer promises.
+    private var finishes: [TransferKey: AttemptReference] = [:]
+    /// Up to when a time in which nothing could be recorded was given back.
+    private var forgivenTo: Instant?
+    private(set) var outbox: [(message: WireMessage, to: Route)] = []
+
+    /// - Parameter now: Milliseconds of the simulation's clock; the process counts from its own start.
+    init(restoring store: SimulatedStore, at now: Int, sabotage: Sabotage) {
+        var configuration = ClusterState.Configuration()
+        configuration.stall = .seconds(120)
+        configuration.startupStall = .seconds(300)
+        start = now
+        self.sabotage = sabotage
+        state = ClusterState(configuration: configuration, restoring: store.load(), at: .origin)
+    }
+
+    mutating func post(_ event: ClusterEvent) { pending.append(event) }
+
+    mutating func takeOutbox() -> [(message: WireMessage, to: Route)] {
+        defer { outbox = [] }
+        return outbox
+    }
+
+    private mutating func send(_ body: WireMessage.Body, payload: [UInt8]? = nil, to session: UInt64) {
+        guard let route = routes[session] else { return }
+        outbox.append((WireMessage(body, session: session, payload: payload), route))
+    }
+
+    // MARK: Gateway
+
+    /// - Parameter isFull: Whether the disk has no space.
+    mutating func receive(_ message: WireMessage, from route: Route, _ store: inout SimulatedStore, isFull: Bool) {
+        let session = message.session
+        let inbound = InboundMessage(message)
+        if case .hello(_, let event, _) = inbound {
+            routes[session] = route
+            return post(event)
+        }
+        guard routes[session] != nil else {
+            outbox.append((WireMessage(.helloAgain(WireHelloAgain()), session: session), route))
+            return
+        }
+        routes[session] = route
+        switch inbound {
+        case .event(let event):
+            if case .finish(_, let attempt, let id, _) = event {
+                finishes[TransferKey(session: session, id: id)] = attempt
+            }
+            post(event)
+        case .heartbeat(let event, _): post(event)
+        case .chunk(let chunk, let payload): receive(chunk, payload, session, &store, isFull)
+        case .credit(let credit):
+            let key = TransferKey(session: session, id: credit.transferID)
+            grant(key, credit.nextOffset, credit.windowChunks, credit.rewind)
+        case .hello, .foreign, .unexpected: break
+        }
+    }
+
+    private mutating func receive(
+        _ chunk: WireArtifactChunk, _ payload: [UInt8], _ session: UInt64, _ store: inout SimulatedStore,
+        _ isFull: Bool
+    ) {
+        let key = TransferKey(session: session, id: chunk.transferID)
+        guard var upload = uploads[key] else { return }
+        guard !isFull else {
+            uploads[key] = nil
+            return send(.acknowledgement(.answer(key.id, .noSpace, "simulated")), to: session)
+        }
+        let decision = upload.receiver.receive(chunk, payload: payload)
+        uploads[key] = upload
+        switch decision {
+        case .ignore: break
+        case .rewind: send(.artifactCredit(upload.receiver.credit(rewind: true)), to: session)
+        case .write, .writeLast:
+            send(.artifactCredit(upload.receiver.credit(rewind: false)), to: session)
+            guard upload.receiver.isComplete else { return }
+            uploads[key] = nil
+            guard Content(payload)?.sha256 == upload.offer.artifact.sha256 else {
+                return send(.acknowledgement(.answer(key.id, .digestMismatch, "simulated")), to: session)
+            }
+            store.addFile(upload.offer.artifact.sha256)
+            post(.artifactStored(session: session, upload.offer))
+        }
+    }
+
+    private mutating func grant(_ key: TransferKey, _ offset: UInt64, _ window: UInt32, _ isRewind: Bool) {
+        guard var download = downloads[key] else { return }
+        download.sender.grant(nextOffset: offset, windowChunks: window, rewind: isRewind)
+        while let part = download.sender.next() {
+            var chunk = WireArtifactChunk()
+            chunk.transferID = key.id
+            chunk.offset = part.offset
+            chunk.last = part.isLast
+            let payload = Array(download.content.bytes[Int(part.offset)...])
+            chunk.crc32 = CRC32.checksum(payload)
+            send(.artifactChunk(chunk), payload: payload, to: key.session)
+        }
+        downloads[key] = download.sender.isComplete ? nil : download
+    }
+
+    // MARK: Engine
+
+    /// Handles what has arrived as one batch: commit, then effects.
+    /// - Returns: false if the process died.
+    mutating func process(
+        _ store: inout SimulatedStore, at now: Int, isFull: Bool, death: Death?, _ witness: Witness
+    ) -> Bool {
+        guard !pending.isEmpty else { return true }
+        let batch = pending
+        pending = []
+        if sabotage == .acknowledgeBeforeCommit { store.sync() }
+        return process(batch, &store, at: now, isFull, death, witness)
+    }
+
+    private mutating func process(
+        _ batch: [ClusterEvent], _ store: inout SimulatedStore, at now: Int, _ isFull: Bool, _ death: Death?,
+        _ witness: Witness
+    ) -> Bool {
+        let instant = Instant(nanoseconds: Int64(now - start) * 1_000_000)
+        if let last = forgivenTo {
+            state.forgive(instant.since(last), at: instant)
+            forgivenTo = instant
+        }
+        let before = state
+        var effects: [ClusterEffect] = []
+        for event in batch {
+            guard let event = withPresence(event, store, witness) else { continue }
+            let sender = event.fenced
+            let newest = sender.flatMap { state.job($0.attempt.job)?.attempt }
+            let more = handle(event, at: instant)
+            if let sender { witness.handled(sender.attempt, from: sender.session, newest: newest, more) }
+            effects += more
+        }
+        let changes = effects.compactMap { if case .record(let change) = $0 { change } else { nil } }
+        if isFull, !changes.isEmpty {
+            state = before
+            guard batch.count > 1 else {
+                forgivenTo = forgivenTo ?? instant
+                return true
+            }
+            return batch.allSatisfy { process([$0], &store, at: now, isFull, death, witness) }
+        }
+        if !changes.isEmpty { forgivenTo = nil }
+        guard death != .beforeWrite else { return false }
+        store.write(changes)
+        guard death != .beforeSync else { return false }
+        if sabotage != .acknowledgeBeforeCommit { store.sync() }
+        guard death != .beforeEffects else { return false }
+        for (index, effect) in effects.enumerated() {
+            if death == .amidEffects, index >= effects.count / 2 { break }
+            perform(effect, &store, witness)
+        }
+        witness.verify(store, state)
+        return death != .amidEffects
+    }
+
+    private func withPresence(_ event: ClusterEvent, _ store: SimulatedStore, _ witness: Witness) -> ClusterEvent? {
+        switch event {
+        case .artifactOffered(let session, let offer, _):
+            return .artifactOffered(session: session, offer, isStored: store.contains(offer.artifact))
+        case .artifactStored(_, let offer): return store.contains(offer.artifact) ? event : nil
+        case .submit(let token, let submissions, _):
+            guard let gone = submissions.first(where: { !store.contains($0.exemplar) }) else { return event }
+            witness.answered(token, .refused(.exemplarMissing(sha256: gone.exemplar.sha256)))
+            return nil
+        default: return event
+        }
+    }
+
+    private mutating func handle(_ event: ClusterEvent, at now: Instant) -> [ClusterEffect] {
+        guard sabotage == .noFence, let (sender, attempt) = event.fenced, let holder = state.leases[attempt.job] else {
+            return state.handle(event, at: now)
+        }
+        state.leases[attempt.job]!.session = sender
+        let effects = state.handle(event.speaking(of: holder.attempt), at: now)
+        if state.leases[attempt.job]?.attempt == holder.attempt { state.leases[attempt.job]!.session = holder.session }
+        return effects
+    }
+
+    private mutating func perform(_ effect: ClusterEffect, _ store: inout SimulatedStore, _ witness: Witness) {
+        switch effect {
+        case .record: break
+        case .reply(let token, let reply): witness.answered(token, reply)
+        case .discard(let sha256): store.discard(sha256)
+        case .send(let message, let session):
+            witness.told(
+                message, worker: state.sessions[session]?.worker.id,
+                finishOf: { finishes[TransferKey(session: session, id: $0)] })
+            send(message.body(Self.greeting, version: 1), to: session)
+        case .receiveArtifact(let offer, let session):
+            let key = TransferKey(session: session, id: offer.transferID)
+            let receiver =
+                uploads[key]?.receiver
+                ?? ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact.wire)
+            uploads[key] = Upload(offer: offer, receiver: receiver)
+            send(.artifactCredit(receiver.credit(rewind: true)), to: session)
+        case .sendArtifact(let request, let artifact, let session):
+            witness.sent(artifact, store)
+            guard store.isIntact(artifact) else {
+                store.setAside(artifact.sha256)
+                return post(.artifactDamaged(session: session, request, reason: "is damaged"))
+            }
+            let key = TransferKey(session: session, id: request.transferID)
+            downloads[key] = Download(
+                attempt: request.attempt, content: Content(sha256: artifact.sha256),
+                sender: ArtifactSender(transferID: key.id, sizeBytes: UInt64(artifact.sizeBytes)))
+            grant(key, min(request.offset, UInt64(artifact.sizeBytes)), request.windowChunks, true)
+        case .endTransfers(let attempt):
+            uploads = uploads.filter { $0.value.offer.attempt != attempt }
+            downloads = downloads.filter { $0.value.attempt != attempt }
+        case .closeSession(let session):
+            routes[session] = nil
+            uploads = uploads.filter { $0.key.session != session }
+            downloads = downloads.filter { $0.key.session != session }
+        case .refuse(let session, let reason):
+            var refusal = WireRefusal()
+            refusal.code = .duplicateWorker
+            refusal.message = reason
+            send(.refusal(refusal), to: session)
+            routes[session] = nil
+        }
+    }
+
+    private static let greeting = CoordinatorGreeting(
+        coordinatorID: "simulated", softwareVersion: "1", heartbeat: .seconds(5), lease: .seconds(20))
+}
+
+extension ClusterEvent {
+    /// Sender and attempt of a message that changes its attempt.
+    fileprivate var fenced: (session: UInt64, attempt: AttemptReference)? {
+        switch self {
+        case .artifactOffered(let session, let offer, _), .artifactStored(let session, let offer):
+            (session, offer.attempt)
+        case .artifactDamaged(let session, let request, _): (session, request.attempt)
+        case .finish(let session, let attempt, _, _), .fail(let session, let attempt, _, _, _, _),
+            .checkpointRefused(let session, let attempt, _, _), .handBack(let session, let attempt, _, _, _):
+            (session, attempt)
+        default: nil
+        }
+    }
+
+    fileprivate func speaking(of attempt: AttemptReference) -> ClusterEvent {
+        switch self {
+        case .artifactOffered(let session, var offer, let isStored):
+            offer.attempt = attempt
+            return .artifactOffered(session: session, offer, isStored: isStored)
+        case .artifactStored(let session, var offer):
+            offer.attempt = attempt
+            return .artifactStored(session: session, offer)
+        case .finish(let session, _, let id, let completion):
+            return .finish(session: session, attempt, requestID: id, completion)
+        case .fail(let session, _, let id, let iteration, let reason, let isRetryable):
+            return .fail(
+                session: session, attempt, requestID: id, iteration: iteration, reason: reason,
+                isRetryable: isRetryable)
+        case .checkpointRefused(let session, _, let id, let reason):
+            return .checkpointRefused(session: session, attempt, requestID: id, reason: reason)
+        case .artifactDamaged(let session, var request, let reason):
+            request.attempt = attempt
+            return .artifactDamaged(session: session, request, reason: reason)
+        case .handBack(let session, _, let id, let iteration, let reason):
+            return .handBack(session: session, attempt, requestID: id, iteration: iteration, reason: reason)
+        default: return self
+        }
+    }
+}

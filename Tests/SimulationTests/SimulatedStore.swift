@@ -1,0 +1,110 @@
+import Protocol
+
+@testable import Coordinator
+
+/// The coordinator's disk: what was written and not synced is gone after a crash. Rows as in `JobStore`, files as in
+/// `ArtifactStore`.
+struct SimulatedStore {
+    struct ArtifactKey: Hashable {
+        var kind: ArtifactKind
+        var iteration: Int
+    }
+
+    struct Rows {
+        var jobs: [JobID: Job] = [:]
+        var attempts: [JobID: [Int: Attempt]] = [:]
+        var artifacts: [JobID: [ArtifactKey: StoredArtifact]] = [:]
+        var workers: [String: RecordedCluster.Worker] = [:]
+        var reports: [JobID: String] = [:]
+    }
+
+    /// What readers see.
+    private(set) var rows = Rows()
+    /// What a crash leaves.
+    private var synced = Rows()
+    /// Files that have their names; they get them only when they are synced.
+    private(set) var files: Set<String> = []
+
+    mutating func write(_ changes: [Change]) {
+        for change in changes { rows.apply(change) }
+    }
+
+    mutating func sync() { synced = rows }
+    mutating func crash() { rows = synced }
+
+    /// Files whose bytes are not what was written, which their size does not show.
+    private var rotten: Set<String> = []
+
+    mutating func addFile(_ sha256: String) {
+        files.insert(sha256)
+        rotten.remove(sha256)
+    }
+    mutating func rot(_ sha256: String) { rotten.insert(sha256) }
+    func isIntact(_ artifact: StoredArtifact) -> Bool { contains(artifact) && !rotten.contains(artifact.sha256) }
+    mutating func setAside(_ sha256: String) {
+        files.remove(sha256)
+        rotten.remove(sha256)
+    }
+
+    /// What the janitor finds.
+    var unreferenced: [String] {
+        let named = Set(rows.artifacts.values.flatMap { $0.values.map(\.sha256) })
+        return files.subtracting(named).sorted()
+    }
+    /// What workers fetch.
+    var inputs: [String] {
+        rows.artifacts.values.flatMap { row in
+            row.filter { $0.key.kind == .checkpoint || $0.key.kind == .exemplar }.map(\.value.sha256)
+        }.sorted()
+    }
+
+    func contains(_ artifact: StoredArtifact) -> Bool {
+        files.contains(artifact.sha256) && artifact.sizeBytes == Content.sizeBytes
+    }
+
+    /// Removes a file that no row names.
+    mutating func discard(_ sha256: String) {
+        guard !rows.artifacts.values.contains(where: { $0.values.contains { $0.sha256 == sha256 } }) else { return }
+        setAside(sha256)
+    }
+
+    /// What a starting coordinator reads.
+    func load() -> RecordedCluster {
+        var recorded = RecordedCluster()
+        recorded.jobs = rows.jobs.values.map(rows.complete).sorted { $0.id < $1.id }
+        recorded.workers = rows.workers.values.sorted { $0.identity.id < $1.identity.id }
+        recorded.nextSequence = (recorded.jobs.last?.id.sequence ?? 0) + 1
+        return recorded
+    }
+}
+
+extension SimulatedStore.Rows {
+    /// A job with what is stored beside it: its newest attempt, its checkpoints.
+    func complete(_ stored: Job) -> Job {
+        var job = stored
+        job.attempt = attempts[job.id]?.max { $0.key < $1.key }?.value
+        job.checkpoints =
+            (artifacts[job.id] ?? [:]).filter { $0.key.kind == .checkpoint }
+            .map { Checkpoint(iteration: $0.key.iteration, artifact: $0.value) }
+            .sorted { $0.iteration < $1.iteration }
+        return job
+    }
+
+    fileprivate mutating func apply(_ change: Change) {
+        switch change {
+        case .job(let job):
+            artifacts[job.id, default: [:]][.init(kind: .exemplar, iteration: 0)] = job.exemplar
+            if jobs[job.id]?.state == .finished { return }
+            jobs[job.id] = job
+        case .attempt(let id, let attempt): attempts[id, default: [:]][attempt.number] = attempt
+        case .artifact(let id, let kind, let iteration, let artifact):
+            artifacts[id, default: [:]][.init(kind: kind, iteration: iteration)] = artifact
+        case .artifactDropped(let id, let kind, let iteration):
+            artifacts[id]?[.init(kind: kind, iteration: iteration)] = nil
+        case .worker(let identity, let session, let isDraining, _):
+            workers[identity.id] = .init(identity: identity, session: session, isDraining: isDraining)
+        case .report(let id, _, let json): reports[id] = json
+        default: break
+        }
+    }
+}

@@ -1,0 +1,264 @@
+import Protocol
+import Transport
+
+@testable import TextureGAN
+@testable import Worker
+
+/// A worker, life after life: `WorkerState`, and around it what the loop, the spool and the trainers do, without
+/// threads, sockets and files.
+struct SimulatedWorker {
+    /// Something that takes time.
+    enum Timer {
+        /// A training's next iteration, by the number of its runner.
+        case iterate(Int)
+        /// The last chunk was written; its sum is being compared.
+        case verify(WireAttemptRef, transferID: UInt64, sha256: String)
+        /// A disk that failed is tried again.
+        case probe
+    }
+
+    private struct Runner {
+        let ref: WireAttemptRef
+        var training: Training
+        var wish = TrainingRun.Wish.proceed
+        /// The checkpoint it was given is damaged.
+        var isTorn: Bool
+        /// A checkpoint could not be written.
+        var lacksCheckpoint = false
+        var mustStopBy: Int?
+    }
+
+    let id: String
+    private let slots: Int
+    private(set) var life = 0
+    /// Counts the sockets.
+    private(set) var connection = 0
+    private(set) var hasExited = false
+    private(set) var refusal: String?
+    private var start = 0
+    private var state: WorkerState
+    private var runners: [Int: Runner] = [:]
+    private var nextRunner = 0
+    private var spooled: [WireAttemptRef: [String: Content]] = [:]
+    private var inputs: [WireAttemptRef: Set<String>] = [:]
+    private(set) var outbox: [WireMessage] = []
+    private(set) var timers: [(after: Int, Timer)] = []
+    /// Jobs whose attempt failed or hung because the simulation wanted it; the simulation takes them.
+    var faults: [String] = []
+    /// Digests of checkpoints that were damaged before their digest was taken; the simulation takes them.
+    var torn: [String] = []
+    /// What must not happen in a worker.
+    private(set) var complaint: String?
+    var diskFullUntil = 0
+    private var hasMetFullDisk = false
+    private var isProbing = false
+
+    init(id: String, slots: Int) {
+        self.id = id
+        self.slots = slots
+        state = WorkerState(hello: WireHello(), session: 1, at: Instant(sinceStart: .zero))
+    }
+
+    /// A new process with the same data folder; what the old one had spooled is removed.
+    mutating func begin(session: UInt64, at now: Int) {
+        var hello = WireHello()
+        hello.minVersion = 1
+        hello.maxVersion = 1
+        hello.workerID = id
+        hello.name = id
+        hello.slots = UInt32(slots)
+        life += 1
+        connection += 1
+        start = now
+        hasExited = false
+        hasMetFullDisk = false
+        isProbing = false
+        runners = [:]
+        spooled = [:]
+        inputs = [:]
+        outbox = []
+        timers = []
+        state = WorkerState(hello: hello, session: session, at: Instant(sinceStart: .zero))
+    }
+
+    mutating func takeOutbox() -> [WireMessage] {
+        defer { outbox = [] }
+        return outbox
+    }
+
+    mutating func takeTimers() -> [(after: Int, Timer)] {
+        defer { timers = [] }
+        return timers
+    }
+
+    // MARK: Events
+
+    mutating func tick(at now: Int) { handle(.tick, now) }
+    mutating func receive(_ message: WireMessage, at now: Int) { handle(.received(message), now) }
+    mutating func terminate(at now: Int) { handle(.drain("signal"), now) }
+
+    /// - Parameter faultRate: How likely an iteration fails or hangs.
+    mutating func fire(_ timer: Timer, at now: Int, _ random: inout SeededRandom, faultRate: Double) {
+        switch timer {
+        case .iterate(let number): iterate(number, now, &random, faultRate)
+        case .verify(let ref, let transferID, let sha256):
+            // The attempt may have been forgotten meanwhile, and perhaps been given again: its folder is gone, before
+            // the sum was known or after it.
+            if inputs[ref]?.contains(sha256) == true || random.happens(0.5) {
+                handle(.downloaded(ref, transferID: transferID), now)
+            } else {
+                handle(.downloadFailed(ref, transferID: transferID, reason: "no such file"), now)
+            }
+        case .probe:
+            isProbing = false
+            if now >= diskFullUntil { handle(.storage(problem: nil), now) }
+        }
+    }
+
+    /// Whether a file can be written now.
+    private mutating func hasSpace(_ now: Int) -> Bool {
+        if now < diskFullUntil { hasMetFullDisk = true }
+        return now >= diskFullUntil
+    }
+
+    private mutating func handle(_ event: WorkerState.Event, _ now: Int) {
+        for effect in state.handle(event, at: Instant(sinceStart: .milliseconds(now - start))) {
+            perform(effect, now)
+        }
+        if let problem = state.storageProblem {
+            if !hasMetFullDisk { complaint = "\(id) does not trust its disk, which never was full: \(problem)" }
+            if !isProbing { timers.append((5000, .probe)) }
+            isProbing = true
+        }
+    }
+
+    // MARK: Effects
+
+    private mutating func perform(_ effect: WorkerState.Effect, _ now: Int) {
+        switch effect {
+        case .send(let body): outbox.append(WireMessage(body, session: state.session))
+        case .sendChunk(let ref, let file, let chunk, let transferID):
+            guard let content = spooled[ref]?[file] else {
+                return handle(.unreadable(ref, file: file, reason: "not there"), now)
+            }
+            let payload = Array(content.bytes[Int(chunk.offset)...].prefix(chunk.count))
+            var body = WireArtifactChunk()
+            body.transferID = transferID
+            body.offset = chunk.offset
+            body.crc32 = CRC32.checksum(payload)
+            body.last = chunk.isLast
+            outbox.append(WireMessage(.artifactChunk(body), session: state.session, payload: payload))
+        case .writeChunk(let ref, let artifact, let transferID, _, let payload, let verify):
+            guard hasSpace(now) else {
+                return handle(.downloadFailed(ref, transferID: transferID, reason: "no space"), now)
+            }
+            guard verify else { return }
+            guard Content(payload)?.sha256 == artifact.sha256 else {
+                return handle(.downloadDamaged(ref, transferID: transferID, reason: "wrong sum"), now)
+            }
+            inputs[ref, default: []].insert(artifact.sha256)
+            timers.append((100, .verify(ref, transferID: transferID, sha256: artifact.sha256)))
+        case .train(let assignment): train(assignment)
+        case .wish(let ref, let wish):
+            for (number, runner) in runners where runner.ref == ref && runner.wish != .abandon {
+                runners[number]!.wish = wish
+            }
+        case .removeFile(let ref, let file): spooled[ref]?[file] = nil
+        case .removeFolder(let ref):
+            spooled[ref] = nil
+            inputs[ref] = nil
+        case .logError: break
+        case .reconnect: connection += 1
+        case .exit(let exit):
+            hasExited = true
+            if case .refused(let reason) = exit { refusal = reason }
+        }
+    }
+
+    private mutating func train(_ assignment: WireAssign) {
+        for artifact in [assignment.exemplar] + (assignment.hasCheckpoint ? [assignment.checkpoint] : []) {
+            if inputs[assignment.attempt]?.contains(artifact.sha256) != true {
+                complaint = "\(id) trains without an input of \(assignment.attempt.jobID)"
+            }
+        }
+        var isWhole = true
+        var training = Training(exemplar: assignment.exemplar.sha256, recipe: assignment.recipeYaml)
+        if assignment.hasCheckpoint { isWhole = training.resume(Content(sha256: assignment.checkpoint.sha256)) }
+        nextRunner += 1
+        runners[nextRunner] = Runner(ref: assignment.attempt, training: training, isTorn: !isWhole)
+        timers.append((1000, .iterate(nextRunner)))
+    }
+
+    // MARK: Training
+
+    private mutating func iterate(_ number: Int, _ now: Int, _ random: inout SeededRandom, _ faultRate: Double) {
+        guard let runner = runners[number] else { return }
+        let ref = runner.ref
+        func ended(_ ending: WorkerState.Ending) {
+            runners[number] = nil
+            handle(.ended(ref, ending), now)
+        }
+        switch runner.wish {
+        case .abandon: return ended(.abandoned)
+        case .checkpointAndStop where !runner.isTorn:
+            guard hasSpace(now) else {
+                if let end = runner.mustStopBy, end <= now { return ended(.abandoned) }
+                runners[number]!.mustStopBy = runner.mustStopBy ?? now + 10_000
+                return timers.append((1000, .iterate(number)))
+            }
+            spool(.checkpoint, runner.training.checkpoint, ref, runner.training.iteration, now)
+            return ended(.stopped(iteration: runner.training.iteration))
+        case .checkpointAndStop, .proceed: break
+        }
+        if runner.isTorn {
+            return ended(.failed(code: "damagedCheckpoint", reason: "wrong sum", retryable: true))
+        }
+        if random.happens(faultRate) || (runner.training.isPoison && runner.training.iteration == 2) {
+            faults.append(ref.jobID)
+            return ended(.failed(code: "notFinite", reason: "NaN", retryable: true))
+        }
+        if random.happens(faultRate) {
+            faults.append(ref.jobID)
+            // Longer than the coordinator lets an iteration stand still.
+            return timers.append((200_000, .iterate(number)))
+        }
+        var training = runner.training
+        // A run may resume from its last checkpoint, with nothing left to do but to deliver.
+        if training.iteration < training.total {
+            training.advance()
+            runners[number]!.training = training
+            handle(
+                .iterated(
+                    ref, iteration: training.iteration, totalIterations: training.total, secondsPerIteration: 1), now)
+            let row = TrainingRun.MetricsRow(iteration: training.iteration, unixSeconds: 0, values: [1])
+            handle(.metrics(ref, columns: ["loss"], rows: [row]), now)
+            let isDue = training.iteration == training.total || training.iteration % training.checkpointEvery == 0
+            if isDue, hasSpace(now) { spool(.snapshot, training.snapshot, ref, training.iteration, now) }
+            if isDue || runner.lacksCheckpoint { runners[number]!.lacksCheckpoint = true }
+        }
+        // Without space training goes on, and its end waits.
+        if runners[number]?.lacksCheckpoint == true, hasSpace(now) {
+            runners[number]!.lacksCheckpoint = false
+            let isTorn = random.happens(4 * faultRate)
+            let checkpoint = isTorn ? training.tornCheckpoint : training.checkpoint
+            if isTorn { torn.append(checkpoint.sha256) }
+            spool(.checkpoint, checkpoint, ref, training.iteration, now)
+        }
+        guard training.iteration >= training.total else {
+            return timers.append((random.number(500...2500), .iterate(number)))
+        }
+        guard hasSpace(now) else { return timers.append((5000, .iterate(number))) }
+        spool(.generator, training.generator, ref, training.iteration, now)
+        spool(.discriminator, training.discriminator, ref, training.iteration, now)
+        ended(.finished(iteration: training.total, trainingSeconds: 1, reportJSON: "{}"))
+    }
+
+    private mutating func spool(
+        _ kind: TrainingRun.ArtifactKind, _ content: Content, _ ref: WireAttemptRef, _ iteration: Int, _ now: Int
+    ) {
+        let file = "\(kind.rawValue)-\(iteration)"
+        spooled[ref, default: [:]][file] = content
+        let artifact = WireArtifact(sha256: content.sha256, sizeBytes: UInt64(Content.sizeBytes))
+        handle(.spooled(ref, kind, iteration: iteration, artifact, file: file), now)
+    }
+}

@@ -1,0 +1,369 @@
+import Protocol
+
+@testable import Coordinator
+
+/// A coordinator, some workers and some clients on a virtual clock: real decisions, made-up world. The network loses,
+/// duplicates, reorders, delays and cuts; processes crash and are stopped; the disk fills up and forgets what was not
+/// synced. After a while all that stops, and everything has to come to its end.
+///
+/// Everything that happens follows from the seed.
+final class Simulation {
+    /// Milliseconds; what falls into the same one happens in random order.
+    static let step = 100
+
+    private enum Happening {
+        case startCoordinator
+        case coordinatorTick(life: Int)
+        case toCoordinator(WireMessage, from: Route, life: Int)
+        case toWorker(WireMessage, Route)
+        case startWorker(Int)
+        case workerTick(Int, life: Int)
+        case timer(Int, life: Int, SimulatedWorker.Timer)
+        case client(Int)
+        case misfortune
+    }
+
+    /// How a seed's world behaves until the faults stop.
+    private struct Weather {
+        var faultsEnd: Int
+        var loss: Double
+        var duplication: Double
+        var maxDelay: Int
+        /// Multiplies how often processes die and connections break.
+        var violence: Double
+    }
+
+    private struct Client {
+        var key: String
+        var submission: Submission
+        var job: JobID?
+    }
+
+    private let weather: Weather
+    private let sabotage: Sabotage
+    /// Whether messages go through their bytes: slower, and finds what one side sends and the other cannot read.
+    private let isSerialised: Bool
+    private(set) var random: SeededRandom
+    let witness = Witness()
+    private(set) var trace: [String]?
+    private var now = 0
+    private var agenda: [[Happening]] = []
+    private var store = SimulatedStore()
+    private var coordinator: SimulatedCoordinator?
+    private var coordinatorLife = 0
+    private var coordinatorStopped = 0
+    private var diskFullUntil = 0
+    private var workers: [SimulatedWorker]
+    private var workersStopped: [Int]
+    /// Until when nothing gets through, to a worker and from it.
+    private var cutTo: [Int]
+    private var cutFrom: [Int]
+    private var clients: [Client] = []
+    private var askers: [RequestToken: Int] = [:]
+    private var nextToken: UInt64 = 0
+    private(set) var messages = 0
+    private(set) var crashes = 0
+
+    init(seed: UInt64, sabotage: Sabotage = .none, traces: Bool = false) {
+        var random = SeededRandom(seed: seed)
+        weather = Weather(
+            faultsEnd: 1000 * random.number(40...100), loss: [0, 0.03, 0.15][random.number(0...2)],
+            duplication: [0, 0.1][random.number(0...1)], maxDelay: [200, 2000, 8000][random.number(0...2)],
+            violence: [0.5, 1, 2][random.number(0...2)])
+        self.sabotage = sabotage
+        isSerialised = seed % 50 == 0
+        trace = traces ? [] : nil
+        workers = (1...random.number(2...3)).map {
+            SimulatedWorker(id: "worker-\($0)", slots: random.number(1...2))
+        }
+        workersStopped = workers.map { _ in 0 }
+        cutTo = workersStopped
+        cutFrom = workersStopped
+        for number in 1...random.number(2...4) {
+            // Some share exemplar and recipe, and so every artifact.
+            let exemplar = Content(value: SeededRandom.mix(UInt64(random.number(1...3))))
+            let recipe = "\(random.number(1...2) * 6) every 3\(random.happens(0.1) ? " poison" : "")"
+            let submission = Submission(
+                name: "job", fileName: "job.png",
+                exemplar: .init(sha256: exemplar.sha256, sizeBytes: Content.sizeBytes),
+                recipeYAML: recipe, priority: random.number(0...1), key: "key-\(number)")
+            clients.append(Client(key: "key-\(number)", submission: submission))
+        }
+        self.random = random
+    }
+
+    /// Plays until everything has ended.
+    func run() {
+        plan(.startCoordinator, after: 0)
+        for index in workers.indices { plan(.startWorker(index), after: random.number(0...3000)) }
+        for index in clients.indices { plan(.client(index), after: random.number(0...weather.faultsEnd / 2)) }
+        plan(.misfortune, after: 1000)
+        let patience = 40 * 60_000
+        while now < weather.faultsEnd + patience {
+            var happenings = now / Self.step < agenda.count ? agenda[now / Self.step] : []
+            if !happenings.isEmpty {
+                agenda[now / Self.step] = []
+                witness.now = now
+                if isStormy { happenings.shuffle(using: &random) }
+                for happening in happenings { take(happening) }
+                runCoordinator()
+            }
+            if now % 1000 == 0, !isStormy, hasEnded { break }
+            guard witness.violations.isEmpty else { return }
+            now += Self.step
+        }
+        witness.verifyEnd(store, submitted: clients.count)
+    }
+
+    private var isStormy: Bool { now < weather.faultsEnd }
+    private var hasEnded: Bool {
+        clients.allSatisfy { client in client.job.map { store.rows.jobs[$0]?.state.isSettled ?? true } ?? false }
+    }
+
+    private func plan(_ happening: Happening, after delay: Int) {
+        // Never in the step that is under way.
+        let index = (now + max(delay, now == 0 ? 0 : Self.step)) / Self.step
+        while agenda.count <= index { agenda.append([]) }
+        agenda[index].append(happening)
+    }
+
+    private func say(_ text: @autoclosure () -> String) {
+        if trace != nil { trace!.append("\(Double(now) / 1000) s  \(text())") }
+    }
+
+    // MARK: What happens
+
+    private func take(_ happening: Happening) {
+        switch happening {
+        case .startCoordinator: startCoordinator()
+        case .coordinatorTick(let life):
+            guard life == coordinatorLife, isAwake(happening, until: coordinatorStopped) else { return }
+            coordinator?.post(.tick)
+            plan(.coordinatorTick(life: life), after: random.number(400...1000))
+        case .toCoordinator(let message, let route, let life):
+            guard life == coordinatorLife, isAwake(happening, until: coordinatorStopped) else { return }
+            say("\(workers[route.worker].id) > \(message.summary)")
+            coordinator?.receive(message, from: route, &store, isFull: now < diskFullUntil)
+        case .toWorker(let message, let route):
+            guard workers[route.worker].connection == route.connection, !workers[route.worker].hasExited,
+                isAwake(happening, until: workersStopped[route.worker])
+            else { return }
+            say("\(workers[route.worker].id) < \(message.summary)")
+            workers[route.worker].receive(message, at: now)
+            attend(route.worker)
+        case .startWorker(let index):
+            workers[index].begin(session: random.next() | 1, at: now)
+            say("\(workers[index].id) starts")
+            plan(.workerTick(index, life: workers[index].life), after: Self.step)
+        case .workerTick(let index, let life):
+            guard workers[index].life == life, !workers[index].hasExited,
+                isAwake(happening, until: workersStopped[index])
+            else { return }
+            workers[index].tick(at: now)
+            plan(.workerTick(index, life: life), after: random.number(500...1000))
+            attend(index)
+        case .timer(let index, let life, let timer):
+            guard workers[index].life == life, !workers[index].hasExited,
+                isAwake(happening, until: workersStopped[index])
+            else { return }
+            workers[index].fire(timer, at: now, &random, faultRate: isStormy ? 0.01 : 0)
+            attend(index)
+        case .client(let index): submit(index)
+        case .misfortune:
+            if isStormy {
+                misfortune()
+                plan(.misfortune, after: 1000)
+            }
+        }
+    }
+
+    /// Puts off what happens to a stopped process.
+    private func isAwake(_ happening: Happening, until stopped: Int) -> Bool {
+        guard stopped > now else { return true }
+        plan(happening, after: stopped - now)
+        return false
+    }
+
+    private func startCoordinator() {
+        guard coordinator == nil else { return }
+        coordinatorLife += 1
+        coordinator = SimulatedCoordinator(restoring: store, at: now, sabotage: sabotage)
+        say("the coordinator starts")
+        plan(.coordinatorTick(life: coordinatorLife), after: Self.step)
+    }
+
+    private func killCoordinator() {
+        guard coordinator != nil else { return }
+        say("the coordinator dies")
+        crashes += 1
+        coordinator = nil
+        // Connections end with their process.
+        coordinatorLife += 1
+        coordinatorStopped = 0
+        store.crash()
+        witness.crashed(store)
+        plan(.startCoordinator, after: random.happens(0.8) ? random.number(100...5000) : random.number(5000...60_000))
+    }
+
+    /// Lets the coordinator handle what has arrived in this step.
+    private func runCoordinator() {
+        guard coordinator != nil else { return }
+        var death: SimulatedCoordinator.Death?
+        if isStormy, random.happens(0.004 * weather.violence) {
+            death = [.beforeWrite, .beforeSync, .beforeEffects, .amidEffects][random.number(0...3)]
+        }
+        let survived = coordinator!.process(
+            &store, at: now, isFull: now < diskFullUntil, death: death, witness)
+        for (message, route) in coordinator!.takeOutbox() {
+            send(.toWorker(message, route), message, isCut: cutTo[route.worker] > now)
+        }
+        for (token, reply) in witness.takeReplies() { answer(token, reply) }
+        if !survived { killCoordinator() }
+    }
+
+    /// Takes what a worker has produced.
+    private func attend(_ index: Int) {
+        let route = Route(worker: index, connection: workers[index].connection)
+        for message in workers[index].takeOutbox() {
+            send(.toCoordinator(message, from: route, life: coordinatorLife), message, isCut: cutFrom[index] > now)
+        }
+        for (delay, timer) in workers[index].takeTimers() {
+            plan(.timer(index, life: workers[index].life, timer), after: delay)
+        }
+        for job in workers[index].faults {
+            say("\(workers[index].id): an attempt at \(job) fails or hangs")
+            witness.faults[job, default: 0] += 1
+        }
+        workers[index].faults = []
+        witness.damaged.formUnion(workers[index].torn)
+        workers[index].torn = []
+        if let complaint = workers[index].complaint { witness.violated(complaint) }
+        if let refusal = workers[index].refusal { witness.violated("\(workers[index].id) is refused: \(refusal)") }
+        if workers[index].hasExited {
+            say("\(workers[index].id) exits")
+            plan(.startWorker(index), after: random.number(1000...10_000))
+        }
+    }
+
+    // MARK: Network
+
+    private func send(_ parcel: Happening, _ message: WireMessage, isCut: Bool) {
+        messages += 1
+        if isSerialised {
+            do {
+                let arrived = try WireMessage(frames: message.frames())
+                if arrived != message { witness.violated("\(message.summary) changes on its way through its bytes") }
+            } catch {
+                witness.violated("\(message.summary) is malformed: \(error)")
+            }
+        }
+        guard isStormy else { return plan(parcel, after: Self.step) }
+        guard !isCut, !random.happens(weather.loss) else { return }
+        for _ in 0..<(random.happens(weather.duplication) ? 2 : 1) {
+            plan(random.happens(0.02) ? damaged(parcel) : parcel, after: random.number(0...weather.maxDelay))
+        }
+    }
+
+    /// A chunk with a flipped bit; other messages are protected by TCP alone, and stay as they are.
+    private func damaged(_ parcel: Happening) -> Happening {
+        func flip(_ message: WireMessage) -> WireMessage {
+            guard let payload = message.payload, !payload.isEmpty else { return message }
+            var message = message
+            message.payload![random.number(0...payload.count - 1)] ^= UInt8(1 << random.number(0...7))
+            return message
+        }
+        return switch parcel {
+        case .toCoordinator(let message, let from, let life): .toCoordinator(flip(message), from: from, life: life)
+        case .toWorker(let message, let route): .toWorker(flip(message), route)
+        default: parcel
+        }
+    }
+
+    // MARK: People
+
+    private func token(for client: Int) -> RequestToken {
+        nextToken += 1
+        let token = RequestToken(number: nextToken)
+        askers[token] = client
+        return token
+    }
+
+    /// Submits a client's job until the answer comes; now and then once more after it.
+    private func submit(_ index: Int) {
+        let isDone = clients[index].job != nil
+        if !isDone || (isStormy && random.happens(0.3)) { plan(.client(index), after: random.number(2000...6000)) }
+        guard coordinator != nil, coordinatorStopped <= now, !isDone || isStormy else { return }
+        // The exemplar is uploaded first, and synced before its name is given out.
+        store.addFile(clients[index].submission.exemplar.sha256)
+        let salt = UInt32(truncatingIfNeeded: random.next())
+        coordinator?.post(.submit(token(for: index), [clients[index].submission], salts: [salt]))
+    }
+
+    private func answer(_ token: RequestToken, _ reply: Reply) {
+        guard let index = askers.removeValue(forKey: token), !(isStormy && random.happens(0.1)) else { return }
+        switch reply {
+        case .accepted(let jobs):
+            say("\(clients[index].key) is \(jobs[0].id)")
+            clients[index].job = jobs[0].id
+            witness.clientHeard(accepted: jobs[0].id, key: clients[index].key)
+        case .job(let id, let state): say("\(id) is \(state)")
+        case .draining, .refused: break
+        }
+    }
+
+    // MARK: Misfortune
+
+    private func misfortune() {
+        let violence = weather.violence
+        for index in workers.indices {
+            if random.happens(0.012 * violence) {
+                say("\(workers[index].id) dies")
+                crashes += 1
+                workersStopped[index] = 0
+                workers[index].begin(session: random.next() | 1, at: now)
+                plan(.workerTick(index, life: workers[index].life), after: random.number(100...20_000))
+            }
+            if random.happens(0.02 * violence) { workersStopped[index] = now + random.number(1000...50_000) }
+            if random.happens(0.005 * violence), !workers[index].hasExited, workersStopped[index] <= now {
+                say("\(workers[index].id) is told to stop")
+                workers[index].terminate(at: now)
+                attend(index)
+            }
+            if random.happens(0.005 * violence) { workers[index].diskFullUntil = now + random.number(1000...40_000) }
+            if random.happens(0.015 * violence) { cutTo[index] = now + random.number(1000...50_000) }
+            if random.happens(0.015 * violence) { cutFrom[index] = now + random.number(1000...50_000) }
+        }
+        if random.happens(0.01 * violence) { killCoordinator() }
+        if random.happens(0.005 * violence) { coordinatorStopped = now + random.number(1000...50_000) }
+        if random.happens(0.005 * violence) { diskFullUntil = now + random.number(1000...20_000) }
+        if random.happens(0.02 * violence), let sha256 = store.inputs.randomElement(using: &random) {
+            say("\(sha256) rots on the coordinator's disk")
+            witness.damaged.insert(sha256)
+            store.rot(sha256)
+        }
+        if random.happens(0.02) { coordinator?.post(.unreferenced(store.unreferenced)) }
+        guard coordinator != nil, coordinatorStopped <= now,
+            let index = clients.indices.randomElement(using: &random), let job = clients[index].job
+        else { return }
+        if random.happens(0.008) {
+            say("\(job) is to be cancelled")
+            coordinator?.post(.cancel(token(for: index), job, reason: "simulated"))
+        }
+        if random.happens(0.03) {
+            say("\(job) is to be retried")
+            witness.retryIsAsked(job)
+            coordinator?.post(.retry(token(for: index), job))
+        }
+        if random.happens(0.004) {
+            coordinator?.post(.drain(token(for: index), workerID: workers[index % workers.count].id))
+        }
+    }
+}
+
+extension WireMessage {
+    /// One line for a trace.
+    fileprivate var summary: String {
+        guard let body else { return "empty" }
+        return "\(body)".split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    }
+}

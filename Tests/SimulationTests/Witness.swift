@@ -1,0 +1,206 @@
+import Protocol
+
+@testable import Coordinator
+
+/// Remembers what was promised and seen, and says when something later contradicts it.
+final class Witness {
+    private(set) var violations: [String] = []
+    /// The simulation's clock, for messages.
+    var now = 0
+    /// Attempts that failed or hung because the simulation wanted it.
+    var faults: [String: Int] = [:]
+    /// Digests of files that the simulation has damaged: these may get lost, and no others.
+    var damaged: Set<String> = []
+    private(set) var replies: [(RequestToken, Reply)] = []
+
+    /// Jobs whose acceptance a client has heard of, by key.
+    private var accepted: [String: JobID] = [:]
+    private var jobOfKey: [String: JobID] = [:]
+    private var holderOfAttempt: [AttemptReference: String] = [:]
+    /// Attempts whose FINISH was answered OK.
+    private var finished: [JobID: AttemptReference] = [:]
+    private var settled: [JobID: Job] = [:]
+    private var checkpoints: [JobID: [Checkpoint]] = [:]
+    private var highestAttempt: [JobID: Int] = [:]
+    /// Jobs that a person has just asked to retry.
+    private var mayLeave: Set<JobID> = []
+
+    private(set) var finishedJobs = 0
+    private(set) var reassignedJobs = 0
+    /// How often a job had to go on from an older checkpoint.
+    private(set) var fallBacks = 0
+
+    func violated(_ message: String) {
+        if violations.count < 5 { violations.append("at \(Double(now) / 1000) s: \(message)") }
+    }
+
+    private func check(_ isTrue: Bool, _ message: @autoclosure () -> String) {
+        if !isTrue { violated(message()) }
+    }
+
+    // MARK: Promises
+
+    func answered(_ token: RequestToken, _ reply: Reply) { replies.append((token, reply)) }
+
+    func takeReplies() -> [(RequestToken, Reply)] {
+        defer { replies = [] }
+        return replies
+    }
+
+    /// A client has heard that its job is accepted.
+    func clientHeard(accepted id: JobID, key: String) {
+        check(
+            accepted[key] == nil || accepted[key] == id, "key \(key) is \(id), was \(accepted[key]?.description ?? "")")
+        accepted[key] = id
+    }
+
+    func retryIsAsked(_ id: JobID) { mayLeave.insert(id) }
+
+    /// The coordinator sends a message.
+    /// - Parameter worker: nil if the session has ended meanwhile.
+    func told(
+        _ message: WorkerMessage, worker: String?, finishOf: (UInt64) -> AttemptReference?
+    ) {
+        switch message {
+        case .assign(_, let assignment):
+            guard let worker else { return }
+            let earlier = holderOfAttempt.updateValue(worker, forKey: assignment.attempt)
+            check(
+                earlier == nil || earlier == worker,
+                "attempt \(assignment.attempt.number) at \(assignment.attempt.job) is leased to \(earlier ?? "") and "
+                    + "to \(worker)")
+        case .acknowledge(let id, .ok, _):
+            guard let attempt = finishOf(id) else { return }
+            let earlier = finished.updateValue(attempt, forKey: attempt.job)
+            check(
+                earlier == nil || earlier == attempt,
+                "two results were accepted of \(attempt.job): attempts \(earlier?.number ?? 0) and \(attempt.number)")
+        default: break
+        }
+    }
+
+    /// The coordinator sends an artifact to a worker.
+    func sent(_ artifact: StoredArtifact, _ store: SimulatedStore) {
+        check(
+            store.contains(artifact) || damaged.contains(artifact.sha256),
+            "\(artifact.sha256) is given out and not stored")
+    }
+
+    /// A message that speaks of an attempt has been handled.
+    /// - Parameter newest: the job's newest attempt before.
+    func handled(_ attempt: AttemptReference, from session: UInt64, newest: Attempt?, _ effects: [ClusterEffect]) {
+        guard newest?.number != attempt.number || newest?.session != session else { return }
+        let changes = effects.contains { effect in
+            switch effect {
+            case .record(.attempt(attempt.job, _)), .record(.artifact(attempt.job, _, _, _)),
+                .record(.artifactDropped(attempt.job, _, _)), .record(.report(attempt.job, _, _)):
+                true
+            default: false
+            }
+        }
+        check(!changes, "a message of attempt \(attempt.number) at \(attempt.job) got past the fence")
+    }
+
+    // MARK: Invariants
+
+    func crashed(_ store: SimulatedStore) {
+        mayLeave = []
+        for id in accepted.values { check(store.rows.jobs[id] != nil, "accepted job \(id) is lost") }
+        for (id, job) in settled { compare(settled: job, with: store.rows.jobs[id], id) }
+    }
+
+    /// What has to be true after every batch: of the store as it is read, and of the state that goes with it.
+    func verify(_ store: SimulatedStore, _ state: ClusterState) {
+        let rows = store.rows
+        for id in accepted.values where rows.jobs[id] == nil { violated("accepted job \(id) is lost") }
+        check(state.jobs.count == rows.jobs.count, "\(state.jobs.count) jobs in memory, \(rows.jobs.count) stored")
+        for stored in rows.jobs.values {
+            let job = rows.complete(stored)
+            check(state.job(job.id) == job, "job \(job.id) in memory is not what is stored")
+            verify(job, rows.attempts[job.id] ?? [:], state)
+            verifyResult(job, rows)
+            for row in rows.artifacts[job.id] ?? [:] where row.key.kind != .snapshot {
+                check(
+                    store.contains(row.value) || damaged.contains(row.value.sha256),
+                    "\(job.id): \(row.key.kind) at \(row.key.iteration) has no file")
+            }
+            remember(job)
+        }
+        mayLeave = []
+    }
+
+    private func verify(_ job: Job, _ attempts: [Int: Attempt], _ state: ClusterState) {
+        let open = attempts.values.filter { $0.outcome == nil }
+        check(open.count <= 1, "\(job.id): \(open.count) attempts hold a lease")
+        check(open.allSatisfy { $0.number == job.attempt?.number }, "\(job.id): an old attempt holds the lease")
+        check((job.state == .running) == (open.count == 1), "\(job.id) is \(job.state), open attempts: \(open.count)")
+        let lease = state.leases[job.id]
+        check((lease != nil) == (job.state == .running), "\(job.id) is \(job.state), lease: \(lease != nil)")
+        if let lease {
+            check(lease.attempt.number == job.attempt?.number, "\(job.id): lease of an old attempt")
+            check(lease.session == job.attempt?.session, "\(job.id): lease of another session than is stored")
+        }
+        check(
+            job.attempt?.number ?? 0 >= highestAttempt[job.id] ?? 0, "\(job.id): attempt numbers went back")
+        check(
+            job.failures <= faults[job.id.description] ?? 0,
+            "\(job.id) is charged \(job.failures) failures, \(faults[job.id.description] ?? 0) happened")
+        check(
+            job.checkpoints.count <= ClusterState.checkpointsKept,
+            "\(job.id) keeps \(job.checkpoints.count) checkpoints"
+        )
+        let good = (checkpoints[job.id] ?? []).last { !damaged.contains($0.artifact.sha256) }
+        check(
+            job.checkpoints.last?.iteration ?? 0 >= good?.iteration ?? 0,
+            "\(job.id): a stored checkpoint is gone, the newest is \(job.checkpoints.last?.iteration ?? 0)")
+        if let key = job.key {
+            let known = jobOfKey.updateValue(job.id, forKey: key)
+            check(known == nil || known == job.id, "key \(key) names \(job.id) and \(known?.description ?? "")")
+        }
+    }
+
+    private func verifyResult(_ job: Job, _ rows: SimulatedStore.Rows) {
+        if let before = settled[job.id] {
+            compare(settled: before, with: job, job.id)
+        }
+        if let attempt = finished[job.id] {
+            check(job.state == .finished, "\(job.id): its result was accepted, it is \(job.state)")
+            check(
+                rows.attempts[job.id]?[attempt.number]?.outcome == .finished,
+                "\(job.id): the accepted result is not of the attempt that finished")
+        }
+        guard job.state == .finished else { return }
+        let right = Training.undisturbedGenerator(exemplar: job.exemplar.sha256, recipe: job.recipeYAML)
+        check(job.generatorSHA256 == right, "\(job.id): not the generator of an undisturbed run")
+        check(rows.reports[job.id] != nil, "\(job.id) has finished without its report")
+    }
+
+    /// A finished job stays as it is; the others that ended are left by an explicit retry only.
+    private func compare(settled before: Job, with job: Job?, _ id: JobID) {
+        guard let job else { return violated("settled job \(id) is lost") }
+        if before.state == .finished {
+            check(
+                job.state == .finished && job.generatorSHA256 == before.generatorSHA256,
+                "\(id) had finished, is \(job.state)")
+        } else if job.state != before.state, !mayLeave.contains(id) {
+            check(before.state == .held && job.state == .cancelled, "\(id) was \(before.state), is \(job.state)")
+        }
+    }
+
+    private func remember(_ job: Job) {
+        if job.state == .finished, settled[job.id]?.state != .finished { finishedJobs += 1 }
+        settled[job.id] = job.state.isSettled ? job : nil
+        if job.checkpoints.last?.iteration ?? 0 < checkpoints[job.id]?.last?.iteration ?? 0 { fallBacks += 1 }
+        checkpoints[job.id] = job.checkpoints
+        if let number = job.attempt?.number, number > highestAttempt[job.id] ?? 0 {
+            if number > 1 { reassignedJobs += 1 }
+            highestAttempt[job.id] = number
+        }
+    }
+
+    /// At the end of a run in which the faults have stopped long ago.
+    func verifyEnd(_ store: SimulatedStore, submitted: Int) {
+        check(accepted.count == submitted, "\(submitted) jobs submitted, \(accepted.count) accepted")
+        for job in store.rows.jobs.values { check(job.state.isSettled, "\(job.id) never ends: it is \(job.state)") }
+    }
+}

@@ -1,0 +1,176 @@
+import Foundation
+import Protocol
+import Testing
+import Transport
+
+@testable import TextureGAN
+@testable import Worker
+
+/// The coordinator is away, or this worker's disk is full: nothing that was trained is lost for it.
+struct CoordinatorAwayTests {
+    private let ref = WorkerBench.ref
+
+    private func artifact(_ number: Int) -> WireArtifact {
+        let text = String(number, radix: 16)
+        return WireArtifact(sha256: String(repeating: "0", count: 64 - text.count) + text, sizeBytes: 1)
+    }
+
+    @Test func anHourWithoutACoordinatorCostsNoIteration() throws {
+        var bench = WorkerBench.training()
+        var removed: [String] = []
+        // An iteration a second, a row every ten, a snapshot every minute, a checkpoint every five.
+        for second in 1...3600 {
+            let effects = bench.play(.tick, after: .seconds(1))
+            #expect(!effects.contains { if case .wish = $0 { true } else { false } })
+            bench.play(.iterated(ref, iteration: second, totalIterations: 10_000, secondsPerIteration: 1))
+            if second % 10 == 0 {
+                let row = TrainingRun.MetricsRow(iteration: second, unixSeconds: 0, values: [Float(second)])
+                bench.play(.metrics(ref, columns: ["l1"], rows: [row]))
+            }
+            for (kind, every) in [(TrainingRun.ArtifactKind.snapshot, 60), (.checkpoint, 300)]
+            where second % every == 0 {
+                let effects = bench.play(
+                    .spooled(ref, kind, iteration: second, artifact(second), file: "\(kind) \(second)"))
+                removed += effects.compactMap { if case .removeFile(_, let file) = $0 { file } else { nil } }
+            }
+        }
+        let waiting = try #require(bench.state.attempts[ref]).files
+        #expect(waiting.count { $0.hasPrefix("checkpoint") } <= 2 && waiting.contains("checkpoint 3600"))
+        #expect(removed.allSatisfy { $0.hasPrefix("checkpoint") }, "sixty snapshots fit")
+
+        // It is back: everything is delivered, in order, and training has gone on from where it was.
+        var effects = bench.play(.tick, after: .seconds(40))
+        let hello = try #require(
+            effects.bodies.compactMap { if case .hello(let hello) = $0 { hello } else { nil } }.last)
+        #expect(hello.running.map(\.iteration) == [3600])
+        effects = bench.welcome()
+        var rows: [UInt64] = []
+        var offered: [UInt64] = []
+        while true {
+            var next: [WorkerState.Effect] = []
+            for batch in effects.metrics {
+                rows += batch.rows.map(\.iteration)
+                next += bench.acknowledge(batch.requestID)
+            }
+            for offer in effects.offers {
+                offered.append(offer.iteration)
+                next += bench.hear(WorkerBench.receipt(offer))
+            }
+            if next.metrics.isEmpty, next.offers.isEmpty { break }
+            effects = next
+        }
+        #expect(rows == (1...360).map { UInt64($0 * 10) })
+        #expect(offered.contains(3600) && bench.state.attempts[ref]?.files.isEmpty == true)
+    }
+
+    @Test func whatWaitsInMemoryIsBounded() throws {
+        var bench = WorkerBench.training()
+        let long = String(repeating: "x", count: Limits.maxLogLineBytes)
+        for number in 0..<2000 { bench.log("\(number) \(long)") }
+        let items = try #require(bench.state.attempts[ref]).reports.items
+        #expect(items.reduce(0) { $0 + $1.weight } <= SpoolLimits.reportBytes)
+        #expect(items.count > 400)
+        guard case .log(let last)? = items.last?.content else {
+            Issue.record("the newest is gone")
+            return
+        }
+        #expect(last.lines[0].message.hasPrefix("1999 "))
+    }
+
+    @Test func aFullDiskHandsTheJobBackAtNoCostAndAsksForNoOtherUntilThereIsSpace() throws {
+        var bench = WorkerBench.training(slots: 1)
+        let failure = WorkerState.Ending.failed(
+            code: "fileSystem", reason: "cannot write checkpoint: No space left on device", retryable: true)
+        let effects = bench.play(.ended(ref, failure))
+        #expect(effects.fails.isEmpty)
+        let handBack = try #require(effects.handBacks.first)
+        #expect(handBack.reason.contains("No space left on device"))
+        #expect(bench.acknowledge(handBack.requestID).contains(.removeFolder(ref)))
+        for _ in 0..<30 {
+            #expect(bench.play(.tick, after: .seconds(1)).workRequests.isEmpty)
+            bench.hear(.heartbeatReply(WireHeartbeatReply()))
+        }
+        #expect(bench.play(.storage(problem: nil)).workRequests.count == 1)
+    }
+
+    @Test func aDownloadThatCannotBeWrittenIsHandedBackToo() throws {
+        var bench = WorkerBench()
+        bench.play(.tick)
+        bench.welcome()
+        let transfer = try #require(bench.hear(WorkerBench.assign()).artifactRequests.first).transferID
+        let effects = bench.play(
+            .downloadFailed(ref, transferID: transfer, reason: "cannot write the exemplar: File too large"))
+        #expect(effects.handBacks.count == 1 && effects.fails.isEmpty && effects.workRequests.isEmpty)
+    }
+
+    @Test func anAssignmentThatCrossedTheTroubleIsHandedBackAtOnce() throws {
+        var bench = WorkerBench()
+        bench.play(.tick)
+        bench.welcome()
+        bench.play(.storage(problem: "full"))
+        let effects = bench.hear(WorkerBench.assign())
+        #expect(effects.handBacks.count == 1 && effects.artifactRequests.isEmpty)
+    }
+
+    @Test func aLostLeaseIsExplained() throws {
+        for number in 0..<3 {
+            var bench = WorkerBench.training()
+            let effects: [WorkerState.Effect]
+            switch number {
+            case 0:
+                var reply = WireHeartbeatReply()
+                reply.lost = [ref]
+                effects = bench.hear(.heartbeatReply(reply))
+            case 1:
+                let offer = try #require(bench.spool(.checkpoint, 1).offers.first)
+                var answer = WireAcknowledgement()
+                answer.requestID = offer.transferID
+                answer.code = .leaseLost
+                answer.message = "attempt 2 of the job was given to forge"
+                effects = bench.hear(.acknowledgement(answer))
+            default:
+                bench.hear(.helloAgain(WireHelloAgain()))
+                var welcome = WireWelcome()
+                welcome.version = 1
+                welcome.coordinatorID = "c"
+                welcome.heartbeatMilliseconds = 1000
+                welcome.lost = [ref]
+                effects = bench.hear(.welcome(welcome))
+            }
+            #expect(effects.contains(.wish(ref, .abandon)))
+            let said = effects.compactMap { if case .logError(_, let text) = $0 { text } else { nil } }
+            #expect(said.count == 1 && said[0].contains("the lease is lost"))
+            if number == 1 { #expect(said[0].contains("given to forge")) }
+        }
+    }
+
+    @Test func aRefusalOfThisProcessEndsItAndOneOfAnotherDoesNot() {
+        var refusal = WireRefusal()
+        refusal.code = .duplicateWorker
+        refusal.message = "another worker with this id is connected"
+        var bench = WorkerBench()
+        bench.play(.tick)
+        bench.play(.received(WireMessage(.refusal(refusal), session: 6)))
+        #expect(bench.hear(.refusal(refusal)).contains(.exit(.refused(refusal.message))))
+    }
+
+    @Test func anOlderCoordinatorsRefusalNamesTheSideToUpgradeAndEndsTheWorker() {
+        var refusal = WireRefusal()
+        refusal.code = .versionUnsupported
+        refusal.message = "upgrade the coordinator"
+        var bench = WorkerBench()
+        bench.play(.tick)
+        // From a side that could not read the session.
+        let effects = bench.play(.received(WireMessage(.refusal(refusal), session: 1)))
+        #expect(effects.contains(.exit(.refused("upgrade the coordinator"))))
+    }
+
+    @Test func aUsableFolderIsToldFromAnUnusableOne() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spool-\(UUID().uuidString)")
+        let spool = try Spool(folder: folder)
+        #expect(spool.takesFiles())
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["attempts"])
+        try FileManager.default.removeItem(at: folder)
+        #expect(!spool.takesFiles())
+    }
+}
