@@ -53,6 +53,8 @@ struct ParityReplay {
     let file: Safetensors
     let url: URL
     let config: Config
+    /// Holds the exemplar while the steps read it. Each replay has its own: fixtures are replayed side by side.
+    private let exemplarArena = Arena()
 
     init(_ url: URL) throws {
         self.url = url
@@ -164,14 +166,10 @@ struct ParityReplay {
     private func exemplar() throws -> Tensor {
         let shape = file.entries["exemplar"]?.shape ?? []
         let pixels = try file.bytes("exemplar", shape: shape)
-        let arena = Arena()
-        let tensor = Tensor(in: arena, height: shape[0], width: shape[1], channels: 3)
+        let tensor = Tensor(in: exemplarArena, height: shape[0], width: shape[1], channels: 3)
         for (index, value) in pixels.enumerated() { tensor.data[index] = Float(value) / 127.5 - 1 }
-        Self.keptAlive.append(arena)
         return tensor
     }
-
-    private nonisolated(unsafe) static var keptAlive: [Arena] = []
 
     private func relativeL2(_ a: [Float], _ b: [Float]) -> Double {
         var difference = 0.0
