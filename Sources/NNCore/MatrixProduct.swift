@@ -4,6 +4,9 @@ import COpenBLAS
 /// Touched by every `ThreadPool`.
 let singleThreadedBLAS: Void = openblas_set_num_threads(1)
 
+/// The CPU type whose kernels OpenBLAS uses, by its own name ("Haswell", "SkylakeX", ...).
+public var blasKernels: String { String(cString: openblas_get_corename()) }
+
 /// A dense row-major matrix in somebody else's memory.
 public struct Matrix {
     public let data: UnsafeMutablePointer<Float>

@@ -46,6 +46,7 @@ struct TexloomCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         do {
             requireInstructionSet()
+            requireFittingBLAS()
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
