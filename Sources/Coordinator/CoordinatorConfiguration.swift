@@ -1,4 +1,5 @@
 import Foundation
+import Protocol
 
 /// Everything that can be set about a coordinator. The defaults serve one machine.
 public struct CoordinatorConfiguration: Sendable {
@@ -37,6 +38,8 @@ public struct CoordinatorConfiguration: Sendable {
     public var maxRequestBytes = 8 << 20
     /// Most jobs in one submission. Default 1,000.
     public var maxJobsPerRequest = 1_000
+    /// Offered to those who submit from a browser, the default first. The coordinator itself knows no recipes.
+    public var recipes: [NamedRecipe] = []
     /// Most artifact transfers under way at once, each with a window of a few MiB. Default 256.
     public var maxTransfers = 256
 

@@ -54,7 +54,8 @@ public struct CoordinatorService: Sendable {
         let reader = ClusterReader(
             store: store, engine: engine, softwareVersion: softwareVersion, startedAt: Date(),
             workerEndpoint: socket.endpoint)
-        let router = try router(reader, artifacts, disk, folder)
+        let feed = EventFeed(reader: reader, logger: logger)
+        let router = try router(reader, feed, artifacts, disk, folder)
 
         // Shut down in reverse: people first, then workers, and the engine when nobody asks it any more.
         let services: [any Service] = [
@@ -64,6 +65,7 @@ public struct CoordinatorService: Sendable {
                 await socket.close()
             },
             BackgroundService { await tick(engine) },
+            BackgroundService { await feed.run() },
             BackgroundService {
                 await Janitor(store: store, artifacts: artifacts, engine: engine, disk: disk, logger: logger).run()
             },
@@ -142,7 +144,8 @@ public struct CoordinatorService: Sendable {
     }
 
     private func router(
-        _ reader: ClusterReader, _ artifacts: ArtifactStore, _ disk: BlockingWork, _ folder: DataFolder
+        _ reader: ClusterReader, _ feed: EventFeed, _ artifacts: ArtifactStore, _ disk: BlockingWork,
+        _ folder: DataFolder
     ) throws -> Router<BasicRequestContext> {
         let pictures = Pictures()
         let router = Router(options: .autoGenerateHeadEndpoints)
@@ -158,6 +161,7 @@ public struct CoordinatorService: Sendable {
             artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk),
             randomSalt: { UInt32.random(in: 0...UInt32.max) }
         ).add(to: router)
+        EventRoutes(feed: feed, reader: reader).add(to: router)
         let thumbnails = try ThumbnailCache(
             folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
         DashboardRoutes(reader: reader, thumbnails: thumbnails).add(to: router)

@@ -24,7 +24,7 @@ struct APITests {
         let all = try await coordinator.get("/api/v1/jobs").decoded(JobPage.self)
         #expect(all.jobs.map(\.id) == accepted.map(\.id).reversed())
         let first = try await coordinator.get("/api/v1/jobs?limit=2").decoded(JobPage.self)
-        let rest = try await coordinator.get("/api/v1/jobs?limit=2&before=\(first.next ?? "")").decoded(JobPage.self)
+        let rest = try await coordinator.get("/api/v1/jobs?limit=2&cursor=\(first.next ?? "")").decoded(JobPage.self)
         #expect(first.jobs.map(\.id) + rest.jobs.map(\.id) == all.jobs.map(\.id) && rest.next == nil)
         #expect(try await coordinator.get("/api/v1/jobs?name=WOOD").decoded(JobPage.self).jobs.count == 2)
 

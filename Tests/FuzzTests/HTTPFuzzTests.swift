@@ -47,7 +47,8 @@ import Testing
 
         let bodies = [("/api/v1/jobs", [UInt8](submission)), ("/api/v1/exemplars", [UInt8](image))]
         let paths = [
-            "/api/v1/jobs?state=queued&name=a&limit=10&before=\(id)", "/api/v1/jobs/\(id)/logs?after=0&limit=5",
+            "/api/v1/jobs?state=queued&name=a&limit=10&sort=name&cursor=\(id)",
+            "/api/v1/jobs/\(id)/logs?after=0&limit=5",
             "/api/v1/jobs/\(id)/metrics?after=-1&limit=5", "/api/v1/artifacts/\(digest)", "/api/v1/workers/w/drain",
             "/api/v1/jobs/\(id)/cancel?reason=none", "/jobs/\(id)", "/thumbnails/\(digest)",
         ].map { [UInt8]($0.utf8) }

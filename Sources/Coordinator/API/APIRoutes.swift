@@ -5,6 +5,8 @@ import Protocol
 
 /// `/api/v1`: the JSON side of the coordinator. docs/operations.md lists it.
 struct APIRoutes: Sendable {
+    private static let priorities = -100...100
+
     let configuration: CoordinatorConfiguration
     let engine: ClusterEngine
     let reader: ClusterReader
@@ -14,13 +16,15 @@ struct APIRoutes: Sendable {
 
     func add(to router: Router<BasicRequestContext>) {
         let api = router.group("api/v1")
-        api.get("summary") { _, _ in try jsonResponse(await reader.summary()) }
+        api.get("summary") { _, _ in try jsonResponse(try await reader.summary()) }
+        api.get("recipes") { _, _ in try jsonResponse(RecipeList(recipes: configuration.recipes)) }
         api.post("exemplars", use: receiveExemplar)
         api.post("jobs", use: submit)
         api.get("jobs", use: list)
         api.get("jobs/:id", use: show)
         api.post("jobs/:id/cancel", use: cancel)
         api.post("jobs/:id/retry", use: retry)
+        api.post("jobs/:id/priority", use: prioritise)
         api.get("jobs/:id/logs", use: logs)
         api.get("jobs/:id/metrics", use: metrics)
         api.get("jobs/:id/artifacts", use: listArtifacts)
@@ -74,7 +78,8 @@ struct APIRoutes: Sendable {
         try require(
             (1...Limits.maxRecipeBytes).contains(job.recipeYAML.utf8.count),
             "recipeYAML has \(job.recipeYAML.utf8.count) bytes; expected 1...\(Limits.maxRecipeBytes)")
-        try require((-100...100).contains(job.priority ?? 0), "priority is \(job.priority ?? 0); expected -100...100")
+        try require(
+            Self.priorities.contains(job.priority ?? 0), "priority is \(job.priority ?? 0); expected -100...100")
         try require(
             job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
         try require(
@@ -94,25 +99,7 @@ struct APIRoutes: Sendable {
     // MARK: Jobs
 
     @Sendable private func list(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let query = request.uri.queryParameters
-        var state: JobState?
-        if let text = query["state"] {
-            state = JobState(rawValue: String(text))
-            guard state != nil else {
-                let states = JobState.allCases.map(\.rawValue).joined(separator: ", ")
-                throw Problem(.badRequest, "state is '\(text)'; expected one of \(states)")
-            }
-        }
-        var before: Int64?
-        if let text = query["before"] {
-            guard let id = JobID(String(text)) else {
-                throw Problem(.badRequest, "before is '\(text)'; expected a job id")
-            }
-            before = id.sequence
-        }
-        let name = query["name"].map(String.init)
-        let limit = try number(query["limit"], "limit", default: 100, in: 1...1000)
-        return try jsonResponse(try await reader.jobs(state: state, name: name, before: before, limit: limit))
+        try jsonResponse(try await reader.jobs(JobQuestion(request.uri.queryParameters, limit: 100, in: 1...1000)))
     }
 
     @Sendable private func show(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
@@ -139,11 +126,21 @@ struct APIRoutes: Sendable {
         return try jsonResponse(try await detail(context).job)
     }
 
+    @Sendable private func prioritise(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id = try jobID(context)
+        let change = try await decode(PriorityChange.self, request)
+        guard Self.priorities.contains(change.priority) else {
+            throw Problem(.unprocessableContent, "priority is \(change.priority); expected -100...100")
+        }
+        _ = try await ask { .prioritise($0, id, priority: change.priority) }
+        return try jsonResponse(try await detail(context).job)
+    }
+
     @Sendable private func logs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let id = try await existingJob(context)
         let query = request.uri.queryParameters
-        let after = try number(query["after"], "after", default: 0, in: 0...Int.max)
-        let limit = try number(query["limit"], "limit", default: 1000, in: 1...10_000)
+        let after = try query.number("after", default: 0, in: 0...Int.max)
+        let limit = try query.number("limit", default: 1000, in: 1...10_000)
         let entries = try await reader.store.logs(of: id, after: Int64(after), limit: limit)
         return try jsonResponse(LogPage(entries: entries, next: entries.count == limit ? entries.last?.id : nil))
     }
@@ -151,8 +148,8 @@ struct APIRoutes: Sendable {
     @Sendable private func metrics(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let id = try await existingJob(context)
         let query = request.uri.queryParameters
-        let after = try number(query["after"], "after", default: -1, in: -1...Int.max)
-        let limit = try number(query["limit"], "limit", default: 5000, in: 1...50_000)
+        let after = try query.number("after", default: -1, in: -1...Int.max)
+        let limit = try query.number("limit", default: 5000, in: 1...50_000)
         let rows = try await reader.store.metrics(of: id, after: after, limit: limit)
         return try jsonResponse(MetricsPage(rows: rows, next: rows.count == limit ? rows.last?.iteration : nil))
     }
@@ -217,14 +214,4 @@ struct APIRoutes: Sendable {
     }
 
     private func noJob(_ id: String) -> Problem { Problem(.notFound, "there is no job '\(id)'") }
-
-    private func number(
-        _ text: Substring?, _ name: String, default standard: Int, in range: ClosedRange<Int>
-    ) throws -> Int {
-        guard let text else { return standard }
-        guard let value = Int(text), range.contains(value) else {
-            throw Problem(.badRequest, "\(name) is '\(text)'; expected \(range.lowerBound)...\(range.upperBound)")
-        }
-        return value
-    }
 }

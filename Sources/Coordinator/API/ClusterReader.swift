@@ -9,13 +9,17 @@ struct ClusterReader: Sendable {
     let startedAt: Date
     let workerEndpoint: String
 
-    func jobs(state: JobState?, name: String?, before: Int64?, limit: Int) async throws -> JobPage {
-        var rows = try await store.summaries(state: state, name: name, before: before, limit: limit + 1)
-        let hasMore = rows.count > limit
-        if hasMore { rows.removeLast() }
+    func jobs(_ question: JobQuestion) async throws -> JobPage {
+        let (rows, next, total) = try await store.summaries(question)
         let cluster = await engine.committed
-        let jobs = rows.map { live($0, in: cluster) }
-        return JobPage(jobs: jobs, next: hasMore ? jobs.last?.id : nil)
+        return JobPage(jobs: rows.map { live($0, in: cluster) }, next: next?.text, total: total)
+    }
+
+    /// Those of the jobs that exist, by age.
+    func jobs(_ ids: some Collection<JobID>) async throws -> [JobSummary] {
+        let rows = try await store.summaries(of: ids.map(\.sequence))
+        let cluster = await engine.committed
+        return rows.map { live($0, in: cluster) }.sorted { $0.id < $1.id }
     }
 
     func detail(_ id: JobID) async throws -> JobDetail? {
@@ -39,8 +43,7 @@ struct ClusterReader: Sendable {
         if lease.totalIterations > 0 { summary.totalIterations = lease.totalIterations }
         if lease.secondsPerIteration > 0 {
             summary.secondsPerIteration = lease.secondsPerIteration
-            let left = max(0, summary.totalIterations - lease.iteration)
-            summary.etaSeconds = summary.totalIterations > 0 ? Double(left) * lease.secondsPerIteration : nil
+            summary.etaSeconds = lease.secondsLeft
         }
         return summary
     }
@@ -48,6 +51,7 @@ struct ClusterReader: Sendable {
     func workers() async throws -> [WorkerSummary] {
         let rows = try await store.workers()
         let cluster = await engine.committed
+        let now = engine.now
         let list = rows.map { row in
             let session = cluster.sessionOfWorker[row.identity.id].flatMap { cluster.sessions[$0] }
             let isConnected = session?.isAttached ?? false
@@ -56,13 +60,16 @@ struct ClusterReader: Sendable {
                 id: row.identity.id, name: row.identity.name, softwareVersion: row.identity.softwareVersion,
                 cpu: row.identity.cpu, slots: row.identity.slots, threadsPerSlot: row.identity.threadsPerSlot,
                 isConnected: isConnected, isDraining: session?.isDraining ?? false,
-                lastSeenAt: isConnected ? Date() : row.lastSeenAt, jobs: held.map { $0.job.description },
+                lastSeenAt: session.map { $0.lastHeard(lease: cluster.configuration.lease) }
+                    .map { Date(timeIntervalSinceNow: -now.since($0).inSeconds) } ?? row.lastSeenAt,
+                jobs: held.map { $0.job.description },
                 iterationsPerSecond: held.compactMap { cluster.leases[$0.job] }.map(\.iterationsPerSecond).reduce(0, +))
         }
         return list.filter(\.isConnected) + list.filter { !$0.isConnected }
     }
 
-    func summary() async -> ClusterSummary {
+    func summary() async throws -> ClusterSummary {
+        let loads = try await store.recipeLoads()
         let cluster = await engine.committed
         let connected = cluster.sessions.values.filter(\.isAttached)
         let jobs = JobState.allCases.map { ($0.rawValue, cluster.counts[$0] ?? 0) }
@@ -70,10 +77,25 @@ struct ClusterReader: Sendable {
             version: softwareVersion, coordinatorID: store.coordinatorID, startedAt: startedAt,
             workerEndpoint: workerEndpoint, jobs: Dictionary(uniqueKeysWithValues: jobs),
             workersConnected: connected.count, slots: connected.map(\.worker.slots).reduce(0, +),
-            iterationsPerSecond: cluster.leases.values.map(\.iterationsPerSecond).reduce(0, +))
+            iterationsPerSecond: cluster.leases.values.map(\.iterationsPerSecond).reduce(0, +),
+            queueSeconds: Self.queueSeconds(loads, cluster, slots: connected.map(\.worker.slots).reduce(0, +)))
+    }
+
+    /// The queue's work spread over the slots, and at least what the slowest running job still takes.
+    private static func queueSeconds(_ loads: [RecipeLoad], _ cluster: ClusterState, slots: Int) -> Double? {
+        let running = cluster.leases.values.compactMap(\.secondsLeft)
+        let queued = loads.compactMap(\.seconds)
+        guard slots > 0, queued.count == loads.count, running.count == cluster.leases.count else { return nil }
+        return max((queued.reduce(0, +) + running.reduce(0, +)) / Double(slots), running.max() ?? 0)
     }
 }
 
 extension Lease {
     var iterationsPerSecond: Double { secondsPerIteration > 0 && hasIterated ? 1 / secondsPerIteration : 0 }
+
+    /// Of training, at the present speed; nil while that is unknown.
+    var secondsLeft: Double? {
+        guard totalIterations > 0, secondsPerIteration > 0 else { return nil }
+        return Double(max(0, totalIterations - iteration)) * secondsPerIteration
+    }
 }

@@ -90,3 +90,16 @@ enum Change: Sendable, Equatable {
     case note(JobID, attempt: Int, level: String, message: String)
     case worker(WorkerIdentity, session: UInt64, isDraining: Bool, isConnected: Bool)
 }
+
+extension Change {
+    /// The job it is about, if it is about one.
+    var job: JobID? {
+        switch self {
+        case .job(let job): job.id
+        case .attempt(let id, _), .artifact(let id, _, _, _), .artifactDropped(let id, _, _), .report(let id, _, _),
+            .metrics(let id, _), .log(let id, _, _, _), .note(let id, _, _, _):
+            id
+        case .worker: nil
+        }
+    }
+}

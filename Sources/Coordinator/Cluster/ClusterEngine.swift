@@ -32,6 +32,8 @@ actor ClusterEngine {
     private var state: ClusterState
     /// The state that is on disk, for readers.
     private(set) var committed: ClusterState
+    /// Jobs of which something changed since they were last taken.
+    private var touched: Set<JobID> = []
     private var pending: [ClusterEvent] = []
     private var pendingBytes: [UInt64: Int] = [:]
     private var outage: Outage?
@@ -82,6 +84,15 @@ actor ClusterEngine {
         if let session = event.session { pendingBytes[session] = waiting + event.weight }
         pending.append(event)
         waker.yield()
+    }
+
+    /// The time that decisions go by.
+    nonisolated var now: Instant { clock() }
+
+    /// The jobs of which something changed since the last call: records, or how far they are.
+    func takeTouchedJobs() -> Set<JobID> {
+        defer { touched = [] }
+        return touched
     }
 
     /// Why nothing can be recorded at present; nil if all is well, as far as was tried.
@@ -155,6 +166,8 @@ actor ClusterEngine {
         }
         if !changes.isEmpty { endOutage(at: now) }
         committed = state
+        for change in changes { if let job = change.job { touched.insert(job) } }
+        for event in batch { touched.formUnion(event.reportedJobs) }
         for effect in effects { await perform(effect) }
     }
 
@@ -221,7 +234,8 @@ actor ClusterEngine {
     private func refuse(_ event: ClusterEvent) {
         let token: RequestToken
         switch event {
-        case .submit(let asker, _, _), .cancel(let asker, _, _), .retry(let asker, _), .drain(let asker, _):
+        case .submit(let asker, _, _), .cancel(let asker, _, _), .retry(let asker, _), .prioritise(let asker, _, _),
+            .drain(let asker, _):
             token = asker
         default: return
         }

@@ -34,6 +34,8 @@ enum ClusterEvent: Sendable {
     case submit(RequestToken, [Submission], salts: [UInt32])
     case cancel(RequestToken, JobID, reason: String)
     case retry(RequestToken, JobID)
+    /// -100...100; higher runs first.
+    case prioritise(RequestToken, JobID, priority: Int)
     /// Gives a worker no more work and asks it to hand back what it has.
     case drain(RequestToken, workerID: String)
 }
@@ -115,7 +117,15 @@ extension ClusterEvent {
             .fail(let session, _, _, _, _, _), .checkpointRefused(let session, _, _, _),
             .handBack(let session, _, _, _, _), .goodbye(let session, _):
             session
-        case .tick, .unreferenced, .submit, .cancel, .retry, .drain: nil
+        case .tick, .unreferenced, .submit, .cancel, .retry, .prioritise, .drain: nil
+        }
+    }
+
+    /// The jobs whose progress it tells.
+    var reportedJobs: [JobID] {
+        switch self {
+        case .hello(_, _, let running), .heartbeat(_, _, let running): running.map(\.attempt.job)
+        default: []
         }
     }
 

@@ -108,6 +108,25 @@ extension ClusterState {
         dispatch(at: now)
     }
 
+    /// Of a job that runs it counts once it waits again.
+    mutating func prioritise(_ token: RequestToken, _ id: JobID, _ priority: Int) {
+        guard var job = job(id) else {
+            effects.append(.reply(token, .refused(.noSuchJob)))
+            return
+        }
+        guard job.state != .finished else {
+            effects.append(.reply(token, .refused(.conflict("the job has finished; its priority means nothing now"))))
+            return
+        }
+        if job.priority != priority {
+            job.priority = priority
+            putAndRecord(job)
+            if job.state == .queued { enqueue(job) }
+            note(id, "priority \(priority) on request")
+        }
+        effects.append(.reply(token, .job(id, job.state)))
+    }
+
     mutating func drain(_ token: RequestToken, _ workerID: String) {
         guard let session = sessionOfWorker[workerID], sessions[session] != nil else {
             effects.append(.reply(token, .refused(.noSuchWorker)))

@@ -234,7 +234,9 @@ extension ClusterState {
         var passedOver: [QueueEntry] = []
         defer { for entry in passedOver { queue.insert(entry) } }
         while let entry = queue.removeFirst() {
-            guard let job = jobs[entry.sequence], job.state == .queued, job.queueOrder == entry.order else { continue }
+            guard let job = jobs[entry.sequence], job.state == .queued, job.queueOrder == entry.order,
+                job.priority == entry.priority
+            else { continue }
             if passedOver.count < Self.maxPassedOver, prefersAnother(job, than: workerID, at: now) {
                 passedOver.append(entry)
             } else {

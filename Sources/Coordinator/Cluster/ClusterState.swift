@@ -101,6 +101,7 @@ struct ClusterState: Sendable {
         case .submit(let token, let submissions, let salts): submit(token, submissions, salts, at: now)
         case .cancel(let token, let id, let reason): cancel(token, id, reason)
         case .retry(let token, let id): retry(token, id, at: now)
+        case .prioritise(let token, let id, let priority): prioritise(token, id, priority)
         case .drain(let token, let workerID): drain(token, workerID)
         }
         defer { effects = [] }

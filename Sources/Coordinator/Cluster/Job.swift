@@ -99,6 +99,9 @@ struct WorkerSession: Sendable, Equatable {
     /// The attempts it holds.
     var attempts: Set<AttemptReference> = []
 
+    /// When it last said anything; every message of a worker extends its session by the lease.
+    func lastHeard(lease: Duration) -> Instant { expires + (.zero - lease) }
+
     /// The last work request and what it was answered.
     struct WorkRequest: Sendable, Equatable {
         var id: UInt64

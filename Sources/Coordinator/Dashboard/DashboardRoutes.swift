@@ -16,10 +16,10 @@ struct DashboardRoutes: Sendable {
     }
 
     @Sendable private func overview(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let before = request.uri.queryParameters["before"].flatMap { JobID(String($0))?.sequence }
+        let question = try JobQuestion(request.uri.queryParameters, limit: OverviewPage.jobsPerPage, in: 1...200)
         let page = OverviewPage(
-            summary: await reader.summary(), workers: try await reader.workers(),
-            page: try await reader.jobs(state: nil, name: nil, before: before, limit: OverviewPage.jobsPerPage))
+            summary: try await reader.summary(), workers: try await reader.workers(),
+            page: try await reader.jobs(question))
         return page.response()
     }
 

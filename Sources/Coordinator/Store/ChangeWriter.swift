@@ -56,7 +56,9 @@ struct ChangeWriter {
     }
 
     private func write(_ job: Job) throws {
-        try run("INSERT INTO recipes (yaml) VALUES (?) ON CONFLICT DO NOTHING", [job.recipeYAML])
+        try run(
+            "INSERT INTO recipes (yaml, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            [job.recipeYAML, RecipeName.read(from: job.recipeYAML)])
         // A finished job is left as it is, whatever the caller believes.
         try run(
             """

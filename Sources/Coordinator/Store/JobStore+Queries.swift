@@ -4,37 +4,63 @@ import Protocol
 
 // What the API and the pages show, as committed.
 extension JobStore {
-    /// Jobs, newest first.
-    /// - Parameters:
-    ///   - name: Part of the name, letter case apart.
-    ///   - before: Only jobs with a smaller sequence number.
-    func summaries(state: JobState?, name: String?, before: Int64?, limit: Int) async throws -> [JobSummary] {
-        var conditions: [String] = []
-        var arguments = StatementArguments()
-        if let state {
-            conditions.append("jobs.state = ?")
-            arguments += [state.rawValue]
-        }
-        if let name {
-            conditions.append("instr(lower(jobs.name), lower(?)) > 0")
-            arguments += [name]
-        }
-        if let before {
-            conditions.append("jobs.sequence < ?")
-            arguments += [before]
-        }
-        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-        let sql = "\(Self.summarySQL) \(filter) ORDER BY jobs.sequence DESC LIMIT ?"
-        let bound = arguments + [limit]
+    /// A page of jobs.
+    func summaries(_ question: JobQuestion) async throws -> (jobs: [JobSummary], next: JobCursor?, total: Int) {
+        let (filter, filterArguments) = question.filter
+        let (position, positionArguments) = question.position
+        let page = """
+            SELECT jobs.*, \(question.order.key) AS sort_key FROM jobs
+            WHERE \((filter + position).joined(separator: " AND "))
+            ORDER BY \(question.order.sql) LIMIT \(question.limit + 1)
+            """
+        let sql = Self.summarySQL(of: page) + " ORDER BY " + question.order.outerSQL
+        let count = "SELECT COUNT(*) FROM jobs WHERE " + filter.joined(separator: " AND ")
         return try await pool.read { db in
-            try StoredRow.all(db, sql: sql, arguments: bound).map { try Self.summary($0, db) }
+            var rows = try StoredRow.all(db, sql: sql, arguments: filterArguments + positionArguments)
+            let hasMore = rows.count > question.limit
+            if hasMore { rows.removeLast() }
+            let next =
+                try hasMore ? rows.last.map { try JobCursor(key: $0["sort_key"], sequence: $0["sequence"]) } : nil
+            return (
+                try rows.map { try Self.summary($0, db) }, next,
+                try Int.fetchOne(db, sql: count, arguments: filterArguments) ?? 0
+            )
         }
+    }
+
+    /// The jobs of these sequence numbers that exist, in no order.
+    func summaries(of sequences: [Int64]) async throws -> [JobSummary] {
+        let list = sequences.map(String.init).joined(separator: ",")
+        let sql = Self.summarySQL(of: "SELECT * FROM jobs WHERE sequence IN (\(list))")
+        return try await pool.read { db in try StoredRow.all(db, sql: sql).map { try Self.summary($0, db) } }
+    }
+
+    /// Names of the recipes that jobs have, with how many jobs wait for a worker, and what is known of their length.
+    func recipeLoads() async throws -> [RecipeLoad] {
+        try await pool.read { db in
+            let sql = """
+                SELECT SUM(state = 'queued') AS queued,
+                    SUM(CASE WHEN state = 'queued' THEN iteration ELSE 0 END) AS done, MAX(total_iterations) AS total,
+                    AVG(CASE WHEN seconds_per_iteration > 0 THEN seconds_per_iteration END) AS seconds
+                FROM jobs GROUP BY recipe HAVING queued > 0
+                """
+            return try StoredRow.all(db, sql: sql).map { row in
+                try RecipeLoad(
+                    queued: row["queued"], iterationsDone: row["done"], totalIterations: row["total"],
+                    secondsPerIteration: row["seconds"])
+            }
+        }
+    }
+
+    /// Names of the recipes that jobs have.
+    func recipeNames() async throws -> [String] {
+        try await pool.read { try String.fetchAll($0, sql: "SELECT DISTINCT name FROM recipes ORDER BY name") }
     }
 
     /// A job with its recipe and attempts; nil if there is none.
     func detail(_ id: JobID) async throws -> JobDetail? {
         try await pool.read { db in
-            let sql = "\(Self.summarySQL) WHERE jobs.sequence = ? AND jobs.id = ?"
+            let sql = Self.summarySQL(of: "SELECT * FROM jobs WHERE sequence = ? AND id = ?")
             let found = try Row.fetchOne(db, sql: sql, arguments: [id.sequence, id.description])
             guard let row = found.map(StoredRow.init) else { return nil }
             let attempts = try StoredRow.all(
@@ -140,22 +166,27 @@ extension JobStore {
 
     // MARK: Rows
 
-    private static let summarySQL = """
-        SELECT jobs.*, attempts.number AS attempt, attempts.worker_name AS worker,
+    /// Summaries of the jobs that a query chooses. What is joined is looked up for those alone.
+    private static func summarySQL(of jobs: String) -> String {
+        """
+        SELECT jobs.*, recipes.name AS recipe_name, attempts.number AS attempt, attempts.worker_name AS worker,
             snapshots.sha256 AS snapshot, snapshots.iteration AS snapshot_iteration
-        FROM jobs
+        FROM (\(jobs)) AS jobs
+        JOIN recipes ON recipes.id = jobs.recipe
         LEFT JOIN attempts ON attempts.job = jobs.sequence
             AND attempts.number = (SELECT MAX(number) FROM attempts WHERE job = jobs.sequence)
         LEFT JOIN artifacts AS snapshots ON snapshots.job = jobs.sequence AND snapshots.kind = 'snapshot'
             AND snapshots.iteration =
                 (SELECT MAX(iteration) FROM artifacts WHERE job = jobs.sequence AND kind = 'snapshot')
         """
+    }
 
     private static func summary(_ row: StoredRow, _ db: Database) throws -> JobSummary {
         let secondsPerIteration: Double = try row["seconds_per_iteration"]
         return try JobSummary(
             id: row["id"], name: row["name"], resultName: row["result_name"], fileName: row["file_name"],
-            state: JobState(rawValue: row["state"]) ?? .held, priority: row["priority"], iteration: row["iteration"],
+            recipe: row["recipe_name"], state: JobState(rawValue: row["state"]) ?? .held, priority: row["priority"],
+            iteration: row["iteration"],
             totalIterations: row["total_iterations"],
             secondsPerIteration: secondsPerIteration > 0 ? secondsPerIteration : nil, etaSeconds: nil,
             attempt: (row["attempt"] as Int?) ?? 0, failures: row["failures"], worker: row["worker"],

@@ -109,6 +109,16 @@ extension JobStore {
                     ) STRICT, WITHOUT ROWID;
                     """)
         }
+        migrator.registerMigration("v2") { db in
+            // What a recipe calls itself, so that jobs can be filtered by it.
+            try db.execute(sql: "ALTER TABLE recipes ADD COLUMN name TEXT NOT NULL DEFAULT ''")
+            for row in try StoredRow.all(db, sql: "SELECT id, yaml FROM recipes") {
+                let (id, yaml): (Int64, String) = (try row["id"], try row["yaml"])
+                try db.execute(
+                    sql: "UPDATE recipes SET name = ? WHERE id = ?", arguments: [RecipeName.read(from: yaml), id])
+            }
+            try db.execute(sql: "CREATE INDEX recipes_by_name ON recipes (name)")
+        }
         return migrator
     }
 }

@@ -13,10 +13,13 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
     public var slots: Int
     /// Training speed of all running jobs together.
     public var iterationsPerSecond: Double
+    /// Seconds until everything queued and running is done, at the speed of the slots connected now. Nil without slots,
+    /// or while a queued recipe has never run, so that its length is unknown.
+    public var queueSeconds: Double?
 
     public init(
         version: String, coordinatorID: String, startedAt: Date, workerEndpoint: String, jobs: [String: Int],
-        workersConnected: Int, slots: Int, iterationsPerSecond: Double
+        workersConnected: Int, slots: Int, iterationsPerSecond: Double, queueSeconds: Double?
     ) {
         self.version = version
         self.coordinatorID = coordinatorID
@@ -26,6 +29,7 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
         self.workersConnected = workersConnected
         self.slots = slots
         self.iterationsPerSecond = iterationsPerSecond
+        self.queueSeconds = queueSeconds
     }
 }
 

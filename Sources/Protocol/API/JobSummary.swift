@@ -7,6 +7,8 @@ public struct JobSummary: Codable, Sendable, Equatable {
     /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
     public var resultName: String
     public var fileName: String
+    /// What the recipe calls itself.
+    public var recipe: String
     public var state: JobState
     public var priority: Int
     /// Iterations done, as last reported by the worker; of a waiting job, those its newest checkpoint holds.
@@ -35,8 +37,9 @@ public struct JobSummary: Codable, Sendable, Equatable {
     public var lossLatest: [String: Float]
 
     public init(
-        id: String, name: String, resultName: String, fileName: String, state: JobState, priority: Int, iteration: Int,
-        totalIterations: Int, secondsPerIteration: Double?, etaSeconds: Double?, attempt: Int, failures: Int,
+        id: String, name: String, resultName: String, fileName: String, recipe: String, state: JobState, priority: Int,
+        iteration: Int, totalIterations: Int, secondsPerIteration: Double?, etaSeconds: Double?, attempt: Int,
+        failures: Int,
         worker: String?, reason: String?, exemplarSHA256: String, latestSnapshot: String?,
         latestSnapshotIteration: Int?, submittedAt: Date, startedAt: Date?, finishedAt: Date?,
         lossLatest: [String: Float]
@@ -45,6 +48,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
         self.name = name
         self.resultName = resultName
         self.fileName = fileName
+        self.recipe = recipe
         self.state = state
         self.priority = priority
         self.iteration = iteration
@@ -118,14 +122,37 @@ public struct AttemptSummary: Codable, Sendable, Equatable {
     }
 }
 
-/// Answer of `GET /api/v1/jobs`: newest first.
+/// Answer of `GET /api/v1/jobs`, in the order asked for.
 public struct JobPage: Codable, Sendable, Equatable {
     public var jobs: [JobSummary]
-    /// Pass as `?before=` for the next page; nil on the last.
+    /// Pass as `?cursor=` for the next page; nil on the last.
     public var next: String?
+    /// How many jobs the filters let through, on all pages together.
+    public var total: Int
 
-    public init(jobs: [JobSummary], next: String?) {
+    public init(jobs: [JobSummary], next: String?, total: Int) {
         self.jobs = jobs
         self.next = next
+        self.total = total
     }
+}
+
+/// How `GET /api/v1/jobs` sorts.
+public enum JobOrder: String, Codable, Sendable, CaseIterable {
+    /// By submission.
+    case newest, oldest
+    /// By name, letter case apart.
+    case name
+    /// Higher runs first.
+    case priority
+    /// Those that ended last come first, those that have not ended last.
+    case ended
+}
+
+/// Body of `POST /api/v1/jobs/{id}/priority`.
+public struct PriorityChange: Codable, Sendable, Equatable {
+    /// Higher runs first, -100...100.
+    public var priority: Int
+
+    public init(priority: Int) { self.priority = priority }
 }

@@ -19,15 +19,15 @@ extension APIClient {
     /// Every job that a filter lets through, newest first.
     func jobs(state: JobState? = nil) async throws -> [JobSummary] {
         var all: [JobSummary] = []
-        var before: String?
+        var cursor: String?
         repeat {
             var query = ["limit": "1000"]
             query["state"] = state?.rawValue
-            query["before"] = before
+            query["cursor"] = cursor
             let page = try await get("/api/v1/jobs", query: query, as: JobPage.self)
             all += page.jobs
-            before = page.next
-        } while before != nil
+            cursor = page.next
+        } while cursor != nil
         return all
     }
 

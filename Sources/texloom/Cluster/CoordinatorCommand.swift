@@ -2,6 +2,7 @@ import ArgumentParser
 import Coordinator
 import Foundation
 import Logging
+import Protocol
 import TextureGAN
 
 struct CoordinatorCommand: AsyncParsableCommand {
@@ -68,6 +69,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
         if let value = try duration(lease, "lease", unit: 1) { configuration.lease = value }
         if let value = try duration(stall, "stall", unit: 60) { configuration.stall = value }
         if let count = try retries ?? settings.value("retries", as: Int.self) { configuration.retries = count }
+        configuration.recipes = Recipe.named.map { recipe in
+            NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())
+        }
         do {
             let service = try CoordinatorService(
                 configuration, softwareVersion: texloomVersion, logger: logging.logger("coordinator"))

@@ -15,11 +15,16 @@ struct RecipesCommand: ParsableCommand {
             return
         }
         for recipe in Recipe.named {
-            let style = recipe.style.map { "style \($0.rawValue)" } ?? "no style loss"
-            let k = recipe.k.map(String.init) ?? "auto"
-            say(
-                "\(recipe.name.padding(toLength: 6, withPad: " ", startingAt: 0))  k=\(k), ngf=\(recipe.generatorWidth), "
-                    + "\(recipe.residualBlocks) blocks, \(recipe.iterations) iterations, \(style)")
+            say("\(recipe.name.padding(toLength: 6, withPad: " ", startingAt: 0))  \(recipe.abstract)")
         }
+    }
+}
+
+extension Recipe {
+    /// What tells it from the others, in a line.
+    var abstract: String {
+        let style = style.map { "style \($0.rawValue)" } ?? "no style loss"
+        return "k=\(k.map(String.init) ?? "auto"), ngf=\(generatorWidth), \(residualBlocks) blocks, "
+            + "\(iterations) iterations, \(style)"
     }
 }

@@ -1,0 +1,129 @@
+import Foundation
+import GRDB
+import Protocol
+
+/// Which jobs are asked for, in which order, from where on.
+struct JobQuestion: Sendable {
+    var state: JobState?
+    /// Part of the name, letter case apart.
+    var name: String?
+    /// What the recipe calls itself.
+    var recipe: String?
+    var order = JobOrder.newest
+    var after: JobCursor?
+    var limit: Int
+
+    var filter: (conditions: [String], arguments: StatementArguments) {
+        var conditions = ["TRUE"]
+        var arguments = StatementArguments()
+        if let state {
+            conditions.append("state = ?")
+            arguments += [state.rawValue]
+        }
+        if let name {
+            conditions.append("instr(lower(name), lower(?)) > 0")
+            arguments += [name]
+        }
+        if let recipe {
+            conditions.append("recipe IN (SELECT id FROM recipes WHERE recipes.name = ?)")
+            arguments += [recipe]
+        }
+        return (conditions, arguments)
+    }
+
+    /// Where the page begins: behind the last job of the one before, so that jobs that come or go between two pages
+    /// neither repeat nor hide another.
+    var position: (conditions: [String], arguments: StatementArguments) {
+        guard let after else { return ([], []) }
+        let (key, isDescending) = (order.key, order.isDescending)
+        let beyond = isDescending ? "<" : ">"
+        // The sequence breaks ties, newest first but for the oldest-first order.
+        let tie = order == .oldest ? ">" : "<"
+        return (
+            ["(\(key) \(beyond) ? OR (\(key) = ? AND sequence \(tie) ?))"], [after.key, after.key, after.sequence]
+        )
+    }
+}
+
+/// The place of a job in an order, as the API hands it out.
+struct JobCursor: Sendable, Equatable {
+    var key: DatabaseValue
+    var sequence: Int64
+
+    /// Opaque to clients: the key's type and value, and the sequence number, in base64url.
+    var text: String {
+        let value: String =
+            switch key.storage {
+            case .int64(let number): "i\(number)"
+            case .double(let number): "d\(number)"
+            case .string(let text): "s\(text)"
+            case .null, .blob: "n"
+            }
+        return Data("\(sequence) \(value)".utf8).base64EncodedString()
+            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+
+    init(key: DatabaseValue, sequence: Int64) {
+        self.key = key
+        self.sequence = sequence
+    }
+
+    init?(_ text: String) {
+        var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
+        base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
+        guard let data = Data(base64Encoded: base64), let plain = String(data: data, encoding: .utf8),
+            let space = plain.firstIndex(of: " "), let sequence = Int64(plain[..<space])
+        else { return nil }
+        let value = plain[plain.index(after: space)...]
+        let rest = String(value.dropFirst())
+        switch value.first {
+        case "i":
+            guard let number = Int64(rest) else { return nil }
+            key = number.databaseValue
+        case "d":
+            guard let number = Double(rest), number.isFinite else { return nil }
+            key = number.databaseValue
+        case "s": key = rest.databaseValue
+        default: return nil
+        }
+        self.sequence = sequence
+    }
+}
+
+/// What waits of one recipe, and what jobs of it have told of its length.
+struct RecipeLoad: Sendable {
+    var queued: Int
+    /// Held by the checkpoints of the queued jobs.
+    var iterationsDone: Int
+    /// 0 while no job of the recipe has begun.
+    var totalIterations: Int
+    var secondsPerIteration: Double?
+
+    /// Seconds of one slot's work; nil while nothing is known of the recipe.
+    var seconds: Double? {
+        guard totalIterations > 0, let secondsPerIteration else { return nil }
+        return Double(max(0, queued * totalIterations - iterationsDone)) * secondsPerIteration
+    }
+}
+
+extension JobOrder {
+    /// What is sorted by, of a row of `jobs`; never null.
+    var key: String {
+        switch self {
+        case .newest, .oldest: "sequence"
+        case .name: "lower(name)"
+        case .priority: "priority"
+        case .ended: "IFNULL(finished_at, 0.0)"
+        }
+    }
+
+    var isDescending: Bool { self == .newest || self == .priority || self == .ended }
+
+    var sql: String { "\(key) \(direction), sequence \(tieDirection)" }
+
+    /// The same among the summaries of a page.
+    var outerSQL: String { "sort_key \(direction), jobs.sequence \(tieDirection)" }
+
+    private var direction: String { isDescending ? "DESC" : "ASC" }
+    private var tieDirection: String { self == .oldest ? "ASC" : "DESC" }
+}
