@@ -21,6 +21,14 @@ let numerical: [SwiftSetting] = [
 /// through which the simulation plays many millions of events. Overflow and bounds checks stay.
 let optimised: [SwiftSetting] = [.unsafeFlags(["-O", "-wmo", "-num-threads", "2"])]
 
+/// The dashboard's files, kept in the executable: a coordinator is one file to install.
+let dashboard: [Resource] = [
+    "Assets/icon.svg", "Assets/texloom.css", "Assets/texloom.js", "Templates/actions.mustache",
+    "Templates/answer.mustache", "Templates/gallery.mustache", "Templates/job-card.mustache", "Templates/job.mustache",
+    "Templates/jobs.mustache", "Templates/layout.mustache", "Templates/overview.mustache", "Templates/pager.mustache",
+    "Templates/picture.mustache", "Templates/submit.mustache", "Templates/workers.mustache",
+].map { .embedInCode("Dashboard/\($0)") }
+
 /// Set by scripts/check and CI: a warning in our own code is an error. Not for users, whose compiler may be newer.
 let strict: [SwiftSetting] =
     Context.environment["TEXLOOM_STRICT"] == "1" ? [.unsafeFlags(["-warnings-as-errors"])] : []
@@ -40,6 +48,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -81,8 +90,9 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "Mustache", package: "swift-mustache"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ], swiftSettings: optimised),
+            ], resources: dashboard, swiftSettings: optimised),
         .target(
             name: "Worker",
             dependencies: [

@@ -148,6 +148,7 @@ public struct CoordinatorService: Sendable {
         _ folder: DataFolder
     ) throws -> Router<BasicRequestContext> {
         let pictures = Pictures()
+        let commands = ClusterCommands(engine: reader.engine, reader: reader)
         let router = Router(options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware())
         router.add(
@@ -155,7 +156,7 @@ public struct CoordinatorService: Sendable {
                 isLoopbackOnly: CoordinatorConfiguration.isLoopback(configuration.httpHost)))
         HealthRoutes(store: reader.store, engine: reader.engine).add(to: router)
         APIRoutes(
-            configuration: configuration, engine: reader.engine, reader: reader,
+            configuration: configuration, commands: commands, reader: reader,
             exemplars: ExemplarIntake(
                 store: artifacts, disk: disk, pictures: pictures, maxBytes: configuration.maxExemplarBytes),
             artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk),
@@ -164,7 +165,9 @@ public struct CoordinatorService: Sendable {
         EventRoutes(feed: feed, reader: reader).add(to: router)
         let thumbnails = try ThumbnailCache(
             folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
-        DashboardRoutes(reader: reader, thumbnails: thumbnails).add(to: router)
+        let pages = try DashboardRoutes(reader: reader, thumbnails: thumbnails, recipes: configuration.recipes)
+        pages.add(to: router)
+        DashboardActions(commands: commands, renderer: pages.renderer).add(to: router)
         return router
     }
 

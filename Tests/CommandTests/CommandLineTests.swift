@@ -141,19 +141,6 @@ import NNCore
             ])
     }
 
-    @Test func theLossPlotDrawsEveryTermThatARunHas() {
-        let rows = (0..<3000).map { index in
-            ResultFolder.Row(
-                iteration: index * 10, unixSeconds: 0,
-                values: ["l1": 1 / Float(index + 1), "style": 0, "adversarial": 0.7])
-        }
-        let svg = LossPlot.svg(rows, title: "a <b> & c")
-        #expect(svg.contains(">L1") && svg.contains(">adversarial") && !svg.contains(">style"))
-        #expect(svg.contains("a &lt;b&gt; &amp; c") && !svg.contains("nan") && !svg.contains("inf"))
-        #expect(svg.components(separatedBy: "<polyline").count == 5)
-        #expect(LossPlot.svg([], title: "x").contains("no losses yet"))
-    }
-
     @Test func metricsRowsSurviveTheirLines() throws {
         let row = ResultFolder.Row(iteration: 7, unixSeconds: 12.5, ["l1", "style"], [0.25, .nan])
         #expect(row.json == "{\"iteration\":7,\"unix_seconds\":12.5,\"l1\":0.25}")

@@ -6,10 +6,21 @@ import Testing
 
 @Suite("Pages and ranges")
 struct PageTests {
-    @Test func textIsEscapedEverywhere() {
-        var html = HTML()
-        html.element("p", ["title": "\"><script>"], "<b>'&\u{7}")
-        #expect(html.markup == "<p title=\"&quot;&gt;&lt;script&gt;\">&lt;b&gt;&#39;&amp;\u{FFFD}</p>")
+    @Test func controlCharactersDoNotReachAPage() {
+        #expect(Readable.plain("a\u{7}b\u{0}\n\tc") == "a\u{FFFD}b\u{FFFD}\n\tc")
+    }
+
+    @Test func theLossPlotDrawsEveryTermThatARunHas() {
+        let rows = (0..<3000).map { index in
+            MetricsEntry(
+                iteration: index * 10, unixSeconds: 0,
+                values: ["l1": 1 / Float(index + 1), "style": 0, "adversarial": 0.7])
+        }
+        let svg = LossPlot.svg(rows, title: "a <b> & c")
+        #expect(svg.contains(">L1") && svg.contains(">adversarial") && !svg.contains(">style"))
+        #expect(svg.contains("a &lt;b&gt; &amp; c") && !svg.contains("nan") && !svg.contains("inf"))
+        #expect(svg.components(separatedBy: "<polyline").count == 5)
+        #expect(LossPlot.svg([], title: "x").contains("no losses yet"))
     }
 
     @Test(arguments: [

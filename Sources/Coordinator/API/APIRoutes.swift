@@ -5,10 +5,8 @@ import Protocol
 
 /// `/api/v1`: the JSON side of the coordinator. docs/operations.md lists it.
 struct APIRoutes: Sendable {
-    private static let priorities = -100...100
-
     let configuration: CoordinatorConfiguration
-    let engine: ClusterEngine
+    let commands: ClusterCommands
     let reader: ClusterReader
     let exemplars: ExemplarIntake
     let artifacts: ArtifactResponder
@@ -53,7 +51,7 @@ struct APIRoutes: Sendable {
         }
         let submissions = try body.jobs.enumerated().map { try submission($1, at: $0) }
         let salts = submissions.map { _ in randomSalt() }
-        guard case .accepted(let jobs) = try await ask({ .submit($0, submissions, salts: salts) }) else {
+        guard case .accepted(let jobs) = try await commands.ask({ .submit($0, submissions, salts: salts) }) else {
             throw Problem(.internalServerError, "the coordinator gave no answer to a submission")
         }
         let accepted = jobs.map { job in
@@ -79,7 +77,7 @@ struct APIRoutes: Sendable {
             (1...Limits.maxRecipeBytes).contains(job.recipeYAML.utf8.count),
             "recipeYAML has \(job.recipeYAML.utf8.count) bytes; expected 1...\(Limits.maxRecipeBytes)")
         try require(
-            Self.priorities.contains(job.priority ?? 0), "priority is \(job.priority ?? 0); expected -100...100")
+            ClusterCommands.priorities.contains(job.priority ?? 0), "priority is \(job.priority ?? 0); expected -100...100")
         try require(
             job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
         try require(
@@ -108,32 +106,23 @@ struct APIRoutes: Sendable {
 
     private func detail(_ context: BasicRequestContext) async throws -> JobDetail {
         let id = try jobID(context)
-        guard let detail = try await reader.detail(id) else { throw noJob(id.description) }
+        guard let detail = try await reader.detail(id) else { throw Problem.noJob(id.description) }
         return detail
     }
 
     @Sendable private func cancel(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let id = try jobID(context)
-        let asked = request.uri.queryParameters["reason"].map { String($0.prefix(500)) }
-        let reason = asked.flatMap { $0.isEmpty ? nil : $0 } ?? "asked by a person"
-        _ = try await ask { .cancel($0, id, reason: reason) }
-        return try jsonResponse(try await detail(context).job)
+        let reason = request.uri.queryParameters.text("reason")
+        return try jsonResponse(try await commands.cancel(try context.parameters.require("id"), reason: reason))
     }
 
     @Sendable private func retry(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let id = try jobID(context)
-        _ = try await ask { .retry($0, id) }
-        return try jsonResponse(try await detail(context).job)
+        try jsonResponse(try await commands.retry(try context.parameters.require("id")))
     }
 
     @Sendable private func prioritise(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let id = try jobID(context)
         let change = try await decode(PriorityChange.self, request)
-        guard Self.priorities.contains(change.priority) else {
-            throw Problem(.unprocessableContent, "priority is \(change.priority); expected -100...100")
-        }
-        _ = try await ask { .prioritise($0, id, priority: change.priority) }
-        return try jsonResponse(try await detail(context).job)
+        return try jsonResponse(
+            try await commands.prioritise(try context.parameters.require("id"), change.priority))
     }
 
     @Sendable private func logs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
@@ -160,34 +149,10 @@ struct APIRoutes: Sendable {
     }
 
     @Sendable private func drain(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let id: String = try context.parameters.require("id")
-        _ = try await ask { .drain($0, workerID: id) }
-        guard let worker = try await reader.workers().first(where: { $0.id == id }) else {
-            throw Problem(.notFound, "no worker '\(id)' is connected")
-        }
-        return try jsonResponse(worker)
+        try jsonResponse(try await commands.drain(try context.parameters.require("id")))
     }
 
     // MARK: Requests
-
-    /// Asks the cluster and throws its refusals as problems.
-    private func ask(_ event: @Sendable (RequestToken) -> ClusterEvent) async throws -> Reply {
-        let reply = await engine.request(event)
-        guard case .refused(let refusal) = reply else { return reply }
-        switch refusal {
-        case .noSuchJob: throw Problem(.notFound, "there is no such job")
-        case .noSuchWorker: throw Problem(.notFound, "no worker of this id is connected")
-        case .conflict(let reason): throw Problem(.conflict, reason)
-        case .exemplarMissing(let sha256):
-            throw Problem(
-                .unprocessableContent, "the exemplar \(sha256) is not stored any more; send the image again")
-        case .storeUnavailable:
-            let reason = await engine.storeProblem ?? "it stops, or too much waits"
-            throw Problem(
-                .serviceUnavailable, "the job store cannot be written (\(reason)); nothing was changed, try again",
-                headers: [.retryAfter: "5"])
-        }
-    }
 
     private func decode<Value: Decodable>(_ type: Value.Type, _ request: Request) async throws -> Value {
         let limit = configuration.maxRequestBytes
@@ -203,15 +168,13 @@ struct APIRoutes: Sendable {
 
     private func jobID(_ context: BasicRequestContext) throws -> JobID {
         let text: String = try context.parameters.require("id")
-        guard let id = JobID(text) else { throw noJob(text) }
+        guard let id = JobID(text) else { throw Problem.noJob(text) }
         return id
     }
 
     private func existingJob(_ context: BasicRequestContext) async throws -> JobID {
         let id = try jobID(context)
-        guard await engine.committed.job(id) != nil else { throw noJob(id.description) }
+        guard await reader.engine.committed.job(id) != nil else { throw Problem.noJob(id.description) }
         return id
     }
-
-    private func noJob(_ id: String) -> Problem { Problem(.notFound, "there is no job '\(id)'") }
 }

@@ -29,7 +29,9 @@ struct EventRoutes: Sendable {
         guard let id = JobID(text), await reader.engine.committed.job(id) != nil else {
             throw Problem(.notFound, "there is no job '\(text)'")
         }
-        let start = request.headers[.lastEventID].flatMap(Position.init) ?? Position()
+        // A browser cannot set the header when it opens a stream, only repeat it when it opens it again.
+        let after = request.headers[.lastEventID] ?? request.uri.queryParameters.text("after")
+        let start = after.flatMap(Position.init) ?? Position()
         return respond(with: try await feed.changes(of: id)) { source, writer in
             var position = start
             for await _ in source { try await send(id, from: &position, to: &writer) }

@@ -3,37 +3,162 @@ import HTTPTypes
 import Hummingbird
 import Protocol
 
-/// The pages for people.
+/// The pages for people: complete without JavaScript, live with it.
 struct DashboardRoutes: Sendable {
+    /// On a page of the list, and of the gallery.
+    static let jobsPerPage = 50
+    static let picturesPerPage = 60
+    /// Of each kind on the overview.
+    static let jobsOnOverview = 12
+
     let reader: ClusterReader
     let thumbnails: ThumbnailCache
+    let recipes: [NamedRecipe]
+    let assets: DashboardAssets
+    let renderer: PageRenderer
+
+    init(reader: ClusterReader, thumbnails: ThumbnailCache, recipes: [NamedRecipe]) throws {
+        self.reader = reader
+        self.thumbnails = thumbnails
+        self.recipes = recipes
+        assets = DashboardAssets()
+        renderer = try PageRenderer(assets: assets.version)
+    }
 
     func add(to router: Router<BasicRequestContext>) {
         router.get("", use: overview)
-        router.get("style.css") { _, _ in PageFrame.styleResponse() }
+        router.get("jobs", use: jobs)
         router.get("jobs/:id", use: job)
+        router.get("jobs/:id/losses.svg", use: lossPlot)
+        router.get("gallery", use: gallery)
+        router.get("workers", use: workers)
+        router.get("submit") { _, _ in
+            renderer.response(
+                .init(template: "submit", title: "Submit"),
+                ["recipes": recipes.map { ["name": $0.name, "abstract": $0.abstract] }])
+        }
         router.get("thumbnails/:file", use: thumbnail)
+        router.get("assets/:version/:file") { _, context in
+            try assets.respond(to: try context.parameters.require("file"))
+        }
     }
 
+    // MARK: Pages
+
     @Sendable private func overview(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let question = try JobQuestion(request.uri.queryParameters, limit: OverviewPage.jobsPerPage, in: 1...200)
-        let page = OverviewPage(
-            summary: try await reader.summary(), workers: try await reader.workers(),
-            page: try await reader.jobs(question))
-        return page.response()
+        let summary = try await reader.summary()
+        func some(_ state: JobState, _ order: JobOrder) async throws -> [JobSummary] {
+            guard summary.jobs[state.rawValue] ?? 0 > 0 else { return [] }
+            return try await reader.jobs(JobQuestion(state: state, order: order, limit: Self.jobsOnOverview)).jobs
+        }
+        let running = try await some(.running, .priority)
+        let attention = try await some(.held, .ended) + some(.failed, .ended)
+        let finished = try await some(.finished, .ended)
+        let workers = try await reader.workers().filter(\.isConnected)
+        let names = try await names(of: workers)
+        return renderer.response(
+            .init(template: "overview", title: "Overview"),
+            [
+                "counts": JobState.allCases.map {
+                    ["state": $0.rawValue, "count": summary.jobs[$0.rawValue] ?? 0] as [String: Any]
+                },
+                "throughput": String(format: "%.2f", summary.iterationsPerSecond),
+                "queueTime": summary.queueSeconds.map(Readable.duration) ?? "unknown", "slots": summary.slots,
+                "workerCount": workers.count == 1 ? "1 worker" : "\(workers.count) workers",
+                "isEmpty": summary.jobs.values.allSatisfy { $0 == 0 }, "noWorkers": workers.isEmpty,
+                "workerEndpoint": summary.workerEndpoint,
+                "hasAttention": !attention.isEmpty, "attention": attention.map(Item.job),
+                "hasRunning": !running.isEmpty, "running": running.map(Item.job),
+                "hasFinished": !finished.isEmpty, "finished": finished.map(Item.job),
+                "hasWorkers": !workers.isEmpty,
+                "workers": workers.prefix(Self.jobsOnOverview).map { Item.worker($0, names: names) },
+            ])
+    }
+
+    @Sendable private func jobs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let question = try JobQuestion(request.uri.queryParameters, limit: Self.jobsPerPage, in: 1...200)
+        let page = try await reader.jobs(question)
+        func choices(_ names: [String], _ chosen: String?) -> [[String: Any]] {
+            names.map { ["name": $0, "isChosen": $0 == chosen] }
+        }
+        var content = Item.pager(
+            page, path: "/jobs",
+            [
+                ("state", question.state?.rawValue), ("name", question.name), ("recipe", question.recipe),
+                ("sort", question.order == .newest ? nil : question.order.rawValue),
+            ], isFirst: question.after == nil)
+        content["jobs"] = page.jobs.map(Item.job)
+        content["name"] = question.name ?? ""
+        content["states"] = choices(JobState.allCases.map(\.rawValue), question.state?.rawValue)
+        content["recipes"] = choices(try await reader.store.recipeNames(), question.recipe)
+        content["orders"] = JobOrder.allCases.map { order in
+            ["name": order.rawValue, "title": order.title, "isChosen": order == question.order] as [String: Any]
+        }
+        return renderer.response(.init(template: "jobs", title: "Jobs"), content)
+    }
+
+    @Sendable private func gallery(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        var question = try JobQuestion(request.uri.queryParameters, limit: Self.picturesPerPage, in: 1...200)
+        question.state = .finished
+        question.order = .ended
+        let page = try await reader.jobs(question)
+        var content = Item.pager(page, path: "/gallery", [("name", question.name)], isFirst: question.after == nil)
+        content["pictures"] = page.jobs.map(Item.job)
+        content["name"] = question.name ?? ""
+        return renderer.response(.init(template: "gallery", title: "Gallery"), content)
+    }
+
+    @Sendable private func workers(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let workers = try await reader.workers()
+        let names = try await names(of: workers)
+        return renderer.response(
+            .init(template: "workers", title: "Workers"),
+            [
+                "hasWorkers": !workers.isEmpty, "workerEndpoint": reader.workerEndpoint,
+                "workers": workers.map { Item.worker($0, names: names) },
+            ])
+    }
+
+    private func names(of workers: [WorkerSummary]) async throws -> [String: String] {
+        let jobs = try await reader.jobs(Set(workers.flatMap(\.jobs).compactMap { JobID($0) }))
+        return Dictionary(jobs.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
     }
 
     @Sendable private func job(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
         guard let id = JobID(text), let detail = try await reader.detail(id) else {
-            return PageFrame.response(title: "Not found", status: .notFound) { main in
-                main.element("h1", "There is no job '\(text)'")
-            }
+            return renderer.response(
+                .init(template: "answer", title: "Not found"), status: .notFound,
+                ["message": "There is no job '\(Readable.plain(text))'.", "isProblem": true, "back": "/jobs"])
         }
-        let view = JobPageView(
-            detail: detail, artifacts: try await reader.store.artifacts(of: id),
-            log: try await reader.store.newestLogs(of: id, limit: JobPageView.logLinesShown))
-        return view.response()
+        let artifacts = try await reader.store.artifacts(of: id)
+        let shown = request.uri.queryParameters.get("snapshot").flatMap { Int($0) }
+        let view = JobView(
+            detail: detail, artifacts: artifacts,
+            log: try await reader.store.newestLogs(of: id, limit: JobView.logLinesShown), shownIteration: shown)
+        var content = view.content
+        if let iteration = view.shown?.iteration {
+            let row = try await reader.store.metrics(of: id, after: iteration - 1, limit: 1).first
+            content.merge(view.quality(row?.iteration == iteration ? row?.values ?? [:] : [:])) { $1 }
+        }
+        return renderer.response(.init(template: "job", title: Readable.plain(detail.job.name)), content)
+    }
+
+    /// For those without JavaScript.
+    @Sendable private func lossPlot(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let text: String = try context.parameters.require("id")
+        guard let id = JobID(text), let detail = try await reader.detail(id) else {
+            throw Problem(.notFound, "there is no job '\(text)'")
+        }
+        let rows = try await reader.store.metrics(of: id, after: -1, limit: 50_000)
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: "image/svg+xml", .cacheControl: "no-store", .xContentTypeOptions: "nosniff",
+                .contentSecurityPolicy: "default-src 'none'",
+            ],
+            body: ResponseBody(
+                byteBuffer: ByteBuffer(string: LossPlot.svg(rows, title: Readable.plain(detail.job.name)))))
     }
 
     @Sendable private func thumbnail(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
@@ -51,5 +176,18 @@ struct DashboardRoutes: Sendable {
         let png = try await thumbnails.png(of: sha256)
         headers[.contentType] = "image/png"
         return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: png)))
+    }
+}
+
+extension JobOrder {
+    /// As the list's form calls it.
+    fileprivate var title: String {
+        switch self {
+        case .newest: "newest first"
+        case .oldest: "oldest first"
+        case .name: "by name"
+        case .priority: "by priority"
+        case .ended: "ended last first"
+        }
     }
 }

@@ -85,7 +85,7 @@ struct TrainCommand: ParsableCommand {
                             say(
                                 ResultFolder.Row(
                                     iteration: row.iteration, unixSeconds: row.unixSeconds, columns, row.values
-                                ).json)
+                                ).line)
                         }
                     }
                     progress.measured(columns, rows.last?.values ?? [])

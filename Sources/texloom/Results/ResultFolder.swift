@@ -1,4 +1,6 @@
+import Coordinator
 import Foundation
+import Protocol
 import TextureGAN
 
 /// A gathered job: `out/NAME_result/` with `img/`, the networks, the last checkpoint, the loss plot, the log, the recipe
@@ -33,44 +35,7 @@ struct ResultFolder {
     }
 
     /// One line of metrics.jsonl.
-    struct Row: Equatable {
-        let iteration: Int
-        let unixSeconds: Double
-        let values: [String: Float]
-
-        init(iteration: Int, unixSeconds: Double, values: [String: Float]) {
-            self.iteration = iteration
-            self.unixSeconds = unixSeconds
-            self.values = values
-        }
-
-        init(iteration: Int, unixSeconds: Double, _ columns: [String], _ values: [Float]) {
-            self.init(
-                iteration: iteration, unixSeconds: unixSeconds,
-                values: Dictionary(zip(columns, values), uniquingKeysWith: { first, _ in first }))
-        }
-
-        /// The line: iteration, time and every finite value.
-        var json: String {
-            let fields = values.filter(\.value.isFinite).sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
-            return "{"
-                + (["\"iteration\":\(iteration)", "\"unix_seconds\":\(unixSeconds)"] + fields)
-                .joined(separator: ",") + "}"
-        }
-
-        init?(json: Substring) {
-            guard let object = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any],
-                let iteration = object["iteration"] as? Int
-            else { return nil }
-            var values: [String: Float] = [:]
-            for (key, value) in object where key != "iteration" && key != "unix_seconds" {
-                values[key] = (value as? NSNumber)?.floatValue
-            }
-            self.init(
-                iteration: iteration, unixSeconds: (object["unix_seconds"] as? NSNumber)?.doubleValue ?? 0,
-                values: values)
-        }
-    }
+    typealias Row = MetricsEntry
 
     /// What result.json says.
     struct Result {
@@ -112,13 +77,13 @@ struct ResultFolder {
 
     /// Writes metrics.jsonl and loss.svg.
     func write(metrics rows: [Row]) throws {
-        try texloom.write(Data(rows.map { $0.json + "\n" }.joined().utf8), to: metrics)
+        try texloom.write(Data(rows.map { $0.line + "\n" }.joined().utf8), to: metrics)
         try texloom.write(Data(LossPlot.svg(rows, title: url.lastPathComponent).utf8), to: lossPlot)
     }
 
     func readMetrics() -> [Row] {
         guard let text = try? String(contentsOf: metrics, encoding: .utf8) else { return [] }
-        return text.split(separator: "\n").compactMap { Row(json: $0) }
+        return text.split(separator: "\n").compactMap { Row(line: $0) }
     }
 
     /// Writes result.json with the digests of the networks; its presence says that the folder is complete.
@@ -143,6 +108,33 @@ struct ResultFolder {
     }
 
     func openLog() throws -> ResultLog { try ResultLog(log) }
+}
+
+extension MetricsEntry {
+    init(iteration: Int, unixSeconds: Double, _ columns: [String], _ values: [Float]) {
+        self.init(
+            iteration: iteration, unixSeconds: unixSeconds,
+            values: Dictionary(zip(columns, values), uniquingKeysWith: { first, _ in first }))
+    }
+
+    /// A line of metrics.jsonl: iteration, time and every finite value.
+    var line: String {
+        let fields = values.filter(\.value.isFinite).sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
+        return "{"
+            + (["\"iteration\":\(iteration)", "\"unix_seconds\":\(unixSeconds)"] + fields).joined(separator: ",") + "}"
+    }
+
+    init?(line: Substring) {
+        guard let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any],
+            let iteration = object["iteration"] as? Int
+        else { return nil }
+        var values: [String: Float] = [:]
+        for (key, value) in object where key != "iteration" && key != "unix_seconds" {
+            values[key] = (value as? NSNumber)?.floatValue
+        }
+        self.init(
+            iteration: iteration, unixSeconds: (object["unix_seconds"] as? NSNumber)?.doubleValue ?? 0, values: values)
+    }
 }
 
 /// log.jsonl of a result folder.

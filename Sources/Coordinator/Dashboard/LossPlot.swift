@@ -1,9 +1,10 @@
 import Foundation
+import Protocol
 
 /// The losses over the iterations as an SVG: one panel a term, since their sizes differ by orders of magnitude.
 ///
 /// Each panel draws the smoothed curve over the pale raw one, with its own scale; light and dark backgrounds both work.
-enum LossPlot {
+public enum LossPlot {
     /// What is drawn, in this order, as far as a run has it.
     private static let terms: [(column: String, title: String, color: String)] = [
         ("discriminator_fake", "discriminator, generated", "#d97706"),
@@ -20,7 +21,7 @@ enum LossPlot {
     /// More points than this a curve would be drawn between pixels.
     private static let maxPoints = 1500
 
-    static func svg(_ rows: [ResultFolder.Row], title: String) -> String {
+    public static func svg(_ rows: [MetricsEntry], title: String) -> String {
         let panels = terms.filter { term in rows.contains { ($0.values[term.column] ?? 0) != 0 } }
         let height = top + Double(max(panels.count, 1)) * (panelHeight + gap) + 8
         var svg = """

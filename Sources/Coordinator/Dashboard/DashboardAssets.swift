@@ -1,0 +1,38 @@
+import Crypto
+import Foundation
+import HTTPTypes
+import Hummingbird
+
+/// The files that pages refer to, kept in the executable.
+struct DashboardAssets: Sendable {
+    private struct File: Sendable {
+        var bytes: [UInt8]
+        var type: String
+    }
+
+    private let files: [String: File] = [
+        "texloom.css": File(bytes: PackageResources.texloom_css, type: "text/css; charset=utf-8"),
+        "texloom.js": File(bytes: PackageResources.texloom_js, type: "text/javascript; charset=utf-8"),
+        "icon.svg": File(bytes: PackageResources.icon_svg, type: "image/svg+xml"),
+    ]
+    /// Part of their addresses: a new texloom's pages never meet an old one's files in a browser's cache.
+    let version: String
+
+    init() {
+        var hash = SHA256()
+        for name in files.keys.sorted() { hash.update(data: files[name]!.bytes) }
+        version = hash.finalize().prefix(8).map { String(format: "%02x", $0) }.joined()
+    }
+
+    /// - Throws: `Problem` (404).
+    func respond(to name: String) throws -> Response {
+        guard let file = files[name] else { throw Problem(.notFound, "there is no file '\(name)'") }
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: file.type, .cacheControl: "public, max-age=31536000, immutable",
+                .xContentTypeOptions: "nosniff",
+            ],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: file.bytes)))
+    }
+}

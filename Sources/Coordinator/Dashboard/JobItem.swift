@@ -1,0 +1,68 @@
+import Foundation
+import Protocol
+
+/// What templates show of a job, of a worker, and of pages of them.
+enum Item {
+    static func job(_ job: JobSummary) -> [String: Any] {
+        var item: [String: Any] = [
+            "id": job.id, "name": Readable.plain(job.name), "fileName": Readable.plain(job.fileName),
+            "resultName": job.resultName, "recipe": job.recipe, "state": job.state.rawValue,
+            "snapshot": job.latestSnapshot ?? "", "picture": job.latestSnapshot ?? job.exemplarSHA256,
+            "exemplar": job.exemplarSHA256, "priority": job.priority, "attempt": job.attempt,
+            "submitted": Readable.time(job.submittedAt), "losses": losses(job),
+            "ended": job.finishedAt.map(Readable.time) ?? "",
+            "canCancel": !job.state.isSettled || job.state == .held, "canRetry": job.state.canBeRetried,
+            "canPrioritise": !job.state.isSettled,
+            "left": job.etaSeconds.map { "\(Readable.duration($0)) left" } ?? "",
+        ]
+        item["reason"] = job.reason.map(Readable.plain)
+        item["worker"] = job.worker
+        item["hasProgress"] = job.totalIterations > 0
+        if job.totalIterations > 0 {
+            item["total"] = job.totalIterations
+            item["iteration"] = min(job.iteration, job.totalIterations)
+            let share = 100 * job.iteration / job.totalIterations
+            item["progress"] = "\(job.iteration) of \(job.totalIterations) (\(share) %)"
+        }
+        if job.state == .running { item["speed"] = job.secondsPerIteration.map { Readable.speed(1 / $0) } }
+        return item
+    }
+
+    private static func losses(_ job: JobSummary) -> String {
+        ["l1", "style", "adversarial"].compactMap { term in
+            job.lossLatest[term].map { "\(term) \(Readable.figure($0))" }
+        }.joined(separator: ", ")
+    }
+
+    /// - Parameter names: of the jobs, by id.
+    static func worker(_ worker: WorkerSummary, names: [String: String]) -> [String: Any] {
+        [
+            "id": worker.id, "name": worker.name, "slots": max(worker.slots, 1), "busy": worker.jobs.count,
+            "threads": "\(worker.threadsPerSlot) \(worker.threadsPerSlot == 1 ? "thread" : "threads")",
+            "speed": Readable.speed(worker.iterationsPerSecond), "cpu": worker.cpu, "version": worker.softwareVersion,
+            "standing": worker.isConnected ? (worker.isDraining ? "draining" : "connected") : "away",
+            "canDrain": worker.isConnected && !worker.isDraining,
+            "beat": Readable.time(worker.lastSeenAt),
+            "jobs": worker.jobs.map { ["id": $0, "name": names[$0] ?? $0] },
+        ]
+    }
+
+    /// The foot of a list: how much there is, and the way on.
+    static func pager(_ page: JobPage, path: String, _ filters: [(name: String, value: String?)], isFirst: Bool)
+        -> [String: Any?]
+    {
+        func address(_ cursor: String?) -> String {
+            var components = URLComponents()
+            components.path = path
+            let items = (filters + [("cursor", cursor)]).compactMap { name, value in
+                value.map { URLQueryItem(name: name, value: $0) }
+            }
+            components.queryItems = items.isEmpty ? nil : items
+            return components.string ?? path
+        }
+        return [
+            "total": page.total == 1 ? "1 job" : "\(page.total) jobs", "isEmpty": page.jobs.isEmpty,
+            "first": isFirst ? nil : address(nil), "next": page.next.map { address($0) },
+        ]
+    }
+}

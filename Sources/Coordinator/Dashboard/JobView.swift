@@ -1,0 +1,89 @@
+import Foundation
+import Protocol
+
+/// What the page of one job shows.
+struct JobView {
+    /// How many snapshots the strip shows, evenly over the run, the newest always.
+    static let snapshotsShown = 120
+    static let logLinesShown = 200
+
+    let detail: JobDetail
+    let log: [LogEntry]
+    private let files: [ArtifactSummary]
+    private let snapshots: [ArtifactSummary]
+    private let shownIndex: Int?
+
+    /// - Parameter shownIteration: of the snapshot beside the exemplar; nil: the newest.
+    init(detail: JobDetail, artifacts: [ArtifactSummary], log: [LogEntry], shownIteration: Int?) {
+        self.detail = detail
+        self.log = log
+        files = artifacts.filter { $0.kind != .snapshot }
+        let all = artifacts.filter { $0.kind == .snapshot }
+        let step = (all.count + Self.snapshotsShown - 1) / Self.snapshotsShown
+        snapshots = all.enumerated().filter { (all.count - 1 - $0.offset) % max(step, 1) == 0 }.map(\.element)
+        shownIndex = snapshots.firstIndex { $0.iteration == shownIteration } ?? snapshots.indices.last
+    }
+
+    var shown: ArtifactSummary? { shownIndex.map { snapshots[$0] } }
+
+    var content: [String: Any?] {
+        let job = detail.job
+        var content: [String: Any?] = Item.job(job).mapValues { Optional($0) }
+        content["lastLog"] = log.last?.id ?? 0
+        content["trained"] = detail.trainingSeconds.map(Readable.duration)
+        content["recipeYAML"] = detail.recipeYAML
+        content["hasStrip"] = snapshots.count > 1
+        content["lastIndex"] = snapshots.count - 1
+        content["shownIndex"] = shownIndex
+        content["shown"] = shown.map { ["sha256": $0.sha256, "iteration": $0.iteration] as [String: Any] }
+        content["snapshots"] = snapshots.enumerated().map { index, snapshot in
+            [
+                "job": job.id, "sha256": snapshot.sha256, "iteration": snapshot.iteration,
+                "isShown": index == shownIndex,
+            ] as [String: Any]
+        }
+        content["log"] = log.map { ["level": $0.level, "text": line($0)] }
+        content["hasAttempts"] = !detail.attempts.isEmpty
+        content["attempts"] = detail.attempts.reversed().map(attempt)
+        content["files"] = files.map(file)
+        return content
+    }
+
+    /// The figures of the snapshot that is shown.
+    func quality(_ values: [String: Float]) -> [String: Any?] {
+        let figures = values.filter { $0.key.hasPrefix("quality_") }.sorted { $0.key < $1.key }.map { key, value in
+            [
+                "key": key, "title": key.dropFirst("quality_".count).replacing("_", with: " "),
+                "value": Readable.figure(value),
+            ] as [String: Any]
+        }
+        return ["hasQuality": !figures.isEmpty, "quality": figures]
+    }
+
+    private func line(_ entry: LogEntry) -> String {
+        let attempt = entry.attempt > 0 ? " #\(entry.attempt)" : ""
+        return Readable.plain("\(Readable.time(entry.at)) \(entry.level) \(entry.source)\(attempt): \(entry.message)")
+    }
+
+    private func attempt(_ attempt: AttemptSummary) -> [String: Any] {
+        let end = attempt.endedAt.map { " to \(Readable.time($0))" } ?? ""
+        var item: [String: Any] = [
+            "number": attempt.number, "outcome": attempt.outcome ?? "running", "worker": attempt.worker,
+            "from": attempt.startIteration, "to": attempt.iteration,
+            "times": "\(Readable.time(attempt.startedAt))\(end)",
+        ]
+        item["reason"] = attempt.reason.map(Readable.plain)
+        return item
+    }
+
+    private func file(_ artifact: ArtifactSummary) -> [String: Any] {
+        let isExemplar = artifact.kind == .exemplar
+        return [
+            "sha256": artifact.sha256, "size": Readable.bytes(artifact.sizeBytes),
+            "title": isExemplar ? "exemplar" : "\(artifact.kind.rawValue), iteration \(artifact.iteration)",
+            "download": isExemplar
+                ? detail.job.fileName
+                : "\(detail.job.resultName)-\(artifact.kind.rawValue).\(artifact.kind.fileExtension ?? "bin")",
+        ]
+    }
+}

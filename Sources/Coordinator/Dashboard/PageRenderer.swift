@@ -1,0 +1,62 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Mustache
+
+/// Renders pages from the templates in the executable. Everything that a template shows is escaped.
+struct PageRenderer: Sendable {
+    /// A page's template, its place in the header's links, and its title.
+    struct Page: Sendable {
+        var template: String
+        var title: String
+    }
+
+    private static let links = [
+        ("Overview", "/", "overview"), ("Jobs", "/jobs", "jobs"), ("Gallery", "/gallery", "gallery"),
+        ("Workers", "/workers", "workers"), ("Submit", "/submit", "submit"),
+    ]
+
+    private let library: MustacheLibrary
+    private let assets: String
+
+    /// - Throws: if a template is malformed, which every start would show.
+    init(assets: String) throws {
+        self.assets = assets
+        var library = MustacheLibrary()
+        for (name, bytes) in [
+            ("layout", PackageResources.layout_mustache), ("overview", PackageResources.overview_mustache),
+            ("jobs", PackageResources.jobs_mustache), ("job", PackageResources.job_mustache),
+            ("workers", PackageResources.workers_mustache), ("gallery", PackageResources.gallery_mustache),
+            ("submit", PackageResources.submit_mustache), ("answer", PackageResources.answer_mustache),
+            ("actions", PackageResources.actions_mustache), ("job-card", PackageResources.job_card_mustache),
+            ("picture", PackageResources.picture_mustache), ("pager", PackageResources.pager_mustache),
+        ] {
+            try library.register(String(decoding: bytes, as: UTF8.self), named: name)
+        }
+        self.library = library
+    }
+
+    /// - Parameter content: what the template names.
+    func response(
+        _ page: Page, status: HTTPResponse.Status = .ok, _ content: [String: Any?]
+    ) -> Response {
+        var values: [String: Any] = content.compactMapValues { $0 }
+        values["title"] = page.title
+        values["page"] = page.template
+        values["assets"] = assets
+        values["links"] = Self.links.map { name, address, template in
+            ["name": name, "address": address, "isCurrent": template == page.template] as [String: Any]
+        }
+        return Response(
+            status: status,
+            headers: [
+                .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
+                .contentSecurityPolicy:
+                    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+                    + "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+                .xContentTypeOptions: "nosniff", HTTPField.Name("Referrer-Policy")!: "same-origin",
+            ],
+            body: ResponseBody(
+                byteBuffer: ByteBuffer(string: library.render(values, withTemplate: page.template) ?? "")))
+    }
+}
