@@ -143,9 +143,9 @@ import NNCore
 
     @Test func metricsRowsSurviveTheirLines() throws {
         let row = ResultFolder.Row(iteration: 7, unixSeconds: 12.5, ["l1", "style"], [0.25, .nan])
-        #expect(row.json == "{\"iteration\":7,\"unix_seconds\":12.5,\"l1\":0.25}")
+        #expect(row.line == "{\"iteration\":7,\"unix_seconds\":12.5,\"l1\":0.25}")
         #expect(
-            ResultFolder.Row(json: Substring(row.json))
+            ResultFolder.Row(line: Substring(row.line))
                 == ResultFolder.Row(iteration: 7, unixSeconds: 12.5, values: ["l1": 0.25]))
     }
 

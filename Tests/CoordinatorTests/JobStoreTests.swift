@@ -128,7 +128,7 @@ struct JobStoreTests {
         #expect(rows.map(\.values) == [["l1": 0.5], ["l1": 0.25, "style": 3]])
         #expect(try await store.metrics(of: id, after: 10, limit: 10).map(\.iteration) == [20])
         #expect(try await store.logs(of: id, after: 0, limit: 10).filter { $0.source == "worker" }.count == 1)
-        let summary = try await store.summaries(state: nil, name: nil, before: nil, limit: 10)[0]
+        let summary = try await store.summaries(JobQuestion(limit: 10)).jobs[0]
         #expect(summary.lossLatest == ["l1": 0.25, "style": 3])
     }
 

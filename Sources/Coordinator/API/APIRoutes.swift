@@ -77,7 +77,8 @@ struct APIRoutes: Sendable {
             (1...Limits.maxRecipeBytes).contains(job.recipeYAML.utf8.count),
             "recipeYAML has \(job.recipeYAML.utf8.count) bytes; expected 1...\(Limits.maxRecipeBytes)")
         try require(
-            ClusterCommands.priorities.contains(job.priority ?? 0), "priority is \(job.priority ?? 0); expected -100...100")
+            ClusterCommands.priorities.contains(job.priority ?? 0),
+            "priority is \(job.priority ?? 0); expected -100...100")
         try require(
             job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
         try require(
