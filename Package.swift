@@ -7,8 +7,12 @@ import PackageDescription
 let march = Context.environment["TEXLOOM_MARCH"] ?? "x86-64-v3"
 #if arch(x86_64)
     let machine = ["-Xcc", "-march=\(march)"]
+    /// What the program checks when it starts (Sources/texloom/InstructionSet.swift).
+    let level: [SwiftSetting] =
+        ["x86-64-v3": [.define("TEXLOOM_X86_64_V3")], "x86-64-v4": [.define("TEXLOOM_X86_64_V4")]][march] ?? []
 #else
     let machine: [String] = []
+    let level: [SwiftSetting] = []
 #endif
 
 /// Numerical code is optimised in debug builds too: a training step there would otherwise take minutes.
@@ -111,7 +115,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            resources: [.embedInCode("Resources/read_pth.py")]),
+            resources: [.embedInCode("Resources/read_pth.py")], swiftSettings: level),
 
         // Replaces malloc in the tests' executable, and in no other.
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),

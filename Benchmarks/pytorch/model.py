@@ -126,7 +126,7 @@ def initialise(network):
 
 
 def adam(network):
-    return torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), eps=1e-8)
+    return torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), eps=1e-8, fused=True)
 
 
 def expand(generator, image, statistics):

@@ -15,6 +15,8 @@ public final class Arena {
 
     /// Every buffer starts on a cache line, which keeps SIMD loads aligned and BLAS results independent of placement.
     public static let alignmentBytes = 64
+    /// What the kernel's large pages hold on x86-64, and on arm64 with small pages of 4 KiB.
+    static let hugePageBytes = 2 << 20
     private static let commitStepBytes = 16 << 20
 
     private let base: UnsafeMutableRawPointer

@@ -79,9 +79,9 @@ extension ConvolutionShape {
                 dOutput: dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput,
                 in: workspace)
             return
-        case .fewInputs where stride == 1 && (padding.mode == .zero || padding.amount == 0):
+        case .fewInputs where padding.mode == .zero || padding.amount == 0:
             FewInputsConvolution.inputGradient(
-                dOutput: dOutput, rectified: rectified, taps: kernel, weight: weight, padding: padding,
+                dOutput: dOutput, rectified: rectified, taps: kernel, stride: stride, weight: weight, padding: padding,
                 dInput: dInput, in: workspace)
             return
         default: break

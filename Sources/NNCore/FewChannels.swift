@@ -33,25 +33,25 @@ public enum FewInputsConvolution {
         }
     }
 
-    /// The gradient with respect to the input of a stride-1 convolution with zero padding.
+    /// The gradient with respect to the input, zero padding.
     ///
     /// - Parameters:
     ///   - rectified: the output of a ReLU that followed, whose gradient is taken on the way; nil for none.
     ///   - dInput: overwritten; must not alias `dOutput`.
     public static func inputGradient(
-        dOutput: Tensor, rectified: Tensor? = nil, taps: Int, weight: UnsafePointer<Float>, padding: Padding,
-        dInput: Tensor, in workspace: Workspace
+        dOutput: Tensor, rectified: Tensor? = nil, taps: Int, stride: Int = 1, weight: UnsafePointer<Float>,
+        padding: Padding, dInput: Tensor, in workspace: Workspace
     ) {
-        padding.check(input: dInput, output: dOutput, taps: taps, stride: 1)
+        padding.check(input: dInput, output: dOutput, taps: taps, stride: stride)
         precondition(rectified == nil || rectified!.hasShape(of: dOutput))
         precondition(padding.mode == .zero || padding.amount == 0, "only zero padding")
         let inputs = dInput.channels
         let outputs = dOutput.channels
         RowProduct.forward(
-            dOutput, rectified: rectified, taps: taps, padding: Padding(taps - 1 - padding.amount), output: dInput,
-            epilogue: Epilogue(), in: workspace
+            dOutput, rectified: rectified, taps: taps, reach: .gradient(stride: stride, padding: padding.amount),
+            output: dInput, epilogue: Epilogue(), in: workspace
         ) { r, s, from, to in
-            weight[(((taps - 1 - r) * taps + taps - 1 - s) * inputs + to) * outputs + from]
+            weight[((r * taps + s) * inputs + to) * outputs + from]
         }
     }
 }
@@ -68,8 +68,8 @@ public enum FewOutputsConvolution {
     ) {
         padding.check(input: input, output: output, taps: taps, stride: 1)
         RowProduct.forward(
-            input, rectified: nil, taps: taps, padding: padding, output: output, epilogue: Epilogue(bias: bias),
-            in: workspace
+            input, rectified: nil, taps: taps, reach: .convolution(padding), output: output,
+            epilogue: Epilogue(bias: bias), in: workspace
         ) { r, s, from, to in
             weight[((r * taps + s) * input.channels + from) * output.channels + to]
         }
@@ -110,9 +110,29 @@ public enum FewOutputsConvolution {
 /// adds to the `taps` results around it; those are then summed. The columns of the product are taps times channels,
 /// which fill registers where the channels alone would not, and padded columns need no product of their own.
 enum RowProduct {
+    /// Which row (or column) of the input tap `tap` of the filter brings to a row of the output.
+    enum Reach {
+        /// Of a convolution of stride 1.
+        case convolution(Padding)
+        /// Of the gradient of a convolution with zero padding: the output is that convolution's input.
+        case gradient(stride: Int, padding: Int)
+
+        /// -1: none.
+        @inline(__always)
+        func source(of position: Int, tap: Int, length: Int) -> Int {
+            switch self {
+            case .convolution(let padding):
+                return padding.source(of: position + tap - padding.amount, length: length)
+            case .gradient(let stride, let padding):
+                let place = position + padding - tap
+                return place >= 0 && place % stride == 0 && place / stride < length ? place / stride : -1
+            }
+        }
+    }
+
     /// - Parameter weight: element (r, s, input channel, output channel).
     static func forward(
-        _ input: Tensor, rectified: Tensor?, taps: Int, padding: Padding, output: Tensor, epilogue: Epilogue,
+        _ input: Tensor, rectified: Tensor?, taps: Int, reach: Reach, output: Tensor, epilogue: Epilogue,
         in workspace: Workspace, weight: (_ r: Int, _ s: Int, _ from: Int, _ to: Int) -> Float
     ) {
         let arena = workspace.arena
@@ -130,9 +150,9 @@ enum RowProduct {
                     }
                 }
             }
-            let sources = arena.integers(output.width + taps - 1)
-            for i in 0..<output.width + taps - 1 {
-                sources[i] = padding.source(of: i - padding.amount, length: input.width)
+            let sources = arena.integers(output.width * taps)
+            for x in 0..<output.width {
+                for s in 0..<taps { sources[x * taps + s] = reach.source(of: x, tap: s, length: input.width) }
             }
             let rowCount = rectified == nil ? 0 : input.width * inputs
             let laneCount = input.width * width + 16 + rowCount
@@ -142,7 +162,7 @@ enum RowProduct {
                 let q = lanes + lane * laneCount
                 var isFirst = true
                 for r in 0..<taps {
-                    let y = padding.source(of: row + r - padding.amount, length: input.height)
+                    let y = reach.source(of: row, tap: r, length: input.height)
                     if y < 0 { continue }
                     let start = (image * input.height + y) * input.width * inputs
                     var source = UnsafePointer(input.data + start)
@@ -164,8 +184,8 @@ enum RowProduct {
                     for first in stride(from: 0, to: outputs, by: 8) {
                         let lanes = min(8, outputs - first)
                         var sum = Float8.zero
-                        for s in 0..<taps where sources[x + s] >= 0 {
-                            sum += load8(q + sources[x + s] * width + s * outputs + first)
+                        for s in 0..<taps where sources[x * taps + s] >= 0 {
+                            sum += load8(q + sources[x * taps + s] * width + s * outputs + first)
                         }
                         store8(
                             epilogue.apply(sum, channel: first, lanes: lanes), target + x * outputs + first,

@@ -1,3 +1,7 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// How a parameter lies in memory and in files.
 public enum ParameterLayout: Sendable, Hashable {
     /// `[count]`, the same in both.
@@ -53,7 +57,12 @@ public final class Parameter: @unchecked Sendable {
     }
 
     private static func allocate(_ count: Int) -> UnsafeMutablePointer<Float> {
-        let bytes = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1) * 4, alignment: Arena.alignmentBytes)
+        let size = max(count, 1) * 4
+        let isLarge = size >= Arena.hugePageBytes
+        let bytes = UnsafeMutableRawPointer.allocate(
+            byteCount: size, alignment: isLarge ? Arena.hugePageBytes : Arena.alignmentBytes)
+        // Before the first touch: weights are read in short pieces far apart, each on a small page of its own.
+        if isLarge { madvise(bytes, size, MADV_HUGEPAGE) }
         let floats = bytes.bindMemory(to: Float.self, capacity: count)
         floats.initialize(repeating: 0, count: count)
         return floats

@@ -114,7 +114,8 @@ struct Patches: Sendable {
 
 /// Products of patches, in blocks of pixels that depend on shapes alone.
 enum PatchProduct {
-    private static let blockPixels = 60
+    /// Pixels whose patches are in the L1 cache together, in whole register tiles.
+    private static func blockPixels(_ patches: Patches) -> Int { max(12, min(60, 6_000 / patches.length / 6 * 6)) }
 
     /// `output = patches * right`, with an epilogue.
     ///
@@ -126,6 +127,7 @@ enum PatchProduct {
         let arena = workspace.arena
         arena.scoped {
             let length = patches.length
+            let blockPixels = blockPixels(patches)
             let panels = (output.channels + 15) / 16
             let packed = arena.floats(panels * length * 16)
             for row in 0..<length {
@@ -174,6 +176,7 @@ enum PatchProduct {
         let arena = workspace.arena
         arena.scoped {
             let length = patches.length
+            let blockPixels = blockPixels(patches)
             let width = (image.channels + 15) / 16 * 16
             let rows = image.images * image.height
             let slices = min(8, rows)

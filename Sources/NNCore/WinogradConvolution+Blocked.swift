@@ -64,11 +64,11 @@ extension WinogradConvolution {
         }
     }
 
-    /// As many tiles as fill most of a 512 KiB L2 cache, in whole register tiles. Never so few that reading the
+    /// As many tiles as fill most of the L2 cache, in whole register tiles. Never so few that reading the
     /// transformed weights for each block takes longer than multiplying; no more than there are.
     private static func tilesPerBlock(floatsPerTile: Int, weightFloats: Int, tiles: Int) -> Int {
         let least = weightFloats > 600_000 && tiles > 96 ? 24 : 12
-        let fitting = max(least, min(110_000 / floatsPerTile / 6 * 6, 24))
+        let fitting = max(least, min(Caches.level2Floats * 5 / 6 / floatsPerTile / 6 * 6, 24))
         return min(fitting, (tiles + 5) / 6 * 6)
     }
 

@@ -24,8 +24,9 @@ extension WinogradConvolution where Axis: WinogradGradientAxis {
         let panel = min(isForward || phases == 1 ? 32 : 16, (result.channels + 15) / 16 * 16)
         let width = isForward ? panel : panel * phases
         let most = tilesAtOnce(
-            tiles, floatsPerTile: planes * groups * depth, limit: max(48, 90_000 / (planes * width)))
-        let groupsAtOnce = max(1, min(groups, 80_000 / (weightPlanes * depth * width)))
+            tiles, floatsPerTile: planes * groups * depth,
+            limit: max(48, Caches.level2Floats * 2 / 3 / (planes * width)))
+        let groupsAtOnce = max(1, min(groups, Caches.level2Floats * 3 / 5 / (weightPlanes * depth * width)))
         let v = TilePlanes(
             in: arena, planes: planes, rows: most, groups: groups, groupWidth: depth, groupsPerChunk: groupsAtOnce)
         let outStride = planeStride(most * width)

@@ -4,16 +4,41 @@ import NNCore
 /// Ends with a clear message on a CPU that the build is not for, before it ends in an illegal instruction.
 func requireInstructionSet() {
     #if arch(x86_64) && os(Linux)
-        let flags = cpuFlags()
-        if flags.isEmpty { return }
-        let missing = ["avx2", "fma", "bmi2"].filter { !flags.contains(Substring($0)) }
-        if !missing.isEmpty {
-            complain(
-                "this build needs a CPU with AVX2 and FMA (x86-64-v3, 2013 and later); here \(missing.joined(separator: ", ")) "
-                    + "is missing. Build for this machine with TEXLOOM_MARCH=native swift build -c release")
+        if let message = InstructionSet.refusal(on: cpuFlags()) {
+            complain(message)
             exit(CommandExit.failed.rawValue)
         }
     #endif
+}
+
+/// The x86-64 level that the build is for; Package.swift defines it after TEXLOOM_MARCH. Of a build for another CPU
+/// ("native", "znver4") nothing is known here, and nothing is refused.
+enum InstructionSet {
+    #if TEXLOOM_X86_64_V4
+        static let level = 4
+    #elseif TEXLOOM_X86_64_V3
+        static let level = 3
+    #else
+        static let level = 0
+    #endif
+
+    /// What each level adds to the one before, by the kernel's names in /proc/cpuinfo ("abm" is LZCNT).
+    private static let flags: [Int: [Substring]] = [
+        3: ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"],
+        4: ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"],
+    ]
+
+    /// Why a build of this level cannot run on a CPU with these flags; nil if it can, or if the flags are unknown.
+    static func refusal(on cpu: Set<Substring>, level: Int = level) -> String? {
+        if cpu.isEmpty { return nil }
+        let missing = flags.filter { $0.key <= level }.sorted { $0.key < $1.key }.flatMap(\.value)
+            .filter { !cpu.contains($0) }
+        if missing.isEmpty { return nil }
+        return
+            "this build needs a CPU of the level x86-64-v\(level) (3: AVX2 and FMA, 2013 and later; 4: AVX-512); here "
+            + "\(missing.joined(separator: ", ")) is missing. Build for this machine with TEXLOOM_MARCH=native "
+            + "swift build -c release"
+    }
 }
 
 /// Starts the process again with the BLAS kernels of this CPU where OpenBLAS chose those of a much older one.

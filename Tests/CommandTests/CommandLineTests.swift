@@ -157,3 +157,22 @@ import NNCore
         #expect(duration(89) == "89 s" && duration(600) == "10 min" && duration(7260) == "2 h 1 min")
     }
 }
+
+@Suite struct InstructionSetTests {
+    private static let v3: Set<Substring> = [
+        "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave", "sse4_2",
+    ]
+
+    @Test func aBuildIsRefusedWhereWhatItNeedsIsMissing() throws {
+        #expect(InstructionSet.refusal(on: Self.v3, level: 3) == nil)
+        let old = try #require(InstructionSet.refusal(on: Self.v3.subtracting(["avx2", "movbe"]), level: 3))
+        #expect(old.contains("avx2, movbe is missing") && old.contains("TEXLOOM_MARCH=native"))
+        let narrow = try #require(InstructionSet.refusal(on: Self.v3, level: 4))
+        #expect(narrow.contains("x86-64-v4") && narrow.contains("avx512f"))
+    }
+
+    @Test func aBuildForAnotherCPUOrOneThatCannotBeAskedIsNotRefused() {
+        #expect(InstructionSet.refusal(on: ["sse2"], level: 0) == nil)
+        #expect(InstructionSet.refusal(on: [], level: 3) == nil)
+    }
+}

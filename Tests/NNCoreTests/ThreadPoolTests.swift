@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import NNCore
@@ -33,25 +34,24 @@ import Testing
 
     @Test func lanesAreThePoolsThreadsAndNeverSharedAtOnce() {
         let pool = ThreadPool(threads: 3)
-        let busy = UnsafeMutablePointer<Int>.allocate(capacity: 3)
-        busy.initialize(repeating: 0, count: 3)
-        let clashes = UnsafeMutablePointer<Int>.allocate(capacity: 3)
-        clashes.initialize(repeating: 0, count: 3)
-        defer {
-            busy.deallocate()
-            clashes.deallocate()
-        }
+        // A bit for each lane that runs a block.
+        let busy = Atomic<UInt>(0)
+        let clashes = Atomic<Int>(0)
+        let lanesSeen = Atomic<UInt>(0)
         for _ in 0..<500 {
-            pool.run(blocks: 20) { _, lane in
-                if lane < 0 || lane >= 3 || busy[lane] != 0 {
-                    clashes[0] += 1
-                    return
+            pool.run(blocks: 20) { block, lane in
+                let bit: UInt = 1 << UInt(lane)
+                lanesSeen.bitwiseOr(bit, ordering: .relaxed)
+                if busy.bitwiseOr(bit, ordering: .sequentiallyConsistent).oldValue & bit != 0 {
+                    clashes.add(1, ordering: .relaxed)
                 }
-                busy[lane] = 1
-                busy[lane] = 0
+                // Long enough that a second user of the lane would be met.
+                for _ in 0..<200 { _ = busy.load(ordering: .sequentiallyConsistent) }
+                busy.bitwiseAnd(~bit, ordering: .sequentiallyConsistent)
             }
         }
-        #expect((0..<3).allSatisfy { clashes[$0] == 0 })
+        #expect(clashes.load(ordering: .relaxed) == 0)
+        #expect(lanesSeen.load(ordering: .relaxed) & ~0b111 == 0)
     }
 
     @Test func rangesCoverTheCountOnceWithFixedBorders() {

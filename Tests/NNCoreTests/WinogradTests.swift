@@ -36,6 +36,18 @@ let winograd3x3Stride2 = ConvolutionKernel(
         winograd3x3.check(shape, rms: 1.5e-6, maximum: 6e-6)
     }
 
+    @Test(
+        "At the networks' own widths and tile counts, 3x3 convolutions agree with their definition",
+        arguments: [
+            // conv5_1 and less; two parts of tiles and many panels; more than 256 tiles of wide features.
+            ConvolutionCase(height: 8, width: 8, inputs: 512, outputs: 512),
+            ConvolutionCase(height: 40, width: 40, inputs: 128, outputs: 72, padding: Padding(1, .reflect)),
+            ConvolutionCase(images: 2, height: 48, width: 48, inputs: 128, outputs: 64),
+        ])
+    func winograd3x3AgreesAtTheNetworksWidths(_ shape: ConvolutionCase) {
+        winograd3x3.check(shape, rms: 1.5e-6, maximum: 6e-6)
+    }
+
     @Test("Results are the same bytes for 1, 2 and 3 threads", arguments: cases3x3.suffix(60))
     func winograd3x3IsTheSameForAnyNumberOfThreads(_ shape: ConvolutionCase) {
         winograd3x3.checkThreads(shape)
@@ -59,6 +71,18 @@ let winograd3x3Stride2 = ConvolutionKernel(
         "3x3 stride-2 convolutions agree with their definition", arguments: otherCases.filter(winograd3x3Stride2.takes))
     func winograd3x3Stride2AgreesWithItsDefinition(_ shape: ConvolutionCase) {
         winograd3x3Stride2.check(shape, rms: 1.5e-6, maximum: 6e-6)
+    }
+
+    @Test(
+        "At the networks' own widths, 4x4 and strided convolutions agree with their definition",
+        arguments: [
+            ConvolutionCase(height: 12, width: 12, inputs: 256, outputs: 136),
+            ConvolutionCase(images: 2, height: 36, width: 34, inputs: 64, outputs: 128),
+        ])
+    func otherKernelsAgreeAtTheNetworksWidths(_ shape: ConvolutionCase) {
+        for kernel in [winograd4x4, winograd4x4Stride2, winograd3x3Stride2] {
+            kernel.check(shape, rms: 1.5e-6, maximum: 6e-6)
+        }
     }
 
     @Test(

@@ -32,7 +32,10 @@ import Testing
         let replay = try ParityReplay(fixture)
         var result = try replay.run(threads: 2)
         var repeats = 0
-        while repeats < 64, result.gradient >= 1e-3 || result.loss >= 2e-3 || result.expansion >= 2e-3 {
+        while repeats < 64,
+            result.gradient >= 1e-3 || result.loss >= 2e-3 || result.expansion >= 2e-3
+                || result.weight >= 2e-3
+        {
             repeats += 1
             result = try replay.run(threads: 2, lastBits: UInt64(repeats))
         }
@@ -42,6 +45,7 @@ import Testing
                 + (repeats > 0 ? ", repeated \(repeats) times with other last bits" : ""))
         #expect(result.gradient < 1e-3, "relative L2 of \(result.worstGradient)")
         #expect(result.loss < 2e-3, "relative")
+        #expect(result.weight < 2e-3, "relative L2, after the last step")
         #expect(result.expansion < 2e-3, "absolute, in [-1, 1]")
     }
 }

@@ -22,7 +22,7 @@ struct Bench {
 
     /// A matrix product cut over the threads, as the yardstick.
     func sgemm() -> Candidate {
-        let n = 768
+        let n = 1536
         let parts = workspace.pool.threads
         let block = n / parts
         let a = Matrix(random(n * n), rows: n, columns: n)
@@ -146,20 +146,48 @@ private func winograd3x3Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> Con
         })
 }
 
-private func fewInputs(_ label: String, side: Int, taps: Int, padding: Padding, outputs: Int) -> ConvolutionBenchmark {
+/// A transposed convolution, the adjoint of `winograd3x3Stride2`: its forward is that one's input gradient.
+private func transposed3x3(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
+    ConvolutionBenchmark(name: "3x3 transposed \(inputs)->\(outputs) @\(side)") { bench in
+        let workspace = bench.workspace
+        let x = bench.tensor(side, side, inputs)
+        let y = bench.tensor(2 * side, 2 * side, outputs)
+        let weight = bench.random(9 * inputs * outputs)
+        let flops = 2.0 * 9 * Double(side * side * inputs * outputs)
+        return [
+            Candidate("forward", flops: flops, threads: workspace.pool.threads) {
+                Winograd3x3Stride2.inputGradient(
+                    dOutput: x, weight: weight, padding: Padding(1), dInput: y, in: workspace)
+            },
+            Candidate("inputGradient", flops: flops, threads: workspace.pool.threads) {
+                Winograd3x3Stride2.forward(input: y, padding: Padding(1), weight: weight, output: x, in: workspace)
+            },
+            Candidate("weightGradient", flops: flops, threads: workspace.pool.threads) {
+                Winograd3x3Stride2.weightGradient(
+                    input: y, padding: Padding(1), dOutput: x, dWeight: weight, in: workspace)
+            },
+        ]
+    }
+}
+
+private func fewInputs(
+    _ label: String, side: Int, taps: Int, stride: Int = 1, padding: Padding, outputs: Int
+) -> ConvolutionBenchmark {
     row(
-        "\(taps)x\(taps) 3->\(outputs) @\(side) \(label)", side: side, outputSide: side, taps: taps, 3, outputs,
+        "\(taps)x\(taps)\(stride > 1 ? " s\(stride)" : "") 3->\(outputs) @\(side) \(label)", side: side,
+        outputSide: side / stride, taps: taps, 3, outputs,
         forward: {
             FewInputsConvolution.forward(
-                input: $0, taps: taps, padding: padding, weight: $1, output: $2, in: $3)
+                input: $0, taps: taps, stride: stride, padding: padding, weight: $1, output: $2, in: $3)
         },
         inputGradient: {
             FewInputsConvolution.inputGradient(
-                dOutput: $0, taps: taps, weight: $1, padding: Padding(padding.amount), dInput: $2, in: $3)
+                dOutput: $0, taps: taps, stride: stride, weight: $1, padding: Padding(padding.amount), dInput: $2,
+                in: $3)
         },
         weightGradient: {
             FewInputsConvolution.weightGradient(
-                input: $0, taps: taps, padding: padding, dOutput: $1, dWeight: $2, in: $3)
+                input: $0, taps: taps, stride: stride, padding: padding, dOutput: $1, dWeight: $2, in: $3)
         })
 }
 
@@ -199,6 +227,7 @@ extension ConvolutionBenchmark {
             fewInputs("head", side: 128, taps: 7, padding: Padding(3, .reflect), outputs: 64),
             fewOutputs("tail", side: 256, taps: 7, padding: Padding(3, .reflect), inputs: 64),
             fewInputs("conv1_1", side: 256, taps: 3, padding: Padding(1), outputs: 64),
+            fewInputs("D first", side: 256, taps: 4, stride: 2, padding: Padding(1), outputs: 64),
             winograd4x4Stride2(side: 128, 64, 128),
             winograd4x4Stride2(side: 64, 128, 256),
             winograd4x4Stride2(side: 32, 256, 512),
@@ -209,6 +238,9 @@ extension ConvolutionBenchmark {
             winograd4x4(images: 2, side: 16, 512, 512),
             winograd3x3Stride2(side: 128, 64, 128),
             winograd3x3Stride2(side: 64, 128, 256),
+            transposed3x3(side: 32, 512, 256),
+            transposed3x3(side: 64, 256, 128),
+            transposed3x3(side: 128, 128, 64),
             winograd3x3("small", side: 32, 32, 32, padding: Padding(1, .reflect)),
             winograd3x3("small", side: 32, 24, 24, padding: Padding(1, .reflect)),
             winograd3x3("small", side: 16, 12, 12, padding: Padding(1, .reflect)),
