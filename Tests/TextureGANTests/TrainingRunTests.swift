@@ -30,6 +30,8 @@ import Testing
         var lines: [String] = []
         var files: [(kind: TrainingRun.ArtifactKind, iteration: Int, file: URL)] = []
         var rows: [TrainingRun.MetricsRow] = []
+        /// Bits, since what is absent is NaN.
+        var figures: [(iteration: Int, bits: [UInt32])] = []
 
         func take(_ report: TrainingRun.Report) {
             switch report {
@@ -38,8 +40,13 @@ import Testing
                 lines.append("iterated \(iteration)")
                 #expect(seconds > 0)
             case .metrics(let columns, let rows):
-                #expect(columns == Trainer.columns && rows.allSatisfy { $0.values.count == columns.count })
+                #expect(columns.starts(with: Trainer.columns) && rows.allSatisfy { $0.values.count == columns.count })
                 self.rows += rows
+                if columns.count > Trainer.columns.count {
+                    #expect(columns == Trainer.columns + QualityFigures.columns)
+                    let values = rows[0].values.suffix(QualityFigures.columns.count)
+                    figures.append((rows[0].iteration, values.map(\.bitPattern)))
+                }
                 lines.append("metrics \(rows.map { String($0.iteration) }.joined(separator: " "))")
             case .artifact(let kind, let iteration, let file):
                 lines.append("\(kind) \(iteration)")
@@ -211,8 +218,12 @@ import Testing
             let isSame = product == wholeGenerator
             #expect(isSame)
             // Together the two halves report what the whole run did.
-            let losses = { (row: TrainingRun.MetricsRow) in [Float(row.iteration)] + row.values.dropLast() }
+            let losses = { (row: TrainingRun.MetricsRow) in
+                [Float(row.iteration)] + row.values.prefix(Trainer.columns.count - 1)
+            }
             #expect(second.rows.map(losses) == whole.rows.suffix(second.rows.count).map(losses))
+            #expect(second.figures.map(\.iteration) == [4, 8, 10])
+            #expect(second.figures.map(\.bits) == whole.figures.map(\.bits))
         }
     }
 
