@@ -58,6 +58,8 @@ public final class Trainer {
 
     public var generator: Generator { step.generator }
     public var discriminator: Discriminator { step.discriminator }
+    /// Nil without a style loss.
+    var features: VGGFeatures? { step.features }
     public var isFinished: Bool { iteration >= recipe.iterations }
 
     /// One iteration: the next crops, one update of each network.
@@ -84,12 +86,16 @@ public final class Trainer {
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         trainingSeconds += seconds
         if iteration % recipe.metricsEvery == 0 || iteration == 1 || isFinished {
-            history.append(
-                TrainingRun.MetricsRow(
-                    iteration: iteration, unixSeconds: Date().timeIntervalSince1970,
-                    values: report.columns.map { Float($0.value) } + [rate, Float(seconds)]))
+            history.append(row(of: report, seconds: seconds))
         }
         return (report, seconds)
+    }
+
+    /// The row of the last iteration.
+    func row(of report: StepReport, seconds: Double) -> TrainingRun.MetricsRow {
+        TrainingRun.MetricsRow(
+            iteration: iteration, unixSeconds: Date().timeIntervalSince1970,
+            values: report.columns.map { Float($0.value) } + [recipe.learningRate(at: iteration), Float(seconds)])
     }
 
     /// The whole exemplar, expanded by the generator as it is now, with the image's own statistics.

@@ -35,6 +35,7 @@ extension TrainingRun {
         report(.started(iteration: trainer.iteration, totalIterations: recipe.iterations))
 
         var reportedRows = trainer.history.count
+        let quality = SnapshotQuality(trainer)
         func file(_ name: String, _ pathExtension: String) -> URL {
             input.folder.appendingPathComponent(name).appendingPathExtension(pathExtension)
         }
@@ -43,6 +44,19 @@ extension TrainingRun {
             report(.metrics(columns: Trainer.columns, rows: Array(trainer.history[reportedRows...])))
             reportedRows = trainer.history.count
         }
+        // The row of a snapshot has its figures as well. They are no part of the history: training knows nothing of them.
+        func reportMetrics(with figures: QualityFigures, of last: MetricsRow) {
+            if trainer.history.last?.iteration == last.iteration {
+                let earlier = trainer.history[reportedRows...].dropLast()
+                if !earlier.isEmpty { report(.metrics(columns: Trainer.columns, rows: Array(earlier))) }
+                reportedRows = trainer.history.count
+            } else {
+                reportMetrics()
+            }
+            var row = last
+            row.values += figures.values
+            report(.metrics(columns: Trainer.columns + QualityFigures.columns, rows: [row]))
+        }
         // A run resumed from a checkpoint takes the rows in it for reported, so they are, before the checkpoint is.
         func reportCheckpoint() throws(TrainingError) {
             reportMetrics()
@@ -50,10 +64,10 @@ extension TrainingRun {
             try trainer.writeCheckpoint(to: url)
             report(.artifact(.checkpoint, iteration: trainer.iteration, file: url))
         }
-        func reportSnapshot() throws(TrainingError) {
+        func reportSnapshot(_ snapshot: Image) throws(TrainingError) {
             let url = file("snapshot-\(trainer.iteration)", "png")
             do {
-                try trainer.snapshot().png().write(to: url, options: .atomic)
+                try snapshot.png().write(to: url, options: .atomic)
             } catch {
                 throw TrainingError(.fileSystem, "cannot write \(url.path): \(error)", isRetryable: true)
             }
@@ -101,20 +115,24 @@ extension TrainingRun {
                 }
                 return .stopped(iteration: trainer.iteration)
             }
-            let (_, seconds) = try trainer.advance()
+            let (step, seconds) = try trainer.advance()
             report(.iterated(iteration: trainer.iteration, secondsPerIteration: seconds))
             let isLast = trainer.isFinished
             // Rows go out a few at a time: often enough to watch, rarely enough to cost nothing.
-            let showsSnapshot = isLast || trainer.iteration % recipe.snapshotEvery == 0
-            if showsSnapshot || trainer.history.count - reportedRows >= 10 { reportMetrics() }
-            if isLast {
-                guard try insist(within: patience.atTheEnd, reportSnapshot),
-                    try insist(within: patience.atTheEnd, reportCheckpoint)
-                else { return .abandoned }
-                break
-            }
-            if showsSnapshot {
-                do { try reportSnapshot() } catch { say(error, "training goes on without this snapshot") }
+            if isLast || trainer.iteration % recipe.snapshotEvery == 0 {
+                let snapshot = trainer.snapshot()
+                reportMetrics(with: quality.measure(snapshot), of: trainer.row(of: step, seconds: seconds))
+                if isLast {
+                    guard
+                        try insist(
+                            within: patience.atTheEnd, { () throws(TrainingError) in try reportSnapshot(snapshot) }),
+                        try insist(within: patience.atTheEnd, reportCheckpoint)
+                    else { return .abandoned }
+                    break
+                }
+                do { try reportSnapshot(snapshot) } catch { say(error, "training goes on without this snapshot") }
+            } else if trainer.history.count - reportedRows >= 10 {
+                reportMetrics()
             }
             guard trainer.iteration % recipe.checkpointEvery == 0 || overdue.map({ $0 <= .now }) ?? false else {
                 continue
@@ -139,7 +157,8 @@ extension TrainingRun {
             report(.artifact(kind, iteration: trainer.iteration, file: url))
         }
         return .finished(
-            iteration: trainer.iteration, trainingSeconds: trainer.trainingSeconds, reportJSON: summary(trainer, input))
+            iteration: trainer.iteration, trainingSeconds: trainer.trainingSeconds,
+            reportJSON: summary(trainer, input, quality.last ?? quality.measure(trainer.snapshot())))
     }
 
     private static func readExemplar(_ input: Input) throws(TrainingError) -> Data {
@@ -155,7 +174,9 @@ extension TrainingRun {
         let recipe = trainer.recipe
         let image = trainer.exemplar.image
         let start = trainer.iteration > 0 ? ", resumed at iteration \(trainer.iteration)" : ""
-        let style = recipe.style.map { "\($0.rawValue) (\(recipe.styleInput.rawValue) input)" } ?? "off"
+        let style =
+            recipe.style.map { "\($0.rawValue) (\(recipe.styleInput.rawValue) input)" }
+            ?? "off, so without quality_gram"
         return "training \(input.exemplarName) (\(image.width)x\(image.height)) with recipe '\(recipe.name)': "
             + "k=\(trainer.k), \(recipe.iterations) iterations, style \(style), \(input.threads) threads\(start)"
     }
@@ -176,9 +197,11 @@ extension TrainingRun {
         var featureWeights: String
         var featureInput: String
         var losses: [String: Float]
+        /// The figures of the last snapshot, as far as they could be measured.
+        var quality: [String: Float]
     }
 
-    private static func summary(_ trainer: Trainer, _ input: Input) -> String {
+    private static func summary(_ trainer: Trainer, _ input: Input, _ quality: QualityFigures) -> String {
         let last = trainer.history.last?.values ?? []
         let summary = Summary(
             software: "texloom \(texloomVersion)", recipe: trainer.recipe.name, seed: trainer.recipe.seed, k: trainer.k,
@@ -187,7 +210,8 @@ extension TrainingRun {
             trainingSeconds: trainer.trainingSeconds, threads: input.threads,
             featureWeights: trainer.recipe.style?.rawValue ?? "off",
             featureInput: trainer.recipe.style == nil ? "off" : trainer.recipe.styleInput.rawValue,
-            losses: Dictionary(uniqueKeysWithValues: zip(Trainer.columns, last)))
+            losses: Dictionary(uniqueKeysWithValues: zip(Trainer.columns, last)),
+            quality: Dictionary(uniqueKeysWithValues: quality.measured.map { ($0.key.rawValue, $0.value) }))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         // All values are finite: a run that meets another stops.

@@ -35,7 +35,7 @@ public enum TrainingRun {
         public var iteration: Int
         /// The wall clock, for display only.
         public var unixSeconds: Double
-        /// One per column of `Trainer.columns`.
+        /// One per column of `Trainer.columns`; where a snapshot was taken, of `QualityFigures.columns` as well.
         public var values: [Float]
     }
 

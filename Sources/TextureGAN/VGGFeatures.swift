@@ -99,6 +99,23 @@ public struct VGGFeatures: Sendable {
         }
     }
 
+    /// The Gram matrices of an image at the first taps, `[C, C]` each.
+    /// - Parameter image: in [-1, 1].
+    func grams(of image: Tensor, maxTaps: Int, in workspace: Workspace) -> [[Float]] {
+        workspace.arena.scoped {
+            let sizes = tapChannels.prefix(maxTaps).map { $0 * $0 }
+            let grams = workspace.arena.map(Array(sizes)) { workspace.arena.floats($0) }
+            var features = Tensor(in: workspace.arena, like: image)
+            features.data.update(from: image.data, count: image.count)
+            preprocess(features)
+            for layer in layers {
+                features = forward(layer, features, grams, in: workspace)
+                if case .convolution(_, sizes.count - 1) = layer { break }
+            }
+            return sizes.indices.map { Array(UnsafeBufferPointer(start: grams[$0], count: sizes[$0])) }
+        }
+    }
+
     private func forward(
         _ layer: Layer, _ input: Tensor, _ grams: ArenaArray<UnsafeMutablePointer<Float>>, in workspace: Workspace
     ) -> Tensor {
@@ -150,15 +167,20 @@ public struct VGGFeatures: Sendable {
 
     private func preprocessed(_ image: Tensor, _ target: Tensor, in workspace: Workspace) -> Tensor {
         let pair = Tensor(in: workspace.arena, image, target)
+        preprocess(pair)
+        return pair
+    }
+
+    /// Values in [-1, 1] to what the network is fed, in place.
+    private func preprocess(_ images: Tensor) {
         let (scale, shift) = (input.scale, input.shift)
-        for pixel in 0..<pair.pixels {
-            let values = pair.data + pixel * 3
+        for pixel in 0..<images.pixels {
+            let values = images.data + pixel * 3
             let rgb = (values[0], values[1], values[2])
             values[input.source(of: 0)] = rgb.0 * scale[0] + shift[0]
             values[input.source(of: 1)] = rgb.1 * scale[1] + shift[1]
             values[input.source(of: 2)] = rgb.2 * scale[2] + shift[2]
         }
-        return pair
     }
 }
 

@@ -130,6 +130,14 @@ struct JobStoreTests {
         #expect(try await store.logs(of: id, after: 0, limit: 10).filter { $0.source == "worker" }.count == 1)
         let summary = try await store.summaries(JobQuestion(limit: 10)).jobs[0]
         #expect(summary.lossLatest == ["l1": 0.25, "style": 3])
+
+        // A snapshot's figures are metrics, and no losses.
+        let snapshot = MetricsBlock(
+            columns: ["l1", "style", "quality_patches"],
+            rows: [.init(iteration: 25, unixSeconds: 3, values: [0.2, 2, 0.1])])
+        try await store.apply([.metrics(id, snapshot)], at: Date())
+        #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values["quality_patches"] == 0.1)
+        #expect(try await store.summaries(JobQuestion(limit: 10)).jobs[0].lossLatest == ["l1": 0.2, "style": 2])
     }
 
     @Test func aDatabaseOfANewerVersionIsRefused() throws {

@@ -30,6 +30,8 @@ import Testing
         var lines: [String] = []
         var files: [(kind: TrainingRun.ArtifactKind, iteration: Int, file: URL)] = []
         var rows: [TrainingRun.MetricsRow] = []
+        /// Bits, since what is absent is NaN.
+        var figures: [(iteration: Int, bits: [UInt32])] = []
 
         func take(_ report: TrainingRun.Report) {
             switch report {
@@ -38,8 +40,13 @@ import Testing
                 lines.append("iterated \(iteration)")
                 #expect(seconds > 0)
             case .metrics(let columns, let rows):
-                #expect(columns == Trainer.columns && rows.allSatisfy { $0.values.count == columns.count })
+                #expect(columns.starts(with: Trainer.columns) && rows.allSatisfy { $0.values.count == columns.count })
                 self.rows += rows
+                if columns.count > Trainer.columns.count {
+                    #expect(columns == Trainer.columns + QualityFigures.columns)
+                    let values = rows[0].values.suffix(QualityFigures.columns.count)
+                    figures.append((rows[0].iteration, values.map(\.bitPattern)))
+                }
                 lines.append("metrics \(rows.map { String($0.iteration) }.joined(separator: " "))")
             case .artifact(let kind, let iteration, let file):
                 lines.append("\(kind) \(iteration)")
@@ -160,11 +167,12 @@ import Testing
             let outcome = try TrainingRun.run(input(folder), wish: { .proceed }, report: log.take)
             #expect(
                 log.lines == [
-                    "info: training stripes.png (31x27) with recipe 'tiny': k=12, 10 iterations, style off, 2 threads",
-                    "started 0/10", "iterated 1", "iterated 2", "iterated 3", "iterated 4", "metrics 1 2 3 4",
-                    "snapshot 4", "iterated 5", "iterated 6", "metrics 5 6", "checkpoint 6", "iterated 7", "iterated 8",
-                    "metrics 7 8", "snapshot 8", "iterated 9", "iterated 10", "metrics 9 10", "snapshot 10",
-                    "checkpoint 10", "generator 10", "discriminator 10",
+                    "info: training stripes.png (31x27) with recipe 'tiny': k=12, 10 iterations, style off, "
+                        + "so without quality_gram, 2 threads",
+                    "started 0/10", "iterated 1", "iterated 2", "iterated 3", "iterated 4", "metrics 1 2 3",
+                    "metrics 4", "snapshot 4", "iterated 5", "iterated 6", "metrics 5 6", "checkpoint 6", "iterated 7",
+                    "iterated 8", "metrics 7", "metrics 8", "snapshot 8", "iterated 9", "iterated 10", "metrics 9",
+                    "metrics 10", "snapshot 10", "checkpoint 10", "generator 10", "discriminator 10",
                 ])
             guard case .finished(let iteration, let seconds, let report) = outcome else {
                 Issue.record("ended as \(outcome)")
@@ -175,6 +183,7 @@ import Testing
             #expect(json?["recipe"] as? String == "tiny" && json?["k"] as? Int == 12)
             #expect(json?["featureWeights"] as? String == "off")
             #expect((json?["losses"] as? [String: Any])?.count == Trainer.columns.count)
+            #expect((json?["quality"] as? [String: Any])?["quality_colour"] != nil)
 
             let snapshot = try #require(log.files.last { $0.kind == .snapshot })
             let image = try Image(decoding: Data(contentsOf: snapshot.file), name: "snapshot")
@@ -211,8 +220,12 @@ import Testing
             let isSame = product == wholeGenerator
             #expect(isSame)
             // Together the two halves report what the whole run did.
-            let losses = { (row: TrainingRun.MetricsRow) in [Float(row.iteration)] + row.values.dropLast() }
+            let losses = { (row: TrainingRun.MetricsRow) in
+                [Float(row.iteration)] + row.values.prefix(Trainer.columns.count - 1)
+            }
             #expect(second.rows.map(losses) == whole.rows.suffix(second.rows.count).map(losses))
+            #expect(second.figures.map(\.iteration) == [4, 8, 10])
+            #expect(second.figures.map(\.bits) == whole.figures.map(\.bits))
         }
     }
 
@@ -227,6 +240,22 @@ import Testing
             _ = try TrainingRun.run(
                 input(folder, checkpoint: #require(first.files.last).file), wish: { .proceed }, report: second.take)
             #expect((first.rows + second.rows).map(\.iteration) == Array(1...10))
+        }
+    }
+
+    /// Snapshots need not fall on rows of the history: theirs is reported all the same, and the history is as it was.
+    @Test func aSnapshotBetweenTheRowsOfTheHistoryHasARowOfItsOwn() throws {
+        try TinyRun.inFolder { folder in
+            var recipe = Self.recipe
+            recipe.metricsEvery = 3
+            let log = Log()
+            _ = try TrainingRun.run(input(folder, recipe), wish: { .proceed }, report: log.take)
+            #expect(log.figures.map(\.iteration) == [4, 8, 10])
+            #expect(log.rows.map(\.iteration) == [1, 3, 4, 6, 8, 9, 10])
+            #expect(log.rows.allSatisfy { $0.values[0].isFinite })
+            let trainer = try Trainer(exemplar: TinyRun.exemplar(), recipe: recipe, threads: 1)
+            try trainer.restore(from: #require(log.files.last { $0.kind == .checkpoint }).file)
+            #expect(trainer.history.map(\.iteration) == [1, 3, 6, 9, 10])
         }
     }
 

@@ -1,0 +1,43 @@
+/// A figure that says how near an expanded image comes to its exemplar's texture. The raw value is its column's name.
+///
+/// Formulas, ranges and limits: docs/quality.md.
+public enum QualityFigure: String, Sendable, CaseIterable {
+    case gram = "quality_gram"
+    case patches = "quality_patches"
+    case colour = "quality_colour"
+    case checkerboard = "quality_checkerboard"
+    case scale = "quality_scale"
+    case copying = "quality_copying"
+    case coverage = "quality_coverage"
+
+    /// What it says, in a line.
+    public var explanation: String {
+        switch self {
+        case .gram: "distance of VGG's Gram matrices, 0 to 1: 0 is the exemplar's own"
+        case .patches: "sliced Wasserstein distance of patches: 0 is the exemplar's own, 1 a flat grey"
+        case .colour: "sliced Wasserstein distance of colours in Oklab: below 0.02 nobody sees it"
+        case .checkerboard: "energy that follows the pixel grid's phases beyond the exemplar's: 0 is none"
+        case .scale: "estimated enlargement: 1 is new texture, 2 the exemplar blown up (or blurred)"
+        case .copying: "share of places that were copied from the exemplar as they are: 0 is all new"
+        case .coverage: "share of the exemplar's windows that have a counterpart: 0.97 is as good as itself"
+        }
+    }
+}
+
+/// The figures of an image; what could not be measured is absent, never made up.
+public struct QualityFigures: Sendable, Equatable {
+    public private(set) var measured: [QualityFigure: Float] = [:]
+
+    public init() {}
+
+    public subscript(figure: QualityFigure) -> Float? {
+        get { measured[figure] }
+        set { measured[figure] = newValue.flatMap { $0.isFinite ? $0 : nil } }
+    }
+
+    /// The columns of `values`.
+    public static let columns = QualityFigure.allCases.map(\.rawValue)
+
+    /// One per column; NaN for what is absent, as everywhere in metrics.
+    public var values: [Float] { QualityFigure.allCases.map { measured[$0] ?? .nan } }
+}

@@ -1,0 +1,128 @@
+import ArgumentParser
+import Foundation
+import Imaging
+import NNCore
+import TextureGAN
+
+struct EvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate", abstract: "Says in figures how near an image comes to an exemplar's texture.",
+        discussion: """
+            The figures that training reports beside each snapshot, of any image, by whatever it was made:
+
+              texloom evaluate photo.jpg double.png
+              texloom evaluate photo.jpg out/photo_result/img/*.png     a column each, to compare
+              texloom evaluate photo.jpg photo.jpg                      what the exemplar itself has
+
+            Read them together: a good expansion is near in gram, patches and colour (0), shows no checkerboard (0), is
+            texture at the exemplar's scale (1), copies little (0) and covers all (1). Tiles of the exemplar are near in
+            everything and copied; a bicubic enlargement has scale 2. docs/quality.md has formulas and limits.
+            """)
+
+    @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())
+    var exemplar: String
+
+    @Argument(help: ArgumentHelp("Images to measure, of any size.", valueName: "image"), completion: .file())
+    var images: [String]
+
+    @Option(
+        help: ArgumentHelp(
+            "VGG for the Gram distance: vgg16 or vgg19, or off. Default: vgg16 if it is installed.", valueName: "name"))
+    var style: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Pixel values that VGG is fed: raw, caffe or torchvision. Default: what its weights were trained on.",
+            valueName: "name"))
+    var styleInput: String?
+
+    @Option(help: "Threads. Default: all cores. The figures do not depend on it.")
+    var threads: Int?
+
+    @Flag(help: "Print JSON: an array with a figure's value or null for each image.")
+    var json = false
+
+    func validate() throws {
+        try requireThreads(threads)
+        guard !images.isEmpty else { throw ValidationError("expected an image to measure after the exemplar") }
+        if let style, style != "off", FeatureNetwork(rawValue: style) == nil {
+            throw ValidationError("--style \(style): expected vgg16, vgg19 or off")
+        }
+        if let styleInput, FeatureInput(rawValue: styleInput) == nil {
+            throw ValidationError("--style-input \(styleInput): expected raw, caffe or torchvision")
+        }
+    }
+
+    func run() throws {
+        let source = try loadImage(exemplar)
+        let pictures = try images.map(loadImage)
+        let (features, reason) = try loadFeatures()
+        let workspace = Workspace(threads: threads ?? availableCores())
+        let reference = QualityReference(source, features: features, in: workspace)
+        let figures = pictures.map { reference.measure($0, in: workspace) }
+        if json { return try sayJSON(zip(images, figures).map(Measurement.init)) }
+        print(figures, reason)
+    }
+
+    /// The features, or why there are none. What was asked for by name has to be there.
+    private func loadFeatures() throws -> (VGGFeatures?, reason: String?) {
+        if style == "off" { return (nil, "--style off") }
+        let network = style.flatMap(FeatureNetwork.init) ?? .vgg16
+        let weights: FeatureWeights
+        do {
+            weights = try FeatureWeights.installed(network)
+        } catch {
+            if style != nil { throw error }
+            return (nil, "the feature weights vgg16 are not installed; scripts/setup installs them")
+        }
+        let input = styleInput.flatMap(FeatureInput.init) ?? (network == .vgg16 ? .caffe : .torchvision)
+        return (try VGGFeatures(network, taps: 3, input: input, weights: weights), nil)
+    }
+
+    private func print(_ figures: [QualityFigures], _ reason: String?) {
+        if images.count > 1 {
+            for (index, image) in images.enumerated() { say("\(index + 1)  \(image)") }
+            say()
+        }
+        let header = images.count > 1 ? images.indices.map { Self.cell(String($0 + 1)) }.joined() : nil
+        if let header { say(Self.label("") + header) }
+        for figure in QualityFigure.allCases {
+            let values = figures.map { Self.cell($0[figure].map { String(format: "%.3f", $0) } ?? "-") }.joined()
+            say("\(Self.label(figure.shortName))\(values)  \(figure.explanation)")
+        }
+        if let reason { say("- gram was not measured: \(reason)") }
+        let isSmall = figures.contains { $0.measured.count < QualityFigure.allCases.count - (reason == nil ? 0 : 1) }
+        if isSmall { say("- other figures that are missing need larger images (docs/quality.md)") }
+    }
+
+    private static func label(_ text: String) -> String { text.padding(toLength: 13, withPad: " ", startingAt: 0) }
+    private static func cell(_ text: String) -> String {
+        String(repeating: " ", count: max(1, 8 - text.count)) + text
+    }
+
+    /// An image's figures as JSON, by the names of the metrics' columns.
+    private struct Measurement: Encodable {
+        let image: String
+        let figures: QualityFigures
+
+        private struct Key: CodingKey {
+            let stringValue: String
+            var intValue: Int? { nil }
+            init(stringValue: String) { self.stringValue = stringValue }
+            init?(intValue: Int) { nil }
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: Key.self)
+            try container.encode(image, forKey: Key(stringValue: "image"))
+            for figure in QualityFigure.allCases {
+                try container.encode(figures[figure], forKey: Key(stringValue: figure.rawValue))
+            }
+        }
+    }
+}
+
+extension QualityFigure {
+    /// The column's name without what all have in common.
+    var shortName: String { String(rawValue.trimmingPrefix("quality_")) }
+}

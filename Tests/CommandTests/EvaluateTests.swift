@@ -1,0 +1,86 @@
+import Foundation
+import Imaging
+import Testing
+import TextureGAN
+
+@testable import texloom
+
+@Suite struct EvaluateTests {
+    let scratch: ScratchFolder
+
+    init() throws { scratch = try ScratchFolder() }
+
+    /// Speckled stripes.
+    private static let moss = Image(
+        width: 96, height: 80, pixels: (0..<96 * 80 * 3).map { UInt8(truncatingIfNeeded: $0 * $0 / 7) })
+
+    private func evaluate(_ arguments: [String], weights: String = "none") throws -> TexloomProcess.Result {
+        try TexloomProcess.run(
+            ["evaluate"] + arguments, folder: scratch.url,
+            environment: ["TEXLOOM_WEIGHTS_DIR": scratch.path(weights)])
+    }
+
+    private func write(_ image: Image, _ name: String) throws -> String {
+        let path = scratch.path(name)
+        try image.png().write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
+    @Test func figuresOfSeveralImagesArePrintedForPeopleAndForScripts() throws {
+        let exemplar = try write(Self.moss, "moss.png")
+        let large = try write(Self.moss.resized(width: 192, height: 160), "large.png")
+        let table = try evaluate([exemplar, exemplar, large])
+        #expect(table.status == 0)
+        for figure in QualityFigure.allCases { #expect(table.output.contains(figure.explanation)) }
+        #expect(table.output.contains("gram was not measured: the feature weights vgg16 are not installed"))
+
+        let result = try evaluate([exemplar, exemplar, large, "--json"])
+        let list = try #require(
+            JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [[String: Any]])
+        #expect(list.count == 2 && list[1]["image"] as? String == large)
+        for measurement in list {
+            #expect(Set(measurement.keys) == Set(QualityFigure.allCases.map(\.rawValue)).union(["image"]))
+            #expect(measurement["quality_gram"] is NSNull)
+        }
+        #expect(list[0]["quality_patches"] as? Double == 0 && list[0]["quality_scale"] as? Double == 1)
+        #expect((list[1]["quality_patches"] as? Double ?? 0) > 0.1)
+    }
+
+    @Test func trainingReportsTheFiguresOfItsSnapshots() throws {
+        let exemplar = try write(Self.moss, "moss.png")
+        let training = try TexloomProcess.run(
+            ["train", exemplar, "--out", scratch.path("out"), "--threads", "1"]
+                + TinyCluster.recipe(iterations: 120, checkpointEvery: 60), folder: scratch.url)
+        try #require(training.status == 0, "\(training.errors)")
+        #expect(training.output.contains("style off, so without quality_gram"))
+        let folder = try ResultFolder(in: URL(fileURLWithPath: scratch.path("out")), name: "moss")
+        let snapshots = try FileManager.default.contentsOfDirectory(atPath: folder.url.path + "/img").sorted()
+        let rows = folder.readMetrics().filter { $0.values["quality_patches"] != nil }
+        #expect(snapshots == rows.map { String(format: "itr%08d.png", $0.iteration) })
+        #expect(rows.count >= 2 && rows.allSatisfy { $0.values["l1"] != nil && $0.values["quality_gram"] == nil })
+
+        let last = folder.url.path + "/img/" + (try #require(snapshots.last))
+        let result = try evaluate([exemplar, last, "--json"])
+        let found = try #require(JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [[String: Any]])[0]
+        let report =
+            try JSONSerialization.jsonObject(with: Data(contentsOf: folder.resultJSON)) as? [String: Any]
+        let reported = try #require((report?["report"] as? [String: Any])?["quality"] as? [String: Double])
+        #expect(reported.count == QualityFigure.allCases.count - 1)
+        for (column, value) in reported {
+            #expect(abs(value - (found[column] as? Double ?? .nan)) < 1e-6, "\(column)")
+            #expect(rows.last?.values[column] == Float(value))
+        }
+    }
+
+    @Test func whatIsWrongIsSaid() throws {
+        let exemplar = try write(Self.moss, "moss.png")
+        let missing = try evaluate([exemplar, scratch.path("missing.png")])
+        #expect(missing.status == 1 && missing.errors.contains("missing.png"))
+        let style = try evaluate([exemplar, exemplar, "--style", "vgg11"])
+        #expect(style.status == 2 && style.errors.contains("expected vgg16, vgg19 or off"))
+        // Weights that were asked for by name have to be there.
+        let weights = try evaluate([exemplar, exemplar, "--style", "vgg19"])
+        #expect(weights.status == 1 && weights.errors.contains("vgg19.safetensors"))
+        #expect(try evaluate([exemplar]).status == 2)
+    }
+}

@@ -1,0 +1,237 @@
+import Foundation
+import Imaging
+import NNCore
+import Testing
+
+@testable import TextureGAN
+
+@Suite struct QualityTests {
+    private let workspace = Workspace(threads: 2, arena: Arena(reservedBytes: 4 << 30))
+
+    private func features() throws -> VGGFeatures {
+        try VGGFeatures(.vgg16, taps: 3, input: .caffe, weights: TinyRun.features)
+    }
+
+    private func reference(_ exemplar: Image) throws -> QualityReference {
+        QualityReference(exemplar, features: try features(), in: workspace)
+    }
+
+    /// The figures; all of them have to be there.
+    private func measure(_ image: Image, against reference: QualityReference) throws -> [QualityFigure: Float] {
+        let figures = reference.measure(image, in: workspace).measured
+        try #require(figures.count == QualityFigure.allCases.count)
+        return figures
+    }
+
+    @Test(arguments: ["pebbles", "drying-mud", "lamp-bricks", "flowing-hair"])
+    func anExemplarIsItsOwnBestMatchAndOnlyACopy(_ name: String) throws {
+        let exemplar = try TextureControls.example(name)
+        let figures = try measure(exemplar, against: reference(exemplar))
+        let expected: [QualityFigure: Float] = [
+            .gram: 0, .patches: 0, .colour: 0, .checkerboard: 0, .scale: 1, .copying: 1, .coverage: 1,
+        ]
+        #expect(figures == expected)
+    }
+
+    @Test(arguments: ["pebbles", "drying-mud", "lamp-bricks", "flowing-hair", "scales", "tree-rings"])
+    func controlsOfTheExamplesRankRight(_ name: String) throws {
+        let exemplar = try TextureControls.example(name)
+        let reference = try reference(exemplar)
+        let tiled = TextureControls.tiled(exemplar)
+        let tile = try measure(tiled, against: reference)
+        let shuffle = try measure(TextureControls.shuffled(tiled), against: reference)
+        let blur = try measure(TextureControls.blurred(tiled), against: reference)
+        let enlargement = try measure(TextureControls.enlarged(exemplar), against: reference)
+        let corner = try measure(
+            TextureControls.tiled(
+                TextureControls.tiled(
+                    exemplar.cropped(x: 0, y: 0, width: exemplar.width / 2, height: exemplar.height / 2))),
+            against: reference)
+
+        func ascends(
+            _ figure: QualityFigure, by factor: Float = 1, _ order: [QualityFigure: Float]...,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) {
+            let values = order.map { $0[figure]! }
+            for (low, high) in zip(values, values.dropFirst()) {
+                #expect(low * factor < high, "\(figure.rawValue): \(values)", sourceLocation: sourceLocation)
+            }
+        }
+        // Seams are a small part of a picture; a blur and an enlargement have none of its detail.
+        ascends(.patches, tile, shuffle)
+        ascends(.patches, by: 2, shuffle, blur)
+        ascends(.patches, by: 2, shuffle, enlargement)
+        ascends(.patches, by: 1.5, shuffle, corner)
+        // The few random filters of the tests hardly see hair blurred, which is soft already.
+        if name != "flowing-hair" {
+            ascends(.gram, by: 1.5, tile, blur)
+            ascends(.gram, by: 1.5, tile, enlargement)
+        }
+        ascends(.colour, by: 3, tile, corner)
+        // Tiles are copies, all but at their seams; shuffling makes more of those. An enlargement copies no window.
+        ascends(.copying, by: 1.1, shuffle, tile)
+        ascends(.copying, by: 8, enlargement, shuffle)
+        #expect(tile[.copying]! > 0.8 && enlargement[.copying]! < 0.05)
+        // A corner is not all; what an enlargement shows is at another scale.
+        ascends(.coverage, by: 1.1, corner, tile)
+        ascends(.coverage, enlargement, tile)
+        #expect(tile[.coverage]! > 0.93)
+        #expect(abs(tile[.scale]! - 1) < 0.15 && abs(shuffle[.scale]! - 1) < 0.15, "\(tile) \(shuffle)")
+        #expect(abs(enlargement[.scale]! - 2) < 0.2)
+    }
+
+    @Test func anUnseenWindowOfTheSameFormulaIsTheBestExpansion() throws {
+        let exemplar = TextureControls.pavement(x: 0, y: 0, width: 240, height: 200)
+        let reference = try reference(exemplar)
+        let unseen = try measure(
+            TextureControls.pavement(x: 5000, y: 700, width: 480, height: 400), against: reference)
+        let tiled = TextureControls.tiled(exemplar)
+        let enlargement = try measure(TextureControls.enlarged(exemplar), against: reference)
+        let blur = try measure(TextureControls.blurred(tiled), against: reference)
+        let tile = try measure(tiled, against: reference)
+
+        #expect(unseen[.copying]! < 0.02 && tile[.copying]! > 0.8)
+        #expect(unseen[.coverage]! > 0.9)
+        #expect(abs(unseen[.scale]! - 1) < 0.1)
+        #expect(unseen[.checkerboard]! < 0.02)
+        #expect(unseen[.colour]! < 0.02)
+        for worse in [enlargement, blur] {
+            #expect(unseen[.patches]! * 3 < worse[.patches]!)
+            #expect(unseen[.gram]! * 3 < worse[.gram]!)
+            #expect(unseen[.scale]! + 0.4 < worse[.scale]!)
+        }
+        // Pieces of 6x5 pixels: all colours are there, and no stone.
+        let crumbs = try measure(TextureControls.shuffled(tiled, perSide: 80), against: reference)
+        #expect(unseen[.patches]! * 2 < crumbs[.patches]!, "\(unseen) \(crumbs)")
+        #expect(crumbs[.coverage]! + 0.1 < unseen[.coverage]!, "\(unseen) \(crumbs)")
+        #expect(crumbs[.colour]! < 0.001)
+    }
+
+    @Test("Patterns on the grid's phases are found", arguments: [2, 4, 8])
+    func checkerboards(_ period: Int) throws {
+        let exemplar = try TextureControls.example("pebbles")
+        let energy = try #require(CheckerboardEnergy(exemplar, in: workspace))
+        func value(_ image: Image) throws -> Float { try #require(energy.value(image, in: workspace)) }
+        let clean = try value(TextureControls.tiled(exemplar))
+        #expect(clean < 0.005)
+        let faint = try value(TextureControls.checkered(exemplar, period: period, strength: 3))
+        let plain = try value(TextureControls.checkered(exemplar, period: period, strength: 9))
+        #expect(0.01 < faint && 5 * faint < plain, "\(faint) \(plain)")
+        // The share of the pattern in the energy is strength^2 / (strength^2 + detail^2): nine times at first.
+        #expect(plain < 10 * faint)
+        // A pattern that only makes the picture stronger at some phases has no mean to be seen by.
+        let mean = exemplar.pixels.reduce(0.0) { $0 + Double($1) } / Double(exemplar.pixels.count)
+        let uneven = TextureControls.changed(exemplar) { value, x, y, _ in
+            x % period < period / 2 && y % period < period / 2 ? mean + (value - mean) * 0.6 : value
+        }
+        #expect(try value(uneven) > 0.01)
+        // A texture of that very pattern is no artefact.
+        let own = TextureControls.checkered(exemplar, period: period, strength: 9)
+        let reference = try #require(CheckerboardEnergy(own, in: workspace))
+        #expect(try #require(reference.value(own, in: workspace)) == 0)
+    }
+
+    @Test func periodsThatAreNoDoublingsAreLeftAlone() throws {
+        let exemplar = try TextureControls.example("pebbles")
+        let energy = try #require(CheckerboardEnergy(exemplar, in: workspace))
+        let striped = TextureControls.changed(exemplar) { value, x, _, _ in
+            value + 12 * sin(2 * .pi * Double(x) / 6)
+        }
+        let found = try #require(energy.value(striped, in: workspace))
+        #expect(found < 0.01)
+    }
+
+    @Test func aShiftOfAllColoursIsAsFarAsItIsLong() {
+        // Two greys a step apart, and their distance in Oklab by hand.
+        let (dark, light) = (ColourDistance.oklab(100, 100, 100), ColourDistance.oklab(140, 140, 140))
+        #expect(abs(dark[0] - 0.5032) < 1e-3 && abs(dark[1]) < 1e-4 && abs(dark[2]) < 1e-4)
+        func flat(_ red: Double, _ green: Double, _ blue: Double) -> Image {
+            TextureControls.drawn(width: 20, height: 10) { _, _ in [red, green, blue] }
+        }
+        let distance = ColourDistance(flat(100, 100, 100), in: workspace)
+        #expect(abs(distance.value(flat(140, 140, 140), in: workspace) - (light[0] - dark[0])) < 2e-3)
+        let orange = ColourDistance.oklab(230, 140, 20) - dark
+        let length = (orange * orange).sum().squareRoot()
+        #expect(abs(distance.value(flat(230, 140, 20), in: workspace) - length) < 2e-3)
+    }
+
+    @Test func coloursAreComparedWhereverTheyAre() throws {
+        let exemplar = try TextureControls.example("lamp-bricks")
+        let distance = ColourDistance(exemplar, in: workspace)
+        func value(_ image: Image) -> Float { distance.value(image, in: workspace) }
+        #expect(value(TextureControls.shuffled(exemplar)) == 0)
+        let tinted = [4.0, 12, 36].map { amount in
+            value(TextureControls.changed(exemplar) { $0 + ($3 == 2 ? amount : 0) })
+        }
+        #expect(0.002 < tinted[0] && 2 * tinted[0] < tinted[1] && 2 * tinted[1] < tinted[2])
+    }
+
+    @Test func aFlatImageIsOnePatchDeviationAway() throws {
+        let exemplar = try TextureControls.example("drying-mud")
+        let distance = try #require(
+            PatchDistance(OpponentColours.tensor(of: exemplar, in: workspace), in: workspace))
+        let means = (0..<3).map { channel in
+            stride(from: channel, to: exemplar.pixels.count, by: 3).reduce(0.0) { $0 + Double(exemplar.pixels[$1]) }
+                / Double(exemplar.width * exemplar.height)
+        }
+        let grey = TextureControls.drawn(width: 400, height: 300) { _, _ in means }
+        let found = try #require(distance.value(OpponentColours.tensor(of: grey, in: workspace), in: workspace))
+        #expect(abs(found - 1) < 0.01)
+    }
+
+    @Test func aChangeOfContrastIsNoChangeOfScale() throws {
+        let exemplar = TextureControls.pavement(x: 0, y: 0, width: 240, height: 200)
+        let ratio = try #require(ScaleRatio(OpponentColours.tensor(of: exemplar, in: workspace), in: workspace))
+        func value(_ image: Image) throws -> Float {
+            try #require(ratio.value(OpponentColours.tensor(of: image, in: workspace), in: workspace))
+        }
+        #expect(abs(try value(TextureControls.changed(exemplar) { value, _, _, _ in 60 + value * 0.5 }) - 1) < 0.03)
+        let larger = exemplar.resized(width: 336, height: 280)
+        #expect(abs(try value(larger) - 1.4) < 0.1)
+    }
+
+    @Test func figuresAreTheSameBitsForAnyNumberOfThreads() throws {
+        let exemplar = try TextureControls.example("pebbles")
+        let image = TextureControls.checkered(
+            TextureControls.shuffled(TextureControls.tiled(exemplar)), period: 4, strength: 5)
+        let figures = try [1, 2, 3].map { threads in
+            let workspace = Workspace(threads: threads, arena: Arena(reservedBytes: 4 << 30))
+            return QualityReference(exemplar, features: try features(), in: workspace).measure(image, in: workspace)
+                .values.map(\.bitPattern)
+        }
+        #expect(figures[0] == figures[1] && figures[0] == figures[2])
+        #expect(!figures[0].contains(Float.nan.bitPattern))
+    }
+
+    @Test func whatCannotBeMeasuredIsAbsent() throws {
+        let exemplar = try TextureControls.example("pebbles")
+        let image = TextureControls.tiled(exemplar)
+        let all = Set(QualityFigure.allCases)
+        let withoutFeatures = QualityReference(exemplar, features: nil, in: workspace).measure(image, in: workspace)
+        #expect(Set(withoutFeatures.measured.keys) == all.subtracting([.gram]))
+        #expect(withoutFeatures.values[0].isNaN && QualityFigures.columns[0] == "quality_gram")
+        // The smallest images are measured in what they have.
+        func flat(_ width: Int, _ height: Int) -> Image {
+            TextureControls.drawn(width: width, height: height) { _, _ in [90, 90, 90] }
+        }
+        for (width, height) in [(1, 1), (6, 200), (7, 7), (15, 16), (31, 27), (32, 33)] {
+            let small = try reference(flat(width, height)).measure(image, in: workspace)
+            #expect(small[.colour] != nil && (small[.patches] != nil) == (min(width, height) >= 7))
+            let other = try reference(exemplar).measure(flat(width, height), in: workspace)
+            #expect(other[.colour] != nil && other[.gram] == nil)
+            #expect((other[.copying] != nil) == (width == 32) && (other[.coverage] != nil) == (width == 32))
+        }
+        // Nothing is larger in a flat image.
+        #expect(try reference(flat(100, 100)).measure(image, in: workspace)[.scale] == nil)
+    }
+
+    @Test func largeImagesAreMeasuredBySteps() throws {
+        let exemplar = TextureControls.tiled(TextureControls.pavement(x: 0, y: 0, width: 300, height: 250))
+        let reference = try reference(exemplar)
+        let own = try measure(exemplar, against: reference)
+        #expect(own[.copying]! > 0.9 && own[.scale] == 1 && own[.colour] == 0)
+        let unseen = try measure(
+            TextureControls.pavement(x: -3000, y: 900, width: 600, height: 500), against: reference)
+        #expect(unseen[.copying]! < 0.05 && unseen[.coverage]! > 0.85)
+    }
+}
