@@ -33,6 +33,9 @@ let dashboard: [Resource] = [
     "Templates/picture.mustache", "Templates/submit.mustache", "Templates/workers.mustache",
 ].map { .embedInCode("Dashboard/\($0)") }
 
+/// Served as it is.
+let apiDescription = Resource.embedInCode("API/openapi.json")
+
 /// Set by scripts/check and CI: a warning in our own code is an error. Not for users, whose compiler may be newer.
 let strict: [SwiftSetting] =
     Context.environment["TEXLOOM_STRICT"] == "1" ? [.unsafeFlags(["-warnings-as-errors"])] : []
@@ -96,7 +99,7 @@ let package = Package(
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "Mustache", package: "swift-mustache"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ], resources: dashboard, swiftSettings: optimised),
+            ], resources: dashboard + [apiDescription], swiftSettings: optimised),
         .target(
             name: "Worker",
             dependencies: [

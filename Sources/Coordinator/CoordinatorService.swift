@@ -56,6 +56,7 @@ public struct CoordinatorService: Sendable {
             workerEndpoint: socket.endpoint)
         let feed = EventFeed(reader: reader, logger: logger)
         let router = try router(reader, feed, artifacts, disk, folder)
+        router.answerOtherMethods()
 
         // Shut down in reverse: people first, then workers, and the engine when nobody asks it any more.
         let services: [any Service] = [
@@ -143,7 +144,7 @@ public struct CoordinatorService: Sendable {
         }
     }
 
-    private func router(
+    func router(
         _ reader: ClusterReader, _ feed: EventFeed, _ artifacts: ArtifactStore, _ disk: BlockingWork,
         _ folder: DataFolder
     ) throws -> Router<BasicRequestContext> {

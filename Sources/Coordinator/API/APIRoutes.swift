@@ -3,7 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Protocol
 
-/// `/api/v1`: the JSON side of the coordinator. docs/operations.md lists it.
+/// `/api/v1`: the JSON side of the coordinator, described by openapi.json beside this file.
 struct APIRoutes: Sendable {
     let configuration: CoordinatorConfiguration
     let commands: ClusterCommands
@@ -14,6 +14,7 @@ struct APIRoutes: Sendable {
 
     func add(to router: Router<BasicRequestContext>) {
         let api = router.group("api/v1")
+        api.get("openapi.json") { _, _ in OpenAPIDocument.response }
         api.get("summary") { _, _ in try jsonResponse(try await reader.summary()) }
         api.get("recipes") { _, _ in try jsonResponse(RecipeList(recipes: configuration.recipes)) }
         api.post("exemplars", use: receiveExemplar)
@@ -83,6 +84,12 @@ struct APIRoutes: Sendable {
             job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
         try require(
             SHA256Text.isValid(job.exemplarSHA256), "exemplarSHA256 is not 64 lower-case hexadecimal digits")
+        for (field, text) in [
+            ("name", job.name), ("fileName", job.fileName), ("recipeYAML", job.recipeYAML), ("key", job.key ?? ""),
+        ] {
+            // SQLite would take what is before it for the whole.
+            try require(!text.utf8.contains(0), "\(field) has the character U+0000; leave it out")
+        }
         guard let size = exemplars.size(of: job.exemplarSHA256) else {
             throw Problem(
                 .unprocessableContent,
@@ -98,7 +105,8 @@ struct APIRoutes: Sendable {
     // MARK: Jobs
 
     @Sendable private func list(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        try jsonResponse(try await reader.jobs(JobQuestion(request.uri.queryParameters, limit: 100, in: 1...1000)))
+        let query = try QueryParameters(request, known: "state", "name", "recipe", "sort", "cursor", "limit")
+        return try jsonResponse(try await reader.jobs(JobQuestion(query, limit: 100, in: 1...1000)))
     }
 
     @Sendable private func show(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
@@ -112,7 +120,7 @@ struct APIRoutes: Sendable {
     }
 
     @Sendable private func cancel(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let reason = request.uri.queryParameters.text("reason")
+        let reason = try QueryParameters(request, known: "reason").text("reason")
         return try jsonResponse(try await commands.cancel(try context.parameters.require("id"), reason: reason))
     }
 
@@ -128,7 +136,7 @@ struct APIRoutes: Sendable {
 
     @Sendable private func logs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let id = try await existingJob(context)
-        let query = request.uri.queryParameters
+        let query = try QueryParameters(request, known: "after", "limit")
         let after = try query.number("after", default: 0, in: 0...Int.max)
         let limit = try query.number("limit", default: 1000, in: 1...10_000)
         let entries = try await reader.store.logs(of: id, after: Int64(after), limit: limit)
@@ -137,7 +145,7 @@ struct APIRoutes: Sendable {
 
     @Sendable private func metrics(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let id = try await existingJob(context)
-        let query = request.uri.queryParameters
+        let query = try QueryParameters(request, known: "after", "limit")
         let after = try query.number("after", default: -1, in: -1...Int.max)
         let limit = try query.number("limit", default: 5000, in: 1...50_000)
         let rows = try await reader.store.metrics(of: id, after: after, limit: limit)

@@ -31,7 +31,10 @@ struct ArtifactResponder: Sendable {
 
         var range = 0..<size
         var status = HTTPResponse.Status.ok
-        if let text = request.headers[.range], request.headers[.ifRange].map({ $0 == tag }) ?? true {
+        // A range is defined for GET alone (RFC 9110, section 14.2).
+        if request.method == .get, let text = request.headers[.range],
+            request.headers[.ifRange].map({ $0 == tag }) ?? true
+        {
             switch ByteRange.parse(text, size: size) {
             case .whole: break
             case .part(let part):
@@ -92,10 +95,13 @@ enum ByteRange: Equatable {
     case unsatisfiable
 
     static func parse(_ header: String, size: Int) -> ByteRange {
-        guard header.hasPrefix("bytes=") else { return .whole }
+        guard header.prefix(6).lowercased() == "bytes=" else { return .whole }
         let parts = header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2 else { return .whole }
-        func number(_ text: Substring) -> Int? { text.utf8.allSatisfy { (48...57).contains($0) } ? Int(text) : nil }
+        // A number that fits no integer is beyond every file.
+        func number(_ text: Substring) -> Int? {
+            text.isEmpty || !text.utf8.allSatisfy { (48...57).contains($0) } ? nil : Int(text) ?? .max
+        }
         if parts[0].isEmpty {
             guard let suffix = number(parts[1]) else { return .whole }
             return suffix > 0 && size > 0 ? .part(max(0, size - suffix)..<size) : .unsatisfiable

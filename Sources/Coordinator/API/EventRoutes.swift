@@ -26,12 +26,11 @@ struct EventRoutes: Sendable {
     /// What was logged and measured is stored, so a stream goes on exactly where the client's last one ended.
     @Sendable private func job(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
-        guard let id = JobID(text), await reader.engine.committed.job(id) != nil else {
-            throw Problem(.notFound, "there is no job '\(text)'")
-        }
+        guard let id = JobID(text), await reader.engine.committed.job(id) != nil else { throw Problem.noJob(text) }
         // A browser cannot set the header when it opens a stream, only repeat it when it opens it again.
-        let after = request.headers[.lastEventID] ?? request.uri.queryParameters.text("after")
-        let start = after.flatMap(Position.init) ?? Position()
+        let after = try QueryParameters(request, known: "after")
+            .token("after", from: "the id of an event of this stream", Position.init)
+        let start = request.headers[.lastEventID].flatMap(Position.init) ?? after ?? Position()
         return respond(with: try await feed.changes(of: id)) { source, writer in
             var position = start
             for await _ in source { try await send(id, from: &position, to: &writer) }

@@ -28,7 +28,11 @@ struct Problem: Error, HTTPResponseError {
         switch error {
         case let problem as Problem: self = problem
         case let error as HTTPError:
-            self.init(error.status, error.body ?? "\(error.status.reasonPhrase): see docs/operations.md for the API")
+            let standard =
+                error.status == .notFound
+                ? "nothing is served at this address; /api/v1/openapi.json describes the API"
+                : error.status.reasonPhrase
+            self.init(error.status, error.body ?? standard)
         case let error as CoordinatorError:
             let status: HTTPResponse.Status =
                 switch error.code {

@@ -1,25 +1,68 @@
+import Foundation
 import Hummingbird
 import Protocol
 
 /// The query of a request, read strictly: what is misspelt is answered, not guessed at.
-typealias QueryParameters = Parameters
+struct QueryParameters: Sendable {
+    private var values: [String: String] = [:]
 
-extension QueryParameters {
-    /// - Throws: `Problem` (400) for what is no number of the range.
+    /// - Parameter known: the names that the request may have, each once.
+    /// - Throws: `Problem` (400) naming what is unknown, given twice or not percent-encoded UTF-8.
+    init(_ request: Request, known: String...) throws {
+        for (name, value) in try Self.pairs(request) {
+            guard known.contains(name) else {
+                throw Problem(
+                    .badRequest,
+                    "the query has '\(name)', which this request does not know; expected \(known.joined(separator: ", "))"
+                )
+            }
+            guard values.updateValue(value, forKey: name) == nil else {
+                throw Problem(.badRequest, "\(name) is given more than once; expected one")
+            }
+        }
+    }
+
+    /// The fields of a page's form: a browser sends those that were not filled in as well, and links gather parameters
+    /// that are nobody's business.
+    /// - Throws: `Problem` (400) for what is not percent-encoded UTF-8.
+    init(form request: Request) throws {
+        for (name, value) in try Self.pairs(request) where !value.isEmpty { values[name] = value }
+    }
+
+    /// In the order of the query; spaces may be pluses, as forms write them.
+    private static func pairs(_ request: Request) throws -> [(name: String, value: String)] {
+        try (request.uri.query ?? "").split(separator: "&").map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return (try decode(parts[0]), parts.count == 2 ? try decode(parts[1]) : "")
+        }
+    }
+
+    private static func decode(_ text: Substring) throws -> String {
+        guard let plain = text.replacing("+", with: " ").removingPercentEncoding else {
+            throw Problem(.badRequest, "the query has '\(text)'; expected percent-encoded UTF-8")
+        }
+        // SQLite would take what is before it for the whole.
+        guard !plain.utf8.contains(0) else {
+            throw Problem(.badRequest, "the query has the character U+0000 in '\(text)'; leave it out")
+        }
+        return plain
+    }
+
+    /// - Throws: `Problem` (400) for what is no decimal number of the range.
     func number(_ name: String, default standard: Int, in range: ClosedRange<Int>) throws -> Int {
-        guard let text = self[name[...]] else { return standard }
-        guard let value = Int(text), range.contains(value) else {
+        guard let text = values[name] else { return standard }
+        guard text.first != "+", let value = Int(text), range.contains(value) else {
             throw Problem(.badRequest, "\(name) is '\(text)'; expected \(range.lowerBound)...\(range.upperBound)")
         }
         return value
     }
 
-    /// One of an enumeration's names; nil if absent or empty, as a form's "all" is.
+    /// One of an enumeration's names.
     /// - Throws: `Problem` (400) that lists the names.
     func choice<Choice: RawRepresentable & CaseIterable>(
         _ name: String, of type: Choice.Type = Choice.self
     ) throws -> Choice? where Choice.RawValue == String {
-        guard let text = text(name) else { return nil }
+        guard let text = values[name] else { return nil }
         guard let choice = Choice(rawValue: text) else {
             let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
             throw Problem(.badRequest, "\(name) is '\(text)'; expected one of \(names)")
@@ -28,24 +71,27 @@ extension QueryParameters {
     }
 
     /// nil if absent or empty.
-    func text(_ name: String) -> String? {
-        guard let text = self[name[...]], !text.isEmpty else { return nil }
-        return String(text)
+    func text(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
+
+    /// What only this server writes and reads; nil if absent.
+    /// - Throws: `Problem` (400) that says where it comes from.
+    func token<Token>(_ name: String, from source: String, _ read: (String) -> Token?) throws -> Token? {
+        guard let text = values[name] else { return nil }
+        guard let token = read(text) else {
+            throw Problem(.badRequest, "\(name) is '\(text)'; expected \(source)")
+        }
+        return token
     }
 }
 
 extension JobQuestion {
+    /// The parameters that choose jobs, in the query of a list.
     /// - Throws: `Problem` (400) naming the parameter, what was found and what is expected.
     init(_ query: QueryParameters, limit: Int, in limits: ClosedRange<Int>) throws {
         self.init(
             state: try query.choice("state"), name: query.text("name"), recipe: query.text("recipe"),
             order: try query.choice("sort") ?? .newest,
+            after: try query.token("cursor", from: "the 'next' of the page before", JobCursor.init),
             limit: try query.number("limit", default: limit, in: limits))
-        if let text = query.text("cursor") {
-            guard let cursor = JobCursor(text) else {
-                throw Problem(.badRequest, "cursor is '\(text)'; expected the 'next' of the page before")
-            }
-            after = cursor
-        }
     }
 }

@@ -57,7 +57,7 @@ struct Attempt: Sendable, Equatable {
     var reason: String?
 
     /// How an attempt ended. The raw values are stored: append only.
-    enum Outcome: String, Sendable, Codable {
+    enum Outcome: String, Sendable, Codable, CaseIterable {
         case finished, failed, handedBack, lost, stalled, cancelled
     }
 }

@@ -76,7 +76,7 @@ struct DashboardRoutes: Sendable {
     }
 
     @Sendable private func jobs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let question = try JobQuestion(request.uri.queryParameters, limit: Self.jobsPerPage, in: 1...200)
+        let question = try JobQuestion(QueryParameters(form: request), limit: Self.jobsPerPage, in: 1...200)
         let page = try await reader.jobs(question)
         func choices(_ names: [String], _ chosen: String?) -> [[String: Any]] {
             names.map { ["name": $0, "isChosen": $0 == chosen] }
@@ -98,7 +98,7 @@ struct DashboardRoutes: Sendable {
     }
 
     @Sendable private func gallery(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        var question = try JobQuestion(request.uri.queryParameters, limit: Self.picturesPerPage, in: 1...200)
+        var question = try JobQuestion(QueryParameters(form: request), limit: Self.picturesPerPage, in: 1...200)
         question.state = .finished
         question.order = .ended
         let page = try await reader.jobs(question)

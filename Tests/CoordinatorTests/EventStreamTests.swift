@@ -1,0 +1,145 @@
+import Foundation
+import Logging
+import Protocol
+import Testing
+
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
+@testable import Coordinator
+
+@Suite("Event streams", .timeLimit(.minutes(2)))
+struct EventStreamTests {
+    @Test func aJobsStreamTellsAllThereIsAndGoesOnWhereTheLastOneEnded() async throws {
+        let coordinator = try await RunningCoordinator()
+        let id = try await coordinator.submit("wood")[0].id
+        let path = "/api/v1/jobs/\(id)/events"
+        let first = try EventReader(coordinator.addresses.httpURL + path)
+        let accepted = try await first.next("log")
+        #expect(try accepted.decoded(LogPage.self).entries.map(\.message) == ["accepted"])
+        #expect(try await first.next("job").decoded(JobSummary.self).state == .queued)
+        #expect(first.header("Content-Type") == "text/event-stream" && first.header("Cache-Control") == "no-store")
+        _ = try await coordinator.send("POST", "/api/v1/jobs/\(id)/cancel")
+        // Live: nothing was asked again.
+        let cancelled = try await first.next("log")
+        #expect(try cancelled.decoded(LogPage.self).entries.map(\.message) == ["cancelled: asked by a person"])
+        first.close()
+
+        let worse = try EventReader(coordinator.addresses.httpURL + path, lastEventID: "nonsense")
+        #expect(try await worse.next("log").decoded(LogPage.self).entries.count == 2, "starts from the beginning")
+        worse.close()
+        // As a browser reconnects, and as a page opens a stream.
+        for (query, header) in [("", accepted.id), ("?after=\(accepted.id)", nil), ("?after=0.-1", accepted.id)] {
+            let again = try EventReader(coordinator.addresses.httpURL + path + query, lastEventID: header)
+            let missed = try await again.next("log").decoded(LogPage.self).entries
+            #expect(missed.map(\.message) == ["cancelled: asked by a person"])
+            #expect(try await again.next("job").decoded(JobSummary.self).state == .cancelled)
+            again.close()
+        }
+        await coordinator.stop()
+    }
+
+    @Test func theClustersStreamSaysHowThingsAreAndWhatHasChangedSince() async throws {
+        let coordinator = try await RunningCoordinator()
+        let address = coordinator.addresses.httpURL + "/api/v1/events"
+        let first = try EventReader(address)
+        _ = try await first.next("reset")
+        #expect(try await first.next("summary").decoded(ClusterSummary.self).jobs["queued"] == 0)
+        #expect(try await first.next("workers").decoded(WorkerList.self).workers.isEmpty)
+        let id = try await coordinator.submit("wood")[0].id
+        let seen = try await first.next("job")
+        #expect(try seen.decoded(JobSummary.self).id == id)
+        #expect(try await first.next("summary").decoded(ClusterSummary.self).jobs["queued"] == 1)
+        first.close()
+
+        let other = try await coordinator.submit("missed")[0].id
+        let again = try EventReader(address, lastEventID: seen.id)
+        let missed = try await again.next { $0.name == "reset" || $0.name == "job" }
+        #expect(missed.name == "job", "what is missed is known, so nothing need be asked again")
+        #expect(try missed.decoded(JobSummary.self).id == other)
+        again.close()
+        // Of another process, whose count says nothing here.
+        let foreign = try EventReader(address, lastEventID: "elsewhere-1")
+        #expect(try await foreign.next { _ in true }.name == "reset")
+        foreign.close()
+        await coordinator.stop()
+    }
+
+    @Test func aStoppingCoordinatorEndsItsStreams() async throws {
+        let coordinator = try await RunningCoordinator()
+        let reader = try EventReader(coordinator.addresses.httpURL + "/api/v1/events")
+        _ = try await reader.next("workers")
+        await coordinator.stop()
+        await #expect(throws: EventReader.Ended.self) { try await reader.next("never") }
+    }
+}
+
+/// Reads server-sent events as they come.
+private final class EventReader: NSObject, URLSessionDataDelegate, @unchecked Sendable {
+    struct Ended: Error {}
+
+    struct Event {
+        var id: String
+        var name: String
+        var data: Data
+
+        func decoded<Value: Decodable>(_ type: Value.Type) throws -> Value {
+            try APIFormat.decoder.decode(type, from: data)
+        }
+    }
+
+    private let bytes: AsyncStream<Data>
+    private let outlet: AsyncStream<Data>.Continuation
+    private var incoming: AsyncStream<Data>.AsyncIterator
+    private var buffer = ""
+    private var task: URLSessionDataTask?
+
+    init(_ address: String, lastEventID: String? = nil) throws {
+        (bytes, outlet) = AsyncStream.makeStream()
+        incoming = bytes.makeAsyncIterator()
+        super.init()
+        var request = URLRequest(url: URL(string: address)!)
+        request.setValue(lastEventID, forHTTPHeaderField: "Last-Event-ID")
+        let session = URLSession(configuration: .ephemeral, delegate: self, delegateQueue: nil)
+        task = session.dataTask(with: request)
+        task?.resume()
+        session.finishTasksAndInvalidate()
+    }
+
+    /// - Throws: ``Ended`` if the stream ends before.
+    func next(where isWanted: (Event) -> Bool) async throws -> Event {
+        while true {
+            while let end = buffer.range(of: "\n\n") {
+                let event = Self.event(buffer[..<end.lowerBound])
+                buffer.removeSubrange(..<end.upperBound)
+                if let event, isWanted(event) { return event }
+            }
+            guard let data = await incoming.next() else { throw Ended() }
+            buffer += String(decoding: data, as: UTF8.self)
+        }
+    }
+
+    func next(_ name: String) async throws -> Event { try await next { $0.name == name } }
+
+    func header(_ name: String) -> String? { (task?.response as? HTTPURLResponse)?.value(forHTTPHeaderField: name) }
+
+    func close() { task?.cancel() }
+
+    /// nil for comments and the reconnection time.
+    private static func event(_ text: Substring) -> Event? {
+        var fields: [String: String] = [:]
+        for line in text.split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { fields[String(parts[0])] = String(parts[1].dropFirst()) }
+        }
+        guard let id = fields["id"], let name = fields["event"], let data = fields["data"] else { return nil }
+        return Event(id: id, name: name, data: Data(data.utf8))
+    }
+
+    func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) { outlet.yield(data) }
+
+    func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
+        outlet.finish()
+    }
+}
