@@ -57,7 +57,7 @@ struct Attempt: Sendable, Equatable {
     var reason: String?
 
     /// How an attempt ended. The raw values are stored: append only.
-    enum Outcome: String, Sendable, Codable {
+    enum Outcome: String, Sendable, Codable, CaseIterable {
         case finished, failed, handedBack, lost, stalled, cancelled
     }
 }
@@ -96,6 +96,8 @@ struct WorkerSession: Sendable, Equatable {
     /// Sessions of the same worker id that it took the place of, the newest last.
     var displaced: [UInt64] = []
     var request: WorkRequest?
+    /// What its last heartbeat said.
+    var load: WorkerLoad?
     /// The attempts it holds.
     var attempts: Set<AttemptReference> = []
 

@@ -74,5 +74,6 @@ struct Download: Sendable {
         chunk.crc32 = CRC32.checksum(payload)
         chunk.last = part.isLast
         await send(.artifactChunk(chunk), payload)
+        engine.metrics.update { $0.sentBytes[.worker, default: 0] += payload.count }
     }
 }
