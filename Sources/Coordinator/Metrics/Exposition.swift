@@ -1,5 +1,8 @@
 /// A page of metrics in Prometheus' text format 0.0.4.
 ///
+/// Written from plain values at the moment of a scrape. A registry of live metrics, as swift-metrics wants one, would
+/// keep a second copy of numbers that the cluster's state has anyway, and series of workers that are long gone.
+///
 /// - Source: prometheus.io/docs/instrumenting/exposition_formats.
 struct Exposition {
     static let contentType = "text/plain; version=0.0.4; charset=utf-8"

@@ -1,9 +1,11 @@
+import HTTPTypes
 import Hummingbird
 
 /// Counts requests by route, and how long their answers take. Outermost, so that it sees what is really answered.
 struct RequestMetricsMiddleware<Context: RequestContext>: RouterMiddleware {
-    /// The route of a request that fits none, so that nobody outside can invent label values.
-    static var noRoute: String { "none" }
+    /// Label values that nobody outside can add to: routes are told by their patterns, other methods by this name.
+    static var otherMethod: String { "other" }
+    static var methods: Set<HTTPRequest.Method> { [.get, .head, .post, .put, .patch, .delete, .options] }
 
     let metrics: CoordinatorMetrics
     let now: @Sendable () -> Instant
@@ -13,10 +15,10 @@ struct RequestMetricsMiddleware<Context: RequestContext>: RouterMiddleware {
     ) async throws -> Response {
         let start = now()
         let response = try await next(request, context)
-        let route = context.endpointPath ?? Self.noRoute
+        let route = context.endpointPath ?? "NotFound"
         let seconds = now().since(start).inSeconds
         let known = CoordinatorMetrics.RequestClass(
-            route: route, method: context.endpointPath == nil ? "any" : request.method.rawValue,
+            route: route, method: Self.methods.contains(request.method) ? request.method.rawValue : Self.otherMethod,
             status: response.status.code)
         metrics.update { counts in
             counts.requests[known, default: 0] += 1
