@@ -130,7 +130,7 @@ struct MetricsTests {
         _ = try await coordinator.send("POST", "/api/v1/workers/worker-12/drain")
         let drained = try await scrape(coordinator)
         #expect(drained["texloom_workers", ["state": "connected"]] == 0)
-        #expect(drained["texloom_workers", ["state": "draining"]] == 1 && drained["texloom_slots"] == 1)
+        #expect(drained["texloom_workers", ["state": "draining"]] == 1 && drained["texloom_slots"] == 0)
         await worker.socket.close()
         await coordinator.stop()
     }
@@ -153,13 +153,13 @@ struct MetricsTests {
         for path in ["/a", "/b", "/api/v1/jobs/nonsense", "/api/v1/jobs/0000010000"] {
             #expect(try await coordinator.get(path).status == 404)
         }
-        for method in ["BREW", "WHEN"] { _ = try await coordinator.send(method, "/metrics") }
+        for method in ["PROPFIND", "PURGE"] { _ = try await coordinator.send(method, "/metrics") }
         let page = try await scrape(coordinator)
         let requests = page.series("texloom_http_requests_total")
         #expect(requests.count { $0.labels["route"] == "NotFound" && $0.labels["method"] == "GET" } == 1)
         #expect(
             page["texloom_http_requests_total", ["route": "/api/v1/jobs/{id}", "method": "GET", "code": "404"]] == 2)
-        #expect(requests.allSatisfy { $0.labels["method"] != "BREW" && $0.labels["method"] != "WHEN" })
+        #expect(requests.allSatisfy { $0.labels["method"] != "PROPFIND" && $0.labels["method"] != "PURGE" })
         #expect(requests.contains { $0.labels["method"] == "other" })
         await coordinator.stop()
     }

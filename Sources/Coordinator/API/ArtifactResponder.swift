@@ -58,8 +58,8 @@ struct ArtifactResponder: Sendable {
                 guard data.count == count else {
                     throw CoordinatorError(.fileSystem, "artifact \(sha256) became shorter while it was read")
                 }
-                try await writer.write(ByteBuffer(bytes: data))
                 metrics.update { $0.sentBytes[.http, default: 0] += count }
+                try await writer.write(ByteBuffer(bytes: data))
                 offset += count
             }
             try await writer.finish(nil)

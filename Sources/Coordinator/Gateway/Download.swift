@@ -73,7 +73,7 @@ struct Download: Sendable {
         chunk.offset = part.offset
         chunk.crc32 = CRC32.checksum(payload)
         chunk.last = part.isLast
-        await send(.artifactChunk(chunk), payload)
         engine.metrics.update { $0.sentBytes[.worker, default: 0] += payload.count }
+        await send(.artifactChunk(chunk), payload)
     }
 }

@@ -68,8 +68,8 @@ struct MetricsReport {
                 Sample(labels: [("state", "awaited")], value: Double(all.count - connected.count)),
             ])
         page.gauge(
-            "texloom_slots", "Attempts that connected workers can train at once.",
-            Double(connected.reduce(0) { $0 + $1.worker.slots }))
+            "texloom_slots", "Attempts that connected workers can train at once; draining ones take no more.",
+            Double(connected.filter { !$0.isDraining }.reduce(0) { $0 + $1.worker.slots }))
         page.gauge("texloom_slots_busy", "Attempts that run.", Double(cluster.leases.count))
 
         // By id, which is theirs alone; a name may be shared. One session is a worker's current one.
