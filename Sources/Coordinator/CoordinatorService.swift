@@ -2,6 +2,7 @@ import Foundation
 import Hummingbird
 import Logging
 import NIOCore
+import NIOPosix
 import Protocol
 import ServiceLifecycle
 import Transport
@@ -56,6 +57,11 @@ public struct CoordinatorService: Sendable {
             workerEndpoint: socket.endpoint)
         let feed = EventFeed(reader: reader, logger: logger)
         let router = try router(reader, feed, artifacts, disk, folder)
+        MetricsRoutes(
+            reader: reader, feed: feed, socket: socket, storedBytes: StoredBytes(store), folder: folder
+        ).add(to: router)
+        let probe = EventLoopProbe(
+            loops: MultiThreadedEventLoopGroup.singleton, metrics: engine.metrics, now: { clock.now })
         router.answerOtherMethods()
 
         // Shut down in reverse: people first, then workers, and the engine when nobody asks it any more.
@@ -67,6 +73,7 @@ public struct CoordinatorService: Sendable {
             },
             BackgroundService { await tick(engine) },
             BackgroundService { await feed.run() },
+            BackgroundService { await probe.run() },
             BackgroundService {
                 await Janitor(store: store, artifacts: artifacts, engine: engine, disk: disk, logger: logger).run()
             },
@@ -151,6 +158,8 @@ public struct CoordinatorService: Sendable {
         let pictures = Pictures()
         let commands = ClusterCommands(engine: reader.engine, reader: reader)
         let router = Router(options: .autoGenerateHeadEndpoints)
+        let metrics = reader.engine.metrics
+        router.add(middleware: RequestMetricsMiddleware(metrics: metrics, now: { reader.engine.now }))
         router.add(middleware: ProblemMiddleware())
         router.add(
             middleware: SameSiteMiddleware(
@@ -159,8 +168,9 @@ public struct CoordinatorService: Sendable {
         APIRoutes(
             configuration: configuration, commands: commands, reader: reader,
             exemplars: ExemplarIntake(
-                store: artifacts, disk: disk, pictures: pictures, maxBytes: configuration.maxExemplarBytes),
-            artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk),
+                store: artifacts, disk: disk, pictures: pictures, maxBytes: configuration.maxExemplarBytes,
+                metrics: metrics),
+            artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk, metrics: metrics),
             randomSalt: { UInt32.random(in: 0...UInt32.max) }
         ).add(to: router)
         EventRoutes(feed: feed, reader: reader).add(to: router)

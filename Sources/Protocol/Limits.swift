@@ -49,4 +49,6 @@ public enum Limits {
     /// Slots of a worker, and so attempts in one message.
     public static let maxSlots = 1024
     public static let maxIterations: UInt64 = 1 << 40
+    /// Bytes of memory or disk that a worker can say it takes: a petabyte.
+    public static let maxLoadBytes: UInt64 = 1 << 50
 }

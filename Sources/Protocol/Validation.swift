@@ -43,6 +43,7 @@ extension WireMessage.Body {
         case .heartbeat(let beat):
             try check(UInt64(beat.freeSlots), atMost: UInt64(Limits.maxSlots), "free_slots")
             try check(running: beat.running)
+            if beat.hasLoad { try beat.load.validate() }
         case .metrics(let batch): try batch.validate()
         case .log(let batch): try batch.validate()
         case .artifactOffer(let offer):
@@ -124,6 +125,15 @@ extension WireAssign {
         try check(recipeYaml, atMost: Limits.maxRecipeBytes, "recipe_yaml")
         try check(exemplarFileName, atMost: Limits.maxNameBytes, "exemplar_file_name")
         try check(checkpointIteration, atMost: Limits.maxIterations, "checkpoint_iteration")
+    }
+}
+
+extension WireWorkerLoad {
+    fileprivate func validate() throws(ProtocolError) {
+        try check(finite: coresBusy, "cores_busy")
+        try check(residentBytes, atMost: Limits.maxLoadBytes, "resident_bytes")
+        try check(spoolBytes, atMost: Limits.maxLoadBytes, "spool_bytes")
+        try check(finite: loadAverage, "load_average")
     }
 }
 

@@ -613,6 +613,41 @@ public nonisolated struct WireHeartbeat: Sendable {
 
   public var running: [WireAttemptStatus] = []
 
+  /// absent: not measured
+  public var load: WireWorkerLoad {
+    get {_load ?? WireWorkerLoad()}
+    set {_load = newValue}
+  }
+  /// Returns true if `load` has been explicitly set.
+  public var hasLoad: Bool {self._load != nil}
+  /// Clears the value of `load`. Subsequent reads from it will return its default value.
+  public mutating func clearLoad() {self._load = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _load: WireWorkerLoad? = nil
+}
+
+/// What a worker's process takes of its machine, for display only.
+public nonisolated struct WireWorkerLoad: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of the process, on average since the heartbeat before
+  public var coresBusy: Double = 0
+
+  /// of the process
+  public var residentBytes: UInt64 = 0
+
+  /// files that wait for delivery
+  public var spoolBytes: UInt64 = 0
+
+  /// of the whole machine, over a minute
+  public var loadAverage: Double = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1885,7 +1920,7 @@ nonisolated extension WireAttemptStatus: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Heartbeat"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}free_slots\0\u{1}running\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}free_slots\0\u{1}running\0\u{1}load\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1896,12 +1931,17 @@ nonisolated extension WireHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 1: try { try decoder.decodeSingularFixed64Field(value: &self.sequence) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.freeSlots) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.running) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._load) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.sequence != 0 {
       try visitor.visitSingularFixed64Field(value: self.sequence, fieldNumber: 1)
     }
@@ -1911,6 +1951,9 @@ nonisolated extension WireHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.running.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.running, fieldNumber: 3)
     }
+    try { if let v = self._load {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1918,6 +1961,52 @@ nonisolated extension WireHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.sequence != rhs.sequence {return false}
     if lhs.freeSlots != rhs.freeSlots {return false}
     if lhs.running != rhs.running {return false}
+    if lhs._load != rhs._load {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkerLoad: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkerLoad"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cores_busy\0\u{3}resident_bytes\0\u{3}spool_bytes\0\u{3}load_average\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularDoubleField(value: &self.coresBusy) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.residentBytes) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.spoolBytes) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.loadAverage) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.coresBusy.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.coresBusy, fieldNumber: 1)
+    }
+    if self.residentBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.residentBytes, fieldNumber: 2)
+    }
+    if self.spoolBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.spoolBytes, fieldNumber: 3)
+    }
+    if self.loadAverage.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.loadAverage, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkerLoad, rhs: WireWorkerLoad) -> Bool {
+    if lhs.coresBusy != rhs.coresBusy {return false}
+    if lhs.residentBytes != rhs.residentBytes {return false}
+    if lhs.spoolBytes != rhs.spoolBytes {return false}
+    if lhs.loadAverage != rhs.loadAverage {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -62,6 +62,19 @@ struct Spool: Sendable {
     func reports(of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent("reports") }
     func input(_ sha256: String, of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent(sha256) }
 
+    /// Bytes of the files that wait for delivery, or are being written for it.
+    func reportBytes() -> Int {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: attempts.path)) ?? []
+        return names.reduce(0) { total, name in
+            let reports = attempts.appendingPathComponent(name).appendingPathComponent("reports").path
+            let files = (try? FileManager.default.contentsOfDirectory(atPath: reports)) ?? []
+            return files.reduce(total) { sum, file in
+                var status = stat()
+                return lstat(reports + "/" + file, &status) == 0 ? sum + Int(status.st_size) : sum
+            }
+        }
+    }
+
     func create(_ ref: WireAttemptRef) throws {
         try FileManager.default.createDirectory(at: reports(of: ref), withIntermediateDirectories: true)
     }

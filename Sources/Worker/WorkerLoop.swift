@@ -22,6 +22,7 @@ actor WorkerLoop {
     /// When a disk that failed is tried again, and how long after that; it grows while the disk goes on failing.
     private var nextProbe: ContinuousClock.Instant?
     private var probeBackOff = Spool.probeBackOff.lowerBound
+    private var loadMeter = LoadMeter(at: .now)
 
     init(
         state: WorkerState, spool: Spool, socket: DealerSocket, trainer: any AttemptTrainer, threadsPerSlot: Int,
@@ -84,7 +85,7 @@ actor WorkerLoop {
     private func perform(_ effect: WorkerState.Effect) {
         switch effect {
         case .send(let body):
-            socket.send(WireMessage(body, session: state.session, version: state.version(of: body)))
+            socket.send(WireMessage(withLoad(body), session: state.session, version: state.version(of: body)))
         case .sendChunk(let ref, let file, let chunk, let transferID):
             do {
                 let (message, payload) = try ArtifactFile.read(
@@ -134,6 +135,12 @@ actor WorkerLoop {
             socket.recreate()
         case .exit(let exit): self.exit = exit
         }
+    }
+
+    private func withLoad(_ body: WireMessage.Body) -> WireMessage.Body {
+        guard case .heartbeat(var beat) = body else { return body }
+        beat.load = loadMeter.read(spool, at: .now)
+        return .heartbeat(beat)
     }
 
     private func train(_ assignment: WireAssign) {

@@ -8,6 +8,7 @@ final class ClusterDriver {
     var state: ClusterState
     var now = Instant.origin
     var disk = RecordedCluster()
+    var tally = ClusterTally()
     private var tokens: UInt64 = 0
     private var requests: UInt64 = 0
 
@@ -20,6 +21,7 @@ final class ClusterDriver {
     func handle(_ event: ClusterEvent) -> [ClusterEffect] {
         let effects = state.handle(event, at: now)
         for case .record(let change) in effects { disk.apply(change) }
+        tally.note(event, effects, state, at: now)
         return effects
     }
 
@@ -39,6 +41,7 @@ final class ClusterDriver {
     /// The process dies and a new one goes on from what was recorded.
     func restart() {
         state = ClusterState(configuration: configuration, restoring: disk, at: now)
+        tally = ClusterTally()
     }
 
     // MARK: People

@@ -55,6 +55,8 @@ struct ClusterEngineTests {
             await engine.post(.hello(session: 1, worker: .named("w"), running: []))
             #expect(await submit("b") == .refused(.storeUnavailable))
             #expect(await engine.committed.jobs.count == 1)
+            let counts = engine.metrics.current
+            #expect(counts.commitFailures >= 2 && counts.commit.count >= 1 && counts.eventWait.count >= 4)
 
             try await setBroken(false)
             guard case .accepted(let jobs) = await submit("a") else {

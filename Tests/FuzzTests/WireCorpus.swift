@@ -27,6 +27,10 @@ enum WireCorpus {
         var beat = WireHeartbeat()
         beat.sequence = 3
         beat.running = [status]
+        beat.load.coresBusy = 1.5
+        beat.load.residentBytes = 1 << 30
+        beat.load.spoolBytes = 1 << 20
+        beat.load.loadAverage = 2.5
         var metrics = WireMetricBatch()
         metrics.attempt = ref
         metrics.requestID = 4

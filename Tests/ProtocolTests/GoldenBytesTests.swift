@@ -42,6 +42,18 @@ struct GoldenBytesTests {
                 $0.freeSlots = 1
                 $0.running = [status]
             }),
+        "heartbeat_with_load": .heartbeat(
+            .with {
+                $0.sequence = 10
+                $0.freeSlots = 1
+                $0.running = [status]
+                $0.load = .with {
+                    $0.coresBusy = 1.75
+                    $0.residentBytes = 734_003_200
+                    $0.spoolBytes = 5_368_709_120
+                    $0.loadAverage = 2.5
+                }
+            }),
         "metrics": .metrics(
             .with {
                 $0.attempt = ref

@@ -42,6 +42,23 @@ struct WireMessageTests {
         #expect(throws: ProtocolError.self) { try WireMessage(frames: [bytes]) }
     }
 
+    @Test func aLoadBeyondTheLimitsIsRefused() throws {
+        func frames(_ change: (inout WireWorkerLoad) -> Void) throws -> [[UInt8]] {
+            var beat = WireHeartbeat()
+            change(&beat.load)
+            return try WireMessage(.heartbeat(beat), session: 3).frames()
+        }
+        _ = try frames {
+            $0.residentBytes = Limits.maxLoadBytes
+            $0.spoolBytes = Limits.maxLoadBytes
+        }
+        let impossible: [(inout WireWorkerLoad) -> Void] = [
+            { $0.coresBusy = .nan }, { $0.coresBusy = -1 }, { $0.loadAverage = .infinity },
+            { $0.residentBytes = Limits.maxLoadBytes + 1 }, { $0.spoolBytes = .max },
+        ]
+        for change in impossible { #expect(throws: ProtocolError.self) { try frames(change) } }
+    }
+
     @Test func anotherVersionIsToldFromGarbage() throws {
         var message = heartbeat(jobID: "a")
         message.envelope.version = 99

@@ -47,6 +47,7 @@ struct ScriptedCoordinator: ~Copyable {
             self.peer = peer
             session = message.session
             guard case .heartbeat(let beat)? = message.body else { return message }
+            #expect(beat.load.residentBytes > 0, "a heartbeat says what the worker takes")
             var reply = WireHeartbeatReply()
             reply.sequence = beat.sequence
             say(.heartbeatReply(reply))

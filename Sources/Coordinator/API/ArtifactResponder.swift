@@ -11,6 +11,7 @@ struct ArtifactResponder: Sendable {
     let store: ArtifactStore
     let jobs: JobStore
     let disk: BlockingWork
+    let metrics: CoordinatorMetrics
 
     /// Whole, a single range (RFC 9110, section 14), or 304 if the client has it: a digest never changes its bytes.
     func respond(to request: Request, sha256: String) async throws -> Response {
@@ -51,7 +52,7 @@ struct ArtifactResponder: Sendable {
     }
 
     private func body(of sha256: String, _ range: Range<Int>) -> ResponseBody {
-        ResponseBody(contentLength: range.count) { [store, disk] writer in
+        ResponseBody(contentLength: range.count) { [store, disk, metrics] writer in
             var offset = range.lowerBound
             while offset < range.upperBound {
                 let start = offset
@@ -60,6 +61,7 @@ struct ArtifactResponder: Sendable {
                 guard data.count == count else {
                     throw CoordinatorError(.fileSystem, "artifact \(sha256) became shorter while it was read")
                 }
+                metrics.update { $0.sentBytes[.http, default: 0] += count }
                 try await writer.write(ByteBuffer(bytes: data))
                 offset += count
             }

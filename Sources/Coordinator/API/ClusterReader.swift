@@ -63,7 +63,9 @@ struct ClusterReader: Sendable {
                 lastSeenAt: session.map { $0.lastHeard(lease: cluster.configuration.lease) }
                     .map { Date(timeIntervalSinceNow: -now.since($0).inSeconds) } ?? row.lastSeenAt,
                 jobs: held.map { $0.job.description },
-                iterationsPerSecond: held.compactMap { cluster.leases[$0.job] }.map(\.iterationsPerSecond).reduce(0, +))
+                iterationsPerSecond: held.compactMap { cluster.leases[$0.job] }.map(\.iterationsPerSecond).reduce(0, +),
+                coresBusy: session?.load?.coresBusy, residentBytes: session?.load?.residentBytes,
+                spoolBytes: session?.load?.spoolBytes)
         }
         return list.filter(\.isConnected) + list.filter { !$0.isConnected }
     }

@@ -8,6 +8,7 @@ struct ExemplarIntake: Sendable {
     let disk: BlockingWork
     let pictures: Pictures
     let maxBytes: Int
+    let metrics: CoordinatorMetrics
 
     /// - Throws: `.tooLarge`, `.badExemplar` with the reason, or what the disk says. Nothing is kept then.
     func receive(_ body: RequestBody) async throws -> ExemplarReceipt {
@@ -19,6 +20,7 @@ struct ExemplarIntake: Sendable {
                     throw tooLarge(incoming.sizeBytes + data.count)
                 }
                 try await disk.run { try incoming.append(data) }
+                metrics.update { $0.receivedBytes[.exemplar, default: 0] += data.count }
             }
             guard incoming.sizeBytes > 0 else {
                 throw CoordinatorError(.badExemplar, "the image is empty; expected a PNG or JPEG file")

@@ -24,6 +24,7 @@ actor ClusterEngine {
     private let logger: Logger
     /// What the gateway has to do, in order.
     nonisolated let effects: AsyncStream<ClusterEffect>
+    nonisolated let metrics: CoordinatorMetrics
     private let outlet: AsyncStream<ClusterEffect>.Continuation
     private let wake: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
@@ -34,7 +35,7 @@ actor ClusterEngine {
     private(set) var committed: ClusterState
     /// Jobs of which something changed since they were last taken.
     private var touched: Set<JobID> = []
-    private var pending: [ClusterEvent] = []
+    private var pending: [(event: ClusterEvent, since: Instant)] = []
     private var pendingBytes: [UInt64: Int] = [:]
     private var outage: Outage?
     private var waiters: [RequestToken: CheckedContinuation<Reply, Never>] = [:]
@@ -54,6 +55,7 @@ actor ClusterEngine {
 
     init(
         state: ClusterState, store: JobStore, artifacts: ArtifactStore, disk: BlockingWork,
+        metrics: CoordinatorMetrics = CoordinatorMetrics(),
         clock: @escaping @Sendable () -> Instant, wallClock: @escaping @Sendable () -> Date = { Date() },
         logger: Logger
     ) {
@@ -62,6 +64,7 @@ actor ClusterEngine {
         self.store = store
         self.artifacts = artifacts
         self.disk = disk
+        self.metrics = metrics
         self.clock = clock
         self.wallClock = wallClock
         self.logger = logger
@@ -82,9 +85,12 @@ actor ClusterEngine {
             return
         }
         if let session = event.session { pendingBytes[session] = waiting + event.weight }
-        pending.append(event)
+        pending.append((event, clock()))
         waker.yield()
     }
+
+    /// Events that wait to be handled.
+    var waitingEvents: Int { pending.count }
 
     /// The time that decisions go by.
     nonisolated var now: Instant { clock() }
@@ -109,7 +115,7 @@ actor ClusterEngine {
                 return
             }
             waiters[token] = continuation
-            pending.append(event)
+            pending.append((event, clock()))
             waker.yield()
         }
     }
@@ -120,8 +126,12 @@ actor ClusterEngine {
             while !pending.isEmpty {
                 let batch = Array(pending.prefix(Self.maxBatch))
                 pending.removeFirst(batch.count)
-                for event in batch { release(event) }
-                await process(batch)
+                for (event, _) in batch { release(event) }
+                let now = clock()
+                metrics.update { counts in
+                    for (_, since) in batch { counts.eventWait.record(now.since(since).inSeconds) }
+                }
+                await process(batch.map(\.event))
             }
         }
         isStopped = true
@@ -143,17 +153,19 @@ actor ClusterEngine {
             self.outage!.forgivenTo = now
         }
         let before = state
-        var effects: [ClusterEffect] = []
+        var handled: [(event: ClusterEvent, effects: [ClusterEffect])] = []
         for event in batch {
             guard let event = withPresence(event) else { continue }
-            effects += state.handle(event, at: now)
+            handled.append((event, state.handle(event, at: now)))
         }
+        let effects = handled.flatMap(\.effects)
         let changes = effects.compactMap { effect in
             if case .record(let change) = effect { change } else { nil }
         }
         do {
             try await store.apply(changes, at: wallClock())
         } catch {
+            metrics.update { $0.commitFailures += 1 }
             state = before
             if batch.count > 1 {
                 // Heartbeats record nothing: one by one, what needs no disk still gets through.
@@ -166,8 +178,12 @@ actor ClusterEngine {
         }
         if !changes.isEmpty { endOutage(at: now) }
         committed = state
+        metrics.update { counts in
+            if !changes.isEmpty { counts.commit.record(clock().since(now).inSeconds) }
+            for (event, effects) in handled { counts.cluster.note(event, effects, committed, at: now) }
+        }
         for change in changes { if let job = change.job { touched.insert(job) } }
-        for event in batch { touched.formUnion(event.reportedJobs) }
+        for event in batch { touched.formUnion(event.reports.map(\.attempt.job)) }
         for effect in effects { await perform(effect) }
     }
 

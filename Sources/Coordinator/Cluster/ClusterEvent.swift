@@ -8,7 +8,7 @@ enum ClusterEvent: Sendable {
     // From workers, by session.
     case hello(session: UInt64, worker: WorkerIdentity, running: [AttemptStatus])
     case workRequest(session: UInt64, requestID: UInt64)
-    case heartbeat(session: UInt64, sequence: UInt64, running: [AttemptStatus])
+    case heartbeat(session: UInt64, sequence: UInt64, running: [AttemptStatus], load: WorkerLoad? = nil)
     case metrics(session: UInt64, AttemptReference, requestID: UInt64, MetricsBlock)
     case log(session: UInt64, AttemptReference, requestID: UInt64, [LogLine])
     /// `isStored`: the bytes are in the artifact store already.
@@ -62,6 +62,17 @@ struct AttemptStatus: Sendable, Equatable {
     var secondsPerIteration: Double
 }
 
+/// What a worker's process takes of its machine, as it measured it; nothing is decided by it.
+struct WorkerLoad: Sendable, Equatable {
+    /// On average over the last heartbeat.
+    var coresBusy: Double
+    var residentBytes: Int
+    /// Files that wait for delivery.
+    var spoolBytes: Int
+    /// Of the whole machine, over a minute.
+    var loadAverage: Double
+}
+
 struct MetricsBlock: Sendable, Equatable {
     var columns: [String]
     var rows: [Row]
@@ -110,7 +121,7 @@ extension ClusterEvent {
     /// The worker process it comes from, if it does.
     var session: UInt64? {
         switch self {
-        case .hello(let session, _, _), .workRequest(let session, _), .heartbeat(let session, _, _),
+        case .hello(let session, _, _), .workRequest(let session, _), .heartbeat(let session, _, _, _),
             .metrics(let session, _, _, _), .log(let session, _, _, _), .artifactOffered(let session, _, _),
             .artifactStored(let session, _), .artifactRequested(let session, _),
             .artifactDamaged(let session, _, _), .transferProgressed(let session, _), .finish(let session, _, _, _),
@@ -121,10 +132,10 @@ extension ClusterEvent {
         }
     }
 
-    /// The jobs whose progress it tells.
-    var reportedJobs: [JobID] {
+    /// The attempts whose progress it tells.
+    var reports: [AttemptStatus] {
         switch self {
-        case .hello(_, _, let running), .heartbeat(_, _, let running): running.map(\.attempt.job)
+        case .hello(_, _, let running), .heartbeat(_, _, let running, _): running
         default: []
         }
     }
@@ -133,7 +144,7 @@ extension ClusterEvent {
     var weight: Int {
         let base = 256
         switch self {
-        case .hello(_, _, let running), .heartbeat(_, _, let running): return base + 64 * running.count
+        case .hello(_, _, let running), .heartbeat(_, _, let running, _): return base + 64 * running.count
         case .metrics(_, _, _, let block):
             return base + block.rows.reduce(0) { $0 + 64 + 4 * $1.values.count } + 64 * block.columns.count
         case .log(_, _, _, let lines): return lines.reduce(base) { $0 + 64 + $1.message.utf8.count }

@@ -72,8 +72,11 @@ extension ClusterState {
         effects.append(.record(.attempt(job.id, job.attempt!)))
     }
 
-    mutating func heartbeat(_ id: UInt64, _ sequence: UInt64, _ running: [AttemptStatus], at now: Instant) {
+    mutating func heartbeat(
+        _ id: UInt64, _ sequence: UInt64, _ running: [AttemptStatus], _ load: WorkerLoad?, at now: Instant
+    ) {
         guard hear(id, at: now) else { return }
+        sessions[id]!.load = load
         var cancelled: [AttemptReference] = []
         var lost: [AttemptReference] = []
         for status in running {

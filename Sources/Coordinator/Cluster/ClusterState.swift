@@ -77,7 +77,8 @@ struct ClusterState: Sendable {
         case .tick: passDeadlines(at: now)
         case .hello(let session, let worker, let running): hello(session, worker, running, at: now)
         case .workRequest(let session, let id): workRequest(session, id, at: now)
-        case .heartbeat(let session, let sequence, let running): heartbeat(session, sequence, running, at: now)
+        case .heartbeat(let session, let sequence, let running, let load):
+            heartbeat(session, sequence, running, load, at: now)
         case .goodbye(let session, let reason): goodbye(session, reason, at: now)
         case .metrics(let session, let attempt, let id, let block):
             report(session, attempt, id, .metrics(attempt.job, block), at: now)

@@ -96,6 +96,8 @@ struct WorkerSession: Sendable, Equatable {
     /// Sessions of the same worker id that it took the place of, the newest last.
     var displaced: [UInt64] = []
     var request: WorkRequest?
+    /// What its last heartbeat said.
+    var load: WorkerLoad?
     /// The attempts it holds.
     var attempts: Set<AttemptReference> = []
 

@@ -73,6 +73,7 @@ struct Download: Sendable {
         chunk.offset = part.offset
         chunk.crc32 = CRC32.checksum(payload)
         chunk.last = part.isLast
+        engine.metrics.update { $0.sentBytes[.worker, default: 0] += payload.count }
         await send(.artifactChunk(chunk), payload)
     }
 }

@@ -68,6 +68,7 @@ struct Upload: Sendable {
             case .write, .writeLast: break
             }
             try await disk.run { try incoming.append(Data(payload)) }
+            engine.metrics.update { $0.receivedBytes[offer.kind, default: 0] += payload.count }
             await engine.post(.transferProgressed(session: session, offer.attempt))
             await credit(rewind: false)
             if receiver.isComplete { return try await commit(incoming) }

@@ -32,7 +32,9 @@ extension InboundMessage {
         case .heartbeat(let beat):
             let (running, foreign) = AttemptStatus.split(beat.running)
             self = .heartbeat(
-                .heartbeat(session: session, sequence: beat.sequence, running: running), foreign: foreign)
+                .heartbeat(
+                    session: session, sequence: beat.sequence, running: running,
+                    load: beat.hasLoad ? WorkerLoad(beat.load) : nil), foreign: foreign)
         case .metrics(let batch):
             self = event(batch.attempt, batch.requestID) {
                 .metrics(session: session, $0, requestID: batch.requestID, MetricsBlock(batch))
@@ -113,6 +115,14 @@ extension AttemptStatus {
                     secondsPerIteration: status.secondsPerIteration))
         }
         return (known, foreign)
+    }
+}
+
+extension WorkerLoad {
+    fileprivate init(_ load: WireWorkerLoad) {
+        self.init(
+            coresBusy: load.coresBusy, residentBytes: Int(load.residentBytes), spoolBytes: Int(load.spoolBytes),
+            loadAverage: load.loadAverage)
     }
 }
 

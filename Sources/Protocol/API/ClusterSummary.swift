@@ -49,10 +49,18 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
     public var jobs: [String]
     /// Of all its jobs together.
     public var iterationsPerSecond: Double
+    /// Cores its process keeps busy, on average over the last heartbeat. Nil, as all that follows, of a worker that is
+    /// not connected or does not measure.
+    public var coresBusy: Double?
+    /// Memory of its process.
+    public var residentBytes: Int?
+    /// Files that wait for delivery in its folder.
+    public var spoolBytes: Int?
 
     public init(
         id: String, name: String, softwareVersion: String, cpu: String, slots: Int, threadsPerSlot: Int,
-        isConnected: Bool, isDraining: Bool, lastSeenAt: Date, jobs: [String], iterationsPerSecond: Double
+        isConnected: Bool, isDraining: Bool, lastSeenAt: Date, jobs: [String], iterationsPerSecond: Double,
+        coresBusy: Double? = nil, residentBytes: Int? = nil, spoolBytes: Int? = nil
     ) {
         self.id = id
         self.name = name
@@ -65,6 +73,9 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
         self.lastSeenAt = lastSeenAt
         self.jobs = jobs
         self.iterationsPerSecond = iterationsPerSecond
+        self.coresBusy = coresBusy
+        self.residentBytes = residentBytes
+        self.spoolBytes = spoolBytes
     }
 }
 

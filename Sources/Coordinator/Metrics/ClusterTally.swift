@@ -1,0 +1,92 @@
+import Protocol
+
+/// What became of jobs and attempts since the coordinator started, told from the cluster's decisions.
+///
+/// Fed after the commit: what was put back did not happen.
+struct ClusterTally: Sendable {
+    private(set) var attemptsStarted = 0
+    private(set) var attemptsEnded: [Attempt.Outcome: Int] = [:]
+    /// Attempts lost because nothing was heard of their workers; those of workers that said so, or restarted, are not.
+    private(set) var leaseExpiries = 0
+    /// Trained by attempts while this process listened; what an attempt trains again after a resume counts again.
+    private(set) var iterations = 0
+    private(set) var iterationSeconds = Histogram.iterations
+    /// From submission, or return to the queue, to a worker. Of jobs that waited before this process started nobody
+    /// knows since when: they are left out.
+    private(set) var queueWait = Histogram.waits
+
+    private var queuedSince: [JobID: Instant] = [:]
+    /// How far the newest attempt of an unfinished job was when last counted.
+    private var progress: [JobID: Progress] = [:]
+
+    private struct Progress {
+        var attempt: Int
+        var iteration: Int
+        var secondsPerIteration: Double
+    }
+
+    /// - Parameters:
+    ///   - effects: what the event led to.
+    ///   - cluster: the state behind it, or behind later events as well.
+    mutating func note(
+        _ event: ClusterEvent, _ effects: [ClusterEffect], _ cluster: ClusterState, at now: Instant
+    ) {
+        for report in event.reports {
+            // The lease, not the message: it has passed the fence.
+            guard let lease = cluster.leases[report.attempt.job], lease.attempt == report.attempt else { continue }
+            advance(report.attempt, to: lease.iteration, secondsPerIteration: lease.secondsPerIteration)
+        }
+        for case .record(let change) in effects {
+            switch change {
+            case .job(let job): note(job, at: now)
+            case .attempt(let id, let attempt): note(attempt, of: id, event)
+            default: break
+            }
+        }
+    }
+
+    private mutating func note(_ job: Job, at now: Instant) {
+        switch job.state {
+        case .queued: if queuedSince[job.id] == nil { queuedSince[job.id] = now }
+        case .running:
+            if let since = queuedSince.removeValue(forKey: job.id) { queueWait.record(now.since(since).inSeconds) }
+        case .finished, .failed, .held, .cancelled:
+            queuedSince[job.id] = nil
+            progress[job.id] = nil
+        }
+    }
+
+    private mutating func note(_ attempt: Attempt, of job: JobID, _ event: ClusterEvent) {
+        guard let outcome = attempt.outcome else {
+            guard progress[job]?.attempt != attempt.number else { return }
+            attemptsStarted += 1
+            progress[job] = Progress(
+                attempt: attempt.number, iteration: attempt.iteration, secondsPerIteration: 0)
+            return
+        }
+        attemptsEnded[outcome, default: 0] += 1
+        // On a tick nothing but silence ends an attempt as lost.
+        if outcome == .lost, case .tick = event { leaseExpiries += 1 }
+        advance(AttemptReference(job: job, number: attempt.number), to: attempt.iteration)
+    }
+
+    /// - Parameter secondsPerIteration: nil: as last reported.
+    private mutating func advance(
+        _ attempt: AttemptReference, to iteration: Int, secondsPerIteration: Double? = nil
+    ) {
+        // An attempt from before this process: how far it is now is where the count begins.
+        guard var known = progress[attempt.job], known.attempt == attempt.number else {
+            progress[attempt.job] = Progress(
+                attempt: attempt.number, iteration: iteration, secondsPerIteration: secondsPerIteration ?? 0)
+            return
+        }
+        known.secondsPerIteration = secondsPerIteration ?? known.secondsPerIteration
+        let trained = iteration - known.iteration
+        if trained > 0 {
+            known.iteration = iteration
+            iterations += trained
+            if known.secondsPerIteration > 0 { iterationSeconds.record(known.secondsPerIteration, times: trained) }
+        }
+        progress[attempt.job] = known
+    }
+}

@@ -1,0 +1,37 @@
+/// How many values of which size were seen, and their sum: what Prometheus computes rates and quantiles from.
+struct Histogram: Sendable, Equatable {
+    /// The largest value of each bucket, ascending. What is larger still is in one more bucket.
+    let bounds: [Double]
+    /// Values of each bucket alone.
+    private(set) var counts: [Int]
+    private(set) var sum = 0.0
+
+    /// - Parameter bounds: ascending.
+    init(_ bounds: [Double]) {
+        self.bounds = bounds
+        counts = Array(repeating: 0, count: bounds.count + 1)
+    }
+
+    var count: Int { counts.reduce(0, +) }
+
+    /// - Parameter times: how many equal values these are.
+    mutating func record(_ value: Double, times: Int = 1) {
+        counts[bounds.firstIndex { value <= $0 } ?? bounds.count] += times
+        sum += value * Double(times)
+    }
+}
+
+extension Histogram {
+    /// Seconds something takes that should take milliseconds.
+    static var delays: Histogram {
+        Histogram([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10])
+    }
+
+    /// Seconds a job waits for a worker: from at once to a week.
+    static var waits: Histogram {
+        Histogram([1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200, 86_400, 259_200, 604_800])
+    }
+
+    /// Seconds of one training iteration: from a few hundred pixels on many cores to `paper` on one.
+    static var iterations: Histogram { Histogram([0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300]) }
+}

@@ -1,0 +1,175 @@
+import Foundation
+import Protocol
+import Transport
+
+/// The state of the coordinator at one moment, and its page for Prometheus.
+///
+/// No label names a job: there are as many series after a million jobs as after ten.
+struct MetricsReport {
+    var softwareVersion: String
+    var startedAt: Date
+    var cluster: ClusterState
+    var counts: CoordinatorMetrics.Counts
+    var socket: SocketCounters
+    var waitingEvents: Int
+    var droppedEvents: Int
+    var isStoreWritable: Bool
+    var eventStreams: Int
+    var storedBytes: [ArtifactKind: Int]
+    var freeBytes: Int?
+    var process: ProcessStatistics
+
+    private typealias Sample = Exposition.Sample
+
+    var text: String {
+        var page = Exposition()
+        page.gauge(
+            "texloom_build_info", "The version that runs; always 1.",
+            [Sample(labels: [("version", softwareVersion)], value: 1)])
+        addJobs(to: &page)
+        addWorkers(to: &page)
+        addArtifacts(to: &page)
+        addDelays(to: &page)
+        addRequests(to: &page)
+        addProcess(to: &page)
+        return page.text
+    }
+
+    private func addJobs(to page: inout Exposition) {
+        let tally = counts.cluster
+        page.gauge("texloom_jobs", "Jobs by state.", .by("state", JobState.allCases) { cluster.counts[$0] ?? 0 })
+        page.histogram(
+            "texloom_job_queue_wait_seconds",
+            "Time from submission, or return to the queue, to a worker. Jobs that waited before the start are left out.",
+            tally.queueWait)
+        page.counter("texloom_attempts_started_total", "Attempts given to workers.", Double(tally.attemptsStarted))
+        page.counter(
+            "texloom_attempts_ended_total", "Attempts by how they ended.",
+            .by("outcome", Attempt.Outcome.allCases) { tally.attemptsEnded[$0] ?? 0 })
+        page.counter(
+            "texloom_lease_expiries_total", "Attempts lost because nothing was heard of their workers.",
+            Double(tally.leaseExpiries))
+        page.counter(
+            "texloom_iterations_total", "Training iterations; those trained again after a resume count again.",
+            Double(tally.iterations))
+        page.histogram(
+            "texloom_iteration_seconds", "Time of a training iteration, as workers report its average.",
+            tally.iterationSeconds)
+    }
+
+    private func addWorkers(to page: inout Exposition) {
+        let all = cluster.sessions.values.sorted { $0.worker.id < $1.worker.id }
+        let connected = all.filter(\.isAttached)
+        page.gauge(
+            "texloom_workers", "Workers by state. Awaited: they held an attempt when the coordinator restarted.",
+            [
+                Sample(labels: [("state", "connected")], value: Double(connected.count { !$0.isDraining })),
+                Sample(labels: [("state", "draining")], value: Double(connected.count(where: \.isDraining))),
+                Sample(labels: [("state", "awaited")], value: Double(all.count - connected.count)),
+            ])
+        page.gauge(
+            "texloom_slots", "Attempts that connected workers can train at once; draining ones take no more.",
+            Double(connected.filter { !$0.isDraining }.reduce(0) { $0 + $1.worker.slots }))
+        page.gauge("texloom_slots_busy", "Attempts that run.", Double(cluster.leases.count))
+
+        // By id, which is theirs alone; a name may be shared. One session is a worker's current one.
+        let current = connected.filter { cluster.sessionOfWorker[$0.worker.id] == $0.session }
+        page.gauge(
+            "texloom_worker_info", "Connected workers by id, with their names; always 1.",
+            current.map { session in
+                let worker = session.worker
+                return Sample(
+                    labels: [
+                        ("worker", worker.id), ("name", worker.name), ("version", worker.softwareVersion),
+                        ("cpu", worker.cpu),
+                    ], value: 1)
+            })
+        func load(_ value: (WorkerLoad) -> Double) -> [Sample] {
+            current.compactMap { session in
+                session.load.map { Sample(labels: [("worker", session.worker.id)], value: value($0)) }
+            }
+        }
+        page.gauge(
+            "texloom_worker_cores_busy", "Cores that the worker's process keeps busy, on average over a heartbeat.",
+            load(\.coresBusy))
+        page.gauge(
+            "texloom_worker_resident_bytes", "Memory of the worker's process.", load { Double($0.residentBytes) })
+        page.gauge(
+            "texloom_worker_spool_bytes", "Files that wait for delivery in the worker's folder.",
+            load { Double($0.spoolBytes) })
+        page.gauge(
+            "texloom_worker_load_average", "Load average over a minute of the worker's machine.", load(\.loadAverage))
+    }
+
+    private func addArtifacts(to page: inout Exposition) {
+        page.counter(
+            "texloom_artifact_received_bytes_total", "Artifact bytes received, by kind.",
+            .by("kind", ArtifactKind.allCases) { counts.receivedBytes[$0] ?? 0 })
+        page.counter(
+            "texloom_artifact_sent_bytes_total", "Artifact bytes sent, to workers and over HTTP.",
+            .by("to", CoordinatorMetrics.Recipient.allCases) { counts.sentBytes[$0] ?? 0 })
+        page.gauge(
+            "texloom_artifact_stored_bytes",
+            "Artifact bytes on record, by kind, at most a minute ago. Equal files, which are stored once, count each time.",
+            .by("kind", ArtifactKind.allCases) { storedBytes[$0] ?? 0 })
+        if let freeBytes {
+            page.gauge("texloom_data_free_bytes", "Free space of the data folder's disk.", Double(freeBytes))
+        }
+    }
+
+    private func addDelays(to page: inout Exposition) {
+        page.counter(
+            "texloom_messages_received_total", "Valid messages from workers.", Double(socket.received))
+        page.counter("texloom_messages_sent_total", "Messages to workers.", Double(socket.sent))
+        page.counter(
+            "texloom_messages_dropped_total", "Messages not sent: the worker was gone or does not read.",
+            Double(socket.dropped))
+        page.counter("texloom_messages_malformed_total", "Messages that were not valid.", Double(socket.malformed))
+        page.counter(
+            "texloom_peers_refused_total", "Messages refused because too many peers are connected.",
+            Double(socket.refusedPeers))
+        page.gauge("texloom_events_waiting", "Events that wait for the engine.", Double(waitingEvents))
+        page.counter(
+            "texloom_events_dropped_total", "Worker messages dropped because too many waited.", Double(droppedEvents))
+        page.histogram(
+            "texloom_event_wait_seconds", "Time an event waits for the engine.", counts.eventWait)
+        page.gauge(
+            "texloom_store_writable", "Whether the job store could last be written.", isStoreWritable ? 1 : 0)
+        page.histogram(
+            "texloom_store_commit_seconds", "Time of a transaction of the job store, with its wait for the database.",
+            counts.commit)
+        page.counter(
+            "texloom_store_commit_failures_total", "Transactions that failed and were put back.",
+            Double(counts.commitFailures))
+        page.histogram(
+            "texloom_event_loop_delay_seconds", "How late a timer of the HTTP server is.", counts.loopDelay)
+    }
+
+    private func addRequests(to page: inout Exposition) {
+        let requests = counts.requests.sorted {
+            ($0.key.route, $0.key.method, $0.key.status) < ($1.key.route, $1.key.method, $1.key.status)
+        }
+        page.counter(
+            "texloom_http_requests_total", "HTTP requests answered, by route.",
+            requests.map { known, count in
+                Sample(
+                    labels: [("route", known.route), ("method", known.method), ("code", "\(known.status)")],
+                    value: Double(count))
+            })
+        page.histograms(
+            "texloom_http_request_seconds", "Time from a request to the head of its answer.", by: "route",
+            counts.requestSeconds.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+        page.gauge("texloom_event_streams", "Open streams of server-sent events.", Double(eventStreams))
+    }
+
+    /// Under the names that every client library uses.
+    private func addProcess(to page: inout Exposition) {
+        page.gauge(
+            "process_start_time_seconds", "Start of the process, in Unix time.", startedAt.timeIntervalSince1970)
+        page.counter("process_cpu_seconds_total", "User and system CPU time.", process.cpuSeconds)
+        page.gauge("process_resident_memory_bytes", "Resident memory.", Double(process.residentBytes))
+        page.gauge("process_virtual_memory_bytes", "Virtual memory.", Double(process.virtualBytes))
+        page.gauge("process_open_fds", "Open file descriptors.", Double(process.openFiles))
+        page.gauge("process_max_fds", "Most file descriptors that may be open.", Double(process.maxOpenFiles))
+    }
+}

@@ -1,0 +1,49 @@
+import Foundation
+import Hummingbird
+import Protocol
+import Transport
+
+/// `/metrics`, for Prometheus. A scrape asks for counts that are kept anyway and walks over no jobs.
+struct MetricsRoutes: Sendable {
+    let reader: ClusterReader
+    let feed: EventFeed
+    let socket: RouterSocket
+    let storedBytes: StoredBytes
+    let folder: DataFolder
+
+    func add(to router: Router<BasicRequestContext>) {
+        router.get("metrics") { _, _ in
+            Response(
+                status: .ok, headers: [.contentType: Exposition.contentType, .cacheControl: "no-store"],
+                body: ResponseBody(byteBuffer: ByteBuffer(string: try await report().text)))
+        }
+    }
+
+    private func report() async throws -> MetricsReport {
+        let engine = reader.engine
+        return MetricsReport(
+            softwareVersion: reader.softwareVersion, startedAt: reader.startedAt, cluster: await engine.committed,
+            counts: engine.metrics.current, socket: socket.counters, waitingEvents: await engine.waitingEvents,
+            droppedEvents: await engine.droppedEvents, isStoreWritable: await engine.storeProblem == nil,
+            eventStreams: await feed.openStreams, storedBytes: await storedBytes.byKind(at: engine.now),
+            freeBytes: ProcessStatistics.freeBytes(at: folder.url), process: .read())
+    }
+}
+
+/// Artifact bytes on record. The sum walks over every artifact, so it is made anew once a minute at most.
+actor StoredBytes {
+    static let lifetime = Duration.seconds(60)
+
+    private let store: JobStore
+    private var known: (sums: [ArtifactKind: Int], at: Instant)?
+
+    init(_ store: JobStore) { self.store = store }
+
+    /// The last sums while the store cannot be read: the other metrics say what is wrong.
+    func byKind(at now: Instant) async -> [ArtifactKind: Int] {
+        if let known, now.since(known.at) < Self.lifetime { return known.sums }
+        guard let sums = try? await store.artifactBytes() else { return known?.sums ?? [:] }
+        known = (sums, now)
+        return sums
+    }
+}

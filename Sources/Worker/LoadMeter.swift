@@ -1,0 +1,43 @@
+import Foundation
+import Protocol
+
+/// What this process takes of its machine, measured from one heartbeat to the next.
+struct LoadMeter {
+    private var cpuSeconds = Self.cpuSeconds()
+    private var measuredAt: ContinuousClock.Instant
+
+    init(at now: ContinuousClock.Instant) { measuredAt = now }
+
+    /// What the system does not say is 0. Nothing exceeds the wire's limits: a number must not silence the heart.
+    mutating func read(_ spool: Spool, at now: ContinuousClock.Instant) -> WireWorkerLoad {
+        let cpuSeconds = Self.cpuSeconds()
+        let passed = (now - measuredAt) / .seconds(1)
+        var load = WireWorkerLoad()
+        load.coresBusy = passed > 0 ? max(0, (cpuSeconds - self.cpuSeconds) / passed) : 0
+        load.residentBytes = min(Self.residentBytes(), Limits.maxLoadBytes)
+        load.spoolBytes = min(UInt64(spool.reportBytes()), Limits.maxLoadBytes)
+        load.loadAverage = Self.loadAverage()
+        self.cpuSeconds = cpuSeconds
+        measuredAt = now
+        return load
+    }
+
+    /// User and system time of all threads since the process started.
+    private static func cpuSeconds() -> Double {
+        var usage = rusage()
+        guard getrusage(RUSAGE_SELF.rawValue, &usage) == 0 else { return 0 }
+        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    }
+
+    private static func residentBytes() -> UInt64 {
+        guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
+        let pages = text.split(separator: " ").dropFirst().first.flatMap { UInt64($0) } ?? 0
+        return pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+
+    private static func loadAverage() -> Double {
+        var average = 0.0
+        return getloadavg(&average, 1) == 1 ? max(0, average) : 0
+    }
+}

@@ -1,0 +1,107 @@
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+struct ClusterTallyTests {
+    private let cluster = ClusterDriver()
+
+    @Test func theWaitOfAJobIsCountedOnceForEachTimeItWaits() throws {
+        let id = cluster.submit("a")[0]
+        cluster.pass(.seconds(30))
+        cluster.handle(.prioritise(cluster.token(), id, priority: 3))
+        cluster.pass(.seconds(10))
+        #expect(cluster.tally.queueWait.count == 0)
+        cluster.hello(1)
+        let attempt = try #require(cluster.take(1))
+        #expect(cluster.tally.queueWait.count == 1 && cluster.tally.queueWait.sum == 40)
+        cluster.handle(.handBack(session: 1, attempt, requestID: 5, iteration: 0, reason: "drained"))
+        cluster.now = cluster.now + .seconds(7)
+        _ = try #require(cluster.take(1))
+        #expect(cluster.tally.queueWait.count == 2 && cluster.tally.queueWait.sum == 47)
+        #expect(cluster.tally.attemptsStarted == 2 && cluster.tally.attemptsEnded == [.handedBack: 1])
+    }
+
+    @Test func aCancelledJobWaitsNoMoreAndARestartForgetsSinceWhen() throws {
+        let ids = cluster.submit("a", "b")
+        cluster.pass(.seconds(30))
+        cluster.handle(.cancel(cluster.token(), ids[0], reason: "enough"))
+        cluster.pass(.seconds(30))
+        cluster.handle(.retry(cluster.token(), ids[0]))
+        cluster.hello(1)
+        cluster.hello(2)
+        _ = try #require(cluster.take(1))
+        _ = try #require(cluster.take(2))
+        #expect(cluster.tally.queueWait.count == 2 && cluster.tally.queueWait.sum == 60, "b waited 60 s, a not at all")
+
+        cluster.submit("c")
+        cluster.pass(.seconds(5)) { cluster in cluster.beat(1, nil) }
+        cluster.restart()
+        cluster.hello(3)
+        _ = try #require(cluster.take(3))
+        #expect(cluster.tally.queueWait.count == 0)
+    }
+
+    @Test func onlySilenceIsAnExpiredLease() throws {
+        cluster.submit("a", "b", "c")
+        for session: UInt64 in 1...3 { cluster.hello(session) }
+        let attempts = try (1...3).map { try #require(cluster.take(UInt64($0))) }
+        // One goes silent, one restarts, one says goodbye.
+        cluster.hello(4, worker: "worker-2")
+        cluster.handle(.goodbye(session: 3, reason: "stopped"))
+        #expect(cluster.tally.attemptsEnded == [.lost: 2] && cluster.tally.leaseExpiries == 0)
+        cluster.pass(.seconds(30))
+        #expect(cluster.tally.attemptsEnded == [.lost: 3] && cluster.tally.leaseExpiries == 1)
+        #expect(cluster.state.job(attempts[0].job)?.state == .queued)
+    }
+
+    @Test func iterationsAreCountedAsTheyAreTrained() throws {
+        cluster.submit("a")
+        cluster.hello(1)
+        let first = try #require(cluster.take(1))
+        cluster.beat(1, first, iteration: 10)
+        cluster.beat(1, first, iteration: 10)
+        cluster.beat(2, first, iteration: 5_000)
+        #expect(cluster.tally.iterations == 10, "a session that does not hold the attempt counts for nothing")
+        cluster.store(1, first, .checkpoint, iteration: 20)
+        cluster.beat(1, first, iteration: 25)
+        cluster.handle(.handBack(session: 1, first, requestID: 5, iteration: 27, reason: "drained"))
+        #expect(cluster.tally.iterations == 27)
+
+        // The next attempt trains 20...27 again: work that was done.
+        let second = try #require(cluster.take(1))
+        cluster.beat(1, second, iteration: 30)
+        #expect(cluster.tally.iterations == 37)
+        cluster.beat(1, first, iteration: 99)
+        cluster.finish(1, second, iteration: 100)
+        #expect(cluster.tally.iterations == 107)
+        #expect(cluster.tally.iterationSeconds.count == 107 && cluster.tally.iterationSeconds.sum == 107)
+    }
+
+    @Test func iterationsOfBeforeTheStartAreNotCountedAgain() throws {
+        cluster.submit("a")
+        cluster.hello(1)
+        let attempt = try #require(cluster.take(1))
+        cluster.beat(1, attempt, iteration: 50)
+        cluster.restart()
+        cluster.hello(1, running: [.at(attempt, 60)])
+        #expect(cluster.tally.iterations == 0)
+        cluster.beat(1, attempt, iteration: 70)
+        #expect(cluster.tally.iterations == 10 && cluster.tally.attemptsStarted == 0)
+        // Its worker's process is another one, and claims it: still the same attempt.
+        cluster.hello(2, worker: "worker-1", running: [.at(attempt, 75)])
+        #expect(cluster.tally.iterations == 15 && cluster.tally.attemptsStarted == 0)
+    }
+
+    @Test func whatWasTrainedOutOfSightIsCountedWhenTheWorkerIsBack() throws {
+        cluster.submit("a")
+        cluster.hello(1)
+        let attempt = try #require(cluster.take(1))
+        cluster.beat(1, attempt, iteration: 10)
+        cluster.pass(.seconds(60))
+        #expect(cluster.tally.leaseExpiries == 1)
+        cluster.hello(1, running: [.at(attempt, 40)])
+        #expect(cluster.state.leases[attempt.job]?.attempt == attempt, "nobody else took it")
+        #expect(cluster.tally.iterations == 40 && cluster.tally.attemptsStarted == 1)
+    }
+}

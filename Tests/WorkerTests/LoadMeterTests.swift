@@ -1,0 +1,41 @@
+import Foundation
+import Protocol
+import Testing
+
+@testable import Worker
+
+struct LoadMeterTests {
+    private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("load-\(UUID().uuidString)")
+    private let ref = WireAttemptRef(jobID: "job", attempt: 1)
+
+    @Test func whatWaitsForDeliveryIsMeasuredAndInputsAreNot() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let spool = try Spool(folder: folder)
+        #expect(spool.reportBytes() == 0)
+        let other = WireAttemptRef(jobID: "job", attempt: 2)
+        for ref in [ref, other] { try spool.create(ref) }
+        try Data(count: 1_000).write(to: spool.input(String(repeating: "a", count: 64), of: ref))
+        try Data(count: 300).write(to: spool.reports(of: ref).appendingPathComponent("checkpoint"))
+        try Data(count: 20).write(to: spool.reports(of: ref).appendingPathComponent("snapshot"))
+        try Data(count: 1).write(to: spool.reports(of: other).appendingPathComponent("snapshot"))
+        #expect(spool.reportBytes() == 321)
+        spool.remove("snapshot", of: ref)
+        #expect(spool.reportBytes() == 301)
+    }
+
+    @Test func coresAreTheCPUTimeOfTheTimeThatPassed() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let spool = try Spool(folder: folder)
+        let start = ContinuousClock.now
+        var meter = LoadMeter(at: start)
+        var sum: UInt64 = 0
+        let before = clock()
+        // A tenth of a second of this process's CPU time, however long that takes.
+        while clock() - before < CLOCKS_PER_SEC / 10 { sum = sum &* 31 &+ 7 }
+        let load = meter.read(spool, at: start + .seconds(1))
+        #expect(load.coresBusy >= 0.09 && sum != 1)
+        #expect(load.residentBytes > 1 << 20 && load.spoolBytes == 0 && load.loadAverage >= 0)
+        _ = try WireMessage(.heartbeat(.with { $0.load = load }), session: 1).frames()
+        #expect(meter.read(spool, at: start + .seconds(1)).coresBusy == 0, "no time has passed")
+    }
+}
