@@ -30,7 +30,9 @@ struct LogRecord: Sendable, Equatable {
     }
 
     /// One line for people: `TIME LEVEL PROCESS: MESSAGE  KEY=VALUE ...`.
-    func human(paints: Bool) -> String {
+    func human(paints: Bool) -> String { styled.text(paints: paints) }
+
+    var styled: StyledText {
         let tail = ordered.map { "  \($0.key.printable)=\($0.value.human)" }.joined()
         let colour: TextColour? =
             switch level {
@@ -40,9 +42,8 @@ struct LogRecord: Sendable, Equatable {
             default: nil
             }
         let line = StyledText(Self.text(of: time) + " ", .faint) + StyledText(level, colour)
-        return
-            (line + StyledText(" \(process): ") + StyledText(message.printable, colour == .faint ? .faint : nil)
-            + StyledText(tail, .faint)).text(paints: paints)
+        return line + StyledText(" \(process): ") + StyledText(message.printable, colour == .faint ? .faint : nil)
+            + StyledText(tail, .faint)
     }
 
     private var ordered: [(key: String, value: LogField)] {

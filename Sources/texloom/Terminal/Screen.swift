@@ -39,7 +39,12 @@ final class Screen: Sendable {
                     raise(SIGSTOP)
                 default:
                     self?.close()
-                    // Ends as whoever sent it expects: the shell sees a process that the signal ended.
+                    // Ends as whoever sent it expects: the shell sees a process that the signal ended. Dispatch's
+                    // threads block signals.
+                    var own = sigset_t()
+                    sigemptyset(&own)
+                    sigaddset(&own, number)
+                    pthread_sigmask(SIG_UNBLOCK, &own, nil)
                     signal(number, SIG_DFL)
                     raise(number)
                 }
