@@ -140,7 +140,10 @@ let package = Package(
         .testTarget(
             name: "SimulationTests", dependencies: ["Coordinator", "Worker", "Protocol", "Transport", "TextureGAN"],
             swiftSettings: optimised),
-        .testTarget(name: "CommandTests", dependencies: ["texloom", "Imaging", "NNCore", "Protocol"]),
+        .testTarget(name: "CommandTests",
+            dependencies: [
+                "texloom", "Imaging", "NNCore", "Protocol", .product(name: "Logging", package: "swift-log"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -88,7 +88,7 @@ public struct CoordinatorService: Sendable {
                         "coordinator is ready",
                         metadata: [
                             "http": "\(addresses.httpURL)", "workers": "\(addresses.workerEndpoint)",
-                            "data": "\(folder.url.path)", "jobs": "\(state.jobs.count)",
+                            "data": "\(folder.url.path)", "jobs": .stringConvertible(state.jobs.count),
                         ])
                     await onReady(addresses)
                 }),

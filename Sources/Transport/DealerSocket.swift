@@ -186,7 +186,8 @@ public final class DealerSocket: Sendable {
             }
             if SocketCounters.isWorthLogging(count) {
                 logger.warning(
-                    "dropped a malformed message", metadata: ["error": "\(error)", "malformed": "\(count)"])
+                    "dropped a malformed message",
+                    metadata: ["error": "\(error)", "malformed": .stringConvertible(count)])
             }
         }
     }

@@ -203,7 +203,10 @@ public final class RouterSocket: Sendable {
                 if SocketCounters.isWorthLogging(count) {
                     logger.warning(
                         "refused a peer: as many as configured are connected",
-                        metadata: ["peer": "\(peer)", "maxPeers": "\(configuration.maxPeers)", "refused": "\(count)"])
+                        metadata: [
+                            "peer": "\(peer)", "maxPeers": .stringConvertible(configuration.maxPeers),
+                            "refused": .stringConvertible(count),
+                        ])
                 }
                 return
             }
@@ -217,7 +220,7 @@ public final class RouterSocket: Sendable {
             if SocketCounters.isWorthLogging(count) {
                 logger.warning(
                     "dropped a malformed message",
-                    metadata: ["peer": "\(peer)", "error": "\(error)", "malformed": "\(count)"])
+                    metadata: ["peer": "\(peer)", "error": "\(error)", "malformed": .stringConvertible(count)])
             }
             // The one thing worth an answer to a peer of another version: which side to upgrade.
             if error.code == .versionUnsupported { refuse(peer, error) }

@@ -35,6 +35,9 @@ public struct Worker: Sendable {
         hello.slots = UInt32(slots)
         hello.threadsPerSlot = UInt32(threads)
         hello.cpu = Self.cpuType().shortened(to: Limits.maxNameBytes)
+        // Lines of several workers in one place are told apart by it.
+        var logger = logger
+        logger[metadataKey: "worker"] = "\(hello.name)"
         let session = UInt64.random(in: 1...UInt64.max)
         let socket: DealerSocket
         do {
@@ -58,7 +61,10 @@ public struct Worker: Sendable {
         }
         logger.info(
             "worker starts",
-            metadata: ["coordinator": "\(configuration.coordinator)", "slots": "\(slots)", "threads": "\(threads)"])
+            metadata: [
+                "coordinator": "\(configuration.coordinator)", "slots": .stringConvertible(slots),
+                "threads": .stringConvertible(threads),
+            ])
 
         // Not a child task: it must deliver checkpoints after this task has been cancelled.
         let work = Task { () -> WorkerExit in

@@ -40,6 +40,9 @@ actor WorkerLoop {
 
     /// Decides and acts; gives the exit once there is one.
     func handle(_ event: WorkerState.Event) -> WorkerExit? {
+        if case .log(let ref, let level, let message, _) = event {
+            logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(message)", metadata: metadata(ref, [:]))
+        }
         if case .ended(let ref, let ending) = event {
             runners[ref] = nil
             if case .finished = ending { probeBackOff = Spool.probeBackOff.lowerBound }
@@ -103,6 +106,7 @@ actor WorkerLoop {
                 try ArtifactFile.write(payload, at: offset, of: file)
                 guard verify else { break }
                 // On a thread of its own: a large checkpoint takes longer to hash than a heartbeat may wait.
+                let context = metadata(ref, [:])
                 let thread = Thread { [post, logger] in
                     do {
                         let found = try ArtifactFile.identify(file)
@@ -112,7 +116,7 @@ actor WorkerLoop {
                         }
                         let reason = "an artifact arrived as \(found.sha256), expected \(artifact.sha256)"
                         logger.warning(
-                            "a download is damaged", metadata: ["job": "\(ref.jobID)", "reason": "\(reason)"])
+                            "a download is damaged", metadata: context.merging(["reason": "\(reason)"]) { $1 })
                         post(.downloadDamaged(ref, transferID: transferID, reason: reason))
                     } catch {
                         post(.downloadFailed(ref, transferID: transferID, reason: "\(error)"))
@@ -147,7 +151,9 @@ actor WorkerLoop {
         let ref = assignment.attempt
         logger.info(
             "training starts",
-            metadata: metadata(ref, ["name": "\(assignment.name)", "iteration": "\(assignment.checkpointIteration)"]))
+            metadata: metadata(
+                ref,
+                ["name": "\(assignment.name)", "iteration": .stringConvertible(assignment.checkpointIteration)]))
         let runner = TrainingRunner()
         runners[ref] = runner
         runner.start(
@@ -160,12 +166,13 @@ actor WorkerLoop {
             trainer: trainer, post: post)
     }
 
+    /// Says which attempt a line is about, and how far it is.
     private func metadata(_ ref: WireAttemptRef, _ more: Logger.Metadata) -> Logger.Metadata {
         var metadata = more
         metadata["job"] = "\(ref.jobID)"
-        metadata["attempt"] = "\(ref.attempt)"
+        metadata["attempt"] = .stringConvertible(ref.attempt)
         if metadata["iteration"] == nil, let attempt = state.attempts[ref] {
-            metadata["iteration"] = "\(attempt.iteration)"
+            metadata["iteration"] = .stringConvertible(attempt.iteration)
         }
         return metadata
     }

@@ -149,11 +149,7 @@ import NNCore
                 == ResultFolder.Row(iteration: 7, unixSeconds: 12.5, values: ["l1": 0.25]))
     }
 
-    @Test func tablesAreAlignedAndLeaveOutEmptyColumns() {
-        #expect(
-            JobTable.columns([["A", "EMPTY", "C"], ["1", "", "22"], ["333", "", "4"]]) == [
-                "A    C", "1    22", "333  4",
-            ])
+    @Test func durationsReadWell() {
         #expect(duration(89) == "89 s" && duration(600) == "10 min" && duration(7260) == "2 h 1 min")
     }
 }

@@ -69,8 +69,11 @@ final class TinyCluster {
         return worker
     }
 
-    func run(_ arguments: [String]) throws -> TexloomProcess.Result {
-        try TexloomProcess.run(arguments, folder: scratch.folder.url, environment: ["TEXLOOM_API": api])
+    func run(_ arguments: [String]) throws -> TexloomProcess.Result { try start(arguments).wait() }
+
+    /// Starts a command that asks the coordinator.
+    func start(_ arguments: [String]) throws -> TexloomProcess {
+        try TexloomProcess(arguments, folder: scratch.folder.url, environment: ["TEXLOOM_API": api])
     }
 
     func jobs() throws -> [JobSummary] {

@@ -80,7 +80,9 @@ actor ClusterEngine {
             if droppedEvents % 1000 == 1 {
                 logger.warning(
                     "worker messages are dropped: the job store is slow, or a worker sends too many",
-                    metadata: ["dropped": "\(droppedEvents)", "waiting": "\(pending.count)"])
+                    metadata: [
+                        "dropped": .stringConvertible(droppedEvents), "waiting": .stringConvertible(pending.count),
+                    ])
             }
             return
         }
@@ -182,6 +184,7 @@ actor ClusterEngine {
             if !changes.isEmpty { counts.commit.record(clock().since(now).inSeconds) }
             for (event, effects) in handled { counts.cluster.note(event, effects, committed, at: now) }
         }
+        for change in changes { change.log(to: logger, committed) }
         for change in changes { if let job = change.job { touched.insert(job) } }
         for event in batch { touched.formUnion(event.reports.map(\.attempt.job)) }
         for effect in effects { await perform(effect) }
@@ -196,7 +199,7 @@ actor ClusterEngine {
             current.loggedAt = now
             logger.error(
                 "the job store cannot be written; nothing was changed, and work goes on once it can be",
-                metadata: ["error": "\(reason)", "refused": "\(current.refused)"])
+                metadata: ["error": "\(reason)", "refused": .stringConvertible(current.refused)])
         }
         outage = current
     }
@@ -206,7 +209,10 @@ actor ClusterEngine {
         outage = nil
         logger.notice(
             "the job store can be written again",
-            metadata: ["after": "\(Int(now.since(ended.since).inSeconds)) s", "refused": "\(ended.refused)"])
+            metadata: [
+                "seconds": .stringConvertible(Int(now.since(ended.since).inSeconds)),
+                "refused": .stringConvertible(ended.refused),
+            ])
     }
 
     /// Adds what only the artifact store knows. Files are removed in this same loop, so the answer stays true until

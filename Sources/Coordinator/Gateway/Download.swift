@@ -51,9 +51,9 @@ struct Download: Sendable {
         case .missing: reason = "is gone from the disk"
         case .damaged(let found): reason = "is damaged: it \(found)"
         }
-        logger.error(
-            "an artifact is damaged",
-            metadata: ["sha256": "\(artifact.sha256)", "job": "\(request.attempt.job)", "reason": "\(reason)"])
+        let about = await engine.metadata(
+            request.attempt, ["sha256": "\(artifact.sha256)", "reason": "\(reason)"])
+        logger.error("an artifact is damaged", metadata: about)
         await engine.post(.artifactDamaged(session: session, request, reason: reason))
         return false
     }

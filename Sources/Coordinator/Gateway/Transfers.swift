@@ -69,7 +69,7 @@ final class Transfers: Sendable {
         Task { [self] in
             let upload = Upload(
                 offer: offer, session: session, artifacts: artifacts, disk: disk, engine: engine, send: send,
-                windowChunks: { [self] in window() }, onFailure: { [self] in noteFailure($0) })
+                windowChunks: { [self] in window() }, onFailure: { [self] in await noteFailure($0, offer) })
             await upload.run(commands)
             remove(key, serial)
         }
@@ -147,15 +147,19 @@ final class Transfers: Sendable {
     }
 
     /// Mentions the first failure and then ever fewer: a full disk fails every transfer.
-    private func noteFailure(_ reason: String) {
+    private func noteFailure(_ reason: String, _ offer: ArtifactOffer) async {
         let count = state.withLock { state in
             state.failures += 1
             return state.failures
         }
         guard count & (count - 1) == 0 else { return }
-        logger.warning(
-            "an artifact was not taken; its worker offers it again",
-            metadata: ["reason": "\(reason)", "failures": "\(count)"])
+        let about = await engine.metadata(
+            offer.attempt,
+            [
+                "kind": "\(offer.kind)", "iteration": .stringConvertible(offer.iteration), "reason": "\(reason)",
+                "failures": .stringConvertible(count),
+            ])
+        logger.warning("an artifact was not taken; its worker offers it again", metadata: about)
     }
 
     private func remove(_ key: Key, _ serial: UInt64) {
@@ -165,7 +169,7 @@ final class Transfers: Sendable {
     }
 
     private func refuse(_ id: UInt64, _ send: @escaping Send) {
-        logger.warning("too many transfers at once", metadata: ["limit": "\(maxTransfers)"])
+        logger.warning("too many transfers at once", metadata: ["limit": .stringConvertible(maxTransfers)])
         Task { await send(.acknowledgement(.answer(id, .tryLater, "too many transfers are under way; try again"))) }
     }
 }

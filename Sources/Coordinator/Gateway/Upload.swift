@@ -18,7 +18,7 @@ struct Upload: Sendable {
     let send: Transfers.Send
     /// How many chunks the worker may have under way.
     let windowChunks: @Sendable () -> UInt32
-    let onFailure: @Sendable (String) -> Void
+    let onFailure: @Sendable (String) async -> Void
 
     /// Ends when the artifact is stored, cannot be, or the commands end.
     func run(_ commands: AsyncStream<Command>) async {
@@ -40,7 +40,7 @@ struct Upload: Sendable {
             try await disk.run { incoming.suspend() }
         } catch {
             let (code, message) = Self.answer(to: error)
-            onFailure(message)
+            await onFailure(message)
             await send(.acknowledgement(.answer(offer.transferID, code, message)))
         }
     }

@@ -56,7 +56,7 @@ actor WorkerGateway {
             // A connection that is gone comes back under another name; leases decide what becomes of the work.
             case .gone(let peer):
                 for session in sessionsOfPeer[peer] ?? [] { forget(session) }
-            case .slow(let peer): logger.warning("a worker does not read its messages", metadata: ["peer": "\(peer)"])
+            case .slow(let peer): await warn("a worker does not read its messages", peer)
             }
         }
     }
@@ -68,7 +68,9 @@ actor WorkerGateway {
             let outcome = ProtocolVersion.negotiate(min: hello.minVersion, max: hello.maxVersion)
             guard case .speak(let version) = outcome else { return refuse(hello, outcome, session, peer) }
             guard remember(session, Route(peer: peer, version: version)) else {
-                return logger.warning("a connection speaks for too many workers", metadata: ["peer": "\(peer)"])
+                return logger.warning(
+                    "a connection speaks for too many workers",
+                    metadata: ["peer": "\(peer)", "worker": "\(hello.name)"])
             }
             self.foreign[session] = foreign.isEmpty ? nil : foreign
             return await engine.post(event)
@@ -92,7 +94,7 @@ actor WorkerGateway {
                 .acknowledge(id: id, .leaseLost, message: "no such job in this cluster; stop this attempt"), to: session
             )
         case .unexpected:
-            logger.warning("a worker sent a message that only coordinators send", metadata: ["peer": "\(peer)"])
+            await warn("a worker sent a message that only coordinators send", peer)
         }
     }
 
@@ -107,6 +109,13 @@ actor WorkerGateway {
         logger.warning("refused a worker", metadata: ["worker": "\(hello.name)", "reason": "\(refusal.message)"])
         // In the oldest version there is: whoever cannot read it cannot be told anything.
         socket.send(WireMessage(.refusal(refusal), session: session, version: ProtocolVersion.oldest), to: peer)
+    }
+
+    /// Names who speaks through a connection: one worker, as a rule.
+    private func warn(_ message: Logger.Message, _ peer: Peer) async {
+        var metadata: Logger.Metadata = ["peer": "\(peer)"]
+        if let session = sessionsOfPeer[peer]?.first { metadata["worker"] = "\(await engine.workerName(session))" }
+        logger.warning(message, metadata: metadata)
     }
 
     private func performAll() async {
@@ -124,7 +133,8 @@ actor WorkerGateway {
                 forget(session)
                 transfers.end(session: session)
             case .refuse(let session, let reason):
-                logger.warning("refused a worker", metadata: ["session": "\(session)", "reason": "\(reason)"])
+                let worker = await engine.workerName(session)
+                logger.warning("refused a worker", metadata: ["worker": "\(worker)", "reason": "\(reason)"])
                 var refusal = WireRefusal()
                 refusal.code = .duplicateWorker
                 refusal.message = reason

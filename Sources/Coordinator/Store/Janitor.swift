@@ -19,7 +19,10 @@ struct Janitor: Sendable {
         while !Task.isCancelled {
             do {
                 let count = try await collect(olderThan: Self.orphanAge)
-                if count > 0 { logger.info("files that no job refers to are removed", metadata: ["count": "\(count)"]) }
+                if count > 0 {
+                    logger.info(
+                        "files that no job refers to are removed", metadata: ["count": .stringConvertible(count)])
+                }
             } catch {
                 // They only cost space.
                 logger.warning("cannot look for files that are no longer needed", metadata: ["error": "\(error)"])

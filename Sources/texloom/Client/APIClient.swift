@@ -97,7 +97,7 @@ struct APIClient: Sendable {
 
     // MARK: Exchange
 
-    private func url(_ path: String, _ query: [String: String]) -> URL {
+    func url(_ path: String, _ query: [String: String]) -> URL {
         var components = URLComponents(url: base, resolvingAgainstBaseURL: false)!
         components.path = (components.path.hasSuffix("/") ? String(components.path.dropLast()) : components.path) + path
         if !query.isEmpty {
@@ -118,14 +118,23 @@ struct APIClient: Sendable {
         do {
             return try await body()
         } catch let error as URLError {
-            throw CommandFailure(
-                "the coordinator at \(base.absoluteString) cannot be reached (\(error.localizedDescription)); is "
-                    + "'texloom coordinator' running there? --api or TEXLOOM_API names another address",
-                exit: .tryAgain)
+            throw unreachable(error.localizedDescription)
         }
     }
 
-    private func check(_ response: URLResponse, _ data: Data) throws {
+    func unreachable(_ reason: String) -> CommandFailure {
+        CommandFailure(
+            "the coordinator at \(base.absoluteString) cannot be reached (\(reason)); is 'texloom coordinator' running "
+                + "there? --api or TEXLOOM_API names another address", exit: .tryAgain)
+    }
+
+    func strange(_ path: String) -> CommandFailure {
+        CommandFailure(
+            "\(base.absoluteString)\(path) did not answer like a texloom coordinator; is it one, and of this version?")
+    }
+
+    /// - Throws: `CommandFailure` with what a problem says, unless the status is a success.
+    func check(_ response: URLResponse, _ data: Data) throws {
         guard let response = response as? HTTPURLResponse, !(200..<300).contains(response.statusCode) else { return }
         let detail =
             (try? APIFormat.decoder.decode(ProblemDetails.self, from: data))?.detail
@@ -137,9 +146,7 @@ struct APIClient: Sendable {
         do {
             return try APIFormat.decoder.decode(Answer.self, from: data)
         } catch {
-            throw CommandFailure(
-                "\(base.absoluteString)\(path) did not answer like a texloom coordinator; is it one, and of this version?"
-            )
+            throw strange(path)
         }
     }
 }

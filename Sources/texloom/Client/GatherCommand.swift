@@ -75,7 +75,7 @@ struct GatherCommand: AsyncParsableCommand {
         }
         try folder.write(recipe: detail.recipeYAML)
         try await folder.write(metrics: metrics(of: job, api))
-        try await write(log: folder.log, of: job, api)
+        try await write(log: folder.log, of: detail, api)
         if job.state == .finished {
             try folder.finish(
                 ResultFolder.Result(
@@ -113,17 +113,16 @@ struct GatherCommand: AsyncParsableCommand {
         }
     }
 
-    private func write(log file: URL, of job: JobSummary, _ api: APIClient) async throws {
+    private func write(log file: URL, of detail: JobDetail, _ api: APIClient) async throws {
+        let job = detail.job
+        let workers = detail.workersOfAttempts
         var lines = Data()
         var after: Int64 = 0
         while true {
             let page = try await api.get(
                 "/api/v1/jobs/\(job.id)/logs", query: ["after": String(after)], as: LogPage.self)
             for entry in page.entries {
-                lines += try ResultLog.encode(
-                    ResultLog.Line(
-                        at: entry.at, level: entry.level, message: entry.message, source: entry.source,
-                        attempt: entry.attempt))
+                lines += Data((LogRecord(entry, job: job.id, workers: workers).json + "\n").utf8)
             }
             guard let next = page.next else { break }
             after = next

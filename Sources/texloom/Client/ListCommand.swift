@@ -8,38 +8,78 @@ struct ListCommand: AsyncParsableCommand {
     @Option(help: "Only jobs in this state: \(JobState.allCases.map(\.rawValue).joined(separator: ", ")).")
     var state: JobState?
 
+    @Option(help: "Only jobs with this in their name.")
+    var name: String?
+
+    @Option(help: "Only jobs of this recipe.")
+    var recipe: String?
+
+    @Option(help: "The order: \(JobOrder.allCases.map(\.rawValue).joined(separator: ", ")). Default: newest.")
+    var sort: JobOrder?
+
+    @Option(name: .shortAndLong, help: "No more than so many. Default: all.")
+    var limit: Int?
+
     @OptionGroup var client: ClientOptions
 
+    func validate() throws {
+        if let limit, limit < 1 { throw ValidationError("--limit \(limit): expected 1 or more") }
+    }
+
     func run() async throws {
-        let jobs = try await client.client().jobs(state: state)
+        let question = JobQuery(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
+        let jobs = try await client.client().jobs(question)
         if client.json {
             say(String(decoding: try APIFormat.encoder.encode(jobs), as: UTF8.self))
             return
         }
         if jobs.isEmpty { return say("no jobs") }
-        for line in JobTable.lines(jobs) { say(line) }
+        let features = TerminalFeatures(descriptor: STDOUT_FILENO)
+        for line in JobTable(isUnicode: features.isUnicode || !features.isTerminal).table(jobs, showsIDs: true).lines()
+        {
+            say(line.text(paints: features.hasColours))
+        }
     }
 }
 
 extension JobState: ExpressibleByArgument {}
+extension JobOrder: ExpressibleByArgument {}
 
-/// Jobs as aligned text.
-enum JobTable {
-    static func lines(_ jobs: [JobSummary]) -> [String] {
-        columns(
-            [["ID", "NAME", "STATE", "PROGRESS", "SPEED", "LEFT", "LOSSES", "WORKER"]]
-                + jobs.map { job in
-                    [
-                        job.id, String(job.resultName.prefix(28)), job.state.rawValue, progress(job), speed(job),
-                        job.etaSeconds.map(duration) ?? "", losses(job), job.worker ?? "",
-                    ]
-                })
+/// Jobs as a table.
+struct JobTable {
+    var isUnicode: Bool
+    /// What the losses were before, by job; without it their newest values are shown.
+    var histories: [String: LossHistory]?
+
+    /// - Parameter showsIDs: whether the ids must be there, however narrow the terminal.
+    func table(_ jobs: [JobSummary], showsIDs: Bool) -> TextTable {
+        TextTable(
+            columns: [
+                TextTable.Column(title: "ID", importance: showsIDs ? nil : 1), TextTable.Column(title: "NAME"),
+                TextTable.Column(title: "STATE", importance: 9), TextTable.Column(title: "PROGRESS"),
+                TextTable.Column(title: "ITERATION", importance: 4, alignsRight: true),
+                TextTable.Column(title: "SPEED", importance: 6, alignsRight: true),
+                TextTable.Column(title: "LEFT", importance: 8), TextTable.Column(title: "LOSS", importance: 5),
+                TextTable.Column(title: "NOW", importance: 3), TextTable.Column(title: "WORKER", importance: 7),
+            ],
+            rows: jobs.map { job in
+                [
+                    StyledText(job.id, .faint), StyledText(job.resultName.printable.fitted(to: 28)),
+                    StyledText(job.state.rawValue, job.state.colour), StyledText(progress(job)),
+                    StyledText(job.totalIterations > 0 ? "\(job.iteration)/\(job.totalIterations)" : ""),
+                    StyledText(Self.speed(job)), StyledText(job.etaSeconds.map(duration) ?? ""),
+                    StyledText(
+                        histories?[job.id].map {
+                            Sparkline.text($0.values("l1"), width: 16, unicode: isUnicode)
+                        } ?? "", .cyan),
+                    StyledText(Self.losses(job)), StyledText(job.worker?.printable.fitted(to: 24) ?? "", .faint),
+                ]
+            })
     }
 
-    static func progress(_ job: JobSummary) -> String {
-        guard job.totalIterations > 0 else { return "" }
-        let share = Double(job.iteration) / Double(job.totalIterations)
-        return "\(progressBar(share, width: 10)) \(job.iteration)/\(job.totalIterations)"
+    func progress(_ job: JobSummary) -> String {
+        guard let share = job.shareDone else { return "" }
+        return "\(progressBar(share, width: 10, unicode: isUnicode)) \(percent(share))"
     }
 
     static func speed(_ job: JobSummary) -> String {
@@ -52,16 +92,26 @@ enum JobTable {
             job.lossLatest[key].map { "\(label) \(String(format: "%.3g", $0))" }
         }.joined(separator: " ")
     }
+}
 
-    /// Pads every column to its widest cell; empty columns are left out.
-    static func columns(_ rows: [[String]]) -> [String] {
-        let count = rows.map(\.count).max() ?? 0
-        let used = (0..<count).filter { column in rows.dropFirst().contains { $0[column] != "" } }
-        let widths = used.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            zip(used, widths).map { column, width in
-                row[column] + String(repeating: " ", count: width - row[column].count)
-            }.joined(separator: "  ").replacing(/\s+$/, with: "")
+extension JobSummary {
+    /// Of the iterations; nil while their number is not known.
+    var shareDone: Double? { totalIterations > 0 ? Double(iteration) / Double(totalIterations) : nil }
+}
+
+extension JobState {
+    var colour: TextColour? {
+        switch self {
+        case .running: .green
+        case .failed, .held: .red
+        case .cancelled: .yellow
+        case .queued: .faint
+        case .finished: nil
         }
     }
+}
+
+/// Whole per cent, rounded down: 100 % is the end.
+func percent(_ share: Double) -> String {
+    share.isNaN ? "" : String(format: "%3d%%", Int((min(max(share, 0), 1) * 100).rounded(.down)))
 }

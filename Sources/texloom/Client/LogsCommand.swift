@@ -3,7 +3,12 @@ import Foundation
 import Protocol
 
 struct LogsCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "logs", abstract: "Prints a job's log.")
+    static let configuration = CommandConfiguration(
+        commandName: "logs", abstract: "Prints a job's log.",
+        discussion: """
+            Followed, it goes on when the coordinator was away: no line is lost or repeated. The fields of --json are
+            those of the processes' own logs.
+            """)
 
     @Argument(help: "The job's id or name.")
     var job: String
@@ -11,29 +16,137 @@ struct LogsCommand: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Keep printing what comes, until the job ends.")
     var follow = false
 
+    @Option(name: [.customShort("n"), .long], help: "Begin with so many of the last lines. Default: all.")
+    var lines: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Only what is not older: 90s, 15m, 6h, 2d, or a time like 2026-05-01T12:00:00Z.", valueName: "age"))
+    var since: String?
+
+    @Option(help: ArgumentHelp("Only this level and graver ones: debug, info, warning or error.", valueName: "level"))
+    var level: String?
+
     @OptionGroup var client: ClientOptions
 
+    func validate() throws {
+        if let lines, lines < 0 { throw ValidationError("--lines \(lines): expected 0 or more") }
+        _ = try filter(now: Date())
+    }
+
     func run() async throws {
+        let filter = try filter(now: Date())
         let api = try client.client()
         let id = try await api.job(job).id
-        var after: Int64 = 0
-        while true {
-            // The state is asked for first: what is logged before the end is then fetched after it.
-            let isSettled = try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self).job.state.isSettled
-            var page: LogPage
-            repeat {
-                page = try await api.get("/api/v1/jobs/\(id)/logs", query: ["after": String(after)])
-                for entry in page.entries { say(try line(entry)) }
-                after = page.entries.last?.id ?? after
-            } while page.next != nil
-            if !follow || isSettled { return }
-            try await Task.sleep(for: .seconds(1))
+        var workers = try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self).workersOfAttempts
+        var (entries, position) = try await stored(id, api)
+        entries = entries.filter(filter.admits)
+        for entry in entries.suffix(lines ?? entries.count) { say(line(entry, id, workers)) }
+        guard follow else { return }
+
+        var isAway = false
+        // No measurement has a later iteration: of what the stream carries, the log is all that is wanted.
+        let stream = api.follow("/api/v1/jobs/\(id)/events", query: ["after": "\(position).\(Int.max)"])
+        for try await followed in stream {
+            guard case .event(let event) = followed else {
+                if case .away(let failure) = followed, !isAway { complain("\(failure.message); looking again") }
+                isAway = true
+                continue
+            }
+            if isAway { complain("the coordinator is back") }
+            isAway = false
+            switch event.name {
+            case "log":
+                let page: LogPage = try event.decoded()
+                if page.entries.contains(where: { $0.attempt > 0 && workers[$0.attempt] == nil }),
+                    let detail = try? await api.get("/api/v1/jobs/\(id)", as: JobDetail.self)
+                {
+                    workers = detail.workersOfAttempts
+                }
+                for entry in page.entries where entry.id > position {
+                    position = entry.id
+                    if filter.admits(entry) { say(line(entry, id, workers)) }
+                }
+            // It comes after everything that was logged before the job became so.
+            case "job": if try event.decoded(as: JobSummary.self).state.isSettled { return }
+            default: break
+            }
         }
     }
 
-    private func line(_ entry: LogEntry) throws -> String {
-        if client.json { return String(decoding: try APIFormat.encoder.encode(entry), as: UTF8.self) }
-        let attempt = entry.attempt > 0 ? " attempt \(entry.attempt)" : ""
-        return "\(entry.at.formatted(.iso8601)) \(entry.level) \(entry.source)\(attempt): \(entry.message)"
+    /// Everything that is stored now, and the position behind it.
+    private func stored(_ id: String, _ api: APIClient) async throws -> ([LogEntry], Int64) {
+        var entries: [LogEntry] = []
+        var page: LogPage
+        repeat {
+            page = try await api.get(
+                "/api/v1/jobs/\(id)/logs", query: ["after": "\(entries.last?.id ?? 0)", "limit": "10000"])
+            entries += page.entries
+        } while page.next != nil
+        return (entries, entries.last?.id ?? 0)
+    }
+
+    private func line(_ entry: LogEntry, _ id: String, _ workers: [Int: String]) -> String {
+        var record = LogRecord(entry, job: id, workers: workers)
+        if client.json { return record.json }
+        // Whoever reads one job's log knows which.
+        record.fields["job"] = nil
+        return record.human(paints: TerminalFeatures(descriptor: STDOUT_FILENO).hasColours)
+    }
+
+    private func filter(now: Date) throws -> LogFilter {
+        do {
+            return try LogFilter(level: level, since: since, now: now)
+        } catch let failure as CommandFailure {
+            throw ValidationError(failure.message)
+        }
+    }
+}
+
+/// Which lines of a log are asked for.
+struct LogFilter: Equatable {
+    /// From the least grave on.
+    private static let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
+
+    private var least = 0
+    private var earliest = Date.distantPast
+
+    /// - Throws: `CommandFailure` naming the option, what was found and what is expected.
+    init(level: String?, since: String?, now: Date) throws {
+        if let level {
+            guard let index = Self.levels.firstIndex(of: level) else {
+                throw CommandFailure("--level '\(level)': expected one of \(Self.levels.joined(separator: ", "))")
+            }
+            least = index
+        }
+        if let since {
+            let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
+            if let unit = since.last.flatMap({ units[$0] }), let count = Double(since.dropLast()), count.isFinite,
+                count >= 0
+            {
+                earliest = now.addingTimeInterval(-count * unit)
+            } else if let date = try? Date(since, strategy: .iso8601) {
+                earliest = date
+            } else {
+                throw CommandFailure(
+                    "--since '\(since)': expected 90s, 15m, 6h, 2d, or a time like 2026-05-01T12:00:00Z")
+            }
+        }
+    }
+
+    /// A level that is not known here is not hidden.
+    func admits(_ entry: LogEntry) -> Bool {
+        entry.at >= earliest && Self.levels.firstIndex(of: entry.level) ?? Self.levels.count >= least
+    }
+}
+
+extension ServerSentEvent {
+    /// - Throws: `CommandFailure` if the data is not what an event of its name has.
+    func decoded<Value: Decodable>(as type: Value.Type = Value.self) throws -> Value {
+        do {
+            return try APIFormat.decoder.decode(type, from: Data(data.utf8))
+        } catch {
+            throw CommandFailure("an event '\(name)' of the coordinator is not as expected; is it of this version?")
+        }
     }
 }

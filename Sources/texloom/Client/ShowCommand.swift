@@ -4,7 +4,7 @@ import Protocol
 
 struct ShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Shows one job: state, attempts, files, recipe.")
+        commandName: "show", abstract: "Shows one job: state, losses over the run, attempts, files, recipe.")
 
     @Argument(help: "The job's id or name.")
     var job: String
@@ -22,32 +22,35 @@ struct ShowCommand: AsyncParsableCommand {
         let detail = try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self)
         let artifacts = try await api.get("/api/v1/jobs/\(id)/artifacts", as: ArtifactList.self).artifacts
         if client.json { return try sayJSON(Everything(detail: detail, artifacts: artifacts)) }
-        let summary = detail.job
-        say("\(summary.name)  (\(summary.id), \(summary.fileName))")
-        say("  state      \(summary.state.rawValue)\(summary.reason.map { ": \($0)" } ?? "")")
-        say("  progress   \(JobTable.progress(summary)) \(JobTable.speed(summary))")
-        if let eta = summary.etaSeconds { say("  left       \(duration(eta))") }
-        say("  submitted  \(summary.submittedAt.formatted(.iso8601))")
-        if let seconds = detail.trainingSeconds { say("  trained    \(duration(seconds))") }
-        for (name, value) in summary.lossLatest.sorted(by: { $0.key < $1.key }) {
-            say("  \(name.padding(toLength: 22, withPad: " ", startingAt: 0)) \(value)")
+        let features = TerminalFeatures(descriptor: STDOUT_FILENO)
+        let view = JobView(
+            columns: terminalSize(STDOUT_FILENO)?.columns ?? 100, isUnicode: features.isUnicode || !features.isTerminal)
+        let history = try await api.history(of: id)
+        var lines = view.header(detail)
+        func add(_ title: String, _ part: [StyledText]) {
+            if !part.isEmpty { lines += [StyledText(title, .bold)] + part }
         }
-        if !detail.attempts.isEmpty { say("attempts") }
-        for attempt in detail.attempts {
-            let outcome = attempt.outcome ?? "running"
-            say(
-                "  \(attempt.number)  \(outcome), iterations \(attempt.startIteration) to \(attempt.iteration), on \(attempt.worker)"
-                    + (attempt.reason.map { ": \($0)" } ?? ""))
+        add("measured", view.terms(history, latest: detail.job.lossLatest, isQuality: false))
+        add("quality", view.terms(history, latest: detail.job.lossLatest, isQuality: true))
+        add("attempts", view.attempts(detail.attempts))
+        add("files", view.files(artifacts))
+        let recipe = detail.recipeYAML.split(separator: "\n").filter { !$0.hasPrefix("#") }
+        add("recipe", recipe.map { StyledText("  " + String($0).printable) })
+        for line in lines { say(line.text(paints: features.hasColours)) }
+    }
+}
+
+extension APIClient {
+    /// What was measured so far of a job.
+    func history(of id: String) async throws -> LossHistory {
+        var history = LossHistory()
+        var after: Int? = -1
+        while let start = after {
+            let page = try await get(
+                "/api/v1/jobs/\(id)/metrics", query: ["after": "\(start)"], as: MetricsPage.self)
+            for row in page.rows { history.add(iteration: row.iteration, row.values) }
+            after = page.next
         }
-        if !artifacts.isEmpty { say("files") }
-        for artifact in artifacts where artifact.kind != .snapshot {
-            say(
-                "  \(artifact.kind.rawValue), iteration \(artifact.iteration), \(artifact.sizeBytes) bytes, \(artifact.sha256)"
-            )
-        }
-        let snapshots = artifacts.filter { $0.kind == .snapshot }
-        if let last = snapshots.last { say("  \(snapshots.count) snapshots, the last at iteration \(last.iteration)") }
-        say("recipe")
-        for line in detail.recipeYAML.split(separator: "\n") where !line.hasPrefix("#") { say("  \(line)") }
+        return history
     }
 }

@@ -4,14 +4,17 @@ import Protocol
 
 struct WatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "watch", abstract: "Watches the cluster until every job has ended.",
-        discussion:
-            "A live table on a terminal; elsewhere a line for each change. Ctrl-C ends the watching, not the jobs.")
+        commandName: "watch", abstract: "Watches the cluster, or some jobs, until every job has ended.",
+        discussion: """
+            On a terminal a picture that is kept up to date: of the cluster, or of one job with its losses, attempts and
+            log. Elsewhere, and with --json, a line for each job and one for each change. Ctrl-C ends the watching, not
+            the jobs. Exits with 1 if a job did not finish.
+            """)
 
     @Argument(help: "Only these jobs, by id or name.")
     var jobs: [String] = []
 
-    @Option(help: "Seconds between looks.")
+    @Option(help: "Seconds between two pictures.")
     var interval = 1.0
 
     @Flag(help: "Keep watching when every job has ended.")
@@ -25,84 +28,61 @@ struct WatchCommand: AsyncParsableCommand {
 
     func run() async throws {
         let api = try client.client()
-        let isTerminal = isatty(STDOUT_FILENO) == 1 && !client.json
-        var said: [String: String] = [:]
+        let features = TerminalFeatures(descriptor: STDOUT_FILENO)
+        var chosen: [String] = []
         var isAway = false
-        var drawn = 0
         while true {
             do {
-                let all = try await api.jobs()
-                let shown =
-                    jobs.isEmpty
-                    ? all
-                    : all.filter { jobs.contains($0.id) || jobs.contains($0.name) || jobs.contains($0.resultName) }
-                if let unknown = jobs.first(where: { word in
-                    !all.contains { [$0.id, $0.name, $0.resultName].contains(word) }
-                }) {
-                    throw CommandFailure("there is no job '\(unknown)'; 'texloom list' shows ids and names")
-                }
-                let summary = try await api.get("/api/v1/summary", as: ClusterSummary.self)
-                if isAway { complain("the coordinator is back") }
-                isAway = false
-                if isTerminal {
-                    drawn = draw(summary, shown, over: drawn)
-                } else {
-                    for job in shown.reversed() { report(job, &said) }
-                }
-                if !forever, shown.allSatisfy(\.state.isSettled) {
-                    if isTerminal { say() }
-                    let failed = shown.filter { $0.state != .finished }.count
-                    if failed > 0 {
-                        throw CommandFailure("\(failed) of \(shown.count) jobs did not finish; 'texloom list' tells")
-                    }
-                    return
-                }
+                chosen = []
+                for word in jobs { chosen += try await api.jobs(meant: word).map(\.id) }
+                break
             } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
-                // The coordinator restarts; the jobs go on meanwhile.
                 if !isAway { complain("\(failure.message); looking again") }
                 isAway = true
+                try await Task.sleep(for: APIClient.retryInterval)
             }
-            try await Task.sleep(for: .seconds(interval))
         }
-    }
-
-    /// A line for each job whose state changed or which came a twentieth further.
-    private func report(_ job: JobSummary, _ said: inout [String: String]) {
-        let twentieth = job.totalIterations > 0 ? job.iteration * 20 / job.totalIterations : 0
-        let mark = "\(job.state.rawValue) \(twentieth) \(job.attempt)"
-        guard said.updateValue(mark, forKey: job.id) != mark else { return }
-        if client.json {
-            say((try? APIFormat.encoder.encode(job)).map { String(decoding: $0, as: UTF8.self) } ?? "")
+        let draws = features.isTerminal && !client.json
+        if draws, chosen.count == 1 {
+            try await WatchedJob(api: api, id: chosen[0], features: features).watch(every: interval, forever: forever)
         } else {
-            let left = job.etaSeconds.map { ", \(duration($0)) left" } ?? ""
-            let reason = job.reason.map { " (\($0))" } ?? ""
-            say(
-                "\(job.resultName): \(job.state.rawValue)\(reason) \(JobTable.progress(job)) \(JobTable.speed(job)) "
-                    + "\(JobTable.losses(job))\(left)")
+            let watched = WatchedCluster(api: api, chosen: chosen, features: features, writesJSON: client.json)
+            try await watched.watch(draws: draws, every: interval, forever: forever)
         }
     }
+}
 
-    /// Rewrites the table in place. - Returns: how many lines it takes.
-    private func draw(_ summary: ClusterSummary, _ jobs: [JobSummary], over previous: Int) -> Int {
-        var size = winsize()
-        let known = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        let (columns, rows) = known ? (Int(size.ws_col), Int(size.ws_row)) : (100, 40)
-        let counts = JobState.allCases.compactMap { state in
-            summary.jobs[state.rawValue].flatMap { $0 > 0 ? "\($0) \(state.rawValue)" : nil }
-        }
-        var lines = [
-            "\(summary.workersConnected) workers, \(summary.slots) slots, "
-                + "\(String(format: "%.1f", summary.iterationsPerSecond)) it/s   " + counts.joined(separator: ", "), "",
+/// What a watch waits for.
+enum WatchSignal: Sendable {
+    case followed(Followed)
+    /// Time for another picture.
+    case picture
+}
+
+extension APIClient {
+    /// The events of a stream, and a signal for each picture.
+    /// - Parameter pictures: asks for one at once.
+    func watch(_ path: String, pictures: AsyncStream<Void>, every seconds: Double) -> AsyncThrowingStream<
+        WatchSignal, any Error
+    > {
+        let (stream, outlet) = AsyncThrowingStream.makeStream(of: WatchSignal.self)
+        let tasks = [
+            Task {
+                do {
+                    for try await followed in follow(path) { outlet.yield(.followed(followed)) }
+                } catch {
+                    outlet.finish(throwing: error)
+                }
+            },
+            Task { for await _ in pictures { outlet.yield(.picture) } },
+            Task {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: .seconds(seconds))
+                    outlet.yield(.picture)
+                }
+            },
         ]
-        // What runs comes first, then what waits, then what has ended.
-        let order: [JobState] = [.running, .queued, .held, .failed, .cancelled, .finished]
-        let sorted = order.flatMap { state in jobs.filter { $0.state == state } }
-        let room = max(1, rows - 4)
-        lines += JobTable.lines(Array(sorted.prefix(room)))
-        if sorted.count > room { lines.append("... and \(sorted.count - room) more") }
-        let text = lines.map { String($0.prefix(columns - 1)) + "\u{1B}[K" }.joined(separator: "\n")
-        let up = previous > 1 ? "\u{1B}[\(previous - 1)A" : ""
-        show("\r\(up)\(text)\u{1B}[J")
-        return lines.count
+        outlet.onTermination = { _ in for task in tasks { task.cancel() } }
+        return stream
     }
 }

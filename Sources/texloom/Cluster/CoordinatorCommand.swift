@@ -50,11 +50,16 @@ struct CoordinatorCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try Settings.current.get()
-        let folder = data ?? settings["data"]
-        var configuration = CoordinatorConfiguration(
+        let folder = try data ?? Settings.current.get()["data"]
+        let configuration = CoordinatorConfiguration(
             dataFolder: folder.map { URL(fileURLWithPath: $0, isDirectory: true) })
         if check { return try await verify(configuration.dataFolder) }
+        try await logging.run("coordinator") { logger in try await serve(configuration, logger) }
+    }
+
+    private func serve(_ standard: CoordinatorConfiguration, _ logger: Logger) async throws {
+        let settings = try Settings.current.get()
+        var configuration = standard
         if let address = http ?? settings["http"] {
             guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
                 throw CommandFailure("--http '\(address)': expected HOST:PORT, such as 127.0.0.1:7740", exit: .usage)
@@ -73,8 +78,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())
         }
         do {
-            let service = try CoordinatorService(
-                configuration, softwareVersion: texloomVersion, logger: logging.logger("coordinator"))
+            let service = try CoordinatorService(configuration, softwareVersion: texloomVersion, logger: logger)
             try await service.run { addresses in
                 say("coordinator: \(addresses.httpURL) for people and scripts, \(addresses.workerEndpoint) for workers")
             }
@@ -116,24 +120,5 @@ extension CoordinatorCommand {
             throw CommandFailure("--\(name) \(value): expected 0 to 1,000,000", exit: .usage)
         }
         return .seconds(value * unit)
-    }
-}
-
-/// `--log-level`.
-struct LoggingOptions: ParsableArguments {
-    @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info.")
-    var logLevel: String?
-
-    /// A logger to standard error, so that standard output is the command's own.
-    func logger(_ label: String) throws -> Logger {
-        let text = try logLevel ?? Settings.current.get()["log-level"] ?? "info"
-        guard let level = Logger.Level(rawValue: text) else {
-            throw CommandFailure(
-                "--log-level '\(text)': expected one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))",
-                exit: .usage)
-        }
-        var logger = Logger(label: label) { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = level
-        return logger
     }
 }

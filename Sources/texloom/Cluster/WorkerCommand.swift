@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Logging
 import Protocol
 import TextureGAN
 import Worker
@@ -30,7 +31,9 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @OptionGroup var logging: LoggingOptions
 
-    func run() async throws {
+    func run() async throws { try await logging.run("worker", work) }
+
+    private func work(_ logger: Logger) async throws {
         let settings = try Settings.current.get()
         var configuration = WorkerConfiguration()
         configuration.softwareVersion = texloomVersion
@@ -42,7 +45,7 @@ struct WorkerCommand: AsyncParsableCommand {
         configuration.slots = try count(slots ?? settings["slots"], "--slots")
         configuration.threadsPerSlot = try count(threads ?? settings["threads"], "--threads")
         do {
-            let exit = try await Worker(configuration: configuration, logger: logging.logger("worker")).run()
+            let exit = try await Worker(configuration: configuration, logger: logger).run()
             switch exit {
             case .stopped: throw ExitCode(CommandExit.checkpointed.rawValue)
             case .refused(let reason): throw CommandFailure("the coordinator refused this worker: \(reason)")

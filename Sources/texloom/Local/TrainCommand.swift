@@ -65,6 +65,7 @@ struct TrainCommand: ParsableCommand {
         let progress = TrainingProgress(total: recipe.iterations, quiet: json)
         let log = try folder.openLog()
         var failure: (any Error)?
+        var reached = 0
         let began = Date()
         let outcome = try TrainingRun.run(
             input, wish: { failure != nil ? .abandon : stop.received ? .checkpointAndStop : .proceed }
@@ -73,8 +74,11 @@ struct TrainCommand: ParsableCommand {
             do {
                 switch report {
                 case .started(let iteration, _):
+                    reached = iteration
                     if iteration > 0, !json { say("going on from iteration \(iteration)") }
-                case .iterated(let iteration, let seconds): progress.iterated(iteration, seconds: seconds)
+                case .iterated(let iteration, let seconds):
+                    reached = iteration
+                    progress.iterated(iteration, seconds: seconds)
                 case .metrics(let columns, let rows):
                     try folder.append(
                         rows.map {
@@ -92,7 +96,10 @@ struct TrainCommand: ParsableCommand {
                 case .artifact(let kind, let iteration, let file):
                     try folder.take(kind, iteration: iteration, file: file)
                 case .log(let level, let message):
-                    try log.write(level: level.rawValue, message: message)
+                    try log.write(
+                        LogRecord(
+                            time: Date(), level: level.rawValue, process: "train", message: message,
+                            fields: ["iteration": .integer(Int64(reached))]))
                     if !json { say(message) }
                 }
             } catch {

@@ -44,12 +44,6 @@ final class TrainingProgress {
     }
 }
 
-/// A bar of full and light blocks.
-func progressBar(_ share: Double, width: Int) -> String {
-    let full = Int((min(max(share, 0), 1) * Double(width)).rounded())
-    return String(repeating: "█", count: full) + String(repeating: "░", count: width - full)
-}
-
 /// "45 s", "12 min", "3 h 20 min", "2 d 4 h".
 func duration(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds >= 0 else { return "?" }

@@ -139,14 +139,6 @@ extension MetricsEntry {
 
 /// log.jsonl of a result folder.
 struct ResultLog {
-    struct Line: Codable {
-        var at: Date
-        var level: String
-        var message: String
-        var source: String?
-        var attempt: Int?
-    }
-
     private let handle: FileHandle
 
     init(_ url: URL) throws {
@@ -158,14 +150,5 @@ struct ResultLog {
         self.handle = handle
     }
 
-    func write(level: String, message: String) throws {
-        try handle.write(contentsOf: Self.encode(Line(at: Date(), level: level, message: message)))
-    }
-
-    static func encode(_ line: Line) throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.dateEncodingStrategy = .iso8601
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return try encoder.encode(line) + Data("\n".utf8)
-    }
+    func write(_ record: LogRecord) throws { try handle.write(contentsOf: Data((record.json + "\n").utf8)) }
 }

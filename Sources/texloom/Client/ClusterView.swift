@@ -1,0 +1,105 @@
+import Foundation
+import Protocol
+
+/// A cluster as lines of a terminal.
+struct ClusterView {
+    var columns: Int
+    var rows: Int
+    var isUnicode: Bool
+    /// Why nothing new arrives; nil while it does.
+    var away: String?
+
+    /// What is looked at first comes first: what runs, what went wrong, what waits, what is done.
+    private static let sections: [[JobState]] = [[.running], [.held, .failed], [.queued], [.finished, .cancelled]]
+
+    func lines(_ picture: ClusterPicture) -> [StyledText] {
+        var lines = header(picture)
+        let workers = self.workers(picture.workers)
+        // A few big machines or fifty small ones: the jobs keep most of the screen.
+        let room = max(1, rows - lines.count)
+        let shownWorkers = min(workers.count, max(0, room / 4))
+        if shownWorkers > 1 {
+            lines += workers.prefix(shownWorkers)
+            if shownWorkers < workers.count {
+                lines[lines.count - 1] = StyledText("... and \(workers.count - shownWorkers + 1) more workers", .faint)
+            }
+            lines.append(StyledText())
+        }
+        return lines + jobs(picture, room: max(1, rows - lines.count))
+    }
+
+    private func header(_ picture: ClusterPicture) -> [StyledText] {
+        guard let summary = picture.summary else { return [StyledText(away ?? "asking the coordinator", .yellow)] }
+        let counts = JobState.allCases.filter { (summary.jobs[$0.rawValue] ?? 0) > 0 }
+            .map { StyledText("\(summary.jobs[$0.rawValue] ?? 0) \($0.rawValue)", $0.colour) }
+        let total = summary.jobs.values.reduce(0, +)
+        let ended = total - (summary.jobs["queued"] ?? 0) - (summary.jobs["running"] ?? 0)
+        var lines = [
+            StyledText("\(summary.workersConnected) workers, \(summary.slots) slots", .bold)
+                + StyledText(", \(String(format: "%.1f", summary.iterationsPerSecond)) it/s   ")
+                + (counts.isEmpty ? StyledText("no jobs") : counts.joined(separator: ", "))
+        ]
+        if total > 0 {
+            let left =
+                ended == total ? "" : summary.queueSeconds.map { ", \(duration($0)) left" } ?? ", time left not known"
+            let text = " \(ended) of \(total) ended\(left)"
+            let bar = progressBar(
+                Double(ended) / Double(total), width: max(4, min(40, columns - text.columns)), unicode: isUnicode)
+            lines.append(StyledText(bar) + StyledText(text))
+        }
+        if let away { lines.append(StyledText(away, .yellow)) }
+        return lines + [StyledText()]
+    }
+
+    private func workers(_ workers: [WorkerSummary]) -> [StyledText] {
+        let now = Date()
+        return TextTable(
+            columns: [
+                TextTable.Column(title: "WORKER"), TextTable.Column(title: "JOBS", importance: 9, alignsRight: true),
+                TextTable.Column(title: "SPEED", importance: 8, alignsRight: true),
+                TextTable.Column(title: "", importance: 7), TextTable.Column(title: "CPU", importance: 1),
+            ],
+            rows: workers.map { worker in
+                [
+                    StyledText(worker.name.printable.fitted(to: 32)),
+                    StyledText("\(worker.jobs.count)/\(worker.slots)"),
+                    StyledText(
+                        worker.iterationsPerSecond > 0 ? String(format: "%.1f it/s", worker.iterationsPerSecond) : ""),
+                    worker.isConnected
+                        ? StyledText(worker.isDraining ? "draining" : "", .yellow)
+                        : StyledText("gone since \(duration(now.timeIntervalSince(worker.lastSeenAt)))", .red),
+                    StyledText(worker.cpu.printable, .faint),
+                ]
+            }
+        ).lines(width: columns)
+    }
+
+    private func jobs(_ picture: ClusterPicture, room: Int) -> [StyledText] {
+        let sections = Self.sections.map { states in states.flatMap { picture.jobs(in: $0) } }
+        let totals = Self.sections.map { states in states.map(picture.count).reduce(0, +) }
+        guard totals.contains(where: { $0 > 0 }) else { return [] }
+        // A line of titles, and one that counts what is not shown.
+        let quotas = Self.share(room - 2, among: sections.map(\.count))
+        let shown = zip(sections, quotas).map { Array($0.prefix($1)) }
+        let table = JobTable(isUnicode: isUnicode, histories: picture.histories).table(
+            shown.flatMap { $0 }, showsIDs: false)
+        let hidden = zip(zip(totals, shown), ["running", "held or failed", "queued", "finished or cancelled"])
+            .filter { $0.0.0 > $0.0.1.count }.map { "\($0.0.0 - $0.0.1.count) \($0.1)" }
+        return table.lines(width: columns)
+            + (hidden.isEmpty ? [] : [StyledText("... and \(hidden.joined(separator: ", "))", .faint)])
+    }
+
+    /// Lines for each section: three for each if there is room, so that none hides another, and then as they come.
+    static func share(_ room: Int, among counts: [Int]) -> [Int] {
+        var left = max(0, room)
+        var shares = counts.map { _ in 0 }
+        for least in [1, 3, Int.max] {
+            for (index, count) in counts.enumerated() {
+                let more = min(left, max(0, min(count, least) - shares[index]))
+                shares[index] += more
+                left -= more
+            }
+        }
+        return shares
+    }
+}

@@ -1,0 +1,130 @@
+import Foundation
+import Protocol
+
+/// One job as lines of a terminal or of a file.
+struct JobView {
+    var columns: Int
+    var isUnicode: Bool
+
+    /// What people look at first; the other terms follow by name.
+    private static let firstTerms = ["l1", "style", "adversarial", "discriminator_fake", "discriminator_real"]
+    private static let labelWidth = 10
+
+    func header(_ detail: JobDetail) -> [StyledText] {
+        let job = detail.job
+        var lines = [
+            StyledText(job.resultName.printable, .bold)
+                + StyledText("  \(job.id), \(job.fileName.printable), recipe \(job.recipe.printable)", .faint)
+        ]
+        let reason = job.reason.map { ": \($0.printable)" } ?? ""
+        let worker = job.state == .running ? job.worker.map { " on \($0.printable), attempt \(job.attempt)" } ?? "" : ""
+        lines.append(labelled("state", StyledText(job.state.rawValue, job.state.colour) + StyledText(worker + reason)))
+        if let share = job.shareDone {
+            let text = " \(percent(share))  \(job.iteration)/\(job.totalIterations)"
+            let width = max(4, min(50, columns - Self.labelWidth - 4 - text.columns))
+            lines.append(labelled("progress", StyledText(progressBar(share, width: width, unicode: isUnicode) + text)))
+        }
+        let speed = JobTable.speed(job)
+        if !speed.isEmpty { lines.append(labelled("speed", StyledText(speed))) }
+        if let eta = job.etaSeconds { lines.append(labelled("left", StyledText(duration(eta)))) }
+        if job.priority != 0 { lines.append(labelled("priority", StyledText("\(job.priority)"))) }
+        lines.append(labelled("submitted", StyledText(job.submittedAt.formatted(.iso8601))))
+        if let end = job.finishedAt { lines.append(labelled("ended", StyledText(end.formatted(.iso8601)))) }
+        if let seconds = detail.trainingSeconds { lines.append(labelled("trained", StyledText(duration(seconds)))) }
+        return lines
+    }
+
+    private func labelled(_ label: String, _ text: StyledText) -> StyledText {
+        StyledText("  " + label.padding(toLength: Self.labelWidth, withPad: " ", startingAt: 0) + " ", .faint) + text
+    }
+
+    /// A line for each measured term: its course over the run and its newest value.
+    /// - Parameter isQuality: whether the quality figures are asked for, or all the others.
+    func terms(_ history: LossHistory, latest: [String: Float], isQuality: Bool) -> [StyledText] {
+        let all = history.names.union(latest.keys).filter { $0.hasPrefix("quality_") == isQuality }
+        let names = Self.firstTerms.filter(all.contains) + all.subtracting(Self.firstTerms).sorted()
+        let labels = names.map { (isQuality ? String($0.dropFirst("quality_".count)) : $0).printable }
+        let labelWidth = labels.map(\.columns).max() ?? 0
+        let sparkWidth = max(4, min(60, columns - labelWidth - 2 - 12 - 4))
+        return zip(names, labels).map { name, label in
+            let values = history.values(name)
+            let newest = latest[name].map(Double.init) ?? values.last
+            return StyledText("  " + label).padded(to: labelWidth + 2)
+                + StyledText(newest.map { String(format: "%.4g", $0) } ?? "").padded(to: 12, left: true)
+                + StyledText("  " + Sparkline.text(values, width: sparkWidth, unicode: isUnicode), .cyan)
+        }
+    }
+
+    func attempts(_ attempts: [AttemptSummary]) -> [StyledText] {
+        attempts.map { attempt in
+            let outcome = attempt.outcome ?? "running"
+            let colour: TextColour? =
+                switch outcome {
+                case "failed", "stalled": .red
+                case "lost", "cancelled": .yellow
+                case "running": .green
+                default: nil
+                }
+            let span = (attempt.endedAt ?? Date()).timeIntervalSince(attempt.startedAt)
+            return StyledText("  \(attempt.number)  ") + StyledText(outcome.printable, colour)
+                + StyledText(
+                    ", iterations \(attempt.startIteration) to \(attempt.iteration), on \(attempt.worker.printable), "
+                        + duration(max(0, span)) + (attempt.reason.map { ": \($0.printable)" } ?? ""))
+        }
+    }
+
+    func files(_ artifacts: [ArtifactSummary]) -> [StyledText] {
+        let snapshots = artifacts.filter { $0.kind == .snapshot }
+        let others = artifacts.filter { $0.kind != .snapshot }.map { artifact in
+            [
+                StyledText("  " + artifact.kind.rawValue), StyledText("iteration \(artifact.iteration)"),
+                StyledText(bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
+            ]
+        }
+        let columns = [0, 1, 2, 3].map { TextTable.Column(title: "", alignsRight: $0 == 2) }
+        // The line of titles is empty.
+        var lines = others.isEmpty ? [] : Array(TextTable(columns: columns, rows: others).lines().dropFirst())
+        if let last = snapshots.last {
+            let sum = snapshots.map(\.sizeBytes).reduce(0, +)
+            lines.append(
+                StyledText("  \(snapshots.count) snapshots, \(bytes(sum)), the last at iteration \(last.iteration)"))
+        }
+        return lines
+    }
+
+    /// The whole screen of a watched job.
+    /// - Parameter log: oldest first.
+    func screen(
+        _ detail: JobDetail, _ history: LossHistory, log: [LogRecord], rows: Int, away: String?
+    ) -> [StyledText] {
+        var lines = header(detail)
+        if let away { lines.append(StyledText(away, .yellow)) }
+        let losses = terms(history, latest: detail.job.lossLatest, isQuality: false)
+        let qualities = terms(history, latest: detail.job.lossLatest, isQuality: true)
+        let attempts = Array(self.attempts(detail.attempts).suffix(3))
+        // The log keeps a third, and whatever the others do not need.
+        var left = rows - lines.count - attempts.count - 1 - max(0, rows / 3)
+        for (title, part) in [("measured", losses), ("quality", qualities)] where !part.isEmpty && left > 2 {
+            let shown = part.prefix(left - 2)
+            lines += [StyledText(), StyledText(title, .bold)] + shown
+            left -= shown.count + 2
+        }
+        if !attempts.isEmpty { lines += [StyledText(), StyledText("attempts", .bold)] + attempts }
+        let room = rows - lines.count - 2
+        if room > 0, !log.isEmpty {
+            lines += [StyledText(), StyledText("log", .bold)] + log.suffix(room).map(\.styled)
+        }
+        return lines
+    }
+}
+
+/// "512 bytes", "3.4 MiB".
+func bytes(_ count: Int) -> String {
+    guard count >= 1024 else { return "\(count) bytes" }
+    var size = Double(count) / 1024
+    for unit in ["KiB", "MiB", "GiB"] {
+        if size < 1024 { return "\(String(format: "%.1f", size)) \(unit)" }
+        size /= 1024
+    }
+    return String(format: "%.1f TiB", size)
+}

@@ -1,0 +1,55 @@
+import Foundation
+
+/// An event of a stream as the HTML standard reads it (section 9.2.6).
+struct ServerSentEvent: Sendable, Equatable {
+    /// From where the server goes on when the client comes back.
+    var id: String
+    var name: String
+    var data: String
+}
+
+/// Bytes of an event stream, in whatever pieces they arrive, to events.
+struct ServerSentEventParser: Sendable {
+    private var line: [UInt8] = []
+    private var endedInReturn = false
+    private var lastID = ""
+    private var name = ""
+    private var data: [String] = []
+
+    mutating func feed(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
+        var events: [ServerSentEvent] = []
+        for byte in bytes {
+            // A line ends in LF, CR or both.
+            let isSecondHalf = endedInReturn && byte == 0x0A
+            endedInReturn = byte == 0x0D
+            if isSecondHalf { continue }
+            guard byte == 0x0A || byte == 0x0D else {
+                line.append(byte)
+                continue
+            }
+            if let event = take(String(decoding: line, as: UTF8.self)) { events.append(event) }
+            line.removeAll(keepingCapacity: true)
+        }
+        return events
+    }
+
+    private mutating func take(_ line: String) -> ServerSentEvent? {
+        guard !line.isEmpty else {
+            defer { (name, data) = ("", []) }
+            guard !data.isEmpty else { return nil }
+            return ServerSentEvent(
+                id: lastID, name: name.isEmpty ? "message" : name, data: data.joined(separator: "\n"))
+        }
+        let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        var value = parts.count > 1 ? parts[1] : ""
+        if value.hasPrefix(" ") { value = value.dropFirst() }
+        switch parts[0] {
+        case "id": lastID = String(value)
+        case "event": name = String(value)
+        case "data": data.append(String(value))
+        // Comments, and fields that mean nothing here.
+        default: break
+        }
+        return nil
+    }
+}

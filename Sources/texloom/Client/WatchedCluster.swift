@@ -1,0 +1,171 @@
+import Foundation
+import Protocol
+
+/// The watching of a whole cluster, or of some of its jobs.
+struct WatchedCluster {
+    /// Of each state, the running ones apart: more than a screen shows.
+    private static let jobsPerState = 50
+    /// Between two looks for what the events do not tell.
+    private static let lookInterval = Duration.seconds(5)
+    /// Running jobs whose losses before the watching are asked for.
+    private static let maxHistories = 40
+
+    let api: APIClient
+    /// Empty: every job.
+    let chosen: [String]
+    let features: TerminalFeatures
+    let writesJSON: Bool
+
+    private var picture = ClusterPicture()
+    private var away: String?
+    /// Whether the events do not tell everything: at the start, and after an absence of which nobody kept count.
+    private var needsLook = true
+    private var lastLook = ContinuousClock.now - Self.lookInterval
+    private var said: [String: String] = [:]
+    private var lookedUp: Set<String> = []
+
+    init(api: APIClient, chosen: [String], features: TerminalFeatures, writesJSON: Bool) {
+        self.api = api
+        self.chosen = chosen
+        self.features = features
+        self.writesJSON = writesJSON
+    }
+
+    consuming func watch(draws: Bool, every interval: Double, forever: Bool) async throws {
+        let (pictures, resized) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let screen = draws ? Screen(features) { resized.yield() } : nil
+        defer { screen?.close() }
+        for try await signal in api.watch("/api/v1/events", pictures: pictures, every: interval) {
+            switch signal {
+            case .picture:
+                picture.prune()
+                if let screen { screen.draw(lines(screen.size)) }
+            case .followed(.away(let failure)): lose(failure, isDrawn: draws)
+            case .followed(.event(let event)):
+                if away != nil, !draws { complain("the coordinator is back") }
+                away = nil
+                let changed = try take(event)
+                if !draws, let changed { report(changed) }
+            }
+            if needsLook, away == nil, ContinuousClock.now - lastLook >= Self.lookInterval {
+                do {
+                    try await look(draws: draws)
+                } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
+                    lose(failure, isDrawn: draws)
+                }
+            }
+            if !forever, !needsLook, let unfinished {
+                if let screen {
+                    let last = lines(screen.size)
+                    screen.close()
+                    for line in last { say(line.text(paints: features.hasColours)) }
+                }
+                guard unfinished > 0 else { return }
+                throw CommandFailure("\(unfinished) of \(total) jobs did not finish; 'texloom list' tells")
+            }
+        }
+    }
+
+    // MARK: What is known
+
+    /// - Returns: the job that the event is about, if it is one of those that are watched.
+    private mutating func take(_ event: ServerSentEvent) throws -> JobSummary? {
+        switch event.name {
+        // The coordinator does not know what this stream has missed.
+        case "reset":
+            needsLook = true
+            lastLook = ContinuousClock.now - Self.lookInterval
+        case "summary":
+            let summary: ClusterSummary = try event.decoded()
+            picture.summary = summary
+            if chosen.isEmpty, JobState.allCases.contains(where: { disagrees(summary, on: $0) }) { needsLook = true }
+        case "workers": picture.workers = try event.decoded(as: WorkerList.self).workers
+        case "job":
+            let job: JobSummary = try event.decoded()
+            guard chosen.isEmpty || chosen.contains(job.id) else { return nil }
+            picture.put(job)
+            return job
+        default: break
+        }
+        return nil
+    }
+
+    /// Whether there are jobs to be shown that are not known, because the queue has moved on, say, or jobs are taken for
+    /// open that are not.
+    private func disagrees(_ summary: ClusterSummary, on state: JobState) -> Bool {
+        let (known, told) = (picture.jobs(in: state).count, summary.jobs[state.rawValue] ?? 0)
+        return known < min(Self.jobsPerState / 2, told) || !state.isSettled && known > told
+    }
+
+    /// Asks for the jobs that are of interest, and not for all of ten thousand.
+    private mutating func look(draws: Bool) async throws {
+        lastLook = .now
+        var found: [JobSummary] = []
+        if chosen.isEmpty {
+            for state in JobState.allCases {
+                let order: JobOrder = state == .queued ? .priority : state.isSettled ? .ended : .newest
+                let limit = state == .running ? nil : Self.jobsPerState
+                found += try await api.jobs(JobQuery(state: state, sort: order, limit: limit))
+            }
+        } else {
+            for id in chosen { found.append(try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self).job) }
+        }
+        if picture.summary == nil { picture.summary = try await api.get("/api/v1/summary") }
+        picture.forgetJobs()
+        for job in found { picture.put(job) }
+        needsLook = false
+        guard draws else {
+            for job in picture.jobs { report(job) }
+            return
+        }
+        for job in found.filter({ $0.state == .running }).prefix(Self.maxHistories)
+        where lookedUp.insert(job.id).inserted {
+            picture.put(try await api.history(of: job.id), of: job.id)
+        }
+    }
+
+    private mutating func lose(_ failure: CommandFailure, isDrawn: Bool) {
+        if away == nil, !isDrawn { complain("\(failure.message); looking again") }
+        away = "\(failure.message); looking again"
+    }
+
+    // MARK: The end
+
+    /// How many have ended otherwise than they should; nil while not all have ended.
+    private var unfinished: Int? {
+        // A job that is not known to have ended has not been reported yet.
+        let open = chosen.isEmpty ? picture.count(.queued) + picture.count(.running) : count(.queued) + count(.running)
+        return open > 0 ? nil : total - count(.finished)
+    }
+
+    private var total: Int { JobState.allCases.map(count).reduce(0, +) }
+
+    private func count(_ state: JobState) -> Int {
+        chosen.isEmpty ? picture.summary?.jobs[state.rawValue] ?? 0 : picture.jobs(in: state).count
+    }
+
+    // MARK: What is said
+
+    private func lines(_ size: (columns: Int, rows: Int)) -> [StyledText] {
+        ClusterView(columns: size.columns, rows: size.rows, isUnicode: features.isUnicode, away: away).lines(picture)
+    }
+
+    /// A line for each job whose state changed or which came a twentieth further.
+    private mutating func report(_ job: JobSummary) {
+        let twentieth = job.shareDone.map { Int($0 * 20) } ?? 0
+        let mark = "\(job.state.rawValue) \(twentieth) \(job.attempt)"
+        guard said.updateValue(mark, forKey: job.id) != mark else { return }
+        if writesJSON {
+            say((try? APIFormat.encoder.encode(job)).map { String(decoding: $0, as: UTF8.self) } ?? "")
+        } else {
+            let parts = [
+                job.totalIterations > 0 ? "\(job.iteration)/\(job.totalIterations)" : "", JobTable.speed(job),
+                JobTable.losses(job), job.etaSeconds.map { "\(duration($0)) left" } ?? "",
+            ].filter { !$0.isEmpty }
+            let reason = job.reason.map { " (\($0.printable))" } ?? ""
+            say(
+                "\(job.resultName.printable): \(job.state.rawValue)\(reason)"
+                    + (parts.isEmpty ? "" : " " + parts.joined(separator: ", ")))
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Synchronization
+
+/// `--log-level` and `--log-format`, which the processes of a cluster have.
+struct LoggingOptions: ParsableArguments {
+    @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info.")
+    var logLevel: String?
+
+    @Option(help: "human, or json: an object on each line. Default: human, also in a file or a journal.")
+    var logFormat: String?
+
+    /// Runs a process of the cluster with a logger to standard error, so that standard output is the command's own.
+    /// Where it logs JSON, the failure that ends it is JSON as well: whoever collects the lines sees it.
+    func run(_ process: String, _ body: (Logger) async throws -> Void) async throws {
+        let format = try choice(logFormat, "log-format", LogFormat.self) ?? .human
+        let level = try choice(logLevel, "log-level", Logger.Level.self) ?? .info
+        let paints = TerminalFeatures(descriptor: STDERR_FILENO).hasColours
+        var logger = Logger(label: process) { label in
+            RecordLogHandler(process: label, format: format, paints: paints, write: StandardErrorLines.write)
+        }
+        logger.logLevel = level
+        do {
+            try await body(logger)
+        } catch let failure as CommandFailure where format == .json {
+            logger.critical("\(failure.message)")
+            throw ExitCode(failure.exitCode.rawValue)
+        }
+    }
+
+    private func choice<Choice: RawRepresentable & CaseIterable>(
+        _ flag: String?, _ name: String, _ type: Choice.Type
+    ) throws -> Choice? where Choice.RawValue == String {
+        guard let text = try flag ?? Settings.current.get()[name] else { return nil }
+        guard let choice = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw CommandFailure("--\(name) '\(text)': expected one of \(names)", exit: .usage)
+        }
+        return choice
+    }
+}
+
+/// Standard error, a line at a time: threads that log together do not mix their lines.
+enum StandardErrorLines {
+    private static let turn = Mutex(())
+
+    @Sendable static func write(_ line: String) {
+        let data = Data((line + "\n").utf8)
+        // A log that nobody reads any more is no reason to stop.
+        turn.withLock { _ in try? FileHandle.standardError.write(contentsOf: data) }
+    }
+}

@@ -1,0 +1,51 @@
+import Foundation
+
+/// Values as a row of blocks, the lowest value the lowest block.
+enum Sparkline {
+    private static let blocks = Array("▁▂▃▄▅▆▇█")
+    private static let signs = Array("_.-=+*#")
+    /// Beyond this span a linear scale would show nothing but the first values, as of a loss that falls from 1,000.
+    static let widestLinearSpan = 20.0
+
+    /// No more than `width` characters: more values are averaged, fewer are not stretched. What is not finite is a gap.
+    /// Positive values of a wide span are shown by their logarithms.
+    static func text(_ values: [Double], width: Int, unicode: Bool) -> String {
+        let marks = unicode ? blocks : signs
+        var means = means(values, count: width)
+        var known = means.filter(\.isFinite)
+        guard let least = known.min(), let greatest = known.max() else {
+            return String(repeating: " ", count: means.count)
+        }
+        if least > 0, greatest / least > widestLinearSpan {
+            means = means.map(log)
+            known = known.map(log)
+        }
+        let (low, high) = (known.min()!, known.max()!)
+        return String(
+            means.map { value in
+                guard value.isFinite else { return " " }
+                // A value that never changes is neither low nor high.
+                guard high > low else { return marks[marks.count / 2] }
+                // Halved first: the span of two finite values need not be finite.
+                let share = (value / 2 - low / 2) / (high / 2 - low / 2)
+                return marks[min(marks.count - 1, Int(share * Double(marks.count)))]
+            })
+    }
+
+    /// Means of equally many neighbours each, those that are not finite left out; NaN where there is no other.
+    static func means(_ values: [Double], count: Int) -> [Double] {
+        guard count > 0 else { return [] }
+        guard values.count > count else { return values }
+        return (0..<count).map { index in
+            let part = values[index * values.count / count..<(index + 1) * values.count / count].filter(\.isFinite)
+            return part.isEmpty ? .nan : part.reduce(0) { $0 + $1 / Double(part.count) }
+        }
+    }
+}
+
+/// A bar of which a share is full; a share that is no number is none.
+func progressBar(_ share: Double, width: Int, unicode: Bool = true) -> String {
+    let full = share.isNaN ? 0 : Int((min(max(share, 0), 1) * Double(width)).rounded())
+    return String(repeating: unicode ? "█" : "#", count: full)
+        + String(repeating: unicode ? "░" : ".", count: width - full)
+}

@@ -1,0 +1,23 @@
+import Foundation
+
+/// What the other end of a file descriptor can show.
+struct TerminalFeatures: Sendable, Equatable {
+    var isTerminal: Bool
+    var hasColours: Bool
+    /// Whether it shows block characters: the locale's encoding is UTF-8.
+    var isUnicode: Bool
+
+    init(descriptor: Int32, environment: [String: String] = ProcessInfo.processInfo.environment) {
+        self.init(isTerminal: isatty(descriptor) == 1, environment: environment)
+    }
+
+    init(isTerminal: Bool, environment: [String: String]) {
+        func set(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+        self.isTerminal = isTerminal
+        // https://no-color.org: any value but the empty one.
+        hasColours = isTerminal && set("NO_COLOR") == nil && set("TERM") != "dumb" && set("TERM") != nil
+        // The order in which the C library looks.
+        let locale = (set("LC_ALL") ?? set("LC_CTYPE") ?? set("LANG") ?? "").lowercased()
+        isUnicode = locale.contains("utf-8") || locale.contains("utf8")
+    }
+}

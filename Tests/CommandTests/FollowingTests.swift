@@ -1,0 +1,72 @@
+import Foundation
+import Protocol
+import Testing
+
+/// The commands that stay and follow, against real processes.
+@Suite(.serialized) struct FollowingTests {
+    @Test func followersGoOnWhenTheCoordinatorWasAway() throws {
+        let cluster = try TinyCluster()
+        try cluster.startWorker("steady")
+        let exemplars = try (1...2).map { try cluster.writeExemplar("tile\($0).png", seed: $0) }
+        #expect(
+            try cluster.run(["submit"] + exemplars + TinyCluster.recipe(iterations: 800, checkpointEvery: 100)).status
+                == 0)
+        let log = try cluster.start(["logs", "tile1", "--follow", "--json"])
+        let one = try cluster.start(["watch", "tile1", "--json"])
+        let all = try cluster.start(["watch"])
+        try eventually("the log is being followed") { log.output.contains("given to steady") }
+        try eventually("the watch has begun") { !one.output.isEmpty && !all.output.isEmpty }
+        try cluster.restartCoordinator()
+
+        for process in [log, one, all] {
+            let result = process.wait()
+            #expect(result.status == 0, "\(result.errors)")
+        }
+        for process in [log, one, all] {
+            #expect(process.errors.contains("looking again") && process.errors.contains("is back"), "\(process.errors)")
+        }
+        // No line is lost, and none is repeated.
+        let stored = try cluster.run(["logs", "tile1", "--json"])
+        #expect(stored.status == 0 && stored.output == log.output, "\(log.output)\n\(stored.output)")
+        let lines = log.output.split(separator: "\n").map(String.init)
+        let first = try #require(try JSONSerialization.jsonObject(with: Data(lines[0].utf8)) as? [String: Any])
+        #expect(first["message"] as? String == "accepted" && first["process"] as? String == "coordinator")
+        let given = try #require(lines.first { $0.contains("given to steady") })
+        #expect(given.contains(#""attempt":1,"worker":"steady""#), "\(given)")
+        #expect(lines.allSatisfy { !$0.contains("tile2") })
+
+        let states = try one.output.split(separator: "\n").map {
+            try APIFormat.decoder.decode(JobSummary.self, from: Data($0.utf8))
+        }
+        #expect(states.allSatisfy { $0.name == "tile1" } && states.last?.state == .finished, "\(one.output)")
+        for name in ["tile1", "tile2"] {
+            #expect(all.output.contains("\(name): finished 800/800"), "\(all.output)")
+        }
+
+        let tail = try cluster.run(["logs", "tile1", "--json", "-n", "2"])
+        #expect(tail.output == lines.suffix(2).map { $0 + "\n" }.joined())
+        #expect(try cluster.run(["logs", "tile1", "--level", "error"]).output == "")
+        #expect(try cluster.run(["logs", "tile1", "--level", "loud"]).status == 2)
+
+        let shown = try cluster.run(["show", "tile1"]).output
+        #expect(shown.contains(/progress +█+ 100%  800\/800/), "\(shown)")
+        #expect(shown.contains(/l1 +[0-9.e-]+  [▁▂▃▄▅▆▇█]{20,}/), "the losses over the run: \(shown)")
+        #expect(!shown.contains("\u{1B}"), "no colours in a file")
+        #expect(try cluster.run(["list", "--limit", "1", "--sort", "name"]).output.contains("tile1"))
+        #expect(!(try cluster.run(["list", "--name", "tile2", "--recipe", "draft"]).output.contains("tile1")))
+    }
+
+    @Test func aWatchOfWhatFailedFails() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("stone.png", seed: 9)
+        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 60)).status == 0)
+        #expect(try cluster.run(["cancel", "stone", "--reason", "enough"]).status == 0)
+        for arguments in [["watch"], ["watch", "stone"]] {
+            let result = try cluster.run(arguments)
+            #expect(result.status == 1 && result.output.contains("stone: cancelled (enough)"), "\(result.output)")
+            #expect(result.errors.contains("1 of 1 jobs did not finish"), "\(result.errors)")
+        }
+        let unknown = try cluster.run(["watch", "nosuch-7"])
+        #expect(unknown.status == 1 && unknown.errors.contains("there is no job 'nosuch-7'"))
+    }
+}
