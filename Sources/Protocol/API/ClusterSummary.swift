@@ -49,6 +49,9 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
     public var jobs: [String]
     /// Of all its jobs together.
     public var iterationsPerSecond: Double
+    public var coresBusy: Double?
+    public var residentBytes: Int?
+    public var spoolBytes: Int?
 
     public init(
         id: String, name: String, softwareVersion: String, cpu: String, slots: Int, threadsPerSlot: Int,
