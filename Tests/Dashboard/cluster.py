@@ -88,7 +88,7 @@ class Cluster:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise SystemExit(f"{method} {path} was answered {error.code}: {error.read().decode()}") from None
+            raise RuntimeError(f"{method} {path} was answered {error.code}: {error.read().decode()}") from None
 
     def get(self, path):
         return self.call("GET", path)
@@ -107,11 +107,12 @@ class Cluster:
         end = time.monotonic() + seconds
         while (job := self.job(id))["state"] not in states:
             if time.monotonic() > end:
-                raise SystemExit(f"{job['name']} is {job['state']} and never {' or '.join(states)}; logs: {self.folder}")
+                raise TimeoutError(f"{job['name']} is {job['state']} and never {' or '.join(states)}; logs: {self.folder}")
             time.sleep(0.1)
         return job
 
     def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
@@ -180,7 +181,7 @@ class ScriptedWorker(load.Worker):
         request = self.id()
         _, answer = self.run(self.ask(kind, message((1, attempt), (2, ("fixed64", request)), *values), request))
         if answer.get(2, 0) != 0:
-            raise SystemExit(f"{self.name} was answered with code {answer[2]}: {answer.get(3)}")
+            raise RuntimeError(f"{self.name} was answered with code {answer[2]}: {answer.get(3)}")
 
     def measure(self, attempt, rows):
         """`rows`: iteration, {name: value}."""
@@ -205,7 +206,7 @@ class ScriptedWorker(load.Worker):
                 if answer == load.RECEIPT:
                     return
                 if answer == load.ACKNOWLEDGEMENT:
-                    raise SystemExit(f"{self.name}'s file was refused: {body}")
+                    raise RuntimeError(f"{self.name}'s file was refused: {body}")
                 if not is_sent:
                     self.send(load.CHUNK, message((1, ("fixed64", transfer)), (3, ("fixed32", zlib.crc32(data))), (4, 1)), data)
                 is_sent = True

@@ -62,10 +62,10 @@ def fill(cluster):
         train(worker, attempt, exemplar, until=1000 + 900 * number, snapshots=2 + number)
         found.setdefault("running", job)
         found.setdefault("running attempt", attempt)
-    # Gone in the middle of its work: last seen a while ago.
-    found["lost"], attempt, _ = begin("lost-and-queued", yew, "scales")
+    # Whoever takes this job next trains for long.
+    endless = tiny(cluster.recipe["draft"], iterations=2_000_000, snapshot_every=1_000_000)
+    found["lost"], attempt, _ = begin("lost-and-found", yew, "scales", recipe=endless)
     yew.reach(attempt, 400)
-    yew.leave()
     return found
 
 

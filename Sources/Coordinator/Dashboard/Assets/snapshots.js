@@ -114,10 +114,9 @@ function adopted() {
 export function prepareSnapshots(values) {
   if (!$("#pictures")) return;
   measured = values;
-  prepare();
   // Capturing: pictures' events do not bubble.
   $("#pictures").parentElement.addEventListener("load", fit, true);
   addEventListener("resize", fit);
   document.addEventListener("adopted", adopted);
-  fit();
+  adopted();
 }
