@@ -112,7 +112,7 @@ class Cluster:
         return job
 
     def stop(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(self.loop)])
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
