@@ -119,7 +119,7 @@ class Page:
         self.call("Page.navigate", url=self.host + path)
         self.wait(lambda: "Page.loadEventFired" in self.events, f"{path} has loaded")
 
-    def wait(self, condition, what, seconds=20):
+    def wait(self, condition, what, seconds=30):
         """Until a condition holds, or an expression is true in the page."""
         end = time.monotonic() + seconds
         while True:

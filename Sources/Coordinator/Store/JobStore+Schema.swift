@@ -128,6 +128,9 @@ extension JobStore {
                     CREATE INDEX jobs_in_order_of_end ON jobs (IFNULL(finished_at, 0.0), sequence);
                     CREATE INDEX jobs_of_state_in_order_of_end ON jobs (state, IFNULL(finished_at, 0.0), sequence);
                     CREATE INDEX jobs_of_state_in_order_of_priority ON jobs (state, priority, sequence);
+                    -- Holds all that `recipeLoads` asks, which event streams do every second.
+                    CREATE INDEX jobs_of_recipe
+                        ON jobs (recipe, state, iteration, total_iterations, seconds_per_iteration);
                     """)
         }
         return migrator

@@ -30,8 +30,8 @@ let isRefreshing = false;
 let isWanted = false;
 let nextAllowed = 0;
 
-// At most every two seconds, and so that an open page takes the coordinator's time for a fiftieth at most.
-const restAfter = (milliseconds) => Math.max(2000, 50 * milliseconds);
+// At most every two seconds, and so that fetching takes a hundredth of the coordinator's time at most.
+const restAfter = (milliseconds) => Math.max(2000, 100 * milliseconds);
 
 export async function refresh() {
   isWanted = true;
