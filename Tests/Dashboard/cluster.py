@@ -138,6 +138,8 @@ class ScriptedWorker(load.Worker):
 
     async def arrive(self, port):
         await self.connect(port)
+        # That the coordinator ends before its workers is nothing to report.
+        self.receiving.add_done_callback(lambda task: task.cancelled() or task.exception())
         slots, threads, cpu, version = self.hello
         await self.ask(load.HELLO, message((1, 1), (2, 1), (3, self.name), (4, self.name), (5, version), (6, slots),
                                            (7, threads), (8, cpu)), "welcome")

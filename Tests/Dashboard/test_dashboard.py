@@ -58,7 +58,7 @@ class Tests:
         page.evaluate("window.wasHere = true")
         # The exemplar is as small as its training is short.
         png = clusters.Exemplar("tree-rings", 48, 40).png
-        recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=3000, constant_iterations=1500, snapshot_every=500)
+        recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=30_000, constant_iterations=15_000, snapshot_every=5000)
         job = self.cluster.submit("live-rings", png, recipe, priority=100)
         card = f'[data-live="running"] [data-job="{job}"]'
         page.wait("document.querySelector('[data-count=queued]').textContent !== '0'", "the job is counted as queued")
