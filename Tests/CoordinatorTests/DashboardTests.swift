@@ -24,7 +24,9 @@ struct DashboardTests {
         #expect(
             scripts.count == 1
                 && page.text.contains(/<script src="\/assets\/[0-9a-f]+\/texloom.js" type="module"><\/script>/))
-        #expect(!page.text.contains("<img src=x") && !page.text.contains(/<[^>]*\son[a-z]+=/), "\(path)")
+        // Attributes' values may hold anything but the quote that ends them.
+        let bare = page.text.replacing(/"[^"]*"/, with: "\"\"")
+        #expect(!page.text.contains("<img src=x") && !bare.contains(/<[^>]*\son[a-z]+=/), "\(path)")
         #expect(!page.text.contains("style=\""), "\(path)")
         #expect(!page.text.contains(/(src|href|action)="(https?:|\/\/)/), "\(path)")
     }
@@ -60,7 +62,7 @@ struct DashboardTests {
             try expectSafe(page, path)
         }
         let missing = try await coordinator.get("/jobs/\(reason)")
-        #expect(missing.status == 404 && missing.text.contains("&lt;script&gt;"))
+        #expect(missing.status == 404 && missing.text.contains("There is no job"))
         try expectSafe(missing, "a job that is not there")
         await coordinator.stop()
     }
