@@ -82,7 +82,7 @@ class Page:
     def __init__(self, browser, session, target, host, width=1440, height=1000, dark=False, javascript=True):
         self.browser, self.session, self.target, self.host = browser, session, target, host
         self.width, self.height, self.dark, self.javascript = width, height, dark, javascript
-        self.problems, self.events, self.requests = [], [], []
+        self.problems = []
 
     def call(self, method, **parameters):
         return self.browser.call(method, self.session, **parameters)
@@ -99,7 +99,6 @@ class Page:
         self.call("Emulation.setScriptExecutionDisabled", value=not self.javascript)
 
     def hear(self, method, event):
-        self.events.append(method)
         match method:
             case "Runtime.exceptionThrown":
                 details = event["exceptionDetails"]
@@ -110,14 +109,13 @@ class Page:
                 self.problems.append(f"log: {event['entry']['text']} ({event['entry'].get('url', '')})")
             case "Network.requestWillBeSent":
                 address = event["request"]["url"]
-                self.requests.append(address)
                 if not address.startswith((self.host + "/", "data:", "about:")):
                     self.problems.append(f"a request to another host: {address}")
 
     def go(self, path):
-        self.events.clear()
+        # Answers once the new page has taken the old one's place.
         self.call("Page.navigate", url=self.host + path)
-        self.wait(lambda: "Page.loadEventFired" in self.events, f"{path} has loaded")
+        self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(self.host + path)}", f"{path} has loaded")
 
     def wait(self, condition, what, seconds=30):
         """Until a condition holds, or an expression is true in the page."""
