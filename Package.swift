@@ -27,10 +27,12 @@ let optimised: [SwiftSetting] = [.unsafeFlags(["-O", "-wmo", "-num-threads", "2"
 
 /// The dashboard's files, kept in the executable: a coordinator is one file to install.
 let dashboard: [Resource] = [
-    "Assets/icon.svg", "Assets/texloom.css", "Assets/texloom.js", "Templates/actions.mustache",
-    "Templates/answer.mustache", "Templates/gallery.mustache", "Templates/job-card.mustache", "Templates/job.mustache",
-    "Templates/jobs.mustache", "Templates/layout.mustache", "Templates/overview.mustache", "Templates/pager.mustache",
-    "Templates/picture.mustache", "Templates/submit.mustache", "Templates/workers.mustache",
+    "Assets/actions.js", "Assets/charts.js", "Assets/icon.svg", "Assets/live.js", "Assets/log.js", "Assets/page.js",
+    "Assets/refresh.js", "Assets/snapshots.js", "Assets/submit.js", "Assets/texloom.css", "Assets/texloom.js",
+    "Templates/actions.mustache", "Templates/answer.mustache", "Templates/gallery.mustache",
+    "Templates/job-card.mustache", "Templates/job.mustache", "Templates/jobs.mustache", "Templates/layout.mustache",
+    "Templates/overview.mustache", "Templates/pager.mustache", "Templates/picture.mustache",
+    "Templates/submit.mustache", "Templates/worker-card.mustache", "Templates/workers.mustache",
 ].map { .embedInCode("Dashboard/\($0)") }
 
 /// Served as it is.

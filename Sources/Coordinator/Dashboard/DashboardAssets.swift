@@ -8,11 +8,17 @@ struct DashboardAssets: Sendable {
     private struct File: Sendable {
         var bytes: [UInt8]
         var type: String
+
+        static func script(_ bytes: [UInt8]) -> File { File(bytes: bytes, type: "text/javascript; charset=utf-8") }
     }
 
     private let files: [String: File] = [
         "texloom.css": File(bytes: PackageResources.texloom_css, type: "text/css; charset=utf-8"),
-        "texloom.js": File(bytes: PackageResources.texloom_js, type: "text/javascript; charset=utf-8"),
+        "texloom.js": .script(PackageResources.texloom_js), "actions.js": .script(PackageResources.actions_js),
+        "charts.js": .script(PackageResources.charts_js), "live.js": .script(PackageResources.live_js),
+        "log.js": .script(PackageResources.log_js), "page.js": .script(PackageResources.page_js),
+        "refresh.js": .script(PackageResources.refresh_js), "snapshots.js": .script(PackageResources.snapshots_js),
+        "submit.js": .script(PackageResources.submit_js),
         "icon.svg": File(bytes: PackageResources.icon_svg, type: "image/svg+xml"),
     ]
     /// Part of their addresses: a new texloom's pages never meet an old one's files in a browser's cache.

@@ -59,6 +59,7 @@ struct DashboardRoutes: Sendable {
         return renderer.response(
             .init(template: "overview", title: "Overview"),
             [
+                "reloads": true,
                 "counts": JobState.allCases.map {
                     ["state": $0.rawValue, "count": summary.jobs[$0.rawValue] ?? 0] as [String: Any]
                 },
@@ -105,6 +106,7 @@ struct DashboardRoutes: Sendable {
         var content = Item.pager(page, path: "/gallery", [("name", question.name)], isFirst: question.after == nil)
         content["pictures"] = page.jobs.map(Item.job)
         content["name"] = question.name ?? ""
+        content["hasName"] = question.name != nil
         return renderer.response(.init(template: "gallery", title: "Gallery"), content)
     }
 

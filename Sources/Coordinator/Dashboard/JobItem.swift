@@ -6,17 +6,18 @@ enum Item {
     static func job(_ job: JobSummary) -> [String: Any] {
         var item: [String: Any] = [
             "id": job.id, "name": Readable.plain(job.name), "fileName": Readable.plain(job.fileName),
-            "resultName": job.resultName, "recipe": job.recipe, "state": job.state.rawValue,
+            "resultName": Readable.plain(job.resultName), "recipe": Readable.plain(job.recipe),
+            "state": job.state.rawValue,
             "snapshot": job.latestSnapshot ?? "", "picture": job.latestSnapshot ?? job.exemplarSHA256,
             "exemplar": job.exemplarSHA256, "priority": job.priority, "attempt": job.attempt,
-            "submitted": Readable.time(job.submittedAt), "losses": losses(job),
-            "ended": job.finishedAt.map(Readable.time) ?? "",
+            "submitted": Readable.minute(job.submittedAt), "losses": losses(job),
+            "ended": job.finishedAt.map(Readable.minute) ?? "",
             "canCancel": !job.state.isSettled || job.state == .held, "canRetry": job.state.canBeRetried,
             "canPrioritise": !job.state.isSettled,
             "left": job.etaSeconds.map { "\(Readable.duration($0)) left" } ?? "",
         ]
         item["reason"] = job.reason.map(Readable.plain)
-        item["worker"] = job.worker
+        item["worker"] = job.worker.map(Readable.plain)
         item["hasProgress"] = job.totalIterations > 0
         if job.totalIterations > 0 {
             item["total"] = job.totalIterations
@@ -28,23 +29,30 @@ enum Item {
         return item
     }
 
-    private static func losses(_ job: JobSummary) -> String {
+    private static func losses(_ job: JobSummary) -> [[String: Any]] {
         ["l1", "style", "adversarial"].compactMap { term in
-            job.lossLatest[term].map { "\(term) \(Readable.figure($0))" }
-        }.joined(separator: ", ")
+            job.lossLatest[term].map { ["term": term, "value": Readable.figure($0)] }
+        }
     }
 
     /// - Parameter names: of the jobs, by id.
     static func worker(_ worker: WorkerSummary, names: [String: String]) -> [String: Any] {
-        [
-            "id": worker.id, "name": worker.name, "slots": max(worker.slots, 1), "busy": worker.jobs.count,
+        var item: [String: Any] = [
+            "id": worker.id, "name": Readable.plain(worker.name), "slots": max(worker.slots, 1),
+            "busy": worker.jobs.count,
             "threads": "\(worker.threadsPerSlot) \(worker.threadsPerSlot == 1 ? "thread" : "threads")",
-            "speed": Readable.speed(worker.iterationsPerSecond), "cpu": worker.cpu, "version": worker.softwareVersion,
+            "speed": worker.isConnected ? Readable.speed(worker.iterationsPerSecond) : "",
+            "cpu": Readable.plain(worker.cpu), "version": Readable.plain(worker.softwareVersion),
             "standing": worker.isConnected ? (worker.isDraining ? "draining" : "connected") : "away",
             "canDrain": worker.isConnected && !worker.isDraining,
-            "beat": Readable.time(worker.lastSeenAt),
-            "jobs": worker.jobs.map { ["id": $0, "name": names[$0] ?? $0] },
+            "beat": "\(Readable.duration(-worker.lastSeenAt.timeIntervalSinceNow)) ago",
+            "jobs": worker.jobs.map { ["id": $0, "name": Readable.plain(names[$0] ?? $0)] },
         ]
+        guard worker.isConnected else { return item }
+        item["cores"] = worker.coresBusy.map { String(format: "%.1f cores busy", $0) }
+        item["memory"] = worker.residentBytes.map { "\(Readable.bytes($0)) of memory" }
+        item["spool"] = worker.spoolBytes.map { "\(Readable.bytes($0)) to deliver" }
+        return item
     }
 
     /// The foot of a list: how much there is, and the way on.

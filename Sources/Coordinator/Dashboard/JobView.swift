@@ -10,6 +10,7 @@ struct JobView {
     let detail: JobDetail
     let log: [LogEntry]
     private let files: [ArtifactSummary]
+    private let newestSnapshot: ArtifactSummary?
     private let snapshots: [ArtifactSummary]
     private let shownIndex: Int?
 
@@ -19,6 +20,7 @@ struct JobView {
         self.log = log
         files = artifacts.filter { $0.kind != .snapshot }
         let all = artifacts.filter { $0.kind == .snapshot }
+        newestSnapshot = all.last
         let step = (all.count + Self.snapshotsShown - 1) / Self.snapshotsShown
         snapshots = all.enumerated().filter { (all.count - 1 - $0.offset) % max(step, 1) == 0 }.map(\.element)
         shownIndex = snapshots.firstIndex { $0.iteration == shownIteration } ?? snapshots.indices.last
@@ -31,7 +33,8 @@ struct JobView {
         var content: [String: Any?] = Item.job(job).mapValues { Optional($0) }
         content["lastLog"] = log.last?.id ?? 0
         content["trained"] = detail.trainingSeconds.map(Readable.duration)
-        content["recipeYAML"] = detail.recipeYAML
+        content["recipeYAML"] = Readable.plain(detail.recipeYAML)
+        content["recipeFields"] = recipeFields
         content["hasStrip"] = snapshots.count > 1
         content["lastIndex"] = snapshots.count - 1
         content["shownIndex"] = shownIndex
@@ -45,7 +48,7 @@ struct JobView {
         content["log"] = log.map { ["level": $0.level, "text": line($0)] }
         content["hasAttempts"] = !detail.attempts.isEmpty
         content["attempts"] = detail.attempts.reversed().map(attempt)
-        content["files"] = files.map(file)
+        content["files"] = (files + [newestSnapshot].compactMap { $0 }).map(file)
         return content
     }
 
@@ -60,6 +63,12 @@ struct JobView {
         return ["hasQuality": !figures.isEmpty, "quality": figures]
     }
 
+    /// The recipe without its explanations.
+    private var recipeFields: String {
+        let lines = detail.recipeYAML.split(whereSeparator: \.isNewline)
+        return Readable.plain(lines.filter { !$0.hasPrefix("#") }.joined(separator: "\n"))
+    }
+
     private func line(_ entry: LogEntry) -> String {
         let attempt = entry.attempt > 0 ? " #\(entry.attempt)" : ""
         return Readable.plain("\(Readable.time(entry.at)) \(entry.level) \(entry.source)\(attempt): \(entry.message)")
@@ -68,7 +77,9 @@ struct JobView {
     private func attempt(_ attempt: AttemptSummary) -> [String: Any] {
         let end = attempt.endedAt.map { " to \(Readable.time($0))" } ?? ""
         var item: [String: Any] = [
-            "number": attempt.number, "outcome": attempt.outcome ?? "running", "worker": attempt.worker,
+            "number": attempt.number, "outcome": attempt.outcome ?? "running", "worker": Readable.plain(attempt.worker),
+            // Said of every attempt: a template would else find the job's.
+            "hasReason": attempt.reason != nil,
             "from": attempt.startIteration, "to": attempt.iteration,
             "times": "\(Readable.time(attempt.startedAt))\(end)",
         ]
@@ -82,7 +93,7 @@ struct JobView {
             "sha256": artifact.sha256, "size": Readable.bytes(artifact.sizeBytes),
             "title": isExemplar ? "exemplar" : "\(artifact.kind.rawValue), iteration \(artifact.iteration)",
             "download": isExemplar
-                ? detail.job.fileName
+                ? Readable.plain(detail.job.fileName)
                 : "\(detail.job.resultName)-\(artifact.kind.rawValue).\(artifact.kind.fileExtension ?? "bin")",
         ]
     }

@@ -29,7 +29,8 @@ struct PageRenderer: Sendable {
             ("workers", PackageResources.workers_mustache), ("gallery", PackageResources.gallery_mustache),
             ("submit", PackageResources.submit_mustache), ("answer", PackageResources.answer_mustache),
             ("actions", PackageResources.actions_mustache), ("job-card", PackageResources.job_card_mustache),
-            ("picture", PackageResources.picture_mustache), ("pager", PackageResources.pager_mustache),
+            ("worker-card", PackageResources.worker_card_mustache), ("picture", PackageResources.picture_mustache),
+            ("pager", PackageResources.pager_mustache),
         ] {
             try library.register(String(decoding: bytes, as: UTF8.self), named: name)
         }
@@ -44,6 +45,8 @@ struct PageRenderer: Sendable {
         values["title"] = page.title
         values["page"] = page.template
         values["assets"] = assets
+        values["now"] = Date().formatted(.iso8601)
+        values["time"] = Readable.time(Date())
         values["links"] = Self.links.map { name, address, template in
             ["name": name, "address": address, "isCurrent": template == page.template] as [String: Any]
         }

@@ -21,6 +21,9 @@ enum Readable {
         return "\(count) B"
     }
 
+    /// To the minute, for lists.
+    static func minute(_ date: Date) -> String { String(time(date).dropLast(3)) }
+
     static func time(_ date: Date) -> String {
         date.formatted(.iso8601.dateSeparator(.dash).dateTimeSeparator(.space).timeSeparator(.colon))
             .replacing("Z", with: "")

@@ -119,6 +119,20 @@ extension JobStore {
             }
             try db.execute(sql: "CREATE INDEX recipes_by_name ON recipes (name)")
         }
+        migrator.registerMigration("indexes of the orders") { db in
+            // The first page of each `JobOrder`, of all jobs and of those of a state, without sorting them all.
+            try db.execute(
+                sql: """
+                    CREATE INDEX jobs_in_order_of_name ON jobs (lower(name), sequence DESC);
+                    CREATE INDEX jobs_in_order_of_priority ON jobs (priority, sequence);
+                    CREATE INDEX jobs_in_order_of_end ON jobs (IFNULL(finished_at, 0.0), sequence);
+                    CREATE INDEX jobs_of_state_in_order_of_end ON jobs (state, IFNULL(finished_at, 0.0), sequence);
+                    CREATE INDEX jobs_of_state_in_order_of_priority ON jobs (state, priority, sequence);
+                    -- Holds all that `recipeLoads` asks, which event streams do every second.
+                    CREATE INDEX jobs_of_recipe
+                        ON jobs (recipe, state, iteration, total_iterations, seconds_per_iteration);
+                    """)
+        }
         return migrator
     }
 }

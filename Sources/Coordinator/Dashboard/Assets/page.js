@@ -1,0 +1,34 @@
+// What every part of the script needs: finding elements, and numbers as people read them (Readable.swift has the same).
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+export const put = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
+
+export function duration(seconds) {
+  const s = Math.round(Math.min(Math.max(seconds, 0), 1e9));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
+}
+
+export const significant = (value) => value === 0 ? "0" : String(Number(value.toPrecision(4)));
+export const speed = (perSecond) => `${perSecond >= 10 ? perSecond.toFixed(0) : perSecond.toFixed(2)} it/s`;
+
+// The coordinator's clock is the one that counts: a browser's may be wrong.
+const skew = Date.now() - Date.parse(document.body.dataset.now);
+export const ago = (date) => `${duration((Date.now() - skew - Date.parse(date)) / 1000)} ago`;
+
+// A line at the foot of the window that goes away by itself.
+export function announce(text, isProblem = false) {
+  const line = document.createElement("p");
+  line.textContent = text;
+  line.classList.toggle("problem", isProblem);
+  $("#answers").append(line);
+  setTimeout(() => line.remove(), isProblem ? 12000 : 6000);
+}
+
+// What an answer that is no success says.
+export async function problem(response) {
+  try { return (await response.json()).detail; } catch { return `the coordinator answered with status ${response.status}`; }
+}

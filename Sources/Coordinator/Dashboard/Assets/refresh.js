@@ -1,0 +1,62 @@
+// Fetches the page again and adopts what differs.
+import { $, all } from "./page.js";
+
+// Makes `old` like `fresh`, touching only what differs: pictures do not flicker, the focus and open menus stay.
+function adopt(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || (old.dataset?.job ?? "") !== (fresh.dataset?.job ?? "")) {
+    old.replaceWith(fresh.cloneNode(true));
+    return;
+  }
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) return;
+  // An open menu is being used: it is left alone until it is closed.
+  if (old.nodeName === "DETAILS" && old.open) return;
+  for (const { name, value } of [...fresh.attributes]) {
+    if (name !== "hidden" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  // What this script has shown, hidden or sized stays so.
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && name !== "hidden" && name !== "style") old.removeAttribute(name);
+  }
+  const [mine, theirs] = [[...old.childNodes], [...fresh.childNodes]];
+  theirs.forEach((child, index) => mine[index] ? adopt(mine[index], child) : old.append(child.cloneNode(true)));
+  mine.slice(theirs.length).forEach((child) => child.remove());
+}
+
+let isRefreshing = false;
+let isWanted = false;
+let nextAllowed = 0;
+
+// At most every two seconds, and so that fetching takes a hundredth of the coordinator's time at most.
+const restAfter = (milliseconds) => Math.max(2000, 100 * milliseconds);
+
+export async function refresh() {
+  isWanted = true;
+  if (isRefreshing) return;
+  isRefreshing = true;
+  while (isWanted) {
+    const wait = nextAllowed - Date.now();
+    if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+    isWanted = false;
+    const began = performance.now();
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.ok) adoptPage(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch { /* The stream tells that the coordinator is away, and when it is back. */ }
+    nextAllowed = Date.now() + restAfter(performance.now() - began);
+  }
+  isRefreshing = false;
+}
+
+function adoptPage(fresh) {
+  for (const part of all("[data-live]")) {
+    const twin = $(`[data-live="${part.dataset.live}"]`, fresh);
+    if (twin) adopt(part, twin);
+  }
+  const [job, twin] = [$("#job"), $("#job", fresh)];
+  if (job && twin) for (const key of ["state", "snapshot", "attempt"]) job.dataset[key] = twin.dataset[key];
+  document.dispatchEvent(new Event("adopted"));
+}

@@ -1,0 +1,64 @@
+// Photographs dropped or chosen become jobs, one after the other.
+import { $, problem } from "./page.js";
+
+export async function prepareSubmission() {
+  const form = $("#submit");
+  if (!form) return;
+  const { recipes } = await (await fetch("/api/v1/recipes")).json();
+  const choose = () => { $("#yaml").value = recipes.find((recipe) => recipe.name === $("#recipe").value)?.yaml ?? ""; };
+  $("#recipe").addEventListener("change", choose);
+  choose();
+  form.hidden = false;
+  form.addEventListener("submit", (event) => event.preventDefault());
+  const drop = $("#drop");
+  $("#files").addEventListener("change", (event) => { submit([...event.target.files]); event.target.value = ""; });
+  // Files dropped beside the field are meant for it as well; a browser would open them.
+  addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+  addEventListener("dragleave", (event) => { if (event.relatedTarget === null) drop.classList.remove("over"); });
+  addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); submit([...event.dataTransfer.files]); });
+}
+
+async function submit(files) {
+  if (!$("#priority").reportValidity()) return;
+  for (const file of files) {
+    const line = document.createElement("li");
+    line.className = "card";
+    const picture = document.createElement("img");
+    picture.alt = "";
+    const text = document.createElement("span");
+    text.textContent = `${file.name}: sending ${(file.size / 1024).toFixed(0)} KiB`;
+    line.append(text);
+    $("#outcomes").prepend(line);
+    try {
+      const job = await submitOne(file);
+      picture.src = `/thumbnails/${job.exemplar}.png`;
+      const link = document.createElement("a");
+      link.href = `/jobs/${job.id}`;
+      link.textContent = job.resultName;
+      text.replaceChildren(`${file.name}: ${job.alreadyExisted ? `was submitted before and is ${job.state}` : "accepted"}, `, link);
+      line.prepend(picture);
+    } catch (error) {
+      line.classList.add("wrong");
+      text.textContent = `${file.name}: refused: ${error.message}`;
+    }
+  }
+}
+
+async function submitOne(file) {
+  const send = async (path, body, type) => {
+    const response = await fetch(path, { method: "POST", body, headers: { "Content-Type": type } });
+    if (!response.ok) throw new Error(await problem(response));
+    return response.json();
+  };
+  const receipt = await send("/api/v1/exemplars", file, "application/octet-stream");
+  const [name, recipeYAML] = [file.name.replace(/\.[^.]*$/, "") || file.name, $("#yaml").value];
+  const job = { name, fileName: file.name, exemplarSHA256: receipt.sha256, recipeYAML, priority: Number($("#priority").value) };
+  // The key that `texloom submit` uses, so that the same photograph with the same recipe is the same job. Browsers
+  // compute digests only for this machine and over HTTPS.
+  if (crypto.subtle) {
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${name}\n${receipt.sha256}\n${recipeYAML}`));
+    job.key = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+  const { jobs } = await send("/api/v1/jobs", JSON.stringify({ jobs: [job] }), "application/json");
+  return { ...jobs[0], exemplar: receipt.sha256 };
+}

@@ -1,0 +1,117 @@
+import Foundation
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+/// What the server sends to browsers; `scripts/test-dashboard` looks at it with one.
+@Suite("Dashboard")
+struct DashboardTests {
+    /// Everything that strangers name, and that HTML must not take literally.
+    private static let hostile = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"a\" 'b'"
+
+    /// A page of scripts and styles of this server alone, that holds the hostile text only escaped.
+    private func expectSafe(_ page: RunningCoordinator.Answer, _ path: String) throws {
+        #expect(page.headers["content-type"] == "text/html; charset=utf-8", "\(path)")
+        let policy = try #require(page.headers["content-security-policy"], "\(path)")
+        let rules = policy.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
+        #expect(rules.contains("default-src 'none'") && rules.contains("script-src 'self'"), "\(path)")
+        #expect(rules.contains("style-src 'self'") && rules.contains("frame-ancestors 'none'"), "\(path)")
+        #expect(!policy.contains("unsafe") && !policy.contains("http:") && !policy.contains("*"), "\(path)")
+        #expect(page.headers["x-content-type-options"] == "nosniff", "\(path)")
+        // The one script is the page's own; nothing is written into it.
+        let scripts = page.text.matches(of: /<script[^>]*>(.?)/)
+        #expect(
+            scripts.count == 1
+                && page.text.contains(/<script src="\/assets\/[0-9a-f]+\/texloom.js" type="module"><\/script>/))
+        // Attributes' values may hold anything but the quote that ends them.
+        let bare = page.text.replacing(/"[^"]*"/, with: "\"\"")
+        #expect(!page.text.contains("<img src=x") && !bare.contains(/<[^>]*\son[a-z]+=/), "\(path)")
+        #expect(!page.text.contains("style=\""), "\(path)")
+        #expect(!page.text.contains(/(src|href|action)="(https?:|\/\/)/), "\(path)")
+    }
+
+    @Test func pagesShowTheJobsEscapedAndUnderAStrictPolicy() async throws {
+        let coordinator = try await RunningCoordinator()
+        let hostile = Self.hostile
+        let receipt = try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png)
+            .decoded(ExemplarReceipt.self)
+        let submission = JobSubmission(
+            name: hostile, fileName: "\(hostile).png", exemplarSHA256: receipt.sha256,
+            recipeYAML: "name: \(hostile)\nk: 8")
+        let job = try #require(
+            try await coordinator.send(
+                "POST", "/api/v1/jobs", body: try APIFormat.encoder.encode(SubmitJobsRequest(jobs: [submission]))
+            )
+            .decoded(SubmitJobsResponse.self).jobs.first)
+        let reason = try #require(hostile.addingPercentEncoding(withAllowedCharacters: .alphanumerics))
+        let cancel = try await coordinator.send("POST", "/api/v1/jobs/\(job.id)/cancel?reason=\(reason)")
+        #expect(cancel.status == 200)
+
+        let escaped = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt; &amp; &quot;a&quot;"
+        // How often each page says it at least: name, file name, recipe, reason and log.
+        for (path, times) in [("/jobs", 3), ("/jobs/\(job.id)", 6), ("/jobs?name=\(reason)", 4)] {
+            let page = try await coordinator.get(path)
+            #expect(page.status == 200, "\(path)")
+            try expectSafe(page, path)
+            #expect(page.text.components(separatedBy: escaped).count > times, "\(path)")
+        }
+        for path in ["/", "/gallery", "/gallery?name=\(reason)", "/workers", "/submit"] {
+            let page = try await coordinator.get(path)
+            #expect(page.status == 200, "\(path)")
+            try expectSafe(page, path)
+        }
+        let missing = try await coordinator.get("/jobs/\(reason)")
+        #expect(missing.status == 404 && missing.text.contains("There is no job"))
+        try expectSafe(missing, "a job that is not there")
+        await coordinator.stop()
+    }
+
+    @Test func pagesBringTheirOwnFilesAndSmallPictures() async throws {
+        let coordinator = try await RunningCoordinator()
+        let accepted = try await coordinator.submit("wood")
+        let page = try await coordinator.get("/").text
+        let files = page.matches(of: /(?:src|href)="(\/assets\/[^"]+)"/).map { String($0.1) }
+        #expect(files.count == 3)
+        let script = try #require(files.first { $0.hasSuffix("texloom.js") })
+        let imports = try await coordinator.get(script).text.matches(of: /"\.\/([a-z]+\.js)"/).map { String($0.1) }
+        #expect(imports.count >= 6)
+        let folder = script.dropLast("texloom.js".count)
+        for path in files + imports.map({ folder + $0 }) {
+            let file = try await coordinator.get(path)
+            #expect(file.status == 200 && !file.body.isEmpty, "\(path)")
+            #expect(file.headers["cache-control"]?.contains("immutable") == true, "\(path)")
+        }
+        #expect(try await coordinator.get(folder + "other.js").status == 404)
+        let detail = try await coordinator.get("/api/v1/jobs/\(accepted[0].id)").decoded(JobDetail.self)
+        let thumbnail = try await coordinator.get("/thumbnails/\(detail.job.exemplarSHA256).png")
+        #expect(thumbnail.status == 200 && thumbnail.body.starts(with: [0x89, 0x50, 0x4E, 0x47]))
+        #expect(try await coordinator.get("/thumbnails/\(String(repeating: "0", count: 64)).png").status == 404)
+        await coordinator.stop()
+    }
+
+    @Test func formsActAndAnswerWithAPageOrInPlace() async throws {
+        let coordinator = try await RunningCoordinator()
+        let job = try await coordinator.submit("wood <b>")[0]
+        func post(_ path: String, _ form: String, _ accept: String = "text/html") async throws
+            -> RunningCoordinator.Answer
+        {
+            try await coordinator.send("POST", path, body: Data(form.utf8), headers: ["Accept": accept])
+        }
+        let path = "/jobs/\(job.id)"
+        let raised = try await post(path + "/priority", "priority=7")
+        #expect(raised.status == 200 && raised.text.contains("wood &lt;b&gt;") && raised.text.contains("priority 7"))
+        try expectSafe(raised, "an answer")
+        let wrong = try await post(path + "/priority", "priority=many")
+        #expect(wrong.status == 422 && wrong.text.contains("priority is &#39;many&#39;; expected -100...100"))
+        let cancelled = try await post(path + "/cancel", "reason=not+sharp+%26+dark", "application/json")
+        #expect(cancelled.status == 200 && cancelled.text.contains("“wood <b>” is cancelled."))
+        let shown = try await coordinator.get("/api/v1/jobs/\(job.id)").decoded(JobDetail.self).job
+        #expect(shown.priority == 7 && shown.state == .cancelled && shown.reason?.contains("not sharp & dark") == true)
+        #expect(try await post(path + "/priority", "priority=1", "application/json").status == 200)
+        #expect(try await post(path + "/retry", "").status == 200)
+        #expect(try await post("/workers/nobody/drain", "").status == 404)
+        #expect(try await post("/jobs/none/retry", "").status == 404)
+        await coordinator.stop()
+    }
+}

@@ -1,0 +1,76 @@
+"""Jobs in every state, as a week of work leaves them."""
+from cluster import Exemplar, ROOT, losses, tiny, train
+
+EXAMPLES = sorted(file.stem for file in (ROOT / "Examples").glob("*.png"))
+# Names that strangers may give: long, foreign, and with everything that HTML must not take literally.
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'name'"
+LONG = "a-photograph-with-a-name-that-nobody-would-have-chosen-but-a-camera-or-a-colleague_IMG_20260714_173312_HDR_cropped_v2_final"
+FOREIGN = "été à Málaga 石畳"
+
+
+def fill(cluster):
+    """Returns what tests ask for by name: scripted workers and ids of jobs."""
+    exemplars = {name: Exemplar(name) for name in EXAMPLES}
+    workers = {
+        "oak": cluster.scripted("oak", slots=4), "elm": cluster.scripted("elm", slots=2, cpu="Intel Xeon Platinum 8481C"),
+        "yew": cluster.scripted("yew", version="0.1.3"),
+    }
+    oak, elm, yew = workers.values()
+    found = dict(workers)
+
+    def begin(name, worker, example=None, priority=0, recipe=None):
+        exemplar = exemplars[example or name.rsplit("-", 1)[0]]
+        job = cluster.submit(name, exemplar.png, recipe, priority)
+        return job, worker.work(), exemplar
+
+    for number in range(2):
+        for name in EXAMPLES:
+            job, attempt, exemplar = begin(f"{name}-{number + 1}", oak)
+            train(oak, attempt, exemplar, snapshots=9 if number else 3, seed=number + 1)
+            oak.finish(attempt)
+            found["finished"] = job
+    for name in (HOSTILE, LONG, FOREIGN):
+        job, attempt, exemplar = begin(name, oak, "pebbles")
+        train(oak, attempt, exemplar, snapshots=2)
+        oak.finish(attempt)
+        found[name] = job
+    for name, reason in (("too-small", "too-small.png is 20x31 pixels; with 3 discriminator layers both sides must be at least 64"),
+                         ("torn", "the recipe's field 'blocks' is 'many'; expected a number from 1")):
+        found["failed"], attempt, _ = begin(name, oak, "scales")
+        oak.fail(attempt, 0, reason, False, "badExemplar")
+    for name in ("diverging", "unlucky"):
+        job, attempt, exemplar = begin(name, oak, "flowing-hair")
+        train(oak, attempt, exemplar, until=2400, snapshots=4)
+        oak.log(attempt, ("warning", "the style loss is 30 times what it was 100 iterations ago"), ("error", "l1 is not finite"))
+        oak.fail(attempt, 2400, "l1 is not finite at iteration 2412; a smaller learning_rate may help", True, "notFinite")
+        # A job that failed goes to another worker, if there is one.
+        for worker, until in ((elm, 400), (oak, 800)):
+            attempt = worker.work()
+            worker.measure(attempt, losses(until))
+            worker.fail(attempt, until, "the worker's memory is exhausted (3.8 of 4.0 GiB)", True, "memory")
+        found["held"] = job
+        cluster.wait(job, "held")
+    for number in range(3):
+        job, attempt, exemplar = begin(f"scales-cancelled-{number + 1}", elm, "scales")
+        train(elm, attempt, exemplar, until=1200, snapshots=2)
+        cluster.call("POST", f"/api/v1/jobs/{job}/cancel?reason=the%20photograph%20is%20out%20of%20focus")
+        elm.running.pop(attempt)
+        found["cancelled"] = job
+    paper = cluster.recipe["paper"]
+    for number, (name, worker) in enumerate((("drying-mud", oak), ("pebbles", oak), ("lamp-bricks", oak), ("tree-rings", elm), ("scales", elm))):
+        job, attempt, exemplar = begin(f"{name}-night", worker, name, recipe=paper if number % 2 else None)
+        train(worker, attempt, exemplar, until=1000 + 900 * number, snapshots=2 + number)
+        found.setdefault("running", job)
+        found.setdefault("running attempt", attempt)
+    # Whoever takes this job next trains for long.
+    endless = tiny(cluster.recipe["draft"], iterations=2_000_000, snapshot_every=1_000_000)
+    found["lost"], attempt, _ = begin("lost-and-found", yew, "scales", recipe=endless)
+    yew.reach(attempt, 400)
+    return found
+
+
+def queue(cluster, count=36):
+    """Jobs that wait, all of the same exemplar."""
+    png = Exemplar("tree-rings").png
+    recipes = [cluster.recipe["draft"], cluster.recipe["fast"], tiny(cluster.recipe["draft"]).replace('"draft"', '"tiny"')]
+    return [cluster.submit(f"waiting-{number:02}", png, recipes[number % 3], -number % 5 * 10) for number in range(count)]

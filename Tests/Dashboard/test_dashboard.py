@@ -1,0 +1,394 @@
+"""Drives every page and every action of the dashboard in a browser. scripts/test-dashboard runs it."""
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+import cluster as clusters  # noqa: E402
+import history  # noqa: E402
+from browser import Browser, Failure  # noqa: E402
+
+WIDTHS = (1440, 390)
+
+
+def expect(is_so, what):
+    if not is_so:
+        raise Failure(what)
+
+
+def equal(found, expected, what):
+    expect(found == expected, f"{what}: found {found!r}, expected {expected!r}")
+
+
+class Tests:
+    """Each method is a test; they run in this order, since some change what there is."""
+
+    def __init__(self, cluster, browser, screenshots):
+        self.cluster, self.browser, self.screenshots = cluster, browser, screenshots
+        self.found = history.fill(cluster)
+        self.pages = {
+            "overview": "/", "jobs": "/jobs", "job-finished": f"/jobs/{self.found['finished']}",
+            "job-running": f"/jobs/{self.found['running']}", "job-held": f"/jobs/{self.found['held']}",
+            "job-hostile": f"/jobs/{self.found[history.HOSTILE]}", "gallery": "/gallery", "workers": "/workers",
+            "submit": "/submit",
+        }
+
+    def page(self, path="/", **looks):
+        page = self.browser.page(self.cluster.host, **looks)
+        page.go(path)
+        if page.javascript:
+            page.wait("document.querySelector('#connection').dataset.state === 'live'", f"{path} is live")
+        return page
+
+    def done(self, page):
+        """Ends a visit, which must have been without complaint."""
+        equal(page.problems, [], "what the browser complained of")
+        page.close()
+
+    def answer(self, page, text):
+        page.wait(f"document.querySelector('#answers').innerText.includes({text!r})", f"the answer: {text}")
+
+    def test_a_real_training_is_seen_live_without_a_reload(self):
+        page = self.page("/")
+        page.evaluate("window.wasHere = true")
+        # The exemplar is as small as its training is short.
+        png = clusters.Exemplar("tree-rings", 48, 40).png
+        recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=30_000, constant_iterations=15_000, snapshot_every=5000)
+        job = self.cluster.submit("live-rings", png, recipe, priority=100)
+        card = f'[data-live="running"] [data-job="{job}"]'
+        page.wait("document.querySelector('[data-count=queued]').textContent !== '0'", "the job is counted as queued")
+        self.cluster.worker("ash")
+        page.wait(f"document.querySelector('{card}') !== null", "the running job has a card")
+        page.wait("[...document.querySelectorAll('[data-worker]')].some((e) => e.innerText.includes('ash'))", "its worker has one")
+        progress = f"document.querySelector('{card} [data-field=progress]')?.textContent"
+        first = page.wait(progress, "the card tells its progress")
+        page.wait(f"({progress} ?? {first!r}) !== {first!r} || !document.querySelector('{card}')", "the progress moves")
+        self.cluster.wait(job, "finished")
+        page.wait(f"document.querySelector('[data-live=\"finished\"] [data-job=\"{job}\"]') !== null", "it is among the finished")
+        equal(page.evaluate("window.wasHere"), True, "the page was never loaded again")
+        self.found["trained"] = job
+        self.done(page)
+
+    def test_photographs_are_submitted_by_drag_and_drop(self):
+        files = []
+        for name in ("dropped-scales", "dropped-pebbles"):
+            files.append(self.cluster.folder / f"{name}.png")
+            files[-1].write_bytes(clusters.Exemplar(name.removeprefix("dropped-"), 48, 40).png)
+        files.append(self.cluster.folder / "letter.png")
+        files[-1].write_text("this is no image")
+        page = self.page("/submit")
+        page.wait("document.querySelector('#yaml').value.includes('name:')", "the recipe is there")
+        page.click("#submit summary")
+        recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=400, constant_iterations=200, snapshot_every=100)
+        page.type("#yaml", recipe)
+        page.type("#priority", "90")
+        page.drop("#drop", *files)
+        page.wait("document.querySelectorAll('#outcomes li').length === 3 && !document.querySelector('#outcomes').innerText.includes('sending')",
+                  "each file has its outcome")
+        outcomes = page.text("#outcomes")
+        expect("dropped-scales.png: accepted" in outcomes and "dropped-pebbles.png: accepted" in outcomes, outcomes)
+        expect("letter.png: refused: " in outcomes and "PNG" in outcomes, outcomes)
+        jobs = {job["name"]: job for job in self.cluster.get("/api/v1/jobs?name=dropped")["jobs"]}
+        equal({name: job["priority"] for name, job in jobs.items()}, {"dropped-scales": 90, "dropped-pebbles": 90}, "the jobs")
+        equal(self.cluster.get(f"/api/v1/jobs/{jobs['dropped-scales']['id']}")["recipeYAML"], recipe, "the recipe")
+        page.drop("#drop", files[0])
+        page.wait("document.querySelector('#outcomes').innerText.includes('was submitted before')", "the same again is told")
+        for job in jobs.values():
+            self.cluster.wait(job["id"], "finished")
+        page.problems = [problem for problem in page.problems if "422" not in problem]
+        self.done(page)
+
+    def test_a_worker_is_drained(self):
+        self.found["yew"].leave()
+        page = self.page("/workers")
+        page.wait(lambda: self.cluster.job(self.found["lost"])["worker"] == "ash", "it trains what another one has lost", 40)
+        page.wait("document.querySelector('main').innerText.includes('lost-and-found')", "the page says so")
+        row = page.evaluate("[...document.querySelectorAll('tr[data-worker]')].find((e) => e.innerText.includes('ash')).dataset.worker")
+        page.click(f'[data-worker="{row}"] summary')
+        page.click(f'[data-worker="{row}"] form button')
+        self.answer(page, "“ash” gets no more work")
+        self.cluster.wait(self.found["lost"], "queued")
+        # An idle worker that is drained ends.
+        page.wait(f"document.querySelector('[data-worker=\"{row}\"] .standing').innerText === 'away'", "the page says so")
+        expect("handed back" in self.cluster.job(self.found["lost"])["reason"], "the job was handed back")
+        self.done(page)
+        # From here on, what is queued stays so.
+        self.found["queue"] = history.queue(self.cluster)
+
+    def test_a_job_is_cancelled_and_retried(self):
+        job = self.found["queue"][0]
+        page = self.page(f"/jobs/{job}")
+        page.click("#job summary")
+        expect("Stop “waiting-00”?" in page.text("details[open] form"), "it asks first")
+        page.press("Escape")
+        expect(page.evaluate("document.querySelector('details[open]') === null"), "Escape closes the menu")
+        equal(self.cluster.job(job)["state"], "queued", "nothing has happened yet")
+        page.click("#job summary")
+        page.type("details[open] input[name=reason]", "too <dark>")
+        page.click("details[open] button.danger")
+        self.answer(page, "“waiting-00” is cancelled.")
+        page.wait("document.querySelector('[data-live=head] .state').innerText === 'cancelled'", "the page says so")
+        expect("too <dark>" in page.text("[data-live=head]"), "with the reason")
+        equal(self.cluster.job(job)["state"], "cancelled", "the job")
+        page.wait("document.querySelector('#log').innerText.includes('too <dark>')", "the log tells it live")
+        page.click("form[action$=retry], #job summary")
+        page.click("details[open] button.primary")
+        self.answer(page, "“waiting-00” is queued again.")
+        page.wait("document.querySelector('[data-live=head] .state').innerText === 'queued'", "the page says so")
+        self.done(page)
+
+    def test_a_priority_is_changed_in_the_list(self):
+        job = self.found["queue"][3]
+        page = self.page("/jobs?name=waiting-03")
+        menu = f'[data-job="{job}"] details:nth-of-type(2)'
+        page.click(f"{menu} summary")
+        page.type(f"{menu} input[name=priority]", "77")
+        page.click(f"{menu} button")
+        self.answer(page, "“waiting-03” has priority 77.")
+        page.wait(f"document.querySelector('[data-job=\"{job}\"] [data-label=priority]').innerText.includes('77')", "the list says so")
+        equal(self.cluster.job(job)["priority"], 77, "the priority")
+        self.done(page)
+
+    def test_an_action_that_is_refused_says_why(self):
+        job = self.found["queue"][5]
+        page = self.page(f"/jobs/{job}")
+        page.click("#job summary")
+        page.evaluate("document.querySelector('details[open] form').action = '/jobs/none/cancel'")
+        page.click("details[open] button.danger")
+        self.answer(page, "there is no job 'none'")
+        page.problems = [problem for problem in page.problems if "404" not in problem]
+        self.done(page)
+
+    def test_curves_are_zoomed_by_drag_by_numbers_and_back(self):
+        page = self.page(self.pages["job-finished"])
+        page.wait("document.querySelectorAll('#charts figure').length === 5", "each term has its curve")
+        page.wait("document.querySelector('#to').value === '6000'", "the whole run is shown")
+        ink = "document.querySelector('#charts canvas').toDataURL()"
+        whole = page.evaluate(ink)
+        page.drag("#charts canvas", 0.4, 0.7)
+        page.wait("document.querySelector('#to').value !== '6000'", "a drag zooms")
+        start, end = (int(page.evaluate(f"document.querySelector('#{end}').value")) for end in ("from", "to"))
+        expect(1200 < start < 2600 and 3400 < end < 4600, f"the dragged range is {start} to {end}")
+        page.wait(lambda: page.evaluate(ink) != whole, "the curve is another one")
+        page.double_click("#charts canvas")
+        page.wait("document.querySelector('#to').value === '6000'", "a double click goes back")
+        page.type("#to", "1000")
+        page.press("Enter")
+        page.wait("document.querySelector('#charts p').innerText.endsWith(' at 1000')", "a typed range ends where it says")
+        page.click("#whole")
+        page.wait("document.querySelector('#charts p').innerText.endsWith(' at 6000')", "the button goes back")
+        self.done(page)
+
+    def test_snapshots_are_walked_through_at_the_exemplars_scale(self):
+        page = self.page(self.pages["job-finished"])
+        shown = lambda: int(page.text("#shown-iteration"))  # noqa: E731
+        iterations = page.evaluate("[...document.querySelectorAll('#strip a')].map((a) => Number(a.dataset.iteration))")
+        equal((len(iterations), shown()), (9, 6000), "the newest of all snapshots")
+        page.wait("document.querySelector('#shown').complete && document.querySelector('#exemplar').complete", "the pictures")
+        scales = page.evaluate("['#exemplar', '#shown'].map((s) => document.querySelector(s)).map((i) => [i.clientWidth / i.naturalWidth, i.naturalWidth])")
+        expect(scales[0][0] == scales[1][0] and scales[1][1] == 2 * scales[0][1], f"one scale for both: {scales}")
+        page.evaluate("document.querySelector('#scrub').focus()")
+        page.press("ArrowLeft")
+        equal(shown(), iterations[-2], "the slider goes back by the keyboard")
+        before = page.text("#quality")
+        page.press("Home")
+        equal(shown(), iterations[0], "to the first")
+        expect("coverage" in before and page.text("#quality") != before, "the quality figures follow")
+        page.click("#strip a:nth-child(4)")
+        equal(shown(), iterations[3], "the strip chooses")
+        expect(f"snapshot={iterations[3]}" in page.evaluate("location.href"), "the address says which")
+        source = page.evaluate("document.querySelector('#shown').src")
+        page.go(f"{self.pages['job-finished']}?snapshot={iterations[3]}")
+        equal((shown(), page.evaluate("document.querySelector('#shown').src")), (iterations[3], source), "the address shows it again")
+        page.click("#play")
+        page.wait(f"document.querySelector('#shown-iteration').innerText === '{iterations[1]}'", "it plays")
+        page.wait("document.querySelector('#shown-iteration').innerText === '6000' && document.querySelector('#play').innerText === 'Play'", "to the end")
+        self.done(page)
+
+    def test_a_running_job_lives(self):
+        page = self.page(self.pages["job-running"])
+        oak, attempt = self.found["oak"], self.found["running attempt"]
+        page.wait("document.querySelectorAll('#charts figure').length === 5", "the curves are there")
+        count = page.evaluate("document.querySelectorAll('#strip a').length")
+        oak.reach(attempt, 1500)
+        oak.log(attempt, ("warning", "a line <b>that comes</b> while somebody looks"))
+        oak.measure(attempt, [(1500, {**clusters.losses(1500)[-1][1], "quality_coverage": 0.66})])
+        oak.send_file(attempt, clusters.SNAPSHOT, clusters.Exemplar("drying-mud").snapshot(0.6), 1500)
+        page.wait("document.querySelector('#log').innerText.includes('a line <b>that comes</b> while')", "the log grows")
+        page.wait("document.querySelector('[data-field=progress]').innerText.startsWith('1500 of 6000')", "the progress moves")
+        page.wait(f"document.querySelectorAll('#strip a').length === {count + 1}", "the strip grows")
+        page.wait("document.querySelector('#shown-iteration').innerText === '1500'", "the newest is shown")
+        page.wait("document.querySelector('#charts p').innerText.endsWith('at 1500')", "the curves grow")
+        page.wait("document.querySelector('[data-quality=quality_coverage]').innerText.includes('0.66')", "its quality is told")
+        # Elements that were adopted still work, and once.
+        page.click("#play")
+        page.wait("document.querySelector('#play').innerText === 'Stop'", "it plays after a refresh")
+        self.done(page)
+
+    def test_the_list_is_filtered_sorted_and_paged(self):
+        page = self.page("/jobs")
+        names = lambda: page.evaluate("[...document.querySelectorAll('td.name a')].map((a) => a.innerText)")  # noqa: E731
+        total = int(page.text(".pager").split()[0])
+        expect(total > 60 and len(names()) == 50, f"{len(names())} of {total} jobs on the first page")
+        first = names()
+        page.click("a[rel=next]")
+        page.wait("location.search.includes('cursor=') && document.readyState === 'complete'", "the next page")
+        expect(not set(names()) & set(first) and len(names()) == total - 50, f"the second page has {len(names())}")
+        page.click(".pager a:not([rel])")
+        page.wait("!location.search.includes('cursor=') && document.readyState === 'complete'", "the first page again")
+
+        def choose(name, value):
+            page.evaluate(f"""(() => {{ const s = document.querySelector('select[name={name}]'); s.value = '{value}';
+                s.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()""")
+            page.wait(f"location.search.includes('{name}={value}') && document.readyState === 'complete'", f"{name} {value}")
+        choose("state", "held")
+        equal(sorted(names()), ["diverging", "unlucky"], "the held jobs")
+        choose("state", "queued")
+        choose("recipe", "tiny")
+        expect(names() and all(name.startswith("waiting-") for name in names()), f"queued and tiny: {names()}")
+        equal(len(names()), 12, "a third of the queue")
+        page.go("/jobs?name=scales&sort=name")
+        equal(names(), sorted(names(), key=str.lower), "by name")
+        expect(len(names()) >= 6 and all("scales" in name for name in names()), f"{names()}")
+        page.go("/jobs?sort=priority&state=queued")
+        priorities = [int(text) for text in page.evaluate("[...document.querySelectorAll('[data-label=priority]')].map((e) => e.innerText)")]
+        equal(priorities, sorted(priorities, reverse=True), "by priority")
+        page.type("input[name=name]", "no such name")
+        page.press("Enter")
+        page.wait("document.querySelector('.empty')?.innerText === 'No job is like this.'", "nothing found is told")
+        page.wait("document.querySelector('#connection').dataset.state === 'live'", "live")
+        self.done(page)
+
+    def test_the_keyboard_reaches_everything(self):
+        page = self.page(f"/jobs/{self.found['queue'][7]}")
+        focused = lambda: page.evaluate("(document.activeElement.innerText || document.activeElement.name || '').trim()")  # noqa: E731
+        page.press("Tab")
+        equal(focused(), "Skip to the content", "first comes the skip link")
+        expect(page.evaluate("document.activeElement.getBoundingClientRect().left >= 0"), "which can be seen then")
+        order = []
+        for _ in range(8):
+            page.press("Tab")
+            order.append(focused())
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            equal(outline, "solid", f"the focus on {order[-1]} can be seen")
+        equal(order, ["texloom", "Overview", "Jobs", "Gallery", "Workers", "Submit", "Cancel…", "Priority…"], "the order")
+        page.press("Enter")
+        page.wait("document.querySelector('details[open] input[name=priority]') === document.activeElement", "a menu is entered")
+        page.press("Escape")
+        equal(focused(), "Priority…", "and left to where one was")
+        page.press("Enter")
+        page.wait("document.activeElement.name === 'priority'", "opened again")
+        page.type("details[open] input[name=priority]", "13")
+        page.press("Enter")
+        self.answer(page, "has priority 13.")
+        page.go("/")
+        page.press("Tab")
+        page.press("Enter")
+        page.wait("document.activeElement.id === 'main'", "the skip link skips")
+        self.done(page)
+
+    def test_pages_are_complete_without_javascript(self):
+        job = self.found["queue"][9]
+        page = self.page(f"/jobs/{job}", javascript=False)
+        expect(page.evaluate("document.querySelector('#range').checkVisibility()") is False, "no dead controls")
+        page.click("#job summary")
+        page.type("details[open] input[name=reason]", "by hand & without a script")
+        page.click("details[open] button.danger")
+        page.wait("document.querySelector('main').innerText.includes('“waiting-09” is cancelled.')", "the answer is a page")
+        page.click("main a.button")
+        page.wait("document.querySelector('[data-live=head] .state')?.innerText === 'cancelled'", "the way back")
+        equal(self.cluster.job(job)["reason"].count("by hand & without a script"), 1, "the reason")
+        page.go(self.pages["job-finished"])
+        page.wait("document.querySelector('img.plot').naturalWidth > 0", "the curves are a picture")
+        shares = page.evaluate("['#exemplar', '#shown'].map((s) => document.querySelector(s).clientWidth)")
+        expect(abs(shares[1] - 2 * shares[0]) <= 2, f"both at one scale: {shares}")
+        page.click("#strip a:nth-child(2)")
+        page.wait("location.search.includes('snapshot=') && document.querySelector('#shown-iteration').innerText !== '6000'", "snapshots are links")
+        for name, path in self.pages.items():
+            page.go(path)
+            expect(len(page.text("main")) > 40, f"{name} says something")
+        expect("texloom submit" in page.text("main"), "who cannot drop is told what to do")
+        page.go("/")
+        self.done(page)
+
+    def test_every_page_fits_is_quiet_and_speaks_to_nobody_else(self):
+        for width in WIDTHS:
+            for dark in (False, True):
+                page = self.page("/", width=width, height=900 if width > 600 else 844, dark=dark)
+                for name, path in self.pages.items():
+                    page.go(path)
+                    page.wait("document.querySelector('#connection').dataset.state === 'live'", f"{name} is live")
+                    # Pictures that nobody has scrolled to are not loaded.
+                    page.evaluate("document.querySelectorAll('img[loading]').forEach((image) => { image.loading = 'eager'; })")
+                    page.wait("[...document.images].every((image) => image.complete)", f"{name} has its pictures")
+                    equal(page.evaluate("[...document.images].filter((image) => image.naturalWidth === 0).map((image) => image.src)"), [], f"broken pictures of {name}")
+                    equal(page.overflow(), "", f"{name} at {width} px is as wide as the window")
+                    equal(page.problems, [], f"complaints about {name} at {width} px")
+                    if self.screenshots:
+                        page.screenshot(self.screenshots / f"{name}-{width}-{'dark' if dark else 'light'}.png")
+                if width < 600:
+                    page.go("/jobs")
+                    page.click(f'[data-job="{self.found["queue"][-1]}"] details:nth-of-type(2) summary')
+                    equal(page.overflow(), "", "an open menu fits a phone")
+                    box = page.evaluate("(() => { const b = document.querySelector('details[open] form').getBoundingClientRect(); return [b.left, b.right]; })()")
+                    expect(box[0] >= 0 and box[1] <= width, f"the menu is within the window: {box}")
+                self.done(page)
+
+    def test_a_coordinator_that_goes_away_is_told(self):
+        page = self.page("/")
+        states = self.cluster.get("/api/v1/summary")["jobs"]
+        expect(sum(states.values()) >= 30 and all(states.values()), f"jobs in all states: {states}")
+        self.cluster.coordinator.terminate()
+        self.cluster.coordinator.wait(20)
+        page.wait("document.querySelector('#connection').innerText === 'the coordinator is away'", "the light says so")
+        page.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--texloom", required=True, help="the program")
+    parser.add_argument("--chromium", required=True, help="the browser")
+    parser.add_argument("--screenshots", type=pathlib.Path, help="a folder for pictures of every page")
+    parser.add_argument("--only", default="", help="tests with this in their names, and those they need")
+    options = parser.parse_args()
+    if options.screenshots:
+        options.screenshots.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="texloom-dashboard-")
+    cluster, browser, failures = None, None, 0
+    began = time.monotonic()
+    try:
+        cluster = clusters.Cluster(os.path.abspath(options.texloom), folder)
+        browser = Browser(options.chromium)
+        tests = Tests(cluster, browser, options.screenshots)
+        names = [name for name in vars(Tests) if name.startswith("test_")]
+        needed = ("test_a_real_training", "test_photographs", "test_a_worker_is_drained")
+        for name in names:
+            if options.only not in name and not name.startswith(needed):
+                continue
+            sentence, start = name.removeprefix("test_").replace("_", " "), time.monotonic()
+            try:
+                getattr(tests, name)()
+                print(f"ok    {sentence} ({time.monotonic() - start:.1f} s)", flush=True)
+            except Exception:
+                failures += 1
+                print(f"WRONG {sentence}\n{traceback.format_exc()}", flush=True)
+    finally:
+        if browser:
+            browser.close()
+        if cluster:
+            cluster.stop()
+    print(f"test-dashboard: {failures or 'nothing'} wrong, {time.monotonic() - began:.0f} s")
+    if failures:
+        print(f"test-dashboard: logs are in {folder}")
+    else:
+        shutil.rmtree(folder)
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
