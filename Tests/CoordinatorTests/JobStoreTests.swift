@@ -123,7 +123,7 @@ struct JobStoreTests {
             ])
         let log = Change.log(
             id, attempt: 1, requestID: .max, [LogLine(unixSeconds: 1, level: "info", message: "hello")])
-        for _ in 0..<2 { try await store.apply([.metrics(id, block), log], at: Date()) }
+        for _ in 0..<2 { try await store.apply([.metrics(id, attempt: 1, block), log], at: Date()) }
         let rows = try await store.metrics(of: id, after: -1, limit: 10)
         #expect(rows.map(\.values) == [["l1": 0.5], ["l1": 0.25, "style": 3]])
         #expect(try await store.metrics(of: id, after: 10, limit: 10).map(\.iteration) == [20])

@@ -34,6 +34,8 @@ actor ClusterEngine {
     private(set) var committed: ClusterState
     /// Jobs of which something changed since they were last taken.
     private var touched: Set<JobID> = []
+    /// The same of records alone, for another taker.
+    private var recorded: Set<JobID> = []
     private var pending: [ClusterEvent] = []
     private var pendingBytes: [UInt64: Int] = [:]
     private var outage: Outage?
@@ -93,6 +95,12 @@ actor ClusterEngine {
     func takeTouchedJobs() -> Set<JobID> {
         defer { touched = [] }
         return touched
+    }
+
+    /// The jobs of which something was recorded since the last call.
+    func takeRecordedJobs() -> Set<JobID> {
+        defer { recorded = [] }
+        return recorded
     }
 
     /// Why nothing can be recorded at present; nil if all is well, as far as was tried.
@@ -166,7 +174,9 @@ actor ClusterEngine {
         }
         if !changes.isEmpty { endOutage(at: now) }
         committed = state
-        for change in changes { if let job = change.job { touched.insert(job) } }
+        let changed = changes.compactMap(\.job)
+        touched.formUnion(changed)
+        recorded.formUnion(changed)
         for event in batch { touched.formUnion(event.reportedJobs) }
         for effect in effects { await perform(effect) }
     }
