@@ -143,7 +143,7 @@ import Testing
             try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
         }
         let measured = events.filter { !$0.scalars.isEmpty }
-        #expect(measured.map(\.step) == rows.map { $0["iteration"] as? Int } && rows.count > 5)
+        #expect(measured.map(\.step) == rows.compactMap { $0["iteration"] as? Int } && rows.count > 5)
         #expect(measured.map { $0.scalars["loss/l1"] } == rows.map { ($0["l1"] as? NSNumber)?.floatValue })
         #expect(
             measured.allSatisfy { event in

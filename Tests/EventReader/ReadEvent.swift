@@ -26,7 +26,9 @@ public struct ReadEvent: Equatable {
     }
 
     public struct Damage: Error, CustomStringConvertible {
-        public var description: String
+        public let description: String
+
+        public init(description: String) { self.description = description }
     }
 
     public static func == (a: ReadEvent, b: ReadEvent) -> Bool {
