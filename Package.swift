@@ -72,6 +72,7 @@ let package = Package(
         .target(name: "NNCore", dependencies: ["CBorrowedClosure", "COpenBLAS"], swiftSettings: numerical),
         // Keeps its bounds checks: it reads what strangers send.
         .target(name: "Imaging", dependencies: ["CPNG", "CJPEG"]),
+        .target(name: "EventFiles", dependencies: ["Imaging"], swiftSettings: optimised),
         .target(
             name: "TextureGAN",
             dependencies: ["NNCore", "Imaging", .product(name: "Yams", package: "Yams")],
@@ -92,7 +93,7 @@ let package = Package(
         .target(
             name: "Coordinator",
             dependencies: [
-                "Transport", "Protocol", "Imaging",
+                "Transport", "Protocol", "Imaging", "EventFiles",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -111,7 +112,7 @@ let package = Package(
         .executableTarget(
             name: "texloom",
             dependencies: [
-                "Coordinator", "Worker", "TextureGAN", "NNCore", "Imaging", "Protocol",
+                "Coordinator", "Worker", "TextureGAN", "NNCore", "Imaging", "EventFiles", "Protocol",
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -126,12 +127,14 @@ let package = Package(
         .testTarget(name: "NNCoreTests", dependencies: ["NNCore"], swiftSettings: optimised),
         .target(name: "ImageFixtures", path: "Tests/ImageFixtures"),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "ImageFixtures"]),
+        .target(name: "EventReader", path: "Tests/EventReader"),
+        .testTarget(name: "EventFilesTests", dependencies: ["EventFiles", "EventReader", "Imaging"]),
         .testTarget(
             name: "TextureGANTests", dependencies: ["TextureGAN", "CAllocationCount"], exclude: ["Fixtures"],
             swiftSettings: optimised),
         .testTarget(name: "ProtocolTests", dependencies: ["Protocol"], exclude: ["Fixtures"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "CZeroMQ"]),
-        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator"], exclude: ["Fixtures"]),
+        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "EventReader"], exclude: ["Fixtures"]),
         .testTarget(name: "WorkerTests", dependencies: ["Worker"]),
         .testTarget(
             name: "FuzzTests",
@@ -142,9 +145,11 @@ let package = Package(
         .testTarget(
             name: "SimulationTests", dependencies: ["Coordinator", "Worker", "Protocol", "Transport", "TextureGAN"],
             swiftSettings: optimised),
-        .testTarget(name: "CommandTests",
+        .testTarget(
+            name: "CommandTests",
             dependencies: [
-                "texloom", "Imaging", "NNCore", "Protocol", .product(name: "Logging", package: "swift-log"),
+                "texloom", "Imaging", "NNCore", "Protocol", "EventReader",
+                .product(name: "Logging", package: "swift-log"),
             ]),
     ],
     swiftLanguageModes: [.v6]

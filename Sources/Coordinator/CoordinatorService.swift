@@ -77,6 +77,12 @@ public struct CoordinatorService: Sendable {
             BackgroundService {
                 await Janitor(store: store, artifacts: artifacts, engine: engine, disk: disk, logger: logger).run()
             },
+            BackgroundService {
+                await EventFileWriter(
+                    folder: folder.eventFiles, store: store, artifacts: artifacts, engine: engine, disk: disk,
+                    logger: logger
+                ).run()
+            },
             HTTPService(
                 responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort,
                 logger: logger,

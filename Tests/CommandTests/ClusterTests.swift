@@ -1,3 +1,4 @@
+import EventReader
 import Foundation
 import Testing
 
@@ -34,6 +35,10 @@ import Testing
             let size = (try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")[.size] as? Int) ?? 0
             #expect(size > 0, "\(name) of the gathered folder")
         }
+        try expectEventsOfEverything(in: folder)
+        // Gathering can be repeated; nothing is there twice then.
+        #expect(try cluster.run(["gather", "--out", out]).status == 0)
+        try expectEventsOfEverything(in: folder)
         // What the cluster trained is what this machine trains alone.
         let alone = try cluster.run(
             ["train", good, "--out", cluster.scratch.folder.path("alone"), "--threads", "2"]
@@ -44,6 +49,7 @@ import Testing
                 == Data(
                     contentsOf: cluster.scratch.folder.url.appendingPathComponent(
                         "alone/wall_result/generator.safetensors")))
+        try expectEventsOfEverything(in: cluster.scratch.folder.path("alone/wall_result"))
 
         let double = cluster.scratch.folder.path("double.png")
         let expanded = try cluster.run(["expand", "\(folder)/generator.safetensors", good, "-o", double])
@@ -125,6 +131,57 @@ import Testing
         let said = try String(contentsOf: output, encoding: .utf8)
         print(said)
         #expect(storm.terminationStatus == 0, "\(said)")
+    }
+
+    /// A result folder's event file has every row of its metrics and every snapshot, each once.
+    private func expectEventsOfEverything(in folder: String) throws {
+        let url = URL(fileURLWithPath: folder)
+        let events = ReadEvent.counting(
+            try ReadEvent.all(in: url.appendingPathComponent("events.out.tfevents.texloom")))
+        let lines = try String(contentsOf: url.appendingPathComponent("metrics.jsonl"), encoding: .utf8)
+        let rows = try lines.split(separator: "\n").map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+        let measured = events.filter { !$0.scalars.isEmpty }
+        #expect(measured.map(\.step) == rows.compactMap { $0["iteration"] as? Int } && rows.count > 5)
+        #expect(measured.map { $0.scalars["loss/l1"] } == rows.map { ($0["l1"] as? NSNumber)?.floatValue })
+        #expect(
+            measured.allSatisfy { event in
+                ["loss/style", "training/learning_rate", "training/seconds_per_iteration", "gradient/l1"].allSatisfy {
+                    event.scalars[$0] != nil
+                }
+            })
+        let images = url.appendingPathComponent("img")
+        let names = try FileManager.default.contentsOfDirectory(atPath: images.path).sorted()
+        let pictures = events.compactMap { $0.images["snapshot"] }
+        #expect(
+            try pictures.map(\.encoded)
+                == names.map { [UInt8](try Data(contentsOf: images.appendingPathComponent($0))) })
+        #expect(pictures.allSatisfy { $0.width == 80 && $0.height == 72 })
+    }
+
+    @Test func aTrainingThatWasInterruptedGoesOnWithItsEventFile() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
+        let out = cluster.scratch.folder.path("alone")
+        let arguments =
+            ["train", exemplar, "--out", out, "--threads", "1"]
+            + TinyCluster.recipe(iterations: 1500, checkpointEvery: 70)
+        let folder = "\(out)/wall_result"
+        func checkpointExists() -> Bool {
+            FileManager.default.fileExists(atPath: "\(folder)/last_checkpoint.safetensors")
+        }
+        // Killed without a word: the event file is then ahead of the checkpoint.
+        let victim = try TexloomProcess(arguments, folder: cluster.scratch.folder.url)
+        try eventually("a checkpoint is there") { checkpointExists() || !victim.isRunning }
+        victim.killAndWait()
+        let stopped = try TexloomProcess(arguments, folder: cluster.scratch.folder.url)
+        try eventually("it goes on") { stopped.output.contains("going on from iteration") || !stopped.isRunning }
+        stopped.send(SIGTERM)
+        #expect(stopped.wait().status == 85)
+        let last = try cluster.run(arguments)
+        #expect(last.status == 0, "\(last.errors)")
+        try expectEventsOfEverything(in: folder)
     }
 
     /// The generator in the cluster's result is the one that an undisturbed run gives.

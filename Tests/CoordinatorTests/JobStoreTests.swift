@@ -123,7 +123,7 @@ struct JobStoreTests {
             ])
         let log = Change.log(
             id, attempt: 1, requestID: .max, [LogLine(unixSeconds: 1, level: "info", message: "hello")])
-        for _ in 0..<2 { try await store.apply([.metrics(id, block), log], at: Date()) }
+        for _ in 0..<2 { try await store.apply([.metrics(id, attempt: 1, block), log], at: Date()) }
         let rows = try await store.metrics(of: id, after: -1, limit: 10)
         #expect(rows.map(\.values) == [["l1": 0.5], ["l1": 0.25, "style": 3]])
         #expect(try await store.metrics(of: id, after: 10, limit: 10).map(\.iteration) == [20])
@@ -135,7 +135,7 @@ struct JobStoreTests {
         let snapshot = MetricsBlock(
             columns: ["l1", "style", "quality_patches"],
             rows: [.init(iteration: 25, unixSeconds: 3, values: [0.2, 2, 0.1])])
-        try await store.apply([.metrics(id, snapshot)], at: Date())
+        try await store.apply([.metrics(id, attempt: 1, snapshot)], at: Date())
         #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values["quality_patches"] == 0.1)
         #expect(try await store.summaries(JobQuestion(limit: 10)).jobs[0].lossLatest == ["l1": 0.2, "style": 2])
     }

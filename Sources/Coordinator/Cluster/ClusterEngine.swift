@@ -35,6 +35,8 @@ actor ClusterEngine {
     private(set) var committed: ClusterState
     /// Jobs of which something changed since they were last taken.
     private var touched: Set<JobID> = []
+    /// The same of records alone, for another taker.
+    private var recorded: Set<JobID> = []
     private var pending: [(event: ClusterEvent, since: Instant)] = []
     private var pendingBytes: [UInt64: Int] = [:]
     private var outage: Outage?
@@ -101,6 +103,12 @@ actor ClusterEngine {
     func takeTouchedJobs() -> Set<JobID> {
         defer { touched = [] }
         return touched
+    }
+
+    /// The jobs of which something was recorded since the last call.
+    func takeRecordedJobs() -> Set<JobID> {
+        defer { recorded = [] }
+        return recorded
     }
 
     /// Why nothing can be recorded at present; nil if all is well, as far as was tried.
@@ -185,7 +193,9 @@ actor ClusterEngine {
             for (event, effects) in handled { counts.cluster.note(event, effects, committed, at: now) }
         }
         for change in changes { change.log(to: logger, committed) }
-        for change in changes { if let job = change.job { touched.insert(job) } }
+        let changed = changes.compactMap(\.job)
+        touched.formUnion(changed)
+        recorded.formUnion(changed)
         for event in batch { touched.formUnion(event.reports.map(\.attempt.job)) }
         for effect in effects { await perform(effect) }
     }

@@ -81,7 +81,7 @@ struct ClusterState: Sendable {
             heartbeat(session, sequence, running, load, at: now)
         case .goodbye(let session, let reason): goodbye(session, reason, at: now)
         case .metrics(let session, let attempt, let id, let block):
-            report(session, attempt, id, .metrics(attempt.job, block), at: now)
+            report(session, attempt, id, .metrics(attempt.job, attempt: attempt.number, block), at: now)
         case .log(let session, let attempt, let id, let lines):
             let change = Change.log(attempt.job, attempt: attempt.number, requestID: id, lines)
             report(session, attempt, id, change, at: now)

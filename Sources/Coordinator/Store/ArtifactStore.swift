@@ -104,7 +104,8 @@ final class ArtifactStore: Sendable {
     func release(_ sha256: String) { claimed.withLock { _ = $0.remove(sha256) } }
 
     /// Better said before a transfer than after half of it.
-    private func requireSpace(for bytes: Int) throws {
+    /// - Throws: `.noSpace`.
+    func requireSpace(for bytes: Int) throws {
         var status = statvfs()
         guard statvfs(incoming.path, &status) == 0 else { return }
         let available = Int(status.f_bavail) * Int(status.f_frsize)

@@ -22,7 +22,7 @@ struct ChangeWriter {
             try run(
                 "UPDATE jobs SET training_seconds = ?, report_json = ? WHERE sequence = ?",
                 [trainingSeconds, json, id.sequence])
-        case .metrics(let id, let block): try write(block, of: id)
+        case .metrics(let id, let attempt, let block): try write(block, of: id, attempt)
         case .log(let id, let attempt, let request, let lines):
             for (index, line) in lines.enumerated() {
                 try run(
@@ -109,7 +109,7 @@ struct ChangeWriter {
             [id.sequence, kind.rawValue, iteration, artifact.sha256, artifact.sizeBytes, seconds])
     }
 
-    private func write(_ block: MetricsBlock, of id: JobID) throws {
+    private func write(_ block: MetricsBlock, of id: JobID, _ attempt: Int) throws {
         let names = String(decoding: try JSONEncoder().encode(block.columns), as: UTF8.self)
         try run("INSERT INTO metric_columns (names) VALUES (?) ON CONFLICT DO NOTHING", [names])
         for row in block.rows {
@@ -119,10 +119,10 @@ struct ChangeWriter {
             }
             try run(
                 """
-                INSERT OR REPLACE INTO metrics (job, iteration, columns, unix_seconds, "values")
-                VALUES (?, ?, (SELECT id FROM metric_columns WHERE names = ?), ?, ?)
+                INSERT OR REPLACE INTO metrics (job, iteration, attempt, columns, unix_seconds, "values")
+                VALUES (?, ?, ?, (SELECT id FROM metric_columns WHERE names = ?), ?, ?)
                 """,
-                [id.sequence, row.iteration, names, row.unixSeconds, values])
+                [id.sequence, row.iteration, attempt, names, row.unixSeconds, values])
         }
     }
 

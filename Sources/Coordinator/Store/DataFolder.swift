@@ -29,5 +29,6 @@ final class DataFolder: Sendable {
     deinit { close(lock) }
 
     var database: URL { url.appendingPathComponent("jobs.sqlite") }
+    var eventFiles: URL { url.appendingPathComponent("tensorboard", isDirectory: true) }
     var thumbnails: URL { url.appendingPathComponent("thumbnails", isDirectory: true) }
 }

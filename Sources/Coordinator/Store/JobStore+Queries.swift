@@ -216,7 +216,7 @@ extension JobStore {
 }
 
 /// Decodes metric rows; most rows of a job share one list of names.
-private struct ColumnNames {
+struct ColumnNames {
     private var decoded: [String: [String]] = [:]
 
     mutating func values(_ row: StoredRow) throws -> [String: Float] {

@@ -133,6 +133,11 @@ extension JobStore {
                         ON jobs (recipe, state, iteration, total_iterations, seconds_per_iteration);
                     """)
         }
+        migrator.registerMigration("v3") { db in
+            // Which attempt measured a row: what one measured beyond the checkpoint that the next goes on from is no part
+            // of the training any more. 0 in rows from before, which are taken as they are.
+            try db.execute(sql: "ALTER TABLE metrics ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0")
+        }
         return migrator
     }
 }

@@ -6,8 +6,8 @@ struct GatherCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gather", abstract: "Fetches finished jobs into out/NAME_result/ folders.",
         discussion: """
-            Each folder holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, recipe and
-            result.json. Files that are there with the right digest are not fetched again, so gathering can be repeated
+            Each folder holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, recipe,
+            TensorBoard's events ('tensorboard --logdir out') and result.json. Files that are there with the right digest are not fetched again, so gathering can be repeated
             and interrupted. Two jobs of the same name get folders of their own (bricks, bricks-2).
             """)
 
@@ -74,7 +74,10 @@ struct GatherCommand: AsyncParsableCommand {
             if try await api.fetch(artifact, to: file) { fetched += 1 }
         }
         try folder.write(recipe: detail.recipeYAML)
-        try await folder.write(metrics: metrics(of: job, api))
+        let rows = try await metrics(of: job, api)
+        let before = folder.readMetrics()
+        try folder.write(metrics: rows)
+        writeEvents(in: folder, rows, replacing: before, artifacts)
         try await write(log: folder.log, of: detail, api)
         if job.state == .finished {
             try folder.finish(
@@ -84,6 +87,20 @@ struct GatherCommand: AsyncParsableCommand {
                     attempts: detail.attempts.count, report: detail.reportJSON))
         }
         return Gathered(job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched)
+    }
+
+    /// Goes on with the event file of an earlier gathering; from where another attempt has measured anew since, again.
+    private func writeEvents(
+        in folder: ResultFolder, _ rows: [ResultFolder.Row], replacing before: [ResultFolder.Row],
+        _ artifacts: [ArtifactSummary]
+    ) {
+        var events = ResultEvents(of: folder) { complain("\(folder.url.path): \($0)") }
+        let common = zip(before, rows).prefix { $0 == $1 }.count
+        if common < before.count { events.goOn(from: common == 0 ? -1 : rows[common - 1].iteration) }
+        events.add(rows)
+        for snapshot in artifacts.sorted(by: { $0.iteration < $1.iteration }) where snapshot.kind == .snapshot {
+            events.addSnapshot(snapshot.iteration, at: snapshot.createdAt)
+        }
     }
 
     /// A folder holds one run: names are unique for a coordinator, not for a machine.

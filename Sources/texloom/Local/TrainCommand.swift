@@ -8,9 +8,9 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Trains one exemplar in this process, without a cluster.",
         discussion: """
-            Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses and the last
-            checkpoint. Interrupted (Ctrl-C, SIGTERM), it saves a checkpoint and exits with 85; started again with the
-            same recipe it goes on from there, bit for bit.
+            Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events
+            and the last checkpoint. Interrupted (Ctrl-C, SIGTERM), it saves a checkpoint and exits with 85; started
+            again with the same recipe it goes on from there, bit for bit.
             """)
 
     @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())
@@ -64,6 +64,10 @@ struct TrainCommand: ParsableCommand {
         let stop = StopSignals()
         let progress = TrainingProgress(total: recipe.iterations, quiet: json)
         let log = try folder.openLog()
+        var events = ResultEvents(of: folder) { message in
+            try? log.write(LogRecord(time: Date(), level: "warning", process: "train", message: message))
+            complain(message)
+        }
         var failure: (any Error)?
         var reached = 0
         let began = Date()
@@ -75,26 +79,23 @@ struct TrainCommand: ParsableCommand {
                 switch report {
                 case .started(let iteration, _):
                     reached = iteration
+                    events.goOn(from: iteration)
+                    if iteration > 0 { events.catchUp(to: iteration) }
                     if iteration > 0, !json { say("going on from iteration \(iteration)") }
                 case .iterated(let iteration, let seconds):
                     reached = iteration
                     progress.iterated(iteration, seconds: seconds)
                 case .metrics(let columns, let rows):
-                    try folder.append(
-                        rows.map {
-                            ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, columns, $0.values)
-                        })
-                    if json {
-                        for row in rows {
-                            say(
-                                ResultFolder.Row(
-                                    iteration: row.iteration, unixSeconds: row.unixSeconds, columns, row.values
-                                ).line)
-                        }
+                    let entries = rows.map {
+                        ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, columns, $0.values)
                     }
+                    try folder.append(entries)
+                    events.add(entries)
+                    if json { for entry in entries { say(entry.line) } }
                     progress.measured(columns, rows.last?.values ?? [])
                 case .artifact(let kind, let iteration, let file):
                     try folder.take(kind, iteration: iteration, file: file)
+                    if kind == .snapshot { events.addSnapshot(iteration, at: Date()) }
                 case .log(let level, let message):
                     try log.write(
                         LogRecord(

@@ -1,10 +1,11 @@
 import Coordinator
+import EventFiles
 import Foundation
 import Protocol
 import TextureGAN
 
-/// A gathered job: `out/NAME_result/` with `img/`, the networks, the last checkpoint, the loss plot, the log, the recipe
-/// and `result.json`. The layout is the one that users of the Chainer implementation know.
+/// A gathered job: `out/NAME_result/` with `img/`, the networks, the last checkpoint, the loss plot, the log, the event
+/// file, the recipe and `result.json`. The layout is the one that users of the Chainer implementation know.
 struct ResultFolder {
     let url: URL
 
@@ -16,8 +17,10 @@ struct ResultFolder {
     var lossPlot: URL { url.appendingPathComponent("loss.svg") }
     var metrics: URL { url.appendingPathComponent("metrics.jsonl") }
     var log: URL { url.appendingPathComponent("log.jsonl") }
+    var events: URL { url.appendingPathComponent(EventFile.name) }
+    var images: URL { url.appendingPathComponent("img", isDirectory: true) }
     func snapshot(_ iteration: Int) -> URL {
-        url.appendingPathComponent("img").appendingPathComponent(String(format: "itr%08d.png", iteration))
+        images.appendingPathComponent(String(format: "itr%08d.png", iteration))
     }
 
     /// Creates what is missing.
@@ -28,7 +31,7 @@ struct ResultFolder {
         url = parent.appendingPathComponent("\(safe)_result", isDirectory: true)
         do {
             try FileManager.default.createDirectory(
-                at: url.appendingPathComponent("img"), withIntermediateDirectories: true)
+                at: images, withIntermediateDirectories: true)
         } catch {
             throw CommandFailure("\(url.path) cannot be created: \(error.localizedDescription)")
         }
@@ -84,6 +87,16 @@ struct ResultFolder {
     func readMetrics() -> [Row] {
         guard let text = try? String(contentsOf: metrics, encoding: .utf8) else { return [] }
         return text.split(separator: "\n").compactMap { Row(line: $0) }
+    }
+
+    /// The snapshots in `img/`, ascending, and when each was written.
+    func snapshots() -> [(iteration: Int, time: Date)] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: images.path)) ?? []
+        return names.sorted().compactMap { name in
+            guard let match = name.wholeMatch(of: /itr(\d+)\.png/), let iteration = Int(match.1) else { return nil }
+            let attributes = try? FileManager.default.attributesOfItem(atPath: snapshot(iteration).path)
+            return (iteration, attributes?[.modificationDate] as? Date ?? Date())
+        }
     }
 
     /// Writes result.json with the digests of the networks; its presence says that the folder is complete.

@@ -1,0 +1,107 @@
+import Foundation
+import GRDB
+import Protocol
+
+/// What a job's event file lacks, as committed at one moment.
+struct MissingMeasurements: Sendable {
+    /// The newest attempt; 0: none yet.
+    var attempt: Int
+    /// The iteration that the rows go on from: the file's last, or the earlier one that a newer attempt began at.
+    var after: Int
+    /// Ascending iterations.
+    var rows: [MetricsEntry]
+    var snapshots: [Snapshot]
+    var isRunning: Bool
+    /// When the job came to its present end; nil if it has not ended.
+    var endedAt: Date?
+
+    struct Snapshot: Sendable {
+        var iteration: Int
+        var sha256: String
+        var createdAt: Date
+    }
+}
+
+/// A job of which something was measured.
+struct MeasuredJob: Sendable {
+    var id: JobID
+    var resultName: String
+    var endedAt: Date?
+}
+
+extension JobStore {
+    /// Of the training that the newest attempt goes on with: what an earlier attempt measured beyond the checkpoint that
+    /// a later one began at is left out.
+    /// - Parameters:
+    ///   - last: the last iteration that is written, by attempt `attempt` or one before.
+    ///   - limit: of rows.
+    /// - Returns: nil if there is no such job.
+    func measurements(
+        of id: JobID, after last: Int, of attempt: Int, limit: Int
+    ) async throws -> MissingMeasurements? {
+        try await pool.read { db in
+            let jobs = try StoredRow.all(
+                db, sql: "SELECT state, finished_at FROM jobs WHERE sequence = ?", arguments: [id.sequence])
+            guard let job = jobs.first else { return nil }
+            let newer = try StoredRow(
+                Row.fetchOne(
+                    db,
+                    sql: """
+                        SELECT MAX(number) AS newest, MIN(CASE WHEN number > ? THEN start_iteration END) AS start
+                        FROM attempts WHERE job = ?
+                        """, arguments: [attempt, id.sequence]) ?? Row())
+            let after = min(last, (try newer["start"] as Int?) ?? last)
+            let sql = """
+                SELECT iteration, unix_seconds, names, "values" FROM metrics
+                JOIN metric_columns ON metric_columns.id = metrics.columns
+                WHERE job = ?1 AND iteration > ?2 AND (metrics.attempt = 0 OR NOT EXISTS (SELECT 1 FROM attempts AS later
+                    WHERE later.job = ?1 AND later.number > metrics.attempt
+                        AND later.start_iteration < metrics.iteration))
+                ORDER BY iteration LIMIT ?3
+                """
+            var columns = ColumnNames()
+            let rows = try StoredRow.all(db, sql: sql, arguments: [id.sequence, after, limit]).map { row in
+                try MetricsEntry(
+                    iteration: row["iteration"], unixSeconds: row["unix_seconds"], values: columns.values(row))
+            }
+            let snapshots = try StoredRow.all(
+                db, sql: "SELECT * FROM artifacts WHERE job = ? AND kind = 'snapshot' ORDER BY iteration",
+                arguments: [id.sequence])
+            return MissingMeasurements(
+                attempt: (try newer["newest"] as Int?) ?? 0, after: after, rows: rows,
+                snapshots: try snapshots.map { row in
+                    try MissingMeasurements.Snapshot(
+                        iteration: row["iteration"], sha256: row["sha256"],
+                        createdAt: Date(timeIntervalSince1970: row["created_at"]))
+                },
+                isRunning: try job["state"] == JobState.running.rawValue,
+                endedAt: (try job["finished_at"] as Double?).map(Date.init(timeIntervalSince1970:)))
+        }
+    }
+
+    /// The name of a job's folders; nil if there is no such job.
+    func resultName(of id: JobID) async throws -> String? {
+        try await pool.read { db in
+            try String.fetchOne(
+                db, sql: "SELECT result_name FROM jobs WHERE sequence = ?", arguments: [id.sequence])
+        }
+    }
+
+    /// Every job that has metrics or snapshots.
+    func measuredJobs() async throws -> [MeasuredJob] {
+        try await pool.read { db in
+            let sql = """
+                SELECT id, result_name, finished_at FROM jobs
+                WHERE EXISTS (SELECT 1 FROM metrics WHERE job = sequence)
+                    OR EXISTS (SELECT 1 FROM artifacts WHERE job = sequence AND kind = 'snapshot')
+                """
+            return try StoredRow.all(db, sql: sql).compactMap { row in
+                try JobID(row["id"]).map { id in
+                    MeasuredJob(
+                        id: id, resultName: try row["result_name"],
+                        endedAt: (try row["finished_at"] as Double?).map(Date.init(timeIntervalSince1970:)))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+/// Why an event file cannot be gone on with.
+public struct EventFileError: Error, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        case fileSystem
+        /// The disk is full.
+        case noSpace
+        /// Somebody else wrote or removed the file: open it again.
+        case changed
+        /// A snapshot is no image.
+        case badPicture
+    }
+
+    public var code: Code
+    public var message: String
+    public var description: String { message }
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}

@@ -1,0 +1,87 @@
+import Foundation
+
+/// Writes the fields of a protobuf message.
+///
+/// By hand, because an event has ten fields of three kinds: generated code would be longer than all of this room, and
+/// would need TensorFlow's schema beside it.
+/// - Source: protobuf.dev/programming-guides/encoding.
+struct ProtobufWriter {
+    private(set) var data = Data()
+
+    mutating func add(_ field: UInt64, _ value: UInt64) {
+        addVarint(field << 3 | 0)
+        addVarint(value)
+    }
+
+    mutating func add(_ field: UInt64, _ value: Double) {
+        addVarint(field << 3 | 1)
+        withUnsafeBytes(of: value.bitPattern.littleEndian) { data.append(contentsOf: $0) }
+    }
+
+    mutating func add(_ field: UInt64, _ value: Float) {
+        addVarint(field << 3 | 5)
+        withUnsafeBytes(of: value.bitPattern.littleEndian) { data.append(contentsOf: $0) }
+    }
+
+    mutating func add(_ field: UInt64, _ value: Data) {
+        addVarint(field << 3 | 2)
+        addVarint(UInt64(value.count))
+        data.append(value)
+    }
+
+    mutating func add(_ field: UInt64, _ value: String) { add(field, Data(value.utf8)) }
+
+    mutating func add(_ field: UInt64, _ fill: (inout ProtobufWriter) -> Void) {
+        var message = ProtobufWriter()
+        fill(&message)
+        add(field, message.data)
+    }
+
+    private mutating func addVarint(_ value: UInt64) {
+        var rest = value
+        while rest > 0x7F {
+            data.append(UInt8(rest & 0x7F) | 0x80)
+            rest >>= 7
+        }
+        data.append(UInt8(rest))
+    }
+}
+
+/// The fields of a protobuf message, in their order; ends at what is no field.
+struct ProtobufFields: Sequence, IteratorProtocol {
+    enum Value {
+        case number(UInt64)
+        case bytes(Data)
+    }
+
+    private var rest: Data
+
+    init(_ data: Data) { rest = data }
+
+    mutating func next() -> (field: UInt64, value: Value)? {
+        guard let key = takeVarint() else { return nil }
+        switch key & 7 {
+        case 0: return takeVarint().map { (key >> 3, .number($0)) }
+        case 1: return take(8).map { (key >> 3, .bytes($0)) }
+        case 2: return takeVarint().flatMap(Int.init(exactly:)).flatMap { take($0) }.map { (key >> 3, .bytes($0)) }
+        case 5: return take(4).map { (key >> 3, .bytes($0)) }
+        default: return nil
+        }
+    }
+
+    private mutating func takeVarint() -> UInt64? {
+        var value: UInt64 = 0
+        for shift in stride(from: UInt64(0), to: 64, by: 7) {
+            guard let byte = rest.popFirst() else { return nil }
+            value |= UInt64(byte & 0x7F) << shift
+            if byte & 0x80 == 0 { return value }
+        }
+        return nil
+    }
+
+    private mutating func take(_ count: Int) -> Data? {
+        guard count <= rest.count else { return nil }
+        defer { rest = rest.dropFirst(count) }
+        return rest.prefix(count)
+    }
+}
