@@ -19,7 +19,9 @@ final class EventFileTests {
     private func picture(_ step: Int) -> Event {
         Event(
             wallTime: 9, step: step,
-            .image(tag: "snapshot", Event.Picture(width: 3, height: 2, png: Data([1, 2, UInt8(step)]))))
+            .image(
+                tag: "snapshot", Event.Picture(width: 3, height: 2, png: Data([1, 2, UInt8(truncatingIfNeeded: step)])))
+        )
     }
 
     @Test func whatIsWrittenIsReadByAnIndependentReader() throws {

@@ -95,7 +95,7 @@ struct GatherCommand: AsyncParsableCommand {
         _ artifacts: [ArtifactSummary]
     ) {
         var events = ResultEvents(of: folder) { complain("\(folder.url.path): \($0)") }
-        let common = zip(before, rows).prefix { $0 == $1 }.count
+        let common = zip(before, rows).prefix { $0.iteration == $1.iteration && $0.values == $1.values }.count
         if common < before.count { events.goOn(from: common == 0 ? -1 : rows[common - 1].iteration) }
         events.add(rows)
         for snapshot in artifacts.sorted(by: { $0.iteration < $1.iteration }) where snapshot.kind == .snapshot {
