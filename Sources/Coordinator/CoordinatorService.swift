@@ -75,7 +75,10 @@ public struct CoordinatorService: Sendable {
             BackgroundService { await feed.run() },
             BackgroundService { await probe.run() },
             BackgroundService {
-                await Janitor(store: store, artifacts: artifacts, engine: engine, disk: disk, logger: logger).run()
+                await Janitor(
+                    store: store, artifacts: artifacts, engine: engine, disk: disk, thumbnails: folder.thumbnails,
+                    logger: logger
+                ).run()
             },
             BackgroundService {
                 await EventFileWriter(
@@ -128,10 +131,13 @@ public struct CoordinatorService: Sendable {
         }
         let folder = try DataFolder(dataFolder)
         defer { withExtendedLifetime(folder) {} }
-        let store = try JobStore(file: folder.database, newCoordinatorID: UUID().uuidString.lowercased())
+        let store =
+            try repairs
+            ? JobStore(file: folder.database, newCoordinatorID: UUID().uuidString.lowercased())
+            : JobStore(reading: folder.database)
         defer { try? store.close() }
-        return try await StoreCheck(store: store, artifacts: try ArtifactStore(dataFolder: folder.url))
-            .run(repairs: repairs)
+        let artifacts = try ArtifactStore(dataFolder: folder.url, isReadOnly: !repairs)
+        return try await StoreCheck(store: store, artifacts: artifacts).run(repairs: repairs)
     }
 
     /// What is damaged is said, and unfinished jobs go on without it; nothing of it keeps the coordinator from serving.

@@ -10,6 +10,17 @@ public enum ProtocolVersion {
         case upgradeWorker, upgradeCoordinator
     }
 
+    /// What is wrong with a message of a version that is not spoken here, and who has to upgrade.
+    /// - Parameters:
+    ///   - sender: Who wrote it, and `receiver` who cannot read it, as people know them.
+    public static func mismatch(
+        _ version: UInt32, sender: String = "its sender", receiver: String = "its receiver",
+        supported: ClosedRange<UInt32> = oldest...newest
+    ) -> String {
+        "a message in protocol version \(version), and \(receiver) speaks \(supported.lowerBound) to "
+            + "\(supported.upperBound): upgrade \(version > supported.upperBound ? receiver : sender)"
+    }
+
     /// What the coordinator makes of a worker's range.
     /// - Parameter supported: the coordinator's own.
     public static func negotiate(
@@ -49,6 +60,14 @@ public enum Limits {
     /// Slots of a worker, and so attempts in one message.
     public static let maxSlots = 1024
     public static let maxIterations: UInt64 = 1 << 40
+    /// Cores that a worker can say it keeps busy, or threads that wait on its machine.
+    public static let maxLoad = 1e6
     /// Bytes of memory or disk that a worker can say it takes: a petabyte.
     public static let maxLoadBytes: UInt64 = 1 << 50
+    /// Of one iteration: eleven days. With `maxIterations` of them a duration is still a number that can be shown.
+    public static let maxSecondsPerIteration = 1e6
+    /// Of a whole training: three thousand years.
+    public static let maxSeconds = 1e11
+    /// A time for people: the year 5138, which four digits hold.
+    public static let maxUnixSeconds = 1e11
 }

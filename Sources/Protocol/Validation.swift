@@ -7,10 +7,7 @@ extension WireMessage {
         } else if case .refusal? = envelope.body {
             // A refusal may come from any version: it is how a side learns of the mismatch.
         } else if !(ProtocolVersion.oldest...ProtocolVersion.newest).contains(envelope.version) {
-            throw ProtocolError(
-                .versionUnsupported,
-                "message in version \(envelope.version); this side speaks "
-                    + "\(ProtocolVersion.oldest) to \(ProtocolVersion.newest)")
+            throw ProtocolError(.versionUnsupported, ProtocolVersion.mismatch(envelope.version))
         }
         guard envelope.session != 0 else { throw .malformed("session 0") }
         guard let body = envelope.body else { throw .malformed("envelope without a body this version knows") }
@@ -130,10 +127,10 @@ extension WireAssign {
 
 extension WireWorkerLoad {
     fileprivate func validate() throws(ProtocolError) {
-        try check(finite: coresBusy, "cores_busy")
+        try check(coresBusy, atMost: Limits.maxLoad, "cores_busy")
         try check(residentBytes, atMost: Limits.maxLoadBytes, "resident_bytes")
         try check(spoolBytes, atMost: Limits.maxLoadBytes, "spool_bytes")
-        try check(finite: loadAverage, "load_average")
+        try check(loadAverage, atMost: Limits.maxLoad, "load_average")
     }
 }
 
@@ -148,7 +145,7 @@ extension WireMetricBatch {
                 throw .malformed("metric row of \(row.values.count) values for \(columns.count) columns")
             }
             try check(row.iteration, atMost: Limits.maxIterations, "iteration")
-            try check(finite: row.unixSeconds, "unix_seconds")
+            try check(row.unixSeconds, atMost: Limits.maxUnixSeconds, "unix_seconds")
         }
     }
 }
@@ -160,7 +157,7 @@ extension WireLogBatch {
         for line in lines {
             try check(line.message, atMost: Limits.maxLogLineBytes, "log message")
             try check(line.level, atMost: Limits.maxNameBytes, "log level")
-            try check(finite: line.unixSeconds, "unix_seconds")
+            try check(line.unixSeconds, atMost: Limits.maxUnixSeconds, "unix_seconds")
         }
     }
 }
@@ -172,7 +169,7 @@ extension WireFinish {
         try check(digest: discriminatorSha256)
         try check(digest: checkpointSha256)
         try check(iteration, atMost: Limits.maxIterations, "iteration")
-        try check(finite: trainingSeconds, "training_seconds")
+        try check(trainingSeconds, atMost: Limits.maxSeconds, "training_seconds")
         try check(reportJson, atMost: Limits.maxReportBytes, "report_json")
     }
 }
@@ -202,7 +199,7 @@ private func check(running: [WireAttemptStatus]) throws(ProtocolError) {
         try status.attempt.validate()
         try check(status.iteration, atMost: Limits.maxIterations, "iteration")
         try check(status.totalIterations, atMost: Limits.maxIterations, "total_iterations")
-        try check(finite: status.secondsPerIteration, "seconds_per_iteration")
+        try check(status.secondsPerIteration, atMost: Limits.maxSecondsPerIteration, "seconds_per_iteration")
     }
 }
 
@@ -216,8 +213,9 @@ private func check(_ text: String, atMost limit: Int, _ field: String) throws(Pr
     }
 }
 
-private func check(finite value: Double, _ field: String) throws(ProtocolError) {
-    guard value.isFinite, value >= 0 else { throw .malformed("\(field) is \(value)") }
+/// NaN is in no range.
+private func check(_ value: Double, atMost limit: Double, _ field: String) throws(ProtocolError) {
+    guard (0...limit).contains(value) else { throw .malformed("\(field) is \(value); expected 0 to \(limit)") }
 }
 
 private func check(digest: String) throws(ProtocolError) {

@@ -49,6 +49,11 @@ public struct WireMessage: Equatable, Sendable {
         try validate()
     }
 
+    /// What an envelope says of its version and session, whether the rest of it can be read here or not.
+    public static func head(ofFrame frame: [UInt8]) -> (version: UInt32, session: UInt64)? {
+        (try? WireEnvelope(serializedBytes: frame)).map { ($0.version, $0.session) }
+    }
+
     /// The frames to send after the routing id.
     /// - Throws: ``ProtocolError`` if the message is not one that the other side would accept.
     public func frames() throws(ProtocolError) -> [[UInt8]] {

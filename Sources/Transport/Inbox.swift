@@ -57,7 +57,8 @@ final class Inbox<Element: Sendable>: Sendable {
             let (answer, hasRoom) = state.withLock { state -> (Element??, Bool) in
                 let wasFull = state.bytes >= capacityBytes
                 if let element = state.pop() { return (.some(element), wasFull && state.bytes < capacityBytes) }
-                if state.isFinished || state.consumer != nil { return (.some(nil), false) }
+                // A consumer that was cancelled before it came here is not woken any more.
+                if state.isFinished || state.consumer != nil || Task.isCancelled { return (.some(nil), false) }
                 state.consumer = continuation
                 return (.none, false)
             }

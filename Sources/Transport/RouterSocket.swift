@@ -222,16 +222,20 @@ public final class RouterSocket: Sendable {
                     "dropped a malformed message",
                     metadata: ["peer": "\(peer)", "error": "\(error)", "malformed": .stringConvertible(count)])
             }
-            // The one thing worth an answer to a peer of another version: which side to upgrade.
-            if error.code == .versionUnsupported { refuse(peer, error) }
+            if error.code == .versionUnsupported { refuse(peer, frames[1]) }
         }
     }
 
-    private func refuse(_ peer: Peer, _ error: ProtocolError) {
+    /// The one thing worth an answer to a peer of another version: that it has to greet anew, and whom to upgrade if
+    /// that does not help. In the oldest version there is, which every peer reads.
+    private func refuse(_ peer: Peer, _ frame: [UInt8]) {
+        let head = WireMessage.head(ofFrame: frame)
         var refusal = WireRefusal()
-        refusal.code = error.code
-        refusal.message = error.message
-        send(WireMessage(.refusal(refusal), session: 1), to: peer)
+        refusal.code = .versionUnsupported
+        refusal.message = ProtocolVersion.mismatch(
+            head?.version ?? 0, sender: "the worker", receiver: "the coordinator")
+        let session = max(1, head?.session ?? 1)
+        send(WireMessage(.refusal(refusal), session: session, version: ProtocolVersion.oldest), to: peer)
     }
 
     /// Sends what peers take; true if somebody's outbox is blocked.

@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import Protocol
+import Synchronization
 import Testing
 
 @testable import Coordinator
@@ -110,6 +111,66 @@ struct ArtifactStoreTests {
         #expect(try store.condition(of: stored) == .missing)
         #expect(try store.store(Data("some bytes".utf8)) == stored)
         #expect(try store.condition(of: stored) == .intact)
+    }
+
+    @Test func aDamagedFileOfTheRightSizeIsReplacedByTheRightBytes() throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        let stored = try store.store(Data("some bytes".utf8))
+        try folder.damage(stored.sha256)
+        #expect(store.contains(stored), "its size is right")
+        #expect(try store.store(Data("some bytes".utf8)) == stored)
+        #expect(try store.condition(of: stored) == .intact)
+    }
+
+    /// What is left of a disk, as a test sets it.
+    private final class Space: Sendable {
+        private let bytes = Mutex(Int.max)
+        var left: Int {
+            get { bytes.withLock { $0 } }
+            set { bytes.withLock { $0 = newValue } }
+        }
+    }
+
+    @Test func theReserveIsKeptAlsoByATransferThatIsUnderWay() throws {
+        let space = Space()
+        let store = try ArtifactStore(dataFolder: folder.url) { _ in space.left }
+        let writers = [try store.makeIncoming(), try store.resumeIncoming(artifact(of: Data("announced".utf8)))]
+        for writer in writers { try writer.append(Data("x".utf8)) }
+        // Others have filled it meanwhile.
+        space.left = ArtifactStore.reservedBytes + 10
+        for writer in writers {
+            try writer.append(Data(count: 10))
+            let error = #expect(throws: CoordinatorError.self) { try writer.append(Data(count: 11)) }
+            #expect(error?.code == .noSpace)
+        }
+    }
+
+    @Test func partsThatNobodySendsAndDamagedFilesMakeRoom() throws {
+        let space = Space()
+        let store = try ArtifactStore(dataFolder: folder.url) { _ in space.left }
+        let announced = (1...3).map { artifact(of: Data("\($0)".utf8)) }
+        for artifact in announced.prefix(2) { try store.resumeIncoming(artifact).suspend() }
+        let underWay = try store.resumeIncoming(announced[2])
+        let damaged = try store.store(Data("damaged".utf8))
+        try store.setAside(damaged.sha256)
+        #expect(try files("incoming").count == 3 && files("damaged").count == 1)
+        space.left = ArtifactStore.reservedBytes
+        #expect(throws: CoordinatorError.self) { try underWay.append(Data(count: 1)) }
+        #expect(try files("incoming") == ["\(announced[2].sha256).part"], "but the one under way")
+        #expect(try files("damaged").isEmpty)
+    }
+
+    @Test func aPartThatCannotBeReadIsBegunAnew() throws {
+        let store = try ArtifactStore(dataFolder: folder.url)
+        let whole = Data("whole".utf8)
+        let announced = artifact(of: whole)
+        // Reading the start of this file is an input/output error, as of a bad sector.
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.url.path + "/incoming/\(announced.sha256).part", withDestinationPath: "/proc/self/mem")
+        let part = try store.resumeIncoming(announced)
+        #expect(part.sizeBytes == 0 && !part.isResumed)
+        try part.append(whole)
+        #expect(try part.commit(expecting: announced) == announced)
     }
 
     @Test(arguments: [

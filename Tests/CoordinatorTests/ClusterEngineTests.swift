@@ -50,7 +50,7 @@ struct ClusterEngineTests {
     @Test func aFailedCommitChangesNothingAndSendsNothing() async throws {
         try await running {
             _ = await submit("before")
-            try await setBroken(true)
+            try await setBroken(true, ["jobs", "workers"])
             #expect(await submit("a") == .refused(.storeUnavailable))
             await engine.post(.hello(session: 1, worker: .named("w"), running: []))
             #expect(await submit("b") == .refused(.storeUnavailable))
@@ -58,23 +58,32 @@ struct ClusterEngineTests {
             let counts = engine.metrics.current
             #expect(counts.commitFailures >= 2 && counts.commit.count >= 1 && counts.eventWait.count >= 4)
 
-            try await setBroken(false)
+            #expect(await engine.committed.sessions.isEmpty)
+
+            try await setBroken(false, ["jobs", "workers"])
             guard case .accepted(let jobs) = await submit("a") else {
                 Issue.record("still refused")
                 return
             }
             #expect(jobs[0].id.sequence == 2, "the numbers of refused jobs are not used up")
             #expect(await engine.committed.jobs.count == 2)
+            await engine.post(.hello(session: 2, worker: .named("later"), running: []))
+            _ = await submit("c")
         }
+        var greeted: [UInt64] = []
+        for await effect in engine.effects { if case .send(_, let session) = effect { greeted.append(session) } }
+        #expect(greeted == [2], "the first worker has heard nothing, and will say HELLO again")
     }
 
-    /// A store whose disk is full, as far as jobs go.
-    private func setBroken(_ isBroken: Bool) async throws {
+    /// A store whose disk is full, as far as some tables go.
+    private func setBroken(_ isBroken: Bool, _ tables: [String] = ["jobs"]) async throws {
         try await store.pool.write { db in
-            try db.execute(
-                sql: isBroken
-                    ? "CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END"
-                    : "DROP TRIGGER full")
+            for table in tables {
+                try db.execute(
+                    sql: isBroken
+                        ? "CREATE TRIGGER no_\(table) BEFORE INSERT ON \(table) BEGIN SELECT RAISE(ABORT, 'full'); END"
+                        : "DROP TRIGGER no_\(table)")
+            }
         }
     }
 
@@ -94,7 +103,10 @@ struct ClusterEngineTests {
 
     @Test func aCheckpointThatIsNoLongerNeededLeavesTheDisk() async throws {
         try await running {
-            guard case .accepted(let jobs) = await submit("a") else { return }
+            guard case .accepted(let jobs) = await submit("a") else {
+                Issue.record("refused")
+                return
+            }
             await engine.post(.hello(session: 1, worker: .named("w"), running: []))
             await engine.post(.workRequest(session: 1, requestID: 1))
             let attempt = AttemptReference(job: jobs[0].id, number: 1)

@@ -242,14 +242,14 @@ struct ClusterStateAttemptTests {
         #expect(cluster.take(1)?.job == job)
     }
 
-    @Test func aFailedJobIsNotKeptForAnotherWorkerForEver() throws {
+    @Test func aFailedJobIsNotLeftToAWorkerThatNeverAsks() throws {
         let cluster = ClusterDriver()
         cluster.submit("a")
         cluster.hello(1)
         cluster.hello(2)
         cluster.fail(1, try #require(cluster.take(1)))
         _ = cluster.ask(1)
-        let effects = cluster.pass(cluster.configuration.preferOtherWorker + .seconds(10)) { cluster in
+        let effects = cluster.pass(cluster.configuration.presence + .seconds(10)) { cluster in
             cluster.beat(1, nil)
             cluster.beat(2, nil)
             if cluster.state.sessions[1]?.request == nil, cluster.state.leases.isEmpty { _ = cluster.ask(1) }

@@ -223,20 +223,4 @@ struct DamageTests {
         #expect(answer == [.welcome(lost: [])])
         #expect(cluster.beat(2, nil).messages.count == 1 && cluster.state.sessionOfWorker["w"] == 2)
     }
-
-    @Test func aJobThatKillsItsWorkersLetsTheOthersGoFirstAndCostsNothing() throws {
-        let cluster = ClusterDriver()
-        let killer = cluster.submit("killer")[0]
-        cluster.submit("b", "c")
-        for round in 1...ClusterState.maxFruitlessLosses {
-            let session = UInt64(round)
-            cluster.hello(session, worker: "w")
-            #expect(cluster.take(session)?.job == killer)
-        }
-        cluster.hello(99, worker: "w")
-        #expect(cluster.take(99)?.job != killer)
-        #expect(cluster.take(99)?.job != killer)
-        #expect(cluster.take(99)?.job == killer)
-        #expect(cluster.state.job(killer)?.failures == 0)
-    }
 }

@@ -166,7 +166,7 @@ struct JobStoreTests {
         let running = loaded.jobs[1]
         #expect(running.attempt?.number == 2 && running.attempt?.session == UInt64.max - 1 && running.failures == 1)
         #expect(running.checkpoints.map(\.iteration) == [100, 200] && running.recipeYAML == "recipe: draft\n")
-        #expect(running.avoidedWorkerID == "w2" && running.key == "night-2")
+        #expect(running.avoidedWorkerIDs == ["w2"] && running.key == "night-2")
         #expect(loaded.workers.map(\.identity.id) == ["w1"])
         let id = loaded.jobs[0].id
         #expect(try await store.metrics(of: id, after: -1, limit: 9).map(\.values) == [["l1": 0.5, "style": 2]])

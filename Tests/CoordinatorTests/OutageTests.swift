@@ -72,6 +72,10 @@ struct OutageTests {
         }
         try await setFull(true)
         for _ in 0..<3 { #expect(await submit("a") == .refused(.storeUnavailable)) }
+        // Trying whether there is space again does not take the disk for one that has it.
+        clock.advance(.seconds(5))
+        await engine.post(.tick)
+        #expect(await nobodysJob() == .refused(.noSuchJob))
         #expect(await engine.storeProblem?.contains("full") == true)
         // What is stored can be read all the time, and nothing half-written is there.
         #expect(try store.load().jobs.map(\.name) == ["before"])
@@ -88,10 +92,32 @@ struct OutageTests {
         #expect(report.problems.isEmpty)
     }
 
+    /// A question that records nothing; everything before it has been handled when it is answered.
+    private func nobodysJob() async -> Reply {
+        await engine.request { .cancel($0, JobID(sequence: 99, salt: 9), reason: "") }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func anIdleCoordinatorFindsThatThereIsSpaceAgain() async throws {
+        let loop = Task { [engine] in await engine.run() }
+        defer { loop.cancel() }
+        _ = await submit("before")
+        try await setFull(true)
+        #expect(await submit("a") == .refused(.storeUnavailable))
+        try await setFull(false)
+        clock.advance(.seconds(2))
+        await engine.post(.tick)
+        // Nobody asks for anything.
+        while await engine.storeProblem != nil { await Task.yield() }
+    }
+
     @Test func aLongOutageCostsNoLeaseNoRetryAndNoJob() async throws {
         let loop = Task { [engine] in await engine.run() }
         defer { loop.cancel() }
-        guard case .accepted(let jobs) = await submit("a") else { return }
+        guard case .accepted(let jobs) = await submit("a") else {
+            Issue.record("refused")
+            return
+        }
         await engine.post(.hello(session: 1, worker: .named("w"), running: []))
         await engine.post(.workRequest(session: 1, requestID: 1))
         let attempt = AttemptReference(job: jobs[0].id, number: 1)
@@ -99,11 +125,13 @@ struct OutageTests {
         await engine.post(.heartbeat(session: 1, sequence: 0, running: [.at(attempt, 5)]))
         try await setFull(true)
         // Two hours in which the trainer has nothing left to do but to be heard: far longer than a standstill may be.
-        for step in 0..<720 {
-            clock.advance(.seconds(10))
+        // In steps, each handled before the next, so that the engine was never away itself.
+        for step in 0..<1440 {
+            clock.advance(.seconds(5))
             await engine.post(.tick)
             await engine.post(.heartbeat(session: 1, sequence: UInt64(step), running: [.at(attempt, 5)]))
             if step % 60 == 0 { #expect(await submit("c") == .refused(.storeUnavailable)) }
+            #expect(await nobodysJob() == .refused(.noSuchJob))
         }
         try await setFull(false)
         await engine.post(.tick)
@@ -127,7 +155,10 @@ struct OutageTests {
                 priority: 0, key: name)
             return await engine.request { .submit($0, [submission], salts: [7]) }
         }
-        guard case .accepted(let jobs) = try await submit("a") else { return }
+        guard case .accepted(let jobs) = try await submit("a") else {
+            Issue.record("refused")
+            return
+        }
         await engine.post(.hello(session: 1, worker: .named("w"), running: []))
         await engine.post(.workRequest(session: 1, requestID: 1))
         let attempt = AttemptReference(job: jobs[0].id, number: 1)
@@ -168,5 +199,28 @@ struct OutageTests {
         let dropped = await engine.droppedEvents
         await engine.post(.log(session: 1, attempt, requestID: 1, lines))
         #expect(await engine.droppedEvents == dropped)
+    }
+
+    @Test func aFloodOfSmallMessagesFromManySessionsLeavesRoomForTheOthersAndForPeople() async throws {
+        let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
+        let small = MetricsBlock(columns: ["l1"], rows: [])
+        let count = 256
+        // While the disk is slow.
+        for request in 0..<200 as Range<UInt64> {
+            for session in 1...UInt64(count) {
+                await engine.post(.metrics(session: session, attempt, requestID: request, small))
+            }
+        }
+        #expect(await engine.droppedEvents > 30_000, "51,200 were offered")
+        await engine.post(.hello(session: 1000, worker: .named("quiet"), running: []))
+        await engine.post(.tick)
+        let asked = Task { await submit("a person's") }
+        let loop = Task { [engine] in await engine.run() }
+        guard case .accepted = await asked.value else {
+            Issue.record("refused")
+            return
+        }
+        loop.cancel()
+        #expect(await engine.committed.sessionOfWorker["quiet"] == 1000)
     }
 }

@@ -137,6 +137,99 @@ struct StoreCheckTests {
         }
     }
 
+    @Test func aRowThatCannotBeReadIsAProblemAndCostsNoFile() async throws {
+        let attempt = try await runningJob()
+        let generator = try await keep(.generator, 30, of: attempt)
+        try await store.pool.write { db in
+            try db.execute(sql: "UPDATE artifacts SET kind = 'weird' WHERE kind = 'generator'")
+        }
+        let report = try await check.run(repairs: true)
+        #expect(report.problems.map(\.kind) == [.database] && report.problems[0].text.contains("kind is 'weird'"))
+        #expect(artifacts.contains(generator) && report.repairs.isEmpty)
+    }
+
+    @Test func aRowOfAnotherTypeDoesNotEndTheProcess() async throws {
+        _ = try await runningJob()
+        // STRICT keeps SQLite itself from writing such; a damaged page is not asked.
+        try await store.pool.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA writable_schema = ON")
+            try db.execute(
+                sql: """
+                    UPDATE sqlite_schema
+                    SET sql = replace(replace(sql, 'STRICT, WITHOUT ROWID', 'WITHOUT ROWID'), ') STRICT', ')')
+                    """)
+            try db.execute(sql: "PRAGMA writable_schema = RESET")
+            try db.execute(sql: "UPDATE artifacts SET bytes = 'many' WHERE kind = 'checkpoint' AND iteration = 10")
+            try db.execute(sql: "UPDATE jobs SET name = x'FF00'")
+        }
+        #expect(try await check.quick().isEmpty == false)
+        #expect(try await check.run(repairs: true).problems.contains { $0.kind == .database })
+    }
+
+    @Test func aCheckAloneLeavesTheFolderAsItIs() async throws {
+        // A store of the first version, as an older program left it, and what an interrupted write left.
+        let old = TemporaryFolder()
+        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("Fixtures/store-version-1.sql")
+        let sql = try String(contentsOf: fixture, encoding: .utf8)
+        let file = old.url.appendingPathComponent("jobs.sqlite")
+        let queue = try DatabaseQueue(path: file.path)
+        try await queue.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA journal_mode = WAL")
+            try db.execute(sql: sql)
+        }
+        try queue.close()
+        let left = old.url.appendingPathComponent("incoming/left")
+        try FileManager.default.createDirectory(
+            at: left.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data("half".utf8).write(to: left)
+        let before = try Data(contentsOf: file)
+        let report = try await CoordinatorService.check(old.url, repairs: false)
+        #expect(report.jobs == 3)
+        #expect(try Data(contentsOf: file) == before)
+        #expect(FileManager.default.fileExists(atPath: left.path))
+        #expect(!FileManager.default.fileExists(atPath: old.url.path + "/artifacts"))
+    }
+
+    @Test func aDamagedExemplarIsSetAsideSoThatItCanBeSentAgain() async throws {
+        _ = try await runningJob()
+        let exemplar = driver.disk.jobs[0].exemplar
+        try folder.damage(exemplar.sha256)
+        #expect(try await check.run(repairs: false).problems.count == 1)
+        #expect(artifacts.contains(exemplar), "a check alone moves nothing")
+        #expect(try await check.run(repairs: true).repairs.count == 1)
+        #expect(!artifacts.contains(exemplar))
+        #expect(try artifacts.store(Data("exemplar".utf8)) == exemplar)
+        #expect(try await check.run(repairs: false).problems.isEmpty)
+    }
+
+    @Test func theJanitorForgetsWorkersThatAreGoneAndPicturesBeyondThoseKept() async throws {
+        _ = try await runningJob()
+        let longAgo = Date(timeIntervalSinceNow: -Janitor.workerLifetime - 3600)
+        try await store.apply(
+            [.worker(.named("old"), session: 7, isDraining: false, isConnected: true)], at: longAgo)
+        try await store.apply(
+            [.worker(.named("w"), session: 1, isDraining: false, isConnected: true)], at: longAgo)
+        try await store.apply(
+            [.worker(.named("recent"), session: 8, isDraining: false, isConnected: false)], at: Date())
+        let thumbnails = folder.url.appendingPathComponent("thumbnails")
+        try FileManager.default.createDirectory(at: thumbnails, withIntermediateDirectories: true)
+        for number in 0..<Janitor.thumbnailsKept + 20 {
+            try Data().write(to: thumbnails.appendingPathComponent("\(number).png"))
+        }
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let engine = ClusterEngine(
+            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
+            logger: logger)
+        try await Janitor(
+            store: store, artifacts: artifacts, engine: engine, disk: BlockingWork(), thumbnails: thumbnails,
+            logger: logger
+        ).trim()
+        #expect(try await store.workers().map(\.identity.id) == ["recent", "w"], "the one that is connected stays")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: thumbnails.path).count == Janitor.thumbnailsKept)
+    }
+
     @Test func aFolderInUseOrWithoutAStoreIsNotChecked() async throws {
         let held = try DataFolder(folder.url)
         await #expect(throws: CoordinatorError.self) { try await CoordinatorService.check(folder.url, repairs: true) }
@@ -160,7 +253,8 @@ struct StoreCheckTests {
             state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
             logger: logger)
         let janitor = Janitor(
-            store: store, artifacts: artifacts, engine: engine, disk: BlockingWork(), logger: logger)
+            store: store, artifacts: artifacts, engine: engine, disk: BlockingWork(),
+            thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
         let loop = Task { await engine.run() }
         defer { loop.cancel() }
         #expect(try await janitor.collect(olderThan: Janitor.orphanAge) == 1)

@@ -51,7 +51,7 @@ struct TransferResumptionTests {
         while try await worker.credit(of: 7).nextOffset < UInt64(chunks * Limits.chunkBytes) {}
     }
 
-    @Test func anUploadGoesOnFromItsOffsetAfterTheCoordinatorWasKilledAndStartedAgain() async throws {
+    @Test func anUploadGoesOnFromItsOffsetAfterTheCoordinatorWasStoppedAndStartedAgain() async throws {
         let folder = TemporaryFolder()
         let first = try await RunningCoordinator(folder: folder)
         _ = try await first.submit("wood")

@@ -72,6 +72,7 @@ import Testing
             try Data(bytes).write(to: file)
             let store = try JobStore(file: file, newCoordinatorID: "fuzz")
             defer { try? store.close() }
+            _ = try StoreCheck.records(in: store, onlyNeeded: true)
             var state = ClusterState(restoring: try store.load(), at: .origin)
             _ = state.handle(.tick, at: .origin + .seconds(100))
         }

@@ -67,6 +67,33 @@ struct WireMessageTests {
         #expect(error?.code == .versionUnsupported)
     }
 
+    @Test(
+        arguments: [(0, true), (1e6, true), (1.1e6, false), (1e308, false), (-1, false), (.nan, false)]
+            as [(Double, Bool)])
+    func anIterationTakesATimeThatCanBeCountedWith(seconds: Double, isTaken: Bool) throws {
+        var beat = WireHeartbeat()
+        beat.running = [
+            .with {
+                $0.attempt = WireAttemptRef(jobID: "a", attempt: 1)
+                $0.secondsPerIteration = seconds
+            }
+        ]
+        #expect(((try? WireMessage(.heartbeat(beat), session: 1).frames()) != nil) == isTaken)
+    }
+
+    @Test(arguments: [(1.8e9, true), (1e11, true), (1e12, false), (1e300, false)] as [(Double, Bool)])
+    func timesAreOnesThatADateCanShow(seconds: Double, isTaken: Bool) throws {
+        var lines = WireLogBatch()
+        lines.attempt = WireAttemptRef(jobID: "a", attempt: 1)
+        lines.lines = [.with { $0.unixSeconds = seconds }]
+        var rows = WireMetricBatch()
+        rows.attempt = lines.attempt
+        rows.rows = [.with { $0.unixSeconds = seconds }]
+        for body in [WireMessage.Body.log(lines), .metrics(rows)] {
+            #expect(((try? WireMessage(body, session: 1).frames()) != nil) == isTaken)
+        }
+    }
+
     @Test func mutatedBytesNeverTrap() throws {
         // Seeded, so that a failure can be played again.
         var generator = SplitMix(state: 17)

@@ -227,7 +227,7 @@ struct SimulatedCoordinator {
 
     private mutating func perform(_ effect: ClusterEffect, _ store: inout SimulatedStore, _ witness: Witness) {
         switch effect {
-        case .record: break
+        case .record, .warn: break
         case .reply(let token, let reply): witness.answered(token, reply)
         case .discard(let sha256): store.discard(sha256)
         case .send(let message, let session):

@@ -84,10 +84,15 @@ struct SocketTests {
         var atRouter = router.incoming.makeAsyncIterator()
         for dealer in dealers {
             dealer.send(beat(1))
-            guard case .message(_, let peer)? = await atRouter.next() else { return }
-            for _ in 0..<80 { router.send(chunk(Limits.chunkBytes), to: peer) }
+            // Before it come the reports of what was dropped for the others.
+            var peer: Peer?
+            while peer == nil, let incoming = await atRouter.next() {
+                if case .message(_, let sender) = incoming { peer = sender }
+            }
+            let receiver = try #require(peer)
+            for _ in 0..<80 { router.send(chunk(Limits.chunkBytes), to: receiver) }
             // A small message still goes.
-            router.send(beat(2), to: peer)
+            router.send(beat(2), to: receiver)
         }
         #expect(router.counters.dropped > 0)
         for dealer in dealers {
@@ -130,6 +135,31 @@ struct SocketTests {
         }
         #expect(message == beat(9))
         #expect(sent > 0 && router.counters.malformed == sent)
+        raw.close(lingerMilliseconds: 0)
+        await router.close()
+    }
+
+    @Test func aMessageOfAnotherVersionIsAnsweredNamingWhoHasToUpgrade() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let raw = try ZeroMQSocket(type: ZMQ_DEALER)
+        try raw.connect(router.endpoint)
+        var frames = try beat(1).frames()
+        // The version is the envelope's first field.
+        try #require(frames[0].prefix(2) == [8, 1])
+        frames[0][1] = 9
+        while case .wouldBlock = raw.send(frames) { await Task.yield() }
+        var answer = raw.receive(maxFrames: 2)
+        while answer == nil {
+            await Task.yield()
+            answer = raw.receive(maxFrames: 2)
+        }
+        let message = try WireMessage(frames: answer!)
+        guard case .refusal(let refusal)? = message.body else {
+            Issue.record("\(message)")
+            return
+        }
+        #expect(message.session == 5 && message.envelope.version == 1 && refusal.code == .versionUnsupported)
+        #expect(refusal.message.contains("version 9") && refusal.message.contains("upgrade the coordinator"))
         raw.close(lingerMilliseconds: 0)
         await router.close()
     }

@@ -93,7 +93,8 @@ struct ClusterReader: Sendable {
 }
 
 extension Lease {
-    var iterationsPerSecond: Double { secondsPerIteration > 0 && hasIterated ? 1 / secondsPerIteration : 0 }
+    /// 0 while unknown, and for a time so short that only a mistake can be behind it.
+    var iterationsPerSecond: Double { secondsPerIteration > 1e-9 && hasIterated ? 1 / secondsPerIteration : 0 }
 
     /// Of training, at the present speed; nil while that is unknown.
     var secondsLeft: Double? {

@@ -17,6 +17,8 @@ enum ClusterEffect: Sendable, Equatable {
     /// The file is no longer needed by the job that had it; remove it unless another record names it.
     case discard(sha256: String)
     case reply(RequestToken, Reply)
+    /// Something for the operator's log.
+    case warn(String)
 }
 
 /// What the coordinator tells a worker.

@@ -8,11 +8,10 @@ import Logging
 actor ClusterEngine {
     /// The longest batch: bounds the time to the first answer.
     static let maxBatch = 512
-    /// Events that may wait. Beyond it workers' messages are dropped, which they repeat.
-    static let maxPending = 20_000
-    /// Bytes of one worker process's messages that may wait, so that a flood from one drops its own messages and not
-    /// the others': about thirty thousand heartbeats, or the largest batch of metrics.
-    static let maxPendingBytesPerSession = 8 << 20
+    /// How often it is tried during an outage whether the store can be written again.
+    static let outageProbeInterval = Duration.seconds(1)
+    /// People's requests that may wait, whatever waits of the workers'.
+    static let maxWaitingRequests = 2_000
     /// How often a store that cannot commit is mentioned in the log.
     static let outageLogInterval = Duration.seconds(60)
 
@@ -38,7 +37,9 @@ actor ClusterEngine {
     /// The same of records alone, for another taker.
     private var recorded: Set<JobID> = []
     private var pending: [(event: ClusterEvent, since: Instant)] = []
-    private var pendingBytes: [UInt64: Int] = [:]
+    private var queued = FairShare(
+        maxCount: 20_000, maxCountPerOwner: 1_000, maxBytes: 128 << 20, maxBytesPerOwner: 8 << 20)
+    private var hasPendingTick = false
     private var outage: Outage?
     private var waiters: [RequestToken: CheckedContinuation<Reply, Never>] = [:]
     private var nextToken: UInt64 = 0
@@ -52,6 +53,7 @@ actor ClusterEngine {
         let since: Instant
         var forgivenTo: Instant
         var loggedAt: Instant
+        var probedAt: Instant
         var refused = 0
     }
 
@@ -74,10 +76,14 @@ actor ClusterEngine {
         (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Hands in an event; it is handled in the order of the calls.
+    /// Hands in an event; it is handled in the order of the calls. A worker's may be dropped: it repeats them.
     func post(_ event: ClusterEvent) {
-        let waiting = event.session.map { pendingBytes[$0] ?? 0 } ?? 0
-        guard pending.count < Self.maxPending, waiting + event.weight <= Self.maxPendingBytesPerSession else {
+        if case .tick = event {
+            // One that waits says all that another could.
+            guard !hasPendingTick else { return }
+            hasPendingTick = true
+        }
+        if let session = event.session, !queued.add(event.weight, of: session) {
             droppedEvents += 1
             if droppedEvents % 1000 == 1 {
                 logger.warning(
@@ -88,7 +94,6 @@ actor ClusterEngine {
             }
             return
         }
-        if let session = event.session { pendingBytes[session] = waiting + event.weight }
         pending.append((event, clock()))
         waker.yield()
     }
@@ -120,7 +125,7 @@ actor ClusterEngine {
         let token = RequestToken(number: nextToken)
         let event = event(token)
         return await withCheckedContinuation { continuation in
-            guard !isStopped, pending.count < Self.maxPending else {
+            guard !isStopped, waiters.count < Self.maxWaitingRequests else {
                 continuation.resume(returning: .refused(.storeUnavailable))
                 return
             }
@@ -151,8 +156,8 @@ actor ClusterEngine {
     }
 
     private func release(_ event: ClusterEvent) {
-        guard let session = event.session, let waiting = pendingBytes[session] else { return }
-        pendingBytes[session] = waiting > event.weight ? waiting - event.weight : nil
+        if case .tick = event { hasPendingTick = false }
+        if let session = event.session { queued.remove(event.weight, of: session) }
     }
 
     private func process(_ batch: [ClusterEvent]) async {
@@ -186,7 +191,7 @@ actor ClusterEngine {
             }
             return
         }
-        if !changes.isEmpty { endOutage(at: now) }
+        if !changes.isEmpty { endOutage(at: now) } else { await probeOutage(at: now) }
         committed = state
         metrics.update { counts in
             if !changes.isEmpty { counts.commit.record(clock().since(now).inSeconds) }
@@ -201,7 +206,10 @@ actor ClusterEngine {
     }
 
     private func noteOutage(_ reason: String, at now: Instant) {
-        var current = outage ?? Outage(reason: reason, since: now, forgivenTo: now, loggedAt: now)
+        var current =
+            outage
+            ?? Outage(
+                reason: reason, since: now, forgivenTo: now, loggedAt: now, probedAt: now)
         let isNew = outage == nil || current.reason != reason
         current.reason = reason
         current.refused += 1
@@ -212,6 +220,14 @@ actor ClusterEngine {
                 metadata: ["error": "\(reason)", "refused": .stringConvertible(current.refused)])
         }
         outage = current
+    }
+
+    /// Where nobody asks for anything, nothing else would find that there is space again.
+    private func probeOutage(at now: Instant) async {
+        guard let current = outage, now.since(current.probedAt) >= Self.outageProbeInterval else { return }
+        outage!.probedAt = now
+        guard (try? await store.tryWriting()) != nil else { return }
+        endOutage(at: now)
     }
 
     private func endOutage(at now: Instant) {
@@ -249,6 +265,7 @@ actor ClusterEngine {
         case .record: break
         case .reply(let token, let reply): answer(token, reply)
         case .discard(let sha256): await discard(sha256)
+        case .warn(let text): logger.warning("\(text)")
         case .send, .receiveArtifact, .sendArtifact, .endTransfers, .closeSession, .refuse: outlet.yield(effect)
         }
     }

@@ -93,13 +93,22 @@ extension ClusterState {
     mutating func requested(_ session: UInt64, _ request: ArtifactRequest, at now: Instant) {
         guard hear(session, at: now) else { return }
         let standing = standing(of: request.attempt, session: session, at: now)
-        guard standing == .current, let job = job(request.attempt.job) else {
+        guard standing == .current, var job = job(request.attempt.job) else {
             return refuse(session, request.transferID, request.attempt, standing)
         }
         touch(request.attempt, at: now)
         let offered = [job.exemplar] + job.checkpoints.map(\.artifact)
         if let artifact = offered.first(where: { $0.sha256 == request.sha256 }) {
             effects.append(.sendArtifact(request, artifact, session: session))
+        } else if (job.checkpoints.last?.iteration ?? 0) < (job.attempt?.startIteration ?? 0) {
+            // A restart of the coordinator found the checkpoint damaged or gone, between the assignment and this
+            // request.
+            end(&job, .handedBack, reason: "its checkpoint is gone")
+            requeue(&job, reason: "goes on without the checkpoint that attempt \(request.attempt.number) was given")
+            acknowledge(
+                session, request.transferID, .leaseLost,
+                "the checkpoint is gone; the job is given out again without it")
+            dispatch(at: now)
         } else {
             acknowledge(
                 session, request.transferID, .unknownArtifact,

@@ -29,19 +29,6 @@ extension ClusterState {
         return attempt.session == session ? .ended(outcome) : .unknown
     }
 
-    private mutating func reclaim(_ lostJob: Job, _ lostAttempt: Attempt, at now: Instant) {
-        var job = lostJob
-        var attempt = lostAttempt
-        attempt.outcome = nil
-        attempt.reason = nil
-        job.attempt = attempt
-        job.state = .running
-        job.reason = nil
-        record(job, attempt)
-        beginLease(of: job, attempt, at: now)
-        note(job.id, attempt: attempt.number, "\(attempt.workerName) is back and goes on")
-    }
-
     mutating func assign(_ waitingJob: Job, to session: UInt64, request: UInt64, at now: Instant) {
         var job = waitingJob
         let worker = sessions[session]!.worker
@@ -51,7 +38,6 @@ extension ClusterState {
         job.attempt = attempt
         job.state = .running
         job.reason = nil
-        preferences[job.id] = nil
         record(job, attempt)
         beginLease(of: job, attempt, at: now)
         let from = attempt.startIteration > 0 ? "from iteration \(attempt.startIteration)" : "from the start"
@@ -68,7 +54,7 @@ extension ClusterState {
             checkpoint: job.checkpoints.last)
     }
 
-    private mutating func beginLease(of job: Job, _ attempt: Attempt, at now: Instant) {
+    mutating func beginLease(of job: Job, _ attempt: Attempt, at now: Instant) {
         insertLease(of: job, attempt, expires: now + configuration.lease, at: now)
     }
 
@@ -142,6 +128,8 @@ extension ClusterState {
                 job.secondsPerIteration = lease.secondsPerIteration
             }
             end(&job, .finished, iteration: completion.iteration, reason: nil)
+            sessions[session]!.failedJobs = []
+            sessions[session]!.askedAt = now
             job.state = .finished
             job.reason = nil
             putAndRecord(job)
@@ -163,9 +151,10 @@ extension ClusterState {
         case .current:
             var job = job(reference.job)!
             end(&job, .failed, iteration: iteration, reason: reason)
+            sessions[session]!.askedAt = now
             note(job.id, attempt: reference.number, level: "error", "failed: \(reason)")
             if isRetryable {
-                chargeFailure(&job, reason: reason, at: now)
+                chargeFailure(&job, reason: reason)
             } else {
                 job.state = .failed
                 job.reason = reason
@@ -195,22 +184,6 @@ extension ClusterState {
         }
     }
 
-    /// The worker is gone: the job goes back to where it stood in the queue, at no cost; behind the others if several
-    /// workers in a row were lost with it before its next checkpoint.
-    mutating func lose(_ reference: AttemptReference, reason: String) {
-        guard leases[reference.job]?.attempt == reference, var job = job(reference.job) else { return }
-        end(&job, .lost, reason: reason)
-        let hasAdvanced = (job.checkpoints.last?.iteration ?? 0) > (job.attempt?.startIteration ?? 0)
-        let losses = hasAdvanced ? 0 : (fruitlessLosses[job.id] ?? 0) + 1
-        fruitlessLosses[job.id] = losses
-        if losses >= Self.maxFruitlessLosses {
-            // Perhaps it kills its workers: the others go first. It still costs nothing and is never held for it.
-            job.queueOrder = nextQueueOrder
-            nextQueueOrder += 1
-        }
-        requeue(&job, reason: "attempt \(reference.number) was lost: \(reason)")
-    }
-
     /// The trainer hangs although its worker is well. It costs a retry: otherwise it could hang for ever.
     mutating func stall(_ lease: Lease, at now: Instant) {
         guard var job = job(lease.attempt.job) else { return }
@@ -219,7 +192,7 @@ extension ClusterState {
         effects.append(.send(.cancel(lease.attempt, reason: reason), to: lease.session))
         end(&job, .stalled, reason: reason)
         note(job.id, attempt: lease.attempt.number, level: "error", "stalled: \(reason)")
-        chargeFailure(&job, reason: reason, at: now)
+        chargeFailure(&job, reason: reason)
     }
 
     mutating func requeue(_ job: inout Job, reason: String) {
@@ -232,8 +205,13 @@ extension ClusterState {
     }
 
     /// Tries again at the back of the queue, so that a poison job does not slow the others, or holds the job.
-    private mutating func chargeFailure(_ job: inout Job, reason: String, at now: Instant) {
+    private mutating func chargeFailure(_ job: inout Job, reason: String) {
         job.failures += 1
+        if let attempt = job.attempt {
+            blame(attempt, for: job)
+            job.avoidedWorkerIDs.removeAll { $0 == attempt.workerID }
+            job.avoidedWorkerIDs = (job.avoidedWorkerIDs + [attempt.workerID]).suffix(Self.maxAvoided)
+        }
         job.reason = reason
         job.iteration = job.checkpoints.last?.iteration ?? 0
         guard job.failures <= configuration.retries else {
@@ -244,11 +222,8 @@ extension ClusterState {
             return
         }
         job.state = .queued
-        job.avoidedWorkerID = job.attempt?.workerID
         job.queueOrder = nextQueueOrder
         nextQueueOrder += 1
-        preferences[job.id] = now + configuration.preferOtherWorker
-        deadlines.insert(Deadline(at: now + configuration.preferOtherWorker, subject: .preference(job.id)))
         putAndRecord(job)
         enqueue(job)
     }
@@ -266,11 +241,12 @@ extension ClusterState {
         attempt.outcome = outcome
         attempt.reason = reason
         job.attempt = attempt
+        if outcome != .lost { fruitlessLosses[job.id] = nil }
         effects.append(.record(.attempt(job.id, attempt)))
         effects.append(.endTransfers(reference))
     }
 
-    private mutating func record(_ job: Job, _ attempt: Attempt) {
+    mutating func record(_ job: Job, _ attempt: Attempt) {
         putAndRecord(job)
         effects.append(.record(.attempt(job.id, attempt)))
     }

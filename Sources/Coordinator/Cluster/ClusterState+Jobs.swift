@@ -73,7 +73,6 @@ extension ClusterState {
             }
             job.state = .cancelled
             job.reason = reason
-            preferences[id] = nil
             putAndRecord(job)
             note(id, "cancelled: \(reason)")
             effects.append(.reply(token, .job(id, .cancelled)))
@@ -97,7 +96,7 @@ extension ClusterState {
             job.state = .queued
             job.reason = nil
             job.failures = 0
-            job.avoidedWorkerID = nil
+            job.avoidedWorkerIDs = []
             job.queueOrder = nextQueueOrder
             nextQueueOrder += 1
             putAndRecord(job)

@@ -23,19 +23,18 @@ extension ClusterState {
         drainingSessions = Set(recorded.workers.filter(\.isDraining).map(\.session))
         let workers = Dictionary(recorded.workers.map { ($0.identity.id, $0) }, uniquingKeysWith: { $1 })
         for job in recorded.jobs {
+            var job = job
+            if job.state == .running, job.attempt?.outcome != nil || job.attempt == nil {
+                // Only a damaged store has such a job; it must not wait for an attempt that nobody holds.
+                job.state = .queued
+            }
             put(job)
             nextQueueOrder = max(nextQueueOrder, job.queueOrder + 1)
             nextSequence = max(nextSequence, job.id.sequence + 1)
             if let key = job.key { keys[key] = job.id }
             if resultNames[job.resultName.lowercased()] == nil { resultNames[job.resultName.lowercased()] = 2 }
             switch job.state {
-            case .queued:
-                enqueue(job)
-                if job.avoidedWorkerID != nil {
-                    preferences[job.id] = now + configuration.preferOtherWorker
-                    let deadline = Deadline(at: now + configuration.preferOtherWorker, subject: .preference(job.id))
-                    deadlines.insert(deadline)
-                }
+            case .queued: enqueue(job)
             case .running:
                 if let attempt = job.attempt { expectBack(attempt, of: job, workers[attempt.workerID], at: now) }
             case .finished, .failed, .held, .cancelled: break
@@ -53,7 +52,7 @@ extension ClusterState {
                 ?? WorkerIdentity(
                     id: attempt.workerID, name: attempt.workerName, softwareVersion: "", slots: 0, threadsPerSlot: 0,
                     cpu: "")
-            var session = WorkerSession(session: attempt.session, worker: identity, expires: expires)
+            var session = WorkerSession(session: attempt.session, worker: identity, expires: expires, askedAt: now)
             session.isAttached = false
             session.isDraining = drainingSessions.contains(attempt.session)
             sessions[attempt.session] = session

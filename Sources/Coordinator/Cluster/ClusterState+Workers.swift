@@ -8,19 +8,27 @@ extension ClusterState {
         // A session that changes its worker id, and a worker process that has been replaced, are gone; what the new
         // process does not claim to run is free again at once.
         if let known = sessions[id], known.worker.id != worker.id {
-            closeSession(id, reason: "its worker changed identity", keeping: [], at: now)
+            closeSession(id, reason: "its worker changed identity", isDeath: false)
+        }
+        if let known = sessions[id], !known.isAttached {
+            // Given out just before the coordinator died: it never got there.
+            for reference in known.attempts.subtracting(claimed).sorted() {
+                lose(reference, reason: "its worker does not have it", isDeath: false)
+            }
         }
         var displaced: [UInt64] = []
         if let old = sessionOfWorker[worker.id], old != id {
             displaced = Array(((sessions[old]?.displaced ?? []) + [old]).suffix(Self.maxDisplaced))
-            closeSession(old, reason: "its worker restarted", keeping: claimed, at: now)
+            closeSession(old, reason: "its worker restarted", keeping: claimed)
         }
         var session =
             sessions[id]
-            ?? WorkerSession(session: id, worker: worker, expires: now, isDraining: drainingSessions.contains(id))
+            ?? WorkerSession(
+                session: id, worker: worker, expires: now, askedAt: now, isDraining: drainingSessions.contains(id))
         drainingSessions.remove(id)
         session.worker = worker
         session.isAttached = true
+        session.askedAt = now
         session.displaced += displaced
         session.expires = now + configuration.lease
         if sessions[id] == nil { deadlines.insert(Deadline(at: session.expires, subject: .session(id))) }
@@ -95,7 +103,7 @@ extension ClusterState {
 
     mutating func goodbye(_ id: UInt64, _ reason: String, at now: Instant) {
         guard sessions[id] != nil else { return }
-        closeSession(id, reason: "its worker left: \(reason)", keeping: [], at: now)
+        closeSession(id, reason: "its worker left: \(reason)", isDeath: false)
         dispatch(at: now)
     }
 
@@ -113,10 +121,12 @@ extension ClusterState {
 
     /// Ends a session; its attempts but the kept ones are lost, which costs their jobs nothing.
     mutating func closeSession(
-        _ id: UInt64, reason: String, keeping kept: Set<AttemptReference>, at now: Instant
+        _ id: UInt64, reason: String, keeping kept: Set<AttemptReference> = [], isDeath: Bool = true
     ) {
         guard let session = sessions[id] else { return }
-        for reference in session.attempts.subtracting(kept).sorted() { lose(reference, reason: reason) }
+        for reference in session.attempts.subtracting(kept).sorted() {
+            lose(reference, reason: reason, isDeath: isDeath)
+        }
         waiting.removeAll { $0 == id }
         sessions[id] = nil
         if sessionOfWorker[session.worker.id] == id { sessionOfWorker[session.worker.id] = nil }
@@ -134,6 +144,7 @@ extension ClusterState {
     // MARK: Deadlines
 
     mutating func passDeadlines(at now: Instant) {
+        compactDeadlines()
         while let deadline = deadlines.first, deadline.at <= now {
             _ = deadlines.removeFirst()
             switch deadline.subject {
@@ -141,7 +152,9 @@ extension ClusterState {
                 guard let lease = leases[reference.job], lease.attempt == reference else { break }
                 if lease.expires <= now {
                     let silence = Int(configuration.lease.inSeconds)
-                    lose(reference, reason: "nothing was heard of it for \(silence) s")
+                    // A worker that speaks, but not of this attempt, has not died with it.
+                    let isDeath = (sessions[lease.session]?.expires ?? now) <= now + configuration.lease / 2
+                    lose(reference, reason: "nothing was heard of it for \(silence) s", isDeath: isDeath)
                 } else {
                     deadlines.insert(Deadline(at: lease.expires, subject: deadline.subject))
                 }
@@ -156,7 +169,7 @@ extension ClusterState {
             case .session(let id):
                 guard let session = sessions[id] else { break }
                 if session.expires <= now {
-                    closeSession(id, reason: "its worker was not heard of", keeping: [], at: now)
+                    closeSession(id, reason: "its worker was not heard of")
                 } else {
                     deadlines.insert(Deadline(at: session.expires, subject: deadline.subject))
                 }
@@ -164,8 +177,6 @@ extension ClusterState {
                 if let pending = sessions[id]?.request, pending.id == request, pending.answer == nil {
                     answerNoWork(id)
                 }
-            case .preference(let id):
-                if let until = preferences[id], until <= now { preferences[id] = nil }
             }
         }
         dispatch(at: now)
@@ -184,6 +195,7 @@ extension ClusterState {
 
     mutating func workRequest(_ id: UInt64, _ request: UInt64, at now: Instant) {
         guard hear(id, at: now), let session = sessions[id] else { return }
+        sessions[id]!.askedAt = now
         if let earlier = session.request, earlier.id == request {
             guard let answer = earlier.answer else { return }
             if let job = job(answer.job), leases[answer.job]?.attempt == answer {
@@ -209,49 +221,6 @@ extension ClusterState {
         guard let request = sessions[id]?.request, request.answer == nil else { return }
         sessions[id]!.request = nil
         effects.append(.send(.noWork(requestID: request.id, retryAfter: configuration.noWorkRetry), to: id))
-    }
-
-    mutating func enqueue(_ job: Job) {
-        queue.insert(QueueEntry(priority: job.priority, order: job.queueOrder, sequence: job.id.sequence))
-    }
-
-    /// Gives waiting jobs to waiting workers.
-    mutating func dispatch(at now: Instant) {
-        var index = 0
-        while index < waiting.count, queue.first != nil {
-            let id = waiting[index]
-            guard let session = sessions[id], let request = session.request, request.answer == nil else {
-                waiting.remove(at: index)
-                continue
-            }
-            if let job = nextJob(for: session.worker.id, at: now) {
-                waiting.remove(at: index)
-                assign(job, to: id, request: request.id, at: now)
-            } else {
-                index += 1
-            }
-        }
-    }
-
-    private mutating func nextJob(for workerID: String, at now: Instant) -> Job? {
-        var passedOver: [QueueEntry] = []
-        defer { for entry in passedOver { queue.insert(entry) } }
-        while let entry = queue.removeFirst() {
-            guard let job = jobs[entry.sequence], job.state == .queued, job.queueOrder == entry.order,
-                job.priority == entry.priority
-            else { continue }
-            if passedOver.count < Self.maxPassedOver, prefersAnother(job, than: workerID, at: now) {
-                passedOver.append(entry)
-            } else {
-                return job
-            }
-        }
-        return nil
-    }
-
-    private func prefersAnother(_ job: Job, than workerID: String, at now: Instant) -> Bool {
-        guard job.avoidedWorkerID == workerID, let until = preferences[job.id], now < until else { return false }
-        return sessions.values.contains { $0.worker.id != workerID && $0.isAttached && !$0.isDraining }
     }
 }
 

@@ -18,22 +18,32 @@ struct ClusterState: Sendable {
         /// An iteration may take this many times the reported iteration time before the attempt counts as stalled.
         var stallIterations = 20.0
         var retries = 2
-        /// How long a failed job is kept for a worker other than the one it failed on, if one is connected.
-        var preferOtherWorker: Duration = .seconds(60)
+        /// How long a worker that runs nothing counts as one that could, after it asked for work. A failed job is left
+        /// to such a worker.
+        var presence: Duration = .seconds(60)
         var maxArtifactBytes = 4 << 30
     }
 
     /// Newest checkpoints kept of each job: one to resume from, and one before it.
     static let checkpointsKept = 2
-    /// After this many lost attempts in a row without a new checkpoint a job goes to the back of the queue.
-    static let maxFruitlessLosses = 3
+    /// After this many workers lost with it in a row, and no new checkpoint, a job goes to the back of the queue and
+    /// runs on an otherwise empty worker only.
+    static let lossesOfSuspect = 3
+    /// After this many it is held. Hosts that die of something else must not hold a job: by then it was alone on five
+    /// of them, none of which lived until its next checkpoint.
+    static let lossesOfHeld = 8
+    /// After this many different jobs in a row that failed on it and nowhere else, a worker gets no more work while
+    /// others ask for it.
+    static let failuresOfBarred = 3
     /// How many displacements among the sessions of one worker id are remembered.
     static let maxDisplaced = 32
     /// How often a session comes back after it was displaced until it is taken for a second live process. Once is no
     /// proof: what a dead process sent may arrive after its successor's HELLO, by a slow connection.
     static let displacementsOfDuplicate = 8
-    /// How many jobs that prefer another worker are passed over for one request.
-    static let maxPassedOver = 32
+    /// How many workers a job failed on are remembered of it.
+    static let maxAvoided = 8
+    /// How many jobs that are left to other workers are passed over for one request; behind as many it gets none.
+    static let maxPassedOver = 64
 
     let configuration: Configuration
     var effects: [ClusterEffect] = []
@@ -50,9 +60,7 @@ struct ClusterState: Sendable {
     var waiting: [UInt64] = []
     /// When something has to be looked at again; the entry says what, the thing itself whether it is due.
     var deadlines = MinimumHeap<Deadline>()
-    /// Until when a failed job is kept for another worker.
-    var preferences: [JobID: Instant] = [:]
-    /// Attempts lost in a row without a new checkpoint. Not recorded: only an order of the queue hangs on it.
+    /// Workers lost with a job in a row, without a new checkpoint. Not recorded: a restarted coordinator counts anew.
     var fruitlessLosses: [JobID: Int] = [:]
     var keys = ShardedTable<String, JobID>()
     /// By lower-cased result name: the next suffix to try for it.
@@ -152,7 +160,7 @@ struct ClusterState: Sendable {
 }
 
 /// A waiting job's place: higher priority first, then the smaller order.
-struct QueueEntry: Comparable, Sendable {
+struct QueueEntry: Comparable, Hashable, Sendable {
     var priority: Int
     var order: Int64
     var sequence: Int64
@@ -169,7 +177,6 @@ struct Deadline: Comparable, Sendable {
         case stall(AttemptReference)
         case session(UInt64)
         case workRequest(session: UInt64, id: UInt64)
-        case preference(JobID)
     }
 
     var at: Instant

@@ -17,8 +17,8 @@ struct Job: Sendable, Equatable {
     var reason: String?
     /// Failing attempts since submission or the last explicit retry.
     var failures = 0
-    /// The worker whose attempt failed last; another one is preferred.
-    var avoidedWorkerID: String?
+    /// The workers whose attempts failed since then, the last one last; others are preferred.
+    var avoidedWorkerIDs: [String] = []
     /// The newest attempt. Its number fences every message about this job.
     var attempt: Attempt?
     /// Stored checkpoints, the newest last, no more than `ClusterState.checkpointsKept`.
@@ -88,6 +88,8 @@ struct WorkerSession: Sendable, Equatable {
     let session: UInt64
     var worker: WorkerIdentity
     var expires: Instant
+    /// When it last asked for work, or was about to: it had come, or an attempt had ended.
+    var askedAt: Instant
     /// Whether it has said HELLO to this coordinator process; false: it is known from before a restart.
     var isAttached = true
     var isDraining = false
@@ -100,6 +102,8 @@ struct WorkerSession: Sendable, Equatable {
     var load: WorkerLoad?
     /// The attempts it holds.
     var attempts: Set<AttemptReference> = []
+    /// Jobs that failed on it since one last finished, and on no other worker.
+    var failedJobs: Set<JobID> = []
 
     /// When it last said anything; every message of a worker extends its session by the lease.
     func lastHeard(lease: Duration) -> Instant { expires + (.zero - lease) }

@@ -2,6 +2,10 @@
 struct MinimumHeap<Element: Comparable & Sendable>: Sendable {
     private(set) var elements: [Element] = []
 
+    init() {}
+
+    init(_ elements: some Collection<Element>) { self.elements = elements.sorted() }
+
     var first: Element? { elements.first }
     var count: Int { elements.count }
 

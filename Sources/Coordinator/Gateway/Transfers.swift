@@ -43,6 +43,12 @@ final class Transfers: Sendable {
     private let maxTransfers: Int
     private let logger: Logger
     private let state = Mutex(State())
+    /// Chunks that have arrived and wait for the disk, by session. With a lock of its own: a chunk may leave while the
+    /// other is held.
+    private let arrived = Mutex(
+        FairShare(
+            maxCount: .max, maxCountPerOwner: .max, maxBytes: Transfers.maxChunks * Limits.chunkBytes,
+            maxBytesPerOwner: .max))
 
     init(artifacts: ArtifactStore, disk: BlockingWork, engine: ClusterEngine, maxTransfers: Int, logger: Logger) {
         self.artifacts = artifacts
@@ -101,10 +107,18 @@ final class Transfers: Sendable {
         }
     }
 
+    /// What is beyond the sender's share of the memory for chunks is dropped: the gap is asked for again.
     func receive(_ chunk: WireArtifactChunk, _ payload: [UInt8], from session: UInt64) {
         let key = Key(session: session, id: chunk.transferID)
-        state.withLock { $0.entries[key]?.upload }?.yield(.chunk(chunk, payload))
+        let bytes = payload.count
+        guard let upload = state.withLock({ $0.entries[key]?.upload }), arrived.withLock({ $0.add(bytes, of: session) })
+        else { return }
+        let arrival = Upload.Arrival(chunk, payload) { [self] in arrived.withLock { $0.remove(bytes, of: session) } }
+        upload.yield(.chunk(arrival))
     }
+
+    /// Bytes of chunks that have arrived and are not written yet.
+    var arrivedBytes: Int { arrived.withLock { $0.bytes } }
 
     func receive(_ credit: WireArtifactCredit, from session: UInt64) {
         let key = Key(session: session, id: credit.transferID)

@@ -5,9 +5,24 @@ import Transport
 /// Receives one artifact from a worker: writes its chunks, commits it, reports it stored.
 struct Upload: Sendable {
     enum Command: Sendable {
-        case chunk(WireArtifactChunk, [UInt8])
+        case chunk(Arrival)
         /// The worker asks where to go on.
         case remind
+    }
+
+    /// A chunk in memory. Says when it has left it, whether it was written, dropped or left in a transfer that ended.
+    final class Arrival: Sendable {
+        let chunk: WireArtifactChunk
+        let payload: [UInt8]
+        private let onEnd: @Sendable () -> Void
+
+        init(_ chunk: WireArtifactChunk, _ payload: [UInt8], onEnd: @escaping @Sendable () -> Void) {
+            self.chunk = chunk
+            self.payload = payload
+            self.onEnd = onEnd
+        }
+
+        deinit { onEnd() }
     }
 
     let offer: ArtifactOffer
@@ -55,11 +70,11 @@ struct Upload: Sendable {
         }
         await credit(rewind: true)
         for await command in commands {
-            guard case .chunk(let chunk, let payload) = command else {
+            guard case .chunk(let arrival) = command else {
                 await credit(rewind: true)
                 continue
             }
-            let decision = receiver.receive(chunk, payload: payload)
+            let decision = receiver.receive(arrival.chunk, payload: arrival.payload)
             switch decision {
             case .ignore: continue
             case .rewind:
@@ -67,8 +82,8 @@ struct Upload: Sendable {
                 continue
             case .write, .writeLast: break
             }
-            try await disk.run { try incoming.append(Data(payload)) }
-            engine.metrics.update { $0.receivedBytes[offer.kind, default: 0] += payload.count }
+            try await disk.run { try incoming.append(Data(arrival.payload)) }
+            engine.metrics.update { $0.receivedBytes[offer.kind, default: 0] += arrival.payload.count }
             await engine.post(.transferProgressed(session: session, offer.attempt))
             await credit(rewind: false)
             if receiver.isComplete { return try await commit(incoming) }

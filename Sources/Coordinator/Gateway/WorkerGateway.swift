@@ -22,6 +22,7 @@ actor WorkerGateway {
     }
 
     private var routes: [UInt64: Route] = [:]
+    private var slowMessages = 0
     private var sessionsOfPeer: [Peer: Set<UInt64>] = [:]
     /// Attempts a session claims that are of no job here, until the next answer reports them lost.
     private var foreign: [UInt64: [WireAttemptRef]] = [:]
@@ -56,9 +57,17 @@ actor WorkerGateway {
             // A connection that is gone comes back under another name; leases decide what becomes of the work.
             case .gone(let peer):
                 for session in sessionsOfPeer[peer] ?? [] { forget(session) }
-            case .slow(let peer): await warn("a worker does not read its messages", peer)
+            case .slow(let peer): noteSlow(peer)
             }
         }
+    }
+
+    /// Mentions the first dropped message and then ever fewer: whoever does not read loses many.
+    private func noteSlow(_ peer: Peer) {
+        slowMessages += 1
+        guard slowMessages & (slowMessages - 1) == 0 else { return }
+        logger.warning(
+            "a worker does not read its messages", metadata: ["peer": "\(peer)", "dropped": "\(slowMessages)"])
     }
 
     private func receive(_ message: WireMessage, from peer: Peer) async {
@@ -140,7 +149,7 @@ actor WorkerGateway {
                 refusal.message = reason
                 send(.refusal(refusal), to: session)
                 forget(session)
-            case .record, .reply, .discard: break
+            case .record, .reply, .discard, .warn: break
             }
         }
     }

@@ -15,19 +15,33 @@ final class ArtifactStore: Sendable {
     /// How long the part of an interrupted transfer is kept for its sender, by the files' times.
     static let partLifetime: TimeInterval = 24 * 3600
     private static let partExtension = "part"
+    /// What is kept in `damaged/` for whoever wants to look into it, the newest.
+    static let damagedBytesKept = 1 << 30
+    static let damagedLifetime: TimeInterval = 30 * 24 * 3600
 
     private let artifacts: URL
     private let incoming: URL
     private let damaged: URL
+    private let availableBytes: @Sendable (URL) -> Int
     /// Parts that are being written.
     private let claimed = Mutex(Set<String>())
+    /// Files that have their names, but perhaps not yet after a power cut.
+    private let unsynced = Mutex(Set<String>())
 
     /// Opens or creates the store in a data folder and removes what interrupted writes left, except the parts of
     /// transfers that may go on.
-    init(dataFolder: URL) throws {
+    /// - Parameters:
+    ///   - isReadOnly: Whether everything is to be left as it is.
+    ///   - availableBytes: What is left on the disk of a folder.
+    init(
+        dataFolder: URL, isReadOnly: Bool = false,
+        availableBytes: @escaping @Sendable (URL) -> Int = ArtifactStore.availableBytes
+    ) throws {
+        self.availableBytes = availableBytes
         artifacts = dataFolder.appendingPathComponent("artifacts", isDirectory: true)
         incoming = dataFolder.appendingPathComponent("incoming", isDirectory: true)
         damaged = dataFolder.appendingPathComponent("damaged", isDirectory: true)
+        if isReadOnly { return }
         do {
             for folder in [artifacts, incoming] {
                 try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -68,11 +82,9 @@ final class ArtifactStore: Sendable {
         return Int(status.st_size)
     }
 
-    func contains(_ artifact: StoredArtifact) -> Bool { size(of: artifact.sha256) == artifact.sizeBytes }
-
-    /// Whether an artifact is stored; it then counts as new, so that it is not collected before a record names it.
-    func keep(_ artifact: StoredArtifact) -> Bool {
-        contains(artifact) && utimes(url(of: artifact.sha256).path, nil) == 0
+    /// Whether an artifact is there to stay, by its size.
+    func contains(_ artifact: StoredArtifact) -> Bool {
+        size(of: artifact.sha256) == artifact.sizeBytes && unsynced.withLock { !$0.contains(artifact.sha256) }
     }
 
     /// A new file to write an artifact's bytes to.
@@ -103,12 +115,13 @@ final class ArtifactStore: Sendable {
 
     func release(_ sha256: String) { claimed.withLock { _ = $0.remove(sha256) } }
 
-    /// Better said before a transfer than after half of it.
-    /// - Throws: `.noSpace`.
+    /// Before a transfer, rather than after half of it; and before every write, since others write as well. What nobody
+    /// is sending at present, and what is only kept to be looked at, makes room first.
     func requireSpace(for bytes: Int) throws {
-        var status = statvfs()
-        guard statvfs(incoming.path, &status) == 0 else { return }
-        let available = Int(status.f_bavail) * Int(status.f_frsize)
+        guard availableBytes(incoming) - Self.reservedBytes < bytes else { return }
+        removeParts(olderThan: 0)
+        removeDamaged(olderThan: 0)
+        let available = availableBytes(incoming)
         guard available - Self.reservedBytes < bytes else { return }
         throw CoordinatorError(
             .noSpace,
@@ -116,11 +129,20 @@ final class ArtifactStore: Sendable {
                 + "are needed; free some space, work then goes on by itself")
     }
 
+    static func availableBytes(_ folder: URL) -> Int {
+        var status = statvfs()
+        // What cannot be asked is found out by writing.
+        guard statvfs(folder.path, &status) == 0 else { return .max }
+        return Int(status.f_bavail) * Int(status.f_frsize)
+    }
+
     /// Removes parts that no sender has gone on with for long.
-    func removeStaleParts() {
+    func removeStaleParts() { removeParts(olderThan: Self.partLifetime) }
+
+    private func removeParts(olderThan age: TimeInterval) {
         for file in Self.entries(of: incoming) where file.url.pathExtension == Self.partExtension {
             let sha256 = file.url.deletingPathExtension().lastPathComponent
-            let isOld = file.changedAt < Date(timeIntervalSinceNow: -Self.partLifetime)
+            let isOld = file.changedAt <= Date(timeIntervalSinceNow: -age)
             guard isOld || !SHA256Text.isValid(sha256), claimed.withLock({ $0.insert(sha256).inserted }) else {
                 continue
             }
@@ -129,7 +151,18 @@ final class ArtifactStore: Sendable {
         }
     }
 
-    /// Gives a closed, synced temporary file its name. The directory is synced, so that the name survives a power cut.
+    /// Removes damaged files that have been kept long enough, and the oldest of too many.
+    func removeDamaged(olderThan age: TimeInterval = ArtifactStore.damagedLifetime) {
+        var kept = 0
+        for file in Self.entries(of: damaged).sorted(by: { $0.changedAt > $1.changedAt }) {
+            kept += file.sizeBytes
+            let isOld = file.changedAt <= Date(timeIntervalSinceNow: -age)
+            if isOld || kept > Self.damagedBytesKept { unlink(file.url.path) }
+        }
+    }
+
+    /// Gives a closed, synced temporary file its name, also in the place of one that has it already: that one may be
+    /// damaged, or not be synced. The directory is synced, so that the name survives a power cut.
     func adopt(_ temporary: URL, as sha256: String) throws {
         let target = url(of: sha256)
         let folder = target.deletingLastPathComponent()
@@ -138,8 +171,15 @@ final class ArtifactStore: Sendable {
         } else if errno != EEXIST {
             throw FileFailure.error("create", folder)
         }
-        guard rename(temporary.path, target.path) == 0 else { throw FileFailure.error("rename", temporary) }
+        // Until the directory is synced nobody may be told that the file is stored, least of all after a failure.
+        _ = unsynced.withLock { $0.insert(sha256) }
+        guard rename(temporary.path, target.path) == 0 else {
+            let failure = FileFailure.error("rename", temporary)
+            _ = unsynced.withLock { $0.remove(sha256) }
+            throw failure
+        }
         try syncDirectory(folder)
+        _ = unsynced.withLock { $0.remove(sha256) }
     }
 
     /// Removes an artifact; one that is not there is no error.
@@ -229,6 +269,9 @@ final class ArtifactStore: Sendable {
         guard rename(file.path, damaged.appendingPathComponent(sha256).path) == 0 || errno == ENOENT else {
             throw FileFailure.error("move", file)
         }
+        // From now on it counts by its age here.
+        utimes(damaged.appendingPathComponent(sha256).path, nil)
+        removeDamaged()
     }
 
     /// A file of the data folder.
@@ -253,7 +296,7 @@ final class ArtifactStore: Sendable {
     /// Bytes of interrupted and running transfers.
     func incomingBytes() -> Int { Self.entries(of: incoming).reduce(0) { $0 + $1.sizeBytes } }
 
-    private static func entries(of folder: URL) -> [Entry] {
+    static func entries(of folder: URL) -> [Entry] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
         return names.compactMap { name in
             let url = folder.appendingPathComponent(name)

@@ -59,6 +59,8 @@ struct ChangeWriter {
         try run(
             "INSERT INTO recipes (yaml, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
             [job.recipeYAML, RecipeName.read(from: job.recipeYAML)])
+        // Ids have no spaces.
+        let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
         // A finished job is left as it is, whatever the caller believes.
         try run(
             """
@@ -79,8 +81,8 @@ struct ChangeWriter {
             [
                 job.id.sequence, job.id.description, job.name, job.resultName, job.fileName, job.key,
                 job.exemplar.sha256, job.exemplar.sizeBytes, job.recipeYAML, job.priority, job.queueOrder,
-                job.state.rawValue, job.reason, job.failures, job.avoidedWorkerID, job.generatorSHA256,
-                job.discriminatorSHA256, job.iteration, job.totalIterations, job.secondsPerIteration, seconds,
+                job.state.rawValue, job.reason, job.failures, avoided, job.generatorSHA256, job.discriminatorSHA256,
+                job.iteration, job.totalIterations, job.secondsPerIteration, seconds,
             ])
         try write(.exemplar, 0, job.exemplar, of: job.id)
     }

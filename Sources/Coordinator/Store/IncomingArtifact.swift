@@ -24,26 +24,32 @@ final class IncomingArtifact: @unchecked Sendable {
     init(resuming artifact: StoredArtifact, file: URL, in store: ArtifactStore) throws {
         self.file = file
         self.store = store
-        let descriptor = open(file.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw FileFailure.error("create", file) }
+        var hasher = SHA256()
+        var descriptor = try Self.openPart(file)
+        var found: Int
         do {
-            var hasher = SHA256()
-            var found = try ArtifactStore.feed(&hasher, from: descriptor, file)
-            if found > artifact.sizeBytes {
-                guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
-                    throw FileFailure.error("truncate", file)
-                }
-                hasher = SHA256()
-                found = 0
-            }
-            self.hasher = hasher
-            part = (artifact.sha256, found)
-            sizeBytes = found
-            self.descriptor = descriptor
+            found = try ArtifactStore.feed(&hasher, from: descriptor, file)
         } catch {
-            close(descriptor)
-            throw error
+            // On a bad sector, say. Its bytes will come again; a part that stays would fail every offer.
+            found = .max
         }
+        if found > artifact.sizeBytes {
+            close(descriptor)
+            guard unlink(file.path) == 0 else { throw FileFailure.error("remove", file) }
+            descriptor = try Self.openPart(file)
+            hasher = SHA256()
+            found = 0
+        }
+        self.hasher = hasher
+        part = (artifact.sha256, found)
+        sizeBytes = found
+        self.descriptor = descriptor
+    }
+
+    private static func openPart(_ part: URL) throws -> Int32 {
+        let descriptor = open(part.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw FileFailure.error("create", part) }
+        return descriptor
     }
 
     deinit { suspend() }
@@ -53,6 +59,7 @@ final class IncomingArtifact: @unchecked Sendable {
 
     func append(_ data: Data) throws {
         precondition(descriptor >= 0)
+        try store.requireSpace(for: data.count)
         try data.withUnsafeBytes { buffer in
             var written = 0
             while written < buffer.count {
@@ -81,10 +88,6 @@ final class IncomingArtifact: @unchecked Sendable {
                 .digestMismatch,
                 "expected \(expected.sizeBytes) bytes with SHA-256 \(expected.sha256), "
                     + "found \(found.sizeBytes) with \(found.sha256); send the file again")
-        }
-        if store.keep(found) {
-            abandon()
-            return found
         }
         do {
             guard fsync(descriptor) == 0 else { throw FileFailure.error("sync", file) }

@@ -9,6 +9,8 @@ import Protocol
 final class JobStore: Sendable {
     /// Log lines kept of each job, the newest.
     static let logLinesKept = 10_000
+    /// Workers remembered, the last heard of.
+    static let workersKept = 10_000
 
     let pool: DatabasePool
     /// Random, made with the database: tells this cluster from another at the same address.
@@ -26,13 +28,8 @@ final class JobStore: Sendable {
             pool = try DatabasePool(path: file.path, configuration: configuration)
             // GRDB sets NORMAL with WAL; a promise must survive a power cut.
             try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-            let migrator = Self.migrator
-            if try pool.read(migrator.hasBeenSuperseded) {
-                throw CoordinatorError(
-                    .newerStore,
-                    "\(file.path) was written by a newer texloom; upgrade this one, or use another data folder")
-            }
-            try migrator.migrate(pool)
+            try Self.refuseNewer(pool, file)
+            try Self.migrator.migrate(pool)
             let id = newCoordinatorID()
             coordinatorID = try pool.write { db in
                 try db.execute(
@@ -41,10 +38,38 @@ final class JobStore: Sendable {
                 return try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'coordinator_id'") ?? id
             }
         } catch let error as DatabaseError {
-            throw CoordinatorError(
-                .storeUnavailable,
-                "\(file.path) cannot be used as a job store: \(error.message ?? "SQLite error \(error.resultCode)")")
+            throw Self.unusable(file, error)
         }
+    }
+
+    /// Opens the database to look at it, and leaves it as it is, in whatever older version.
+    /// - Throws: `CoordinatorError` if the file is no job store, is damaged, or was written by a newer texloom.
+    init(reading file: URL) throws {
+        var configuration = Configuration()
+        configuration.label = "texloom.jobs"
+        configuration.readonly = true
+        configuration.busyMode = .timeout(10)
+        do {
+            pool = try DatabasePool(path: file.path, configuration: configuration)
+            try Self.refuseNewer(pool, file)
+            coordinatorID =
+                try pool.read { try String.fetchOne($0, sql: "SELECT value FROM meta WHERE key = 'coordinator_id'") }
+                ?? ""
+        } catch let error as DatabaseError {
+            throw Self.unusable(file, error)
+        }
+    }
+
+    private static func refuseNewer(_ pool: DatabasePool, _ file: URL) throws {
+        guard try pool.read(migrator.hasBeenSuperseded) else { return }
+        throw CoordinatorError(
+            .newerStore, "\(file.path) was written by a newer texloom; upgrade this one, or use another data folder")
+    }
+
+    private static func unusable(_ file: URL, _ error: DatabaseError) -> CoordinatorError {
+        CoordinatorError(
+            .storeUnavailable,
+            "\(file.path) cannot be used as a job store: \(error.message ?? "SQLite error \(error.resultCode)")")
     }
 
     /// Records changes, all or none, in their order. Returns once they are on disk.
@@ -74,9 +99,33 @@ final class JobStore: Sendable {
         }
     }
 
+    /// Forgets workers that were not heard of since a time, and the longest unheard of too many; those in `connected`
+    /// never.
+    func forgetWorkers(lastSeenBefore time: Date, connected: Set<String>) async throws {
+        try await pool.write { db in
+            let rows = try StoredRow.all(db, sql: "SELECT id, last_seen_at FROM workers ORDER BY last_seen_at DESC, id")
+            for (rank, row) in rows.enumerated() {
+                let (id, seen): (String, Double) = (try row["id"], try row["last_seen_at"])
+                guard !connected.contains(id), seen < time.timeIntervalSince1970 || rank >= Self.workersKept else {
+                    continue
+                }
+                try db.execute(sql: "DELETE FROM workers WHERE id = ?", arguments: [id])
+            }
+        }
+    }
+
     /// A question of no consequence that fails if the store does.
     func ping() async throws {
         _ = try await pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM meta") }
+    }
+
+    /// Writes more than what may be left on a full disk, and takes it back.
+    /// - Throws: if the store cannot be written.
+    func tryWriting() async throws {
+        try await pool.write { db in
+            try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('probe', hex(zeroblob(32768)))")
+            try db.execute(sql: "DELETE FROM meta WHERE key = 'probe'")
+        }
     }
 
     func close() throws { try pool.close() }

@@ -48,7 +48,7 @@ extension RecordedCluster {
             job.state = state
             job.reason = try row["reason"]
             job.failures = try row["failures", in: 0...Int(Int32.max)]
-            job.avoidedWorkerID = try row["avoided_worker"]
+            job.avoidedWorkerIDs = (try row["avoided_worker"] as String?)?.split(separator: " ").map(String.init) ?? []
             job.attempt = attempts[sequence]
             job.checkpoints = checkpoints[sequence] ?? []
             job.generatorSHA256 = try row["generator_sha256"]

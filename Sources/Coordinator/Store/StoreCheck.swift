@@ -18,14 +18,17 @@ struct StoreCheck: Sendable {
     }
 
     /// Reads every page of the database and every byte of every artifact.
-    /// - Parameter repairs: Removes what nothing refers to, and lets unfinished jobs go on from the checkpoint before a
-    ///   damaged one. Nothing else is changed: what cannot be restored is only reported.
+    /// - Parameter repairs: Removes what nothing refers to, lets unfinished jobs go on from the checkpoint before a
+    ///   damaged one, and sets damaged exemplars aside, so that they can be stored again. Nothing else is changed: what
+    ///   cannot be restored is only reported.
     func run(repairs: Bool) async throws -> StoreReport {
         var report = StoreReport()
         let records: [Record]
         do {
             report.problems += try databaseProblems().map { .init(.database, "jobs.sqlite: \($0)") }
-            records = try Self.records(in: store)
+            let rows = try Self.records(in: store)
+            records = rows.records
+            report.problems += rows.unreadable.map { .init(.database, "jobs.sqlite: \($0)") }
         } catch let error as DatabaseError {
             // Without the rows nothing can be said of the files, least of all that nobody refers to them.
             let found = error.message ?? "SQLite error \(error.resultCode)"
@@ -46,7 +49,13 @@ struct StoreCheck: Sendable {
                 report.bytes += record.artifact.sizeBytes
             }
             if let problem = Self.problem(record, condition) { report.problems.append(problem) }
-            guard repairs, condition != .intact, Self.canFallBack(record) else { continue }
+            guard repairs, condition != .intact else { continue }
+            if record.kind == .exemplar, condition != .missing {
+                try artifacts.setAside(record.artifact.sha256)
+                conditions[record.artifact] = .missing
+                report.repairs.append("the damaged exemplar \(record.artifact.sha256) is set aside in damaged/")
+            }
+            guard Self.canFallBack(record) else { continue }
             try await drop(record)
             report.repairs.append("job \(record.job) goes on without its checkpoint of iteration \(record.iteration)")
         }
@@ -62,8 +71,9 @@ struct StoreCheck: Sendable {
     /// compared when they are sent.
     /// - Returns: What was found, in words.
     func quick() async throws -> [String] {
-        var found: [String] = []
-        for record in try Self.records(in: store, onlyNeeded: true) where !artifacts.contains(record.artifact) {
+        let rows = try Self.records(in: store, onlyNeeded: true)
+        var found = rows.unreadable
+        for record in rows.records where !artifacts.contains(record.artifact) {
             let size = artifacts.size(of: record.artifact.sha256)
             let condition =
                 size.map { .damaged("has \($0) bytes, expected \(record.artifact.sizeBytes)") } ?? .missing
@@ -76,7 +86,10 @@ struct StoreCheck: Sendable {
 
     // MARK: Rows
 
-    static func records(in store: JobStore, onlyNeeded: Bool = false) throws -> [Record] {
+    /// - Returns: What the rows say, and what is wrong with those that cannot be read.
+    static func records(
+        in store: JobStore, onlyNeeded: Bool = false
+    ) throws -> (records: [Record], unreadable: [String]) {
         let filter =
             onlyNeeded ? "WHERE jobs.state <> 'finished' AND artifacts.kind IN ('exemplar', 'checkpoint')" : ""
         let sql = """
@@ -84,22 +97,24 @@ struct StoreCheck: Sendable {
             FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job \(filter) ORDER BY jobs.sequence, kind, 5
             """
         return try store.pool.read { db in
-            try Row.fetchAll(db, sql: sql).compactMap { row in
-                guard let job = JobID(row["id"]), let state = JobState(rawValue: row["state"]),
-                    let kind = ArtifactKind(rawValue: row["kind"])
-                else { return nil }
-                return Record(
-                    job: job, name: row["name"], state: state, kind: kind, iteration: row["iteration"],
-                    artifact: StoredArtifact(sha256: row["sha256"], sizeBytes: row["bytes"]))
+            var records: [Record] = []
+            var unreadable: [String] = []
+            for row in try StoredRow.all(db, sql: sql) {
+                do {
+                    records.append(try Record(row))
+                } catch let error as CoordinatorError {
+                    unreadable.append("the record of an artifact cannot be read: \(error.message)")
+                }
             }
+            return (records, unreadable)
         }
     }
 
     private func databaseProblems() throws -> [String] {
         try store.pool.read { db in
             let pages = try String.fetchAll(db, sql: "PRAGMA integrity_check(20)").filter { $0 != "ok" }
-            let references = try Row.fetchAll(db, sql: "PRAGMA foreign_key_check").map {
-                "a row of \($0[0] as String? ?? "?") refers to nothing in \($0[2] as String? ?? "?")"
+            let references = try StoredRow.all(db, sql: "PRAGMA foreign_key_check").map {
+                "a row of \(try $0["table"] as String) refers to nothing in \(try $0["parent"] as String)"
             }
             return pages + references
         }
@@ -168,6 +183,25 @@ struct StoreCheck: Sendable {
         if repairs, report.orphans > 0 {
             report.repairs.append("removed \(report.orphans) files that no job refers to")
         }
+    }
+}
+
+extension StoreCheck.Record {
+    /// - Throws: `CoordinatorError` naming the column that is not what a coordinator writes.
+    fileprivate init(_ row: StoredRow) throws {
+        func known<Value>(_ column: String, _ read: (String) -> Value?) throws -> Value {
+            let text: String = try row[column]
+            guard let value = read(text) else {
+                throw CoordinatorError(.storeUnavailable, "\(column) is '\(text.prefix(100))'")
+            }
+            return value
+        }
+        try self.init(
+            job: known("id") { JobID($0) }, name: row["name"], state: known("state") { JobState(rawValue: $0) },
+            kind: known("kind") { ArtifactKind(rawValue: $0) }, iteration: row["iteration"],
+            artifact: StoredArtifact(
+                sha256: known("sha256") { SHA256Text.isValid($0) ? $0 : nil },
+                sizeBytes: row["bytes", in: 0...Int.max]))
     }
 }
 

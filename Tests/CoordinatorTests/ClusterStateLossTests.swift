@@ -1,0 +1,224 @@
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+@Suite("Cluster state: jobs that kill workers, workers that fail jobs")
+struct ClusterStateLossTests {
+    /// Lets a job take its worker with it, as often as said; every time a new process of the same worker comes.
+    private func kill(_ cluster: ClusterDriver, with job: JobID, times: Int, from session: UInt64 = 1) throws {
+        for round in 0..<UInt64(times) {
+            cluster.hello(session + round, worker: "w")
+            #expect(cluster.take(session + round)?.job == job)
+        }
+        cluster.hello(session + UInt64(times), worker: "w")
+    }
+
+    @Test func aJobThatKillsItsWorkersLetsTheOthersGoFirstAndRunsAlone() throws {
+        let cluster = ClusterDriver()
+        let killer = cluster.submit("killer")[0]
+        cluster.submit("b", "c", "d")
+        try kill(cluster, with: killer, times: ClusterState.lossesOfSuspect)
+        let session = UInt64(ClusterState.lossesOfSuspect + 1)
+        let others = [try #require(cluster.take(session)), try #require(cluster.take(session))]
+        #expect(others.allSatisfy { $0.job != killer })
+        cluster.finish(session, others[0])
+        cluster.finish(session, try #require(cluster.take(session)))
+        #expect(cluster.take(session) == nil, "the worker still has one")
+        cluster.finish(session, others[1])
+        // The request that found nothing is answered at the next look.
+        #expect(cluster.pass(.seconds(1)).assignment?.attempt.job == killer)
+        cluster.submit("later")
+        #expect(cluster.take(session) == nil, "nothing runs beside it")
+        let attempt = try #require(cluster.state.leases[killer]).attempt
+        cluster.store(session, attempt, .checkpoint, iteration: 10)
+        #expect(cluster.pass(.seconds(1)).assignment?.name == "later", "it has shown that it can")
+        #expect(cluster.state.job(killer)?.failures == 0)
+    }
+
+    @Test func aJobThatKillsOneWorkerAfterTheOtherIsHeldWithThatReason() throws {
+        let cluster = ClusterDriver()
+        let killer = cluster.submit("killer")[0]
+        try kill(cluster, with: killer, times: ClusterState.lossesOfHeld)
+        let job = try #require(cluster.state.job(killer))
+        #expect(job.state == .held && job.failures == 0)
+        #expect(job.reason?.contains("8 workers in a row were lost with it") == true)
+        // A retry starts anew.
+        #expect(cluster.handle(.retry(cluster.token(), killer)).reply == .job(killer, .queued))
+        try kill(cluster, with: killer, times: ClusterState.lossesOfHeld - 1, from: 100)
+        #expect(cluster.state.job(killer)?.state == .queued)
+    }
+
+    @Test func silentDeathsCountAndSoDoRestarts() throws {
+        let cluster = ClusterDriver()
+        let killer = cluster.submit("killer")[0]
+        for round in 1...UInt64(ClusterState.lossesOfHeld) {
+            cluster.hello(round)
+            #expect(cluster.take(round)?.job == killer)
+            cluster.pass(.seconds(25))
+        }
+        #expect(cluster.state.job(killer)?.state == .held)
+    }
+
+    @Test func workersThatDieAtAJobThatAdvancesHoldNothing() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        for round in 1...100 as ClosedRange<UInt64> {
+            cluster.hello(round, worker: "w")
+            let attempt = try #require(cluster.take(round))
+            if round % 7 == 0 { cluster.store(round, attempt, .checkpoint, iteration: Int(round)) }
+        }
+        #expect(cluster.state.job(job)?.state == .running && cluster.state.job(job)?.attempt?.number == 100)
+    }
+
+    @Test func whoComesBackOrTakesItsLeaveHasNotDiedOfIt() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        for round in 1...20 as ClosedRange<UInt64> {
+            cluster.hello(round, worker: "w")
+            let attempt = try #require(cluster.take(round))
+            // Half a minute away, as by a cut line.
+            cluster.pass(.seconds(30))
+            #expect(cluster.state.job(job)?.state == .queued)
+            cluster.hello(round, worker: "w", running: [.at(attempt, 1)])
+            #expect(cluster.state.job(job)?.state == .running)
+            cluster.handle(.goodbye(session: round, reason: "told to stop"))
+        }
+        #expect(cluster.state.job(job)?.state == .queued)
+        #expect(cluster.state.fruitlessLosses.isEmpty)
+    }
+
+    @Test func aFailedJobIsLeftToTheOtherWorkerForAsLongAsItTakes() throws {
+        let cluster = ClusterDriver()
+        let jobs = cluster.submit("long", "fails")
+        cluster.hello(1)
+        cluster.hello(2)
+        let long = try #require(cluster.take(2))
+        cluster.fail(1, try #require(cluster.take(1)))
+        // An hour in which the worker it failed on is idle and asks, and the other one is busy.
+        cluster.pass(.seconds(3600)) { cluster in
+            cluster.beat(1, nil)
+            cluster.beat(2, long, iteration: Int(cluster.now.nanoseconds / 1_000_000_000))
+            #expect(cluster.ask(1).assignment == nil)
+        }
+        cluster.finish(2, long)
+        cluster.handle(.tick)
+        #expect(cluster.take(2) == AttemptReference(job: jobs[1], number: 2))
+    }
+
+    @Test func aJobThatFailedOnTwoWorkersIsLeftToTheThird() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        for session in 1...3 as ClosedRange<UInt64> { cluster.hello(session) }
+        cluster.fail(1, try #require(cluster.take(1)))
+        cluster.fail(2, try #require(cluster.take(2)))
+        cluster.restart()
+        for session in 1...3 as ClosedRange<UInt64> { cluster.hello(session) }
+        #expect(cluster.take(1) == nil && cluster.take(2) == nil)
+        #expect(cluster.take(3) == AttemptReference(job: job, number: 3))
+    }
+
+    @Test func aWorkerThatFailsEverythingDoesNotEatTheQueue() throws {
+        let cluster = ClusterDriver()
+        let names = (0..<100).map { "job \($0)" }
+        for name in names { cluster.submit(name) }
+        cluster.hello(1, worker: "broken")
+        cluster.hello(2, worker: "sound")
+        var warnings: [ClusterEffect] = []
+        var long = try #require(cluster.take(2))
+        for round in 0..<names.count {
+            while let attempt = cluster.take(1) {
+                warnings += cluster.fail(1, attempt).filter { if case .warn = $0 { true } else { false } }
+            }
+            if round % 2 == 0 { cluster.finish(2, long) }
+            if round % 2 == 0, let next = cluster.take(2) { long = next }
+        }
+        while let attempt = cluster.take(2) { cluster.finish(2, attempt) }
+        cluster.finish(2, long)
+        while let attempt = cluster.take(2) { cluster.finish(2, attempt) }
+        #expect(cluster.state.counts[.finished] == names.count, "\(cluster.state.counts)")
+        #expect(warnings.count == 1)
+    }
+
+    @Test func poisonJobsBarNoSoundWorker() throws {
+        let cluster = ClusterDriver()
+        cluster.hello(1)
+        cluster.hello(2)
+        for name in (0..<10).map({ "poison \($0)" }) { cluster.submit(name) }
+        // Both workers try them all, until they are held.
+        for _ in 0..<100 {
+            for session in [1, 2] as [UInt64] {
+                if let attempt = cluster.take(session) { cluster.fail(session, attempt) }
+            }
+        }
+        #expect(cluster.state.counts[.held] == 10, "\(cluster.state.counts)")
+        #expect(cluster.state.sessions.values.allSatisfy { $0.failedJobs.count < ClusterState.failuresOfBarred })
+    }
+
+    @Test func theOnlyWorkerGetsWorkHoweverManyJobsFailedOnIt() throws {
+        let cluster = ClusterDriver()
+        for name in (0..<6).map({ "job \($0)" }) { cluster.submit(name) }
+        cluster.hello(1)
+        for _ in 0..<6 { cluster.fail(1, try #require(cluster.take(1))) }
+        #expect(cluster.take(1) != nil)
+    }
+
+    @Test func anAssignmentThatDiedWithTheCoordinatorIsFreeAtItsWorkersHello() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        cluster.hello(1)
+        _ = try #require(cluster.take(1))
+        cluster.restart()
+        cluster.hello(1)
+        #expect(cluster.state.job(job)?.state == .queued)
+        #expect(cluster.take(1) == AttemptReference(job: job, number: 2))
+        #expect(cluster.state.fruitlessLosses.isEmpty)
+    }
+
+    @Test func aCheckpointThatIsGoneAfterARestartCostsNoRetry() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        cluster.hello(1, worker: "w")
+        let first = try #require(cluster.take(1))
+        cluster.store(1, first, .checkpoint, iteration: 40)
+        cluster.store(1, first, .checkpoint, iteration: 80)
+        cluster.hello(2, worker: "w")
+        let assignment = try #require(cluster.ask(2).assignment)
+        #expect(assignment.checkpoint?.iteration == 80)
+        // A starting coordinator leaves it out: its file is not there.
+        cluster.disk.apply(.artifactDropped(job, .checkpoint, iteration: 80))
+        cluster.restart()
+        cluster.hello(2, worker: "w", running: [.at(assignment.attempt, 80)])
+        let request = ArtifactRequest(
+            attempt: assignment.attempt, transferID: 9, sha256: try #require(assignment.checkpoint).artifact.sha256,
+            offset: 0, windowChunks: 8)
+        #expect(cluster.handle(.artifactRequested(session: 2, request)).acknowledgement == .leaseLost)
+        #expect(cluster.state.job(job)?.failures == 0)
+        #expect(cluster.ask(2).assignment?.checkpoint?.iteration == 40)
+    }
+
+    @Test func aRunningJobWithoutAnAttemptIsGivenOut() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        cluster.disk.jobs[0].state = .running
+        cluster.restart()
+        #expect(cluster.state.counts[.queued] == 1 && cluster.state.counts[.running, default: 0] == 0)
+        cluster.hello(1)
+        #expect(cluster.take(1)?.job == job)
+    }
+
+    @Test func theHeapsDoNotGrowWithWhatIsRepeated() throws {
+        let cluster = ClusterDriver()
+        let jobs = cluster.submit("a", "b")
+        cluster.hello(1)
+        let attempt = try #require(cluster.take(1))
+        for round in 0..<2000 {
+            cluster.handle(.prioritise(cluster.token(), jobs[1], priority: round % 100))
+            // Away for a lease, and back.
+            cluster.pass(.seconds(21))
+            cluster.hello(1, running: [.at(attempt, round)])
+        }
+        #expect(cluster.state.queue.count < 100 && cluster.state.deadlines.count < 200)
+        #expect(cluster.state.job(attempt.job)?.attempt?.number == attempt.number)
+    }
+}
