@@ -30,7 +30,8 @@ struct TexloomCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Training here:",
                 subcommands: [
-                    TrainCommand.self, ExpandCommand.self, EvaluateCommand.self, RecipesCommand.self, WeightsCommand.self,
+                    TrainCommand.self, ExpandCommand.self, EvaluateCommand.self, RecipesCommand.self,
+                    WeightsCommand.self,
                     BenchCommand.self,
                 ]),
             CommandGroup(name: "Serving a cluster:", subcommands: [CoordinatorCommand.self, WorkerCommand.self]),
