@@ -34,7 +34,7 @@ extension TrainingRun {
         report(.log(level: .info, message: describe(trainer, input)))
         report(.started(iteration: trainer.iteration, totalIterations: recipe.iterations))
 
-        var reportedRows = trainer.history.count
+        var reportedRows = input.repeatsHistory ? 0 : trainer.history.count
         func file(_ name: String, _ pathExtension: String) -> URL {
             input.folder.appendingPathComponent(name).appendingPathExtension(pathExtension)
         }
@@ -52,8 +52,15 @@ extension TrainingRun {
         }
         func reportSnapshot() throws(TrainingError) {
             let url = file("snapshot-\(trainer.iteration)", "png")
+            // A large picture takes longer than an iteration may: whoever watches has to see that it gets on.
+            var lastSign = ContinuousClock.now
+            let picture = trainer.snapshot { share in
+                guard lastSign.duration(to: .now) >= patience.betweenSigns else { return }
+                lastSign = .now
+                report(.log(level: .info, message: "snapshot of iteration \(trainer.iteration): \(Int(100 * share)) %"))
+            }
             do {
-                try trainer.snapshot().png().write(to: url, options: .atomic)
+                try picture.png().write(to: url, options: .atomic)
             } catch {
                 throw TrainingError(.fileSystem, "cannot write \(url.path): \(error)", isRetryable: true)
             }
