@@ -54,6 +54,15 @@ public final class Arena {
         return try body()
     }
 
+    /// Gives the system back the pages above a height, whatever was in them: after work that needed far more than what
+    /// follows. Nothing above the height may be in use. Who grows over it again gets fresh pages.
+    public func returnPages(above height: Int) {
+        let step = Self.commitStepBytes
+        let start = (max(height, offset) + step - 1) / step * step
+        guard start < committedBytes else { return }
+        madvise(base + start, committedBytes - start, MADV_DONTNEED)
+    }
+
     /// `count` rounded up so that what follows in an array of several such parts is aligned as well.
     public static func alignedCount(_ count: Int) -> Int {
         let floats = alignmentBytes / MemoryLayout<Float>.stride

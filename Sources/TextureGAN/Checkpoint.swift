@@ -7,12 +7,19 @@ public let texloomVersion = "0.1.0"
 /// The files of a training run: networks to use, and checkpoints to go on from. Names and layouts are PyTorch's.
 enum Checkpoint {
     static let format = "texloom-checkpoint-1"
+    private static let software = "texloom \(texloomVersion)"
+
+    /// About how many bytes a trainer's checkpoint has.
+    static func sizeBytes(of trainer: Trainer) -> UInt64 {
+        let floats = networks(of: trainer).flatMap(\.1).reduce(0) { $0 + arrays(of: $1).count * $1.layout.count }
+        return UInt64(4 * floats + 8 * trainer.history.count * (2 + Trainer.columns.count))
+    }
 
     /// Everything that training needs to go on bit for bit.
     static func write(_ trainer: Trainer, to url: URL) throws(SafetensorsError) {
         var metadata = [
             "format": format,
-            "software": "texloom \(texloomVersion)",
+            "software": software,
             "recipe": trainer.recipe.yaml(),
             "exemplar": trainer.exemplar.fingerprint,
             "iteration": String(trainer.iteration),
@@ -42,6 +49,7 @@ enum Checkpoint {
 
     /// Puts a checkpoint's state into a new trainer of the same recipe and exemplar.
     static func restore(_ trainer: Trainer, from url: URL) throws(TrainingError) {
+        var software: String?
         do {
             let file = try Safetensors(contentsOf: url)
             guard file.sumIsRight != false else {
@@ -50,6 +58,7 @@ enum Checkpoint {
                     "checkpoint \(url.path): is damaged, its sum is wrong; go on from the one before",
                     isRetryable: true)
             }
+            software = file.metadata["software"]
             func text(_ key: String) throws(SafetensorsError) -> String {
                 guard let value = file.metadata[key] else {
                     throw SafetensorsError(file: url.path, problem: "lacks '\(key)': not a texloom checkpoint")
@@ -113,6 +122,11 @@ enum Checkpoint {
         } catch let error as TrainingError where error.code == .damagedCheckpoint {
             throw error
         } catch {
+            if let software, software != Self.software {
+                throw TrainingError(
+                    .foreignCheckpoint, "checkpoint \(error); \(software) wrote it, this is \(Self.software)",
+                    isRetryable: true)
+            }
             throw TrainingError(.badCheckpoint, "checkpoint \(error)", isRetryable: true)
         }
     }
@@ -123,7 +137,7 @@ enum Checkpoint {
     ) throws(SafetensorsError) {
         var writer = SafetensorsWriter(metadata: [
             "format": "texloom-\(kind)-1",
-            "software": "texloom \(texloomVersion)",
+            "software": software,
             "recipe": trainer.recipe.yaml(),
             "exemplar": trainer.exemplar.fingerprint,
             "exemplar_name": trainer.exemplar.name,

@@ -30,11 +30,30 @@ public enum Expansion {
     ) throws(ExpansionError) -> Image {
         let limit = memoryLimit / MemoryLayout<Float>.size
         let (height, width) = (roundedUp(image.height), roundedUp(image.width))
-        let whole = 15 * height * width + generator.inferenceCount(height: height, width: width) + scratchFloats
-        if whole <= limit { return expand(image, with: generator, statistics: statistics, in: workspace) }
+        if count(ofWhole: generator, height: height, width: width) <= limit {
+            return expand(image, with: generator, statistics: statistics, in: workspace)
+        }
         let plan = try plan(for: generator, statistics, height: height, width: width, limit: limit)
         return inPieces(
             image, with: generator, statistics: statistics, side: plan.side, margin: plan.margin, in: workspace)
+    }
+
+    /// With the image's own statistics, whole if that fits and otherwise in pieces, which take what they need.
+    static func snapshot(
+        _ image: Image, with generator: Generator, memoryLimit: Int, in workspace: Workspace,
+        progress: (Double) -> Void
+    ) -> Image {
+        let (height, width) = (roundedUp(image.height), roundedUp(image.width))
+        guard count(ofWhole: generator, height: height, width: width) > memoryLimit / MemoryLayout<Float>.size else {
+            return expand(image, with: generator, in: workspace)
+        }
+        return inPieces(
+            image, with: generator, statistics: .image, side: max(height, width), margin: 0, in: workspace,
+            progress: progress)
+    }
+
+    private static func count(ofWhole generator: Generator, height: Int, width: Int) -> Int {
+        15 * height * width + generator.inferenceCount(height: height, width: width) + scratchFloats
     }
 
     /// For scratch memory of kernels: transformed weights, mostly.
@@ -72,9 +91,10 @@ public enum Expansion {
     /// - Parameters:
     ///   - side: of the pieces that go through the whole generator, in pixels of the input.
     ///   - margin: around each; 0 if there is only one.
+    ///   - progress: the share that is done of the piece under way.
     static func inPieces(
         _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics, side: Int, margin: Int,
-        in workspace: Workspace
+        in workspace: Workspace, progress: (Double) -> Void = { _ in }
     ) -> Image {
         let inference = PiecewiseInference(generator: generator, statistics: statistics, workspace: workspace)
         let (height, width) = (2 * image.height, 2 * image.width)
@@ -92,7 +112,7 @@ public enum Expansion {
                 ) { crop, y, x in
                     write(image, from: (top + y, left + x), to: crop)
                 }
-                inference.run(source) { part in
+                inference.run(source, progress: progress) { part in
                     for row in part.rows {
                         let y = 2 * top + part.y + row - part.rows.lowerBound
                         guard rows.contains(y / 2), y < height else { continue }

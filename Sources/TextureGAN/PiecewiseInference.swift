@@ -69,8 +69,9 @@ struct PiecewiseInference {
 
     /// - Parameters:
     ///   - input: h and w are multiples of 4.
+    ///   - progress: the share of the steps that are done, each a piece of a pass or a block.
     ///   - body: gets the output, `[2h, 2w, 3]`, part by part; the memory is reused after it returns.
-    func run(_ input: Source, _ body: (Part) -> Void) {
+    func run(_ input: Source, progress: (Double) -> Void = { _ in }, _ body: (Part) -> Void) {
         let arena = workspace.arena
         arena.scoped {
             let (height, width) = (input.height / 4, input.width / 4)
@@ -79,15 +80,25 @@ struct PiecewiseInference {
             var features = memory.next(height: height, width: width, channels: channels)
 
             let front = [generator.head] + generator.down
+            let steps =
+                Self.windows(of: input, Self.before.side) * (measures ? front.count : 1) + generator.blocks.count
+                + Self.windows(of: Source(features), Self.after.side) * (measures ? generator.up.count + 1 : 1)
+            var done = 0
+            func stepped() {
+                done += 1
+                progress(Double(done) / Double(steps))
+            }
             let known = measured(
-                front, of: input, side: Self.before.side, margin: Self.before.margin, keeping: features)
+                front, of: input, side: Self.before.side, margin: Self.before.margin, keeping: features, stepped)
             front[front.count - 1].normalise(features, statistics: known[front.count - 1], in: workspace)
             for block in generator.blocks {
                 features = block.infer(features, statistics: { _ in statistics }, into: &memory, in: workspace)
+                stepped()
             }
             features = generator.widen.infer(features, statistics: statistics, into: &memory, in: workspace)
             let upKnown = measured(
-                generator.up, of: Source(features), side: Self.after.side, margin: Self.after.margin, keeping: nil)
+                generator.up, of: Source(features), side: Self.after.side, margin: Self.after.margin, keeping: nil,
+                stepped)
             Self.forEachWindow(of: Source(features), side: Self.after.side, margin: Self.after.margin, in: arena) {
                 window in
                 var result = window.crop
@@ -99,18 +110,27 @@ struct PiecewiseInference {
                 let output = generator.tail.forward(result, in: workspace)
                 tanh(output, in: workspace)
                 body(window.part(of: output))
+                stepped()
             }
         }
+    }
+
+    /// Whether norms take the image's own statistics, which costs passes.
+    private var measures: Bool {
+        if case .running = statistics { false } else { true }
+    }
+
+    private static func windows(of source: Source, _ side: Int) -> Int {
+        ((source.height + side - 1) / side) * ((source.width + side - 1) / side)
     }
 
     /// The statistics of each unit of a chain. A chain that is measured runs once for each of its units.
     /// - Parameter keeping: the last unit's convolution, whole and not yet normalised; nil if nobody needs it.
     private func measured(
-        _ units: [ConvolutionUnit], of source: Source, side: Int, margin: Int, keeping: Tensor?
+        _ units: [ConvolutionUnit], of source: Source, side: Int, margin: Int, keeping: Tensor?,
+        _ stepped: () -> Void
     ) -> [BatchNorm.Statistics] {
         var known = [BatchNorm.Statistics](repeating: statistics, count: units.count)
-        var measures = true
-        if case .running = statistics { measures = false }
         let targets = units.map { BatchNorm.ChannelStatistics(in: workspace.arena, channels: $0.norm.channels) }
         for (index, unit) in units.enumerated() {
             let kept = index == units.count - 1 ? keeping : nil
@@ -130,6 +150,7 @@ struct PiecewiseInference {
                 let part = window.part(of: output)
                 if measures { sum.add(output, rows: part.rows, columns: part.columns, in: workspace) }
                 if let kept { copy(part, to: kept) }
+                stepped()
             }
             if measures {
                 sum.write(to: targets[index])

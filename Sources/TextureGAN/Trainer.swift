@@ -22,6 +22,8 @@ public final class Trainer {
     var crops: CropSampler
     var dropout: RandomStream
     private var clock = PhaseClock()
+    /// What the arena needed for the first iteration, and so for every one; 0 before it.
+    private var stepBytes = 0
 
     /// The columns of the loss history.
     public static let columns = StepReport().columns.map(\.name) + ["learning_rate", "seconds_per_iteration"]
@@ -70,7 +72,10 @@ public final class Trainer {
         let next = crops.next()
         let arena = workspace.arena
         let mark = arena.mark
-        defer { arena.release(to: mark) }
+        defer {
+            arena.release(to: mark)
+            if stepBytes == 0 { stepBytes = arena.peakBytes }
+        }
         let target = exemplar.tensor.window(y: next.targetY, x: next.targetX, height: 2 * k, width: 2 * k, in: arena)
         let source = target.window(y: next.sourceY, x: next.sourceX, height: k, width: k, in: arena)
         let rate = recipe.learningRate(at: iteration + 1)
@@ -98,8 +103,22 @@ public final class Trainer {
             values: report.columns.map { Float($0.value) } + [recipe.learningRate(at: iteration), Float(seconds)])
     }
 
-    /// The whole exemplar, expanded by the generator as it is now, with the image's own statistics.
-    public func snapshot() -> Image { Expansion.expand(exemplar.image, with: generator, in: workspace) }
+    /// What the features of a snapshot may take before it is computed in pieces. The same on every machine, so that the
+    /// picture is; far more than a step of the recipe `paper` needs.
+    static let snapshotBytes = 2 << 30
+
+    /// The whole exemplar, expanded by the generator as it is now, with the image's own statistics; in pieces where it
+    /// is large. What it took beyond the needs of training is given back.
+    /// - Parameter progress: the share that is done, now and then, of one that is computed in pieces.
+    public func snapshot(progress: (Double) -> Void = { _ in }) -> Image {
+        snapshot(within: Self.snapshotBytes, progress: progress)
+    }
+
+    func snapshot(within limit: Int, progress: (Double) -> Void) -> Image {
+        defer { workspace.arena.returnPages(above: stepBytes) }
+        return Expansion.snapshot(
+            exemplar.image, with: generator, memoryLimit: limit, in: workspace, progress: progress)
+    }
 
     /// Writes the complete state. - Throws: `TrainingError` (fileSystem).
     public func writeCheckpoint(to url: URL) throws(TrainingError) {
@@ -127,7 +146,10 @@ public final class Trainer {
         do {
             try body()
         } catch {
-            throw TrainingError(.fileSystem, error.description, isRetryable: true)
+            var failure = TrainingError(.fileSystem, error.description, isRetryable: true)
+            // The largest that a run has to write: whoever has no room for another file has none for it.
+            failure.neededBytes = Checkpoint.sizeBytes(of: self)
+            throw failure
         }
     }
 }

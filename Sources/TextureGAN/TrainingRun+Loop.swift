@@ -34,7 +34,7 @@ extension TrainingRun {
         report(.log(level: .info, message: describe(trainer, input)))
         report(.started(iteration: trainer.iteration, totalIterations: recipe.iterations))
 
-        var reportedRows = trainer.history.count
+        var reportedRows = input.repeatsHistory ? 0 : trainer.history.count
         let quality = SnapshotQuality(trainer)
         func file(_ name: String, _ pathExtension: String) -> URL {
             input.folder.appendingPathComponent(name).appendingPathExtension(pathExtension)
@@ -63,6 +63,15 @@ extension TrainingRun {
             let url = file("checkpoint-\(trainer.iteration)", "safetensors")
             try trainer.writeCheckpoint(to: url)
             report(.artifact(.checkpoint, iteration: trainer.iteration, file: url))
+        }
+        func computeSnapshot() -> Image {
+            // A large picture takes longer than an iteration may: whoever watches has to see that it gets on.
+            var lastSign = ContinuousClock.now
+            return trainer.snapshot { share in
+                guard lastSign.duration(to: .now) >= patience.betweenSigns else { return }
+                lastSign = .now
+                report(.log(level: .info, message: "snapshot of iteration \(trainer.iteration): \(Int(100 * share)) %"))
+            }
         }
         func reportSnapshot(_ snapshot: Image) throws(TrainingError) {
             let url = file("snapshot-\(trainer.iteration)", "png")
@@ -120,7 +129,7 @@ extension TrainingRun {
             let isLast = trainer.isFinished
             // Rows go out a few at a time: often enough to watch, rarely enough to cost nothing.
             if isLast || trainer.iteration % recipe.snapshotEvery == 0 {
-                let snapshot = trainer.snapshot()
+                let snapshot = computeSnapshot()
                 reportMetrics(with: quality.measure(snapshot), of: trainer.row(of: step, seconds: seconds))
                 if isLast {
                     guard
@@ -158,7 +167,7 @@ extension TrainingRun {
         }
         return .finished(
             iteration: trainer.iteration, trainingSeconds: trainer.trainingSeconds,
-            reportJSON: summary(trainer, input, quality.last ?? quality.measure(trainer.snapshot())))
+            reportJSON: summary(trainer, input, quality.last ?? quality.measure(computeSnapshot())))
     }
 
     private static func readExemplar(_ input: Input) throws(TrainingError) -> Data {

@@ -15,9 +15,12 @@ public enum TrainingRun {
         public var threads: Int
         /// An existing folder for the files that are reported. Whoever receives a report owns and removes the file.
         public var folder: URL
+        /// Reports the loss history in the checkpoint again: nobody knows whether it arrived.
+        public var repeatsHistory: Bool
 
         public init(
-            exemplar: URL, exemplarName: String, recipe: Recipe, checkpoint: URL? = nil, threads: Int, folder: URL
+            exemplar: URL, exemplarName: String, recipe: Recipe, checkpoint: URL? = nil, threads: Int, folder: URL,
+            repeatsHistory: Bool = false
         ) {
             self.exemplar = exemplar
             self.exemplarName = exemplarName
@@ -25,6 +28,7 @@ public enum TrainingRun {
             self.checkpoint = checkpoint
             self.threads = threads
             self.folder = folder
+            self.repeatsHistory = repeatsHistory
         }
     }
 
@@ -62,6 +66,8 @@ public enum TrainingRun {
         var atTheEnd = Duration.seconds(30 * 60)
         /// How long a run that is to stop tries to write its checkpoint.
         var whenStopping = Duration.seconds(10)
+        /// How often something long says that it gets on.
+        var betweenSigns = Duration.seconds(60)
     }
 
     /// How a run ended; a failure is thrown.
@@ -81,9 +87,13 @@ public struct TrainingError: Error, Sendable, CustomStringConvertible {
         case badExemplar, badRecipe, badCheckpoint, badWeights, notFinite, fileSystem
         /// A checkpoint whose sum is wrong: the one before may be good.
         case damagedCheckpoint
+        /// A checkpoint that another version of texloom wrote and this one cannot read.
+        case foreignCheckpoint
     }
     public var code: Code
     public var message: String
+    /// Of a file that could not be written, if that is known (fileSystem).
+    public var neededBytes: UInt64 = 0
     /// Whether another attempt, perhaps on another worker, may fare better.
     public var isRetryable: Bool
     public var description: String { message }

@@ -69,12 +69,20 @@ struct Attempt: Equatable, Sendable {
     enum Phase: Equatable, Sendable { case downloading, training, ended }
 
     let assignment: WireAssign
+    /// Taken up from an earlier process: its checkpoint is this worker's own, and the rows in it may never have been
+    /// reported.
+    var isResumed = false
+    /// How many processes have gone on from its newest checkpoint.
+    var resumptions = 0
+    /// What is recorded for the next process: the number above and the ids of its results, if there are any.
+    var remembered: [UInt64] = []
     var phase = Phase.downloading
     var iteration: UInt64
     var totalIterations: UInt64 = 0
     var secondsPerIteration = 0.0
     /// The lease is gone or the job cancelled: nothing is sent any more, and the trainer is to stop.
-    var isDisowned = false
+    var isDisowned: Bool { disownedAt != nil }
+    var disownedAt: Instant?
     var downloads: [ArtifactReceiver]
     var downloadActiveAt: Instant
     /// Downloads that arrived with a wrong digest.

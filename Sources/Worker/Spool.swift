@@ -2,21 +2,16 @@ import Foundation
 import Protocol
 import Transport
 
-/// The worker's folder: its id, and a folder per attempt with inputs and the files not acknowledged yet.
-///
-/// A previous process's attempts are removed at the start: without its session nobody would take them, and the
-/// coordinator has given the jobs to somebody else from their last delivered checkpoints.
+/// The worker's folder: its id, and a folder per attempt with inputs, the files not acknowledged yet, and a record of
+/// them by which the next process takes them up.
 struct Spool: Sendable {
     let folder: URL
-    private var attempts: URL { folder.appendingPathComponent("attempts") }
+    var attempts: URL { folder.appendingPathComponent("attempts") }
 
     /// - Throws: ``WorkerError`` if the folder cannot be used.
     init(folder: URL) throws(WorkerError) {
         self.folder = folder
         do {
-            if FileManager.default.fileExists(atPath: attempts.path) {
-                try FileManager.default.removeItem(at: attempts)
-            }
             try FileManager.default.createDirectory(at: attempts, withIntermediateDirectories: true)
         } catch {
             throw WorkerError("cannot use the data folder \(folder.path): \(error.localizedDescription)")
@@ -40,19 +35,21 @@ struct Spool: Sendable {
     }
 
     /// What a usable disk takes at least.
-    static let probeBytes = 16 << 20
+    static let probeBytes: UInt64 = 16 << 20
     /// Between two tries of a disk that failed.
     static let probeBackOff = Duration.seconds(5)...Duration.seconds(300)
 
-    /// Whether a file can be written and synced.
-    func takesFiles() -> Bool {
+    /// Whether a file of so many bytes has room, and one of ``probeBytes`` can be written and synced.
+    func takesFiles(ofBytes bytes: UInt64 = 0) -> Bool {
         let file = folder.appendingPathComponent("probe")
         defer { unlink(file.path) }
         let descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
+        // Taken without being written: it may be gigabytes, tried again and again.
+        guard posix_fallocate(descriptor, 0, off_t(clamping: max(bytes, Self.probeBytes))) == 0 else { return false }
         let block = [UInt8](repeating: 0x55, count: 1 << 20)
-        for _ in 0..<Self.probeBytes / block.count where write(descriptor, block, block.count) != block.count {
+        for _ in 0..<Int(Self.probeBytes) / block.count where write(descriptor, block, block.count) != block.count {
             return false
         }
         return fsync(descriptor) == 0

@@ -24,7 +24,8 @@ public struct TextureTrainer: AttemptTrainer {
         return try TrainingRun.run(
             TrainingRun.Input(
                 exemplar: input.exemplar, exemplarName: input.exemplarName, recipe: recipe,
-                checkpoint: input.checkpoint, threads: input.threads, folder: input.folder),
+                checkpoint: input.checkpoint, threads: input.threads, folder: input.folder,
+                repeatsHistory: input.repeatsHistory),
             wish: wish, report: report)
     }
 }
@@ -38,6 +39,8 @@ public final class TrainingRunner: Sendable {
         public var threads: Int
         /// Where the reported files are.
         public var folder: URL
+        /// The checkpoint comes from an earlier process of this worker: the rows in it may never have been reported.
+        public var repeatsHistory = false
     }
 
     private let wanted = Mutex(TrainingRun.Wish.proceed)
@@ -76,7 +79,10 @@ public final class TrainingRunner: Sendable {
             } catch {
                 post(
                     .ended(
-                        ref, .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)))
+                        ref,
+                        .failed(
+                            code: error.code.rawValue, reason: error.message, retryable: error.isRetryable,
+                            neededBytes: error.neededBytes)))
                 return
             }
             if let failure {

@@ -53,6 +53,11 @@ public struct Worker: Sendable {
                 at: Instant(sinceStart: .zero)),
             spool: spool, socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
             post: { source.yield($0) })
+        let recovered = spool.recover()
+        if !recovered.isEmpty {
+            logger.notice("attempts of an earlier process are taken up", metadata: ["count": "\(recovered.count)"])
+        }
+        _ = await loop.handle(.recovered(recovered))
         let signals = Self.onSignals([SIGTERM, SIGINT]) { source.yield(.drain("signal")) }
         defer {
             for source in signals { source.cancel() }

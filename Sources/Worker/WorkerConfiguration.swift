@@ -6,6 +6,10 @@ public struct WorkerConfiguration: Sendable {
     /// Attempts trained at the same time, or a number made from the machine's cores.
     public enum Count: Equatable, Sendable { case auto, exactly(Int) }
 
+    /// A message names all attempts of a worker, of which each slot may have one that trains and one that waits for its
+    /// delivery, and one more may be under way to it.
+    static let maxSlots = Limits.maxSlots / 2 - 1
+
     /// The coordinator's ZeroMQ address.
     public var coordinator = "tcp://127.0.0.1:7741"
     /// Holds the worker's id and the files of its attempts.
@@ -38,16 +42,18 @@ public struct WorkerConfiguration: Sendable {
     public func resolvedCounts(
         cores: Int = ProcessInfo.processInfo.activeProcessorCount
     ) throws(WorkerError) -> (slots: Int, threadsPerSlot: Int) {
-        for (name, count) in [("slots", slots), ("threads per slot", threadsPerSlot)] {
-            if case .exactly(let value) = count, !(1...Limits.maxSlots).contains(value) {
-                throw WorkerError("\(name) is \(value); expected auto or 1 to \(Limits.maxSlots)")
+        for (name, count, limit) in [
+            ("slots", slots, Self.maxSlots), ("threads per slot", threadsPerSlot, Limits.maxSlots),
+        ] {
+            if case .exactly(let value) = count, !(1...limit).contains(value) {
+                throw WorkerError("\(name) is \(value); expected auto or 1 to \(limit)")
             }
         }
         switch (slots, threadsPerSlot) {
         case (.exactly(let slots), .exactly(let threads)): return (slots, threads)
         case (.exactly(let slots), .auto): return (slots, max(1, cores / slots))
-        case (.auto, .exactly(let threads)): return (max(1, min(cores / threads, Limits.maxSlots)), threads)
-        case (.auto, .auto): return (max(1, min(cores, Limits.maxSlots)), 1)
+        case (.auto, .exactly(let threads)): return (max(1, min(cores / threads, Self.maxSlots)), threads)
+        case (.auto, .auto): return (max(1, min(cores, Self.maxSlots)), 1)
         }
     }
 }

@@ -73,8 +73,8 @@ actor WorkerLoop {
         guard due <= .now else { return }
         probeBackOff = min(probeBackOff * 2, Spool.probeBackOff.upperBound)
         nextProbe = .now + probeBackOff
-        let thread = Thread { [post, spool] in
-            if spool.takesFiles() { post(.storage(problem: nil)) }
+        let thread = Thread { [post, spool, need = state.storageNeed] in
+            if spool.takesFiles(ofBytes: need) { post(.storage(problem: nil)) }
         }
         thread.name = "texloom-probe"
         thread.start()
@@ -127,7 +127,15 @@ actor WorkerLoop {
             } catch {
                 post(.downloadFailed(ref, transferID: transferID, reason: "\(error)"))
             }
-        case .train(let assignment): train(assignment)
+        case .train(let assignment, let file): train(assignment, from: file)
+        case .remember(let record):
+            do {
+                try spool.remember(record)
+            } catch {
+                // Missed only if this process ends before the next change.
+                logger.warning(
+                    "an attempt's record cannot be written", metadata: metadata(record.ref, ["error": "\(error)"]))
+            }
         case .wish(let ref, let wish): runners[ref]?.set(wish)
         case .removeFile(let ref, let file): spool.remove(file, of: ref)
         // While a trainer still writes there, its end removes the folder.
@@ -147,13 +155,23 @@ actor WorkerLoop {
         return .heartbeat(beat)
     }
 
-    private func train(_ assignment: WireAssign) {
+    private func train(_ assignment: WireAssign, from file: String?) {
         let ref = assignment.attempt
+        if let file {
+            do {
+                try spool.adopt(file, for: assignment)
+            } catch {
+                return post(.ended(ref, .failed(code: "fileSystem", reason: "\(error)", retryable: true)))
+            }
+        }
         logger.info(
             "training starts",
             metadata: metadata(
                 ref,
-                ["name": "\(assignment.name)", "iteration": .stringConvertible(assignment.checkpointIteration)]))
+                [
+                    "name": "\(assignment.name)", "iteration": .stringConvertible(assignment.checkpointIteration),
+                    "recovered": "\(file != nil)",
+                ]))
         let runner = TrainingRunner()
         runners[ref] = runner
         runner.start(
@@ -162,7 +180,7 @@ actor WorkerLoop {
                 exemplar: spool.input(assignment.exemplar.sha256, of: ref),
                 exemplarName: assignment.exemplarFileName,
                 checkpoint: assignment.hasCheckpoint ? spool.input(assignment.checkpoint.sha256, of: ref) : nil,
-                threads: threadsPerSlot, folder: spool.reports(of: ref)),
+                threads: threadsPerSlot, folder: spool.reports(of: ref), repeatsHistory: file != nil),
             trainer: trainer, post: post)
     }
 

@@ -1,4 +1,5 @@
 import Protocol
+import TextureGAN
 import Transport
 
 /// The life of an attempt: inputs, the trainer's end, the last word.
@@ -26,7 +27,7 @@ extension WorkerState {
             request(next, of: attempt, &effects)
         } else {
             attempt.phase = .training
-            effects.append(.train(attempt.assignment))
+            effects.append(.train(attempt.assignment, from: nil))
         }
         attempts[ref] = attempt
     }
@@ -91,14 +92,34 @@ extension WorkerState {
             content = handBack(attempt, id, iteration: attempt.iteration, reason: "training was abandoned")
         // This machine's trouble and not the job's: it costs the job nothing, and this worker asks for no other before
         // its disk is well again.
-        case .failed("fileSystem", let reason, _):
+        case .failed("fileSystem", let reason, _, let neededBytes):
             storageProblem = reason
+            storageNeed = max(storageNeed, neededBytes)
             content = handBack(
                 attempt, id, iteration: attempt.iteration,
                 reason: "the disk of its worker: \(reason)".shortened(to: Limits.maxReasonBytes))
-        case .failed(let code, let reason, let retryable):
+        case .failed(let code, let reason, _, _) where attempt.isResumed && Self.checkpointTroubles.contains(code):
+            return resumedInVain(ref, reason, now, &effects)
+        // Nobody's fault, like a damaged one: the job goes on from the one before.
+        case .failed(TrainingError.Code.foreignCheckpoint.rawValue, let reason, _, _):
+            content = failure(
+                attempt, id, code: TrainingError.Code.damagedCheckpoint.rawValue, reason: reason, retryable: true)
+        case .failed(let code, let reason, let retryable, _):
             content = failure(attempt, id, code: code, reason: reason, retryable: retryable)
         }
+        queue(content, id: id, ref, now, &effects)
+    }
+
+    /// Codes of a trainer that could not use its checkpoint.
+    private static let checkpointTroubles = Set(
+        [TrainingError.Code.damagedCheckpoint, .foreignCheckpoint, .badCheckpoint].map(\.rawValue))
+
+    /// Ends an attempt that has no trainer, at no cost to its job.
+    mutating func giveBack(_ ref: WireAttemptRef, _ reason: String, _ now: Instant, _ effects: inout [Effect]) {
+        guard let attempt = attempts[ref] else { return }
+        let id = makeID()
+        let content = handBack(
+            attempt, id, iteration: attempt.iteration, reason: reason.shortened(to: Limits.maxReasonBytes))
         queue(content, id: id, ref, now, &effects)
     }
 

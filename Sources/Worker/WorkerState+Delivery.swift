@@ -149,7 +149,7 @@ extension WorkerState {
     mutating func disown(_ ref: WireAttemptRef, _ now: Instant, _ effects: inout [Effect]) {
         guard var attempt = attempts[ref], !attempt.isDisowned else { return }
         guard attempt.phase == .training else { return forget(ref, now, &effects) }
-        attempt.isDisowned = true
+        attempt.disownedAt = now
         attempt.reports.items = []
         attempt.discardResults()
         attempts[ref] = attempt

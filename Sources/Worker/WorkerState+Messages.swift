@@ -5,21 +5,14 @@ import Transport
 extension WorkerState {
     mutating func receive(_ message: WireMessage, _ now: Instant, _ effects: inout [Effect]) {
         guard let body = message.body else { return }
-        if case .refusal(let refusal) = body {
-            // A refusal that is not about this process's version is for the session it names.
-            let isForUs =
-                refusal.code == .versionUnsupported
-                || (refusal.code == .duplicateWorker && message.session == session)
-            if isForUs { exit(.refused(refusal.message), &effects) }
-            return
-        }
+        if case .refusal(let refusal) = body { return receive(refusal, session: message.session, now, &effects) }
         guard message.session == session else { return }
         lastHeard = now
         switch body {
         case .welcome(let welcome): receive(welcome, now, &effects)
         case .helloAgain:
             // One answer per back-off: a burst of messages to a restarted coordinator brings a burst of these.
-            if link == .welcomed { link = .greeting(nextHello: now, backOff: Self.backOffRange.lowerBound) }
+            greetAnew(now)
         case .assign(let assign): receive(assign, now, &effects)
         case .noWork(let answer):
             guard answer.requestID == workRequest else { return }
@@ -43,10 +36,45 @@ extension WorkerState {
         }
     }
 
+    private mutating func greetAnew(_ now: Instant) {
+        if link == .welcomed { link = .greeting(nextHello: now, backOff: Self.backOffRange.lowerBound) }
+    }
+
+    /// A refusal that is not about the version is for the session that it names.
+    private mutating func receive(
+        _ refusal: WireRefusal, session named: UInt64, _ now: Instant, _ effects: inout [Effect]
+    ) {
+        switch refusal.code {
+        case .duplicateWorker where named == session: exit(.duplicate(refusal.message), &effects)
+        case .versionUnsupported:
+            guard let hellos = hellosSinceWelcome else {
+                return resign(.refused(refusal.message), now, &effects)
+            }
+            // The coordinator was replaced by one that does not speak the version agreed on; perhaps another.
+            if link == .welcomed {
+                greetAnew(now)
+            } else if hellos >= Self.believedRefusals {
+                resign(.refused(refusal.message), now, &effects)
+            }
+        default: break
+        }
+    }
+
+    /// Ends, but not before what is trained is in this worker's folder, for whoever starts next.
+    private mutating func resign(_ exit: WorkerExit, _ now: Instant, _ effects: inout [Effect]) {
+        guard lastExit == nil else { return }
+        lastExit = exit
+        drain("refused", now, &effects)
+    }
+
     private mutating func receive(_ welcome: WireWelcome, _ now: Instant, _ effects: inout [Effect]) {
         guard (hello.minVersion...hello.maxVersion).contains(welcome.version) else {
-            return exit(.refused("the coordinator chose version \(welcome.version) of the protocol"), &effects)
+            let reason =
+                "the coordinator chose version \(welcome.version) of the protocol, this worker speaks "
+                + "\(hello.minVersion) to \(hello.maxVersion); upgrade the older of the two"
+            return resign(.refused(reason), now, &effects)
         }
+        hellosSinceWelcome = 0
         speak(welcome.version)
         heartbeat = .milliseconds(welcome.heartbeatMilliseconds)
         for ref in welcome.lost {

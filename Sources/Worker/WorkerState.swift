@@ -6,8 +6,12 @@ import Transport
 public enum WorkerExit: Equatable, Sendable {
     /// Told to stop: attempts were checkpointed and handed back.
     case stopped
-    /// The coordinator does not speak this version, or knows another process with this worker's id.
+    /// The coordinator does not speak this version.
     case refused(String)
+    /// Another process with this worker's id is connected: its data folder is a copy.
+    case duplicate(String)
+    /// A trainer that was told to stop has not done so and holds its slot; a new process would have it again.
+    case hung(String)
 }
 
 /// Every decision of a worker, without clock, socket, file or randomness.
@@ -29,6 +33,8 @@ public struct WorkerState: Sendable {
         case downloadDamaged(WireAttemptRef, transferID: UInt64, reason: String)
         case downloadFailed(WireAttemptRef, transferID: UInt64, reason: String)
         case ended(WireAttemptRef, Ending)
+        /// What an earlier process left; before anything else happens.
+        case recovered([RecoveredAttempt])
         case drain(String)
         /// Whether the worker's folder can be written to; nil: it can.
         case storage(problem: String?)
@@ -37,7 +43,8 @@ public struct WorkerState: Sendable {
         case finished(iteration: Int, trainingSeconds: Double, reportJSON: String)
         case stopped(iteration: Int)
         case abandoned
-        case failed(code: String, reason: String, retryable: Bool)
+        /// `neededBytes`: of disk, as far as that is known, where the disk is the reason.
+        case failed(code: String, reason: String, retryable: Bool, neededBytes: UInt64 = 0)
     }
     public enum Effect: Equatable, Sendable {
         case send(WireMessage.Body)
@@ -45,7 +52,10 @@ public struct WorkerState: Sendable {
         /// `verify`: it was the last; check the SHA-256 and report `downloaded` or `downloadDamaged`.
         case writeChunk(
             WireAttemptRef, WireArtifact, transferID: UInt64, offset: UInt64, payload: [UInt8], verify: Bool)
-        case train(WireAssign)
+        /// `from`: the reported file that is the assignment's checkpoint; nil: it was downloaded.
+        case train(WireAssign, from: String?)
+        /// For the next process; without results there is nothing to remember.
+        case remember(AttemptRecord)
         case wish(WireAttemptRef, TrainingRun.Wish)
         case removeFile(WireAttemptRef, String)
         case removeFolder(WireAttemptRef)
@@ -61,6 +71,11 @@ public struct WorkerState: Sendable {
     static let backOffRange = Duration.seconds(1)...Duration.seconds(32)
     /// How often an artifact is transferred before wrong bytes are blamed on the file.
     static let maxTransfers = 3
+    /// How many HELLOs have to be answered by a refusal of this version, where an earlier one was welcomed, until it is
+    /// believed: what was sent in the old version before brings refusals, too.
+    static let believedRefusals = 3
+    /// How long a trainer that nobody wants any more may take to end: longer than any iteration or snapshot.
+    static let hangPatience = Duration.seconds(3600)
 
     let hello: WireHello
     let session: UInt64
@@ -72,8 +87,14 @@ public struct WorkerState: Sendable {
     var nextWork: Instant
     var workRequest: UInt64?
     var drainStart: Instant?
+    /// How this worker will end, once its trainers have left their checkpoints.
+    var lastExit: WorkerExit?
+    /// HELLOs since the last WELCOME; nil before the first.
+    var hellosSinceWelcome: Int?
     /// Why this worker's disk is not to be trusted; no work is asked for until it is usable again.
     var storageProblem: String?
+    /// What the disk has to take before it is trusted again: as much as did not fit.
+    var storageNeed: UInt64 = 0
     /// What WELCOME chose; HELLO is written in the newest.
     private(set) var version: UInt32
     /// How long a stopping worker waits for the next word of a coordinator that has not taken everything yet.
@@ -151,6 +172,7 @@ public struct WorkerState: Sendable {
                 break
             }
             attempts[ref]?.newest[kind] = artifact.sha256
+            if kind == .checkpoint { attempts[ref]?.resumptions = 0 }
             var offer = WireArtifactOffer()
             offer.attempt = ref
             offer.transferID = makeID()
@@ -164,30 +186,42 @@ public struct WorkerState: Sendable {
         case .downloadDamaged(let ref, let transferID, let reason):
             if isUnderWay(transferID, of: ref) { downloadDamaged(ref, reason, now, &effects) }
         case .downloadFailed(let ref, let transferID, let reason):
-            guard isUnderWay(transferID, of: ref) else { break }
+            guard isUnderWay(transferID, of: ref), let assignment = attempts[ref]?.assignment else { break }
             attempts[ref]?.downloads = []
-            end(ref, .failed(code: "fileSystem", reason: reason, retryable: true), now, &effects)
+            let need = assignment.exemplar.sizeBytes + assignment.checkpoint.sizeBytes
+            end(
+                ref, .failed(code: "fileSystem", reason: reason, retryable: true, neededBytes: need), now, &effects)
         case .ended(let ref, let ending): end(ref, ending, now, &effects)
+        case .recovered(let found): recover(found, now, &effects)
         case .drain(let reason): drain(reason, now, &effects)
         case .storage(let problem):
             storageProblem = problem
+            if problem == nil { storageNeed = 0 }
             if problem == nil, workRequest == nil { nextWork = now }
         }
         advance(now, &effects)
-        return effects
+        return remember() + effects
     }
 
     // MARK: Time
 
     private mutating func advance(_ now: Instant, _ effects: inout [Effect]) {
+        if let lastExit, attempts.values.allSatisfy({ $0.phase == .ended || $0.isDisowned }) {
+            return exit(lastExit, &effects)
+        }
+        if let hung = hungAttempt(now) {
+            var goodbye = WireGoodbye()
+            goodbye.reason = "a trainer hangs"
+            effects.append(.send(.goodbye(goodbye)))
+            return exit(.hung("\(hung.jobID) does not stop"), &effects)
+        }
         if let drainStart,
             attempts.values.allSatisfy(\.isDisowned) || now - max(drainStart, lastHeard) >= drainPatience
         {
             var goodbye = WireGoodbye()
             goodbye.reason = "stopped"
-            effects += [.send(.goodbye(goodbye)), .exit(.stopped)]
-            hasExited = true
-            return
+            effects.append(.send(.goodbye(goodbye)))
+            return exit(lastExit ?? .stopped, &effects)
         }
         if link == .welcomed, now - lastHeard > heartbeat * Self.silentBeats {
             // Trainers are left alone: the coordinator may come back, and what they report waits.
@@ -229,14 +263,21 @@ public struct WorkerState: Sendable {
         }
     }
 
+    /// A trainer that should have stopped long ago, if there is nothing else to wait for.
+    private func hungAttempt(_ now: Instant) -> WireAttemptRef? {
+        guard attempts.values.allSatisfy(\.isDisowned) else { return nil }
+        return attempts.values.first { $0.disownedAt.map { now - $0 > Self.hangPatience } ?? false }?.ref
+    }
+
     var running: [WireAttemptStatus] {
         // An attempt whose last word is on its way still holds its lease.
         attempts.values.filter { !$0.isDisowned }.map(\.status).sorted { $0.attempt.jobID < $1.attempt.jobID }
     }
 
-    func greet(_ effects: inout [Effect]) {
+    mutating func greet(_ effects: inout [Effect]) {
         var hello = hello
         hello.running = running
+        if let count = hellosSinceWelcome { hellosSinceWelcome = count + 1 }
         effects.append(.send(.hello(hello)))
     }
 
@@ -280,6 +321,17 @@ extension WireArtifactKind {
             case .generator: .generator
             case .discriminator: .discriminator
             }
+    }
+
+    /// What a trainer calls it; nil for what no trainer makes.
+    var trainingKind: TrainingRun.ArtifactKind? {
+        switch self {
+        case .snapshot: .snapshot
+        case .checkpoint: .checkpoint
+        case .generator: .generator
+        case .discriminator: .discriminator
+        case .exemplar, .unspecified, .UNRECOGNIZED: nil
+        }
     }
 }
 

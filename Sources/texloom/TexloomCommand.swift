@@ -79,8 +79,10 @@ enum CommandExit: Int32 {
     case done = 0
     case failed = 1
     case usage = 2
-    /// Nobody's fault, and it may work later: the coordinator is away.
+    /// Nobody's fault, and it may work later: the coordinator is away, or a trainer hung.
     case tryAgain = 75
+    /// Started again it would fare no better: a person has to give it another data folder.
+    case duplicate = 78
     /// Interrupted, with everything saved to go on from.
     case checkpointed = 85
 }

@@ -51,6 +51,44 @@ import NNCore
             rows.map(\.iteration) == rows.map(\.iteration).sorted() && Set(rows.map(\.iteration)).count == rows.count)
     }
 
+    @Test func aTrainingWhoseLastCheckpointIsDamagedGoesOnFromTheOneBefore() throws {
+        let pixels = (0..<40 * 40 * 3).map { UInt8(truncatingIfNeeded: $0 * $0 / 7) }
+        let exemplar = scratch.path("moss.png")
+        try Image(width: 40, height: 40, pixels: pixels).png().write(to: URL(fileURLWithPath: exemplar))
+        let recipe = TinyCluster.recipe(iterations: 900, checkpointEvery: 100)
+        func train(_ out: String) -> [String] {
+            ["train", exemplar, "--out", scratch.path(out), "--threads", "1"] + recipe
+        }
+        let first = try TexloomProcess(train("a"), folder: scratch.url)
+        let folder = try ResultFolder(in: URL(fileURLWithPath: scratch.path("a")), name: "moss")
+        try eventually("two checkpoints are there") {
+            FileManager.default.fileExists(atPath: folder.previousCheckpoint.path)
+        }
+        first.killAndWait()
+        let iteration = try Safetensors(contentsOf: folder.previousCheckpoint).metadata["iteration"]!
+        var bytes = try Data(contentsOf: folder.checkpoint)
+        let whole = bytes
+        bytes[bytes.count / 2] ^= 1
+        try bytes.write(to: folder.checkpoint)
+        let second = try TexloomProcess.run(train("a"), folder: scratch.url)
+        #expect(
+            second.status == 0 && second.output.contains("going on from iteration \(iteration)"), "\(second.errors)")
+        #expect(second.errors.contains("last_checkpoint.safetensors") && second.errors.contains("sum is wrong"))
+        #expect(!FileManager.default.fileExists(atPath: folder.previousCheckpoint.path), "a finished run needs one")
+        #expect(try TexloomProcess.run(train("b"), folder: scratch.url).status == 0)
+        let file = "moss_result/generator.safetensors"
+        #expect(
+            try Data(contentsOf: URL(fileURLWithPath: scratch.path("a/\(file)")))
+                == Data(contentsOf: URL(fileURLWithPath: scratch.path("b/\(file)"))))
+
+        // Both damaged: nothing is guessed.
+        try FileManager.default.removeItem(at: folder.resultJSON)
+        try bytes.write(to: folder.checkpoint)
+        try Data(whole.prefix(100)).write(to: folder.previousCheckpoint)
+        let third = try TexloomProcess.run(train("a"), folder: scratch.url)
+        #expect(third.status == 1 && third.errors.contains("remove them to train from the start"), "\(third.errors)")
+    }
+
     @Test func theWeightsCommandAndTheSetupScriptPinTheSameSum() throws {
         let package = URL(fileURLWithPath: #filePath)
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

@@ -45,6 +45,9 @@ struct Fuzzer {
     }
 }
 
+/// What follows from an input that was taken. A throw here is a finding, and not a refusal.
+func afterwards(_ body: () throws -> Void) { #expect(throws: Never.self, performing: body) }
+
 /// A folder that goes away with the test.
 final class ScratchFolder {
     let url: URL

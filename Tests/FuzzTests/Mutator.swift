@@ -1,4 +1,7 @@
+import Foundation
 import Protocol
+
+@testable import NNCore
 
 /// Damages valid inputs in the ways that decoders fall over: bits and bytes, lengths and numbers at their limits,
 /// parts that are missing, doubled or from another file. A seed replays it.
@@ -77,6 +80,21 @@ struct Mutator {
         guard let first = bytes[at...].firstIndex(where: isDigit) else { return }
         let end = bytes[first...].firstIndex { !isDigit($0) } ?? bytes.endIndex
         bytes.replaceSubrange(first..<end, with: Array(Self.texts[below(Self.texts.count)].utf8))
+    }
+
+    /// Makes the sum of a checkpoint right again, where there is still a place for it.
+    static func withCheckpointSum(_ file: [UInt8]) -> [UInt8] {
+        guard file.count >= 8 else { return file }
+        let length = file[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard length <= UInt64(file.count - 8) else { return file }
+        var data = Data(file)
+        let header = data[..<(8 + Int(length))]
+        guard let place = SafetensorsWriter.placeOfSum(in: header) else { return file }
+        var sum = CRC64()
+        sum.update(SafetensorsWriter.withoutSum(header, at: place))
+        sum.update(data[(8 + Int(length))...])
+        data.replaceSubrange(place, with: Data(sum.text.utf8))
+        return [UInt8](data)
     }
 
     /// Makes the checks of a PNG's chunks right again, so that damage gets past them.

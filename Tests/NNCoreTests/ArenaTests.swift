@@ -63,6 +63,24 @@ import Testing
         #expect(arena.peakBytes == peak)
     }
 
+    @Test func pagesAboveAHeightAreGivenBackAndFreshWhenTakenAgain() {
+        let arena = Arena(reservedBytes: 1 << 30)
+        let (below, above) = (5_000_000, 20_000_000)
+        let kept = arena.floats(below)
+        kept.update(repeating: 7, count: below)
+        arena.scoped { arena.floats(above).update(repeating: 1, count: above) }
+        arena.returnPages(above: below * 4)
+        #expect((0..<below).allSatisfy { kept[$0] == 7 })
+        let again = arena.floats(above)
+        // The step in which the height lies stays.
+        let step = 4_194_304
+        #expect((step..<above).allSatisfy { again[$0] == 0 }, "the system had them")
+        again.update(repeating: 2, count: above)
+        // Nothing in use is given back, whatever is asked.
+        arena.returnPages(above: 0)
+        #expect(again[0] == 2 && again[above - 1] == 2 && kept[0] == 7)
+    }
+
     @Test func contentsSurviveGrowth() {
         let arena = Arena(reservedBytes: 1 << 30)
         let small = arena.floats(1 << 20)

@@ -10,6 +10,8 @@ enum Sabotage: Sendable {
     case noFence
     /// Effects go out when the changes are written, not when they are synced.
     case acknowledgeBeforeCommit
+    /// Files are recorded when they have their names, which are not synced.
+    case recordUnsyncedFiles
 }
 
 /// Where a message came from and answers go to.
@@ -23,7 +25,7 @@ struct Route: Hashable {
 /// do, without threads, sockets and files.
 struct SimulatedCoordinator {
     /// Where the process dies while it handles a batch.
-    enum Death { case beforeWrite, beforeSync, beforeEffects, amidEffects }
+    enum Death { case beforeFileSync, beforeWrite, beforeSync, beforeEffects, amidEffects }
 
     private struct TransferKey: Hashable {
         var session: UInt64
@@ -46,6 +48,8 @@ struct SimulatedCoordinator {
     private var routes: [UInt64: Route] = [:]
     private var uploads: [TransferKey: Upload] = [:]
     private var downloads: [TransferKey: Download] = [:]
+    /// Complete and in their places; their folders are synced before anything is said of them.
+    private var arrived: [(offer: ArtifactOffer, session: UInt64)] = []
     /// Which attempt a FINISH spoke of, to know what its answer promises.
     private var finishes: [TransferKey: AttemptReference] = [:]
     /// Up to when a time in which nothing could be recorded was given back.
@@ -127,7 +131,7 @@ struct SimulatedCoordinator {
                 return send(.acknowledgement(.answer(key.id, .digestMismatch, "simulated")), to: session)
             }
             store.addFile(upload.offer.artifact.sha256)
-            post(.artifactStored(session: session, upload.offer))
+            arrived.append((upload.offer, session))
         }
     }
 
@@ -153,7 +157,14 @@ struct SimulatedCoordinator {
     mutating func process(
         _ store: inout SimulatedStore, at now: Int, isFull: Bool, death: Death?, _ witness: Witness
     ) -> Bool {
-        guard !pending.isEmpty else { return true }
+        // A crash may come between the name of a file and the sync of its folder.
+        guard !pending.isEmpty || !arrived.isEmpty else { return true }
+        if death == .beforeFileSync { return false }
+        for (offer, session) in arrived {
+            if sabotage != .recordUnsyncedFiles { store.syncFile(offer.artifact.sha256) }
+            post(.artifactStored(session: session, offer))
+        }
+        arrived = []
         let batch = pending
         pending = []
         if sabotage == .acknowledgeBeforeCommit { store.sync() }
@@ -205,7 +216,10 @@ struct SimulatedCoordinator {
     private func withPresence(_ event: ClusterEvent, _ store: SimulatedStore, _ witness: Witness) -> ClusterEvent? {
         switch event {
         case .artifactOffered(let session, let offer, _):
-            return .artifactOffered(session: session, offer, isStored: store.contains(offer.artifact))
+            return .artifactOffered(
+                session: session, offer,
+                isStored: sabotage == .recordUnsyncedFiles
+                    ? store.contains(offer.artifact) : store.isSafe(offer.artifact))
         case .artifactStored(_, let offer): return store.contains(offer.artifact) ? event : nil
         case .submit(let token, let submissions, _):
             guard let gone = submissions.first(where: { !store.contains($0.exemplar) }) else { return event }

@@ -22,15 +22,20 @@ struct SimulatedStore {
     private(set) var rows = Rows()
     /// What a crash leaves.
     private var synced = Rows()
-    /// Files that have their names; they get them only when they are synced.
+    /// Files that have their names.
     private(set) var files: Set<String> = []
+    /// Those that still have them after a crash: their folder was synced.
+    private var syncedFiles: Set<String> = []
 
     mutating func write(_ changes: [Change]) {
         for change in changes { rows.apply(change) }
     }
 
     mutating func sync() { synced = rows }
-    mutating func crash() { rows = synced }
+    mutating func crash() {
+        rows = synced
+        files = syncedFiles
+    }
 
     /// Files whose bytes are not what was written, which their size does not show.
     private var rotten: Set<String> = []
@@ -39,10 +44,14 @@ struct SimulatedStore {
         files.insert(sha256)
         rotten.remove(sha256)
     }
+    mutating func syncFile(_ sha256: String) {
+        if files.contains(sha256) { syncedFiles.insert(sha256) }
+    }
     mutating func rot(_ sha256: String) { rotten.insert(sha256) }
     func isIntact(_ artifact: StoredArtifact) -> Bool { contains(artifact) && !rotten.contains(artifact.sha256) }
     mutating func setAside(_ sha256: String) {
         files.remove(sha256)
+        syncedFiles.remove(sha256)
         rotten.remove(sha256)
     }
 
@@ -61,6 +70,9 @@ struct SimulatedStore {
     func contains(_ artifact: StoredArtifact) -> Bool {
         files.contains(artifact.sha256) && artifact.sizeBytes == Content.sizeBytes
     }
+
+    /// Whether it is there, and will be after a crash.
+    func isSafe(_ artifact: StoredArtifact) -> Bool { contains(artifact) && syncedFiles.contains(artifact.sha256) }
 
     /// Removes a file that no row names.
     mutating func discard(_ sha256: String) {

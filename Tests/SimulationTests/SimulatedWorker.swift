@@ -33,14 +33,21 @@ struct SimulatedWorker {
     private(set) var life = 0
     /// Counts the sockets.
     private(set) var connection = 0
-    private(set) var hasExited = false
+    /// No process runs: it has ended, or died, or not begun.
+    private(set) var hasExited = true
     private(set) var refusal: String?
     private var start = 0
     private var state: WorkerState
     private var runners: [Int: Runner] = [:]
     private var nextRunner = 0
+    /// The data folder, which outlives the process: reported files, inputs, and the records of both.
     private var spooled: [WireAttemptRef: [String: Content]] = [:]
     private var inputs: [WireAttemptRef: Set<String>] = [:]
+    private var records: [WireAttemptRef: AttemptRecord] = [:]
+    /// Attempts taken up from an earlier life.
+    private(set) var recoveries = 0
+    /// After so many effects more it dies.
+    var effectsUntilDeath: Int?
     private(set) var outbox: [WireMessage] = []
     private(set) var timers: [(after: Int, Timer)] = []
     /// Jobs whose attempt failed or hung because the simulation wanted it; the simulation takes them.
@@ -59,26 +66,42 @@ struct SimulatedWorker {
         state = WorkerState(hello: WireHello(), session: 1, at: Instant(sinceStart: .zero))
     }
 
-    /// A new process with the same data folder; what the old one had spooled is removed.
+    /// The process is killed. Its folder stays.
+    mutating func die() {
+        life += 1
+        connection += 1
+        hasExited = true
+        effectsUntilDeath = nil
+        runners = [:]
+        outbox = []
+        timers = []
+    }
+
+    /// A new process with the same data folder.
     mutating func begin(session: UInt64, at now: Int) {
+        die()
         var hello = WireHello()
         hello.minVersion = 1
         hello.maxVersion = 1
         hello.workerID = id
         hello.name = id
         hello.slots = UInt32(slots)
-        life += 1
-        connection += 1
         start = now
         hasExited = false
         hasMetFullDisk = false
         isProbing = false
-        runners = [:]
-        spooled = [:]
-        inputs = [:]
-        outbox = []
-        timers = []
         state = WorkerState(hello: hello, session: session, at: Instant(sinceStart: .zero))
+        spooled = spooled.filter { records[$0.key] != nil }
+        inputs = inputs.filter { records[$0.key] != nil }
+        let found = records.values.map { record in
+            for case .artifact(_, let file) in record.results.map(\.content) where spooled[record.ref]?[file] == nil {
+                complaint = "\(id) remembers \(file) of \(record.ref.jobID), which is gone"
+            }
+            let exemplar = record.assignment.exemplar.sha256
+            return RecoveredAttempt(record: record, canTrain: inputs[record.ref]?.contains(exemplar) == true)
+        }
+        handle(.recovered(found), now)
+        recoveries += state.attempts.count
     }
 
     mutating func takeOutbox() -> [WireMessage] {
@@ -122,8 +145,14 @@ struct SimulatedWorker {
     }
 
     private mutating func handle(_ event: WorkerState.Event, _ now: Int) {
+        guard !hasExited else { return }
         for effect in state.handle(event, at: Instant(sinceStart: .milliseconds(now - start))) {
+            if let left = effectsUntilDeath {
+                guard left > 0 else { return die() }
+                effectsUntilDeath = left - 1
+            }
             perform(effect, now)
+            guard !hasExited else { return }
         }
         if let problem = state.storageProblem {
             if !hasMetFullDisk { complaint = "\(id) does not trust its disk, which never was full: \(problem)" }
@@ -158,7 +187,16 @@ struct SimulatedWorker {
             }
             inputs[ref, default: []].insert(artifact.sha256)
             timers.append((100, .verify(ref, transferID: transferID, sha256: artifact.sha256)))
-        case .train(let assignment): train(assignment)
+        case .train(let assignment, let file):
+            if let file {
+                let sha256 = assignment.checkpoint.sha256
+                if spooled[assignment.attempt]?[file]?.sha256 != sha256 {
+                    complaint = "\(id) goes on from another file than \(file)"
+                }
+                inputs[assignment.attempt, default: []].insert(sha256)
+            }
+            train(assignment)
+        case .remember(let record): records[record.ref] = record.results.isEmpty ? nil : record
         case .wish(let ref, let wish):
             for (number, runner) in runners where runner.ref == ref && runner.wish != .abandon {
                 runners[number]!.wish = wish
@@ -167,11 +205,15 @@ struct SimulatedWorker {
         case .removeFolder(let ref):
             spooled[ref] = nil
             inputs[ref] = nil
+            records[ref] = nil
         case .logError: break
         case .reconnect: connection += 1
         case .exit(let exit):
             hasExited = true
-            if case .refused(let reason) = exit { refusal = reason }
+            switch exit {
+            case .stopped: break
+            case .refused(let reason), .duplicate(let reason), .hung(let reason): refusal = reason
+            }
         }
     }
 
@@ -203,7 +245,7 @@ struct SimulatedWorker {
         case .checkpointAndStop where !runner.isTorn:
             guard hasSpace(now) else {
                 if let end = runner.mustStopBy, end <= now { return ended(.abandoned) }
-                runners[number]!.mustStopBy = runner.mustStopBy ?? now + 10_000
+                runners[number]?.mustStopBy = runner.mustStopBy ?? now + 10_000
                 return timers.append((1000, .iterate(number)))
             }
             spool(.checkpoint, runner.training.checkpoint, ref, runner.training.iteration, now)
@@ -234,11 +276,11 @@ struct SimulatedWorker {
             handle(.metrics(ref, columns: ["loss"], rows: [row]), now)
             let isDue = training.iteration == training.total || training.iteration % training.checkpointEvery == 0
             if isDue, hasSpace(now) { spool(.snapshot, training.snapshot, ref, training.iteration, now) }
-            if isDue || runner.lacksCheckpoint { runners[number]!.lacksCheckpoint = true }
+            if isDue || runner.lacksCheckpoint { runners[number]?.lacksCheckpoint = true }
         }
         // Without space training goes on, and its end waits.
         if runners[number]?.lacksCheckpoint == true, hasSpace(now) {
-            runners[number]!.lacksCheckpoint = false
+            runners[number]?.lacksCheckpoint = false
             let isTorn = random.happens(4 * faultRate)
             let checkpoint = isTorn ? training.tornCheckpoint : training.checkpoint
             if isTorn { torn.append(checkpoint.sha256) }
@@ -256,6 +298,7 @@ struct SimulatedWorker {
     private mutating func spool(
         _ kind: TrainingRun.ArtifactKind, _ content: Content, _ ref: WireAttemptRef, _ iteration: Int, _ now: Int
     ) {
+        guard !hasExited else { return }
         let file = "\(kind.rawValue)-\(iteration)"
         spooled[ref, default: [:]][file] = content
         let artifact = WireArtifact(sha256: content.sha256, sizeBytes: UInt64(Content.sizeBytes))

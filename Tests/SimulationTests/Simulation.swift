@@ -55,6 +55,8 @@ final class Simulation {
     private var diskFullUntil = 0
     private var workers: [SimulatedWorker]
     private var workersStopped: [Int]
+    /// In which a process was last begun; another one says that it was killed.
+    private var lives: [Int]
     /// Until when nothing gets through, to a worker and from it.
     private var cutTo: [Int]
     private var cutFrom: [Int]
@@ -63,6 +65,8 @@ final class Simulation {
     private var nextToken: UInt64 = 0
     private(set) var messages = 0
     private(set) var crashes = 0
+    /// Attempts that a worker's new process took up.
+    var recoveries: Int { workers.reduce(0) { $0 + $1.recoveries } }
 
     init(seed: UInt64, sabotage: Sabotage = .none, traces: Bool = false) {
         var random = SeededRandom(seed: seed)
@@ -77,6 +81,7 @@ final class Simulation {
             SimulatedWorker(id: "worker-\($0)", slots: random.number(1...2))
         }
         workersStopped = workers.map { _ in 0 }
+        lives = workersStopped
         cutTo = workersStopped
         cutFrom = workersStopped
         for number in 1...random.number(2...4) {
@@ -153,7 +158,9 @@ final class Simulation {
             attend(route.worker)
         case .startWorker(let index):
             workers[index].begin(session: random.next() | 1, at: now)
+            lives[index] = workers[index].life
             say("\(workers[index].id) starts")
+            attend(index)
             plan(.workerTick(index, life: workers[index].life), after: Self.step)
         case .workerTick(let index, let life):
             guard workers[index].life == life, !workers[index].hasExited,
@@ -210,7 +217,7 @@ final class Simulation {
         guard coordinator != nil else { return }
         var death: SimulatedCoordinator.Death?
         if isStormy, random.happens(0.004 * weather.violence) {
-            death = [.beforeWrite, .beforeSync, .beforeEffects, .amidEffects][random.number(0...3)]
+            death = [.beforeFileSync, .beforeWrite, .beforeSync, .beforeEffects, .amidEffects][random.number(0...4)]
         }
         let survived = coordinator!.process(
             &store, at: now, isFull: now < diskFullUntil, death: death, witness)
@@ -240,8 +247,9 @@ final class Simulation {
         if let complaint = workers[index].complaint { witness.violated(complaint) }
         if let refusal = workers[index].refusal { witness.violated("\(workers[index].id) is refused: \(refusal)") }
         if workers[index].hasExited {
-            say("\(workers[index].id) exits")
-            plan(.startWorker(index), after: random.number(1000...10_000))
+            say("\(workers[index].id) exits or dies")
+            if workers[index].life != lives[index] { crashes += 1 }
+            plan(.startWorker(index), after: random.number(100...20_000))
         }
     }
 
@@ -295,6 +303,7 @@ final class Simulation {
         guard coordinator != nil, coordinatorStopped <= now, !isDone || isStormy else { return }
         // The exemplar is uploaded first, and synced before its name is given out.
         store.addFile(clients[index].submission.exemplar.sha256)
+        store.syncFile(clients[index].submission.exemplar.sha256)
         let salt = UInt32(truncatingIfNeeded: random.next())
         coordinator?.post(.submit(token(for: index), [clients[index].submission], salts: [salt]))
     }
@@ -316,12 +325,15 @@ final class Simulation {
     private func misfortune() {
         let violence = weather.violence
         for index in workers.indices {
-            if random.happens(0.012 * violence) {
-                say("\(workers[index].id) dies")
-                crashes += 1
+            if random.happens(0.012 * violence), !workers[index].hasExited {
+                // At once, or in the middle of what it does next.
+                if random.happens(0.5) {
+                    workers[index].die()
+                } else {
+                    workers[index].effectsUntilDeath = random.number(0...30)
+                }
                 workersStopped[index] = 0
-                workers[index].begin(session: random.next() | 1, at: now)
-                plan(.workerTick(index, life: workers[index].life), after: random.number(100...20_000))
+                attend(index)
             }
             if random.happens(0.02 * violence) { workersStopped[index] = now + random.number(1000...50_000) }
             if random.happens(0.005 * violence), !workers[index].hasExited, workersStopped[index] <= now {

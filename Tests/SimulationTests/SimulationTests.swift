@@ -13,6 +13,7 @@ import Testing
         var fallBacks = 0
         var crashes = 0
         var messages = 0
+        var recoveries = 0
     }
 
     @Test func noJobIsLostAndNoneIsAcceptedTwiceWhateverHappens() async throws {
@@ -29,10 +30,12 @@ import Testing
         print(
             "simulation: \(count) seeds, \(totals.crashes) crashes, \(totals.messages) messages, "
                 + "\(totals.finished) jobs finished, \(totals.reassigned) attempts after the first, "
+                + "\(totals.recoveries) taken up by a worker's next process, "
                 + "\(totals.fallBacks) damaged checkpoints left for older ones, "
                 + "\(totals.violations.count) seeds with violations")
         #expect(
-            totals.finished > Int(count) && totals.reassigned > Int(count) / 2 && totals.fallBacks > Int(count) / 100,
+            totals.finished > Int(count) && totals.reassigned > Int(count) / 2 && totals.fallBacks > Int(count) / 100
+                && totals.recoveries > Int(count) / 50,
             "the storm is one")
     }
 
@@ -46,7 +49,7 @@ import Testing
     }
 
     /// The simulation finds what it is there to find.
-    @Test(arguments: [Sabotage.noFence, .acknowledgeBeforeCommit])
+    @Test(arguments: [Sabotage.noFence, .acknowledgeBeforeCommit, .recordUnsyncedFiles])
     func aPlantedBugIsFound(_ sabotage: Sabotage) async {
         let totals = await Self.play(1...1000, sabotage: sabotage)
         print(
@@ -86,6 +89,7 @@ extension SimulationTests.Totals {
         fallBacks += simulation.witness.fallBacks
         crashes += simulation.crashes
         messages += simulation.messages
+        recoveries += simulation.recoveries
     }
 
     fileprivate mutating func add(_ other: Self) {
@@ -95,5 +99,6 @@ extension SimulationTests.Totals {
         fallBacks += other.fallBacks
         crashes += other.crashes
         messages += other.messages
+        recoveries += other.recoveries
     }
 }

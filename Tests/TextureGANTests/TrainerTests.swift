@@ -131,6 +131,36 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         }
     }
 
+    @Test func aLargeSnapshotIsComputedInPiecesSaysSoAndLeavesNoMemoryBehind() throws {
+        var recipe = TinyRun.recipe
+        recipe.style = nil
+        let large = Exemplar(TinyRun.image(width: 640, height: 512), name: "large.png")
+        let trainer = try Trainer(exemplar: large, recipe: recipe, threads: 2)
+        try trainer.advance(by: 1)
+        let arena = trainer.workspace.arena
+        let training = arena.peakBytes
+        var shares: [Double] = []
+        let whole = trainer.snapshot { shares.append($0) }
+        #expect(shares.isEmpty, "it fits")
+        let peak = arena.peakBytes
+        #expect(peak > training + (48 << 20), "the test needs a picture that takes more than training")
+        // What it took beyond is the system's again.
+        let first = training / 4 + (16 << 20) / 4
+        arena.scoped {
+            let memory = arena.floats(peak / 4)
+            #expect((first..<peak / 4).allSatisfy { memory[$0] == 0 })
+        }
+        let pieces = trainer.snapshot(within: 0) { shares.append($0) }
+        #expect(shares.count > 10 && shares == shares.sorted() && shares.last == 1)
+        let differences = zip(whole.pixels, pieces.pixels).map { abs(Int($0) - Int($1)) }
+        #expect(differences.max()! <= 1 && differences.count { $0 > 0 } < differences.count / 100)
+        // And training goes on as if there had been none.
+        let other = try Trainer(exemplar: large, recipe: recipe, threads: 2)
+        try other.advance(by: 3)
+        try trainer.advance(by: 2)
+        #expect(trainer.state == other.state)
+    }
+
     @Test func theHistoryHasARowEveryFewIterationsAndAtBothEnds() throws {
         var recipe = TinyRun.recipe
         recipe.metricsEvery = 4

@@ -259,6 +259,21 @@ import Testing
         }
     }
 
+    /// After a worker's process has died nobody knows which rows the coordinator has.
+    @Test func aRunThatRepeatsItsHistoryReportsAllOfIt() throws {
+        try TinyRun.inFolder { folder in
+            let first = Log()
+            _ = try TrainingRun.run(
+                input(folder),
+                wish: { first.lines.contains("iterated 3") ? .checkpointAndStop : .proceed }, report: first.take)
+            let second = Log()
+            var again = try input(folder, checkpoint: #require(first.files.last).file)
+            again.repeatsHistory = true
+            _ = try TrainingRun.run(again, wish: { .proceed }, report: second.take)
+            #expect(second.rows.map(\.iteration) == Array(1...10))
+        }
+    }
+
     @Test func abandoningLeavesAtOnceAndWritesNothing() throws {
         try TinyRun.inFolder { folder in
             let log = Log()

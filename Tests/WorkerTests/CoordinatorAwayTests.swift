@@ -151,7 +151,7 @@ struct CoordinatorAwayTests {
         var bench = WorkerBench()
         bench.play(.tick)
         bench.play(.received(WireMessage(.refusal(refusal), session: 6)))
-        #expect(bench.hear(.refusal(refusal)).contains(.exit(.refused(refusal.message))))
+        #expect(bench.hear(.refusal(refusal)).contains(.exit(.duplicate(refusal.message))))
     }
 
     @Test func anOlderCoordinatorsRefusalNamesTheSideToUpgradeAndEndsTheWorker() {
@@ -163,6 +163,88 @@ struct CoordinatorAwayTests {
         // From a side that could not read the session.
         let effects = bench.play(.received(WireMessage(.refusal(refusal), session: 1)))
         #expect(effects.contains(.exit(.refused("upgrade the coordinator"))))
+    }
+
+    private static func refusal(_ message: String) -> WorkerState.Event {
+        var refusal = WireRefusal()
+        refusal.code = .versionUnsupported
+        refusal.message = message
+        return .received(WireMessage(.refusal(refusal), session: 1))
+    }
+
+    /// The coordinator was upgraded and does not read the version agreed on; it may well speak another.
+    @Test func aVersionThatIsRefusedInMidTrainingIsNegotiatedAnew() {
+        var bench = WorkerBench.training()
+        // As many as messages were under way.
+        for _ in 0..<20 {
+            let effects = bench.play(Self.refusal("upgrade"))
+            #expect(!effects.contains { if case .exit = $0 { true } else if case .wish = $0 { true } else { false } })
+        }
+        bench.welcome()
+        #expect(bench.state.link == .welcomed && bench.state.attempts[ref]?.phase == .training)
+    }
+
+    @Test func aWorkerWhoseHellosAreRefusedLeavesItsCheckpointAndEnds() {
+        var bench = WorkerBench.training()
+        bench.play(Self.refusal("upgrade the worker"))
+        var effects: [WorkerState.Effect] = []
+        for _ in 0..<20 where !effects.contains(.wish(ref, .checkpointAndStop)) {
+            effects += bench.play(.tick, after: .seconds(1)) + bench.play(Self.refusal("upgrade the worker"))
+        }
+        #expect(effects.contains(.wish(ref, .checkpointAndStop)))
+        #expect(!effects.contains { if case .exit = $0 { true } else { false } })
+        bench.spool(.checkpoint, 5)
+        let end = bench.play(.ended(ref, .stopped(iteration: 5)))
+        #expect(end.contains(.exit(.refused("upgrade the worker"))))
+    }
+
+    @Test func aTrainerThatDoesNotStopEndsItsWorkerOnceNothingElseRuns() {
+        var bench = WorkerBench.training(slots: 1)
+        var reply = WireHeartbeatReply()
+        reply.lost = [ref]
+        bench.hear(.heartbeatReply(reply))
+        #expect(!bench.play(.tick, after: .seconds(600)).contains { if case .exit = $0 { true } else { false } })
+        let effects = bench.play(.tick, after: WorkerState.hangPatience)
+        #expect(effects.contains { if case .exit(.hung) = $0 { true } else { false } })
+    }
+
+    /// As much as did not fit has to fit, or the job is fetched and handed back for ever.
+    @Test func aDiskIsTrustedAgainOnceItTakesWhatItDidNotTake() throws {
+        var bench = WorkerBench.training()
+        let failure = WorkerState.Ending.failed(
+            code: "fileSystem", reason: "full", retryable: true, neededBytes: 400 << 20)
+        bench.play(.ended(ref, failure))
+        #expect(bench.state.storageNeed == 400 << 20)
+        bench.play(.storage(problem: nil))
+        #expect(bench.state.storageNeed == 0)
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spool-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let spool = try Spool(folder: folder)
+        #expect(spool.takesFiles(ofBytes: 32 << 20))
+        let free = try #require(
+            FileManager.default.attributesOfFileSystem(forPath: folder.path)[.systemFreeSize] as? UInt64)
+        #expect(!spool.takesFiles(ofBytes: 2 * free))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["attempts"])
+    }
+
+    @Test func aMessageNamesAllAttemptsOfTheLargestWorker() throws {
+        let slots = WorkerConfiguration.maxSlots
+        #expect(2 * slots + 1 <= Limits.maxSlots)
+        var configuration = WorkerConfiguration(dataFolder: FileManager.default.temporaryDirectory)
+        configuration.slots = .exactly(slots + 1)
+        let error = #expect(throws: WorkerError.self) { try configuration.resolvedCounts() }
+        #expect(error?.message.contains("1 to \(slots)") == true)
+        configuration.slots = .auto
+        #expect(try configuration.resolvedCounts(cores: 4096).slots == slots)
+    }
+
+    @Test func aCheckpointOfAnotherVersionCostsNoRetry() throws {
+        var bench = WorkerBench.training()
+        let failure = WorkerState.Ending.failed(
+            code: "foreignCheckpoint", reason: "texloom 9 wrote it", retryable: true)
+        let fail = try #require(bench.play(.ended(ref, failure)).fails.first)
+        // The coordinator goes on from the one before and charges nothing.
+        #expect(fail.code == "damagedCheckpoint" && fail.reason.contains("texloom 9"))
     }
 
     @Test func aUsableFolderIsToldFromAnUnusableOne() throws {

@@ -20,13 +20,106 @@ final class SpoolTests {
         #expect(try Spool(folder: folder).workerID() == replaced)
     }
 
-    @Test func anEarlierProcessesAttemptsAreRemovedAtTheStart() throws {
-        let spool = try Spool(folder: folder)
+    private func record(_ results: [Undelivered]) -> AttemptRecord {
+        var assignment = WireAssign()
+        assignment.attempt = ref
+        assignment.name = "wall"
+        assignment.recipeYaml = "base: draft"
+        assignment.exemplar = WireArtifact(sha256: WorkerBench.digests[1], sizeBytes: 3)
+        return AttemptRecord(assignment: assignment, resumptions: 1, results: results)
+    }
+
+    private func artifact(_ kind: WireArtifactKind, _ file: String, bytes: Int) -> Undelivered {
+        var offer = WireArtifactOffer()
+        offer.attempt = ref
+        offer.transferID = 9
+        offer.kind = kind
+        offer.artifact = WireArtifact(sha256: WorkerBench.digests[2], sizeBytes: UInt64(bytes))
+        offer.iteration = 40
+        return Undelivered(id: 9, content: .artifact(offer, file: file))
+    }
+
+    private var finish: Undelivered {
+        var finish = WireFinish()
+        finish.attempt = ref
+        finish.requestID = 10
+        (finish.generatorSha256, finish.discriminatorSha256) = (WorkerBench.digests[2], WorkerBench.digests[3])
+        finish.checkpointSha256 = WorkerBench.digests[4]
+        return Undelivered(id: 10, content: .finish(finish))
+    }
+
+    private func write(_ name: String, bytes: Int, in spool: Spool) throws {
         try spool.create(ref)
-        let file = spool.reports(of: ref).appendingPathComponent("checkpoint")
-        try Data([1]).write(to: file)
-        _ = try Spool(folder: folder)
+        try Data(repeating: 1, count: bytes).write(to: spool.reports(of: ref).appendingPathComponent(name))
+    }
+
+    @Test func aRecordedAttemptIsThereForTheNextProcessAndAnUnrecordedOneIsRemoved() throws {
+        let spool = try Spool(folder: folder)
+        let other = WireAttemptRef(jobID: "job-2", attempt: 1)
+        try spool.create(other)
+        try write("checkpoint", bytes: 5, in: spool)
+        try write("unfinished.partial", bytes: 2, in: spool)
+        let kept = record([artifact(.checkpoint, "checkpoint", bytes: 5)])
+        try spool.remember(kept)
+        #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: false)])
+        try Data(repeating: 2, count: 3).write(to: spool.input(WorkerBench.digests[1], of: ref))
+        #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: true)])
+        #expect(!FileManager.default.fileExists(atPath: spool.folder(of: other).path))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.reports(of: ref).path) == ["checkpoint"])
+        // Nothing more to deliver: nothing to remember.
+        try spool.remember(record([]))
+        #expect(try Spool(folder: folder).recover() == [])
         #expect(!FileManager.default.fileExists(atPath: spool.folder(of: ref).path))
+    }
+
+    @Test func aRecordOfFilesThatAreGoneOrCutIsARecordWithoutThem() throws {
+        let spool = try Spool(folder: folder)
+        try write("checkpoint", bytes: 5, in: spool)
+        try write("generator", bytes: 6, in: spool)
+        let checkpoint = artifact(.checkpoint, "checkpoint", bytes: 5)
+        try spool.remember(
+            record([
+                checkpoint, artifact(.snapshot, "gone", bytes: 1), artifact(.generator, "generator", bytes: 6), finish,
+            ]))
+        #expect(spool.recover().first?.record.results.map(\.id) == [9, 9, 10], "a snapshot is not missed")
+        // A result without its generator is none; the checkpoint is as good as before.
+        try write("generator", bytes: 4, in: spool)
+        #expect(spool.recover().first?.record.results == [checkpoint])
+    }
+
+    @Test func aDamagedRecordIsNoRecordAndEndsNothing() throws {
+        let spool = try Spool(folder: folder)
+        for damage in 0..<3 {
+            try write("checkpoint", bytes: 5, in: spool)
+            try spool.remember(record([artifact(.checkpoint, "checkpoint", bytes: 5)]))
+            let file = spool.folder(of: ref).appendingPathComponent("record.json")
+            var text = try String(contentsOf: file, encoding: .utf8)
+            switch damage {
+            case 0: text.removeLast(text.count / 2)
+            // The name of a file is not a way out of the folder.
+            case 1: text = text.replacing("\"checkpoint\"", with: "\"..\\/record.json\"")
+            default: text = text.replacing("resumptions", with: "resumption")
+            }
+            try Data(text.utf8).write(to: file)
+            #expect(spool.recover().allSatisfy { $0.record.results.isEmpty }, "damage \(damage)")
+            spool.remove(ref)
+        }
+    }
+
+    @Test func aReportedCheckpointBecomesTheInputAndOutlivesItsDelivery() throws {
+        let spool = try Spool(folder: folder)
+        try write("checkpoint", bytes: 5, in: spool)
+        var assignment = record([]).assignment
+        for (digest, bytes) in [(1, 3), (7, 4)] {
+            try Data(repeating: 2, count: bytes).write(to: spool.input(WorkerBench.digests[digest], of: ref))
+        }
+        assignment.checkpoint = WireArtifact(sha256: WorkerBench.digests[2], sizeBytes: 5)
+        for _ in 0..<2 { try spool.adopt("checkpoint", for: assignment) }
+        spool.remove("checkpoint", of: ref)
+        #expect(try Data(contentsOf: spool.input(WorkerBench.digests[2], of: ref)).count == 5)
+        let names = try FileManager.default.contentsOfDirectory(atPath: spool.folder(of: ref).path)
+        #expect(
+            Set(names) == ["reports", WorkerBench.digests[1], WorkerBench.digests[2]], "what it began from is gone")
     }
 
     @Test func attemptsOfOneJobDoNotShareAFolder() throws {

@@ -43,12 +43,14 @@ struct WorkerBench {
         return hear(.acknowledgement(answer))
     }
 
-    static func assign(_ requestID: UInt64 = 1) -> WireMessage.Body {
+    static func assign(_ requestID: UInt64 = 1) -> WireMessage.Body { .assign(assignment(requestID)) }
+
+    static func assignment(_ requestID: UInt64 = 1) -> WireAssign {
         var assign = WireAssign()
         assign.requestID = requestID
         assign.attempt = ref
         assign.exemplar = WireArtifact(sha256: digests[1], sizeBytes: 10)
-        return .assign(assign)
+        return assign
     }
 
     /// A worker that trains ``ref``.

@@ -71,7 +71,7 @@ struct WorkerStateTests {
         var bench = WorkerBench()
         bench.play(.tick)
         bench.welcome()
-        guard case .assign(var assign) = WorkerBench.assign() else { return }
+        var assign = WorkerBench.assignment()
         assign.checkpoint = WireArtifact(sha256: Self.digests[5], sizeBytes: 1)
         assign.checkpointIteration = 9
         bench.hear(.assign(assign))

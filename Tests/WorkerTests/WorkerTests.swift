@@ -38,13 +38,15 @@ final class WorkerTests {
 
     deinit { try? FileManager.default.removeItem(at: folder) }
 
-    private func start(_ coordinator: borrowing ScriptedCoordinator, _ body: @escaping FakeTrainer.Body)
-        -> Task<WorkerExit, any Error>
-    {
+    private func start(
+        _ coordinator: borrowing ScriptedCoordinator, drainPatience: Duration = .seconds(60),
+        _ body: @escaping FakeTrainer.Body
+    ) -> Task<WorkerExit, any Error> {
         var configuration = WorkerConfiguration(dataFolder: folder)
         configuration.coordinator = coordinator.socket.endpoint
         configuration.slots = .exactly(1)
         configuration.threadsPerSlot = .exactly(1)
+        configuration.drainPatience = drainPatience
         let worker = Worker(
             configuration: configuration, trainer: FakeTrainer(body: body),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
@@ -152,6 +154,49 @@ final class WorkerTests {
         coordinator.acknowledge(handBack.requestID)
         try await coordinator.expectGoodbye()
         #expect(try await run.value == .stopped)
+        await coordinator.socket.close()
+    }
+
+    @Test func whatWasTrainedWhileTheCoordinatorWasAwayIsGoneOnWithByTheNextProcess() async throws {
+        var coordinator = try ScriptedCoordinator()
+        // Its patience is over at once, as a killed process's is.
+        let first = start(coordinator, drainPatience: .zero) { input, wish, report in
+            #expect(input.checkpoint == nil && !input.repeatsHistory)
+            report(.artifact(.checkpoint, iteration: 7, file: Self.write("checkpoint-7", [9, 9], input)))
+            while wish() == .proceed { Thread.sleep(forTimeInterval: 0.001) }
+            return .abandoned
+        }
+        _ = try await coordinator.welcome()
+        try await coordinator.assign(ref, exemplar: exemplar)
+        try await coordinator.serve(exemplar)
+        // Heard, and not answered any more.
+        _ = try await coordinator.expect { if case .artifactOffer(let offer) = $0 { offer } else { nil } }
+        first.cancel()
+        #expect(try await first.value == .stopped)
+        try await coordinator.expectGoodbye()
+
+        let second = start(coordinator) { [exemplar] input, wish, report in
+            #expect((try? Data(contentsOf: input.exemplar)) == Data(exemplar) && input.repeatsHistory)
+            #expect(input.checkpoint.flatMap { try? Data(contentsOf: $0) } == Data([9, 9]))
+            report(.artifact(.generator, iteration: 9, file: Self.write("generator", [1], input)))
+            report(.artifact(.discriminator, iteration: 9, file: Self.write("discriminator", [2], input)))
+            return .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")
+        }
+        let hello = try await coordinator.welcome()
+        #expect(hello.running.map(\.attempt) == [ref])
+        let expected: [(WireArtifactKind, [UInt8])] = [
+            (.checkpoint, [9, 9]), (.generator, [1]), (.discriminator, [2]),
+        ]
+        for (kind, content) in expected {
+            let (offer, bytes) = try await coordinator.receiveArtifact()
+            #expect(offer.kind == kind && bytes == content && offer.attempt == ref)
+        }
+        let finish = try await coordinator.expect { if case .finish(let finish) = $0 { finish } else { nil } }
+        #expect(finish.checkpointSha256 == ScriptedCoordinator.identify([9, 9]).sha256)
+        coordinator.acknowledge(finish.requestID)
+        try await coordinator.drain()
+        #expect(try await second.value == .stopped)
+        #expect(try attempts == [])
         await coordinator.socket.close()
     }
 

@@ -12,6 +12,8 @@ extension ClusterState {
         case .current, .ended(.finished), .ended(.failed), .ended(.handedBack):
             if let lease = leases[reference.job], lease.attempt == reference {
                 leases[reference.job]!.expires = max(lease.expires, now + configuration.lease)
+                // A trainer that says something does not hang, however long its iteration: a large snapshot.
+                leases[reference.job]!.progressed = now
             }
             effects.append(.record(change))
             acknowledge(session, id, .ok)

@@ -10,8 +10,10 @@ struct WorkerCommand: AsyncParsableCommand {
         commandName: "worker", abstract: "Trains jobs for a coordinator.",
         discussion: """
             Each slot trains one job; by default there is a slot of one thread for each core. A worker trains on while
-            the coordinator is away. On SIGTERM or Ctrl-C it checkpoints, hands its jobs back and exits with 85; the
-            jobs go on elsewhere from there.
+            the coordinator is away, and takes up what an earlier process left in its data folder and could not
+            deliver. On SIGTERM or Ctrl-C it checkpoints, hands its jobs back and exits with 85; the jobs go on
+            elsewhere from there. It exits with 78 if a copy of its data folder is in use, and with 75 if a trainer
+            hangs: then it may be started again.
             """)
 
     @Option(help: "The coordinator's ZeroMQ address. Default: TEXLOOM_COORDINATOR, or tcp://127.0.0.1:7741.")
@@ -49,6 +51,10 @@ struct WorkerCommand: AsyncParsableCommand {
             switch exit {
             case .stopped: throw ExitCode(CommandExit.checkpointed.rawValue)
             case .refused(let reason): throw CommandFailure("the coordinator refused this worker: \(reason)")
+            case .duplicate(let reason):
+                throw CommandFailure("the coordinator refused this worker: \(reason)", exit: .duplicate)
+            case .hung(let reason):
+                throw CommandFailure("a trainer hangs: \(reason); start the worker again", exit: .tryAgain)
             }
         } catch let error as WorkerError {
             throw CommandFailure(error.message, exit: .usage)

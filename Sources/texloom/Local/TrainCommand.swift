@@ -10,7 +10,8 @@ struct TrainCommand: ParsableCommand {
         discussion: """
             Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events
             and the last checkpoint. Interrupted (Ctrl-C, SIGTERM), it saves a checkpoint and exits with 85; started
-            again with the same recipe it goes on from there, bit for bit.
+            again with the same recipe it goes on from there, bit for bit. If the last checkpoint is damaged, it goes on
+            from the one before.
             """)
 
     @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())
@@ -46,9 +47,8 @@ struct TrainCommand: ParsableCommand {
         try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: scratch) }
 
-        let checkpoint = folder.checkpoint
-        let resumes = FileManager.default.fileExists(atPath: checkpoint.path)
-        if resumes {
+        let checkpoint = try newestWholeCheckpoint(in: folder)
+        if let checkpoint {
             try requireSameRun(checkpoint, Exemplar(image, name: exemplar), recipe, folder)
             if FileManager.default.fileExists(atPath: folder.resultJSON.path) {
                 if !json {
@@ -59,7 +59,7 @@ struct TrainCommand: ParsableCommand {
         }
         try folder.write(recipe: recipe.yaml())
         let input = TrainingRun.Input(
-            exemplar: url, exemplarName: url.lastPathComponent, recipe: recipe, checkpoint: resumes ? checkpoint : nil,
+            exemplar: url, exemplarName: url.lastPathComponent, recipe: recipe, checkpoint: checkpoint,
             threads: threads ?? availableCores(), folder: scratch)
         let stop = StopSignals()
         let progress = TrainingProgress(total: recipe.iterations, quiet: json)
@@ -125,16 +125,32 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
+    /// The last checkpoint, or the one before if the last is damaged or was about to be replaced; nil in a folder that
+    /// has none.
+    private func newestWholeCheckpoint(in folder: ResultFolder) throws -> URL? {
+        var damage: CommandFailure?
+        for file in [folder.checkpoint, folder.previousCheckpoint]
+        where FileManager.default.fileExists(atPath: file.path) {
+            do {
+                guard try Safetensors(contentsOf: file).sumIsRight != false else {
+                    throw SafetensorsError(file: file.path, problem: "is damaged, its sum is wrong")
+                }
+                return file
+            } catch {
+                complain("\(error)")
+                damage = CommandFailure(
+                    "no checkpoint in \(folder.url.path) is whole; remove them to train from the start")
+            }
+        }
+        if let damage { throw damage }
+        return nil
+    }
+
     /// A folder belongs to one run: another exemplar or recipe must not write into it.
     private func requireSameRun(
         _ checkpoint: URL, _ exemplar: Exemplar, _ recipe: Recipe, _ folder: ResultFolder
     ) throws {
-        let held: [String: String]
-        do {
-            held = try Safetensors(contentsOf: checkpoint).metadata
-        } catch {
-            throw CommandFailure("\(error); remove the file to train from the start")
-        }
+        let held = try Safetensors(contentsOf: checkpoint).metadata
         let heldRecipe = try held["recipe"].map { try Recipe(yaml: $0, source: checkpoint.path) }
         guard held["exemplar"] == exemplar.fingerprint, heldRecipe == recipe else {
             throw CommandFailure(

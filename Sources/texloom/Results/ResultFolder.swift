@@ -12,6 +12,8 @@ struct ResultFolder {
     var generator: URL { url.appendingPathComponent("generator.safetensors") }
     var discriminator: URL { url.appendingPathComponent("discriminator.safetensors") }
     var checkpoint: URL { url.appendingPathComponent("last_checkpoint.safetensors") }
+    /// The one before, while training goes on: the last may turn out to be damaged.
+    var previousCheckpoint: URL { url.appendingPathComponent("previous_checkpoint.safetensors") }
     var recipeYAML: URL { url.appendingPathComponent("recipe.yaml") }
     var resultJSON: URL { url.appendingPathComponent("result.json") }
     var lossPlot: URL { url.appendingPathComponent("loss.svg") }
@@ -65,6 +67,7 @@ struct ResultFolder {
             case .generator: generator
             case .discriminator: discriminator
             }
+        if kind == .checkpoint { _ = rename(checkpoint.path, previousCheckpoint.path) }
         guard rename(file.path, target.path) == 0 else {
             throw CommandFailure("\(target.path) cannot be written: \(String(cString: strerror(errno)))")
         }
@@ -118,6 +121,7 @@ struct ResultFolder {
         let data = try JSONSerialization.data(
             withJSONObject: object, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
         try texloom.write(data, to: resultJSON)
+        try? FileManager.default.removeItem(at: previousCheckpoint)
     }
 
     func openLog() throws -> ResultLog { try ResultLog(log) }
