@@ -39,10 +39,19 @@ public func multiply(
     let inner = transposeA ? a.rows : a.columns
     assert(c.rows == (transposeA ? a.columns : a.rows) && c.columns == (transposeB ? b.rows : b.columns))
     assert(inner == (transposeB ? b.columns : b.rows))
-    cblas_sgemm(
-        CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
-        Int32(c.rows), Int32(c.columns), Int32(inner), 1, a.data, Int32(a.stride), b.data, Int32(b.stride),
-        accumulate ? 1 : 0, c.data, Int32(c.stride))
+    // OpenBLAS's kernels for small products on CPUs with AVX-512 allocate on every call, unless the inner dimension is
+    // below 32 or a factor is transposed.
+    let isSmall = !transposeA && !transposeB && inner >= 32 && c.rows * c.columns * inner <= 1_000_000
+    let step = isSmall ? 31 : max(1, inner)
+    var first = 0
+    repeat {
+        cblas_sgemm(
+            CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
+            Int32(c.rows), Int32(c.columns), Int32(min(step, inner - first)), 1,
+            transposeA ? a.data : a.data + first, Int32(a.stride), b.data + first * b.stride, Int32(b.stride),
+            accumulate || first > 0 ? 1 : 0, c.data, Int32(c.stride))
+        first += step
+    } while first < inner
 }
 
 /// The upper triangle, diagonal included, of `c = a' a`, at half the work of the whole; what lies below is left as it is.

@@ -57,11 +57,15 @@ extension TrainingRun {
             row.values += figures.values
             report(.metrics(columns: Trainer.columns + QualityFigures.columns, rows: [row]))
         }
+        /// Of the newest checkpoint that there is. The same state is not written twice: its file may be under way.
+        var checkpointed = input.checkpoint == nil ? nil : trainer.iteration
         // A run resumed from a checkpoint takes the rows in it for reported, so they are, before the checkpoint is.
         func reportCheckpoint() throws(TrainingError) {
+            guard checkpointed != trainer.iteration else { return }
             reportMetrics()
             let url = file("checkpoint-\(trainer.iteration)", "safetensors")
             try trainer.writeCheckpoint(to: url)
+            checkpointed = trainer.iteration
             report(.artifact(.checkpoint, iteration: trainer.iteration, file: url))
         }
         func computeSnapshot() -> Image {

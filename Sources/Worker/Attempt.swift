@@ -118,6 +118,22 @@ struct Attempt: Equatable, Sendable {
         return status
     }
 
+    /// Whether a file waits to be delivered as it is. What was to be delivered of it, and was overwritten since, is not.
+    mutating func has(_ file: String, _ artifact: WireArtifact, at now: Instant) -> Bool {
+        guard
+            let index = results.items.firstIndex(where: {
+                if case .artifact(_, file) = $0.content { true } else { false }
+            }), case .artifact(let offer, _) = results.items[index].content
+        else { return false }
+        if offer.artifact == artifact { return true }
+        results.items.remove(at: index)
+        if index == 0 {
+            sender = nil
+            results.retryAt = now
+        }
+        return false
+    }
+
     /// Queues within the spool's bounds; gives the files that are superseded.
     mutating func append(_ item: Undelivered, at now: Instant) -> [String] {
         let lane = item.isReport ? \Attempt.reports : \Attempt.results

@@ -171,6 +171,8 @@ public struct WorkerState: Sendable {
                 effects.append(.removeFile(ref, file))
                 break
             }
+            // A process that took the attempt up makes pictures again that an earlier one had made.
+            guard !attempts[ref]!.has(file, artifact, at: now) else { break }
             attempts[ref]?.newest[kind] = artifact.sha256
             if kind == .checkpoint { attempts[ref]?.resumptions = 0 }
             var offer = WireArtifactOffer()

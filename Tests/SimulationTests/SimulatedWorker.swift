@@ -25,6 +25,8 @@ struct SimulatedWorker {
         var isTorn: Bool
         /// A checkpoint could not be written.
         var lacksCheckpoint = false
+        /// The iteration of the newest that there is.
+        var checkpointed: Int?
         var mustStopBy: Int?
     }
 
@@ -227,7 +229,9 @@ struct SimulatedWorker {
         var training = Training(exemplar: assignment.exemplar.sha256, recipe: assignment.recipeYaml)
         if assignment.hasCheckpoint { isWhole = training.resume(Content(sha256: assignment.checkpoint.sha256)) }
         nextRunner += 1
-        runners[nextRunner] = Runner(ref: assignment.attempt, training: training, isTorn: !isWhole)
+        runners[nextRunner] = Runner(
+            ref: assignment.attempt, training: training, isTorn: !isWhole,
+            checkpointed: assignment.hasCheckpoint ? training.iteration : nil)
         timers.append((1000, .iterate(nextRunner)))
     }
 
@@ -248,7 +252,9 @@ struct SimulatedWorker {
                 runners[number]?.mustStopBy = runner.mustStopBy ?? now + 10_000
                 return timers.append((1000, .iterate(number)))
             }
-            spool(.checkpoint, runner.training.checkpoint, ref, runner.training.iteration, now)
+            if runner.checkpointed != runner.training.iteration {
+                spool(.checkpoint, runner.training.checkpoint, ref, runner.training.iteration, now)
+            }
             return ended(.stopped(iteration: runner.training.iteration))
         case .checkpointAndStop, .proceed: break
         }
@@ -284,6 +290,7 @@ struct SimulatedWorker {
             let isTorn = random.happens(4 * faultRate)
             let checkpoint = isTorn ? training.tornCheckpoint : training.checkpoint
             if isTorn { torn.append(checkpoint.sha256) }
+            runners[number]?.checkpointed = training.iteration
             spool(.checkpoint, checkpoint, ref, training.iteration, now)
         }
         guard training.iteration >= training.total else {

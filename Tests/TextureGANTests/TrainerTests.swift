@@ -143,7 +143,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         let whole = trainer.snapshot { shares.append($0) }
         #expect(shares.isEmpty, "it fits")
         let peak = arena.peakBytes
-        #expect(peak > training + (48 << 20), "the test needs a picture that takes more than training")
+        #expect(peak > training + (32 << 20), "the test needs a picture that takes more than training")
         // What it took beyond is the system's again.
         let first = training / 4 + (16 << 20) / 4
         arena.scoped {
