@@ -84,7 +84,7 @@ struct RecoveryTests {
         var heir = WorkerBench()
         let effects = heir.play(recovered(record(after: left)))
         #expect(trained(effects).map(\.checkpointIteration) == [9])
-        #expect(effects.contains(.removeFile(ref, "generator")) && heir.state.attempts[ref]?.files == ["checkpoint"])
+        #expect(effects.contains(.removeFile(ref, "generator-10")) && heir.state.attempts[ref]?.files == ["checkpoint-9"])
         #expect(record(after: effects)?.results.count == 1)
     }
 
@@ -148,6 +148,23 @@ struct RecoveryTests {
             bench.hear(WorkerBench.receipt(try #require(effects.offers.first))).handBacks.map(\.iteration) == [3])
     }
 
+    /// Its trainer makes the pictures since the checkpoint again, under the same names.
+    @Test func aPictureThatIsMadeAgainIsDeliveredOnceAndAsItIs() throws {
+        var bench = WorkerBench.training()
+        let left = bench.spool(.checkpoint, 3) + bench.spool(.snapshot, 4)
+        var heir = WorkerBench()
+        heir.play(recovered(record(after: left)))
+        heir.spool(.snapshot, 4)
+        #expect(heir.state.attempts[ref]?.files == ["checkpoint-3", "snapshot-4"])
+        let other = WireArtifact(sha256: WorkerBench.digests[5], sizeBytes: 1)
+        heir.play(.spooled(ref, .snapshot, iteration: 4, other, file: "snapshot-4"))
+        #expect(heir.state.attempts[ref]?.files == ["checkpoint-3", "snapshot-4"])
+        let effects = heir.welcome()
+        #expect(
+            heir.hear(WorkerBench.receipt(try #require(effects.offers.first))).offers.map(\.artifact.sha256)
+                == [WorkerBench.digests[5]])
+    }
+
     /// The coordinator would take its own checkpoint, from which the attempt began, for the damaged one.
     @Test(arguments: ["damagedCheckpoint", "foreignCheckpoint", "badCheckpoint"])
     func aCheckpointOfItsOwnThatCannotBeUsedIsNotBlamedOnTheJob(_ code: String) throws {
@@ -155,7 +172,7 @@ struct RecoveryTests {
         bench.play(recovered(left(3)))
         bench.welcome()
         let effects = bench.play(.ended(ref, .failed(code: code, reason: "wrong sum", retryable: true)))
-        #expect(effects.fails.isEmpty && effects.contains(.removeFile(ref, "checkpoint")))
+        #expect(effects.fails.isEmpty && effects.contains(.removeFile(ref, "checkpoint-3")))
         #expect(effects.handBacks.first?.reason.contains("wrong sum") == true)
     }
 

@@ -77,7 +77,7 @@ struct WorkerBench {
     /// A file of the attempt, ready to be delivered.
     @discardableResult mutating func spool(_ kind: TrainingRun.ArtifactKind, _ number: Int) -> [WorkerState.Effect] {
         let artifact = WireArtifact(sha256: Self.digests[number], sizeBytes: 1)
-        return play(.spooled(Self.ref, kind, iteration: number, artifact, file: "\(kind)"))
+        return play(.spooled(Self.ref, kind, iteration: number, artifact, file: "\(kind)-\(number)"))
     }
     @discardableResult mutating func log(_ message: String) -> [WorkerState.Effect] {
         play(.log(Self.ref, level: "info", message: message, unixSeconds: 0))

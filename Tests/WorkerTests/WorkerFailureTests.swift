@@ -43,7 +43,7 @@ struct WorkerFailureTests {
         var bench = WorkerBench.training()
         bench.spool(.snapshot, 1)
         bench.spool(.checkpoint, 2)
-        let effects = bench.play(.unreadable(ref, file: "snapshot", reason: "gone"))
+        let effects = bench.play(.unreadable(ref, file: "snapshot-1", reason: "gone"))
         #expect(effects.hasLoggedAnError)
         #expect(effects.offers.map(\.kind) == [.checkpoint])
         #expect(bench.state.attempts[ref]?.verdict == nil)
@@ -52,13 +52,13 @@ struct WorkerFailureTests {
     @Test func anUnreadableCheckpointIsMissedOnlyByTheResultThatNamesIt() throws {
         var bench = WorkerBench.training()
         bench.spool(.checkpoint, 1)
-        var effects = bench.play(.unreadable(ref, file: "checkpoint", reason: "gone"))
+        var effects = bench.play(.unreadable(ref, file: "checkpoint-1", reason: "gone"))
         #expect(!effects.contains(.wish(ref, .abandon)))
         bench.spool(.checkpoint, 2)
         bench.spool(.generator, 3)
         bench.spool(.discriminator, 4)
         bench.play(.ended(ref, .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")))
-        effects = bench.play(.unreadable(ref, file: "checkpoint", reason: "gone again"))
+        effects = bench.play(.unreadable(ref, file: "checkpoint-2", reason: "gone again"))
         let handBack = try #require(effects.handBacks.first)
         #expect(handBack.reason.contains("gone again") && effects.fails.isEmpty, "the disk's fault and not the job's")
     }
@@ -93,7 +93,7 @@ struct WorkerFailureTests {
         effects += bench.play(.tick, after: .seconds(1))
         #expect(effects.fails.isEmpty && effects.workRequests.isEmpty && bench.state.freeSlots == 0)
         // What the trainer still reports is nobody's.
-        #expect(bench.spool(.generator, 2).contains(.removeFile(ref, "generator")))
+        #expect(bench.spool(.generator, 2).contains(.removeFile(ref, "generator-2")))
         effects = bench.play(.ended(ref, .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")))
         #expect(effects.fails.map(\.code) == ["artifactRefused"] && effects.workRequests.count == 1)
     }
