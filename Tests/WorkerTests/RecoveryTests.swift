@@ -84,7 +84,8 @@ struct RecoveryTests {
         var heir = WorkerBench()
         let effects = heir.play(recovered(record(after: left)))
         #expect(trained(effects).map(\.checkpointIteration) == [9])
-        #expect(effects.contains(.removeFile(ref, "generator-10")) && heir.state.attempts[ref]?.files == ["checkpoint-9"])
+        #expect(
+            effects.contains(.removeFile(ref, "generator-10")) && heir.state.attempts[ref]?.files == ["checkpoint-9"])
         #expect(record(after: effects)?.results.count == 1)
     }
 
