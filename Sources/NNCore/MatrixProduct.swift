@@ -28,7 +28,7 @@ public struct Matrix {
     }
 }
 
-/// `c = a b` (or `c += a b`), each of `a` and `b` transposed on request: one call of OpenBLAS on the calling thread.
+/// `c = a b` (or `c += a b`), each of `a` and `b` transposed on request: by OpenBLAS, on the calling thread.
 ///
 /// The same bytes whatever else runs at the time.
 @inline(__always)

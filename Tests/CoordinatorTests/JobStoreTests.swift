@@ -138,6 +138,14 @@ struct JobStoreTests {
         try await store.apply([.metrics(id, attempt: 1, snapshot)], at: Date())
         #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values["quality_patches"] == 0.1)
         #expect(try await store.summaries(JobQuestion(limit: 10)).jobs[0].lossLatest == ["l1": 0.2, "style": 2])
+
+        // A worker's next process repeats the rows of its attempt, without these figures; another attempt makes its own.
+        let plain = MetricsBlock(
+            columns: ["l1", "style"], rows: [.init(iteration: 25, unixSeconds: 4, values: [0.2, 2])])
+        try await store.apply([.metrics(id, attempt: 1, plain)], at: Date())
+        #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values["quality_patches"] == 0.1)
+        try await store.apply([.metrics(id, attempt: 2, plain)], at: Date())
+        #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values == ["l1": 0.2, "style": 2])
     }
 
     @Test func aDatabaseOfANewerVersionIsRefused() throws {

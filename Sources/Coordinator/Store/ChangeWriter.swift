@@ -121,8 +121,12 @@ struct ChangeWriter {
             }
             try run(
                 """
-                INSERT OR REPLACE INTO metrics (job, iteration, attempt, columns, unix_seconds, "values")
+                INSERT INTO metrics (job, iteration, attempt, columns, unix_seconds, "values")
                 VALUES (?, ?, ?, (SELECT id FROM metric_columns WHERE names = ?), ?, ?)
+                ON CONFLICT (job, iteration) DO UPDATE SET attempt = excluded.attempt, columns = excluded.columns,
+                    unix_seconds = excluded.unix_seconds, "values" = excluded."values"
+                -- A worker's next process repeats the loss history, without the figures of the snapshots in it.
+                WHERE excluded.attempt <> metrics.attempt OR length(excluded."values") >= length(metrics."values")
                 """,
                 [id.sequence, row.iteration, attempt, names, row.unixSeconds, values])
         }
