@@ -1,27 +1,33 @@
-/// A piecewise linear activation, which is known by its slope on the negative side.
+/// A piecewise linear activation, which is known by its slopes on either side of 0.
 public enum Activation: Sendable, Hashable {
     case identity
     case relu
-    case leakyReLU(slope: Float)
+    /// `gain x`, and `gain slope x` on the negative side.
+    case leakyReLU(slope: Float, gain: Float = 1)
+
+    @inline(__always)
+    public var positiveSlope: Float {
+        if case .leakyReLU(_, let gain) = self { gain } else { 1 }
+    }
 
     @inline(__always)
     public var negativeSlope: Float {
         switch self {
         case .identity: 1
         case .relu: 0
-        case .leakyReLU(let slope): slope
+        case .leakyReLU(let slope, let gain): gain * slope
         }
     }
 }
 
 /// Replaces `tensor` by its activation.
 public func activate(_ tensor: Tensor, _ activation: Activation, in workspace: Workspace) {
-    let slope = activation.negativeSlope
+    let (gain, slope) = (activation.positiveSlope, activation.negativeSlope)
     let data = tensor.data
     workspace.pool.run(over: tensor.count, grain: 1 << 14) { range in
         for index in range {
             let value = data[index]
-            data[index] = value > 0 ? value : slope * value
+            data[index] = value > 0 ? gain * value : slope * value
         }
     }
 }
@@ -32,10 +38,46 @@ public func activationGradient(
     output: Tensor, dOutput: Tensor, _ activation: Activation, in workspace: Workspace
 ) {
     precondition(output.hasShape(of: dOutput))
-    let slope = activation.negativeSlope
+    let (gain, slope) = (activation.positiveSlope, activation.negativeSlope)
     let (out, gradient) = (output.data, dOutput.data)
     workspace.pool.run(over: output.count, grain: 1 << 14) { range in
-        for index in range { gradient[index] = out[index] > 0 ? gradient[index] : slope * gradient[index] }
+        for index in range {
+            gradient[index] = out[index] > 0 ? gain * gradient[index] : slope * gradient[index]
+        }
+    }
+}
+
+/// The gradient before an activation from the gradient after it, and its sum over all pixels, in one pass.
+/// - Parameters:
+///   - output: the activation's output, whose sign tells which side the input was on; replaced by the gradient before
+///     the activation.
+///   - dOutput: the gradient after it; left as it is.
+///   - sums: gets the sum of each channel added (the gradient of a bias before the activation); nil for none. In the
+///     order of `addColumnSums`, so the same bits.
+public func activationGradient(
+    replacing output: Tensor, dOutput: Tensor, _ activation: Activation, addingSumsTo sums: UnsafeMutablePointer<Float>?,
+    in workspace: Workspace
+) {
+    precondition(output.hasShape(of: dOutput))
+    let (gain, slope) = (activation.positiveSlope, activation.negativeSlope)
+    let channels = output.channels
+    let whole = channels / 8 * 8
+    sumByBlocks(pixels: output.pixels, channels: channels, addingTo: sums, in: workspace) { pixels, sum in
+        for pixel in pixels {
+            let out = output.data + pixel * channels
+            let gradient = dOutput.data + pixel * channels
+            for channel in stride(from: 0, to: whole, by: 8) {
+                let g = load8(gradient + channel)
+                let value = (g * slope).replacing(with: g * gain, where: load8(out + channel) .> 0)
+                store8(value, out + channel)
+                store8(load8(sum + channel) + value, sum + channel)
+            }
+            for channel in whole..<channels {
+                let value = out[channel] > 0 ? gain * gradient[channel] : slope * gradient[channel]
+                out[channel] = value
+                sum[channel] += value
+            }
+        }
     }
 }
 

@@ -118,7 +118,7 @@ public struct BatchNorm: Sendable {
     ) {
         let input = saved.input
         let channels = self.channels
-        let slope = activation.negativeSlope
+        let (gain, slope) = (activation.positiveSlope, activation.negativeSlope)
         workspace.arena.scoped {
             let scale = workspace.arena.floats(channels)
             let shift = workspace.arena.floats(channels)
@@ -131,12 +131,12 @@ public struct BatchNorm: Sendable {
                         let skip = residual.data + pixel * channels
                         for channel in 0..<channels {
                             let value = x[channel] * scale[channel] + shift[channel]
-                            y[channel] = (value > 0 ? value : slope * value) + skip[channel]
+                            y[channel] = (value > 0 ? gain * value : slope * value) + skip[channel]
                         }
                     } else {
                         for channel in 0..<channels {
                             let value = x[channel] * scale[channel] + shift[channel]
-                            y[channel] = value > 0 ? value : slope * value
+                            y[channel] = value > 0 ? gain * value : slope * value
                         }
                     }
                 }
@@ -163,7 +163,7 @@ public struct BatchNorm: Sendable {
         _ saved: Saved, dOutput: Tensor, _ activation: Activation, parameterGradients: Bool, _ workspace: Workspace
     ) {
         let channels = self.channels
-        let slope = activation.negativeSlope
+        let (gain, slope) = (activation.positiveSlope, activation.negativeSlope)
         let x = saved.input.data
         let statistics = saved.statistics
         let pixels = saved.input.pixels
@@ -184,7 +184,7 @@ public struct BatchNorm: Sendable {
                     let dy = dOutput.data + pixel * channels
                     for channel in 0..<channels {
                         let value = row[channel] * scale[channel] + shift[channel]
-                        let g = value > 0 ? dy[channel] : slope * dy[channel]
+                        let g = value > 0 ? gain * dy[channel] : slope * dy[channel]
                         sum[channel] += g
                         product[channel] += g * (row[channel] - statistics.mean[channel])
                     }
@@ -213,7 +213,7 @@ public struct BatchNorm: Sendable {
                     let dy = dOutput.data + pixel * channels
                     for channel in 0..<channels {
                         let value = row[channel] * scale[channel] + shift[channel]
-                        let g = value > 0 ? dy[channel] : slope * dy[channel]
+                        let g = value > 0 ? gain * dy[channel] : slope * dy[channel]
                         row[channel] =
                             scale[channel]
                             * (g - meanGradient[channel]

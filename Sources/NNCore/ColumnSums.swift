@@ -7,18 +7,31 @@ func pixelGrain(channels: Int) -> Int { max(1, (1 << 14) / channels) }
 /// Partial sums of fixed blocks are added in order, in double precision.
 public func addColumnSums(of tensor: Tensor, to sums: UnsafeMutablePointer<Float>, in workspace: Workspace) {
     let channels = tensor.channels
+    sumByBlocks(pixels: tensor.pixels, channels: channels, addingTo: sums, in: workspace) { pixels, sum in
+        for pixel in pixels {
+            let row = tensor.data + pixel * channels
+            for channel in 0..<channels { sum[channel] += row[channel] }
+        }
+    }
+}
+
+/// Runs `body` for blocks of pixels, each with sums of its own to add to, and adds those to `sums`: in order, in double
+/// precision.
+@inline(__always)
+func sumByBlocks(
+    pixels: Int, channels: Int, addingTo sums: UnsafeMutablePointer<Float>?, in workspace: Workspace,
+    _ body: (_ pixels: Range<Int>, _ sum: UnsafeMutablePointer<Float>) -> Void
+) {
     let grain = pixelGrain(channels: channels)
-    let blocks = (tensor.pixels + grain - 1) / grain
+    let blocks = (pixels + grain - 1) / grain
     workspace.arena.scoped {
         let partial = workspace.arena.floats(blocks * channels)
-        workspace.pool.run(over: tensor.pixels, grain: grain) { pixels in
+        workspace.pool.run(over: pixels, grain: grain) { pixels in
             let sum = partial + pixels.lowerBound / grain * channels
             sum.update(repeating: 0, count: channels)
-            for pixel in pixels {
-                let row = tensor.data + pixel * channels
-                for channel in 0..<channels { sum[channel] += row[channel] }
-            }
+            body(pixels, sum)
         }
+        guard let sums else { return }
         for channel in 0..<channels {
             var total = 0.0
             for block in 0..<blocks { total += Double(partial[block * channels + channel]) }

@@ -31,39 +31,43 @@ extension ConvolutionShape {
         }
     }
 
-    /// - Parameter relu: whether a ReLU follows.
+    /// `output = activation(input * weight + bias) [+ residual]`.
+    /// - Parameter residual: shaped like `output`.
     func forward(
-        input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, relu: Bool = false, output: Tensor,
-        in workspace: Workspace
+        input: Tensor, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, _ activation: Activation = .identity,
+        adding residual: Tensor? = nil, output: Tensor, in workspace: Workspace
     ) {
+        precondition(residual == nil || residual!.hasShape(of: output))
         switch kernels {
         case .winograd3:
             Winograd3x3.forward(
-                input: input, padding: padding, weight: weight, output: output, bias: bias, relu: relu, in: workspace)
-            return
+                input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
+                adding: residual, in: workspace)
+        case .winograd4:
+            Winograd4x4.forward(
+                input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
+                adding: residual, in: workspace)
+        case .winograd3Stride2:
+            Winograd3x3Stride2.forward(
+                input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
+                adding: residual, in: workspace)
+        case .winograd4Stride2:
+            Winograd4x4Stride2.forward(
+                input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
+                adding: residual, in: workspace)
         case .fewInputs:
             FewInputsConvolution.forward(
                 input: input, taps: kernel, stride: stride, padding: padding, weight: weight, output: output,
-                bias: bias, relu: relu, in: workspace)
-            return
-        case .winograd4:
-            Winograd4x4.forward(
-                input: input, padding: padding, weight: weight, output: output, bias: bias, in: workspace)
-        case .winograd3Stride2:
-            Winograd3x3Stride2.forward(
-                input: input, padding: padding, weight: weight, output: output, bias: bias, in: workspace)
-        case .winograd4Stride2:
-            Winograd4x4Stride2.forward(
-                input: input, padding: padding, weight: weight, output: output, bias: bias, in: workspace)
+                bias: bias, activation, adding: residual, in: workspace)
         case .fewOutputs:
             FewOutputsConvolution.forward(
-                input: input, taps: kernel, padding: padding, weight: weight, output: output, bias: bias,
-                in: workspace)
+                input: input, taps: kernel, padding: padding, weight: weight, output: output, bias: bias, activation,
+                adding: residual, in: workspace)
         case .plain:
             PlainConvolution.forward(
                 self, input: input, weight: weight, bias: bias, output: output, in: workspace)
+            Epilogue(activation, adding: residual).apply(to: output, in: workspace)
         }
-        if relu { activate(output, .relu, in: workspace) }
     }
 
     /// Overwrites `dInput`.

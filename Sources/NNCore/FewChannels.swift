@@ -10,12 +10,13 @@ public enum FewInputsConvolution {
     ///   - bias: K values, or nil.
     public static func forward(
         input: Tensor, taps: Int, stride: Int = 1, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
-        bias: UnsafePointer<Float>? = nil, relu: Bool = false, in workspace: Workspace
+        bias: UnsafePointer<Float>? = nil, _ activation: Activation = .identity, adding residual: Tensor? = nil,
+        in workspace: Workspace
     ) {
         padding.check(input: input, output: output, taps: taps, stride: stride)
         let patches = Patches(image: input, taps: taps, padding: padding, kind: .gathered(stride: stride))
         PatchProduct.forward(
-            patches, output: output, epilogue: Epilogue(bias: bias, relu: relu), in: workspace
+            patches, output: output, epilogue: Epilogue(bias: bias, activation, adding: residual), in: workspace
         ) { row, column in
             weight[row * output.channels + column]
         }
@@ -64,12 +65,13 @@ public enum FewOutputsConvolution {
     ///   - bias: K values, or nil.
     public static func forward(
         input: Tensor, taps: Int, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
-        bias: UnsafePointer<Float>? = nil, in workspace: Workspace
+        bias: UnsafePointer<Float>? = nil, _ activation: Activation = .identity, adding residual: Tensor? = nil,
+        in workspace: Workspace
     ) {
         padding.check(input: input, output: output, taps: taps, stride: 1)
         RowProduct.forward(
             input, rectified: nil, taps: taps, reach: .convolution(padding), output: output,
-            epilogue: Epilogue(bias: bias), in: workspace
+            epilogue: Epilogue(bias: bias, activation, adding: residual), in: workspace
         ) { r, s, from, to in
             weight[((r * taps + s) * input.channels + from) * output.channels + to]
         }
@@ -188,8 +190,9 @@ enum RowProduct {
                             sum += load8(q + sources[x * taps + s] * width + s * outputs + first)
                         }
                         store8(
-                            epilogue.apply(sum, channel: first, lanes: lanes), target + x * outputs + first,
-                            lanes: lanes)
+                            epilogue.apply(
+                                sum, channel: first, lanes: lanes, offset: (block * output.width + x) * outputs),
+                            target + x * outputs + first, lanes: lanes)
                     }
                 }
             }

@@ -37,6 +37,36 @@ public enum Loss {
         return sum / Double(count)
     }
 
+    /// The mean over all outputs of `max(0, 1 - output)` where they should be high, of `max(0, 1 + output)` where they
+    /// should be low: the discriminator's loss of a hinge GAN.
+    /// - Parameter gradient: of `weight` times the loss; overwritten.
+    /// - Source: Lim & Ye, arXiv:1705.02894.
+    public static func hinge(logits: Tensor, isReal: Bool, weight: Float, gradient: Tensor) -> Double {
+        precondition(gradient.hasShape(of: logits))
+        let count = logits.count
+        let sign: Float = isReal ? 1 : -1
+        let step = weight * -sign / Float(count)
+        var sum = 0.0
+        for index in 0..<count {
+            let margin = 1 - sign * logits.data[index]
+            // Not max, which may hide a NaN.
+            sum += margin <= 0 ? 0 : Double(margin)
+            gradient.data[index] = margin > 0 ? step : 0
+        }
+        return sum / Double(count)
+    }
+
+    /// Minus the mean of all outputs: the generator's loss of a hinge GAN.
+    /// - Parameter gradient: of `weight` times the loss; overwritten.
+    public static func negativeMean(logits: Tensor, weight: Float, gradient: Tensor) -> Double {
+        precondition(gradient.hasShape(of: logits))
+        let count = logits.count
+        var sum = 0.0
+        for index in 0..<count { sum -= Double(logits.data[index]) }
+        gradient.buffer.update(repeating: -weight / Float(count))
+        return sum / Double(count)
+    }
+
     /// The mean over all values of `|a - b|`.
     /// - Parameter gradient: of `weight` times the loss in `a`; overwritten. Zero where `a` equals `b`.
     public static func absoluteDifference(

@@ -70,6 +70,26 @@ public final class Parameter: @unchecked Sendable {
 
     public func zeroGradient() { gradient?.update(repeating: 0, count: count) }
 
+    /// He's deviation for the weights of a convolution before a ReLU, from the inputs of one output.
+    public var heDeviation: Float {
+        (2 / Float(max(1, layout.fileShape.dropFirst().reduce(1, *)))).squareRoot()
+    }
+
+    /// Moves the values a share of the way to another parameter's.
+    public func move(towards other: Parameter, by share: Float, in workspace: Workspace) {
+        precondition(other.layout == layout)
+        let (from, to) = (other.value, value)
+        workspace.pool.run(over: count, grain: 1 << 14) { range in
+            for index in range { to[index] += share * (from[index] - to[index]) }
+        }
+    }
+
+    /// Takes over another parameter's values.
+    public func copy(_ other: Parameter) {
+        precondition(other.layout == layout)
+        value.update(from: other.value, count: count)
+    }
+
     /// Normally distributed values.
     public func fillNormal(mean: Float, deviation: Float, from stream: inout RandomStream) {
         // Drawn in the file's order, so that the initial weights do not depend on the memory layout.

@@ -158,8 +158,10 @@ enum PatchProduct {
                         for channel in stride(from: 0, to: output.channels, by: 8) {
                             let lanes = min(8, output.channels - channel)
                             let value = load8(c + i * panels * 16 + channel)
+                            let offset = (block * output.width + column) * output.channels
                             store8(
-                                epilogue.apply(value, channel: channel, lanes: lanes), target + channel, lanes: lanes)
+                                epilogue.apply(value, channel: channel, lanes: lanes, offset: offset),
+                                target + channel, lanes: lanes)
                         }
                     }
                 }

@@ -5,20 +5,22 @@
 /// - Accuracy: 6e-6 of the largest result at most, 1.5e-6 rms, asserted in `WinogradTests`.
 /// - Source: Lavin & Gray, arXiv:1509.09308.
 public enum Winograd3x3 {
-    /// The convolution, with bias and ReLU on request.
+    /// The convolution; bias, activation and residual on request.
     ///
     /// - Parameters:
     ///   - input: `[H, W, C]`.
     ///   - weight: `[3, 3, C, K]`.
     ///   - output: `[H + 2 padding - 2, W + 2 padding - 2, K]`; overwritten, must not alias `input`.
     ///   - bias: K values, or nil.
+    ///   - residual: shaped like `output`, added after the activation; nil for none.
     public static func forward(
         input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
-        bias: UnsafePointer<Float>? = nil, relu: Bool = false, in workspace: Workspace
+        bias: UnsafePointer<Float>? = nil, _ activation: Activation = .identity, adding residual: Tensor? = nil,
+        in workspace: Workspace
     ) {
         WinogradConvolution<F4x3>.forward(
-            input, padding: padding, weight: weight, output: output, epilogue: Epilogue(bias: bias, relu: relu),
-            in: workspace)
+            input, padding: padding, weight: weight, output: output,
+            epilogue: Epilogue(bias: bias, activation, adding: residual), in: workspace)
     }
 
     /// The gradient with respect to the input.

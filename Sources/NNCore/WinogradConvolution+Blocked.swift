@@ -90,15 +90,17 @@ extension WinogradConvolution {
                 transform(Axis.Output.self, scratch: scratch) { i, j in
                     load8(source + (i * Axis.points + j) * planeStride)
                 } store: { i, j, value in
-                    store8(epilogue.apply(value, channel: channel, lanes: 8), target + (rows[i] + columns[j]))
+                    let offset = rows[i] + columns[j]
+                    store8(epilogue.apply(value, channel: channel, lanes: 8, offset: offset), target + offset)
                 }
             } else {
                 transform(Axis.Output.self, scratch: scratch) { i, j in
                     load8(source + (i * Axis.points + j) * planeStride)
                 } store: { i, j, value in
                     if rows[i] | columns[j] < 0 { return }
+                    let offset = rows[i] + columns[j]
                     store8(
-                        epilogue.apply(value, channel: channel, lanes: lanes), target + (rows[i] + columns[j]),
+                        epilogue.apply(value, channel: channel, lanes: lanes, offset: offset), target + offset,
                         lanes: lanes)
                 }
             }

@@ -115,18 +115,3 @@ struct WinogradConvolution<Axis: WinogradAxis> {
         }
     }
 }
-
-/// What happens to a result before it is stored.
-struct Epilogue: @unchecked Sendable {
-    /// One value per channel, or none.
-    var bias: UnsafePointer<Float>?
-    var relu = false
-
-    @inline(__always)
-    func apply(_ value: Float8, channel: Int, lanes: Int) -> Float8 {
-        var value = value
-        if let bias { value += load8(bias + channel, lanes: lanes) }
-        if relu { value = value.replacing(with: 0, where: value .< 0) }
-        return value
-    }
-}

@@ -7,10 +7,12 @@ public enum Winograd4x4 {
     ///   - bias: K values, or nil.
     public static func forward(
         input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
-        bias: UnsafePointer<Float>? = nil, in workspace: Workspace
+        bias: UnsafePointer<Float>? = nil, _ activation: Activation = .identity, adding residual: Tensor? = nil,
+        in workspace: Workspace
     ) {
         WinogradConvolution<F3x4>.forward(
-            input, padding: padding, weight: weight, output: output, epilogue: Epilogue(bias: bias), in: workspace)
+            input, padding: padding, weight: weight, output: output,
+            epilogue: Epilogue(bias: bias, activation, adding: residual), in: workspace)
     }
 
     /// The gradient with respect to the input; `dInput` is overwritten.
@@ -41,10 +43,12 @@ public enum Winograd4x4Stride2 {
     ///   - bias: K values, or nil.
     public static func forward(
         input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
-        bias: UnsafePointer<Float>? = nil, in workspace: Workspace
+        bias: UnsafePointer<Float>? = nil, _ activation: Activation = .identity, adding residual: Tensor? = nil,
+        in workspace: Workspace
     ) {
         WinogradConvolution<F4x4Stride2>.forward(
-            input, padding: padding, weight: weight, output: output, epilogue: Epilogue(bias: bias), in: workspace)
+            input, padding: padding, weight: weight, output: output,
+            epilogue: Epilogue(bias: bias, activation, adding: residual), in: workspace)
     }
 
     /// The gradient with respect to the input; `dInput` is overwritten.
@@ -75,10 +79,12 @@ public enum Winograd3x3Stride2 {
     ///   - bias: K values, or nil.
     public static func forward(
         input: Tensor, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
-        bias: UnsafePointer<Float>? = nil, in workspace: Workspace
+        bias: UnsafePointer<Float>? = nil, _ activation: Activation = .identity, adding residual: Tensor? = nil,
+        in workspace: Workspace
     ) {
         WinogradConvolution<F4x3Stride2>.forward(
-            input, padding: padding, weight: weight, output: output, epilogue: Epilogue(bias: bias), in: workspace)
+            input, padding: padding, weight: weight, output: output,
+            epilogue: Epilogue(bias: bias, activation, adding: residual), in: workspace)
     }
 
     /// The gradient with respect to the input; `dInput` is overwritten.

@@ -151,6 +151,7 @@ enum Checkpoint {
 
     private static func networks(of trainer: Trainer) -> [(String, [Parameter])] {
         [("generator", trainer.generator.parameters), ("discriminator", trainer.discriminator.parameters)]
+            + (trainer.step.average.map { [("average", $0.generator.parameters)] } ?? [])
     }
 
     private static func arrays(of parameter: Parameter) -> [(String, UnsafeMutablePointer<Float>)] {
@@ -179,7 +180,11 @@ extension Generator {
                 }
                 recipe.generatorWidth = head.shape[0]
                 recipe.residualBlocks = (0..<64).prefix { file.entries["blocks.\($0).conv1.weight"] != nil }.count
-                if file.entries["head_bn.running_mean"] == nil { recipe.norm = .instance }
+                if file.entries["head_bn.weight"] == nil {
+                    recipe.norm = .none
+                } else if file.entries["head_bn.running_mean"] == nil {
+                    recipe.norm = .instance
+                }
             }
             try checkSize(of: recipe, in: file, url)
             let generator = Generator(recipe, trained: false)

@@ -7,7 +7,8 @@ import NNCore
 public enum Expansion {
     /// Exactly twice the size for any size: the input is padded by reflection to multiples of 4 (at the right and the
     /// bottom), the output cropped.
-    /// - Parameter statistics: `.image`, the image's own, or `.running`, the training's averages.
+    /// - Parameter statistics: `.image`, the image's own, or `.running`, the training's averages; the same without
+    ///   norms.
     public static func expand(
         _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics = .image, in workspace: Workspace
     ) -> Image {
@@ -19,7 +20,7 @@ public enum Expansion {
 
     /// The same in bounded memory: what does not fit is computed in pieces.
     ///
-    /// With running averages any size fits; the bytes are the same as long as 200 bytes a pixel (at the recipe `paper`'s
+    /// Without norms, or with running averages, any size fits; the bytes are the same as long as 200 bytes a pixel (at the recipe `paper`'s
     /// width) are granted, and agree to the last rounding with less. The image's own statistics need that much, cost
     /// some 1.6 times the work, and agree to the last rounding.
     /// - Parameter memoryLimit: bytes for features and scratch; weights and pictures not counted.
@@ -68,7 +69,7 @@ public enum Expansion {
     ) throws(ExpansionError) -> (side: Int, margin: Int) {
         let needed = PiecewiseInference.count(generator, height: height, width: width)
         if needed <= limit { return (max(height, width), 0) }
-        guard case .running = statistics, generator.head.norm.runningMean != nil else {
+        guard !generator.measures(for: statistics) else {
             throw ExpansionError(neededBytes: needed * MemoryLayout<Float>.size)
         }
         let margin = margin(for: generator)

@@ -28,10 +28,17 @@ extension Generator {
         return output
     }
 
+    /// Whether its norms have to measure an image: it has norms, and no averages to use instead.
+    func measures(for statistics: BatchNorm.Statistics) -> Bool {
+        guard let norm = head.norm else { return false }
+        if case .running = statistics { return norm.runningMean == nil }
+        return true
+    }
+
     /// Floats that `infer` needs for its features.
     func inferenceCount(height: Int, width: Int) -> Int {
         let middle = TwoEnds.count(through: [head] + down, height: height, width: width)
-        let block = height / 4 * (width / 4) * widen.norm.channels / 2
+        let block = height / 4 * (width / 4) * blockChannels
         let end = TwoEnds.count(through: [widen] + up, height: height / 4, width: width / 4, entering: block)
         return max(middle, 3 * block, end)
     }

@@ -29,26 +29,29 @@ public struct Generator: Sendable {
     /// - Parameter trained: false for a generator that is only used: a quarter of the memory.
     public init(_ recipe: Recipe, initialisedFrom stream: RandomStream? = nil, trained: Bool = true) {
         let mode = recipe.padding
-        let tracks = recipe.norm == .batch
+        let bias = recipe.norm == .none
         func unit(
             _ convolution: any ConvolutionLayer, _ norm: String, _ channels: Int, _ activation: Activation = .relu
         ) -> ConvolutionUnit {
             ConvolutionUnit(
                 convolution: convolution,
-                norm: BatchNorm(norm, channels: channels, tracksStatistics: tracks, trained: trained),
+                norm: recipe.norm == .none
+                    ? nil
+                    : BatchNorm(
+                        norm, channels: channels, tracksStatistics: recipe.norm == .batch, trained: trained),
                 activation: activation)
         }
         var channels = recipe.generatorWidth
         head = unit(
             Convolution(
-                "head", inputs: 3, outputs: channels, kernel: 7, padding: Padding(3, mode), trained: trained),
+                "head", inputs: 3, outputs: channels, kernel: 7, padding: Padding(3, mode), bias: bias, trained: trained),
             "head_bn", channels)
         down = (0..<2).map { index in
             defer { channels *= 2 }
             return unit(
                 Convolution(
                     "down.\(index)", inputs: channels, outputs: 2 * channels, kernel: 3, stride: 2,
-                    padding: Padding(1), trained: trained),
+                    padding: Padding(1), bias: bias, trained: trained),
                 "down_bn.\(index)", 2 * channels)
         }
         let wide = channels
@@ -57,14 +60,15 @@ public struct Generator: Sendable {
                 unit(
                     Convolution(
                         "blocks.\(index).conv\(number)", inputs: wide, outputs: wide, kernel: 3,
-                        padding: Padding(1, mode), trained: trained),
+                        padding: Padding(1, mode), bias: bias, trained: trained),
                     "blocks.\(index).bn\(number)", wide, activation)
             }
             return ResidualBlock(first: half(1, .relu), second: half(2, .identity))
         }
         widen = unit(
             Convolution(
-                "widen", inputs: channels, outputs: 2 * channels, kernel: 3, padding: Padding(1), trained: trained),
+                "widen", inputs: channels, outputs: 2 * channels, kernel: 3, padding: Padding(1), bias: bias,
+                trained: trained),
             "widen_bn", 2 * channels)
         channels *= 2
         up = (0..<3).map { index in
@@ -73,17 +77,26 @@ public struct Generator: Sendable {
                 switch recipe.upsample {
                 case .transposed:
                     TransposedConvolution(
-                        "up.\(index)", inputs: channels, outputs: channels / 2, trained: trained)
+                        "up.\(index)", inputs: channels, outputs: channels / 2, bias: bias, trained: trained)
                 case .nearest:
-                    UpsampledConvolution("up.\(index)", inputs: channels, outputs: channels / 2, trained: trained)
+                    UpsampledConvolution(
+                        "up.\(index)", inputs: channels, outputs: channels / 2, bias: bias, trained: trained)
                 }
             return unit(layer, "up_bn.\(index)", channels / 2)
         }
         tail = Convolution(
             "tail", inputs: channels, outputs: 3, kernel: 7, padding: Padding(3, mode), bias: true, trained: trained)
         dropoutRate = recipe.dropout
-        if var stream { initialise(parameters, from: &stream) }
+        guard var stream else { return }
+        initialise(parameters, from: &stream) { parameter in
+            if recipe.norm != .none || parameter.name == "tail.weight" { return publishedDeviation }
+            // Without norms a residual block begins as all but the identity.
+            return parameter.name.hasSuffix("conv2.weight") ? 0.005 : parameter.heDeviation
+        }
     }
+
+    /// Channels at a quarter of the size, where the residual blocks are.
+    var blockChannels: Int { widen.convolution.outputs / 2 }
 
     public var parameters: [Parameter] {
         let middle = blocks.flatMap { $0.first.parameters + $0.second.parameters }
@@ -139,36 +152,67 @@ public struct Generator: Sendable {
     /// Adds to the gradients of all parameters. Uses up `saved`.
     /// - Parameter dOutput: the gradient of `saved.output`; overwritten.
     public func backward(_ saved: Saved, dOutput: Tensor, in workspace: Workspace) {
-        tanhGradient(output: saved.output, dOutput: dOutput, in: workspace)
-        let last = saved.up[saved.up.count - 1].output
-        tail.accumulateGradients(input: last, dOutput: dOutput, in: workspace)
-        tail.inputGradient(dOutput: dOutput, dInput: last, in: workspace)
-        for index in up.indices.reversed() {
-            up[index].backward(saved.up[index], [.input, .parameters], in: workspace)
+        let all: Gradients = [.input, .parameters]
+        workspace.arena.scoped {
+            let places = GradientPlaces(count: largestNeededOutput(saved), in: workspace.arena)
+            tanhGradient(output: saved.output, dOutput: dOutput, in: workspace)
+            let last = saved.up[up.count - 1].output
+            tail.accumulateGradients(input: last, dOutput: dOutput, in: workspace)
+            // Of the output of the unit that comes next, from here on.
+            var gradient = places.place(for: last, of: up[up.count - 1])
+            tail.inputGradient(dOutput: dOutput, dInput: gradient, in: workspace)
+            for index in up.indices.reversed() {
+                let next = places.place(for: saved.up[index].input, of: index > 0 ? up[index - 1] : widen)
+                up[index].backward(saved.up[index], dOutput: gradient, all, dInput: next, in: workspace)
+                gradient = next
+            }
+            let beforeWiden = places.place(for: saved.widen.input, of: blocks[blocks.count - 1].second)
+            widen.backward(saved.widen, dOutput: gradient, all, dInput: beforeWiden, in: workspace)
+            gradient = beforeWiden
+            for index in blocks.indices.reversed() {
+                let (block, saved) = (blocks[index], saved.blocks[index])
+                let inner = places.place(for: saved.first.output, of: block.first)
+                block.second.backward(saved.second, dOutput: gradient, all, dInput: inner, in: workspace)
+                saved.dropout?.apply(to: inner, in: workspace)
+                let next = places.place(
+                    for: saved.first.input, of: index > 0 ? blocks[index - 1].second : down[down.count - 1])
+                block.first.backward(saved.first, dOutput: inner, all, dInput: next, in: workspace)
+                // The gradient that came past the block.
+                add(gradient, to: next, in: workspace)
+                gradient = next
+            }
+            for index in down.indices.reversed() {
+                let next = places.place(for: saved.down[index].input, of: index > 0 ? down[index - 1] : head)
+                down[index].backward(saved.down[index], dOutput: gradient, all, dInput: next, in: workspace)
+                gradient = next
+            }
+            head.backward(saved.head, dOutput: gradient, .parameters, dInput: nil, in: workspace)
         }
-        widen.backward(saved.widen, [.input, .parameters], in: workspace)
-        for index in blocks.indices.reversed() {
-            let (block, saved) = (blocks[index], saved.blocks[index])
-            block.second.backward(saved.second, [.input, .parameters], in: workspace)
-            saved.dropout?.apply(to: saved.first.output, in: workspace)
-            block.first.backward(saved.first, [.input, .parameters], in: workspace)
-            // The gradient that came past the block.
-            add(saved.second.output, to: saved.first.input, in: workspace)
-        }
-        for index in down.indices.reversed() {
-            down[index].backward(saved.down[index], [.input, .parameters], in: workspace)
-        }
-        head.backward(saved.head, .parameters, in: workspace)
+    }
+
+    /// Values of the largest output whose gradient cannot take its place.
+    private func largestNeededOutput(_ saved: Saved) -> Int {
+        guard head.needsOutput else { return 0 }
+        var most = max(saved.head.output.count, saved.widen.output.count)
+        for unit in saved.down { most = max(most, unit.output.count) }
+        for block in saved.blocks { most = max(most, block.first.output.count) }
+        for unit in saved.up { most = max(most, unit.output.count) }
+        return most
     }
 }
 
-/// The initial weights of both networks: convolutions N(0, 0.02), gamma N(1, 0.02), all else as made.
-func initialise(_ parameters: [Parameter], from stream: inout RandomStream) {
+/// What the published method draws its convolutions' weights with.
+let publishedDeviation: Float = 0.02
+
+/// The initial weights of both networks: convolutions N(0, `deviation`), gamma N(1, 0.02), all else as made.
+func initialise(
+    _ parameters: [Parameter], from stream: inout RandomStream, deviation: (Parameter) -> Float
+) {
     for parameter in parameters where parameter.isTrained {
         switch parameter.layout {
-        case .convolution: parameter.fillNormal(mean: 0, deviation: 0.02, from: &stream)
+        case .convolution: parameter.fillNormal(mean: 0, deviation: deviation(parameter), from: &stream)
         case .vector where parameter.name.hasSuffix(".weight"):
-            parameter.fillNormal(mean: 1, deviation: 0.02, from: &stream)
+            parameter.fillNormal(mean: 1, deviation: publishedDeviation, from: &stream)
         case .vector: break
         }
     }

@@ -4,7 +4,7 @@ import NNCore
 ///
 /// Only the features at a quarter of the size (head and halvings behind them, doublings before them) are kept whole;
 /// what is larger is computed piece by piece with a margin, and dropped once used. Pieces begin where the kernels'
-/// tiles begin, so that with running averages the result is bit for bit that of `Generator.infer`.
+/// tiles begin, so that without norms, or with running averages, the result is bit for bit that of `Generator.infer`.
 ///
 /// With the image's own statistics every norm behind which features are not kept costs a pass over all pieces that
 /// measures it: some 1.6 times the work. Mean and variance are then added up in another order, so the result differs
@@ -57,7 +57,7 @@ struct PiecewiseInference {
 
     /// Floats that the inference of an image needs, most of them for three tensors at a quarter of its size.
     static func count(_ generator: Generator, height: Int, width: Int) -> Int {
-        let quarter = height / 4 * (width / 4) * generator.widen.norm.channels / 2
+        let quarter = height / 4 * (width / 4) * generator.blockChannels
         let front = Self.before.side + 2 * Self.before.margin
         let back = Self.after.side + 2 * Self.after.margin
         let pieces = max(
@@ -75,7 +75,7 @@ struct PiecewiseInference {
         let arena = workspace.arena
         arena.scoped {
             let (height, width) = (input.height / 4, input.width / 4)
-            let channels = generator.widen.norm.channels / 2
+            let channels = generator.blockChannels
             var memory = TwoEnds(count: 3 * Arena.alignedCount(height * width * channels), in: arena)
             var features = memory.next(height: height, width: width, channels: channels)
 
@@ -90,7 +90,9 @@ struct PiecewiseInference {
             }
             let known = measured(
                 front, of: input, side: Self.before.side, margin: Self.before.margin, keeping: features, stepped)
-            front[front.count - 1].normalise(features, statistics: known[front.count - 1], in: workspace)
+            if front[front.count - 1].norm != nil {
+                front[front.count - 1].normalise(features, statistics: known[front.count - 1], in: workspace)
+            }
             for block in generator.blocks {
                 features = block.infer(features, statistics: { _ in statistics }, into: &memory, in: workspace)
                 stepped()
@@ -116,26 +118,27 @@ struct PiecewiseInference {
     }
 
     /// Whether norms take the image's own statistics, which costs passes.
-    private var measures: Bool {
-        if case .running = statistics { false } else { true }
-    }
+    private var measures: Bool { generator.measures(for: statistics) }
 
     private static func windows(of source: Source, _ side: Int) -> Int {
         ((source.height + side - 1) / side) * ((source.width + side - 1) / side)
     }
 
     /// The statistics of each unit of a chain. A chain that is measured runs once for each of its units.
-    /// - Parameter keeping: the last unit's convolution, whole and not yet normalised; nil if nobody needs it.
+    /// - Parameter keeping: the last unit's convolution, whole and not yet normalised (its output, if it has no norm);
+    ///   nil if nobody needs it.
     private func measured(
         _ units: [ConvolutionUnit], of source: Source, side: Int, margin: Int, keeping: Tensor?,
         _ stepped: () -> Void
     ) -> [BatchNorm.Statistics] {
         var known = [BatchNorm.Statistics](repeating: statistics, count: units.count)
-        let targets = units.map { BatchNorm.ChannelStatistics(in: workspace.arena, channels: $0.norm.channels) }
+        let targets = units.map {
+            BatchNorm.ChannelStatistics(in: workspace.arena, channels: $0.convolution.outputs)
+        }
         for (index, unit) in units.enumerated() {
             let kept = index == units.count - 1 ? keeping : nil
             if !measures && kept == nil { continue }
-            var sum = MomentSum(channels: unit.norm.channels)
+            var sum = MomentSum(channels: unit.convolution.outputs)
             Self.forEachWindow(of: source, side: side, margin: margin, in: workspace.arena) { window in
                 var result = window.crop
                 var memory = TwoEnds(
@@ -146,7 +149,11 @@ struct PiecewiseInference {
                     result = units[earlier].infer(result, statistics: known[earlier], into: &memory, in: workspace)
                 }
                 let output = memory.next(for: unit.convolution, of: result)
-                unit.convolution.forward(result, into: output, in: workspace)
+                if unit.norm == nil {
+                    unit.infer(result, statistics: statistics, into: output, in: workspace)
+                } else {
+                    unit.convolution.forward(result, into: output, in: workspace)
+                }
                 let part = window.part(of: output)
                 if measures { sum.add(output, rows: part.rows, columns: part.columns, in: workspace) }
                 if let kept { copy(part, to: kept) }

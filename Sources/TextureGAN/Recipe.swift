@@ -3,9 +3,10 @@ import NNCore
 /// Everything that determines a training run. Two runs of the same recipe on the same exemplar and CPU type give the
 /// same bytes. Fields, defaults and reasons: `Recipe.fields`, printed in docs/recipes.md and in every recipe file.
 public struct Recipe: Equatable, Sendable {
-    public enum Norm: String, Sendable, CaseIterable { case batch, instance }
+    public enum Norm: String, Sendable, CaseIterable { case batch, instance, none }
+    public enum DiscriminatorNorm: String, Sendable, CaseIterable { case same, batch, instance, none, spectral }
     public enum Upsample: String, Sendable, CaseIterable { case transposed, nearest }
-    public enum Adversarial: String, Sendable, CaseIterable { case bce, lsgan }
+    public enum Adversarial: String, Sendable, CaseIterable { case bce, lsgan, hinge }
 
     public var name = "paper"
     public var seed: UInt64 = 1
@@ -17,7 +18,10 @@ public struct Recipe: Equatable, Sendable {
     /// Channels behind the discriminator's first convolution (ndf).
     public var discriminatorWidth = 64
     public var discriminatorLayers = 4
+    /// The generator's.
     public var norm = Norm.batch
+    public var discriminatorNorm = DiscriminatorNorm.same
+    public var discriminatorGain: Float = 1
     public var padding = PaddingMode.reflect
     public var upsample = Upsample.transposed
     public var dropout: Float = 0.5
@@ -34,11 +38,23 @@ public struct Recipe: Equatable, Sendable {
     public var learningRate: Float = 2e-4
     public var beta1: Float = 0.5
     public var beta2: Float = 0.999
+    /// 0: the generator is used as it was trained last.
+    public var ema: Float = 0
     public var metricsEvery = 20
     public var snapshotEvery = 1000
     public var checkpointEvery = 1000
 
     public init() {}
+
+    /// What `discriminatorNorm` comes to; never `same`.
+    var usedDiscriminatorNorm: DiscriminatorNorm {
+        guard discriminatorNorm == .same else { return discriminatorNorm }
+        return switch norm {
+        case .batch: .batch
+        case .instance: .instance
+        case .none: .none
+        }
+    }
 
     /// Adam's rate at an iteration, counted from 1: constant, then falling linearly, changed every iteration.
     public func learningRate(at iteration: Int) -> Float {

@@ -55,7 +55,18 @@ extension Recipe {
         integer(
             "discriminator_layers", \.discriminatorLayers, 1...6,
             "Halvings in the discriminator, so the size of the patches it judges: 142 pixels at 4, 70 at 3."),
-        choice("norm", \.norm, "Normalisation: batch keeps running averages, instance does not."),
+        choice(
+            "norm", \.norm,
+            "The generator's normalisation: batch (the paper's) keeps running averages, instance does not. Both take away how dark and how strong a crop is; none keeps it, costs least and expands any part of an image alike."
+        ),
+        choice(
+            "discriminator_norm", \.discriminatorNorm,
+            "The discriminator's normalisation: same is the generator's; spectral divides each layer's weights by their largest singular value."
+        ),
+        number(
+            "discriminator_gain", \.discriminatorGain, 0.1...10,
+            "Multiplies the discriminator's features behind each LeakyReLU; above 1 it makes up for what spectral normalisation damps."
+        ),
         choice(
             "padding", \.padding,
             "What the generator's 7x7 and residual convolutions see beyond the border; zero leaves frames in the output."
@@ -68,7 +79,7 @@ extension Recipe {
             "dropout", \.dropout, 0...0.95,
             "Share of features zeroed inside the residual blocks while training. 0.5 is the paper's; thin networks have none to spare."
         ),
-        choice("adversarial", \.adversarial, "Cross-entropy (the paper's) or least squares."),
+        choice("adversarial", \.adversarial, "Cross-entropy (the paper's), least squares, or hinge losses."),
         number("adversarial_weight", \.adversarialWeight, 0...1e6, "Weight of the adversarial loss. 1 is the paper's."),
         number(
             "l1_weight", \.l1Weight, 0...1e6,
@@ -108,6 +119,10 @@ extension Recipe {
         number("learning_rate", \.learningRate, 1e-9...1, "Adam's rate for both networks."),
         number("beta1", \.beta1, 0...0.9999, "Adam's memory of the gradient; 0.5 is usual for GANs."),
         number("beta2", \.beta2, 0...0.999999, "Adam's memory of the squared gradient."),
+        number(
+            "ema", \.ema, 0...0.9999,
+            "Memory of the running average of the generator's weights that snapshots and the finished generator are made of; 0 takes the weights as they are."
+        ),
         integer("metrics_every", \.metricsEvery, 1...1_000_000, "Iterations between rows of the loss history."),
         integer(
             "snapshot_every", \.snapshotEvery, 1...100_000_000,

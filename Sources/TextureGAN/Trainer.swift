@@ -60,6 +60,8 @@ public final class Trainer {
 
     public var generator: Generator { step.generator }
     public var discriminator: Discriminator { step.discriminator }
+    /// The generator that snapshots and the finished product are made with: the averaged one, if there is one.
+    public var usedGenerator: Generator { step.average?.generator ?? generator }
     /// Nil without a style loss.
     var features: VGGFeatures? { step.features }
     public var isFinished: Bool { iteration >= recipe.iterations }
@@ -117,7 +119,7 @@ public final class Trainer {
     func snapshot(within limit: Int, progress: (Double) -> Void) -> Image {
         defer { workspace.arena.returnPages(above: stepBytes) }
         return Expansion.snapshot(
-            exemplar.image, with: generator, memoryLimit: limit, in: workspace, progress: progress)
+            exemplar.image, with: usedGenerator, memoryLimit: limit, in: workspace, progress: progress)
     }
 
     /// Writes the complete state. - Throws: `TrainingError` (fileSystem).
@@ -131,7 +133,7 @@ public final class Trainer {
     /// Writes the generator for use. - Throws: `TrainingError` (fileSystem).
     public func writeGenerator(to url: URL) throws(TrainingError) {
         try inFileSystem { () throws(SafetensorsError) in
-            try Checkpoint.writeNetwork(generator.parameters, kind: "generator", trainer: self, to: url)
+            try Checkpoint.writeNetwork(usedGenerator.parameters, kind: "generator", trainer: self, to: url)
         }
     }
 

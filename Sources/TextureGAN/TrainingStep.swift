@@ -2,7 +2,7 @@ import NNCore
 
 /// What one iteration measured.
 public struct StepReport: Sendable {
-    /// Binary cross-entropy (or least squares) of the discriminator on the generator's image and on the target.
+    /// The discriminator's loss on the generator's image and on the target.
     public var discriminatorFake = 0.0
     public var discriminatorReal = 0.0
     /// The generator's terms before their weights.
@@ -46,6 +46,9 @@ public struct TrainingStep {
     public var generatorOptimiser: Adam
     public var discriminatorOptimiser: Adam
 
+    /// The generator whose weights are averages of the trained one's; nil if the recipe asks for none.
+    public let average: AveragedGenerator?
+
     private let generatorParameters: [Parameter]
     private let discriminatorParameters: [Parameter]
 
@@ -58,6 +61,7 @@ public struct TrainingStep {
         discriminatorOptimiser = Adam(beta1: recipe.beta1, beta2: recipe.beta2)
         generatorParameters = generator.parameters
         discriminatorParameters = discriminator.parameters
+        average = recipe.ema > 0 ? AveragedGenerator(of: generator, recipe) : nil
     }
 
     /// - Parameters:
@@ -103,24 +107,26 @@ public struct TrainingStep {
         generator.backward(generated, dOutput: dFake, in: workspace)
         clock.mark("g_backward")
         generatorOptimiser.step(generatorParameters, rate: rate, in: workspace)
+        average?.follow(iteration: generatorOptimiser.steps, in: workspace)
         clock.mark("g_adam")
         return report
     }
 
     /// Adds half the gradient of the discriminator's loss on each image.
     ///
-    /// The two are a batch only to prepare each layer's weights once: their norms know nothing of each other.
+    /// The two are a batch only to prepare each layer's weights once: norms know nothing of the other image.
     private func discriminatorGradients(
         fake: Tensor, real: Tensor, _ clock: inout PhaseClock, _ workspace: Workspace
     ) -> (fake: Double, real: Double) {
         workspace.arena.scoped {
+            discriminator.prepareUpdate()
             let judged = discriminator.forward(Tensor(in: workspace.arena, fake, real), in: workspace)
             clock.mark("d_forward")
             let dLogits = Tensor(in: workspace.arena, like: judged.logits)
             let losses = (
-                fake: adversarialLoss(
+                fake: discriminatorLoss(
                     judged.logits.image(0), isReal: false, weight: 0.5, gradient: dLogits.image(0)),
-                real: adversarialLoss(
+                real: discriminatorLoss(
                     judged.logits.image(1), isReal: true, weight: 0.5, gradient: dLogits.image(1))
             )
             discriminator.backward(judged, dLogits: dLogits, .parameters, in: workspace)
@@ -136,8 +142,11 @@ public struct TrainingStep {
         workspace.arena.scoped {
             let judged = discriminator.forward(fake, in: workspace)
             let dLogits = Tensor(in: workspace.arena, like: judged.logits)
-            let loss = adversarialLoss(
-                judged.logits, isReal: true, weight: recipe.adversarialWeight, gradient: dLogits)
+            let weight = recipe.adversarialWeight
+            let loss =
+                recipe.adversarial == .hinge
+                ? Loss.negativeMean(logits: judged.logits, weight: weight, gradient: dLogits)
+                : discriminatorLoss(judged.logits, isReal: true, weight: weight, gradient: dLogits)
             clock.mark("gan_forward")
             discriminator.backward(judged, dLogits: dLogits, .input, dInput: dFake, in: workspace)
             clock.mark("gan_backward")
@@ -145,11 +154,12 @@ public struct TrainingStep {
         }
     }
 
-    private func adversarialLoss(_ logits: Tensor, isReal: Bool, weight: Float, gradient: Tensor) -> Double {
+    private func discriminatorLoss(_ logits: Tensor, isReal: Bool, weight: Float, gradient: Tensor) -> Double {
         let target: Float = isReal ? 1 : 0
         return switch recipe.adversarial {
         case .bce: Loss.binaryCrossEntropy(logits: logits, target: target, weight: weight, gradient: gradient)
         case .lsgan: Loss.leastSquares(logits: logits, target: target, weight: weight, gradient: gradient)
+        case .hinge: Loss.hinge(logits: logits, isReal: isReal, weight: weight, gradient: gradient)
         }
     }
 }

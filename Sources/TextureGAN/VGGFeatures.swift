@@ -123,7 +123,7 @@ public struct VGGFeatures: Sendable {
         case .pool:
             return MaxPool.forward(input, in: workspace)
         case .convolution(let convolution, let tap):
-            let output = convolution.forward(input, relu: true, in: workspace)
+            let output = convolution.forward(input, .relu, in: workspace)
             if let tap {
                 for image in 0..<output.images {
                     GramMatrix.forward(

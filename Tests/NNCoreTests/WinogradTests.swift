@@ -106,7 +106,7 @@ let winograd3x3Stride2 = ConvolutionKernel(
             let fused = Tensor(in: arena, like: plain)
             Winograd3x3.forward(input: x, padding: Padding(1), weight: weight, output: plain, in: workspace)
             Winograd3x3.forward(
-                input: x, padding: Padding(1), weight: weight, output: fused, bias: bias, relu: true, in: workspace)
+                input: x, padding: Padding(1), weight: weight, output: fused, bias: bias, .relu, in: workspace)
             for i in 0..<plain.count { plain.data[i] = max(plain.data[i] + bias[i % outputs], 0) }
             #expect(plain.values == fused.values)
             #expect(fused.values.contains(0) && fused.values.contains { $0 > 0 })
