@@ -67,6 +67,7 @@ let package = Package(
         .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
         .target(name: "CBorrowedClosure"),
+        .target(name: "CStartWeights", exclude: ["drawn-16.safetensors"]),
 
         // The training core.
         .target(name: "NNCore", dependencies: ["CBorrowedClosure", "COpenBLAS"], swiftSettings: numerical),
@@ -75,7 +76,7 @@ let package = Package(
         .target(name: "EventFiles", dependencies: ["Imaging"], swiftSettings: optimised),
         .target(
             name: "TextureGAN",
-            dependencies: ["NNCore", "Imaging", .product(name: "Yams", package: "Yams")],
+            dependencies: ["NNCore", "Imaging", "CStartWeights", .product(name: "Yams", package: "Yams")],
             swiftSettings: numerical),
 
         // The cluster.

@@ -137,6 +137,12 @@ public struct Safetensors: Sendable {
         try values(name, type: .float32, shape: shape)
     }
 
+    /// Numbers of half precision.
+    public func halves(_ name: String, shape: [Int]? = nil) throws(SafetensorsError) -> [Float] {
+        let values: [Float16] = try values(name, type: .float16, shape: shape)
+        return values.map(Float.init)
+    }
+
     public func doubles(_ name: String, shape: [Int]? = nil) throws(SafetensorsError) -> [Double] {
         try values(name, type: .float64, shape: shape)
     }

@@ -150,7 +150,7 @@ enum Checkpoint {
     }
 
     private static func networks(of trainer: Trainer) -> [(String, [Parameter])] {
-        [("generator", trainer.generator.parameters), ("discriminator", trainer.discriminator.parameters)]
+        [("generator", trainer.generator.parameters), ("discriminator", trainer.step.discriminatorParameters)]
             + (trainer.step.average.map { [("average", $0.generator.parameters)] } ?? [])
     }
 

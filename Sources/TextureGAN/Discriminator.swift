@@ -10,8 +10,14 @@ public struct Discriminator: Sendable {
     /// Of all convolutions, in order; empty for other norms.
     private let spectralNorms: [SpectralNorm]
 
-    public init(_ recipe: Recipe, initialisedFrom stream: RandomStream? = nil) {
-        let norm = recipe.usedDiscriminatorNorm
+    /// - Parameters:
+    ///   - norm: nil takes the recipe's.
+    ///   - isSecond: the recipe's second discriminator, which judges beside the first. Its weights begin as small as
+    ///     those of normalised layers, so that the first one leads until shapes are there (decision 16).
+    public init(_ recipe: Recipe, isSecond: Bool = false, initialisedFrom stream: RandomStream? = nil) {
+        let norm = (isSecond ? recipe.secondDiscriminatorNorm : nil) ?? recipe.usedDiscriminatorNorm
+        // Two discriminators fit in one file.
+        let prefix = isSecond ? "second." : ""
         let activation = Activation.leakyReLU(slope: 0.2, gain: recipe.discriminatorGain)
         let isSpectral = norm == .spectral
         let hasNorms = norm == .batch || norm == .instance
@@ -19,31 +25,33 @@ public struct Discriminator: Sendable {
         var channels = recipe.discriminatorWidth
         var convolutions = [
             Convolution(
-                "first", inputs: 3, outputs: channels, kernel: 4, stride: 2, padding: Padding(1), bias: true,
+                prefix + "first", inputs: 3, outputs: channels, kernel: 4, stride: 2, padding: Padding(1), bias: true,
                 hasSpectralNorm: isSpectral)
         ]
         var units = [ConvolutionUnit(convolution: convolutions[0], norm: nil, activation: activation)]
         for index in 0..<layers {
             let outputs = recipe.discriminatorWidth * min(2 << index, 8)
             let convolution = Convolution(
-                "convs.\(index)", inputs: channels, outputs: outputs, kernel: 4, stride: index < layers - 1 ? 2 : 1,
+                "\(prefix)convs.\(index)", inputs: channels, outputs: outputs, kernel: 4,
+                stride: index < layers - 1 ? 2 : 1,
                 padding: Padding(1), bias: !hasNorms, hasSpectralNorm: isSpectral)
             convolutions.append(convolution)
             units.append(
                 ConvolutionUnit(
                     convolution: convolution,
                     norm: hasNorms
-                        ? BatchNorm("norms.\(index)", channels: outputs, tracksStatistics: norm == .batch) : nil,
+                        ? BatchNorm("\(prefix)norms.\(index)", channels: outputs, tracksStatistics: norm == .batch)
+                        : nil,
                     activation: activation))
             channels = outputs
         }
         last = Convolution(
-            "last", inputs: channels, outputs: 1, kernel: 4, padding: Padding(1), bias: true,
+            prefix + "last", inputs: channels, outputs: 1, kernel: 4, padding: Padding(1), bias: true,
             hasSpectralNorm: isSpectral)
         self.units = units
         spectralNorms = (convolutions + [last]).compactMap(\.spectralNorm)
         if var stream {
-            initialise(parameters, from: &stream) { hasNorms ? publishedDeviation : $0.heDeviation }
+            initialise(parameters, from: &stream) { hasNorms || isSecond ? publishedDeviation : $0.heDeviation }
             for norm in spectralNorms { norm.initialise(from: &stream) }
         }
     }

@@ -12,10 +12,29 @@ public enum Expansion {
     public static func expand(
         _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics = .image, in workspace: Workspace
     ) -> Image {
+        framed(image, for: generator) { image in whole(image, with: generator, statistics: statistics, in: workspace) }
+    }
+
+    private static func whole(
+        _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics, in workspace: Workspace
+    ) -> Image {
         workspace.arena.scoped {
             let output = generator.infer(padded(image, in: workspace.arena), statistics: statistics, in: workspace)
             return Image(output, cropWidth: 2 * image.width, cropHeight: 2 * image.height)
         }
+    }
+
+    /// The layers' own padding, which training crops have at each of their borders, draws a frame of a few pixels around
+    /// a picture. A generator without norms therefore gets the image with a mirrored margin, and what it makes of the
+    /// margin is cropped away. With norms the margin would change the image's statistics.
+    static let frame = 16
+
+    private static func framed<Failure: Error>(
+        _ image: Image, for generator: Generator, _ expand: (Image) throws(Failure) -> Image
+    ) throws(Failure) -> Image {
+        guard generator.head.norm == nil else { return try expand(image) }
+        return try expand(image.mirrored(beyond: frame)).cropped(
+            x: 2 * frame, y: 2 * frame, width: 2 * image.width, height: 2 * image.height)
     }
 
     /// The same in bounded memory: what does not fit is computed in pieces.
@@ -29,14 +48,16 @@ public enum Expansion {
         _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics, memoryLimit: Int,
         in workspace: Workspace
     ) throws(ExpansionError) -> Image {
-        let limit = memoryLimit / MemoryLayout<Float>.size
-        let (height, width) = (roundedUp(image.height), roundedUp(image.width))
-        if count(ofWhole: generator, height: height, width: width) <= limit {
-            return expand(image, with: generator, statistics: statistics, in: workspace)
+        try framed(image, for: generator) { (image) throws(ExpansionError) in
+            let limit = memoryLimit / MemoryLayout<Float>.size
+            let (height, width) = (roundedUp(image.height), roundedUp(image.width))
+            if count(ofWhole: generator, height: height, width: width) <= limit {
+                return whole(image, with: generator, statistics: statistics, in: workspace)
+            }
+            let plan = try plan(for: generator, statistics, height: height, width: width, limit: limit)
+            return inPieces(
+                image, with: generator, statistics: statistics, side: plan.side, margin: plan.margin, in: workspace)
         }
-        let plan = try plan(for: generator, statistics, height: height, width: width, limit: limit)
-        return inPieces(
-            image, with: generator, statistics: statistics, side: plan.side, margin: plan.margin, in: workspace)
     }
 
     /// With the image's own statistics, whole if that fits and otherwise in pieces, which take what they need.
@@ -44,13 +65,16 @@ public enum Expansion {
         _ image: Image, with generator: Generator, memoryLimit: Int, in workspace: Workspace,
         progress: (Double) -> Void
     ) -> Image {
-        let (height, width) = (roundedUp(image.height), roundedUp(image.width))
-        guard count(ofWhole: generator, height: height, width: width) > memoryLimit / MemoryLayout<Float>.size else {
-            return expand(image, with: generator, in: workspace)
+        framed(image, for: generator) { image in
+            let (height, width) = (roundedUp(image.height), roundedUp(image.width))
+            guard count(ofWhole: generator, height: height, width: width) > memoryLimit / MemoryLayout<Float>.size
+            else {
+                return whole(image, with: generator, statistics: .image, in: workspace)
+            }
+            return inPieces(
+                image, with: generator, statistics: .image, side: max(height, width), margin: 0, in: workspace,
+                progress: progress)
         }
-        return inPieces(
-            image, with: generator, statistics: .image, side: max(height, width), margin: 0, in: workspace,
-            progress: progress)
     }
 
     private static func count(ofWhole generator: Generator, height: Int, width: Int) -> Int {
@@ -147,12 +171,6 @@ public enum Expansion {
     /// The pixels from a corner on, in [-1, 1]; beyond the image they are mirrored back and forth, so that even a single
     /// row fills any height.
     private static func write(_ image: Image, from corner: (y: Int, x: Int), to target: Tensor) {
-        func mirrored(_ position: Int, _ length: Int) -> Int {
-            if length == 1 { return 0 }
-            let period = 2 * (length - 1)
-            let phase = position % period
-            return phase < length ? phase : period - phase
-        }
         for y in 0..<target.height {
             let row = mirrored(corner.y + y, image.height) * image.width
             for x in 0..<target.width {
@@ -163,6 +181,31 @@ public enum Expansion {
                 }
             }
         }
+    }
+}
+
+/// Where a position beyond 0 ..< length lands when a row of pixels is mirrored back and forth.
+private func mirrored(_ position: Int, _ length: Int) -> Int {
+    if length == 1 { return 0 }
+    let period = 2 * (length - 1)
+    let phase = (position % period + period) % period
+    return phase < length ? phase : period - phase
+}
+
+extension Image {
+    /// With so many mirrored pixels beyond each border.
+    fileprivate func mirrored(beyond margin: Int) -> Image {
+        var result: [UInt8] = []
+        let (wide, high) = (width + 2 * margin, height + 2 * margin)
+        result.reserveCapacity(wide * high * 3)
+        for y in -margin..<height + margin {
+            let row = TextureGAN.mirrored(y, height) * width
+            for x in -margin..<width + margin {
+                let source = (row + TextureGAN.mirrored(x, width)) * 3
+                result += pixels[source..<source + 3]
+            }
+        }
+        return Image(width: wide, height: high, pixels: result)
     }
 }
 

@@ -6,10 +6,11 @@ public struct Recipe: Equatable, Sendable {
     public enum Norm: String, Sendable, CaseIterable { case batch, instance, none }
     public enum DiscriminatorNorm: String, Sendable, CaseIterable { case same, batch, instance, none, spectral }
     public enum Upsample: String, Sendable, CaseIterable { case transposed, nearest }
-    public enum Adversarial: String, Sendable, CaseIterable { case bce, lsgan, hinge }
+    public enum Adversarial: String, Sendable, CaseIterable { case bce, lsgan, hinge, relativistic }
 
     public var name = "paper"
     public var seed: UInt64 = 1
+    public var start = StartWeights.random
     /// Source crop size; the target crop is 2k. Nil: as large as the exemplar allows.
     public var k: Int? = 128
     /// Channels behind the generator's first convolution (ngf).
@@ -21,6 +22,8 @@ public struct Recipe: Equatable, Sendable {
     /// The generator's.
     public var norm = Norm.batch
     public var discriminatorNorm = DiscriminatorNorm.same
+    /// Nil: one discriminator judges alone.
+    public var secondDiscriminatorNorm: DiscriminatorNorm?
     public var discriminatorGain: Float = 1
     public var padding = PaddingMode.reflect
     public var upsample = Upsample.transposed

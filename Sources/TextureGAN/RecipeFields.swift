@@ -28,6 +28,10 @@ extension Recipe {
         integer(
             "seed", \.seed, 0...UInt64.max,
             "Determines initial weights, crops and dropout; another seed is another variation."),
+        choice(
+            "start", \.start,
+            "The weights that training begins with: random, or those of networks that have learned drawn textures of all kinds, which saves most of a short training."
+        ),
         RecipeField(
             key: "k",
             summary:
@@ -63,6 +67,24 @@ extension Recipe {
             "discriminator_norm", \.discriminatorNorm,
             "The discriminator's normalisation: same is the generator's; spectral divides each layer's weights by their largest singular value."
         ),
+        RecipeField(
+            key: "second_discriminator",
+            summary:
+                "Norm of a second discriminator that judges beside the first; off is the paper's. A norm makes the first "
+                + "blind to how bright and how strong a crop is, and quick to see shapes; a second one without a norm sees "
+                + "the rest. Costs a few per cent of a step.",
+            accepts: "off, batch, instance, none or spectral",
+            read: { $0.secondDiscriminatorNorm?.rawValue ?? "off" },
+            write: { recipe, text in
+                // YAML 1.1 reads a bare off as a boolean's text.
+                if text == "off" || text == "false" {
+                    recipe.secondDiscriminatorNorm = nil
+                    return ()
+                }
+                guard let norm = Recipe.DiscriminatorNorm(rawValue: text), norm != .same else { return nil }
+                recipe.secondDiscriminatorNorm = norm
+                return ()
+            }),
         number(
             "discriminator_gain", \.discriminatorGain, 0.1...10,
             "Multiplies the discriminator's features behind each LeakyReLU; above 1 it makes up for what spectral normalisation damps."
@@ -79,7 +101,10 @@ extension Recipe {
             "dropout", \.dropout, 0...0.95,
             "Share of features zeroed inside the residual blocks while training. 0.5 is the paper's; thin networks have none to spare."
         ),
-        choice("adversarial", \.adversarial, "Cross-entropy (the paper's), least squares, or hinge losses."),
+        choice(
+            "adversarial", \.adversarial,
+            "Cross-entropy (the paper's), least squares, hinge losses, or relativistic: the discriminator tells which of the generated image and the target at the same place is the generated one."
+        ),
         number("adversarial_weight", \.adversarialWeight, 0...1e6, "Weight of the adversarial loss. 1 is the paper's."),
         number(
             "l1_weight", \.l1Weight, 0...1e6,

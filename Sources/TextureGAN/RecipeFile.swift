@@ -89,6 +89,13 @@ extension Recipe {
         try require(
             k.map { $0 >= smallest } ?? true,
             "k (\(k ?? 0)) is too small for \(discriminatorLayers) discriminator layers, which need k >= \(smallest)")
+        for (key, value) in start.architecture {
+            let own = Self.fields.first { $0.key == key }?.read(self)
+            try require(
+                own == value,
+                "start weights \(start.rawValue) are for networks with \(key)=\(value), and this recipe has "
+                    + "\(key)=\(own ?? "?"): set start=random, or \(key)=\(value)")
+        }
         try require(
             adversarialWeight > 0 || l1Weight > 0 || (style != nil && styleWeight > 0), "every loss has weight 0")
     }

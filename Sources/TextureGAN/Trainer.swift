@@ -29,7 +29,7 @@ public final class Trainer {
     public static let columns = StepReport().columns.map(\.name) + ["learning_rate", "seconds_per_iteration"]
 
     /// The purposes of a recipe's seed: one stream each, so that none disturbs another.
-    private enum Purpose: UInt32 { case generator = 1, discriminator, crops, dropout }
+    private enum Purpose: UInt32 { case generator = 1, discriminator, crops, dropout, secondDiscriminator }
 
     /// A run at iteration 0.
     /// - Parameter features: nil takes the installed weights of the recipe's network.
@@ -50,9 +50,15 @@ public final class Trainer {
         func stream(_ purpose: Purpose) -> RandomStream {
             RandomStream(seed: recipe.seed, purpose: purpose.rawValue)
         }
+        let generator = Generator(recipe, initialisedFrom: stream(.generator))
+        let discriminator = Discriminator(recipe, initialisedFrom: stream(.discriminator))
+        let second = recipe.secondDiscriminatorNorm.map { _ in
+            Discriminator(recipe, isSecond: true, initialisedFrom: stream(.secondDiscriminator))
+        }
+        try recipe.start.load(
+            generator: generator.parameters, discriminator: discriminator.parameters + (second?.parameters ?? []))
         step = TrainingStep(
-            recipe: recipe, generator: Generator(recipe, initialisedFrom: stream(.generator)),
-            discriminator: Discriminator(recipe, initialisedFrom: stream(.discriminator)), features: style)
+            recipe: recipe, generator: generator, discriminator: discriminator, second: second, features: style)
         crops = CropSampler(k: k, width: width, height: height, stream: stream(.crops))
         dropout = stream(.dropout)
         workspace = Workspace(threads: threads)
@@ -140,7 +146,7 @@ public final class Trainer {
     /// Writes the discriminator for use. - Throws: `TrainingError` (fileSystem).
     public func writeDiscriminator(to url: URL) throws(TrainingError) {
         try inFileSystem { () throws(SafetensorsError) in
-            try Checkpoint.writeNetwork(discriminator.parameters, kind: "discriminator", trainer: self, to: url)
+            try Checkpoint.writeNetwork(step.discriminatorParameters, kind: "discriminator", trainer: self, to: url)
         }
     }
 

@@ -41,6 +41,8 @@ public struct TrainingStep {
     public let recipe: Recipe
     public let generator: Generator
     public let discriminator: Discriminator
+    /// Judges beside the first, with another norm; nil if the recipe asks for none.
+    public let second: Discriminator?
     /// Nil without a style loss.
     public let features: VGGFeatures?
     public var generatorOptimiser: Adam
@@ -50,17 +52,22 @@ public struct TrainingStep {
     public let average: AveragedGenerator?
 
     private let generatorParameters: [Parameter]
-    private let discriminatorParameters: [Parameter]
+    /// Of both discriminators, if there are two.
+    let discriminatorParameters: [Parameter]
 
-    public init(recipe: Recipe, generator: Generator, discriminator: Discriminator, features: VGGFeatures?) {
+    public init(
+        recipe: Recipe, generator: Generator, discriminator: Discriminator, second: Discriminator? = nil,
+        features: VGGFeatures?
+    ) {
         self.recipe = recipe
         self.generator = generator
         self.discriminator = discriminator
+        self.second = second
         self.features = features
         generatorOptimiser = Adam(beta1: recipe.beta1, beta2: recipe.beta2)
         discriminatorOptimiser = Adam(beta1: recipe.beta1, beta2: recipe.beta2)
         generatorParameters = generator.parameters
-        discriminatorParameters = discriminator.parameters
+        discriminatorParameters = discriminator.parameters + (second?.parameters ?? [])
         average = recipe.ema > 0 ? AveragedGenerator(of: generator, recipe) : nil
     }
 
@@ -80,7 +87,12 @@ public struct TrainingStep {
         clock.mark("g_forward")
 
         (report.discriminatorFake, report.discriminatorReal) =
-            discriminatorGradients(fake: fake, real: target, &clock, workspace)
+            discriminatorGradients(of: discriminator, fake: fake, real: target, &clock, workspace)
+        if let second {
+            let losses = discriminatorGradients(of: second, fake: fake, real: target, &clock, workspace)
+            report.discriminatorFake = (report.discriminatorFake + losses.fake) / 2
+            report.discriminatorReal = (report.discriminatorReal + losses.real) / 2
+        }
         discriminatorOptimiser.step(discriminatorParameters, rate: rate, in: workspace)
         clock.mark("d_adam")
 
@@ -100,7 +112,17 @@ public struct TrainingStep {
             report.styleGradient = norm(of: term, in: workspace)
             add(term, to: dFake, in: workspace)
         }
-        report.adversarial = adversarialGradient(of: fake, into: term, &clock, workspace)
+        report.adversarial = adversarialGradient(
+            of: fake, beside: target, by: discriminator, into: term, &clock, workspace)
+        if let second {
+            workspace.arena.scoped {
+                let other = Tensor(in: workspace.arena, like: fake)
+                let loss = adversarialGradient(
+                    of: fake, beside: target, by: second, into: other, &clock, workspace)
+                report.adversarial = (report.adversarial + loss) / 2
+                add(other, to: term, in: workspace)
+            }
+        }
         report.adversarialGradient = norm(of: term, in: workspace)
         add(term, to: dFake, in: workspace)
 
@@ -116,19 +138,22 @@ public struct TrainingStep {
     ///
     /// The two are a batch only to prepare each layer's weights once: norms know nothing of the other image.
     private func discriminatorGradients(
-        fake: Tensor, real: Tensor, _ clock: inout PhaseClock, _ workspace: Workspace
+        of discriminator: Discriminator, fake: Tensor, real: Tensor, _ clock: inout PhaseClock, _ workspace: Workspace
     ) -> (fake: Double, real: Double) {
         workspace.arena.scoped {
             discriminator.prepareUpdate()
             let judged = discriminator.forward(Tensor(in: workspace.arena, fake, real), in: workspace)
             clock.mark("d_forward")
             let dLogits = Tensor(in: workspace.arena, like: judged.logits)
-            let losses = (
-                fake: discriminatorLoss(
-                    judged.logits.image(0), isReal: false, weight: 0.5, gradient: dLogits.image(0)),
-                real: discriminatorLoss(
-                    judged.logits.image(1), isReal: true, weight: 0.5, gradient: dLogits.image(1))
-            )
+            let losses =
+                recipe.adversarial == .relativistic
+                ? pairedLosses(judged.logits, gradient: dLogits)
+                : (
+                    fake: discriminatorLoss(
+                        judged.logits.image(0), isReal: false, weight: 0.5, gradient: dLogits.image(0)),
+                    real: discriminatorLoss(
+                        judged.logits.image(1), isReal: true, weight: 0.5, gradient: dLogits.image(1))
+                )
             discriminator.backward(judged, dLogits: dLogits, .parameters, in: workspace)
             clock.mark("d_backward")
             return losses
@@ -137,12 +162,16 @@ public struct TrainingStep {
 
     /// The generator's adversarial loss; its gradient goes through the frozen discriminator into `dFake`.
     private func adversarialGradient(
-        of fake: Tensor, into dFake: Tensor, _ clock: inout PhaseClock, _ workspace: Workspace
+        of fake: Tensor, beside target: Tensor, by discriminator: Discriminator, into dFake: Tensor,
+        _ clock: inout PhaseClock, _ workspace: Workspace
     ) -> Double {
         workspace.arena.scoped {
+            let real = recipe.adversarial == .relativistic ? discriminator.forward(target, in: workspace).logits : nil
             let judged = discriminator.forward(fake, in: workspace)
             let dLogits = Tensor(in: workspace.arena, like: judged.logits)
-            let weight = recipe.adversarialWeight
+            // The generator's loss is the mean over the discriminators.
+            let weight = second == nil ? recipe.adversarialWeight : recipe.adversarialWeight / 2
+            if let real { subtract(real, from: judged.logits) }
             let loss =
                 recipe.adversarial == .hinge
                 ? Loss.negativeMean(logits: judged.logits, weight: weight, gradient: dLogits)
@@ -154,10 +183,26 @@ public struct TrainingStep {
         }
     }
 
+    /// Of a discriminator that tells which image of a pair is the generated one: at each place the cross-entropy of the
+    /// difference of its two logits. Half of it is reported for each image.
+    /// - Source: Jolicoeur-Martineau, "The relativistic discriminator", arXiv:1807.00734 (paired).
+    private func pairedLosses(_ logits: Tensor, gradient: Tensor) -> (fake: Double, real: Double) {
+        let (dFake, dReal) = (gradient.image(0), gradient.image(1))
+        subtract(logits.image(1), from: logits.image(0))
+        let loss = discriminatorLoss(logits.image(0), isReal: false, weight: 1, gradient: dFake)
+        for index in 0..<dFake.count { dReal.data[index] = -dFake.data[index] }
+        return (loss / 2, loss / 2)
+    }
+
+    private func subtract(_ other: Tensor, from tensor: Tensor) {
+        for index in 0..<tensor.count { tensor.data[index] -= other.data[index] }
+    }
+
     private func discriminatorLoss(_ logits: Tensor, isReal: Bool, weight: Float, gradient: Tensor) -> Double {
         let target: Float = isReal ? 1 : 0
         return switch recipe.adversarial {
-        case .bce: Loss.binaryCrossEntropy(logits: logits, target: target, weight: weight, gradient: gradient)
+        case .bce, .relativistic:
+            Loss.binaryCrossEntropy(logits: logits, target: target, weight: weight, gradient: gradient)
         case .lsgan: Loss.leastSquares(logits: logits, target: target, weight: weight, gradient: gradient)
         case .hinge: Loss.hinge(logits: logits, isReal: isReal, weight: weight, gradient: gradient)
         }
