@@ -66,13 +66,18 @@ let package = Package(
         .systemLibrary(name: "CZeroMQ"),
         .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+        .target(name: "CLCMS", linkerSettings: [.linkedLibrary("lcms2")]),
+        .target(name: "CAffinity"),
         .target(name: "CBorrowedClosure"),
         .target(name: "CStartWeights", exclude: ["drawn-16.safetensors"]),
 
+        // What the process may use, for all that choose by it.
+        .target(name: "Machine", dependencies: ["CAffinity"]),
+
         // The training core.
-        .target(name: "NNCore", dependencies: ["CBorrowedClosure", "COpenBLAS"], swiftSettings: numerical),
+        .target(name: "NNCore", dependencies: ["CBorrowedClosure", "COpenBLAS", "Machine"], swiftSettings: numerical),
         // Keeps its bounds checks: it reads what strangers send.
-        .target(name: "Imaging", dependencies: ["CPNG", "CJPEG"]),
+        .target(name: "Imaging", dependencies: ["CPNG", "CJPEG", "CLCMS"]),
         .target(name: "EventFiles", dependencies: ["Imaging"], swiftSettings: optimised),
         .target(
             name: "TextureGAN",
@@ -105,7 +110,7 @@ let package = Package(
         .target(
             name: "Worker",
             dependencies: [
-                "Transport", "Protocol", "TextureGAN",
+                "Machine", "Transport", "Protocol", "TextureGAN",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -113,7 +118,7 @@ let package = Package(
         .executableTarget(
             name: "texloom",
             dependencies: [
-                "Coordinator", "Worker", "TextureGAN", "NNCore", "Imaging", "EventFiles", "Protocol",
+                "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging", "EventFiles", "Protocol",
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -125,18 +130,22 @@ let package = Package(
         // Replaces malloc in the tests' executable, and in no other.
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         // Tests mirror the sources.
-        .testTarget(name: "NNCoreTests", dependencies: ["NNCore"], swiftSettings: optimised),
+        .testTarget(name: "MachineTests", dependencies: ["Machine"]),
+        .testTarget(name: "NNCoreTests", dependencies: ["NNCore", "Machine"], swiftSettings: optimised),
         .target(name: "ImageFixtures", path: "Tests/ImageFixtures"),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "ImageFixtures"]),
         .target(name: "EventReader", path: "Tests/EventReader"),
         .testTarget(name: "EventFilesTests", dependencies: ["EventFiles", "EventReader", "Imaging"]),
         .testTarget(
-            name: "TextureGANTests", dependencies: ["TextureGAN", "CAllocationCount"], exclude: ["Fixtures"],
+            name: "TextureGANTests", dependencies: ["TextureGAN", "CAllocationCount", "ImageFixtures"],
+            exclude: ["Fixtures"],
             swiftSettings: optimised),
         .testTarget(name: "ProtocolTests", dependencies: ["Protocol"], exclude: ["Fixtures"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "CZeroMQ"]),
-        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "EventReader"], exclude: ["Fixtures"]),
-        .testTarget(name: "WorkerTests", dependencies: ["Worker"]),
+        .testTarget(
+            name: "CoordinatorTests", dependencies: ["Coordinator", "EventReader", "ImageFixtures"],
+            exclude: ["Fixtures"]),
+        .testTarget(name: "WorkerTests", dependencies: ["Machine", "Worker"]),
         .testTarget(
             name: "FuzzTests",
             dependencies: [
@@ -149,7 +158,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "texloom", "Imaging", "NNCore", "Protocol", "EventReader",
+                "texloom", "Imaging", "ImageFixtures", "NNCore", "Protocol", "EventReader",
                 .product(name: "Logging", package: "swift-log"),
             ]),
     ],

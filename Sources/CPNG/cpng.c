@@ -73,24 +73,75 @@ int cpng_read_header(const uint8_t *bytes, size_t count, cpng_header *header, ch
     return 0;
 }
 
-// A row of 16-bit big-endian RGBA over white, as 8-bit RGB.
-static void flatten(const uint8_t *row, uint32_t width, uint8_t *rgb) {
-    for (uint32_t x = 0; x < width; x++) {
-        const uint8_t *pixel = row + (size_t)x * 8;
-        uint64_t alpha = (uint64_t)pixel[6] << 8 | pixel[7];
+int cpng_read_colours(const uint8_t *bytes, size_t count, cpng_colours *colours, char message[CPNG_MESSAGE_BYTES]) {
+    source from = {bytes, count, 0};
+    memset(colours, 0, sizeof *colours);
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    if (!info) {
+        png_destroy_read_struct(&png, NULL, NULL);
+        snprintf(message, CPNG_MESSAGE_BYTES, "out of memory");
+        return -1;
+    }
+    if (setjmp(png_jmpbuf(png))) {
+        png_destroy_read_struct(&png, &info, NULL);
+        return -1;
+    }
+    png_set_read_fn(png, &from, on_read);
+    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    png_read_info(png, info);
+    colours->is_grey = !(png_get_color_type(png, info) & PNG_COLOR_MASK_COLOR);
+    int intent;
+    colours->is_srgb = png_get_sRGB(png, info, &intent) != 0;
+    double *xy = colours->xy;
+    colours->has_chromaticities =
+        png_get_cHRM(png, info, xy, xy + 1, xy + 2, xy + 3, xy + 4, xy + 5, xy + 6, xy + 7) != 0;
+    if (!png_get_gAMA(png, info, &colours->gamma)) colours->gamma = 0;
+    png_charp name;
+    int compression;
+    png_bytep profile;
+    png_uint_32 profile_bytes;
+    if (png_get_iCCP(png, info, &name, &compression, &profile, &profile_bytes)) {
+        colours->profile = malloc(profile_bytes);
+        if (!colours->profile) png_error(png, "out of memory");
+        memcpy(colours->profile, profile, profile_bytes);
+        colours->profile_bytes = profile_bytes;
+    }
+    png_destroy_read_struct(&png, &info, NULL);
+    return 0;
+}
+
+typedef struct {
+    cpng_convert convert;
+    void *context;
+    // A row's colours without alpha.
+    uint16_t *rgb;
+    int is_transparent;
+} flattening;
+
+// A row of 16-bit RGBA over white, as 8-bit RGB.
+static void flatten(const uint16_t *row, uint32_t width, flattening *how, uint8_t *rgb) {
+    uint16_t *colours = how->rgb;
+    for (size_t x = 0; x < width; x++) memcpy(colours + 3 * x, row + 4 * x, 3 * sizeof *colours);
+    if (how->convert) how->convert(how->context, colours, width);
+    for (size_t x = 0; x < width; x++) {
+        uint64_t alpha = row[4 * x + 3];
+        if (alpha != 65535) how->is_transparent = 1;
         for (int channel = 0; channel < 3; channel++) {
-            uint64_t value = (uint64_t)pixel[2 * channel] << 8 | pixel[2 * channel + 1];
-            uint64_t over = value * alpha + 65535u * (65535u - alpha);  // in 65535 * 65535
-            rgb[(size_t)x * 3 + channel] = (uint8_t)((over * 255 + 65535ull * 65535 / 2) / (65535ull * 65535));
+            uint64_t over = colours[3 * x + channel] * alpha + 65535u * (65535u - alpha);  // in 65535 * 65535
+            rgb[3 * x + channel] = (uint8_t)((over * 255 + 65535ull * 65535 / 2) / (65535ull * 65535));
         }
     }
 }
 
-int cpng_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char message[CPNG_MESSAGE_BYTES]) {
+int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, uint8_t *rgb,
+                    int *is_transparent, char message[CPNG_MESSAGE_BYTES]) {
     source from = {bytes, count, 0};
+    flattening how = {convert, context, NULL, 0};
     // Written after setjmp and read after longjmp.
     uint8_t *volatile rows = NULL;
     png_bytep *volatile pointers = NULL;
+    uint16_t *volatile colours = NULL;
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
@@ -102,6 +153,7 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char messa
         png_destroy_read_struct(&png, &info, NULL);
         free(rows);
         free(pointers);
+        free(colours);
         return -1;
     }
     png_set_read_fn(png, &from, on_read);
@@ -114,6 +166,8 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char messa
     png_set_expand_16(png);
     png_set_gray_to_rgb(png);
     png_set_add_alpha(png, 0xFFFF, PNG_FILLER_AFTER);
+    const uint16_t one = 1;
+    if (*(const uint8_t *)&one) png_set_swap(png);
     if (is_interlaced) png_set_interlace_handling(png);
     png_read_update_info(png, info);
     size_t row_bytes = png_get_rowbytes(png, info);
@@ -123,21 +177,21 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char messa
     uint32_t held = is_interlaced ? height : 1;
     rows = malloc(row_bytes * held);
     pointers = malloc(sizeof(png_bytep) * held);
-    if (!rows || !pointers) png_error(png, "out of memory");
+    colours = malloc(sizeof(uint16_t) * 3 * width);
+    if (!rows || !pointers || !colours) png_error(png, "out of memory");
+    how.rgb = colours;
     for (uint32_t y = 0; y < held; y++) pointers[y] = rows + row_bytes * y;
-    if (is_interlaced) {
-        png_read_image(png, (png_bytepp)pointers);
-        for (uint32_t y = 0; y < height; y++) flatten(pointers[y], width, rgb + (size_t)y * width * 3);
-    } else {
-        for (uint32_t y = 0; y < height; y++) {
-            png_read_row(png, rows, NULL);
-            flatten(rows, width, rgb + (size_t)y * width * 3);
-        }
+    if (is_interlaced) png_read_image(png, (png_bytepp)pointers);
+    for (uint32_t y = 0; y < height; y++) {
+        if (!is_interlaced) png_read_row(png, rows, NULL);
+        flatten((const uint16_t *)pointers[is_interlaced ? y : 0], width, &how, rgb + (size_t)y * width * 3);
     }
     png_read_end(png, NULL);
     png_destroy_read_struct(&png, &info, NULL);
     free(rows);
     free(pointers);
+    free(colours);
+    *is_transparent = how.is_transparent;
     return 0;
 }
 
@@ -160,6 +214,7 @@ int cpng_encode_rgb(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t
     png_set_write_fn(png, &to, on_write, on_flush);
     png_set_IHDR(png, info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
                  PNG_FILTER_TYPE_DEFAULT);
+    png_set_sRGB(png, info, PNG_sRGB_INTENT_RELATIVE);
     png_write_info(png, info);
     for (uint32_t y = 0; y < height; y++) png_write_row(png, rgb + (size_t)y * width * 3);
     png_write_end(png, NULL);

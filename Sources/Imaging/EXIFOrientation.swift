@@ -10,53 +10,46 @@ struct EXIFOrientation: Equatable {
 
     init(value: Int) { self.value = (1...8).contains(value) ? value : 1 }
 
-    /// 1 where a JPEG says nothing that can be understood.
-    init(ofJPEG bytes: Data) { self.init(value: Self.find(in: [UInt8](bytes.prefix(1 << 18))) ?? 1) }
-
-    private static func find(in bytes: [UInt8]) -> Int? {
-        func big16(_ at: Int) -> Int? { at + 2 <= bytes.count ? Int(bytes[at]) << 8 | Int(bytes[at + 1]) : nil }
-        var offset = 2
-        // Segments up to the scan: FF marker, length (which counts itself), content.
-        while offset + 4 <= bytes.count, bytes[offset] == 0xFF {
-            let marker = bytes[offset + 1]
-            if marker == 0xFF {
-                offset += 1
-                continue
-            }
-            if marker == 0xDA || marker == 0xD9 { return nil }
-            guard let length = big16(offset + 2), length >= 2 else { return nil }
-            let content = offset + 4
-            let end = min(offset + 2 + length, bytes.count)
-            if marker == 0xE1, end - content >= 14, Array(bytes[content..<content + 6]) == Array("Exif\0\0".utf8),
-                let value = orientation(in: bytes[content + 6..<end])
-            {
-                return value
-            }
-            offset += 2 + length
+    /// 1 where a file says nothing that can be understood.
+    init(of bytes: Data, _ format: ImageHeader.Format) {
+        let marker = Array("Exif\0\0".utf8)
+        func found(_ content: UnsafeRawBufferPointer, mayLackMarker: Bool) -> Int? {
+            let isMarked = content.prefix(marker.count).elementsEqual(marker)
+            guard isMarked || mayLackMarker else { return nil }
+            return Self.orientation(
+                in: UnsafeRawBufferPointer(rebasing: content.dropFirst(isMarked ? marker.count : 0)))
         }
-        return nil
+        let value = bytes.withUnsafeBytes { bytes in
+            switch format {
+            case .jpeg: JPEGSegments.first(JPEGSegments.app1, in: bytes) { found($0, mayLackMarker: false) }
+            // The standard leaves the marker out; some programs write it.
+            case .png: PNGChunks.first("eXIf", in: bytes).flatMap { found($0, mayLackMarker: true) }
+            }
+        }
+        self.init(value: value ?? 1)
     }
 
     /// The orientation in a TIFF structure.
-    private static func orientation(in tiff: ArraySlice<UInt8>) -> Int? {
-        let bytes = Array(tiff)
-        let isLittle: Bool
-        switch bytes.prefix(2) {
-        case [0x49, 0x49]: isLittle = true
-        case [0x4D, 0x4D]: isLittle = false
-        default: return nil
-        }
+    private static func orientation(in bytes: UnsafeRawBufferPointer) -> Int? {
+        guard bytes.count >= 8, bytes[0] == bytes[1], [0x49, 0x4D].contains(bytes[0]) else { return nil }
+        let isLittle = bytes[0] == 0x49
         func integer(_ at: Int, bytes count: Int) -> Int? {
             guard at >= 0, at + count <= bytes.count else { return nil }
             let part = bytes[at..<at + count]
-            return (isLittle ? Array(part.reversed()) : Array(part)).reduce(0) { $0 << 8 | Int($1) }
+            return isLittle ? part.reversed().reduce(0) { $0 << 8 | Int($1) } : part.reduce(0) { $0 << 8 | Int($1) }
         }
         guard integer(2, bytes: 2) == 42, let directory = integer(4, bytes: 4), let count = integer(directory, bytes: 2)
         else { return nil }
         for entry in 0..<count {
             let at = directory + 2 + 12 * entry
             guard let tag = integer(at, bytes: 2) else { return nil }
-            if tag == 0x0112, integer(at + 2, bytes: 2) == 3 { return integer(at + 8, bytes: 2) }
+            guard tag == 0x0112 else { continue }
+            switch integer(at + 2, bytes: 2) {
+            case 3: return integer(at + 8, bytes: 2)
+            // LONG, which the standard does not know and some programs write.
+            case 4: return integer(at + 8, bytes: 4)
+            default: return nil
+            }
         }
         return nil
     }

@@ -2,25 +2,37 @@
 public struct ImagingError: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Code: String, Sendable {
         case unreadable, empty, unknownFormat, corrupt, tooLarge
+        /// A sound PNG or JPEG of a kind that is not read.
+        case unsupported
+        /// A window that does not lie in the picture.
+        case outside
         case encoding
     }
 
     public let code: Code
     public let message: String
     public var description: String { message }
-}
 
-/// What is accepted, checked before memory for pixels is taken.
-public struct ImageLimits: Sendable {
-    public var maxPixels: Int
-    public var maxFileBytes: Int
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
 
-    /// 64 megapixels, 256 MiB: any photograph, and no bomb.
-    public static let standard = ImageLimits(maxPixels: 64 << 20, maxFileBytes: 256 << 20)
+    static func damaged(_ name: String, _ format: ImageHeader.Format, _ reason: String) -> ImagingError {
+        ImagingError(.corrupt, "\(name) is a damaged \(format.rawValue): \(reason); copy or save it again")
+    }
 
-    public init(maxPixels: Int, maxFileBytes: Int) {
-        self.maxPixels = maxPixels
-        self.maxFileBytes = maxFileBytes
+    static func unsupported(_ name: String, _ format: ImageHeader.Format, _ reason: String) -> ImagingError {
+        ImagingError(
+            .unsupported,
+            "\(name) is a \(format.rawValue) of a kind that is not supported: \(reason); save it as a PNG or JPEG with "
+                + "8 bits and RGB colours")
+    }
+
+    static func undecodable(
+        _ name: String, _ format: ImageHeader.Format, _ isUnsupported: Bool, _ reason: String
+    ) -> ImagingError {
+        isUnsupported ? unsupported(name, format, reason) : damaged(name, format, reason)
     }
 }
 

@@ -1,3 +1,5 @@
+import Machine
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -20,21 +22,50 @@ public final class Arena {
     private static let commitStepBytes = 16 << 20
 
     private let base: UnsafeMutableRawPointer
-    private let reservedBytes: Int
+    /// Address space, which bounds what can be taken.
+    public let reservedBytes: Int
     private var committedBytes = 0
     private var offset = 0
     /// The highest the stack has been.
     public private(set) var peakBytes = 0
 
-    /// - Parameter reservedBytes: address space to reserve, not memory; exceeding it is a precondition failure.
-    public init(reservedBytes: Int = 256 << 30) {
+    /// Reserves more than any computation takes; where the process's addresses are limited (ulimit -v), a share of them.
+    /// - Parameter sharing: how many arenas of this kind the process will have.
+    public convenience init(sharing count: Int = 1) {
+        let allowance = MachineAllowance.current
+        self.init(
+            reservedBytes: Self.reservation(
+                limit: allowance.addressBytes, free: allowance.freeAddressBytes, sharing: count))
+    }
+
+    /// - Parameter reservedBytes: address space to reserve, not memory. Taking more ends the process with a message.
+    public init(reservedBytes: Int) {
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-        guard let range = mmap(nil, reservedBytes, PROT_NONE, flags, -1, 0), range != MAP_FAILED else {
-            fatalError("cannot reserve \(reservedBytes >> 30) GiB of address space (ulimit -v?): \(errno)")
+        var bytes = reservedBytes
+        var range = mmap(nil, bytes, PROT_NONE, flags, -1, 0)
+        // Some systems have fewer addresses than most.
+        while range == MAP_FAILED, bytes > 1 << 30 {
+            bytes /= 2
+            range = mmap(nil, bytes, PROT_NONE, flags, -1, 0)
+        }
+        guard bytes > 0, let range, range != MAP_FAILED else {
+            endWithoutMemory(
+                "\(reservedBytes >> 20) MiB of addresses cannot be reserved (errno \(errno)); \(Self.advice)")
         }
         base = range
-        self.reservedBytes = reservedBytes
+        self.reservedBytes = bytes
     }
+
+    /// Half of a limit is left to weights, pictures, stacks and libraries, and a quarter of what is free.
+    static func reservation(limit: Int?, free: Int?, sharing count: Int) -> Int {
+        guard let limit, let free else { return 256 << 30 }
+        let bytes = min(limit / 2 / count, free / 4 * 3, 256 << 30)
+        return bytes / commitStepBytes * commitStepBytes
+    }
+
+    private static let advice =
+        "raise the limit of addresses (ulimit -v unlimited; h_vmem of Grid Engine, LimitAS= of systemd), or take fewer "
+        + "slots, a smaller image or a smaller recipe"
 
     deinit { munmap(base, reservedBytes) }
 
@@ -82,10 +113,15 @@ public final class Arena {
     private func commit(upTo end: Int) {
         let target = (end + Self.commitStepBytes - 1) / Self.commitStepBytes * Self.commitStepBytes
         // Not preconditions, which unchecked builds leave out: running out of memory is nobody's programming mistake.
-        guard target <= reservedBytes else { fatalError("arena exhausted: \(end) of \(reservedBytes) bytes") }
+        guard target <= reservedBytes else {
+            endWithoutMemory(
+                "the computation needs \(end >> 20) MiB and may have \(reservedBytes >> 20) MiB; \(Self.advice)")
+        }
         let ok = mprotect(base + committedBytes, target - committedBytes, PROT_READ | PROT_WRITE)
         guard ok == 0 else {
-            fatalError("out of memory: cannot commit \(target - committedBytes) bytes more (errno \(errno))")
+            endWithoutMemory(
+                "the system refuses \((target - committedBytes) >> 20) MiB more (errno \(errno)); end other programs, or "
+                    + Self.advice)
         }
         // Large pages where the kernel offers them: activations are streamed, and TLB misses cost several percent.
         madvise(base + committedBytes, target - committedBytes, MADV_HUGEPAGE)

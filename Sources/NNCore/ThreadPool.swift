@@ -33,7 +33,11 @@ public final class ThreadPool {
                     seat.shared.work(lane: seat.lane)
                     return nil
                 }, argument)
-            guard status == 0 else { fatalError("cannot start a thread: error \(status)") }
+            guard status == 0 else {
+                endWithoutMemory(
+                    "thread \(lane + 1) of \(threads) cannot be started (error \(status)); take fewer threads, or raise the "
+                        + "limits of addresses (ulimit -v) and processes (ulimit -u)")
+            }
             workers.append(thread)
         }
     }

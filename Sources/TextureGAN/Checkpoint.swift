@@ -189,7 +189,14 @@ extension Generator {
             try checkSize(of: recipe, in: file, url)
             let generator = Generator(recipe, trained: false)
             for parameter in generator.parameters {
-                parameter.load(fileOrder: try file.floats(parameter.name, shape: parameter.layout.fileShape))
+                let values = try file.floats(parameter.name, shape: parameter.layout.fileShape)
+                guard values.allSatisfy(\.isFinite) else {
+                    throw SafetensorsError(
+                        file: url.path,
+                        problem: "tensor \(parameter.name) has values that are no numbers: its training diverged, or "
+                            + "the file is damaged; take another generator")
+                }
+                parameter.load(fileOrder: values)
             }
             return (generator, recipe)
         } catch let error as TrainingError {

@@ -45,8 +45,10 @@ extension Image {
         self.init(width: cropWidth, height: cropHeight, pixels: pixels)
     }
 
-    /// The nearest 8-bit value of one in [-1, 1].
+    /// The nearest 8-bit value of one in [-1, 1]; 0 of NaN, of which a generator that has diverged is full.
     static func eightBits(_ value: Float) -> UInt8 {
-        UInt8(min(max((value + 1) * 127.5, 0), 255).rounded(.toNearestOrEven))
+        let level = (value + 1) * 127.5
+        guard level > 0 else { return 0 }
+        return UInt8(min(level, 255).rounded(.toNearestOrEven))
     }
 }

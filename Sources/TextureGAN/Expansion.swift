@@ -77,6 +77,9 @@ public enum Expansion {
         }
     }
 
+    /// What an expansion may be granted in a workspace: its arena less a margin for the rounding of sizes.
+    public static func memoryLimit(in workspace: Workspace) -> Int { workspace.arena.reservedBytes - 64 << 20 }
+
     private static func count(ofWhole generator: Generator, height: Int, width: Int) -> Int {
         15 * height * width + generator.inferenceCount(height: height, width: width) + scratchFloats
     }

@@ -32,10 +32,12 @@ public final class Trainer {
     private enum Purpose: UInt32 { case generator = 1, discriminator, crops, dropout, secondDiscriminator }
 
     /// A run at iteration 0.
-    /// - Parameter features: nil takes the installed weights of the recipe's network.
+    /// - Parameters:
+    ///   - features: nil takes the installed weights of the recipe's network.
+    ///   - concurrentRuns: how many trainers share this process, and so its addresses.
     /// - Throws: `TrainingError` if the exemplar is too small or feature weights are missing.
     public init(
-        exemplar: Exemplar, recipe: Recipe, features: FeatureWeights? = nil, threads: Int
+        exemplar: Exemplar, recipe: Recipe, features: FeatureWeights? = nil, threads: Int, concurrentRuns: Int = 1
     ) throws(TrainingError) {
         self.recipe = recipe
         self.exemplar = exemplar
@@ -61,7 +63,7 @@ public final class Trainer {
             recipe: recipe, generator: generator, discriminator: discriminator, second: second, features: style)
         crops = CropSampler(k: k, width: width, height: height, stream: stream(.crops))
         dropout = stream(.dropout)
-        workspace = Workspace(threads: threads)
+        workspace = Workspace(threads: threads, arena: Arena(sharing: concurrentRuns))
     }
 
     public var generator: Generator { step.generator }
@@ -119,7 +121,8 @@ public final class Trainer {
     /// is large. What it took beyond the needs of training is given back.
     /// - Parameter progress: the share that is done, now and then, of one that is computed in pieces.
     public func snapshot(progress: (Double) -> Void = { _ in }) -> Image {
-        snapshot(within: Self.snapshotBytes, progress: progress)
+        // Where addresses are limited, a piece costs the last rounding, and the whole would cost the run.
+        snapshot(within: min(Self.snapshotBytes, Expansion.memoryLimit(in: workspace)), progress: progress)
     }
 
     func snapshot(within limit: Int, progress: (Double) -> Void) -> Image {

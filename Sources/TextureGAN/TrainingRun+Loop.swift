@@ -21,16 +21,20 @@ extension TrainingRun {
     ) throws(TrainingError) -> Outcome {
         let recipe = input.recipe
         let exemplar: Exemplar
+        let notes: [DecodedImage.Note]
         do {
-            exemplar = Exemplar(
-                try Image(decoding: try readExemplar(input), name: input.exemplarName), name: input.exemplarName)
+            let decoded = try DecodedImage(try readExemplar(input), name: input.exemplarName, limits: .exemplar)
+            exemplar = Exemplar(decoded.image, name: input.exemplarName)
+            notes = decoded.notes
         } catch let error as TrainingError {
             throw error
         } catch {
             throw TrainingError(.badExemplar, "\(error)")
         }
-        let trainer = try Trainer(exemplar: exemplar, recipe: recipe, threads: input.threads)
+        let trainer = try Trainer(
+            exemplar: exemplar, recipe: recipe, threads: input.threads, concurrentRuns: input.concurrentRuns)
         if let checkpoint = input.checkpoint { try trainer.restore(from: checkpoint) }
+        for note in notes { report(.log(level: .info, message: "\(input.exemplarName): \(note)")) }
         report(.log(level: .info, message: describe(trainer, input)))
         report(.started(iteration: trainer.iteration, totalIterations: recipe.iterations))
 

@@ -17,10 +17,12 @@ public enum TrainingRun {
         public var folder: URL
         /// Reports the loss history in the checkpoint again: nobody knows whether it arrived.
         public var repeatsHistory: Bool
+        /// How many runs share this process, this one included.
+        public var concurrentRuns: Int
 
         public init(
             exemplar: URL, exemplarName: String, recipe: Recipe, checkpoint: URL? = nil, threads: Int, folder: URL,
-            repeatsHistory: Bool = false
+            repeatsHistory: Bool = false, concurrentRuns: Int = 1
         ) {
             self.exemplar = exemplar
             self.exemplarName = exemplarName
@@ -29,6 +31,7 @@ public enum TrainingRun {
             self.threads = threads
             self.folder = folder
             self.repeatsHistory = repeatsHistory
+            self.concurrentRuns = concurrentRuns
         }
     }
 

@@ -25,7 +25,7 @@ public struct TextureTrainer: AttemptTrainer {
             TrainingRun.Input(
                 exemplar: input.exemplar, exemplarName: input.exemplarName, recipe: recipe,
                 checkpoint: input.checkpoint, threads: input.threads, folder: input.folder,
-                repeatsHistory: input.repeatsHistory),
+                repeatsHistory: input.repeatsHistory, concurrentRuns: input.concurrentRuns),
             wish: wish, report: report)
     }
 }
@@ -41,6 +41,8 @@ public final class TrainingRunner: Sendable {
         public var folder: URL
         /// The checkpoint comes from an earlier process of this worker: the rows in it may never have been reported.
         public var repeatsHistory = false
+        /// How many run at the same time.
+        public var concurrentRuns = 1
     }
 
     private let wanted = Mutex(TrainingRun.Wish.proceed)

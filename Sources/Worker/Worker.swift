@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Machine
 import Protocol
 import Transport
 
@@ -21,7 +22,8 @@ public struct Worker: Sendable {
     public func run() async throws -> WorkerExit {
         // A limit on file sizes is to be an error like a full disk, and not the end of the process.
         signal(SIGXFSZ, SIG_IGN)
-        let (slots, threads) = try configuration.resolvedCounts()
+        let allowance = MachineAllowance.current
+        let (slots, threads) = try configuration.resolvedCounts(within: allowance)
         let lock = try FolderLock(configuration.dataFolder)
         defer { withExtendedLifetime(lock) {} }
         let spool = try Spool(folder: configuration.dataFolder)
@@ -68,7 +70,8 @@ public struct Worker: Sendable {
             "worker starts",
             metadata: [
                 "coordinator": "\(configuration.coordinator)", "slots": .stringConvertible(slots),
-                "threads": .stringConvertible(threads),
+                "threads": .stringConvertible(threads), "processors": .stringConvertible(allowance.processors),
+                "memory_mib": .stringConvertible(allowance.memoryBytes >> 20),
             ])
 
         // Not a child task: it must deliver checkpoints after this task has been cancelled.

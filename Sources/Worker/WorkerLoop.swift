@@ -180,7 +180,8 @@ actor WorkerLoop {
                 exemplar: spool.input(assignment.exemplar.sha256, of: ref),
                 exemplarName: assignment.exemplarFileName,
                 checkpoint: assignment.hasCheckpoint ? spool.input(assignment.checkpoint.sha256, of: ref) : nil,
-                threads: threadsPerSlot, folder: spool.reports(of: ref), repeatsHistory: file != nil),
+                threads: threadsPerSlot, folder: spool.reports(of: ref), repeatsHistory: file != nil,
+                concurrentRuns: Int(state.hello.slots)),
             trainer: trainer, post: post)
     }
 

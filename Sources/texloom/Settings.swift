@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Machine
 import TextureGAN
 import Yams
 
@@ -100,5 +101,5 @@ func requireThreads(_ threads: Int?) throws {
     }
 }
 
-/// Cores that this process may use.
-func availableCores() -> Int { ProcessInfo.processInfo.activeProcessorCount }
+/// Processors that this process may use.
+func availableCores() -> Int { MachineAllowance.current.processors }

@@ -1,4 +1,5 @@
 import Foundation
+import ImageFixtures
 import Protocol
 import Testing
 
@@ -100,6 +101,17 @@ struct APITests {
         #expect(good.status == 201)
         let receipt = try good.decoded(ExemplarReceipt.self)
         #expect(receipt.width == 5 && receipt.height == 3 && receipt.sizeBytes == TestImages.png.count)
+        await coordinator.stop()
+    }
+
+    @Test func anExemplarWhoseSnapshotsCouldNotBeReadIsRefused() async throws {
+        let coordinator = try await RunningCoordinator()
+        // A header that declares it, and no pixels: the limit is looked at first.
+        let large = PNGFixture(width: 6000, height: 4000, bitDepth: 8, colorType: .rgb, rows: []).encoded()
+        let answer = try await coordinator.send("POST", "/api/v1/exemplars", body: large)
+        #expect(answer.status == 422)
+        #expect(try problem(answer).detail.contains("24.0 megapixels"))
+        #expect(try problem(answer).detail.contains("--resize 5016"))
         await coordinator.stop()
     }
 

@@ -9,7 +9,10 @@ import Testing
         var pixels: [UInt8] = []
         for index in 0..<7 * 5 * 3 { pixels.append(UInt8(truncatingIfNeeded: index * 37)) }
         let image = Image(width: 7, height: 5, pixels: pixels)
-        #expect(try Image(decoding: image.png(), name: "x") == image)
+        let file = try image.png()
+        let decoded = try DecodedImage(file, name: "x")
+        #expect(decoded.image == image && decoded.notes.isEmpty)
+        #expect(file.withUnsafeBytes { PNGChunks.first("sRGB", in: $0) } != nil)
     }
 
     @Test func everyPNGColourTypeIsRead() throws {

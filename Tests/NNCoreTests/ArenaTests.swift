@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import NNCore
@@ -79,6 +80,33 @@ import Testing
         // Nothing in use is given back, whatever is asked.
         arena.returnPages(above: 0)
         #expect(again[0] == 2 && again[above - 1] == 2 && kept[0] == 7)
+    }
+
+    @Test func whereAddressesAreLimitedArenasShareHalfOfThem() {
+        let gibibyte = 1 << 30
+        #expect(Arena.reservation(limit: nil, free: nil, sharing: 4) == 256 * gibibyte)
+        #expect(Arena.reservation(limit: 4 * gibibyte, free: 3 * gibibyte, sharing: 1) == 2 * gibibyte)
+        #expect(Arena.reservation(limit: 4 * gibibyte, free: 3 * gibibyte, sharing: 4) == gibibyte / 2)
+        #expect(Arena.reservation(limit: 4 * gibibyte, free: gibibyte, sharing: 1) == gibibyte / 4 * 3)
+        #expect(Arena.reservation(limit: 4096 * gibibyte, free: 4000 * gibibyte, sharing: 1) == 256 * gibibyte)
+        #expect(Arena.reservation(limit: gibibyte, free: 0, sharing: 1) == 0)
+    }
+
+    @Test func wantOfMemoryEndsTheProcessWithAMessage() async throws {
+        let reserving = try #require(
+            await #expect(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) {
+                var limit = rlimit(rlim_cur: 1 << 30, rlim_max: rlim_t.max)
+                setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
+                _ = Arena(reservedBytes: 2 << 30)
+            })
+        let text = String(decoding: reserving.standardErrorContent, as: UTF8.self)
+        #expect(text.contains("2048 MiB of addresses") && text.contains("ulimit -v"), "\(text)")
+        let taking = try #require(
+            await #expect(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) {
+                _ = Arena(reservedBytes: 64 << 20).floats(32 << 20)
+            })
+        let needs = String(decoding: taking.standardErrorContent, as: UTF8.self)
+        #expect(needs.contains("needs 128 MiB and may have 64 MiB"), "\(needs)")
     }
 
     @Test func contentsSurviveGrowth() {

@@ -9,6 +9,16 @@ import Testing
         Generator(TinyRun.recipe, initialisedFrom: RandomStream(seed: 2, purpose: 1))
     }
 
+    /// Of a network that has diverged; the conversion of NaN to an integer would end the process.
+    @Test func everyValueHasAnEightBitOne() {
+        for (value, expected) in [
+            (-1, 0), (0, 128), (1, 255), (-0.999, 0), (7, 255), (-7, 0), (.nan, 0), (-.nan, 0), (.infinity, 255),
+            (-.infinity, 0),
+        ] as [(Float, UInt8)] {
+            #expect(Image.eightBits(value) == expected, "\(value)")
+        }
+    }
+
     @Test(arguments: [(1, 1), (1, 9), (2, 3), (5, 7), (16, 16), (37, 52), (40, 41)])
     func theResultIsExactlyTwiceTheSize(_ height: Int, _ width: Int) {
         let image = TinyRun.image(width: width, height: height)

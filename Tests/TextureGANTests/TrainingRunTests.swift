@@ -1,4 +1,5 @@
 import Foundation
+import ImageFixtures
 import Imaging
 import NNCore
 import Testing
@@ -271,6 +272,38 @@ import Testing
             again.repeatsHistory = true
             _ = try TrainingRun.run(again, wish: { .proceed }, report: second.take)
             #expect(second.rows.map(\.iteration) == Array(1...10))
+        }
+    }
+
+    @Test func whatWasDoneToTheExemplarsPixelsIsLogged() throws {
+        try TinyRun.inFolder { folder in
+            let image = TinyRun.image()
+            var input = try input(folder)
+            let rows: [[UInt8]] = (0..<image.height).map { y in
+                (0..<image.width).flatMap { x -> [UInt8] in
+                    let first = (y * image.width + x) * 3
+                    return image.pixels[first..<first + 3] + [x == 3 ? 9 : 255]
+                }
+            }
+            let fixture = PNGFixture(
+                width: image.width, height: image.height, bitDepth: 8, colorType: .rgba, rows: rows)
+            try fixture.encoded().write(to: input.exemplar)
+            input.recipe.iterations = 1
+            let log = Log()
+            _ = try TrainingRun.run(input, wish: { .proceed }, report: log.take)
+            #expect(log.lines[0].hasPrefix("info: stripes.png: transparent pixels are laid over white"))
+        }
+    }
+
+    @Test func anExemplarWhoseSnapshotsCouldNotBeReadIsRefused() throws {
+        try TinyRun.inFolder { folder in
+            let input = try input(folder)
+            let large = PNGFixture(width: 6000, height: 4000, bitDepth: 8, colorType: .grey, rows: [])
+            try large.encoded().write(to: input.exemplar)
+            let error = TinyRun.error {
+                _ = try TrainingRun.run(input, wish: { .proceed }, report: { _ in })
+            }
+            #expect(error?.code == .badExemplar && error?.message.contains("--resize 5016") == true)
         }
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Machine
 import Protocol
 import Testing
 import Transport
@@ -235,7 +236,10 @@ struct CoordinatorAwayTests {
         let error = #expect(throws: WorkerError.self) { try configuration.resolvedCounts() }
         #expect(error?.message.contains("1 to \(slots)") == true)
         configuration.slots = .auto
-        #expect(try configuration.resolvedCounts(cores: 4096).slots == slots)
+        #expect(
+            try configuration.resolvedCounts(
+                within: MachineAllowance(processors: 4096, memoryBytes: 1 << 50)
+            ).slots == slots)
     }
 
     @Test func aCheckpointOfAnotherVersionCostsNoRetry() throws {

@@ -5,7 +5,8 @@ import Foundation
 @_cdecl("LLVMFuzzerTestOneInput")
 public func readFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = start.map { Data(bytes: $0, count: count) } ?? Data()
-    _ = EXIFOrientation(ofJPEG: bytes)
+    for format in [ImageHeader.Format.jpeg, .png] { _ = EXIFOrientation(of: bytes, format) }
+    _ = JPEGSegments.profile(in: bytes)
     guard let file = try? Safetensors(bytes, file: "fuzz") else { return 0 }
     for name in file.entries.keys {
         _ = try? file.floats(name)

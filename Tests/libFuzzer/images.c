@@ -12,15 +12,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
     if (cpng_read_header(bytes, count, &png, message) == 0 && png.width && png.height &&
         png.width <= MAX_PIXELS / png.height) {
         uint8_t *rgb = malloc((size_t)png.width * png.height * 3);
-        cpng_decode_rgb(bytes, count, rgb, message);
+        int is_transparent;
+        cpng_decode_rgb(bytes, count, NULL, NULL, rgb, &is_transparent, message);
         free(rgb);
+        cpng_colours colours;
+        if (cpng_read_colours(bytes, count, &colours, message) == 0) free(colours.profile);
     }
     cjpeg_header jpeg;
     if (count && cjpeg_read_header(bytes, count, &jpeg, message) == 0 && jpeg.width && jpeg.height &&
         jpeg.width <= MAX_PIXELS / jpeg.height) {
-        uint8_t *rgb = malloc((size_t)jpeg.width * jpeg.height * 3);
-        cjpeg_decode_rgb(bytes, count, rgb, message);
-        free(rgb);
+        int channels = jpeg.is_cmyk && count % 2 ? 4 : 3;
+        uint8_t *pixels = malloc((size_t)jpeg.width * jpeg.height * channels);
+        cjpeg_decode(bytes, count, channels, pixels, message);
+        free(pixels);
     }
     return 0;
 }

@@ -3,17 +3,28 @@
 #include <stdint.h>
 
 // libjpeg reports errors by a function that may not return; these functions leave it by longjmp inside C.
-// All return 0, or -1 with a message. Memory in, memory out.
+// All return 0, CJPEG_DAMAGED or CJPEG_UNSUPPORTED, the last two with a message. Memory in, memory out.
 
 enum { CJPEG_MESSAGE_BYTES = 256 };
 
+enum {
+    CJPEG_DAMAGED = -1,
+    // A JPEG that libjpeg does not read: 12 bits a sample, a lossless or hierarchical process.
+    CJPEG_UNSUPPORTED = -2,
+};
+
 typedef struct {
     uint32_t width, height;
+    int is_grey, is_cmyk;
+    // Adobe's files hold inverted inks; without its marker a CMYK file does not say which way they run.
+    int has_adobe_marker;
 } cjpeg_header;
 
 // Reads the header of a JPEG.
 int cjpeg_read_header(const uint8_t *bytes, size_t count, cjpeg_header *header, char message[CJPEG_MESSAGE_BYTES]);
 
-// Decodes a JPEG (grey, YCbCr, CMYK, YCCK; baseline or progressive) to 8-bit RGB, width * height * 3 bytes as the
-// header says. What libjpeg only warns of and fills with grey (a truncated file) is an error here.
-int cjpeg_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char message[CJPEG_MESSAGE_BYTES]);
+// Decodes a JPEG (grey, YCbCr, CMYK, YCCK; baseline or progressive), width * height * channels bytes as the header says.
+// channels: 3 for RGB, into which Adobe's inks are mixed without a profile; 4 for a CMYK file's inks as they are stored.
+// What libjpeg only warns of and fills with grey (a truncated file) is damage here; a missing end marker is not, if
+// every pixel is there.
+int cjpeg_decode(const uint8_t *bytes, size_t count, int channels, uint8_t *pixels, char message[CJPEG_MESSAGE_BYTES]);

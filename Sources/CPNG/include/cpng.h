@@ -15,10 +15,32 @@ typedef struct {
 // Reads the header of a PNG (signature and IHDR), checked as libpng does.
 int cpng_read_header(const uint8_t *bytes, size_t count, cpng_header *header, char message[CPNG_MESSAGE_BYTES]);
 
-// Decodes any PNG to 8-bit RGB, width * height * 3 bytes as the header says. Transparent pixels are laid over white;
-// 16-bit samples are rounded, not truncated.
-int cpng_decode_rgb(const uint8_t *bytes, size_t count, uint8_t *rgb, char message[CPNG_MESSAGE_BYTES]);
+// What a PNG says of its colours, as far as libpng finds it consistent.
+typedef struct {
+    int is_grey;
+    // The sRGB chunk is there, or a profile that libpng knows as sRGB.
+    int is_srgb;
+    // The iCCP profile, to be freed with free(); NULL if there is none.
+    uint8_t *profile;
+    size_t profile_bytes;
+    // The exponent of gAMA; 0 if there is none.
+    double gamma;
+    int has_chromaticities;
+    // Of cHRM: white, red, green, blue.
+    double xy[8];
+} cpng_colours;
 
-// Encodes 8-bit RGB. *png is to be freed with free().
+int cpng_read_colours(const uint8_t *bytes, size_t count, cpng_colours *colours, char message[CPNG_MESSAGE_BYTES]);
+
+// Converts pixels of 16-bit RGB, in the machine's byte order, in place.
+typedef void (*cpng_convert)(void *context, uint16_t *rgb, size_t pixels);
+
+// Decodes any PNG to 8-bit RGB, width * height * 3 bytes as the header says. Colours are converted by convert, if it is
+// given, before transparent pixels are laid over white; 16-bit samples are rounded, not truncated.
+// is_transparent: whether any pixel was.
+int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, uint8_t *rgb,
+                    int *is_transparent, char message[CPNG_MESSAGE_BYTES]);
+
+// Encodes 8-bit RGB and says that it is sRGB. *png is to be freed with free().
 int cpng_encode_rgb(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t **png, size_t *count,
                     char message[CPNG_MESSAGE_BYTES]);

@@ -44,6 +44,9 @@ struct ExemplarIntake: Sendable {
     func size(of sha256: String) -> Int? { store.size(of: sha256) }
 
     func tooLarge(_ found: Int) -> CoordinatorError {
-        CoordinatorError(.tooLarge, "the image has \(found) bytes or more; at most \(maxBytes) are accepted")
+        CoordinatorError(
+            .tooLarge,
+            "the image has \(found) bytes or more; at most \(maxBytes) are accepted: "
+                + "save it with 8 bits or as a JPEG, or take a part of it (texloom submit --crop, --resize)")
     }
 }

@@ -3,11 +3,11 @@ import Imaging
 
 /// What the coordinator does with images: make sure that an exemplar decodes, and make small pictures.
 struct Pictures: Sendable {
-    /// Decodes an image completely and forgets it.
+    /// Decodes an exemplar completely and forgets it.
     /// - Returns: Width and height in pixels.
     /// - Throws: `.badExemplar` with the reason.
     func check(_ file: URL) throws -> (width: Int, height: Int) {
-        let image = try decode(file, name: "the image")
+        let image = try decode(file, name: "the image", limits: .exemplar)
         return (image.width, image.height)
     }
 
@@ -22,7 +22,7 @@ struct Pictures: Sendable {
         }
     }
 
-    private func decode(_ file: URL, name: String) throws -> Image {
+    private func decode(_ file: URL, name: String, limits: ImageLimits = .standard) throws -> Image {
         let bytes: Data
         do {
             bytes = try Data(contentsOf: file, options: .mappedIfSafe)
@@ -30,7 +30,7 @@ struct Pictures: Sendable {
             throw CoordinatorError(.fileSystem, "\(name) cannot be read: \(error.localizedDescription)")
         }
         do {
-            return try Image(decoding: bytes, name: name)
+            return try Image(decoding: bytes, name: name, limits: limits)
         } catch {
             throw CoordinatorError(.badExemplar, error.message)
         }

@@ -3,7 +3,8 @@ import Foundation
 /// Numbers and texts as people read them.
 enum Readable {
     static func duration(_ seconds: Double) -> String {
-        let total = Int(min(max(seconds, 0), 1e9).rounded())
+        // NaN is less than nothing.
+        let total = seconds > 0 ? Int(min(seconds, 1e9).rounded()) : 0
         if total < 60 { return "\(total) s" }
         if total < 3600 { return "\(total / 60) min \(total % 60) s" }
         if total < 86_400 { return "\(total / 3600) h \(total % 3600 / 60) min" }

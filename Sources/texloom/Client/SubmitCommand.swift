@@ -20,6 +20,8 @@ struct SubmitCommand: AsyncParsableCommand {
 
     @OptionGroup var recipeOptions: RecipeOptions
 
+    @OptionGroup var framing: FramingOptions
+
     @Option(help: "What to call the job, for a single file. Default: the file's name without its extension.")
     var name: String?
 
@@ -37,6 +39,8 @@ struct SubmitCommand: AsyncParsableCommand {
         var alreadyExisted: Bool?
         var state: JobState?
         var reason: String?
+        /// What was done to the file's own pixels.
+        var notes: [String]?
     }
 
     func validate() throws {
@@ -71,10 +75,9 @@ struct SubmitCommand: AsyncParsableCommand {
     private func submit(_ file: String, _ recipe: Recipe, to api: APIClient) async throws -> Outcome {
         let url = URL(fileURLWithPath: file)
         do {
-            let data = try Image.bytes(of: url)
-            let header = try Image.header(of: data, name: file)
-            _ = try recipe.cropSize(forWidth: header.width, height: header.height, exemplar: file)
-            let receipt = try await api.upload(data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
+            let framed = try FramedExemplar(file, framing.framing)
+            _ = try recipe.cropSize(forWidth: framed.image.width, height: framed.image.height, exemplar: file)
+            let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
             let name = self.name ?? url.deletingPathExtension().lastPathComponent
             let key = hexadecimal(SHA256.hash(data: Data("\(name)\n\(receipt.sha256)\n\(recipe.yaml())".utf8)))
             let submission = JobSubmission(
@@ -85,7 +88,7 @@ struct SubmitCommand: AsyncParsableCommand {
             guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
             return Outcome(
                 file: file, accepted: true, job: job.id, resultName: job.resultName, alreadyExisted: job.alreadyExisted,
-                state: job.state)
+                state: job.state, notes: framed.notes.isEmpty ? nil : framed.notes)
         } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
             throw failure
         } catch let failure as CommandFailure {
@@ -102,7 +105,8 @@ struct SubmitCommand: AsyncParsableCommand {
             known =
                 "  (was submitted before and is \(state.rawValue): 'texloom retry \(outcome.job ?? "")' runs it again)"
         }
-        return "accepted  \(outcome.file) as \(outcome.job ?? "") (\(outcome.resultName ?? ""))\(known)"
+        let notes = (outcome.notes ?? []).map { "\n          \($0)" }.joined()
+        return "accepted  \(outcome.file) as \(outcome.job ?? "") (\(outcome.resultName ?? ""))\(known)\(notes)"
     }
 }
 

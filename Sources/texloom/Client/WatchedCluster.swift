@@ -152,7 +152,7 @@ struct WatchedCluster {
 
     /// A line for each job whose state changed or which came a twentieth further.
     private mutating func report(_ job: JobSummary) {
-        let twentieth = job.shareDone.map { Int($0 * 20) } ?? 0
+        let twentieth = job.shareDone.map { Int(min(max($0, 0), 1) * 20) } ?? 0
         let mark = "\(job.state.rawValue) \(twentieth) \(job.attempt)"
         guard said.updateValue(mark, forKey: job.id) != mark else { return }
         if writesJSON {

@@ -18,7 +18,7 @@ struct BenchStepCommand: ParsableCommand {
 
     @OptionGroup var recipeOptions: RecipeOptions
 
-    @Option(help: "Threads. Default: all cores.")
+    @Option(help: "Threads. Default: one for each processor that may be used.")
     var threads: Int?
 
     @Option(help: "Iterations timed; two more come first.")
@@ -99,7 +99,7 @@ struct BenchExpandCommand: ParsableCommand {
 
     @OptionGroup var recipeOptions: RecipeOptions
 
-    @Option(help: "Threads. Default: all cores.")
+    @Option(help: "Threads. Default: one for each processor that may be used.")
     var threads: Int?
 
     @Option(help: "Expansions timed; one more comes first.")

@@ -36,7 +36,7 @@ struct EvaluateCommand: ParsableCommand {
             valueName: "name"))
     var styleInput: String?
 
-    @Option(help: "Threads. Default: all cores. The figures do not depend on it.")
+    @Option(help: "Threads. Default: one for each processor that may be used. The figures do not depend on it.")
     var threads: Int?
 
     @Flag(help: "Print JSON: an array with a figure's value or null for each image.")
@@ -54,8 +54,8 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source = try loadImage(exemplar)
-        let pictures = try images.map(loadImage)
+        let source = try loadImage(exemplar) { complain("\(exemplar): \($0)") }
+        let pictures = try images.map { path in try loadImage(path) { complain("\(path): \($0)") } }
         let (features, reason) = try loadFeatures()
         let workspace = Workspace(threads: threads ?? availableCores())
         let reference = QualityReference(source, features: features, in: workspace)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Imaging
+import Machine
 import NNCore
 import TextureGAN
 
@@ -32,10 +33,10 @@ struct ExpandCommand: ParsableCommand {
         help: "Normalise by the image's own statistics (image), or by the averages of training (running).")
     var statistics = Statistics.image
 
-    @Option(help: "MiB of memory for the computation. Default: three quarters of the machine's.")
+    @Option(help: "MiB of memory for the computation. Default: three quarters of what the process may use.")
     var memory: Int?
 
-    @Option(help: "Threads. Default: all cores.")
+    @Option(help: "Threads. Default: one for each processor that may be used.")
     var threads: Int?
 
     enum Statistics: String, ExpressibleByArgument, CaseIterable { case image, running }
@@ -48,12 +49,11 @@ struct ExpandCommand: ParsableCommand {
 
     func run() throws {
         let (network, _) = try Generator.load(contentsOf: URL(fileURLWithPath: generator))
-        var picture = try loadImage(image)
-        let limit = ImageLimits.standard.maxPixels
+        var picture = try loadImage(image) { complain("\(image): \($0)") }
         let (width, height) = (picture.width << times, picture.height << times)
-        guard width <= limit / height else {
-            throw CommandFailure(
-                "--times \(times) would make \(width)x\(height) pixels; expected at most \(limit) in all", exit: .usage)
+        guard ImageLimits.standard.allow(width: width, height: height) else {
+            let error = ImageLimits.standard.tooLarge("the result of --times \(times)", width, height)
+            throw CommandFailure("\(error.message), or take a smaller --times", exit: .usage)
         }
         let workspace = Workspace(threads: threads ?? availableCores())
         for _ in 0..<times {
@@ -67,20 +67,22 @@ struct ExpandCommand: ParsableCommand {
     }
 }
 
-/// Expands within a bound: given, or three quarters of the machine's memory.
+/// Expands within a bound: given, or three quarters of the memory that the process may use.
 /// - Throws: `CommandFailure` saying how much memory would do.
 func expand(
     _ image: Image, with generator: Generator, statistics: ExpandCommand.Statistics, memoryMiB: Int?,
     in workspace: Workspace
 ) throws -> Image {
-    let limit = memoryMiB.map { $0 << 20 } ?? Int(ProcessInfo.processInfo.physicalMemory / 4 * 3)
+    let wanted = memoryMiB.map { $0 << 20 } ?? MachineAllowance.current.memoryBytes / 4 * 3
+    // Less than was granted where addresses are limited.
+    let limit = max(0, min(wanted, Expansion.memoryLimit(in: workspace)))
     do {
         return try Expansion.expand(
             image, with: generator, statistics: statistics == .image ? .image : .running, memoryLimit: limit,
             in: workspace)
     } catch {
         throw CommandFailure(
-            "\(image.width)x\(image.height) pixels do not fit in --memory \(limit >> 20): expected at least "
+            "\(image.width)x\(image.height) pixels do not fit in the \(limit >> 20) MiB of --memory: expected at least "
                 + "\((error.neededBytes >> 20) + 1) MiB"
                 + (statistics == .image ? ", or --statistics running, which goes on in smaller pieces" : ""),
             exit: .usage)
@@ -94,10 +96,13 @@ func requireMemory(_ mebibytes: Int?) throws {
     }
 }
 
+/// - Parameter note: gets what was done to the file's pixels.
 /// - Throws: `CommandFailure` naming the file and what is wrong with it.
-func loadImage(_ path: String) throws -> Image {
+func loadImage(_ path: String, note: (DecodedImage.Note) -> Void = { _ in }) throws -> Image {
     do {
-        return try Image(contentsOf: URL(fileURLWithPath: path))
+        let decoded = try DecodedImage(contentsOf: URL(fileURLWithPath: path))
+        decoded.notes.forEach(note)
+        return decoded.image
     } catch {
         throw CommandFailure("\(error)")
     }

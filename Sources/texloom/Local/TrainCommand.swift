@@ -19,13 +19,15 @@ struct TrainCommand: ParsableCommand {
 
     @OptionGroup var recipeOptions: RecipeOptions
 
+    @OptionGroup var framing: FramingOptions
+
     @Option(name: .shortAndLong, help: "The folder that NAME_result/ goes into.")
     var out = "out"
 
     @Option(help: "What to call the result. Default: the file's name without its extension.")
     var name: String?
 
-    @Option(help: "Threads. Default: all cores. The result does not depend on it.")
+    @Option(help: "Threads. Default: one for each processor that may be used. The result does not depend on it.")
     var threads: Int?
 
     @Flag(help: "Print metrics as JSON lines instead of progress.")
@@ -38,7 +40,9 @@ struct TrainCommand: ParsableCommand {
     func run() throws {
         let recipe = try recipeOptions.resolve()
         let url = URL(fileURLWithPath: exemplar)
-        let image = try loadImage(exemplar)
+        let framed: FramedExemplar
+        do { framed = try FramedExemplar(exemplar, framing.framing) } catch { throw CommandFailure("\(error)") }
+        let image = framed.image
         _ = try recipe.cropSize(forWidth: image.width, height: image.height, exemplar: exemplar)
         let name = self.name ?? url.deletingPathExtension().lastPathComponent
         let folder = try ResultFolder(in: URL(fileURLWithPath: out), name: name)
@@ -59,11 +63,15 @@ struct TrainCommand: ParsableCommand {
         }
         try folder.write(recipe: recipe.yaml())
         let input = TrainingRun.Input(
-            exemplar: url, exemplarName: url.lastPathComponent, recipe: recipe, checkpoint: checkpoint,
-            threads: threads ?? availableCores(), folder: scratch)
+            exemplar: try framed.file(in: folder.url), exemplarName: url.lastPathComponent, recipe: recipe,
+            checkpoint: checkpoint, threads: threads ?? availableCores(), folder: scratch)
         let stop = StopSignals()
         let progress = TrainingProgress(total: recipe.iterations, quiet: json)
         let log = try folder.openLog()
+        for note in framed.unsaidNotes {
+            try log.write(LogRecord(time: Date(), level: "info", process: "train", message: note))
+            if !json { say("\(url.lastPathComponent): \(note)") }
+        }
         var events = ResultEvents(of: folder) { message in
             try? log.write(LogRecord(time: Date(), level: "warning", process: "train", message: message))
             complain(message)

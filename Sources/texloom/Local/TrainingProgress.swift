@@ -46,7 +46,8 @@ final class TrainingProgress {
 
 /// "45 s", "12 min", "3 h 20 min", "2 d 4 h".
 func duration(_ seconds: Double) -> String {
-    guard seconds.isFinite, seconds >= 0 else { return "?" }
+    // Longer than any training, and than an integer holds.
+    guard (0..<1e12).contains(seconds) else { return "?" }
     let whole = Int(seconds.rounded())
     switch whole {
     case ..<90: return "\(whole) s"

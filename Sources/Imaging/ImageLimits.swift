@@ -1,0 +1,71 @@
+import Foundation
+
+/// What is accepted, checked before memory for pixels is taken.
+public struct ImageLimits: Sendable {
+    public var maxPixels: Int
+    public var maxFileBytes: Int
+    /// Pixels of either side.
+    public var maxSide: Int
+    /// Whether it is an exemplar that is read, which --resize and --crop make smaller.
+    private var isOfExemplars = false
+
+    /// 64 Mi pixels, 256 MiB, and libpng's limit of a side: any photograph, and no bomb. What texloom writes stays
+    /// within, so that it can be read again.
+    public static let standard = ImageLimits(maxPixels: 64 << 20, maxFileBytes: 256 << 20)
+
+    /// Of an exemplar: its snapshots have twice its sides, and are images within ``standard``.
+    public static let exemplar: ImageLimits = {
+        var limits = ImageLimits(
+            maxPixels: standard.maxPixels / 4, maxFileBytes: standard.maxFileBytes, maxSide: standard.maxSide / 2)
+        limits.isOfExemplars = true
+        return limits
+    }()
+
+    public init(maxPixels: Int, maxFileBytes: Int, maxSide: Int = 1_000_000) {
+        self.maxPixels = maxPixels
+        self.maxFileBytes = maxFileBytes
+        self.maxSide = maxSide
+    }
+
+    public func allow(width: Int, height: Int) -> Bool {
+        width > 0 && height > 0 && max(width, height) <= maxSide && width <= maxPixels / height
+    }
+
+    /// The error of an image that is not allowed: what it has, what it may have, what to do.
+    public func tooLarge(_ name: String, _ width: Int, _ height: Int) -> ImagingError {
+        guard width > 0, height > 0 else {
+            return ImagingError(.corrupt, "\(name) has \(width)x\(height) pixels; copy or save it again")
+        }
+        let found = "\(name) has \(width)x\(height) pixels (\(Self.megapixels(width * height, .up)) megapixels)"
+        let allowed = "at most \(Self.megapixels(maxPixels, .down)) megapixels and sides of \(maxSide)"
+        guard isOfExemplars else {
+            return ImagingError(.tooLarge, "\(found); an image may have \(allowed): scale it down")
+        }
+        let longest = longestSide(ofWidth: width, height: height)
+        return ImagingError(
+            .tooLarge,
+            "\(found); an exemplar may have \(allowed), because its snapshots are twice as wide and high: scale it down "
+                + "(texloom train and submit do it with --resize \(longest)) or cut a part out of it (--crop WxH+X+Y)")
+    }
+
+    func tooManyBytes(_ name: String, _ size: Int) -> ImagingError {
+        ImagingError(
+            .tooLarge, "\(name) has \(size) bytes; an image file may have at most \(maxFileBytes): scale the image down"
+        )
+    }
+
+    /// The largest longer side that an image of this shape may have.
+    func longestSide(ofWidth width: Int, height: Int) -> Int {
+        let (long, short) = (max(width, height), min(width, height))
+        var side = min(long, maxSide, Int((Double(maxPixels) * Double(long) / Double(short)).squareRoot()))
+        // The shorter side is rounded, perhaps up.
+        func area(_ side: Int) -> Int { side * max(1, Int((Double(short) * Double(side) / Double(long)).rounded())) }
+        while side > 1, area(side) > maxPixels { side -= 1 }
+        return side
+    }
+
+    /// What is refused never reads like what is allowed.
+    private static func megapixels(_ pixels: Int, _ rule: FloatingPointRoundingRule) -> String {
+        String(format: "%.1f", (Double(pixels) / 1e5).rounded(rule) / 10)
+    }
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+import Foundation
+import Imaging
+
+extension Framing.Window: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+/// `--crop` and `--resize`.
+struct FramingOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Trains on a part of the photograph: WxH+X+Y in pixels from its top left corner, or WxH from its middle.",
+            valueName: "window"))
+    var crop: Framing.Window?
+
+    @Option(
+        help: ArgumentHelp(
+            "Makes the exemplar smaller, after --crop: its longer side gets at most so many pixels.",
+            valueName: "pixels"))
+    var resize: Int?
+
+    var framing: Framing { Framing(crop: crop, longestSide: resize) }
+
+    func validate() throws {
+        guard resize ?? 1 >= 1 else { throw ValidationError("--resize \(resize ?? 0): expected 1 or more") }
+    }
+}
+
+/// A photograph as training gets it: decoded once to be sure, framed, within the limits of an exemplar.
+struct FramedExemplar {
+    let image: Image
+    /// What was done to the photograph.
+    let notes: [String]
+    /// The file to train on: the photograph's own bytes, or a PNG of the part.
+    let data: Data
+    private let source: URL
+    private let isFramed: Bool
+
+    /// - Throws: `ImagingError` naming the file, what is wrong with it and what to do.
+    init(_ path: String, _ framing: Framing) throws {
+        source = URL(fileURLWithPath: path)
+        let bytes = try Image.bytes(of: source, limits: .exemplar)
+        isFramed = !framing.isEmpty
+        guard isFramed else {
+            let decoded = try DecodedImage(bytes, name: path, limits: .exemplar)
+            (image, data) = (decoded.image, bytes)
+            notes = decoded.notes.map(\.description)
+            return
+        }
+        let whole = try DecodedImage(bytes, name: path)
+        image = try framing.frame(whole.image, name: path)
+        guard ImageLimits.exemplar.allow(width: image.width, height: image.height) else {
+            throw ImageLimits.exemplar.tooLarge(path, image.width, image.height)
+        }
+        data = try image.png()
+        let part = framing.crop.map { "its part \($0)" } ?? "all of it"
+        let (sizeBefore, size) = ("\(whole.image.width)x\(whole.image.height)", "\(image.width)x\(image.height)")
+        notes = whole.notes.map(\.description) + ["of \(sizeBefore) pixels, \(part) is taken as \(size)"]
+    }
+
+    /// The file to train on. A part is left in a folder as `exemplar.png`, where expand and evaluate find it, too.
+    func file(in folder: URL) throws -> URL {
+        guard isFramed else { return source }
+        let file = folder.appendingPathComponent("exemplar.png")
+        try write(data, to: file)
+        return file
+    }
+
+    /// What training does not say by itself, because it sees the part alone.
+    var unsaidNotes: [String] { isFramed ? notes : [] }
+}

@@ -1,0 +1,44 @@
+import Foundation
+import Machine
+import Testing
+
+@testable import Worker
+
+/// How many trainings a worker takes, of what its process may use.
+@Suite struct WorkerConfigurationTests {
+    private func counts(
+        _ slots: WorkerConfiguration.Count, _ threads: WorkerConfiguration.Count, processors: Int,
+        gibibytes: Int = 1024
+    ) throws -> [Int] {
+        var configuration = WorkerConfiguration(dataFolder: FileManager.default.temporaryDirectory)
+        configuration.slots = slots
+        configuration.threadsPerSlot = threads
+        let (slots, threads) = try configuration.resolvedCounts(
+            within: MachineAllowance(processors: processors, memoryBytes: gibibytes << 30))
+        return [slots, threads]
+    }
+
+    @Test func aSlotOfOneThreadForEachProcessorThatMayBeUsed() throws {
+        #expect(try counts(.auto, .auto, processors: 1) == [1, 1])
+        #expect(try counts(.auto, .auto, processors: 6) == [6, 1])
+        #expect(try counts(.auto, .exactly(4), processors: 6) == [1, 4])
+        #expect(try counts(.exactly(2), .auto, processors: 6) == [2, 3])
+        #expect(try counts(.exactly(5), .exactly(4), processors: 6) == [5, 4])
+    }
+
+    @Test func noMoreSlotsThanThereIsMemoryFor() throws {
+        #expect(try counts(.auto, .auto, processors: 64, gibibytes: 8) == [8, 1])
+        #expect(try counts(.auto, .exactly(8), processors: 64, gibibytes: 3) == [3, 8])
+        #expect(try counts(.auto, .auto, processors: 64, gibibytes: 0) == [1, 1], "one is tried")
+        #expect(try counts(.exactly(20), .auto, processors: 64, gibibytes: 8) == [20, 3], "what was said holds")
+    }
+
+    @Test func aLimitOfAddressesThatLeavesTooLittleIsRefused() {
+        var configuration = WorkerConfiguration(dataFolder: FileManager.default.temporaryDirectory)
+        configuration.slots = .exactly(2)
+        // Less than this process has already.
+        let allowance = MachineAllowance(processors: 2, memoryBytes: 1 << 40, addressBytes: 1 << 20)
+        let error = #expect(throws: WorkerError.self) { try configuration.resolvedCounts(within: allowance) }
+        #expect(error?.message.contains("ulimit -v") == true && error?.message.contains("2 slots") == true)
+    }
+}
