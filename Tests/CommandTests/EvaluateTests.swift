@@ -46,6 +46,29 @@ import TextureGAN
         #expect((list[1]["quality_patches"] as? Double ?? 0) > 0.1)
     }
 
+    /// OpenBLAS picks kernels by CPU type, and they round differently: no figure may be made of them. A tiled exemplar
+    /// has four windows equally near to each, which rounding would choose among.
+    @Test func figuresAreTheSameWhateverKernelsOpenBLASPicks() throws {
+        let tile = Self.moss
+        let wide = (0..<2 * tile.height).flatMap { y in
+            let row = tile.pixels[3 * tile.width * (y % tile.height)..<3 * tile.width * (y % tile.height + 1)]
+            return row + row
+        }
+        let tiled = Image(width: 2 * tile.width, height: 2 * tile.height, pixels: wide)
+        let exemplar = try write(tiled, "tiled.png")
+        let other = try write(tiled.resized(width: 210, height: 170), "other.png")
+        let outputs = try [nil, "Haswell", "Zen", "SkylakeX", "Sandybridge"].map { type in
+            // The feature weights that are installed, if any.
+            let result = try TexloomProcess.run(
+                ["evaluate", exemplar, exemplar, other, "--json"], folder: scratch.url,
+                environment: type.map { ["OPENBLAS_CORETYPE": $0] } ?? [:])
+            #expect(result.status == 0, "\(type ?? "unset"): \(result.errors)")
+            return result.output
+        }
+        #expect(outputs[0].contains("quality_copying"))
+        for output in outputs.dropFirst() { #expect(output == outputs[0]) }
+    }
+
     @Test func trainingReportsTheFiguresOfItsSnapshots() throws {
         let exemplar = try write(Self.moss, "moss.png")
         let training = try TexloomProcess.run(
