@@ -32,6 +32,7 @@ import TextureGAN
         let table = try evaluate([exemplar, exemplar, large])
         #expect(table.status == 0)
         for figure in QualityFigure.allCases { #expect(table.output.contains(figure.explanation)) }
+        #expect(table.output.contains("verdict       1  pieces are copied from the exemplar: this is no new"))
         #expect(table.output.contains("gram was not measured: the feature weights vgg16 are not installed"))
 
         let result = try evaluate([exemplar, exemplar, large, "--json"])
@@ -39,7 +40,7 @@ import TextureGAN
             JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [[String: Any]])
         #expect(list.count == 2 && list[1]["image"] as? String == large)
         for measurement in list {
-            #expect(Set(measurement.keys) == Set(QualityFigure.allCases.map(\.rawValue)).union(["image"]))
+            #expect(Set(measurement.keys) == Set(QualityFigure.allCases.map(\.rawValue)).union(["image", "verdict"]))
             #expect(measurement["quality_gram"] is NSNull)
         }
         #expect(list[0]["quality_patches"] as? Double == 0 && list[0]["quality_scale"] as? Double == 1)
