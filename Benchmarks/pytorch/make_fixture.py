@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Writes a parity fixture: some whole training steps with all that another implementation needs to repeat them.
+"""Writes a parity fixture: training steps with all that another implementation needs to repeat them, in float64.
 
     make_fixture.py Tests/TextureGANTests/Fixtures/steps_k24.safetensors
+    make_fixture.py /tmp/steps_k64.safetensors --k 64 --ngf 8 --ndf 8 --height 150 --width 140
+    make_fixture.py OUT --like OTHER            the same run as OTHER's, of which exemplar, crops and weights are read
 
-The file is safetensors; tensors are float32 in PyTorch's layouts but where noted. What it holds, by name:
+All is computed in double precision; the file holds it rounded to float32, in PyTorch's layouts but where noted. Two
+steps can be repeated on their own, the first and the last, so that no rounding grows from step to step. By name:
 
   What the run began with
     exemplar                 uint8 [H, W, 3]: the source image, RGB
@@ -11,36 +14,59 @@ The file is safetensors; tensors are float32 in PyTorch's layouts but where note
     init.NETWORK.NAME        every parameter and running average; NETWORK is generator or discriminator
   What it drew
     crops                    int32 [steps, 4]: row and column of the target in the exemplar, of the source in the target
-  What came of it
-    grad.NETWORK.NAME        the gradients of the first step: for the discriminator of the mean of its two losses, for
-                             the generator of adversarial + 100 L1 + style
+  The first step
+    grad.NETWORK.NAME        gradients: for the discriminator of the mean of its two losses, for the generator of
+                             adversarial + 100 L1 + style
+    tie.NETWORK.NAME         [1]: by how much ties may change that gradient, see below
+  The last step
+    last.before.NETWORK.NAME as init, before it (the run itself goes on from these rounded values)
+    last.mean.NETWORK.NAME   Adam's moments before it
+    last.square.NETWORK.NAME
+    last.grad.NETWORK.NAME, last.tie.NETWORK.NAME
+    final.NETWORK.NAME       as init, after it
+  All steps
     losses                   [steps, 6]: discriminator on the fake, on the target; adversarial, L1, style; zero
-    final.NETWORK.NAME       as init, after the last step
+  The end
     expanded.batch           [3, 2h, 2w]: the exemplar, cropped to multiples of 4, through the final generator with
                              batch norm on the image's own statistics
     expanded.running         the same on the running averages
 
-The metadata's "config" is the options as JSON; a replay needs k, ngf, ndf, blocks, d_layers and steps of it.
-Always: no dropout, reflection padding, rate 2e-4, RGB in [-1, 1] into VGG, relu1_1 ... relu5_1 tapped.
+Ties. The derivative of a (leaky) ReLU jumps at 0, that of a maximum where two inputs are equal, that of |x| at 0. Where an
+argument lies within rounding of its jump (TIE times the root mean square of its layer), single precision may take
+either side, and both are right. Each such place is turned to its other side on its own, which changes the gradient
+by some vector; `tie` is the sum of these vectors' lengths. A gradient may be as far off as that and no further.
+
+The metadata's "config" is the options as JSON; a replay needs k, ngf, ndf, blocks, d_layers and steps of it, and
+"arithmetic": "float64". Always: no dropout, reflection padding, rate 2e-4, RGB in [-1, 1] into VGG, relu1_1 ... relu5_1
+tapped.
 """
 import argparse
 import json
 import os
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+import kinks
 import model
 
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out")
+    parser.add_argument("--like", metavar="OTHER")
     for name, default in {
             "k": 24, "ngf": 4, "ndf": 3, "blocks": 2, "d-layers": 3, "steps": 4, "height": 54, "width": 50, "seed": 11,
             "vgg-width": 4, "vgg-least": 4, "vgg-most": 8}.items():
         parser.add_argument("--" + name, type=int, default=default)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.like:
+        with safe_open(args.like, "pt") as other:
+            config = json.loads(other.metadata()["config"])
+            for name in ("k", "ngf", "ndf", "blocks", "d_layers", "steps"):
+                setattr(args, name, config[name])
+    return args
 
 
 def draw_exemplar(height, width):
@@ -57,8 +83,61 @@ def state(prefix, network):
             if not name.endswith("num_batches_tracked")}
 
 
-def gradients(prefix, network):
-    return {f"{prefix}.{name}": value.grad.clone() for name, value in network.named_parameters()}
+def gradients(network, loss, calls):
+    """The gradients of a loss by parameter, by how much ties may change each, and how many ties there are.
+
+    `calls` are the kinks that the loss passed.
+    """
+    names, parameters = zip(*network.named_parameters())
+    found = torch.autograd.grad(loss, parameters, retain_graph=True)
+    bounds = torch.zeros(len(names), dtype=torch.float64)
+    count = 0
+    for kink in calls:
+        for tie in kink.ties:
+            with kinks.turned(kink, tie):
+                other = torch.autograd.grad(loss, parameters, retain_graph=True)
+            bounds += torch.stack([(a - b).norm() for a, b in zip(found, other)])
+            count += 1
+    return dict(zip(names, found)), {name: bound[None] for name, bound in zip(names, bounds)}, count
+
+
+def rounded(network, optimiser):
+    """Rounds a network's values and moments to single precision, as the file will hold them."""
+    for value in network.state_dict().values():
+        value.copy_(value.float())
+    for moments in optimiser.state.values():
+        for name in ("exp_avg", "exp_avg_sq"):
+            moments[name].copy_(moments[name].float())
+
+
+def initial(args):
+    """Exemplar, networks and crops: drawn, or another fixture's."""
+    if args.like:
+        with safe_open(args.like, "pt") as other:
+            tensors = {name: other.get_tensor(name) for name in other.keys()}
+        exemplar, crops = tensors["exemplar"], tensors["crops"].tolist()
+        args.height, args.width = exemplar.shape[:2]
+        widths = [tensors[f"vgg.conv{block}_1.weight"].shape[0] for block in range(1, 6)]
+        vgg = model.StyleFeatures(widths[0], min(widths), max(widths))
+    else:
+        exemplar = draw_exemplar(args.height, args.width)
+        vgg = model.StyleFeatures(args.vgg_width, args.vgg_least, args.vgg_most)
+    generator = model.Generator(args.ngf, args.blocks, dropout=0)
+    discriminator = model.Discriminator(args.ndf, args.d_layers)
+    if args.like:
+        for prefix, network in ("init.generator.", generator), ("init.discriminator.", discriminator), ("vgg.", vgg):
+            network.load_state_dict({name[len(prefix):]: value for name, value in tensors.items()
+                                     if name.startswith(prefix)}, strict=False)
+        return exemplar, generator, discriminator, vgg, crops
+    model.initialise(generator)
+    model.initialise(discriminator)
+    for parameter in vgg.parameters():
+        # He's deviation keeps the deep taps as loud as the first, so that an error in any of them shows.
+        fan = parameter[0].numel()
+        parameter.data.normal_(0, (2 / fan) ** 0.5 if parameter.dim() == 4 else 0.05)
+    spare = (args.height - 2 * args.k, args.width - 2 * args.k, args.k, args.k)
+    crops = [[int(torch.randint(limit + 1, ())) for limit in spare] for _ in range(args.steps)]
+    return exemplar, generator, discriminator, vgg, crops
 
 
 def main():
@@ -67,58 +146,76 @@ def main():
     # One thread and fixed algorithms: the same file from the same version of PyTorch.
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    exemplar = draw_exemplar(args.height, args.width)
-    image = (exemplar.float() / 127.5 - 1).permute(2, 0, 1).contiguous()
-    generator = model.Generator(args.ngf, args.blocks, dropout=0)
-    discriminator = model.Discriminator(args.ndf, args.d_layers)
-    vgg = model.StyleFeatures(args.vgg_width, args.vgg_least, args.vgg_most)
-    model.initialise(generator)
-    model.initialise(discriminator)
-    for parameter in vgg.parameters():
-        # He's deviation keeps the deep taps as loud as the first, so that an error in any of them shows.
-        fan = parameter[0].numel()
-        parameter.data.normal_(0, (2 / fan) ** 0.5 if parameter.dim() == 4 else 0.05)
+    exemplar, generator, discriminator, vgg, crops = initial(args)
+    image = (exemplar.float() / 127.5 - 1).permute(2, 0, 1).double()
+    networks = {"generator": generator.double(), "discriminator": discriminator.double()}
+    vgg.double()
+    functional = model.F = kinks.Functional()
 
     tensors = {"exemplar": exemplar, **state("vgg", vgg)}
-    tensors |= state("init.generator", generator) | state("init.discriminator", discriminator)
-    train_generator, train_discriminator = model.adam(generator), model.adam(discriminator)
-    crops, losses = [], []
-    for step in range(args.steps):
-        spare = (args.height - 2 * args.k, args.width - 2 * args.k, args.k, args.k)
-        top, left, inner_top, inner_left = crop = [int(torch.randint(limit + 1, ())) for limit in spare]
+    for name, network in networks.items():
+        tensors |= state(f"init.{name}", network)
+    optimisers = {name: model.adam(network) for name, network in networks.items()}
+    losses, ties = [], []
+    for step, (top, left, inner_top, inner_left) in enumerate(crops):
         target = image[None, :, top:top + 2 * args.k, left:left + 2 * args.k]
         source = target[:, :, inner_top:inner_top + args.k, inner_left:inner_left + args.k]
-        fake = generator(source)
+        is_last = step > 0 and step == len(crops) - 1
+        prefix = "last." if is_last else ""
+        if is_last:
+            for name, network in networks.items():
+                rounded(network, optimisers[name])
+                tensors |= state(f"last.before.{name}", network)
+                for parameter, value in network.named_parameters():
+                    adam = optimisers[name].state[value]
+                    tensors[f"last.mean.{name}.{parameter}"] = adam["exp_avg"].clone()
+                    tensors[f"last.square.{name}.{parameter}"] = adam["exp_avg_sq"].clone()
 
-        train_discriminator.zero_grad()
+        def update(name, loss, calls):
+            is_kept = is_last or step == 0
+            found, bounds, count = gradients(networks[name], loss, calls if is_kept else [])
+            for parameter, value in networks[name].named_parameters():
+                value.grad = found[parameter]
+            if is_kept:
+                ties.append(count)
+                for parameter in found:
+                    tensors[f"{prefix}grad.{name}.{parameter}"] = found[parameter]
+                    tensors[f"{prefix}tie.{name}.{parameter}"] = bounds[parameter]
+            optimisers[name].step()
+
+        functional.kinks = []
+        fake = generator(source)
+        generated, functional.kinks = functional.kinks, []
         on_fake = model.against(discriminator(fake.detach()), 0.0)
         on_real = model.against(discriminator(target), 1.0)
-        ((on_fake + on_real) / 2).backward()
-        if step == 0:
-            tensors |= gradients("grad.discriminator", discriminator)
-        train_discriminator.step()
+        update("discriminator", (on_fake + on_real) / 2, functional.kinks)
 
-        train_generator.zero_grad()
+        functional.kinks = []
         adversarial = model.against(discriminator(fake), 1.0)
-        l1 = (fake - target).abs().mean()
+        l1 = functional.absolute(fake - target).mean()
         style = model.style_loss(vgg(fake), vgg(target))
-        (adversarial + 100 * l1 + style).backward()
-        if step == 0:
-            tensors |= gradients("grad.generator", generator)
-        train_generator.step()
-        crops.append(crop)
+        update("generator", adversarial + 100 * l1 + style, generated + functional.kinks)
         losses.append([loss.item() for loss in (on_fake, on_real, adversarial, l1, style)] + [0.0])
 
-    tensors |= state("final.generator", generator) | state("final.discriminator", discriminator)
+    for name, network in networks.items():
+        tensors |= state(f"final.{name}", network)
+        # What comes of the rounded values that the file holds.
+        rounded(network, optimisers[name])
     tensors["crops"] = torch.tensor(crops, dtype=torch.int32)
     tensors["losses"] = torch.tensor(losses)
     whole = image[:, :args.height // 4 * 4, :args.width // 4 * 4]
     tensors["expanded.batch"] = model.expand(generator, whole, "image")
     tensors["expanded.running"] = model.expand(generator, whole, "running")
-    config = {name: value for name, value in vars(args).items() if name != "out"} | {"torch": torch.__version__}
-    save_file({name: value.contiguous() for name, value in tensors.items()}, args.out,
-              metadata={"config": json.dumps(config)})
-    print(f"{args.out}: {os.path.getsize(args.out)} bytes; losses by step:")
+    single = {name: (value.float() if value.is_floating_point() else value).contiguous()
+              for name, value in tensors.items()}
+    config = {name: value for name, value in vars(args).items() if name not in ("out", "like")}
+    config |= {"torch": torch.__version__, "arithmetic": "float64", "ties": ties}
+    save_file(single, args.out, metadata={"config": json.dumps(config)})
+    shares = sorted(((float(tensors[name]) / max(float(tensors[name.replace("tie.", "grad.")].norm()), 1e-30), name)
+                     for name in tensors if name.startswith(("tie.", "last.tie."))), reverse=True)
+    print(f"{args.out}: {os.path.getsize(args.out)} bytes; ties (D and G of the first step, of the last): {ties}, which may"
+          f" change a gradient by at most {shares[0][0]:.2g} ({shares[0][1]}), the median one by"
+          f" {shares[len(shares) // 2][0]:.2g}; losses by step:")
     for row in losses:
         print("  " + " ".join(f"{loss:.6f}" for loss in row[:5]))
 

@@ -2,13 +2,10 @@
 // Declared here rather than included: Debian keeps cblas.h in an architecture-dependent folder that only
 // pkg-config knows, and these are all that NNCore calls. Signatures as in OpenBLAS 0.3's cblas.h.
 enum CBLAS_ORDER { CblasRowMajor = 101, CblasColMajor = 102 };
-enum CBLAS_UPLO { CblasUpper = 121, CblasLower = 122 };
 enum CBLAS_TRANSPOSE { CblasNoTrans = 111, CblasTrans = 112 };
 void cblas_sgemm(enum CBLAS_ORDER order, enum CBLAS_TRANSPOSE transA, enum CBLAS_TRANSPOSE transB,
                  int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
                  float beta, float *c, int ldc);
-void cblas_ssyrk(enum CBLAS_ORDER order, enum CBLAS_UPLO uplo, enum CBLAS_TRANSPOSE trans, int n, int k, float alpha,
-                 const float *a, int lda, float beta, float *c, int ldc);
 void openblas_set_num_threads(int threads);
 char *openblas_get_config(void);
 char *openblas_get_corename(void);

@@ -1,6 +1,7 @@
 /// The Gram matrix of a feature map: `F^T F / (H W)`, `[C, C]`, F being the map as `[H W, C]`.
 public enum GramMatrix {
-    /// Of one image. Pixels are cut into at most eight parts whose products are added in order.
+    /// Of one image. Pixels are cut into at most eight parts whose products are added in order; no kernel of OpenBLAS
+    /// is called, so that figures made of it are the same on CPUs of any type.
     /// - Parameter gram: `[C, C]`, overwritten.
     public static func forward(_ features: Tensor, into gram: UnsafeMutablePointer<Float>, in workspace: Workspace) {
         let channels = features.channels
@@ -8,12 +9,15 @@ public enum GramMatrix {
         let parts = min(8, (features.pixels + 511) / 512)
         workspace.arena.scoped {
             let partial = workspace.arena.floats(parts * size)
-            workspace.pool.run(blocks: parts) { part in
+            let scratchSize = PanelProduct.scratch(columns: channels)
+            let scratch = workspace.arena.floats(workspace.pool.threads * scratchSize)
+            workspace.pool.run(blocks: parts) { part, lane in
                 let start = part * features.pixels / parts
                 let end = (part + 1) * features.pixels / parts
-                multiplyBySelf(
+                PanelProduct.multiplyBySelf(
                     Matrix(features.data + start * channels, rows: end - start, columns: channels),
-                    into: Matrix(partial + part * size, rows: channels, columns: channels))
+                    into: Matrix(partial + part * size, rows: channels, columns: channels),
+                    scratch: scratch + lane * scratchSize)
             }
             let share = 1 / Float(features.pixels)
             workspace.pool.run(over: channels, grain: 16) { rows in

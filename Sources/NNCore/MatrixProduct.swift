@@ -53,11 +53,3 @@ public func multiply(
         first += step
     } while first < inner
 }
-
-/// The upper triangle, diagonal included, of `c = a' a`, at half the work of the whole; what lies below is left as it is.
-func multiplyBySelf(_ a: Matrix, into c: Matrix) {
-    assert(c.rows == a.columns && c.columns == a.columns)
-    cblas_ssyrk(
-        CblasRowMajor, CblasUpper, CblasTrans, Int32(a.columns), Int32(a.rows), 1, a.data, Int32(a.stride), 0, c.data,
-        Int32(c.stride))
-}

@@ -216,6 +216,8 @@ extension TrainingRun {
         var losses: [String: Float]
         /// The figures of the last snapshot, as far as they could be measured.
         var quality: [String: Float]
+        /// What they come to, in words.
+        var verdict: String
     }
 
     private static func summary(_ trainer: Trainer, _ input: Input, _ quality: QualityFigures) -> String {
@@ -228,7 +230,8 @@ extension TrainingRun {
             featureWeights: trainer.recipe.style?.rawValue ?? "off",
             featureInput: trainer.recipe.style == nil ? "off" : trainer.recipe.styleInput.rawValue,
             losses: Dictionary(uniqueKeysWithValues: zip(Trainer.columns, last)),
-            quality: Dictionary(uniqueKeysWithValues: quality.measured.map { ($0.key.rawValue, $0.value) }))
+            quality: Dictionary(uniqueKeysWithValues: quality.measured.map { ($0.key.rawValue, $0.value) }),
+            verdict: QualityVerdict(quality).description)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         // All values are finite: a run that meets another stops.

@@ -32,6 +32,7 @@ import TextureGAN
         let table = try evaluate([exemplar, exemplar, large])
         #expect(table.status == 0)
         for figure in QualityFigure.allCases { #expect(table.output.contains(figure.explanation)) }
+        #expect(table.output.contains("verdict       1  pieces are copied from the exemplar: this is no new"))
         #expect(table.output.contains("gram was not measured: the feature weights vgg16 are not installed"))
 
         let result = try evaluate([exemplar, exemplar, large, "--json"])
@@ -39,11 +40,34 @@ import TextureGAN
             JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [[String: Any]])
         #expect(list.count == 2 && list[1]["image"] as? String == large)
         for measurement in list {
-            #expect(Set(measurement.keys) == Set(QualityFigure.allCases.map(\.rawValue)).union(["image"]))
+            #expect(Set(measurement.keys) == Set(QualityFigure.allCases.map(\.rawValue)).union(["image", "verdict"]))
             #expect(measurement["quality_gram"] is NSNull)
         }
         #expect(list[0]["quality_patches"] as? Double == 0 && list[0]["quality_scale"] as? Double == 1)
         #expect((list[1]["quality_patches"] as? Double ?? 0) > 0.1)
+    }
+
+    /// OpenBLAS picks kernels by CPU type, and they round differently: no figure may be made of them. A tiled exemplar
+    /// has four windows equally near to each, which rounding would choose among.
+    @Test func figuresAreTheSameWhateverKernelsOpenBLASPicks() throws {
+        let tile = Self.moss
+        let wide = (0..<2 * tile.height).flatMap { y in
+            let row = tile.pixels[3 * tile.width * (y % tile.height)..<3 * tile.width * (y % tile.height + 1)]
+            return row + row
+        }
+        let tiled = Image(width: 2 * tile.width, height: 2 * tile.height, pixels: wide)
+        let exemplar = try write(tiled, "tiled.png")
+        let other = try write(tiled.resized(width: 210, height: 170), "other.png")
+        let outputs = try [nil, "Haswell", "Zen", "SkylakeX", "Sandybridge"].map { type in
+            // The feature weights that are installed, if any.
+            let result = try TexloomProcess.run(
+                ["evaluate", exemplar, exemplar, other, "--json"], folder: scratch.url,
+                environment: type.map { ["OPENBLAS_CORETYPE": $0] } ?? [:])
+            #expect(result.status == 0, "\(type ?? "unset"): \(result.errors)")
+            return result.output
+        }
+        #expect(outputs[0].contains("quality_copying"))
+        for output in outputs.dropFirst() { #expect(output == outputs[0]) }
     }
 
     @Test func trainingReportsTheFiguresOfItsSnapshots() throws {

@@ -67,6 +67,19 @@ struct DashboardTests {
         await coordinator.stop()
     }
 
+    @Test func theVerdictOfAReportIsShownAndAnythingElseIsNot() async throws {
+        let coordinator = try await RunningCoordinator()
+        let job = try await coordinator.submit("wood")[0]
+        var detail = try await coordinator.get("/api/v1/jobs/\(job.id)").decoded(JobDetail.self)
+        func verdict(_ report: String?) -> String? {
+            detail.reportJSON = report
+            return JobView(detail: detail, artifacts: [], log: [], shownIteration: nil).content["verdict"] as? String
+        }
+        #expect(verdict(#"{"quality":{},"verdict":"good"}"#) == "good")
+        for report in [nil, "", "[]", #"{"verdict":1}"#, "{}"] { #expect(verdict(report) == nil) }
+        await coordinator.stop()
+    }
+
     @Test func pagesBringTheirOwnFilesAndSmallPictures() async throws {
         let coordinator = try await RunningCoordinator()
         let accepted = try await coordinator.submit("wood")

@@ -11,6 +11,14 @@ enum TextureControls {
         return try Image(contentsOf: root.appendingPathComponent("Examples/\(name).png"))
     }
 
+    /// An example's formula at twice the layout, with elements of unchanged size: what a perfect expansion would be.
+    ///
+    /// Made by `scripts/draw-examples --layout 2 --jpeg 92 --out Tests/TextureGANTests/Fixtures/continuations`.
+    static func continuation(_ name: String) throws -> Image {
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        return try Image(contentsOf: folder.appendingPathComponent("Fixtures/continuations/\(name).jpg"))
+    }
+
     /// A window of an endless pavement of stones (Voronoi cells some 20 pixels wide), whose formula is this.
     static func pavement(x left: Int, y top: Int, width: Int, height: Int) -> Image {
         func lattice(_ x: Int, _ y: Int, _ index: UInt32) -> Double {
@@ -111,6 +119,71 @@ enum TextureControls {
         changed(image) { value, x, y, _ in
             let isLight = (x % period < period / 2) == (y % period < period / 2)
             return value + (isLight ? strength : -strength)
+        }
+    }
+
+    /// The same light and colours everywhere: means of 8x8 cells, interpolated, are replaced by the mean of all.
+    static func flattened(_ image: Image) -> Image {
+        let cells = 8
+        var means = [[Double]](repeating: [0, 0, 0], count: cells * cells)
+        for y in 0..<image.height {
+            for x in 0..<image.width {
+                let cell = y * cells / image.height * cells + x * cells / image.width
+                let pixel = 3 * (y * image.width + x)
+                for channel in 0..<3 { means[cell][channel] += Double(image.pixels[pixel + channel]) }
+            }
+        }
+        let perCell = Double(image.width * image.height) / Double(cells * cells)
+        means = means.map { $0.map { $0 / perCell } }
+        let mean = (0..<3).map { channel in means.reduce(0) { $0 + $1[channel] } / Double(means.count) }
+        return changed(image) { value, x, y, channel in
+            func place(_ pixel: Int, _ length: Int) -> (first: Int, share: Double) {
+                let position = min(max(Double(pixel * cells) / Double(length) - 0.5, 0), Double(cells - 1) - 1e-9)
+                return (Int(position), position - Double(Int(position)))
+            }
+            let (row, column) = (place(y, image.height), place(x, image.width))
+            func at(_ down: Int, _ right: Int) -> Double {
+                means[(row.first + down) * cells + column.first + right][channel]
+            }
+            let upper = at(0, 0) * (1 - column.share) + at(0, 1) * column.share
+            let lower = at(1, 0) * (1 - column.share) + at(1, 1) * column.share
+            return value - (upper * (1 - row.share) + lower * row.share) + mean[channel]
+        }
+    }
+
+    /// Lines are interrupted: in discs of 9 pixels, one to each 16x16, each pixel is the lightest within four pixels.
+    static func interrupted(_ image: Image) -> Image {
+        var stream = RandomStream(seed: 4, purpose: 79)
+        let (rows, columns) = (image.height / 16, image.width / 16)
+        let centres = (0..<rows * columns).map { index in
+            let (y, x) = (stream.integer(through: 15), stream.integer(through: 15))
+            return (y: index / columns * 16 + y, x: index % columns * 16 + x)
+        }
+        func lightness(_ y: Int, _ x: Int) -> Int {
+            (0..<3).reduce(0) { $0 + Int(image.pixels[3 * (y * image.width + x) + $1]) }
+        }
+        return rearranged(image, width: image.width, height: image.height) { x, y in
+            let (row, column) = (y / 16, x / 16)
+            let isInside = (max(0, row - 1)...min(rows - 1, row + 1)).contains { row in
+                (max(0, column - 1)...min(columns - 1, column + 1)).contains { column in
+                    let centre = centres[row * columns + column]
+                    return (centre.y - y) * (centre.y - y) + (centre.x - x) * (centre.x - x) <= 20
+                }
+            }
+            guard isInside else { return (x, y) }
+            var best = (x: x, y: y)
+            for otherY in max(0, y - 4)...min(image.height - 1, y + 4) {
+                for otherX in max(0, x - 4)...min(image.width - 1, x + 4)
+                where lightness(otherY, otherX) > lightness(best.y, best.x) { best = (otherX, otherY) }
+            }
+            return best
+        }
+    }
+
+    /// With a darker frame three pixels wide.
+    static func framed(_ image: Image) -> Image {
+        changed(image) { value, x, y, _ in
+            min(min(x, image.width - 1 - x), min(y, image.height - 1 - y)) < 3 ? value * 0.6 : value
         }
     }
 }

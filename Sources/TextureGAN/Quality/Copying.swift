@@ -4,7 +4,8 @@ import NNCore
 ///
 /// At 576 places three windows, one beside and one below the first, are looked up among all windows of the exemplar. A
 /// place counts as copied if the three nearest lie to one another in the exemplar as they do in the image. New texture
-/// finds its likes here and there; what was copied finds them side by side.
+/// finds its likes here and there; what was copied finds them side by side. Where several windows are equally near, the
+/// first is taken for the first of the three, and any will do for the others.
 ///
 /// Turned, mirrored or enlarged copies are not found, and a texture that repeats exactly counts as copied.
 /// - Source: the coherence of nearest neighbours is Ashikhmin's, "Synthesizing Natural Textures" (2001).
@@ -20,7 +21,8 @@ struct Copying: Sendable {
     private let step: Int
     private let side: Int
     private let perRow: Int
-    /// `[windows, columns]`
+    private let rows: Int
+    /// `[panels of 16 windows, columns, 16]`
     private let exemplar: [Float]
 
     /// Nil if the exemplar is too small.
@@ -32,27 +34,38 @@ struct Copying: Sendable {
         guard min(image.height, image.width) >= Self.baseSide * step + Self.baseSide else { return nil }
         let side = Self.baseSide * step
         let (rows, perRow) = (count(image.height), count(image.width))
-        var exemplar = [Float](repeating: 0, count: rows * perRow * Self.columns)
+        let lanes = PanelProduct.width
+        let panels = PanelProduct.panels(columns: rows * perRow)
+        var exemplar = [Float](repeating: 0, count: panels * Self.columns * lanes)
         exemplar.withUnsafeMutableBufferPointer { target in
             let target = target.baseAddress!
-            workspace.pool.run(blocks: rows) { row in
-                for column in 0..<perRow {
-                    let values = target + (row * perRow + column) * Self.columns
-                    image.describe(y: row * step, x: column * step, side: side, into: values)
-                    // (-2 d, |d|^2) times (q, 1) is |q - d|^2 - |q|^2.
-                    var square: Float = 0
-                    for index in 0..<WindowDescriptors.count {
-                        square += values[index] * values[index]
-                        values[index] *= -2
+            workspace.pool.run(over: panels, grain: 32) { range in
+                withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.columns) { values in
+                    let values = values.baseAddress!
+                    for index in range.lowerBound * lanes..<min(range.upperBound * lanes, rows * perRow) {
+                        image.describe(y: index / perRow * step, x: index % perRow * step, side: side, into: values)
+                        // (-2 d, |d|^2) times (q, 1) is |q - d|^2 - |q|^2.
+                        var square: Float = 0
+                        for column in 0..<WindowDescriptors.count {
+                            square += values[column] * values[column]
+                            values[column] *= -2
+                        }
+                        values[WindowDescriptors.count] = square
+                        let place = target + index / lanes * Self.columns * lanes + index % lanes
+                        for column in 0..<Self.columns { place[column * lanes] = values[column] }
                     }
-                    values[WindowDescriptors.count] = square
                 }
+            }
+            // What fills the last panel is nearer to nothing.
+            for index in rows * perRow..<panels * lanes {
+                target[((index / lanes + 1) * Self.columns - 1) * lanes + index % lanes] = .greatestFiniteMagnitude
             }
         }
         self.exemplar = exemplar
         self.step = step
         self.side = side
         self.perRow = perRow
+        self.rows = rows
     }
 
     /// Nil if the image is too small.
@@ -63,57 +76,82 @@ struct Copying: Sendable {
             perSide: Self.perSide, side: span, height: image.height, width: image.width, .copyPositions
         ).corners
         let offsets = [(y: 0, x: 0), (y: 0, x: Self.baseSide), (y: Self.baseSide, x: 0)]
-        let queries = corners.flatMap { corner in offsets.map { (y: corner.y + $0.y, x: corner.x + $0.x) } }
-        let found = nearest(queries, in: image, workspace)
-        var copied = 0
-        for place in corners.indices {
-            let origins = offsets.indices.map { index in
-                let window = found[place * offsets.count + index]
-                return (y: window / perRow * step - offsets[index].y, x: window % perRow * step - offsets[index].x)
+        let windows = corners.flatMap { corner in offsets.map { (y: corner.y + $0.y, x: corner.x + $0.x) } }
+        return workspace.arena.scoped {
+            let queries = workspace.arena.floats(windows.count * Self.columns)
+            for (index, window) in windows.enumerated() {
+                let query = queries + index * Self.columns
+                image.describe(y: window.y, x: window.x, side: side, into: query)
+                query[WindowDescriptors.count] = 1
             }
-            let isCoherent = origins.dropFirst().allSatisfy {
-                abs($0.y - origins[0].y) <= step && abs($0.x - origins[0].x) <= step
+            let found = nearest(to: queries, count: windows.count, workspace)
+            var copied = 0
+            for place in corners.indices {
+                let first = found[place * offsets.count]
+                let origin = (y: first.window / perRow, x: first.window % perRow)
+                let isCoherent = offsets.indices.dropFirst().allSatisfy { index in
+                    let number = place * offsets.count + index
+                    return hasNearest(
+                        queries + number * Self.columns, found[number].distance,
+                        around: (
+                            y: origin.y * step + offsets[index].y, x: origin.x * step + offsets[index].x
+                        ))
+                }
+                if isCoherent { copied += 1 }
             }
-            if isCoherent { copied += 1 }
+            return Float(copied) / Float(corners.count)
         }
-        return Float(copied) / Float(corners.count)
     }
 
-    /// The number of the exemplar's window that is nearest to each of the image's.
+    /// Whether one of the windows within `step` pixels of a place is as near to the query as the nearest of all is.
+    private func hasNearest(_ query: UnsafePointer<Float>, _ least: Float, around place: (y: Int, x: Int)) -> Bool {
+        func candidates(_ centre: Int, _ count: Int) -> ClosedRange<Int>? {
+            let first = max(0, (centre - step + step - 1) / step)
+            let last = min(count - 1, (centre + step) / step)
+            return first <= last ? first...last : nil
+        }
+        guard let ys = candidates(place.y, rows), let xs = candidates(place.x, perRow) else { return false }
+        let lanes = PanelProduct.width
+        return ys.contains { y in
+            xs.contains { x in
+                let window = y * perRow + x
+                let start = window / lanes * Self.columns * lanes + window % lanes
+                // The same chain as the product's: the same bits.
+                var sum: Float = 0
+                for column in 0..<Self.columns {
+                    sum = sum.addingProduct(exemplar[start + column * lanes], query[column])
+                }
+                return sum <= least
+            }
+        }
+    }
+
+    /// The exemplar's window that is nearest to each of some queries: its number, and its distance but for the query's
+    /// own square. Of equal ones the first.
     private func nearest(
-        _ windows: [(y: Int, x: Int)], in image: WindowDescriptors, _ workspace: Workspace
-    ) -> [Int] {
+        to queries: UnsafeMutablePointer<Float>, count: Int, _ workspace: Workspace
+    ) -> [(window: Int, distance: Float)] {
         let (grain, chunk) = (48, 2048)
         let total = exemplar.count / Self.columns
-        var result = [Int](repeating: 0, count: windows.count)
+        var result = [(window: Int, distance: Float)](repeating: (0, .infinity), count: count)
         workspace.arena.scoped {
             let scratch = workspace.arena.floats(workspace.pool.threads * grain * chunk)
-            let queries = workspace.arena.floats(windows.count * Self.columns)
             result.withUnsafeMutableBufferPointer { result in
                 exemplar.withUnsafeBufferPointer { exemplar in
-                    let result = result.baseAddress!
-                    let all = UnsafeMutablePointer(mutating: exemplar.baseAddress!)
-                    workspace.pool.run(over: windows.count, grain: grain) { range, lane in
-                        for index in range {
-                            let query = queries + index * Self.columns
-                            image.describe(y: windows[index].y, x: windows[index].x, side: side, into: query)
-                            query[WindowDescriptors.count] = 1
-                        }
+                    let (result, exemplar) = (result.baseAddress!, exemplar.baseAddress!)
+                    workspace.pool.run(over: count, grain: grain) { range, lane in
                         let rows = Matrix(
                             queries + range.lowerBound * Self.columns, rows: range.count, columns: Self.columns)
                         let distances = scratch + lane * grain * chunk
-                        var least = [Float](repeating: .infinity, count: range.count)
                         for start in stride(from: 0, to: total, by: chunk) {
-                            let count = min(chunk, total - start)
-                            multiply(
-                                rows, transposed: false,
-                                Matrix(all + start * Self.columns, rows: count, columns: Self.columns),
-                                transposed: true, into: Matrix(distances, rows: range.count, columns: count))
+                            let columns = min(chunk, total - start)
+                            PanelProduct.multiply(
+                                rows, panels: exemplar + start * Self.columns,
+                                into: Matrix(distances, rows: range.count, columns: columns))
                             for row in 0..<range.count {
-                                let (place, value) = smallest(distances + row * count, count: count)
-                                if value < least[row] {
-                                    least[row] = value
-                                    result[range.lowerBound + row] = start + place
+                                let (place, value) = smallest(distances + row * columns, count: columns)
+                                if value < result[range.lowerBound + row].distance {
+                                    result[range.lowerBound + row] = (start + place, value)
                                 }
                             }
                         }

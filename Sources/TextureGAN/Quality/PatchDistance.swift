@@ -80,25 +80,31 @@ struct PatchDistance: Sendable {
         let size = side * rowCount
         let count = corners.count
         return workspace.arena.scoped {
+            let lanes = PanelProduct.width
+            precondition(count % lanes == 0)
+            // `[count / 16, size, 16]`
             let patches = workspace.arena.floats(count * size)
             let projected = workspace.arena.floats(directions * count)
             workspace.pool.run(over: count, grain: 256) { range in
                 for patch in range {
                     for row in 0..<side {
                         let start = ((corners[patch].y + row) * image.width + corners[patch].x) * image.channels
-                        let target = patches + patch * size + row * rowCount
+                        let target = patches + (patch / lanes * size + row * rowCount) * lanes + patch % lanes
                         for i in 0..<rowCount {
-                            target[i] = image.data[start + i] - (smooth.map { $0.data[start + i] } ?? 0)
+                            target[i * lanes] = image.data[start + i] - (smooth.map { $0.data[start + i] } ?? 0)
                         }
                     }
                 }
             }
-            let sources = Matrix(patches, rows: count, columns: size)
             matrix.withUnsafeBufferPointer { values in
                 let axes = Matrix(UnsafeMutablePointer(mutating: values.baseAddress!), rows: directions, columns: size)
-                multiply(
-                    axes, transposed: false, sources, transposed: true,
-                    into: Matrix(projected, rows: directions, columns: count))
+                workspace.pool.run(over: count / lanes, grain: 16) { panels in
+                    PanelProduct.multiply(
+                        axes, panels: patches + panels.lowerBound * size * lanes,
+                        into: Matrix(
+                            projected + panels.lowerBound * lanes, rows: directions, columns: panels.count * lanes,
+                            stride: count))
+                }
             }
             workspace.pool.run(blocks: directions) { direction in
                 var values = UnsafeMutableBufferPointer(start: projected + direction * count, count: count)

@@ -9,17 +9,23 @@ public enum QualityFigure: String, Sendable, CaseIterable {
     case scale = "quality_scale"
     case copying = "quality_copying"
     case coverage = "quality_coverage"
+    case structure = "quality_structure"
+    case border = "quality_border"
+    case connection = "quality_connection"
 
     /// What it says, in a line.
     public var explanation: String {
         switch self {
         case .gram: "distance of VGG's Gram matrices, 0 to 1: 0 is the exemplar's own"
         case .patches: "sliced Wasserstein distance of patches: 0 is the exemplar's own, 1 a flat grey"
-        case .colour: "sliced Wasserstein distance of colours in Oklab: below 0.02 nobody sees it"
+        case .colour: "sliced Wasserstein distance of colours in Oklab: 0 is the exemplar's own, above 0.015 it shows"
         case .checkerboard: "energy that follows the pixel grid's phases beyond the exemplar's: 0 is none"
         case .scale: "estimated enlargement: 1 is new texture, 2 the exemplar blown up (or blurred)"
         case .copying: "share of places that were copied from the exemplar as they are: 0 is all new"
         case .coverage: "share of the exemplar's windows that have a counterpart: 0.97 is as good as itself"
+        case .structure: "distance of light, colour, size and direction at the same place: 0 is the exemplar's own"
+        case .border: "outermost pixels against the inside: 1 is alike, above 1.25 a frame shows"
+        case .connection: "octaves by which regions between lines leak or close: 0 is as the exemplar's"
         }
     }
 }

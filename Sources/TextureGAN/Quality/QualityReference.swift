@@ -13,38 +13,57 @@ public struct QualityReference: Sendable {
     private let scale: ScaleRatio?
     private let copying: Copying?
     private let coverage: Coverage?
+    private let structure: LocalStructure?
+    private let border: BorderFrame?
+    private let connection: LineConnection?
 
     /// - Parameter features: nil leaves out the Gram distance.
     public init(_ exemplar: Image, features: VGGFeatures?, in workspace: Workspace) {
-        let arena = workspace.arena
-        let start = arena.mark
-        defer { arena.release(to: start) }
-        let opponent = OpponentColours.tensor(of: exemplar, in: workspace)
-        let windows = WindowDescriptors(exemplar, in: workspace)
         gram = features.flatMap { GramDistance(exemplar, features: $0, in: workspace) }
-        patches = PatchDistance(opponent, in: workspace)
         colour = ColourDistance(exemplar, in: workspace)
         checkerboard = CheckerboardEnergy(exemplar, in: workspace)
-        scale = ScaleRatio(opponent, in: workspace)
-        copying = Copying(windows, in: workspace)
-        coverage = Coverage(windows, in: workspace)
+        (patches, scale) = workspace.arena.scoped {
+            let opponent = OpponentColours.tensor(of: exemplar, in: workspace)
+            return (PatchDistance(opponent, in: workspace), ScaleRatio(opponent, in: workspace))
+        }
+        (copying, coverage) = workspace.arena.scoped {
+            let windows = WindowDescriptors(exemplar, in: workspace)
+            return (Copying(windows, in: workspace), Coverage(windows, in: workspace))
+        }
+        (structure, border, connection) = workspace.arena.scoped {
+            let colours = OklabColours.tensor(of: exemplar, in: workspace)
+            let lightness = OklabColours.lightness(of: colours, in: workspace)
+            return (
+                LocalStructure(colours, lightness: lightness, in: workspace), BorderFrame(colours, in: workspace),
+                LineConnection(lightness: lightness, in: workspace)
+            )
+        }
     }
 
     /// Measures an image of any size. Figures that need larger images than these are absent.
     public func measure(_ image: Image, in workspace: Workspace) -> QualityFigures {
-        let arena = workspace.arena
-        let start = arena.mark
-        defer { arena.release(to: start) }
-        let opponent = OpponentColours.tensor(of: image, in: workspace)
-        let windows = WindowDescriptors(image, in: workspace)
         var figures = QualityFigures()
         figures[.gram] = gram?.value(image, in: workspace)
-        figures[.patches] = patches?.value(opponent, in: workspace)
         figures[.colour] = colour.value(image, in: workspace)
         figures[.checkerboard] = checkerboard?.value(image, in: workspace)
-        figures[.scale] = scale?.value(opponent, in: workspace)
-        figures[.copying] = copying?.value(windows, in: workspace)
-        figures[.coverage] = coverage?.value(windows, in: workspace)
+        // One after another, so that an image of any size is in memory in one form at a time.
+        workspace.arena.scoped {
+            let opponent = OpponentColours.tensor(of: image, in: workspace)
+            figures[.patches] = patches?.value(opponent, in: workspace)
+            figures[.scale] = scale?.value(opponent, in: workspace)
+        }
+        workspace.arena.scoped {
+            let windows = WindowDescriptors(image, in: workspace)
+            figures[.copying] = copying?.value(windows, in: workspace)
+            figures[.coverage] = coverage?.value(windows, in: workspace)
+        }
+        workspace.arena.scoped {
+            let colours = OklabColours.tensor(of: image, in: workspace)
+            let lightness = OklabColours.lightness(of: colours, in: workspace)
+            figures[.structure] = structure?.value(colours, lightness: lightness, in: workspace)
+            figures[.border] = border?.value(colours, in: workspace)
+            figures[.connection] = connection?.value(lightness: lightness, in: workspace)
+        }
         return figures
     }
 }

@@ -15,8 +15,10 @@ struct EvaluateCommand: ParsableCommand {
               texloom evaluate photo.jpg photo.jpg                      what the exemplar itself has
 
             Read them together: a good expansion is near in gram, patches and colour (0), shows no checkerboard (0), is
-            texture at the exemplar's scale (1), copies little (0) and covers all (1). Tiles of the exemplar are near in
-            everything and copied; a bicubic enlargement has scale 2. docs/quality.md has formulas and limits.
+            texture at the exemplar's scale (1), copies little (0), covers all (1), has everything where the exemplar
+            has it (structure, 0), no frame (border, 1) and lines that close (connection, 0). Tiles of the exemplar are
+            near in everything and copied; a bicubic enlargement has scale 2. The verdict says in words what is wrong
+            and what to try. docs/quality.md has formulas and limits.
             """)
 
     @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())
@@ -39,7 +41,7 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: "Threads. Default: one for each processor that may be used. The figures do not depend on it.")
     var threads: Int?
 
-    @Flag(help: "Print JSON: an array with a figure's value or null for each image.")
+    @Flag(help: "Print JSON: an array with a figure's value or null, and the verdict, for each image.")
     var json = false
 
     func validate() throws {
@@ -90,6 +92,14 @@ struct EvaluateCommand: ParsableCommand {
             let values = figures.map { Self.cell($0[figure].map { String(format: "%.3f", $0) } ?? "-") }.joined()
             say("\(Self.label(figure.shortName))\(values)  \(figure.explanation)")
         }
+        for (index, figure) in figures.enumerated() {
+            let verdict = QualityVerdict(figure)
+            let label = Self.label("verdict") + (images.count > 1 ? " \(index + 1)  " : " ")
+            if verdict.isGood { say(label + "good") }
+            for (number, fault) in verdict.faults.enumerated() {
+                say((number == 0 ? label : String(repeating: " ", count: label.count)) + fault.text)
+            }
+        }
         if let reason { say("- gram was not measured: \(reason)") }
         let isSmall = figures.contains { $0.measured.count < QualityFigure.allCases.count - (reason == nil ? 0 : 1) }
         if isSmall { say("- other figures that are missing need larger images (docs/quality.md)") }
@@ -118,6 +128,7 @@ struct EvaluateCommand: ParsableCommand {
             for figure in QualityFigure.allCases {
                 try container.encode(figures[figure], forKey: Key(stringValue: figure.rawValue))
             }
+            try container.encode(QualityVerdict(figures).description, forKey: Key(stringValue: "verdict"))
         }
     }
 }
