@@ -15,12 +15,13 @@ public enum TrainingRun {
         public var threads: Int
         /// An existing folder for the files that are reported. Whoever receives a report owns and removes the file.
         public var folder: URL
-        /// Reports the loss history in the checkpoint again: nobody knows whether it arrived.
-        public var repeatsHistory: Bool
+        /// The last iteration whose row of the checkpoint's loss history is known to have arrived; later rows are
+        /// reported again. `.max`: all have; 0: none may have.
+        public var historyArrivedUntil: Int
 
         public init(
             exemplar: URL, exemplarName: String, recipe: Recipe, checkpoint: URL? = nil, threads: Int, folder: URL,
-            repeatsHistory: Bool = false
+            historyArrivedUntil: Int = .max
         ) {
             self.exemplar = exemplar
             self.exemplarName = exemplarName
@@ -28,7 +29,7 @@ public enum TrainingRun {
             self.checkpoint = checkpoint
             self.threads = threads
             self.folder = folder
-            self.repeatsHistory = repeatsHistory
+            self.historyArrivedUntil = historyArrivedUntil
         }
     }
 
@@ -62,7 +63,8 @@ public enum TrainingRun {
     struct Patience: Sendable {
         /// Between two tries.
         var interval = Duration.seconds(5)
-        /// How long the last files are tried; meanwhile space may return. Before that training goes on without them.
+        /// How long the last files are tried, unless the run is to stop; meanwhile space may return. Before that training
+        /// goes on without them.
         var atTheEnd = Duration.seconds(30 * 60)
         /// How long a run that is to stop tries to write its checkpoint.
         var whenStopping = Duration.seconds(10)
