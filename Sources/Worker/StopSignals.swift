@@ -48,9 +48,14 @@ public final class StopSignals: Sendable {
         }
         guard number == SIGINT else { return isFirst }
         if interruptions > 1 {
-            // Ended by the signal itself, so that a shell ends the loop around the command as well.
+            // Ended by the signal itself, so that a shell ends the loop around the command as well. The queue's thread
+            // blocks it.
             signal(SIGINT, SIG_DFL)
-            kill(getpid(), SIGINT)
+            var interruption = sigset_t()
+            sigemptyset(&interruption)
+            sigaddset(&interruption, SIGINT)
+            pthread_sigmask(SIG_UNBLOCK, &interruption, nil)
+            raise(SIGINT)
         }
         return interruptions == 1
     }

@@ -110,7 +110,8 @@ struct FullDiskTests {
             FileManager.default.fileExists(atPath: "\(out)/wall_result/img/itr\(iteration).png")
         }
         try eventually("training moves") { snapshot("00000100") }
-        try limitFiles(of: training, to: 64)
+        // What it says of it still fits.
+        try limitFiles(of: training, to: 4096)
         try eventually("it says what is wrong") { training.errors.contains("metrics.jsonl cannot be written") }
         try limitFiles(of: training, to: nil)
         let ended = training.wait()

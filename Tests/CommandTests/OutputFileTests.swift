@@ -46,14 +46,19 @@ import Testing
         #expect(try text("inner/target") == "second" && text("inner/new") == "dangling")
     }
 
-    @Test func aPipeIsWrittenIntoAndStaysOne() async throws {
+    @Test func aPipeIsWrittenIntoAndStaysOne() throws {
         let path = scratch.path("pipe")
         try #require(mkfifo(path, 0o600) == 0)
+        let reader = Process()
+        reader.executableURL = URL(fileURLWithPath: "/bin/sh")
+        reader.arguments = ["-c", "cat pipe > copy"]
+        reader.currentDirectoryURL = scratch.url
+        try reader.run()
         // More than a pipe holds.
         let data = Data((0..<300_000).map { UInt8(truncatingIfNeeded: $0) })
-        let reader = Task.detached { try Data(contentsOf: URL(fileURLWithPath: path)) }
-        try await Task.detached { try OutputFile(path).write(data) }.value
-        #expect(try await reader.value == data)
+        try OutputFile(path).write(data)
+        reader.waitUntilExit()
+        #expect(try Data(contentsOf: scratch.url.appendingPathComponent("copy")) == data)
         var status = stat()
         #expect(stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
     }
@@ -69,7 +74,7 @@ import Testing
         #expect(refusal(photo) == "accepted" && refusal(scratch.path("new.png"), sparing: [photo]) == "accepted")
         #expect(refusal(scratch.url.path).contains("is a folder"))
         #expect(refusal(scratch.path("none/x.png")).contains("its folder does not exist"))
-        #expect(refusal(scratch.path("none/")).contains("its folder does not exist"))
+        #expect(refusal(scratch.path("none") + "/").contains("its folder does not exist"))
         #expect(refusal("\(photo)/x.png").contains("Not a directory"))
         #expect(refusal("").contains("cannot be written"))
         #expect(chmod(photo, 0o444) == 0 && refusal(photo).contains("is write-protected"))
