@@ -29,7 +29,7 @@ public struct CoordinatorService: Sendable {
         self.logger = logger
     }
 
-    /// Serves until SIGTERM, SIGINT or cancellation; what was accepted is on disk at every moment.
+    /// Serves until SIGTERM, SIGINT, SIGHUP or cancellation; what was accepted is on disk at every moment.
     /// - Parameter onReady: Called once, when both addresses answer.
     /// - Throws: `CoordinatorError` if the data folder or an address cannot be had.
     public func run(onReady: @escaping @Sendable (Addresses) async -> Void = { _ in }) async throws {
@@ -108,7 +108,8 @@ public struct CoordinatorService: Sendable {
                     .init(
                         service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                         failureTerminationBehavior: .cancelGroup)
-                }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
+                }, gracefulShutdownSignals: [.sigterm, .sigint] + (Self.hangUpIsIgnored ? [] : [.sighup]),
+                logger: quiet(logger)))
         // The lock on the folder is held until everything has stopped.
         defer { withExtendedLifetime(folder) {} }
         do {
@@ -201,6 +202,15 @@ public struct CoordinatorService: Sendable {
             await engine.post(.tick)
             try? await Task.sleep(for: interval)
         }
+    }
+
+    /// Whether the process was started to outlive its terminal (nohup).
+    private static var hangUpIsIgnored: Bool {
+        var action = sigaction()
+        guard sigaction(SIGHUP, nil, &action) == 0, let handler = action.__sigaction_handler.sa_handler else {
+            return false
+        }
+        return unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
     }
 
     private func quiet(_ logger: Logger) -> Logger {

@@ -252,6 +252,18 @@ public struct SafetensorsWriter {
             Item(name: name, type: .float64, shape: shape) { values.withUnsafeBytes { Data($0) } })
     }
 
+    /// The whole file in memory.
+    public func encoded() -> Data {
+        let header = header()
+        var bytes = items.reduce(into: header) { $0 += $1.bytes() }
+        if hasSum, let place = Self.placeOfSum(in: header) {
+            var sum = CRC64()
+            sum.update(bytes)
+            bytes.replaceSubrange(place, with: Data(sum.text.utf8))
+        }
+        return bytes
+    }
+
     /// Writes the file: to a temporary name, synced, then renamed, so that it is there whole or not at all.
     public func write(to url: URL) throws(SafetensorsError) {
         let temporary = url.appendingPathExtension("partial")

@@ -22,6 +22,7 @@ enum Checkpoint {
             "software": software,
             "recipe": trainer.recipe.yaml(),
             "exemplar": trainer.exemplar.fingerprint,
+            "exemplar_name": trainer.exemplar.name,
             "iteration": String(trainer.iteration),
             "training_seconds": String(trainer.trainingSeconds),
             "crops_position": String(trainer.crops.stream.position),
@@ -52,12 +53,7 @@ enum Checkpoint {
         var software: String?
         do {
             let file = try Safetensors(contentsOf: url)
-            guard file.sumIsRight != false else {
-                throw TrainingError(
-                    .damagedCheckpoint,
-                    "checkpoint \(url.path): is damaged, its sum is wrong; go on from the one before",
-                    isRetryable: true)
-            }
+            guard file.sumIsRight != false else { throw damage(of: url) }
             software = file.metadata["software"]
             func text(_ key: String) throws(SafetensorsError) -> String {
                 guard let value = file.metadata[key] else {
@@ -131,22 +127,33 @@ enum Checkpoint {
         }
     }
 
+    static func damage(of url: URL) -> TrainingError {
+        TrainingError(
+            .damagedCheckpoint, "checkpoint \(url.path): is damaged, its sum is wrong; go on from the one before",
+            isRetryable: true)
+    }
+
     /// A network alone, for use: values and running statistics.
     static func writeNetwork(
         _ parameters: [Parameter], kind: String, trainer: Trainer, to url: URL
     ) throws(SafetensorsError) {
-        var writer = SafetensorsWriter(metadata: [
-            "format": "texloom-\(kind)-1",
-            "software": software,
-            "recipe": trainer.recipe.yaml(),
-            "exemplar": trainer.exemplar.fingerprint,
-            "exemplar_name": trainer.exemplar.name,
+        let origin = [
+            "exemplar": trainer.exemplar.fingerprint, "exemplar_name": trainer.exemplar.name,
             "iteration": String(trainer.iteration),
-        ])
+        ]
+        try network(parameters, kind: kind, recipe: trainer.recipe, origin: origin).write(to: url)
+    }
+
+    /// - Parameter origin: the metadata that say what the network was trained on, and how far.
+    static func network(
+        _ parameters: [Parameter], kind: String, recipe: Recipe, origin: [String: String]
+    ) -> SafetensorsWriter {
+        let metadata = ["format": "texloom-\(kind)-1", "software": software, "recipe": recipe.yaml()]
+        var writer = SafetensorsWriter(metadata: metadata.merging(origin) { own, _ in own })
         for parameter in parameters {
             writer.add(parameter.name, shape: parameter.layout.fileShape) { parameter.fileOrder() }
         }
-        try writer.write(to: url)
+        return writer
     }
 
     private static func networks(of trainer: Trainer) -> [(String, [Parameter])] {
@@ -163,7 +170,7 @@ enum Checkpoint {
 }
 
 extension Generator {
-    /// A trained generator from its file, with the recipe that made it.
+    /// A trained generator from its file, or out of a checkpoint, with the recipe that made it.
     ///
     /// Files of other implementations carry no recipe: their widths and block count are read from the tensors' shapes,
     /// with the recipe's defaults for the rest.
@@ -171,6 +178,9 @@ extension Generator {
     public static func load(contentsOf url: URL) throws(TrainingError) -> (generator: Generator, recipe: Recipe) {
         do {
             let file = try Safetensors(contentsOf: url)
+            let isCheckpoint = file.metadata["format"] == Checkpoint.format
+            guard !isCheckpoint || file.sumIsRight != false else { throw Checkpoint.damage(of: url) }
+            let prefix = isCheckpoint ? "generator." : ""
             var recipe = Recipe.paper
             if let yaml = file.metadata["recipe"] {
                 recipe = try Recipe(yaml: yaml, source: url.path)
@@ -186,14 +196,14 @@ extension Generator {
                     recipe.norm = .instance
                 }
             }
-            try checkSize(of: recipe, in: file, url)
+            try checkSize(of: recipe, in: file, prefix, url)
             let generator = Generator(recipe, trained: false)
             for parameter in generator.parameters {
-                let values = try file.floats(parameter.name, shape: parameter.layout.fileShape)
+                let values = try file.floats(prefix + parameter.name, shape: parameter.layout.fileShape)
                 guard values.allSatisfy(\.isFinite) else {
                     throw SafetensorsError(
                         file: url.path,
-                        problem: "tensor \(parameter.name) has values that are no numbers: its training diverged, or "
+                        problem: "tensor \(prefix)\(parameter.name) has values that are no numbers: its training diverged, or "
                             + "the file is damaged; take another generator")
                 }
                 parameter.load(fileOrder: values)
@@ -206,8 +216,29 @@ extension Generator {
         }
     }
 
+    /// The generator in a checkpoint as a file of its own: the bytes that the run itself writes if it ends there.
+    /// - Throws: `TrainingError` naming the file and what is wrong with it.
+    public static func file(fromCheckpoint url: URL) throws(TrainingError) -> Data {
+        let metadata: [String: String]
+        do {
+            metadata = try Safetensors(contentsOf: url).metadata
+            guard metadata["format"] == Checkpoint.format else {
+                throw SafetensorsError(
+                    file: url.path,
+                    problem: "is of format '\(metadata["format"] ?? "?")', expected \(Checkpoint.format)")
+            }
+        } catch {
+            throw TrainingError(.badCheckpoint, "checkpoint \(error)")
+        }
+        let (generator, recipe) = try load(contentsOf: url)
+        let origin = metadata.filter { ["exemplar", "exemplar_name", "iteration"].contains($0.key) }
+        return Checkpoint.network(generator.parameters, kind: "generator", recipe: recipe, origin: origin).encoded()
+    }
+
     /// Memory is only asked for when the file has the weights to fill it: a small one may claim a huge network.
-    private static func checkSize(of recipe: Recipe, in file: Safetensors, _ url: URL) throws(SafetensorsError) {
+    private static func checkSize(
+        of recipe: Recipe, in file: Safetensors, _ prefix: String, _ url: URL
+    ) throws(SafetensorsError) {
         guard (1...512).contains(recipe.generatorWidth) else {
             throw SafetensorsError(
                 file: url.path, problem: "has \(recipe.generatorWidth) channels in its first layer; expected 1 to 512")
@@ -216,9 +247,10 @@ extension Generator {
         let halves = (0..<recipe.residualBlocks).flatMap { ["blocks.\($0).conv1.weight", "blocks.\($0).conv2.weight"] }
         for (name, outputs) in [("widen.weight", 2 * wide)] + halves.map({ ($0, wide) }) {
             let shape = [outputs, wide, 3, 3]
-            guard file.entries[name]?.shape == shape else {
-                let found = file.entries[name].map { "has the shape \($0.shape)" } ?? "is missing"
-                throw SafetensorsError(file: url.path, problem: "tensor \(name) \(found), expected \(shape)")
+            let entry = file.entries[prefix + name]
+            guard entry?.shape == shape else {
+                let found = entry.map { "has the shape \($0.shape)" } ?? "is missing"
+                throw SafetensorsError(file: url.path, problem: "tensor \(prefix)\(name) \(found), expected \(shape)")
             }
         }
     }

@@ -37,7 +37,8 @@ public struct Recipe: Equatable, Sendable {
     public var styleWeight: Float = 1
     public var styleTaps = 5
     public var iterations = 100_000
-    public var constantIterations = 50_000
+    /// Share of the iterations before the learning rate begins to fall.
+    public var constantShare: Float = 0.5
     public var learningRate: Float = 2e-4
     public var beta1: Float = 0.5
     public var beta2: Float = 0.999
@@ -58,6 +59,9 @@ public struct Recipe: Equatable, Sendable {
         case .none: .none
         }
     }
+
+    /// Iterations before the learning rate begins to fall.
+    public var constantIterations: Int { Int((Double(constantShare) * Double(iterations)).rounded()) }
 
     /// Adam's rate at an iteration, counted from 1: constant, then falling linearly, changed every iteration.
     public func learningRate(at iteration: Int) -> Float {
@@ -114,7 +118,6 @@ extension Recipe {
         recipe.styleInput = .caffe
         recipe.styleWeight = 2e-5
         recipe.iterations = 75_000
-        recipe.constantIterations = 37_500
         return recipe
     }()
 
@@ -133,7 +136,7 @@ extension Recipe {
         recipe.styleWeight = 2e-5
         recipe.styleTaps = 3
         recipe.iterations = 6000
-        recipe.constantIterations = 4000
+        recipe.constantShare = 2 / 3
         recipe.snapshotEvery = 250
         recipe.checkpointEvery = 500
         return recipe

@@ -138,9 +138,9 @@ extension Recipe {
             "style_taps", \.styleTaps, 1...5,
             "Taps relu1_1 ... reluN_1; nothing behind the last is computed, so fewer are cheaper."),
         integer("iterations", \.iterations, 1...100_000_000, "Updates of each network. 100,000 is the paper's."),
-        integer(
-            "constant_iterations", \.constantIterations, 0...100_000_000,
-            "Iterations before the learning rate begins to fall linearly to 0; half of them in the paper."),
+        number(
+            "constant_share", \.constantShare, 0...1,
+            "Share of the iterations before the learning rate begins to fall linearly to 0; half of them in the paper."),
         number("learning_rate", \.learningRate, 1e-9...1, "Adam's rate for both networks."),
         number("beta1", \.beta1, 0...0.9999, "Adam's memory of the gradient; 0.5 is usual for GANs."),
         number("beta2", \.beta2, 0...0.999999, "Adam's memory of the squared gradient."),

@@ -14,7 +14,7 @@ extension Recipe {
 
     /// Applies `key=value` overrides, then checks the whole.
     public mutating func apply(_ overrides: [String]) throws(TrainingError) {
-        for override in overrides {
+        for override in Self.absoluteLast(overrides, key: { $0.prefix { $0 != "=" } }) {
             guard let equals = override.firstIndex(of: "=") else {
                 throw TrainingError(.badRecipe, "--set \(override): expected key=value")
             }
@@ -45,7 +45,7 @@ extension Recipe {
             }
             try self.init(named: name)
         }
-        for (key, value) in mapping {
+        for (key, value) in Self.absoluteLast(Array(mapping), key: { ($0.key.scalar?.string ?? "")[...] }) {
             let place = "\(source), line \(key.mark?.line ?? 0)"
             guard let key = key.scalar?.string else { throw TrainingError(.badRecipe, "\(place): a key is not text") }
             guard seen.insert(key).inserted else { throw TrainingError(.badRecipe, "\(place): \(key) is given twice") }
@@ -68,7 +68,30 @@ extension Recipe {
         }.joined()
     }
 
+    /// The key of recipes before `constant_share`, which files and checkpoints still hold.
+    private static let absoluteKey = "constant_iterations"
+
+    /// Moves the old key behind the others: what share it is depends on `iterations`, wherever that stands.
+    private static func absoluteLast<Entry>(_ entries: [Entry], key: (Entry) -> Substring) -> [Entry] {
+        entries.filter { key($0) != absoluteKey } + entries.filter { key($0) == absoluteKey }
+    }
+
+    private mutating func setConstantIterations(_ text: String, where place: String) throws(TrainingError) {
+        guard let count = Int(text.replacing("_", with: "")), count >= 0 else {
+            throw TrainingError(
+                .badRecipe, "\(place): \(Self.absoluteKey) cannot be '\(text)'; expected a whole number from 0")
+        }
+        guard count <= iterations else {
+            throw TrainingError(
+                .badRecipe,
+                "\(place): \(Self.absoluteKey) (\(count)) is more than iterations (\(iterations)); constant_share gives "
+                    + "it as a share of them")
+        }
+        constantShare = Float(Double(count) / Double(iterations))
+    }
+
     private mutating func set(_ key: String, to text: String, where place: String) throws(TrainingError) {
+        if key == Self.absoluteKey { return try setConstantIterations(text, where: place) }
         guard let field = Self.fields.first(where: { $0.key == key }) else {
             let keys = Self.fields.map(\.key).joined(separator: ", ")
             throw TrainingError(.badRecipe, "\(place): there is no recipe field '\(key)'; the fields are \(keys)")
@@ -82,9 +105,6 @@ extension Recipe {
         func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(TrainingError) {
             if !holds { throw TrainingError(.badRecipe, "\(source): \(message())") }
         }
-        try require(
-            constantIterations <= iterations,
-            "constant_iterations (\(constantIterations)) is more than iterations (\(iterations))")
         let smallest = Self.smallestCrop(discriminatorLayers: discriminatorLayers)
         try require(
             k.map { $0 >= smallest } ?? true,

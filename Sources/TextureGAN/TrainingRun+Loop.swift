@@ -38,7 +38,8 @@ extension TrainingRun {
         report(.log(level: .info, message: describe(trainer, input)))
         report(.started(iteration: trainer.iteration, totalIterations: recipe.iterations))
 
-        var reportedRows = input.repeatsHistory ? 0 : trainer.history.count
+        var reportedRows =
+            trainer.history.firstIndex { $0.iteration > input.historyArrivedUntil } ?? trainer.history.count
         let quality = SnapshotQuality(trainer)
         func file(_ name: String, _ pathExtension: String) -> URL {
             input.folder.appendingPathComponent(name).appendingPathExtension(pathExtension)
@@ -94,9 +95,9 @@ extension TrainingRun {
         func say(_ error: TrainingError, _ consequence: String) {
             report(.log(level: .error, message: "\(error.message); \(consequence)"))
         }
-        /// Tries until the disk takes a file; false if that is not wished any more.
+        /// Tries until the disk takes a file; false as soon as the wish is one of those that end it.
         func insist(
-            within limit: Duration, _ write: () throws(TrainingError) -> Void
+            within limit: Duration, unless endings: Set<Wish>, _ write: () throws(TrainingError) -> Void
         ) throws(TrainingError) -> Bool {
             let began = ContinuousClock.now
             var hasSaid = false
@@ -111,10 +112,27 @@ extension TrainingRun {
                 }
                 let next = ContinuousClock.now + patience.interval
                 while ContinuousClock.now < next {
-                    if wish() == .abandon { return false }
+                    if endings.contains(wish()) { return false }
                     Thread.sleep(forTimeInterval: 0.02)
                 }
             }
+        }
+        /// Leaves with a checkpoint if the disk takes one soon.
+        func stop() throws(TrainingError) -> Outcome {
+            if wish() == .abandon { return .abandoned }
+            do {
+                guard try insist(within: patience.whenStopping, unless: [.abandon], reportCheckpoint) else {
+                    return .abandoned
+                }
+            } catch {
+                say(error, "stopping without a checkpoint of iteration \(trainer.iteration)")
+                return .abandoned
+            }
+            return .stopped(iteration: trainer.iteration)
+        }
+        /// The last files are waited for, but not by a run that is to stop.
+        func insistAtTheEnd(_ write: () throws(TrainingError) -> Void) throws(TrainingError) -> Bool {
+            try insist(within: patience.atTheEnd, unless: [.abandon, .checkpointAndStop], write)
         }
         /// When a checkpoint that could not be written is tried again.
         var overdue: ContinuousClock.Instant?
@@ -123,14 +141,7 @@ extension TrainingRun {
             switch wish() {
             case .proceed: break
             case .abandon: return .abandoned
-            case .checkpointAndStop:
-                do {
-                    guard try insist(within: patience.whenStopping, reportCheckpoint) else { return .abandoned }
-                } catch {
-                    say(error, "stopping without a checkpoint of iteration \(trainer.iteration)")
-                    return .abandoned
-                }
-                return .stopped(iteration: trainer.iteration)
+            case .checkpointAndStop: return try stop()
             }
             let (step, seconds) = try trainer.advance()
             report(.iterated(iteration: trainer.iteration, secondsPerIteration: seconds))
@@ -140,11 +151,9 @@ extension TrainingRun {
                 let snapshot = computeSnapshot()
                 reportMetrics(with: quality.measure(snapshot), of: trainer.row(of: step, seconds: seconds))
                 if isLast {
-                    guard
-                        try insist(
-                            within: patience.atTheEnd, { () throws(TrainingError) in try reportSnapshot(snapshot) }),
-                        try insist(within: patience.atTheEnd, reportCheckpoint)
-                    else { return .abandoned }
+                    guard try insistAtTheEnd({ () throws(TrainingError) in try reportSnapshot(snapshot) }),
+                        try insistAtTheEnd(reportCheckpoint)
+                    else { return try stop() }
                     break
                 }
                 do { try reportSnapshot(snapshot) } catch { say(error, "training goes on without this snapshot") }
@@ -168,9 +177,7 @@ extension TrainingRun {
         ]
         for (kind, write) in products {
             let url = file(kind.rawValue, "safetensors")
-            guard try insist(within: patience.atTheEnd, { () throws(TrainingError) in try write(url) }) else {
-                return .abandoned
-            }
+            guard try insistAtTheEnd({ () throws(TrainingError) in try write(url) }) else { return try stop() }
             report(.artifact(kind, iteration: trainer.iteration, file: url))
         }
         return .finished(

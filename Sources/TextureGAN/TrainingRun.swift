@@ -15,14 +15,15 @@ public enum TrainingRun {
         public var threads: Int
         /// An existing folder for the files that are reported. Whoever receives a report owns and removes the file.
         public var folder: URL
-        /// Reports the loss history in the checkpoint again: nobody knows whether it arrived.
-        public var repeatsHistory: Bool
+        /// The last iteration whose row of the checkpoint's loss history is known to have arrived; later rows are
+        /// reported again. `.max`: all have; 0: none may have.
+        public var historyArrivedUntil: Int
         /// How many runs share this process, this one included.
         public var concurrentRuns: Int
 
         public init(
             exemplar: URL, exemplarName: String, recipe: Recipe, checkpoint: URL? = nil, threads: Int, folder: URL,
-            repeatsHistory: Bool = false, concurrentRuns: Int = 1
+            historyArrivedUntil: Int = .max, concurrentRuns: Int = 1
         ) {
             self.exemplar = exemplar
             self.exemplarName = exemplarName
@@ -30,7 +31,7 @@ public enum TrainingRun {
             self.checkpoint = checkpoint
             self.threads = threads
             self.folder = folder
-            self.repeatsHistory = repeatsHistory
+            self.historyArrivedUntil = historyArrivedUntil
             self.concurrentRuns = concurrentRuns
         }
     }
@@ -65,7 +66,8 @@ public enum TrainingRun {
     struct Patience: Sendable {
         /// Between two tries.
         var interval = Duration.seconds(5)
-        /// How long the last files are tried; meanwhile space may return. Before that training goes on without them.
+        /// How long the last files are tried, unless the run is to stop; meanwhile space may return. Before that training
+        /// goes on without them.
         var atTheEnd = Duration.seconds(30 * 60)
         /// How long a run that is to stop tries to write its checkpoint.
         var whenStopping = Duration.seconds(10)

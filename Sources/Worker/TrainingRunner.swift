@@ -25,7 +25,7 @@ public struct TextureTrainer: AttemptTrainer {
             TrainingRun.Input(
                 exemplar: input.exemplar, exemplarName: input.exemplarName, recipe: recipe,
                 checkpoint: input.checkpoint, threads: input.threads, folder: input.folder,
-                repeatsHistory: input.repeatsHistory, concurrentRuns: input.concurrentRuns),
+                historyArrivedUntil: input.repeatsHistory ? 0 : .max, concurrentRuns: input.concurrentRuns),
             wish: wish, report: report)
     }
 }

@@ -16,8 +16,8 @@ public struct Worker: Sendable {
         self.logger = logger
     }
 
-    /// Works until SIGTERM, SIGINT, cancellation of the task, or the coordinator's word; then checkpoints and hands
-    /// back what was running.
+    /// Works until one of ``StopSignals``, cancellation of the task, or the coordinator's word; then checkpoints and
+    /// hands back what was running.
     /// - Throws: ``WorkerError`` if the worker cannot start.
     public func run() async throws -> WorkerExit {
         // A limit on file sizes is to be an error like a full disk, and not the end of the process.
@@ -60,12 +60,15 @@ public struct Worker: Sendable {
             logger.notice("attempts of an earlier process are taken up", metadata: ["count": "\(recovered.count)"])
         }
         _ = await loop.handle(.recovered(recovered))
-        let signals = Self.onSignals([SIGTERM, SIGINT]) { source.yield(.drain("signal")) }
-        defer {
-            for source in signals { source.cancel() }
-            // What comes after the end is for the system to obey.
-            for number in [SIGTERM, SIGINT] { signal(number, SIG_DFL) }
+        let signals = StopSignals { [logger] isInterruption in
+            logger.notice(
+                """
+                worker stops: what runs is checkpointed and handed back\
+                \(isInterruption ? "; press Ctrl-C again to end at once, which costs the work since the last checkpoint" : "")
+                """)
+            source.yield(.drain("signal"))
         }
+        defer { withExtendedLifetime(signals) {} }
         logger.info(
             "worker starts",
             metadata: [
@@ -115,19 +118,6 @@ public struct Worker: Sendable {
         executor.stop()
         logger.info("worker ends", metadata: ["exit": "\(exit)"])
         return exit
-    }
-
-    private static func onSignals(
-        _ numbers: [Int32], _ handler: @escaping @Sendable () -> Void
-    ) -> [any DispatchSourceSignal] {
-        numbers.map { number in
-            // The default action would end the process before the source sees the signal.
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler(handler: handler)
-            source.resume()
-            return source
-        }
     }
 
     /// The CPU's model as the system names it; equal types give equal bytes.

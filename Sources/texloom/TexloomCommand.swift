@@ -30,8 +30,8 @@ struct TexloomCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Training here:",
                 subcommands: [
-                    TrainCommand.self, ExpandCommand.self, EvaluateCommand.self, RecipesCommand.self,
-                    WeightsCommand.self,
+                    TrainCommand.self, ExpandCommand.self, GeneratorCommand.self, EvaluateCommand.self,
+                    RecipesCommand.self, WeightsCommand.self,
                     BenchCommand.self,
                 ]),
             CommandGroup(name: "Serving a cluster:", subcommands: [CoordinatorCommand.self, WorkerCommand.self]),
@@ -46,6 +46,8 @@ struct TexloomCommand: AsyncParsableCommand {
     static func main() async {
         // A reader that goes away (head, less) is the reader's right, not our death.
         signal(SIGPIPE, SIG_IGN)
+        // A limit on file sizes is to be an error like a full disk, and not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
         do {
             requireInstructionSet()
             requireFittingBLAS()

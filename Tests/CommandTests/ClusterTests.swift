@@ -98,20 +98,49 @@ import Testing
     @Test func aWorkerToldToStopHandsItsJobBackWithACheckpoint() throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("sand.png", seed: 7)
-        let worker = try cluster.startWorker("leaver")
         #expect(
-            try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 100_000, checkpointEvery: 100_000))
-                .status == 0)
-        try eventually("training has begun") { (try cluster.jobs().first?.iteration ?? 0) > 30 }
-        worker.send(SIGTERM)
-        #expect(worker.wait().status == 85)
+            try cluster.run(
+                ["submit", exemplar] + TinyCluster.recipe(iterations: 1_000_000, checkpointEvery: 1_000_000)
+            )
+            .status == 0)
+        // As a person, a closed terminal and batch systems say it.
+        for signal in [SIGTERM, SIGHUP, SIGUSR1, SIGXCPU] {
+            let before = try cluster.jobs().first?.iteration ?? 0
+            let worker = try cluster.startWorker("leaver-\(signal)")
+            try eventually("training moves") { (try cluster.jobs().first?.iteration ?? 0) > before + 30 }
+            worker.send(signal)
+            #expect(worker.wait().status == 85)
+            let job = try #require(try cluster.jobs().first)
+            #expect(job.state == .queued && job.iteration > before + 30 && job.failures == 0, "\(job)")
+        }
         let job = try #require(try cluster.jobs().first)
-        #expect(job.state == .queued && job.iteration > 30 && job.failures == 0, "\(job)")
         // Another goes on from there; a cancel then ends it.
         try cluster.startWorker("next")
         try eventually("the next worker goes on") { (try cluster.jobs().first?.iteration ?? 0) > job.iteration + 10 }
         #expect(try cluster.run(["cancel", "sand"]).status == 0)
         #expect(try cluster.jobs().first?.state == .cancelled)
+    }
+
+    @Test func aSecondCtrlCEndsAWorkerThatWaitsForItsCoordinator() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("sand.png", seed: 7)
+        let worker = try cluster.startWorker("waiter")
+        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 1_000_000)).status == 0)
+        try eventually("training has begun") { (try cluster.jobs().first?.iteration ?? 0) > 0 }
+        cluster.coordinator.killAndWait()
+        worker.send(SIGINT)
+        try eventually("it says what another does") { worker.errors.contains("press Ctrl-C again to end at once") }
+        #expect(worker.isRunning)
+        worker.send(SIGINT)
+        let ended = worker.wait()
+        #expect(ended.wasKilled && ended.status == SIGINT)
+    }
+
+    @Test func aClosedTerminalEndsACoordinatorInOrder() throws {
+        let cluster = try TinyCluster()
+        cluster.coordinator.send(SIGHUP)
+        let ended = cluster.coordinator.wait()
+        #expect(!ended.wasKilled && ended.status == 0, "\(ended.errors)")
     }
 
     /// The short form of the storm that docs/reliability.md publishes.

@@ -2,6 +2,8 @@ import Foundation
 import Protocol
 import Testing
 
+@testable import texloom
+
 /// Real processes whose files may not grow: to them the disk is full. Space returns when the limit is lifted.
 @Suite(
     .serialized,
@@ -96,6 +98,26 @@ struct FullDiskTests {
         #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
         let job = try #require(try cluster.jobs().first)
         #expect(job.state == .finished && job.failures == 0)
+    }
+
+    @Test func aTrainingWithoutSpaceTrainsOnAndHasAllItsRowsWhenThereIsSome() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
+        let recipe = TinyCluster.recipe(iterations: 1500, checkpointEvery: 50)
+        let out = cluster.scratch.folder.path("out")
+        let training = try cluster.start(["train", exemplar, "--out", out, "--threads", "1"] + recipe)
+        let snapshot = { (iteration: String) in
+            FileManager.default.fileExists(atPath: "\(out)/wall_result/img/itr\(iteration).png")
+        }
+        try eventually("training moves") { snapshot("00000100") }
+        // What it says of it still fits.
+        try limitFiles(of: training, to: 4096)
+        try eventually("it says what is wrong") { training.errors.contains("metrics.jsonl cannot be written") }
+        try limitFiles(of: training, to: nil)
+        let ended = training.wait()
+        #expect(ended.status == 0 && snapshot("00001500"), "\(ended.errors)")
+        let rows = try ResultFolder(in: URL(fileURLWithPath: out), name: "wall").readMetrics()
+        #expect(rows.map(\.iteration) == [1] + Array(stride(from: 5, through: 1500, by: 5)))
     }
 
     @Test func theCheckOfADataFolderFindsDamageAndSaysWhatToDo() throws {

@@ -7,6 +7,8 @@ final class TexloomProcess: Sendable {
         let status: Int32
         let output: String
         let errors: String
+        /// Whether a signal ended it, whose number the status is then.
+        let wasKilled: Bool
     }
 
     /// The folder that this test run was built into holds the program as well.
@@ -18,13 +20,17 @@ final class TexloomProcess: Sendable {
     private let errorFile: URL
 
     /// Starts `texloom ARGUMENTS`; output goes to files in `folder`.
-    init(_ arguments: [String], folder: URL, environment: [String: String] = [:]) throws {
+    /// - Parameter launcher: a command that becomes the program, such as `env`.
+    init(
+        _ arguments: [String], folder: URL, environment: [String: String] = [:], launcher: [String] = []
+    ) throws {
         let id = UUID().uuidString.prefix(8)
         outputFile = folder.appendingPathComponent("\(arguments[0])-\(id).out")
         errorFile = folder.appendingPathComponent("\(arguments[0])-\(id).err")
         for file in [outputFile, errorFile] { try Data().write(to: file) }
-        process.executableURL = Self.executable
-        process.arguments = arguments
+        let words = launcher + [Self.executable.path] + arguments
+        process.executableURL = URL(fileURLWithPath: words[0])
+        process.arguments = Array(words.dropFirst())
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = try FileHandle(forWritingTo: outputFile)
         process.standardError = try FileHandle(forWritingTo: errorFile)
@@ -35,6 +41,7 @@ final class TexloomProcess: Sendable {
     var isRunning: Bool { process.isRunning }
     var id: Int32 { process.processIdentifier }
     var output: String { (try? String(contentsOf: outputFile, encoding: .utf8)) ?? "" }
+    var outputBytes: Data { get throws { try Data(contentsOf: outputFile) } }
     var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
 
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
@@ -42,7 +49,9 @@ final class TexloomProcess: Sendable {
     @discardableResult
     func wait() -> Result {
         process.waitUntilExit()
-        return Result(status: process.terminationStatus, output: output, errors: errors)
+        return Result(
+            status: process.terminationStatus, output: output, errors: errors,
+            wasKilled: process.terminationReason == .uncaughtSignal)
     }
 
     func killAndWait() {

@@ -58,7 +58,7 @@ class Tests:
         page.evaluate("window.wasHere = true")
         # The exemplar is as small as its training is short.
         png = clusters.Exemplar("tree-rings", 48, 40).png
-        recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=30_000, constant_iterations=15_000, snapshot_every=5000)
+        recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=30_000, snapshot_every=5000)
         job = self.cluster.submit("live-rings", png, recipe, priority=100)
         card = f'[data-live="running"] [data-job="{job}"]'
         page.wait("document.querySelector('[data-count=queued]').textContent !== '0'", "the job is counted as queued")
@@ -84,7 +84,7 @@ class Tests:
         page = self.page("/submit")
         page.wait("document.querySelector('#yaml').value.includes('name:')", "the recipe is there")
         page.click("#submit summary")
-        recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=400, constant_iterations=200, snapshot_every=100)
+        recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=400, snapshot_every=100)
         page.type("#yaml", recipe)
         page.type("#priority", "90")
         page.drop("#drop", *files)

@@ -84,7 +84,7 @@ import Testing
         var recipe = Recipe.draft
         (recipe.k, recipe.generatorWidth, recipe.residualBlocks) = (8, 1, 1)
         (recipe.discriminatorWidth, recipe.discriminatorLayers, recipe.style) = (1, 1, nil)
-        (recipe.iterations, recipe.constantIterations, recipe.metricsEvery) = (40, 20, 1)
+        (recipe.iterations, recipe.metricsEvery) = (40, 1)
         func trainer() throws -> Trainer {
             try Trainer(exemplar: Exemplar(Self.image, name: "fuzz"), recipe: recipe, threads: 1)
         }

@@ -15,6 +15,19 @@ import Testing
         #expect(file.withUnsafeBytes { PNGChunks.first("sRGB", in: $0) } != nil)
     }
 
+    @Test func jpegsOfOurOwnKeepTheColourOfEveryPixel() throws {
+        // Red and blue columns of a pixel, of equal brightness nearly: with colour at half resolution both are violet.
+        let pixels = (0..<32 * 16).flatMap { $0 % 2 == 0 ? [200, 60, 60] : [90, 90, 220] as [UInt8] }
+        let image = Image(width: 32, height: 16, pixels: pixels)
+        let decoded = try Image(decoding: image.jpeg(), name: "x")
+        #expect(decoded.width == 32 && decoded.height == 16)
+        let worst = zip(image.pixels, decoded.pixels).map { abs(Int($0) - Int($1)) }.max()!
+        #expect(worst < 24)
+        #expect {
+            try Image(width: Image.maxJPEGSide + 1, height: 1, pixels: .init(repeating: 0, count: 196_503)).jpeg()
+        } throws: { ($0 as? ImagingError)?.code == .encoding }
+    }
+
     @Test func everyPNGColourTypeIsRead() throws {
         func decode(_ fixture: PNGFixture) throws -> [UInt8] {
             try Image(decoding: fixture.encoded(), name: "x").pixels

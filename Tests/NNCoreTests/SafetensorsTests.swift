@@ -176,10 +176,14 @@ import Testing
         defer { try? FileManager.default.removeItem(at: place) }
         let url = place.appendingPathComponent("a.safetensors")
         try Data("old".utf8).write(to: url)
-        var writer = SafetensorsWriter(metadata: [:])
-        writer.add("x", shape: [1]) { [3] }
-        try writer.write(to: url)
-        #expect(try Safetensors(contentsOf: url).floats("x") == [3])
+        for hasSum in [false, true] {
+            var writer = SafetensorsWriter(metadata: [:], hasSum: hasSum)
+            writer.add("x", shape: [1]) { [3] }
+            try writer.write(to: url)
+            #expect(try Safetensors(contentsOf: url).floats("x") == [3])
+            #expect(try Data(contentsOf: url) == writer.encoded())
+            #expect(try Safetensors(contentsOf: url).sumIsRight == (hasSum ? true : nil))
+        }
         #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == ["a.safetensors"])
     }
 

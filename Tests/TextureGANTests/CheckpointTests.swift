@@ -54,6 +54,33 @@ import Testing
         }
     }
 
+    @Test func aCheckpointHoldsTheGeneratorThatTheRunWrites() throws {
+        try TinyRun.inFolder { folder in
+            let checkpoint = folder.appendingPathComponent("checkpoint.safetensors")
+            let generator = folder.appendingPathComponent("generator.safetensors")
+            let trainer = try TinyRun.trainer()
+            try trainer.advance(by: 3)
+            try trainer.writeCheckpoint(to: checkpoint)
+            try trainer.writeGenerator(to: generator)
+            let isSame = try Generator.file(fromCheckpoint: checkpoint) == Data(contentsOf: generator)
+            #expect(isSame)
+            // The checkpoint itself serves as well.
+            let pictures = try [checkpoint, generator].map {
+                Expansion.expand(
+                    TinyRun.image(), with: try Generator.load(contentsOf: $0).generator, in: Workspace(threads: 1))
+            }
+            #expect(pictures[0] == pictures[1])
+
+            let error = TinyRun.error { _ = try Generator.file(fromCheckpoint: generator) }
+            #expect(
+                error?.message.contains("is of format 'texloom-generator-1', expected texloom-checkpoint-1") == true)
+            var bytes = try Data(contentsOf: checkpoint)
+            bytes[bytes.count / 2] ^= 1
+            try bytes.write(to: checkpoint)
+            #expect(TinyRun.error { _ = try Generator.load(contentsOf: checkpoint) }?.code == .damagedCheckpoint)
+        }
+    }
+
     private func refusal(_ file: URL, recipe: Recipe = TinyRun.recipe, exemplar: Exemplar = TinyRun.exemplar()) throws
         -> String
     {
@@ -120,7 +147,7 @@ import Testing
             try trainer.writeCheckpoint(to: original)
             let keys = try Safetensors(contentsOf: original).metadata.keys
             #expect(keys.count >= 10)
-            for key in keys where !["software", "history_columns", "crc64"].contains(key) {
+            for key in keys where !["software", "exemplar_name", "history_columns", "crc64"].contains(key) {
                 for value in [nil, "", "x", "-1", "1e400", "nan", "99999999999999999999999"] {
                     try? FileManager.default.removeItem(at: file)
                     try FileManager.default.copyItem(at: original, to: file)

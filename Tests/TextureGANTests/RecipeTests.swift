@@ -44,7 +44,7 @@ import Testing
         recipe.styleWeight = 2e-5
         recipe.styleTaps = 2
         recipe.iterations = 77
-        recipe.constantIterations = 11
+        recipe.constantShare = 0.143
         recipe.learningRate = 1.2345678e-4
         recipe.beta1 = 0.9
         recipe.beta2 = 0.99
@@ -85,7 +85,9 @@ import Testing
             ("padding: circular", "expected zero, reflect or replicate"),
             ("style: vgg11", "style cannot be 'vgg11'; expected vgg16, vgg19 or off"),
             ("style_taps: 6", "style_taps cannot be '6'"),
-            ("iterations: 10\nconstant_iterations: 11", "constant_iterations (11) is more than iterations (10)"),
+            ("constant_share: 1.1", "constant_share cannot be '1.1'; expected a number from 0.0 to 1.0"),
+            ("constant_iterations: 11\niterations: 10", "constant_iterations (11) is more than iterations (10)"),
+            ("constant_iterations: -1", "my.yaml, line 1: constant_iterations cannot be '-1'"),
             ("k: 20\ndiscriminator_layers: 4", "k (20) is too small for 4 discriminator layers"),
             ("adversarial_weight: 0\nl1_weight: 0\nstyle: off", "every loss has weight 0"),
             ("k: [1, 2]", "k has to be a single value"), ("[k]: 1", "line 1: a key is not text"),
@@ -113,22 +115,46 @@ import Testing
         #expect(refusal(overrides: ["kk=3"]).contains("--set kk=3: there is no recipe field 'kk'"))
         #expect(refusal(overrides: ["k=big"]).contains("--set k=big: k cannot be 'big'"))
         #expect(refusal(overrides: ["=1"]).contains("there is no recipe field ''"))
-        #expect(refusal(overrides: ["iterations=10"]).contains("constant_iterations (50000) is more than"))
         #expect(refusal(overrides: [], of: "Paper").contains("there is no recipe 'Paper'"))
+    }
+
+    @Test(arguments: zip([Recipe.draft, .fast, .paper], [(4000, 667), (37_500, 500), (50_000, 500)]))
+    func theConstantPartOfTheScheduleFollowsTheNumberOfIterations(recipe: Recipe, counts: (whole: Int, short: Int))
+        throws
+    {
+        #expect(recipe.constantIterations == counts.whole)
+        let short = try Recipe(named: recipe.name, overrides: ["iterations=1000"])
+        #expect(short.constantIterations == counts.short && short.learningRate(at: 1000) < recipe.learningRate / 300)
+    }
+
+    /// Files, checkpoints and jobs of earlier versions count the iterations.
+    @Test(arguments: Recipe.named)
+    func theConstantPartIsAlsoReadAsANumberOfIterations(recipe: Recipe) throws {
+        let lines = recipe.yaml().split(separator: "\n").filter {
+            !$0.hasPrefix("#") && !$0.hasPrefix("constant_share")
+        }
+        let old = "constant_iterations: \(recipe.constantIterations)"
+        #expect(try Recipe(yaml: (lines + [old[...]]).joined(separator: "\n"), source: "x") == recipe)
+        #expect(try Recipe(yaml: ([old[...]] + lines).joined(separator: "\n"), source: "x") == recipe)
+        let overrides = ["constant_iterations=1_000", "iterations=4000"]
+        #expect(try Recipe(named: recipe.name, overrides: overrides).constantShare == 0.25)
+        #expect(
+            refusal(overrides: ["iterations=10", "constant_iterations=11"], of: recipe.name)
+                .contains("--set constant_iterations=11: constant_iterations (11) is more than iterations (10)"))
     }
 
     @Test func theLearningRateIsConstantThenFallsLinearlyToNothing() {
         var recipe = Recipe()
         recipe.iterations = 100
-        recipe.constantIterations = 60
+        recipe.constantShare = 0.6
         recipe.learningRate = 0.4
         for iteration in [1, 2, 60, 61] { #expect(recipe.learningRate(at: iteration) == 0.4) }
         #expect(abs(recipe.learningRate(at: 81) - 0.2) < 1e-7)
         #expect(abs(recipe.learningRate(at: 100) - 0.01) < 1e-7)
         #expect(abs(recipe.learningRate(at: 70) - recipe.learningRate(at: 71) - 0.01) < 1e-7)
-        recipe.constantIterations = 100
+        recipe.constantShare = 1
         #expect(recipe.learningRate(at: 100) == 0.4)
-        recipe.constantIterations = 0
+        recipe.constantShare = 0
         #expect(recipe.learningRate(at: 1) == 0.4 && recipe.learningRate(at: 51) == 0.2)
     }
 

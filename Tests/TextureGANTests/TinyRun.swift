@@ -19,7 +19,6 @@ enum TinyRun {
         recipe.style = .vgg16
         recipe.styleTaps = 2
         recipe.iterations = 40
-        recipe.constantIterations = 20
         recipe.metricsEvery = 1
         recipe.snapshotEvery = 4
         recipe.checkpointEvery = 6

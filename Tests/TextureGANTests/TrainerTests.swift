@@ -165,7 +165,6 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         var recipe = TinyRun.recipe
         recipe.metricsEvery = 4
         recipe.iterations = 10
-        recipe.constantIterations = 5
         let trainer = try TinyRun.trainer(recipe)
         while !trainer.isFinished { try trainer.advance() }
         #expect(trainer.history.map(\.iteration) == [1, 4, 8, 10])

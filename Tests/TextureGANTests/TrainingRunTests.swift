@@ -12,7 +12,6 @@ import Testing
         var recipe = TinyRun.recipe
         recipe.style = nil
         recipe.iterations = 10
-        recipe.constantIterations = 5
         return recipe
     }
 
@@ -150,6 +149,26 @@ import Testing
         }
     }
 
+    /// Half an hour of waiting for the disk must not outlast the wish to stop.
+    @Test func aRunThatWaitsForTheDiskAtItsEndHeedsTheWishToStop() throws {
+        try TinyRun.inFolder { folder in
+            var input = try input(folder)
+            input.folder = folder.appendingPathComponent("none")
+            let log = Log()
+            let patience = TrainingRun.Patience(
+                interval: .milliseconds(1), atTheEnd: .seconds(60), whenStopping: .milliseconds(5))
+            let outcome = try TrainingRun.run(
+                input, patience: patience,
+                wish: { log.lines.contains { $0.contains("waiting for the disk") } ? .checkpointAndStop : .proceed },
+                report: log.take)
+            guard case .abandoned = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            #expect(log.lines.contains { $0.contains("stopping without a checkpoint of iteration 10") })
+        }
+    }
+
     @Test func anEndlessFullDiskIsAnErrorInTheEnd() throws {
         try TinyRun.inFolder { folder in
             var input = try input(folder)
@@ -269,9 +288,14 @@ import Testing
                 wish: { first.lines.contains("iterated 3") ? .checkpointAndStop : .proceed }, report: first.take)
             let second = Log()
             var again = try input(folder, checkpoint: #require(first.files.last).file)
-            again.repeatsHistory = true
+            again.historyArrivedUntil = 0
             _ = try TrainingRun.run(again, wish: { .proceed }, report: second.take)
             #expect(second.rows.map(\.iteration) == Array(1...10))
+            // Or what is known not to have arrived.
+            let third = Log()
+            again.historyArrivedUntil = 2
+            _ = try TrainingRun.run(again, wish: { .proceed }, report: third.take)
+            #expect(third.rows.map(\.iteration) == Array(3...10))
         }
     }
 

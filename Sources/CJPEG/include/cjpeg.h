@@ -28,3 +28,10 @@ int cjpeg_read_header(const uint8_t *bytes, size_t count, cjpeg_header *header, 
 // What libjpeg only warns of and fills with grey (a truncated file) is damage here; a missing end marker is not, if
 // every pixel is there.
 int cjpeg_decode(const uint8_t *bytes, size_t count, int channels, uint8_t *pixels, char message[CJPEG_MESSAGE_BYTES]);
+
+enum { CJPEG_MAX_SIDE = 65500 };
+
+// Encodes 8-bit RGB, both sides at most CJPEG_MAX_SIDE, with its colour at full resolution; quality is 1 to 100.
+// *result is the caller's to free().
+int cjpeg_encode_rgb(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, uint8_t **result,
+                     unsigned long *count, char message[CJPEG_MESSAGE_BYTES]);

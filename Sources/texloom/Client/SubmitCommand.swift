@@ -22,7 +22,11 @@ struct SubmitCommand: AsyncParsableCommand {
 
     @OptionGroup var framing: FramingOptions
 
-    @Option(help: "What to call the job, for a single file. Default: the file's name without its extension.")
+    @Option(
+        help: """
+            What to call the job, for a single file. Default: the file's name without its extension, with its folder's
+            name before it where several are called the same.
+            """)
     var name: String?
 
     @Option(help: "Higher runs first, -100 to 100.")
@@ -57,11 +61,13 @@ struct SubmitCommand: AsyncParsableCommand {
         if name != nil, candidates.count > 1 {
             throw CommandFailure("--name goes with a single file; there are \(candidates.count)", exit: .usage)
         }
+        let names = ExemplarNames.together(
+            candidates.compactMap { if case .file(let file) = $0 { file } else { nil } })
         for candidate in candidates {
             let outcome: Outcome
             switch candidate {
             case .refused(let file, let reason): outcome = Outcome(file: file, accepted: false, reason: reason)
-            case .file(let file): outcome = try await submit(file, recipe, to: api)
+            case .file(let file): outcome = try await submit(file, name ?? names[file] ?? file, recipe, to: api)
             }
             outcomes.append(outcome)
             if !client.json { say(describe(outcome)) }
@@ -72,13 +78,14 @@ struct SubmitCommand: AsyncParsableCommand {
         if refused > 0 { throw ExitCode(CommandExit.failed.rawValue) }
     }
 
-    private func submit(_ file: String, _ recipe: Recipe, to api: APIClient) async throws -> Outcome {
+    private func submit(
+        _ file: String, _ name: String, _ recipe: Recipe, to api: APIClient
+    ) async throws -> Outcome {
         let url = URL(fileURLWithPath: file)
         do {
             let framed = try FramedExemplar(file, framing.framing)
             _ = try recipe.cropSize(forWidth: framed.image.width, height: framed.image.height, exemplar: file)
             let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
-            let name = self.name ?? url.deletingPathExtension().lastPathComponent
             let key = hexadecimal(SHA256.hash(data: Data("\(name)\n\(receipt.sha256)\n\(recipe.yaml())".utf8)))
             let submission = JobSubmission(
                 name: name, fileName: url.lastPathComponent, exemplarSHA256: receipt.sha256, recipeYAML: recipe.yaml(),

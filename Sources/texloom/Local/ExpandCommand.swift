@@ -17,13 +17,18 @@ struct ExpandCommand: ParsableCommand {
             rounding; with the image's own statistics that takes about 1.6 times as long.
             """)
 
-    @Argument(help: "generator.safetensors of a finished job.", completion: .file())
+    @Argument(help: "generator.safetensors of a finished job, or a checkpoint.", completion: .file())
     var generator: String
 
     @Argument(help: "The image to double: PNG or JPEG.", completion: .file())
     var image: String
 
-    @Option(name: .shortAndLong, help: "Where to write the PNG. Default: IMAGE_2x.png in the current folder.")
+    @Option(
+        name: .shortAndLong,
+        help: """
+            Where to write the result: a .png, a .jpg, or - for standard output (PNG). Default: IMAGE_2x.png in the
+            current folder.
+            """)
     var output: String?
 
     @Option(help: "How many times to double.")
@@ -48,6 +53,7 @@ struct ExpandCommand: ParsableCommand {
     }
 
     func run() throws {
+        try requireOrder()
         let (network, _) = try Generator.load(contentsOf: URL(fileURLWithPath: generator))
         var picture = try loadImage(image) { complain("\(image): \($0)") }
         let (width, height) = (picture.width << times, picture.height << times)
@@ -55,15 +61,46 @@ struct ExpandCommand: ParsableCommand {
             let error = ImageLimits.standard.tooLarge("the result of --times \(times)", width, height)
             throw CommandFailure("\(error.message), or take a smaller --times", exit: .usage)
         }
+        let stem = URL(fileURLWithPath: image).deletingPathExtension().lastPathComponent
+        let path = output ?? "\(stem)_\(1 << times)x.png"
+        let format = try PictureFormat(ofFile: path, width: width, height: height)
+        let target = try OutputFile(path, sparing: [image, generator])
         let workspace = Workspace(threads: threads ?? availableCores())
         for _ in 0..<times {
             picture = try expand(
                 picture, with: network, statistics: statistics, memoryMiB: memory, in: workspace)
         }
-        let stem = URL(fileURLWithPath: image).deletingPathExtension().lastPathComponent
-        let target = output ?? "\(stem)_\(1 << times)x.png"
-        try write(try picture.png(), to: URL(fileURLWithPath: target))
-        say("\(target): \(picture.width)x\(picture.height)")
+        try target.write(format == .png ? picture.png() : picture.jpeg())
+        if !target.isStandardOutput { say("\(path): \(picture.width)x\(picture.height)") }
+    }
+
+    /// - Throws: `CommandFailure` if the generator is given second.
+    private func requireOrder() throws {
+        let bytes = try? FileHandle(forReadingFrom: URL(fileURLWithPath: generator)).read(upToCount: 8)
+        guard let bytes, bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) || bytes.starts(with: [0xFF, 0xD8, 0xFF]) else {
+            return
+        }
+        throw CommandFailure(
+            "\(generator) is an image; expected the generator first: texloom expand GENERATOR IMAGE", exit: .usage)
+    }
+}
+
+/// What a picture is written as, told by the file's name.
+enum PictureFormat {
+    case png, jpeg
+
+    /// - Throws: `CommandFailure` for a name that promises something else, and for a picture that a JPEG cannot hold.
+    init(ofFile path: String, width: Int, height: Int) throws {
+        switch URL(fileURLWithPath: path).pathExtension.lowercased() {
+        case "png", "": self = .png
+        case "jpg", "jpeg": self = .jpeg
+        default: throw CommandFailure("-o \(path): expected a name that ends in .png or .jpg", exit: .usage)
+        }
+        guard self == .png || max(width, height) <= Image.maxJPEGSide else {
+            throw CommandFailure(
+                "-o \(path): the result has \(width)x\(height) pixels, a JPEG at most \(Image.maxJPEGSide) a side; "
+                    + "expected a name that ends in .png", exit: .usage)
+        }
     }
 }
 
@@ -105,14 +142,5 @@ func loadImage(_ path: String, note: (DecodedImage.Note) -> Void = { _ in }) thr
         return decoded.image
     } catch {
         throw CommandFailure("\(error)")
-    }
-}
-
-/// Writes a file whole or not at all. - Throws: `CommandFailure` naming the file.
-func write(_ data: Data, to url: URL) throws {
-    do {
-        try data.write(to: url, options: .atomic)
-    } catch {
-        throw CommandFailure("\(url.path) cannot be written: \(error.localizedDescription)")
     }
 }

@@ -3,15 +3,20 @@ import Foundation
 import Imaging
 import NNCore
 import TextureGAN
+import Worker
 
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Trains one exemplar in this process, without a cluster.",
         discussion: """
             Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events
-            and the last checkpoint. Interrupted (Ctrl-C, SIGTERM), it saves a checkpoint and exits with 85; started
-            again with the same recipe it goes on from there, bit for bit. If the last checkpoint is damaged, it goes on
-            from the one before.
+            and the last checkpoint. Interrupted (Ctrl-C, SIGTERM, SIGHUP of a closed terminal, a batch system's SIGUSR1
+            or SIGXCPU), it saves a checkpoint and exits with 85; started again with the same recipe it goes on from
+            there, bit for bit. If the last checkpoint is damaged, it goes on from the one before. 'texloom generator'
+            writes the generator of an interrupted training.
+
+            A folder belongs to one exemplar, and to one process at a time. Where another exemplar has the folder of
+            brick/albedo.png, the result goes to out/brick_albedo_result/.
             """)
 
     @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())
@@ -24,7 +29,8 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: "The folder that NAME_result/ goes into.")
     var out = "out"
 
-    @Option(help: "What to call the result. Default: the file's name without its extension.")
+    @Option(
+        help: "What to call the result. Default: the file's name without its extension, after its folder's if need be.")
     var name: String?
 
     @Option(help: "Threads. Default: one for each processor that may be used. The result does not depend on it.")
@@ -44,16 +50,16 @@ struct TrainCommand: ParsableCommand {
         do { framed = try FramedExemplar(exemplar, framing.framing) } catch { throw CommandFailure("\(error)") }
         let image = framed.image
         _ = try recipe.cropSize(forWidth: image.width, height: image.height, exemplar: exemplar)
-        let name = self.name ?? url.deletingPathExtension().lastPathComponent
-        let folder = try ResultFolder(in: URL(fileURLWithPath: out), name: name)
-        let scratch = folder.url.appendingPathComponent(".training")
-        try? FileManager.default.removeItem(at: scratch)
-        try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: scratch) }
+        let identity = Exemplar(image, name: exemplar)
+        let (name, folder, claim) = try claimFolder(for: identity)
+        defer { withExtendedLifetime(claim) {} }
+        try? FileManager.default.removeItem(at: folder.scratch)
+        try FileManager.default.createDirectory(at: folder.scratch, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder.scratch) }
 
         let checkpoint = try newestWholeCheckpoint(in: folder)
         if let checkpoint {
-            try requireSameRun(checkpoint, Exemplar(image, name: exemplar), recipe, folder)
+            try requireSameRun(checkpoint, identity, recipe, folder)
             if FileManager.default.fileExists(atPath: folder.resultJSON.path) {
                 if !json {
                     say("\(folder.url.path) is finished already; --set seed=N with --name gives another variation")
@@ -62,61 +68,23 @@ struct TrainCommand: ParsableCommand {
             }
         }
         try folder.write(recipe: recipe.yaml())
+        let reports = try TrainingReports(to: folder, total: recipe.iterations, json: json)
         let input = TrainingRun.Input(
             exemplar: try framed.file(in: folder.url), exemplarName: url.lastPathComponent, recipe: recipe,
-            checkpoint: checkpoint, threads: threads ?? availableCores(), folder: scratch)
-        let stop = StopSignals()
-        let progress = TrainingProgress(total: recipe.iterations, quiet: json)
-        let log = try folder.openLog()
-        for note in framed.unsaidNotes {
-            try log.write(LogRecord(time: Date(), level: "info", process: "train", message: note))
-            if !json { say("\(url.lastPathComponent): \(note)") }
+            checkpoint: checkpoint, threads: threads ?? availableCores(), folder: folder.scratch,
+            historyArrivedUntil: reports.lastMeasured)
+        for note in framed.unsaidNotes { reports.take(.log(.info, "\(url.lastPathComponent): \(note)")) }
+        let signals = StopSignals { isInterruption in
+            complain(
+                "stopping after this iteration, with a checkpoint"
+                    + (isInterruption ? "; press Ctrl-C again to end at once, without one" : ""))
         }
-        var events = ResultEvents(of: folder) { message in
-            try? log.write(LogRecord(time: Date(), level: "warning", process: "train", message: message))
-            complain(message)
-        }
-        var failure: (any Error)?
-        var reached = 0
         let began = Date()
         let outcome = try TrainingRun.run(
-            input, wish: { failure != nil ? .abandon : stop.received ? .checkpointAndStop : .proceed }
-        ) { report in
-            guard failure == nil else { return }
-            do {
-                switch report {
-                case .started(let iteration, _):
-                    reached = iteration
-                    events.goOn(from: iteration)
-                    if iteration > 0 { events.catchUp(to: iteration) }
-                    if iteration > 0, !json { say("going on from iteration \(iteration)") }
-                case .iterated(let iteration, let seconds):
-                    reached = iteration
-                    progress.iterated(iteration, seconds: seconds)
-                case .metrics(let columns, let rows):
-                    let entries = rows.map {
-                        ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, columns, $0.values)
-                    }
-                    try folder.append(entries)
-                    events.add(entries)
-                    if json { for entry in entries { say(entry.line) } }
-                    progress.measured(columns, rows.last?.values ?? [])
-                case .artifact(let kind, let iteration, let file):
-                    try folder.take(kind, iteration: iteration, file: file)
-                    if kind == .snapshot { events.addSnapshot(iteration, at: Date()) }
-                case .log(let level, let message):
-                    try log.write(
-                        LogRecord(
-                            time: Date(), level: level.rawValue, process: "train", message: message,
-                            fields: ["iteration": .integer(Int64(reached))]))
-                    if !json { say(message) }
-                }
-            } catch {
-                failure = error
-            }
-        }
-        progress.end()
-        if let failure { throw failure }
+            input, wish: { reports.failure != nil ? .abandon : signals.received ? .checkpointAndStop : .proceed },
+            report: reports.take)
+        reports.end()
+        if let failure = reports.failure { throw failure }
         switch outcome {
         case .finished(_, let trainingSeconds, let reportJSON):
             try folder.finish(
@@ -129,8 +97,45 @@ struct TrainCommand: ParsableCommand {
             throw CommandFailure(
                 "stopped at iteration \(iteration) with a checkpoint; the same command goes on from there",
                 exit: .checkpointed)
-        case .abandoned: break
+        case .abandoned:
+            throw CommandFailure("stopped without a checkpoint, which could not be written; the one before is there")
         }
+    }
+
+    /// A folder that no other exemplar and no other process has, kept as long as the claim lives.
+    /// - Throws: `CommandFailure` naming the holder.
+    private func claimFolder(for exemplar: Exemplar) throws -> (String, ResultFolder, RunClaim) {
+        let owner = RunClaim.Owner(exemplar: exemplar.fingerprint, file: exemplar.name)
+        let parent = URL(fileURLWithPath: out)
+        let names = name.map { [$0] } ?? ExemplarNames.candidates(exemplar.name)
+        // Its own folder first, also where a better name is free now.
+        let own = names.prefix(3).filter {
+            ResultFolder(named: $0, in: parent).exemplarOfNetworks() == owner.exemplar
+        }
+        for name in own.prefix(1) + names {
+            let folder = ResultFolder(named: name, in: parent)
+            switch try RunClaim.take(folder, for: owner) {
+            case .claimed(let claim):
+                if name != names[0] {
+                    complain("\(names[0])_result is another exemplar's; this run's folder is \(folder.url.path)")
+                }
+                return (name, folder, claim)
+            case .busy(let holder) where self.name != nil || holder == nil || holder?.exemplar == owner.exemplar:
+                throw CommandFailure(
+                    "\(folder.url.path) is in use by \(holder?.description ?? "another process"); wait for it or stop it, "
+                        + "or give this run a folder of its own with --name or --out", exit: .tryAgain)
+            case .foreign(let holder) where self.name != nil || holder?.file == owner.file:
+                throw anotherRun(folder)
+            case .busy, .foreign: continue
+            }
+        }
+        throw anotherRun(ResultFolder(named: names[0], in: parent))
+    }
+
+    private func anotherRun(_ folder: ResultFolder) -> CommandFailure {
+        CommandFailure(
+            "\(folder.url.path) holds a run of another exemplar or recipe; --name or --out gives this one a folder of its "
+                + "own", exit: .usage)
     }
 
     /// The last checkpoint, or the one before if the last is damaged or was about to be replaced; nil in a folder that
@@ -161,9 +166,7 @@ struct TrainCommand: ParsableCommand {
         let held = try Safetensors(contentsOf: checkpoint).metadata
         let heldRecipe = try held["recipe"].map { try Recipe(yaml: $0, source: checkpoint.path) }
         guard held["exemplar"] == exemplar.fingerprint, heldRecipe == recipe else {
-            throw CommandFailure(
-                "\(folder.url.path) holds a run of another exemplar or recipe; --name or --out gives this one a folder "
-                    + "of its own", exit: .usage)
+            throw anotherRun(folder)
         }
     }
 }

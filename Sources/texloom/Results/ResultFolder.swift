@@ -1,6 +1,7 @@
 import Coordinator
 import EventFiles
 import Foundation
+import NNCore
 import Protocol
 import TextureGAN
 
@@ -18,6 +19,10 @@ struct ResultFolder {
     var resultJSON: URL { url.appendingPathComponent("result.json") }
     var lossPlot: URL { url.appendingPathComponent("loss.svg") }
     var metrics: URL { url.appendingPathComponent("metrics.jsonl") }
+    /// Of a run in this process; see `RunClaim`.
+    var claim: URL { url.appendingPathComponent(".training.lock") }
+    /// For the files that such a run has under way.
+    var scratch: URL { url.appendingPathComponent(".training", isDirectory: true) }
     var log: URL { url.appendingPathComponent("log.jsonl") }
     var events: URL { url.appendingPathComponent(EventFile.name) }
     var images: URL { url.appendingPathComponent("img", isDirectory: true) }
@@ -25,12 +30,23 @@ struct ResultFolder {
         images.appendingPathComponent(String(format: "itr%08d.png", iteration))
     }
 
-    /// Creates what is missing.
-    /// - Throws: `CommandFailure` naming the folder.
-    init(in parent: URL, name: String) throws {
+    /// The folder of a result, which need not be there.
+    init(named name: String, in parent: URL) {
         // A job's name is a label for people; as a file name it must not leave its folder.
         let safe = name.replacing("/", with: "_").replacing("\0", with: "_")
         url = parent.appendingPathComponent("\(safe)_result", isDirectory: true)
+    }
+
+    /// Creates what is missing.
+    /// - Throws: `CommandFailure` naming the folder.
+    init(in parent: URL, name: String) throws {
+        self.init(named: name, in: parent)
+        try create()
+    }
+
+    /// Creates what is missing.
+    /// - Throws: `CommandFailure` naming the folder.
+    func create() throws {
         do {
             try FileManager.default.createDirectory(
                 at: images, withIntermediateDirectories: true)
@@ -73,23 +89,28 @@ struct ResultFolder {
         }
     }
 
-    /// Adds rows to metrics.jsonl and redraws the plot. Rows of iterations that are there already (training that was
-    /// resumed before them) replace those and everything after.
-    func append(_ rows: [Row]) throws {
-        guard let first = rows.first else { return }
-        let kept = readMetrics().filter { $0.iteration < first.iteration }
-        try write(metrics: kept + rows)
-    }
-
     /// Writes metrics.jsonl and loss.svg.
     func write(metrics rows: [Row]) throws {
         try texloom.write(Data(rows.map { $0.line + "\n" }.joined().utf8), to: metrics)
+        try drawPlot(of: rows)
+    }
+
+    /// Writes loss.svg.
+    func drawPlot(of rows: [Row]) throws {
         try texloom.write(Data(LossPlot.svg(rows, title: url.lastPathComponent).utf8), to: lossPlot)
     }
 
     func readMetrics() -> [Row] {
         guard let text = try? String(contentsOf: metrics, encoding: .utf8) else { return [] }
         return text.split(separator: "\n").compactMap { Row(line: $0) }
+    }
+
+    /// The fingerprint of the exemplar that the networks here were trained on; nil if there are none.
+    func exemplarOfNetworks() -> String? {
+        for file in [checkpoint, previousCheckpoint, generator] {
+            if let exemplar = (try? Safetensors(contentsOf: file))?.metadata["exemplar"] { return exemplar }
+        }
+        return nil
     }
 
     /// The snapshots in `img/`, ascending, and when each was written.

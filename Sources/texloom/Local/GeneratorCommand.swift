@@ -1,0 +1,26 @@
+import ArgumentParser
+import Foundation
+import TextureGAN
+
+struct GeneratorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generator", abstract: "Writes the generator of a checkpoint to a file of its own.",
+        discussion: """
+            Of a training that was interrupted, or that still runs: the file is the one that the training writes if it
+            ends at that iteration. 'texloom expand' also takes the checkpoint itself.
+
+              texloom generator out/photo_result/last_checkpoint.safetensors -o generator.safetensors
+            """)
+
+    @Argument(help: "The checkpoint.", completion: .file())
+    var checkpoint: String
+
+    @Option(name: .shortAndLong, help: "The file to write; - is standard output.")
+    var output: String
+
+    func run() throws {
+        let target = try OutputFile(output, sparing: [checkpoint])
+        try target.write(try Generator.file(fromCheckpoint: URL(fileURLWithPath: checkpoint)))
+        if !target.isStandardOutput { say("\(output): the generator of \(checkpoint)") }
+    }
+}

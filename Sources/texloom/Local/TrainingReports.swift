@@ -1,0 +1,87 @@
+import Foundation
+import TextureGAN
+
+/// What `texloom train` does with the reports of its run: files into the folder, rows to the metrics, lines to the log.
+final class TrainingReports {
+    private let folder: ResultFolder
+    private let progress: TrainingProgress
+    private let log: ResultLog
+    private let json: Bool
+    private var metrics: ResultMetrics
+    private var events: ResultEvents
+    private var iteration = 0
+    /// What failed and was said: a full disk is told once, and stops nobody.
+    private var told: Set<String> = []
+    /// Why the run cannot go on.
+    private(set) var failure: (any Error)?
+
+    /// - Throws: `CommandFailure` if the log cannot be opened.
+    init(to folder: ResultFolder, total: Int, json: Bool) throws {
+        self.folder = folder
+        self.json = json
+        progress = TrainingProgress(total: total, quiet: json)
+        let log = try folder.openLog()
+        self.log = log
+        metrics = ResultMetrics(of: folder)
+        events = ResultEvents(of: folder) { message in
+            try? log.write(LogRecord(time: Date(), level: "warning", process: "train", message: message))
+            complain(message)
+        }
+    }
+
+    /// The last iteration whose row is in metrics.jsonl.
+    var lastMeasured: Int { metrics.lastIteration }
+
+    func take(_ report: TrainingRun.Report) {
+        guard failure == nil else { return }
+        switch report {
+        case .started(let iteration, _):
+            self.iteration = iteration
+            attempt { try metrics.goOn(from: iteration) }
+            events.goOn(from: iteration)
+            if iteration > 0 { events.catchUp(to: iteration) }
+            if iteration > 0, !json { say("going on from iteration \(iteration)") }
+        case .iterated(let iteration, let seconds):
+            self.iteration = iteration
+            progress.iterated(iteration, seconds: seconds)
+        case .metrics(let columns, let rows):
+            let entries = rows.map {
+                ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, columns, $0.values)
+            }
+            attempt { try metrics.add(entries) }
+            events.add(entries)
+            if json { for entry in entries { say(entry.line) } }
+            progress.measured(columns, rows.last?.values ?? [])
+        case .artifact(let kind, let iteration, let file):
+            do {
+                try folder.take(kind, iteration: iteration, file: file)
+                if kind == .snapshot { events.addSnapshot(iteration, at: Date()) }
+            } catch {
+                failure = error
+            }
+        case .log(let level, let message):
+            attempt {
+                try log.write(
+                    LogRecord(
+                        time: Date(), level: level.rawValue, process: "train", message: message,
+                        fields: ["iteration": .integer(Int64(iteration))]))
+            }
+            if !json { say(message) }
+        }
+    }
+
+    /// The run has ended, or stopped.
+    func end() {
+        attempt { try metrics.draw() }
+        progress.end()
+    }
+
+    private func attempt(_ write: () throws -> Void) {
+        do {
+            try write()
+        } catch {
+            let message = (error as? CommandFailure)?.message ?? "\(error)"
+            if told.insert(message).inserted { complain("\(message); training goes on without it") }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import Foundation
+import NNCore
+
+/// The right of one `texloom train` to write into a result folder. Held as long as it lives; the system gives it back
+/// when the process ends, however it ends.
+///
+/// The lock's file stays: it says which exemplar the folder is of, and who last wrote into it.
+final class RunClaim {
+    struct Owner: Codable {
+        /// `Exemplar.fingerprint`.
+        var exemplar: String
+        /// The exemplar's absolute path.
+        var file: String
+        var process: Int32
+        var host: String
+        var since: Date
+
+        init(exemplar: String, file: String) {
+            self.exemplar = exemplar
+            self.file = URL(fileURLWithPath: file).standardizedFileURL.path
+            process = getpid()
+            host = ProcessInfo.processInfo.hostName
+            since = Date()
+        }
+
+        var description: String {
+            "process \(process) on \(host), which trains \(file) since \(since.formatted(.iso8601))"
+        }
+    }
+
+    enum Outcome {
+        case claimed(RunClaim)
+        /// Another process writes into the folder. Nil: of an exemplar that is not known.
+        case busy(Owner?)
+        /// The folder holds a run of another exemplar.
+        case foreign(Owner?)
+    }
+
+    private let descriptor: Int32
+
+    private init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// Changes nothing in a folder that is another's.
+    /// - Throws: `CommandFailure` if the folder cannot be used.
+    static func take(_ folder: ResultFolder, for owner: Owner) throws -> Outcome {
+        let file = folder.claim.path
+        let isRun = FileManager.default.fileExists(atPath: folder.recipeYAML.path)
+        let known = folder.exemplarOfNetworks()
+        if let known, known != owner.exemplar, !FileManager.default.fileExists(atPath: file) { return .foreign(nil) }
+        try folder.create()
+        let claim = RunClaim(open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o644))
+        guard claim.descriptor >= 0 else { throw failure("opened", file) }
+        if flock(claim.descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard [ENOLCK, ENOSYS, EOPNOTSUPP].contains(errno) else {
+                guard errno == EWOULDBLOCK else { throw failure("locked", file) }
+                return .busy(claim.owner(patiently: true))
+            }
+            complain("\(file) cannot be locked on this file system: see that no other train writes into the folder")
+        }
+        let previous = isRun ? claim.owner() : nil
+        if let exemplar = previous?.exemplar ?? known, exemplar != owner.exemplar { return .foreign(previous) }
+        let encoder = JSONEncoder()
+        encoder.dateEncodingStrategy = .iso8601
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let record = try encoder.encode(owner)
+        guard ftruncate(claim.descriptor, 0) == 0,
+            record.withUnsafeBytes({ pwrite(claim.descriptor, $0.baseAddress, $0.count, 0) }) == record.count
+        else { throw failure("written", file) }
+        return .claimed(claim)
+    }
+
+    /// - Parameter patiently: a process that has the lock and has not said yet who it is does so at once.
+    private func owner(patiently: Bool = false) -> Owner? {
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+        var bytes = [UInt8](repeating: 0, count: 16384)
+        for _ in 0..<(patiently ? 50 : 1) {
+            let count = pread(descriptor, &bytes, bytes.count, 0)
+            if count > 0, let owner = try? decoder.decode(Owner.self, from: Data(bytes.prefix(count))) { return owner }
+            if patiently { usleep(20_000) }
+        }
+        return nil
+    }
+
+    private static func failure(_ operation: String, _ file: String) -> CommandFailure {
+        CommandFailure("\(file) cannot be \(operation): \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,99 @@
+import Foundation
+import Testing
+
+@testable import texloom
+
+@Suite struct OutputFileTests {
+    private let scratch: ScratchFolder
+
+    init() throws { scratch = try ScratchFolder() }
+
+    private func names() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: scratch.url.path).sorted()
+    }
+
+    private func text(_ name: String) throws -> String {
+        try String(contentsOfFile: scratch.path(name), encoding: .utf8)
+    }
+
+    private func refusal(_ path: String, sparing inputs: [String] = []) -> String {
+        do {
+            _ = try OutputFile(path, sparing: inputs)
+            return "accepted"
+        } catch { return (error as? CommandFailure)?.message ?? "\(error)" }
+    }
+
+    @Test func aFileIsReplacedWithItsPermissionsAndNothingStaysBeside() throws {
+        let path = scratch.path("x.png")
+        try OutputFile(path).write(Data("one".utf8))
+        #expect(chmod(path, 0o640) == 0)
+        try OutputFile(path).write(Data("another".utf8))
+        #expect(try text("x.png") == "another")
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & 0o7777 == 0o640)
+        #expect(try names() == ["x.png"])
+    }
+
+    @Test func linksStayAndLeadToWhatIsWritten() throws {
+        try FileManager.default.createDirectory(atPath: scratch.path("inner"), withIntermediateDirectories: false)
+        try Data("old".utf8).write(to: scratch.url.appendingPathComponent("inner/target"))
+        for (link, target) in [("link", "inner/target"), ("second", "link"), ("dangling", "inner/new")] {
+            try FileManager.default.createSymbolicLink(atPath: scratch.path(link), withDestinationPath: target)
+            try OutputFile(scratch.path(link)).write(Data(link.utf8))
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: scratch.path(link)) == target)
+            #expect(try text(link) == link)
+        }
+        #expect(try text("inner/target") == "second" && text("inner/new") == "dangling")
+    }
+
+    @Test func aPipeIsWrittenIntoAndStaysOne() throws {
+        let path = scratch.path("pipe")
+        try #require(mkfifo(path, 0o600) == 0)
+        let reader = Process()
+        reader.executableURL = URL(fileURLWithPath: "/bin/sh")
+        reader.arguments = ["-c", "cat pipe > copy"]
+        reader.currentDirectoryURL = scratch.url
+        try reader.run()
+        // More than a pipe holds.
+        let data = Data((0..<300_000).map { UInt8(truncatingIfNeeded: $0) })
+        try OutputFile(path).write(data)
+        reader.waitUntilExit()
+        #expect(try Data(contentsOf: scratch.url.appendingPathComponent("copy")) == data)
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+    }
+
+    @Test func whatCannotBeWrittenIsRefusedBeforeTheWork() throws {
+        let photo = scratch.path("photo.png")
+        try Data("photo".utf8).write(to: URL(fileURLWithPath: photo))
+        try FileManager.default.createSymbolicLink(atPath: scratch.path("link.png"), withDestinationPath: "photo.png")
+        #expect(link(photo, scratch.path("twin.png")) == 0)
+        for same in [photo, scratch.path("link.png"), scratch.path("twin.png"), scratch.path("./photo.png")] {
+            #expect(refusal(same, sparing: ["none", photo]).contains("is the input \(photo) itself"))
+        }
+        #expect(refusal(photo) == "accepted" && refusal(scratch.path("new.png"), sparing: [photo]) == "accepted")
+        #expect(refusal(scratch.url.path).contains("is a folder"))
+        #expect(refusal(scratch.path("none/x.png")).contains("its folder does not exist"))
+        #expect(refusal(scratch.path("none") + "/").contains("its folder does not exist"))
+        #expect(refusal("\(photo)/x.png").contains("Not a directory"))
+        #expect(refusal("").contains("cannot be written"))
+        #expect(chmod(photo, 0o444) == 0 && refusal(photo).contains("is write-protected"))
+        #expect(try text("photo.png") == "photo" && names() == ["link.png", "photo.png", "twin.png"])
+    }
+}
+
+@Suite struct ExemplarNamesTests {
+    @Test func filesThatShareANameGetTheirFoldersNameBefore() {
+        let paths = ["brick/albedo.png", "wood/albedo.png", "wood/rings.jpg", "/albedo.png"]
+        #expect(
+            ExemplarNames.together(paths) == [
+                "brick/albedo.png": "brick_albedo", "wood/albedo.png": "wood_albedo", "wood/rings.jpg": "rings",
+                "/albedo.png": "albedo",
+            ])
+        // Where folders do not tell them apart, the coordinator's numbers do.
+        #expect(ExemplarNames.together(["a/x.png", "a/x.jpg"]) == ["a/x.png": "x", "a/x.jpg": "x"])
+        #expect(
+            Array(ExemplarNames.candidates("brick/../wood/albedo.png").prefix(3))
+                == ["albedo", "wood_albedo", "wood_albedo-2"])
+    }
+}

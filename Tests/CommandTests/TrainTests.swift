@@ -1,0 +1,172 @@
+import Foundation
+import Imaging
+import NNCore
+import Testing
+
+@testable import texloom
+
+/// `texloom train`, and what comes out of it, as users run it.
+@Suite struct TrainTests {
+    private let scratch: ScratchFolder
+
+    init() throws { scratch = try ScratchFolder() }
+
+    private func writeExemplar(_ name: String, seed: Int = 7) throws -> String {
+        let url = scratch.url.appendingPathComponent(name)
+        try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+        let pixels = (0..<40 * 40 * 3).map { UInt8(truncatingIfNeeded: $0 * $0 / seed) }
+        try Image(width: 40, height: 40, pixels: pixels).png().write(to: url)
+        return url.path
+    }
+
+    private func arguments(_ exemplar: String, iterations: Int, _ more: [String] = []) -> [String] {
+        ["train", exemplar, "--out", scratch.path("out"), "--threads", "1"]
+            + TinyCluster.recipe(iterations: iterations, checkpointEvery: 100) + more
+    }
+
+    private func start(
+        _ exemplar: String, iterations: Int = 1_000_000, launcher: [String] = []
+    ) throws -> TexloomProcess {
+        try TexloomProcess(
+            arguments(exemplar, iterations: iterations), folder: scratch.url, launcher: launcher)
+    }
+
+    private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: scratch.path(path)) }
+
+    private func listing(_ folder: String) throws -> [String: Data] {
+        let names = try FileManager.default.subpathsOfDirectory(atPath: scratch.path(folder))
+        return Dictionary(
+            uniqueKeysWithValues: names.map {
+                ($0, FileManager.default.contents(atPath: scratch.path("\(folder)/\($0)")) ?? Data())
+            })
+    }
+
+    @Test func aSecondTrainingOfTheSameNameLeavesTheFirstAlone() throws {
+        let brick = try writeExemplar("brick/albedo.png")
+        let wood = try writeExemplar("wood/albedo.png", seed: 11)
+        let first = try start(brick)
+        defer { first.killAndWait() }
+        try eventually("a checkpoint is there") { exists("out/albedo_result/last_checkpoint.safetensors") }
+        // Standing still it writes nothing itself, so whatever changes is another's doing.
+        first.send(SIGSTOP)
+        let before = try listing("out/albedo_result")
+
+        let same = try TexloomProcess.run(arguments(brick, iterations: 40), folder: scratch.url)
+        #expect(same.status == 75, "\(same.errors)")
+        #expect(same.errors.contains("in use by process \(first.id) on") && same.errors.contains(brick))
+        let named = try TexloomProcess.run(
+            arguments(wood, iterations: 40, ["--name", "albedo"]), folder: scratch.url)
+        #expect(named.status == 75 && named.errors.contains("--name"), "\(named.errors)")
+        // Another exemplar gets a folder of its own, and finds it again.
+        for expected in ["done: ", "is finished already"] {
+            let other = try TexloomProcess.run(arguments(wood, iterations: 40), folder: scratch.url)
+            #expect(other.status == 0 && other.output.contains(expected), "\(other.errors)")
+            #expect(other.output.contains("out/wood_albedo_result"))
+        }
+        #expect(try listing("out/albedo_result") == before)
+
+        first.send(SIGCONT)
+        first.send(SIGTERM)
+        #expect(first.wait().status == 85)
+        let again = try TexloomProcess.run(arguments(wood, iterations: 40, ["--name", "albedo"]), folder: scratch.url)
+        #expect(again.status == 2 && again.errors.contains("holds a run of another exemplar"), "\(again.errors)")
+        // The same file with other contents is the user's change, and no other exemplar.
+        _ = try writeExemplar("brick/albedo.png", seed: 13)
+        let changed = try TexloomProcess.run(arguments(brick, iterations: 40), folder: scratch.url)
+        #expect(changed.status == 2 && !exists("out/brick_albedo_result"), "\(changed.errors)")
+    }
+
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGXCPU])
+    func everySignalThatAsksForAnEndLeavesACheckpoint(signal: Int32) throws {
+        let training = try start(try writeExemplar("moss.png"), launcher: TinyCluster.heedingHangUps)
+        try eventually("a snapshot is there") { exists("out/moss_result/img/itr00000050.png") }
+        training.send(signal)
+        let ended = training.wait()
+        #expect(ended.status == 85 && ended.errors.contains("with a checkpoint"), "\(ended.errors)")
+        let checkpoint = scratch.path("out/moss_result/last_checkpoint.safetensors")
+        #expect(try Safetensors(contentsOf: URL(fileURLWithPath: checkpoint)).sumIsRight == true)
+    }
+
+    @Test func aTrainingUnderNohupOutlivesItsTerminal() throws {
+        let training = try start(
+            try writeExemplar("moss.png"), launcher: ["/usr/bin/env", "--ignore-signal=HUP"])
+        try eventually("a snapshot is there") { exists("out/moss_result/img/itr00000050.png") }
+        training.send(SIGHUP)
+        try eventually("it trains on") { exists("out/moss_result/img/itr00000300.png") }
+        training.send(SIGTERM)
+        #expect(training.wait().status == 85)
+    }
+
+    @Test func aSecondInterruptionIsAnnouncedAndEndsAtOnce() throws {
+        let training = try start(try writeExemplar("moss.png"))
+        try eventually("a snapshot is there") { exists("out/moss_result/img/itr00000050.png") }
+        // Without its folder the checkpoint is tried for ten seconds.
+        try FileManager.default.removeItem(atPath: scratch.path("out/moss_result/.training"))
+        training.send(SIGUSR1)
+        training.send(SIGTERM)
+        training.send(SIGINT)
+        try eventually("it says what another does") { training.errors.contains("press Ctrl-C again to end at once") }
+        try eventually("it waits") { training.output.contains("waiting for the disk") }
+        #expect(training.isRunning)
+        training.send(SIGINT)
+        let ended = training.wait()
+        #expect(ended.wasKilled && ended.status == SIGINT)
+    }
+
+    @Test func rowsThatTheFileLostComeBackFromTheCheckpoint() throws {
+        let exemplar = try writeExemplar("moss.png")
+        let training = try start(exemplar, iterations: 600)
+        try eventually("two checkpoints are there") { exists("out/moss_result/previous_checkpoint.safetensors") }
+        training.send(SIGTERM)
+        #expect([0, 85].contains(training.wait().status))
+        let folder = try ResultFolder(in: URL(fileURLWithPath: scratch.path("out")), name: "moss")
+        try? FileManager.default.removeItem(at: folder.resultJSON)
+        let lines = try String(contentsOf: folder.metrics, encoding: .utf8).split(separator: "\n")
+        try Data((lines.prefix(7).joined(separator: "\n") + "\n{\"iter").utf8).write(to: folder.metrics)
+        let resumed = try TexloomProcess.run(arguments(exemplar, iterations: 600), folder: scratch.url)
+        #expect(resumed.status == 0, "\(resumed.errors)")
+        #expect(folder.readMetrics().map(\.iteration) == [1] + Array(stride(from: 5, through: 600, by: 5)))
+    }
+
+    @Test func aGeneratorIsWrittenAndUsedFromACheckpoint() throws {
+        let exemplar = try writeExemplar("moss.png")
+        #expect(try TexloomProcess.run(arguments(exemplar, iterations: 60), folder: scratch.url).status == 0)
+        let folder = scratch.path("out/moss_result")
+        let checkpoint = "\(folder)/last_checkpoint.safetensors"
+        let written = try TexloomProcess.run(
+            ["generator", checkpoint, "-o", scratch.path("g.safetensors")], folder: scratch.url)
+        #expect(written.status == 0, "\(written.errors)")
+        let isSame = FileManager.default.contentsEqual(
+            atPath: scratch.path("g.safetensors"), andPath: "\(folder)/generator.safetensors")
+        #expect(isSame)
+        for file in [checkpoint, scratch.path("g.safetensors")] {
+            let output = scratch.path("\(URL(fileURLWithPath: file).lastPathComponent).png")
+            let expanded = try TexloomProcess.run(["expand", file, exemplar, "-o", output], folder: scratch.url)
+            #expect(expanded.status == 0, "\(expanded.errors)")
+        }
+        #expect(
+            FileManager.default.contentsEqual(
+                atPath: scratch.path("last_checkpoint.safetensors.png"), andPath: scratch.path("g.safetensors.png")))
+
+        func expand(_ arguments: String...) throws -> TexloomProcess.Result {
+            try TexloomProcess.run(["expand"] + arguments, folder: scratch.url)
+        }
+        let jpeg = scratch.path("double.jpg")
+        #expect(try expand(checkpoint, exemplar, "-o", jpeg).status == 0)
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: jpeg))
+        let header = try Image.header(of: bytes, name: jpeg)
+        #expect(header.format == .jpeg && header.width == 80 && header.height == 80)
+        let other = try expand(checkpoint, exemplar, "-o", scratch.path("double.webp"))
+        #expect(other.status == 2 && other.errors.contains("ends in .png or .jpg"), "\(other.errors)")
+        let swapped = try expand(exemplar, checkpoint)
+        #expect(swapped.status == 2 && swapped.errors.contains("expected the generator first"), "\(swapped.errors)")
+        let photo = try Data(contentsOf: URL(fileURLWithPath: exemplar))
+        let input = try expand(checkpoint, exemplar, "-o", exemplar)
+        #expect(input.status == 2 && input.errors.contains("is the input"), "\(input.errors)")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: exemplar)) == photo)
+        // The program's standard output is a file here; nothing but the picture is in it.
+        let piped = try TexloomProcess(["expand", checkpoint, exemplar, "-o", "-"], folder: scratch.url)
+        #expect(piped.wait().status == 0)
+        #expect(try piped.outputBytes == Data(contentsOf: URL(fileURLWithPath: scratch.path("g.safetensors.png"))))
+    }
+}
