@@ -1,11 +1,13 @@
 import Foundation
 import Protocol
+import Transport
 
 /// Everything that can be set about a coordinator. The defaults serve one machine.
 public struct CoordinatorConfiguration: Sendable {
     /// Jobs, artifacts and thumbnails. Default: the XDG state folder, because it must outlive caches and is no setting.
     public var dataFolder: URL
-    /// Where workers connect, as a ZeroMQ TCP endpoint; port 0 takes a free one. Default: loopback, because the
+    /// Where workers connect, as a ZeroMQ TCP endpoint: tcp://HOST:PORT with an IPv4 address, an IPv6 address in brackets,
+    /// or a host name; port 0 takes a free one. Default: loopback, because the
     /// protocol is not encrypted.
     public var workerEndpoint = "tcp://127.0.0.1:7741"
     /// Where people and scripts connect. Default: loopback, because the API asks for no password.
@@ -81,21 +83,23 @@ public struct CoordinatorConfiguration: Sendable {
         try require(maxTransfers > 0, "the limit of transfers is \(maxTransfers); allowed: 1 or more")
         try require(
             workerEndpoint.hasPrefix("tcp://"),
-            "the worker endpoint is '\(workerEndpoint)'; expected tcp://ADDRESS:PORT, such as tcp://127.0.0.1:7741")
+            "the worker endpoint is '\(workerEndpoint)'; expected tcp://HOST:PORT, such as tcp://127.0.0.1:7741")
+        do {
+            try Endpoint.validate(workerEndpoint)
+        } catch {
+            throw CoordinatorError(.badConfiguration, error.message)
+        }
         guard !exposesToNetwork else { return }
-        let workerHost = Self.host(ofEndpoint: workerEndpoint)
-        for (what, host) in [("workers", workerHost), ("HTTP", httpHost)] {
+        for (what, address, isLocal) in [
+            ("workers'", workerEndpoint, Endpoint.isLocal(workerEndpoint)),
+            ("HTTP", httpHost, Self.isLoopback(httpHost)),
+        ] {
             try require(
-                Self.isLoopback(host),
-                "the \(what) address '\(host)' can be reached from other machines, and anyone there could read and "
+                isLocal,
+                "the \(what) address '\(address)' can be reached from other machines, and anyone there could read and "
                     + "cancel every job: bind to 127.0.0.1, or expose the coordinator explicitly on a network you trust"
             )
         }
-    }
-
-    static func host(ofEndpoint endpoint: String) -> String {
-        let address = endpoint.dropFirst("tcp://".count)
-        return String(address[..<(address.lastIndex(of: ":") ?? address.endIndex)])
     }
 
     static func isLoopback(_ host: String) -> Bool {

@@ -177,7 +177,7 @@ public struct CoordinatorService: Sendable {
         router.add(
             middleware: SameSiteMiddleware(
                 isLoopbackOnly: CoordinatorConfiguration.isLoopback(configuration.httpHost)))
-        HealthRoutes(store: reader.store, engine: reader.engine).add(to: router)
+        HealthRoutes(store: reader.store, engine: reader.engine, folder: folder).add(to: router)
         APIRoutes(
             configuration: configuration, commands: commands, reader: reader,
             exemplars: ExemplarIntake(

@@ -47,7 +47,7 @@ public final class DealerSocket: Sendable {
         inboxBytes: Int = 32 << 20, logger: Logger
     ) throws(TransportError) {
         let waker = try Waker()
-        let socket = try Self.open(endpoint)
+        let socket = try Self.open(endpoint, attempt: 0)
         self.endpoint = endpoint
         self.outboxBytes = outboxBytes
         self.logger = logger
@@ -109,7 +109,9 @@ public final class DealerSocket: Sendable {
 
     // MARK: The socket's thread
 
-    private static func open(_ endpoint: String) throws(TransportError) -> ZeroMQSocket {
+    /// - Parameter attempt: Of the addresses of a name another one is tried each time; the name is looked up again.
+    private static func open(_ endpoint: String, attempt: Int) throws(TransportError) -> ZeroMQSocket {
+        let addresses = try Endpoint.resolve(endpoint)
         let socket = try ZeroMQSocket(type: ZMQ_DEALER)
         // Only to connections that stand: otherwise libzmq queues for a coordinator that may never come.
         socket.set(ZMQ_IMMEDIATE, Int32(1))
@@ -118,7 +120,7 @@ public final class DealerSocket: Sendable {
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
         do {
-            try socket.connect(endpoint)
+            try socket.connect(addresses[attempt % addresses.count])
         } catch {
             socket.close(lingerMilliseconds: 0)
             throw error
@@ -129,6 +131,9 @@ public final class DealerSocket: Sendable {
     private func run(_ first: ZeroMQSocket) {
         var socket = first
         var held: [[UInt8]]?
+        var attempt = 0
+        /// Whether the present address has answered.
+        var hasHeard = false
         var closingSince: ContinuousClock.Instant?
         while true {
             let (shouldRecreate, isClosing) = state.withLock { state in
@@ -137,8 +142,10 @@ public final class DealerSocket: Sendable {
             }
             if shouldRecreate {
                 held = nil
+                if !hasHeard { attempt += 1 }
+                hasHeard = false
                 do {
-                    let fresh = try Self.open(endpoint)
+                    let fresh = try Self.open(endpoint, attempt: attempt)
                     socket.close(lingerMilliseconds: 0)
                     socket = fresh
                 } catch {
@@ -161,6 +168,7 @@ public final class DealerSocket: Sendable {
             waker.drain()
             for _ in 0..<64 where !inbox.isFull {
                 guard let frames = socket.receive(maxFrames: 2) else { break }
+                hasHeard = true
                 receive(frames)
             }
         }

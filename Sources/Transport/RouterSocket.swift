@@ -101,7 +101,8 @@ public final class RouterSocket: Sendable {
         // What libzmq holds for a peer cannot be overtaken any more.
         socket.set(ZMQ_SNDHWM, Int32(2))
         do {
-            try socket.bind(configuration.endpoint)
+            // A name may have several addresses; workers try them in the same order.
+            try socket.bind(try Endpoint.resolve(configuration.endpoint)[0])
         } catch {
             socket.close(lingerMilliseconds: 0)
             throw error

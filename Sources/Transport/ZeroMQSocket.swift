@@ -36,7 +36,9 @@ struct ZeroMQSocket {
         precondition(result == 0, "libzmq refused option \(option): \(Self.lastError())")
     }
 
+    /// - Parameter endpoint: With an address, an interface or `*`; names are for ``Endpoint/resolve(_:)``.
     func bind(_ endpoint: String) throws(TransportError) {
+        set(ZMQ_IPV6, Int32(Endpoint.isIPv6(endpoint) ? 1 : 0))
         guard zmq_bind(handle, endpoint) == 0 else {
             let code: TransportError.Code = zmq_errno() == EADDRINUSE ? .addressInUse : .badEndpoint
             throw TransportError(
@@ -47,10 +49,12 @@ struct ZeroMQSocket {
     }
 
     func connect(_ endpoint: String) throws(TransportError) {
+        set(ZMQ_IPV6, Int32(Endpoint.isIPv6(endpoint) ? 1 : 0))
         guard zmq_connect(handle, endpoint) == 0 else {
             throw TransportError(
                 .badEndpoint,
-                "cannot connect to \(endpoint): \(Self.lastError()); expected an address such as tcp://127.0.0.1:7741")
+                "cannot connect to \(endpoint): \(Self.lastError()); expected an address such as "
+                    + "tcp://127.0.0.1:7741, tcp://[::1]:7741 or tcp://name:7741")
         }
     }
 

@@ -16,10 +16,10 @@ final class FolderLock: Sendable {
         descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw WorkerError("cannot open \(file): \(String(cString: strerror(errno)))") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
+            // Its descriptor is closed by deinit, which runs after a throw once all properties are set.
             throw WorkerError("another worker is using \(folder.path); give this one a folder of its own with --data")
         }
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
 }

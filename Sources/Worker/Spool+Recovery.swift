@@ -1,5 +1,6 @@
 import Foundation
 import Protocol
+import Transport
 
 /// What one process leaves to the next.
 extension Spool {
@@ -24,7 +25,8 @@ extension Spool {
         for folder in [folder(of: record.ref), reports(of: record.ref)] { try sync(folder) }
     }
 
-    private func sync(_ url: URL) throws {
+    /// Makes a file's bytes, or a folder's names, durable.
+    func sync(_ url: URL) throws {
         let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw WorkerError("cannot open \(url.path): \(String(cString: strerror(errno)))") }
         defer { close(descriptor) }
@@ -35,8 +37,9 @@ extension Spool {
 
     /// The attempts that an earlier process has left a record of; everything else is removed.
     ///
-    /// Sizes are compared and not sums: a checkpoint has its own sum, which its trainer looks at, and the coordinator
-    /// finds what else is damaged.
+    /// Of reported files sizes are compared and not sums: a checkpoint has its own sum, which its trainer looks at, and the
+    /// coordinator finds what else is damaged. The exemplar is small and has nobody else to look at it: one that a power
+    /// cut has torn would fail its job for good.
     func recover() -> [RecoveredAttempt] {
         let found = (try? FileManager.default.contentsOfDirectory(at: attempts, includingPropertiesForKeys: nil)) ?? []
         return found.sorted { $0.path < $1.path }.compactMap { folder in
@@ -75,7 +78,8 @@ extension Spool {
         let reported = (try? FileManager.default.contentsOfDirectory(atPath: reports.path)) ?? []
         for file in reported where !kept.contains(file) { remove(file, of: record.ref) }
         let exemplar = record.assignment.exemplar
-        return RecoveredAttempt(record: record, canTrain: isThere(input(exemplar.sha256, of: record.ref), exemplar))
+        let isWhole = try? ArtifactFile.identify(input(exemplar.sha256, of: record.ref)) == exemplar
+        return RecoveredAttempt(record: record, canTrain: isWhole == true)
     }
 
     /// Makes a reported checkpoint the input of its attempt, in the place of what it began from. The report may be

@@ -57,7 +57,7 @@ public struct Worker: Sendable {
             post: { source.yield($0) })
         let recovered = spool.recover()
         if !recovered.isEmpty {
-            logger.notice("attempts of an earlier process are taken up", metadata: ["count": "\(recovered.count)"])
+            logger.notice("takes up \(counted(recovered.count, "attempt")) of an earlier process")
         }
         _ = await loop.handle(.recovered(recovered))
         let signals = StopSignals { [logger] isInterruption in
@@ -116,7 +116,7 @@ public struct Worker: Sendable {
         await loop.abandonAll()
         await socket.close()
         executor.stop()
-        logger.info("worker ends", metadata: ["exit": "\(exit)"])
+        logger.info("worker ends: \(exit)")
         return exit
     }
 

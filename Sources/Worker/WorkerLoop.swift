@@ -48,7 +48,7 @@ actor WorkerLoop {
             if case .finished = ending { probeBackOff = Spool.probeBackOff.lowerBound }
             // Its thread has let go of the folder; an attempt that was forgotten meanwhile leaves nothing behind.
             if state.attempts[ref] == nil { spool.remove(ref) }
-            logger.info("training ended", metadata: metadata(ref, ["ending": "\(ending)"]))
+            logger.info("training \(ending)", metadata: metadata(ref, [:]))
         }
         for effect in state.handle(event, at: Instant(sinceStart: ContinuousClock.now - start)) { perform(effect) }
         watchStorage(event)
@@ -107,10 +107,12 @@ actor WorkerLoop {
                 guard verify else { break }
                 // On a thread of its own: a large checkpoint takes longer to hash than a heartbeat may wait.
                 let context = metadata(ref, [:])
-                let thread = Thread { [post, logger] in
+                let thread = Thread { [post, logger, spool] in
                     do {
                         let found = try ArtifactFile.identify(file)
                         if found == artifact {
+                            // The next process may need it, also after a power cut.
+                            try spool.sync(file)
                             post(.downloaded(ref, transferID: transferID))
                             return
                         }
@@ -142,9 +144,16 @@ actor WorkerLoop {
         case .removeFolder(let ref): if runners[ref] == nil { spool.remove(ref) }
         case .logError(let ref, let message): logger.error("\(message)", metadata: metadata(ref, [:]))
         case .reconnect:
-            logger.warning(
-                "the coordinator is silent; connecting again", metadata: ["coordinator": "\(socket.endpoint)"])
+            logger.debug("connecting to the coordinator again", metadata: ["coordinator": "\(socket.endpoint)"])
             socket.recreate()
+        case .connected(let id, let version):
+            logger.notice(
+                "connected to the coordinator",
+                metadata: ["coordinator": "\(socket.endpoint)", "id": "\(id)", "version": "\(version)"])
+        case .away:
+            logger.warning(
+                "the coordinator does not answer; training goes on, what it brings is kept, and the worker keeps trying",
+                metadata: ["coordinator": "\(socket.endpoint)"])
         case .exit(let exit): self.exit = exit
         }
     }

@@ -82,6 +82,9 @@ extension WorkerState {
         }
         guard link != .welcomed else { return }
         link = .welcomed
+        isAway = false
+        effects.append(
+            .connected(coordinator: welcome.coordinatorID, softwareVersion: welcome.softwareVersion))
         nextBeat = now
         nextWork = now
         // What was under way is lost with the old connection.

@@ -61,6 +61,10 @@ public struct WorkerState: Sendable {
         case removeFolder(WireAttemptRef)
         case logError(WireAttemptRef, String)
         case reconnect
+        /// The coordinator has welcomed this process.
+        case connected(coordinator: String, softwareVersion: String)
+        /// The coordinator does not answer. Said once, until it does again.
+        case away
         case exit(WorkerExit)
     }
 
@@ -80,6 +84,8 @@ public struct WorkerState: Sendable {
     let hello: WireHello
     let session: UInt64
     var link: Link
+    /// Whether it was said that the coordinator does not answer.
+    var isAway = false
     var attempts: [WireAttemptRef: Attempt] = [:]
     var heartbeat = Duration.seconds(5)
     var lastHeard: Instant
@@ -231,7 +237,11 @@ public struct WorkerState: Sendable {
         }
         if case .greeting(let nextHello, let backOff) = link {
             guard now >= nextHello else { return }
-            if now - lastHeard > heartbeat * Self.silentBeats { effects.append(.reconnect) }
+            if now - lastHeard > heartbeat * Self.silentBeats {
+                if !isAway { effects.append(.away) }
+                isAway = true
+                effects.append(.reconnect)
+            }
             greet(&effects)
             link = .greeting(nextHello: now + backOff, backOff: min(backOff * 2, Self.backOffRange.upperBound))
             return
@@ -311,6 +321,30 @@ public struct WorkerState: Sendable {
     mutating func exit(_ exit: WorkerExit, _ effects: inout [Effect]) {
         effects.append(.exit(exit))
         hasExited = true
+    }
+}
+
+extension WorkerState.Ending: CustomStringConvertible {
+    /// What became of a training: "finished at iteration 6000 after 240 s".
+    public var description: String {
+        switch self {
+        case .finished(let iteration, let seconds, _):
+            "finished at iteration \(iteration) after \(Int(seconds.rounded())) s"
+        case .stopped(let iteration): "stopped at iteration \(iteration), with a checkpoint"
+        case .abandoned: "was abandoned"
+        case .failed(let code, let reason, let isRetryable, _):
+            "failed (\(code)\(isRetryable ? "" : ", for good")): \(reason)"
+        }
+    }
+}
+
+extension WorkerExit: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .stopped: "stopped, its jobs are handed back"
+        case .refused(let reason), .duplicate(let reason): "refused by the coordinator: \(reason)"
+        case .hung(let reason): "a trainer hangs: \(reason)"
+        }
     }
 }
 

@@ -166,4 +166,26 @@ struct APITests {
         #expect(worker?.code == .addressUnavailable)
         await coordinator.stop()
     }
+
+    @Test func aCoordinatorWhoseDataFolderIsGoneOrMovedIsNotReady() async throws {
+        let coordinator = try await RunningCoordinator()
+        let elsewhere = coordinator.folder.url.deletingLastPathComponent()
+            .appendingPathComponent("moved-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: elsewhere) }
+        #expect(try await coordinator.get("/readyz").status == 200)
+        try FileManager.default.moveItem(at: coordinator.folder.url, to: elsewhere)
+        let answer = try await coordinator.get("/readyz")
+        #expect(answer.status == 503 && answer.text.contains("is gone"))
+        // Another folder of the same name is not the one that it writes to.
+        try FileManager.default.createDirectory(at: coordinator.folder.url, withIntermediateDirectories: true)
+        for name in ["coordinator.lock", "jobs.sqlite"] {
+            try Data().write(to: coordinator.folder.url.appendingPathComponent(name))
+        }
+        #expect(try await coordinator.get("/readyz").status == 503)
+        #expect(try await coordinator.get("/healthz").status == 200)
+        try FileManager.default.removeItem(at: coordinator.folder.url)
+        try FileManager.default.moveItem(at: elsewhere, to: coordinator.folder.url)
+        #expect(try await coordinator.get("/readyz").status == 200)
+        await coordinator.stop()
+    }
 }

@@ -194,4 +194,35 @@ struct ArtifactStoreTests {
         do { _ = try DataFolder(folder.url) }
         _ = try DataFolder(folder.url)
     }
+
+    /// A disk whose first sync of a folder fails.
+    private final class FailingSyncs: Sendable {
+        let log = Mutex<(failing: Set<String>, synced: [String])>(([], []))
+
+        func sync(_ folder: URL) throws {
+            try log.withLock { log in
+                if log.failing.remove(folder.lastPathComponent) != nil {
+                    throw CoordinatorError(.fileSystem, "cannot sync \(folder.path)")
+                }
+                log.synced.append(folder.lastPathComponent)
+            }
+        }
+    }
+
+    @Test(arguments: [true, false]) func aFolderWhoseNameWasNotSyncedIsSyncedBeforeAFileInItIsPromised(
+        _ isOfParent: Bool
+    ) throws {
+        let syncs = FailingSyncs()
+        let store = try ArtifactStore(dataFolder: folder.url, syncFolder: syncs.sync)
+        #expect(syncs.log.withLock { $0.synced } == ["artifacts", folder.url.lastPathComponent])
+        let wanted = artifact(of: Data("hello".utf8))
+        let shelf = String(wanted.sha256.prefix(2))
+        syncs.log.withLock { $0 = ([isOfParent ? "artifacts" : shelf], []) }
+        #expect(throws: CoordinatorError.self) { try store.store(Data("hello".utf8)) }
+        #expect(!store.contains(wanted))
+        // It is sent again. The folder is there by now, and perhaps not after a power cut.
+        #expect(try store.store(Data("hello".utf8)) == wanted)
+        #expect(store.contains(wanted))
+        #expect(syncs.log.withLock { $0.synced } == ["artifacts", shelf])
+    }
 }

@@ -11,6 +11,7 @@ struct ClusterEngineTests {
     let folder = TemporaryFolder()
     let store: JobStore
     let artifacts: ArtifactStore
+    let disk = BlockingWork()
     let engine: ClusterEngine
 
     init() throws {
@@ -19,7 +20,7 @@ struct ClusterEngineTests {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
+            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: disk,
             clock: { .origin }, logger: logger)
     }
 
@@ -102,6 +103,26 @@ struct ClusterEngineTests {
     }
 
     @Test func aCheckpointThatIsNoLongerNeededLeavesTheDisk() async throws {
+        try await discardCheckpoints()
+    }
+
+    /// The engine waits for the removal of a file, and every worker's heartbeat for the engine.
+    @Test(.timeLimit(.minutes(1))) func theEngineDoesNotWaitForWhoHashesAndDecodes() async throws {
+        let release = DispatchSemaphore(value: 0)
+        let lanes: [BlockingWork.Lane] = [.chunks, .files]
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for lane in lanes {
+                for _ in 0..<2 * lane.threads {
+                    group.addTask { [disk] in try await disk.run(lane) { release.wait() } }
+                }
+            }
+            try await discardCheckpoints()
+            for lane in lanes { for _ in 0..<2 * lane.threads { release.signal() } }
+            try await group.waitForAll()
+        }
+    }
+
+    private func discardCheckpoints() async throws {
         try await running {
             guard case .accepted(let jobs) = await submit("a") else {
                 Issue.record("refused")
@@ -130,5 +151,26 @@ struct ClusterEngineTests {
         loop.cancel()
         await loop.value
         #expect(await submit("a") == .refused(.storeUnavailable))
+    }
+
+    /// A worker may claim whatever it likes to run; what it says is kept for those who follow the cluster.
+    @Test func aHeartbeatTouchesTheJobsThatTheWorkerRunsAndNoOthers() async {
+        await running {
+            guard case .accepted(let jobs) = await submit("a") else {
+                Issue.record("refused")
+                return
+            }
+            await engine.post(.hello(session: 1, worker: .named("w"), running: []))
+            await engine.post(.workRequest(session: 1, requestID: 1))
+            _ = await submit("b")
+            _ = await engine.takeTouchedJobs()
+            let claims = (0..<1000).map {
+                AttemptStatus.at(.init(job: JobID(sequence: $0 + 100, salt: 3), number: 1), 5)
+            }
+            let held = AttemptReference(job: jobs[0].id, number: 1)
+            await engine.post(.heartbeat(session: 1, sequence: 1, running: claims + [.at(held, 5)]))
+            _ = await engine.request { .prioritise($0, JobID(sequence: 99, salt: 0), priority: 1) }
+            #expect(await engine.takeTouchedJobs() == [held.job])
+        }
     }
 }

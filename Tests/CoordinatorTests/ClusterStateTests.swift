@@ -425,4 +425,14 @@ struct ClusterStateArtifactTests {
         let foreign = ClusterEvent.log(session: 2, attempt, requestID: 8, lines)
         #expect(cluster.handle(foreign).acknowledgement == .leaseLost)
     }
+
+    @Test func aJobShorterThanAHeartbeatShowsItsProgressAndSpeedInTheEnd() throws {
+        let cluster = ClusterDriver()
+        let id = cluster.submit("short")[0]
+        cluster.hello(1)
+        cluster.finish(1, try #require(cluster.take(1)), iteration: 24)
+        let job = try #require(cluster.state.job(id))
+        #expect(job.iteration == 24 && job.totalIterations == 24 && job.secondsPerIteration == 0.5)
+        #expect(cluster.disk.jobs.first?.totalIterations == 24)
+    }
 }

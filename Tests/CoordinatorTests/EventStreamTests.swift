@@ -66,6 +66,46 @@ struct EventStreamTests {
         await coordinator.stop()
     }
 
+    /// What is remembered for clients that come back is bounded, whatever happens while they are away.
+    @Test func aClientThatMissedMoreThanIsRememberedAsksForItsPageAgain() async throws {
+        let folder = TemporaryFolder()
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let artifacts = try ArtifactStore(dataFolder: folder.url)
+        let exemplar = try artifacts.store(Data("exemplar".utf8))
+        let engine = ClusterEngine(
+            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
+            clock: { .origin }, logger: logger)
+        let loop = Task { await engine.run() }
+        defer { loop.cancel() }
+        let feed = EventFeed(
+            reader: ClusterReader(
+                store: store, engine: engine, softwareVersion: "test", startedAt: Date(), workerEndpoint: ""),
+            logger: logger)
+        func submit(_ count: Int) async throws {
+            let submission = Submission(
+                name: "a", fileName: "a.png", exemplar: exemplar, recipeYAML: "r", priority: 0, key: nil)
+            let salts = (0..<count).map { UInt32($0) }
+            _ = await engine.request {
+                .submit($0, Array(repeating: submission, count: count), salts: salts)
+            }
+            try await feed.tick()
+        }
+        func greeting(after id: String?) async throws -> String {
+            var stream = try await feed.cluster(after: id).makeAsyncIterator()
+            return String(buffer: try #require(await stream.next()))
+        }
+        try await submit(1)
+        let first = try await greeting(after: nil)
+        let seen = String(try #require(first.firstMatch(of: /id: ?([^\n]+)/)).output.1)
+        try await submit(1)
+        #expect(try await greeting(after: seen).contains("event: job"), "the one that was missed")
+        for _ in 0..<5 { try await submit(EventFeed.maxRemembered / 2) }
+        #expect(await feed.lastChanged.count <= 2 * EventFeed.maxRemembered)
+        #expect(try await greeting(after: seen).contains("event: reset"))
+    }
+
     @Test func aStoppingCoordinatorEndsItsStreams() async throws {
         let coordinator = try await RunningCoordinator()
         let reader = try EventReader(coordinator.addresses.httpURL + "/api/v1/events")

@@ -53,7 +53,9 @@ import Testing
                 .job(job), .attempt(job.id, job.attempt!),
                 .artifact(job.id, .checkpoint, iteration: 20, job.exemplar),
                 .metrics(job.id, attempt: 1, MetricsBlock(columns: ["l1", "style"], rows: [row])),
-                .log(job.id, attempt: 1, requestID: 1, [LogLine(unixSeconds: 1, level: "info", message: "text")]),
+                .log(
+                    job.id, attempt: 1, session: 1, requestID: 1,
+                    [LogLine(unixSeconds: 1, level: "info", message: "text")]),
                 .worker(
                     state.sessions[WireCorpus.session]!.worker, session: WireCorpus.session, isDraining: true,
                     isConnected: true),

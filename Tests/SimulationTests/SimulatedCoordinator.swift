@@ -12,6 +12,8 @@ enum Sabotage: Sendable {
     case acknowledgeBeforeCommit
     /// Files are recorded when they have their names, which are not synced.
     case recordUnsyncedFiles
+    /// A worker's log lines are known by their request, whichever process it came from.
+    case logsForgetSessions
 }
 
 /// Where a message came from and answers go to.
@@ -52,6 +54,8 @@ struct SimulatedCoordinator {
     private var arrived: [(offer: ArtifactOffer, session: UInt64)] = []
     /// Which attempt a FINISH spoke of, to know what its answer promises.
     private var finishes: [TransferKey: AttemptReference] = [:]
+    /// Which lines a LOG brought, for the same reason.
+    private var logs: [TransferKey: (job: JobID, lines: [LogLine])] = [:]
     /// Up to when a time in which nothing could be recorded was given back.
     private var forgivenTo: Instant?
     private(set) var outbox: [(message: WireMessage, to: Route)] = []
@@ -97,6 +101,9 @@ struct SimulatedCoordinator {
         case .event(let event):
             if case .finish(_, let attempt, let id, _) = event {
                 finishes[TransferKey(session: session, id: id)] = attempt
+            }
+            if case .log(_, let attempt, let id, let lines) = event {
+                logs[TransferKey(session: session, id: id)] = (attempt.job, lines)
             }
             post(event)
         case .heartbeat(let event, _): post(event)
@@ -248,6 +255,11 @@ struct SimulatedCoordinator {
             witness.told(
                 message, worker: state.sessions[session]?.worker.id,
                 finishOf: { finishes[TransferKey(session: session, id: $0)] })
+            if case .acknowledge(let id, .ok, _) = message,
+                let log = logs.removeValue(forKey: TransferKey(session: session, id: id))
+            {
+                witness.acknowledged(log.lines.map(\.message), of: log.job, store)
+            }
             send(message.body(Self.greeting, version: 1), to: session)
         case .receiveArtifact(let offer, let session):
             let key = TransferKey(session: session, id: offer.transferID)

@@ -16,7 +16,26 @@ struct SimulatedStore {
         var artifacts: [JobID: [ArtifactKey: StoredArtifact]] = [:]
         var workers: [String: RecordedCluster.Worker] = [:]
         var reports: [JobID: String] = [:]
+        /// Lines of workers, as `ChangeWriter` recognises repeated ones.
+        var logs: [JobID: [LogKey: String]] = [:]
+        /// The mistake of forgetting that a worker's next process counts its requests from the start.
+        var logsForgetSessions = false
     }
+
+    struct LogKey: Hashable {
+        var attempt: Int
+        var session: UInt64
+        var request: UInt64
+        var line: Int
+    }
+
+    init(logsForgetSessions: Bool = false) {
+        rows.logsForgetSessions = logsForgetSessions
+        synced = rows
+    }
+
+    /// How often a line is stored.
+    func count(of line: String, in job: JobID) -> Int { rows.logs[job]?.values.count { $0 == line } ?? 0 }
 
     /// What readers see.
     private(set) var rows = Rows()
@@ -116,6 +135,12 @@ extension SimulatedStore.Rows {
         case .worker(let identity, let session, let isDraining, _):
             workers[identity.id] = .init(identity: identity, session: session, isDraining: isDraining)
         case .report(let id, _, let json): reports[id] = json
+        case .log(let id, let attempt, let session, let request, let lines):
+            for (index, line) in lines.enumerated() {
+                let key = SimulatedStore.LogKey(
+                    attempt: attempt, session: logsForgetSessions ? 0 : session, request: request, line: index)
+                if logs[id]?[key] == nil { logs[id, default: [:]][key] = line.message }
+            }
         default: break
         }
     }

@@ -28,6 +28,7 @@ struct SimulatedWorker {
         /// The iteration of the newest that there is.
         var checkpointed: Int?
         var mustStopBy: Int?
+        var hasBegun = false
     }
 
     let id: String
@@ -48,6 +49,7 @@ struct SimulatedWorker {
     private var records: [WireAttemptRef: AttemptRecord] = [:]
     /// Attempts taken up from an earlier life.
     private(set) var recoveries = 0
+    private var lines = 0
     /// After so many effects more it dies.
     var effectsUntilDeath: Int?
     private(set) var outbox: [WireMessage] = []
@@ -210,6 +212,7 @@ struct SimulatedWorker {
             records[ref] = nil
         case .logError: break
         case .reconnect: connection += 1
+        case .connected, .away: break
         case .exit(let exit):
             hasExited = true
             switch exit {
@@ -240,6 +243,11 @@ struct SimulatedWorker {
     private mutating func iterate(_ number: Int, _ now: Int, _ random: inout SeededRandom, _ faultRate: Double) {
         guard let runner = runners[number] else { return }
         let ref = runner.ref
+        if !runner.hasBegun {
+            runners[number]!.hasBegun = true
+            log(ref, now)
+            guard runners[number] != nil else { return }
+        }
         func ended(_ ending: WorkerState.Ending) {
             runners[number] = nil
             handle(.ended(ref, ending), now)
@@ -292,6 +300,7 @@ struct SimulatedWorker {
             if isTorn { torn.append(checkpoint.sha256) }
             runners[number]?.checkpointed = training.iteration
             spool(.checkpoint, checkpoint, ref, training.iteration, now)
+            log(ref, now)
         }
         guard training.iteration >= training.total else {
             return timers.append((random.number(500...2500), .iterate(number)))
@@ -300,6 +309,12 @@ struct SimulatedWorker {
         spool(.generator, training.generator, ref, training.iteration, now)
         spool(.discriminator, training.discriminator, ref, training.iteration, now)
         ended(.finished(iteration: training.total, trainingSeconds: 1, reportJSON: "{}"))
+    }
+
+    /// Says something that it has never said before.
+    private mutating func log(_ ref: WireAttemptRef, _ now: Int) {
+        lines += 1
+        handle(.log(ref, level: "info", message: "line \(lines) of \(id)", unixSeconds: 0), now)
     }
 
     private mutating func spool(

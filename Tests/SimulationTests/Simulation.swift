@@ -48,7 +48,7 @@ final class Simulation {
     private(set) var trace: [String]?
     private var now = 0
     private var agenda: [[Happening]] = []
-    private var store = SimulatedStore()
+    private var store: SimulatedStore
     private var coordinator: SimulatedCoordinator?
     private var coordinatorLife = 0
     private var coordinatorStopped = 0
@@ -75,6 +75,7 @@ final class Simulation {
             duplication: [0, 0.1][random.number(0...1)], maxDelay: [200, 2000, 8000][random.number(0...2)],
             violence: [0.5, 1, 2][random.number(0...2)])
         self.sabotage = sabotage
+        store = SimulatedStore(logsForgetSessions: sabotage == .logsForgetSessions)
         isSerialised = seed % 50 == 0
         trace = traces ? [] : nil
         workers = (1...random.number(2...3)).map {

@@ -49,7 +49,7 @@ import Testing
     }
 
     /// The simulation finds what it is there to find.
-    @Test(arguments: [Sabotage.noFence, .acknowledgeBeforeCommit, .recordUnsyncedFiles])
+    @Test(arguments: [Sabotage.noFence, .acknowledgeBeforeCommit, .recordUnsyncedFiles, .logsForgetSessions])
     func aPlantedBugIsFound(_ sabotage: Sabotage) async {
         let totals = await Self.play(1...1000, sabotage: sabotage)
         print(

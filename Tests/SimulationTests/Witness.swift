@@ -22,6 +22,8 @@ final class Witness {
     private var settled: [JobID: Job] = [:]
     private var checkpoints: [JobID: [Checkpoint]] = [:]
     private var highestAttempt: [JobID: Int] = [:]
+    /// Log lines that their worker was told are recorded.
+    private var acknowledgedLines: [JobID: Set<String>] = [:]
     /// Jobs that a person has just asked to retry.
     private var mayLeave: Set<JobID> = []
 
@@ -101,6 +103,23 @@ final class Witness {
         check(!changes, "a message of attempt \(attempt.number) at \(attempt.job) got past the fence")
     }
 
+    /// A worker is told that its log lines are recorded. Every line of a simulation is another.
+    func acknowledged(_ lines: [String], of job: JobID, _ store: SimulatedStore) {
+        acknowledgedLines[job, default: []].formUnion(lines)
+        verify(lines, of: job, store)
+    }
+
+    private func verify(_ lines: some Sequence<String>, of job: JobID, _ store: SimulatedStore) {
+        for line in lines {
+            let count = store.count(of: line, in: job)
+            check(count == 1, "\(job): the acknowledged log line '\(line)' is stored \(count) times")
+        }
+    }
+
+    private func verifyLogs(_ store: SimulatedStore) {
+        for (job, lines) in acknowledgedLines { verify(lines, of: job, store) }
+    }
+
     // MARK: Invariants
 
     func crashed(_ store: SimulatedStore) {
@@ -111,6 +130,7 @@ final class Witness {
             compare(settled: before, with: job, id)
             settled[id] = job?.state.isSettled == true ? job : nil
         }
+        verifyLogs(store)
         mayLeave = []
     }
 
@@ -210,6 +230,7 @@ final class Witness {
     /// At the end of a run in which the faults have stopped long ago.
     func verifyEnd(_ store: SimulatedStore, submitted: Int) {
         check(accepted.count == submitted, "\(submitted) jobs submitted, \(accepted.count) accepted")
+        verifyLogs(store)
         for job in store.rows.jobs.values { check(job.state.isSettled, "\(job.id) never ends: it is \(job.state)") }
     }
 }

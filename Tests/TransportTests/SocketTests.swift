@@ -187,6 +187,52 @@ struct SocketTests {
         await router.close()
     }
 
+    @Test(arguments: ["tcp://[::1]:*", "tcp://localhost:*", "tcp://[::ffff:127.0.0.1]:*"])
+    func addressesOfEveryKindConnect(_ address: String) async throws {
+        let router = try RouterSocket(.init(endpoint: address), logger: logger)
+        // By the name as well, where it was a name.
+        let port = try #require(router.endpoint.split(separator: ":").last)
+        let dealer = try DealerSocket(
+            endpoint: address.hasPrefix("tcp://[") ? router.endpoint : "tcp://localhost:\(port)", logger: logger)
+        var arrivals = router.incoming.makeAsyncIterator()
+        dealer.send(beat(1))
+        guard case .message(let message, _)? = await arrivals.next() else {
+            Issue.record("nothing arrived")
+            return
+        }
+        #expect(message == beat(1))
+        await dealer.close()
+        await router.close()
+    }
+
+    /// The coordinator listens on one of the addresses that its host's name has.
+    @Test func aNameIsTriedByAllItsAddressesIPv4First() throws {
+        let local = try Endpoint.resolve("tcp://localhost:7741")
+        #expect(local.first == "tcp://127.0.0.1:7741" && local.dropFirst().allSatisfy { $0 == "tcp://[::1]:7741" })
+        #expect(try Endpoint.resolve("tcp://[::1]:*") == ["tcp://[::1]:*"])
+        #expect(try Endpoint.resolve("tcp://127.0.0.2:1") == ["tcp://127.0.0.2:1"])
+        #expect(try Endpoint.resolve("tcp://*:7741") == ["tcp://*:7741"])
+        // Its server may come later: libzmq goes on asking.
+        #expect(try Endpoint.resolve("tcp://no-such-name.invalid:7741") == ["tcp://no-such-name.invalid:7741"])
+    }
+
+    @Test(arguments: [
+        "127.0.0.1:7741", "tcp://::1:7741", "tcp://[::1]", "tcp://host", "tcp://host:70000", "tcp://:7741",
+    ])
+    func anAddressOfAnotherFormIsAnErrorThatShowsTheForms(_ address: String) {
+        let error = #expect(throws: TransportError.self) { try DealerSocket(endpoint: address, logger: logger) }
+        #expect(error?.code == .badEndpoint && error?.message.contains("[::1]") == true, "\(error?.message ?? "")")
+    }
+
+    @Test(arguments: [
+        ("tcp://127.0.0.1:1", true), ("tcp://127.1.2.3:1", true), ("tcp://[::1]:1", true), ("tcp://localhost:1", true),
+        ("tcp://[::ffff:127.0.0.1]:1", true), ("tcp://[::]:1", false), ("tcp://[::ffff:10.0.0.1]:1", false),
+        ("tcp://[fe80::1]:1", false), ("tcp://*:1", false), ("tcp://no-such-name.invalid:1", false),
+    ])
+    func onlyLoopbackAddressesAreLocal(_ address: String, _ isLocal: Bool) {
+        #expect(Endpoint.isLocal(address) == isLocal)
+    }
+
     @Test(arguments: ["tcp://*:7741", "tcp://0.0.0.0:7741", "tcp://10.0.0.1:7741", "tcp://127.example.org:7741"])
     func listeningBeyondThisMachineIsRefused(endpoint: String) {
         let error = #expect(throws: TransportError.self) {

@@ -8,6 +8,10 @@ final class SpoolTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spool-\(UUID().uuidString)")
     private let ref = WireAttemptRef(jobID: "job-1", attempt: 2)
 
+    /// Of three bytes 2.
+    private let exemplar = WireArtifact(
+        sha256: "970bec7483984728e413a0ff65986310f4bbe8fff5f02c58e6064856262d8476", sizeBytes: 3)
+
     deinit { try? FileManager.default.removeItem(at: folder) }
 
     @Test func theWorkersIdOutlivesItsProcessAndADamagedOneIsReplaced() throws {
@@ -25,7 +29,7 @@ final class SpoolTests {
         assignment.attempt = ref
         assignment.name = "wall"
         assignment.recipeYaml = "base: draft"
-        assignment.exemplar = WireArtifact(sha256: WorkerBench.digests[1], sizeBytes: 3)
+        assignment.exemplar = exemplar
         return AttemptRecord(assignment: assignment, resumptions: 1, results: results)
     }
 
@@ -62,7 +66,10 @@ final class SpoolTests {
         let kept = record([artifact(.checkpoint, "checkpoint", bytes: 5)])
         try spool.remember(kept)
         #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: false)])
-        try Data(repeating: 2, count: 3).write(to: spool.input(WorkerBench.digests[1], of: ref))
+        // A power cut may leave a file of the right size and other bytes; trained on, it would fail the job for good.
+        try Data([2, 2, 0]).write(to: spool.input(exemplar.sha256, of: ref))
+        #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: false)])
+        try Data(repeating: 2, count: 3).write(to: spool.input(exemplar.sha256, of: ref))
         #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: true)])
         #expect(!FileManager.default.fileExists(atPath: spool.folder(of: other).path))
         #expect(try FileManager.default.contentsOfDirectory(atPath: spool.reports(of: ref).path) == ["checkpoint"])
@@ -110,8 +117,8 @@ final class SpoolTests {
         let spool = try Spool(folder: folder)
         try write("checkpoint", bytes: 5, in: spool)
         var assignment = record([]).assignment
-        for (digest, bytes) in [(1, 3), (7, 4)] {
-            try Data(repeating: 2, count: bytes).write(to: spool.input(WorkerBench.digests[digest], of: ref))
+        for (digest, bytes) in [(exemplar.sha256, 3), (WorkerBench.digests[7], 4)] {
+            try Data(repeating: 2, count: bytes).write(to: spool.input(digest, of: ref))
         }
         assignment.checkpoint = WireArtifact(sha256: WorkerBench.digests[2], sizeBytes: 5)
         for _ in 0..<2 { try spool.adopt("checkpoint", for: assignment) }
@@ -119,7 +126,7 @@ final class SpoolTests {
         #expect(try Data(contentsOf: spool.input(WorkerBench.digests[2], of: ref)).count == 5)
         let names = try FileManager.default.contentsOfDirectory(atPath: spool.folder(of: ref).path)
         #expect(
-            Set(names) == ["reports", WorkerBench.digests[1], WorkerBench.digests[2]], "what it began from is gone")
+            Set(names) == ["reports", exemplar.sha256, WorkerBench.digests[2]], "what it began from is gone")
     }
 
     @Test func attemptsOfOneJobDoNotShareAFolder() throws {
@@ -146,8 +153,34 @@ final class SpoolTests {
         var lock: FolderLock? = try FolderLock(folder)
         let error = #expect(throws: WorkerError.self) { try FolderLock(folder) }
         #expect(error?.message.contains("another worker") == true)
+        // Each refusal closed its descriptor; that it does so once only is shown by `AfterAThrow`.
+        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count { descriptor in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)")
+            return target == folder.appendingPathComponent("worker.lock").path
+        }
+        #expect(open == 1)
         withExtendedLifetime(lock) {}
         lock = nil
         _ = try FolderLock(folder)
+    }
+
+    /// What the locks rely on: deinit runs after a throw once all properties are set, so closing before it as well would
+    /// close a descriptor that another thread may have got meanwhile.
+    private final class AfterAThrow {
+        static nonisolated(unsafe) var endings = 0
+        let number: Int
+        init(isSet: Bool) throws {
+            if !isSet { throw WorkerError("before") }
+            number = 1
+            throw WorkerError("after")
+        }
+        deinit { Self.endings += 1 }
+    }
+
+    @Test func anObjectWhoseInitialiserThrowsIsDeinitialisedOnceItIsWhole() {
+        _ = try? AfterAThrow(isSet: false)
+        #expect(AfterAThrow.endings == 0)
+        _ = try? AfterAThrow(isSet: true)
+        #expect(AfterAThrow.endings == 1)
     }
 }

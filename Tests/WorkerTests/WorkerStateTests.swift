@@ -174,4 +174,45 @@ struct WorkerStateTests {
         bench.play(.received(WireMessage(.cancel(cancel), session: 6)))
         #expect(bench.state.attempts[ref]?.isDisowned == false)
     }
+
+    private func news(_ effects: [WorkerState.Effect]) -> [String] {
+        effects.compactMap { effect in
+            switch effect {
+            case .connected(let coordinator, _): "connected to \(coordinator)"
+            case .away: "away"
+            default: nil
+            }
+        }
+    }
+
+    @Test func aWorkerSaysOnceThatItIsConnectedAndOnceThatTheCoordinatorIsAway() {
+        var bench = WorkerBench()
+        var said: [String] = []
+        for _ in 0..<60 { said += news(bench.play(.tick, after: .seconds(1))) }
+        #expect(said == ["away"], "it has never been there")
+        said = news(bench.welcome()) + news(bench.welcome())
+        #expect(said == ["connected to c"])
+        said = []
+        for _ in 0..<200 { said += news(bench.play(.tick, after: .seconds(1))) }
+        #expect(said == ["away"])
+        #expect(news(bench.welcome()) == ["connected to c"])
+        // A restarted coordinator asks at once.
+        #expect(news(bench.hear(.helloAgain(WireHelloAgain()))).isEmpty)
+        #expect(news(bench.welcome()) == ["connected to c"])
+    }
+
+    @Test func endingsAreSaidInWords() {
+        let endings: [WorkerState.Ending] = [
+            .finished(iteration: 60, trainingSeconds: 12.4, reportJSON: "{}"), .stopped(iteration: 7), .abandoned,
+            .failed(code: "notFinite", reason: "l1 is NaN", retryable: true),
+            .failed(code: "badExemplar", reason: "no image", retryable: false),
+        ]
+        #expect(
+            endings.map { "training \($0)" } == [
+                "training finished at iteration 60 after 12 s", "training stopped at iteration 7, with a checkpoint",
+                "training was abandoned", "training failed (notFinite): l1 is NaN",
+                "training failed (badExemplar, for good): no image",
+            ])
+        #expect("\(WorkerExit.hung("job 1 does not stop"))" == "a trainer hangs: job 1 does not stop")
+    }
 }

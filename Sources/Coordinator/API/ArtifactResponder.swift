@@ -57,7 +57,7 @@ struct ArtifactResponder: Sendable {
             while offset < range.upperBound {
                 let start = offset
                 let count = min(Self.blockBytes, range.upperBound - start)
-                let data = try await disk.run { try store.read(sha256, offset: start, count: count) }
+                let data = try await disk.run(.chunks) { try store.read(sha256, offset: start, count: count) }
                 guard data.count == count else {
                     throw CoordinatorError(.fileSystem, "artifact \(sha256) became shorter while it was read")
                 }
@@ -74,7 +74,7 @@ struct ArtifactResponder: Sendable {
         case .snapshot: return ("image/png", true)
         case .checkpoint, .generator, .discriminator: return ("application/octet-stream", false)
         case .exemplar, nil:
-            let start = try await disk.run { [store] in try store.read(sha256, offset: 0, count: 4) }
+            let start = try await disk.run(.chunks) { [store] in try store.read(sha256, offset: 0, count: 4) }
             if start.elementsEqual([0x89, 0x50, 0x4E, 0x47]) { return ("image/png", true) }
             if start.starts(with: [0xFF, 0xD8, 0xFF]) { return ("image/jpeg", true) }
             return ("application/octet-stream", false)

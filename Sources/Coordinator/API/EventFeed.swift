@@ -17,6 +17,9 @@ actor EventFeed {
     static let maxJobsPerBeat = 500
     /// A comment is sent after so many silent beats: proxies keep the connection, and a client that is gone is noticed.
     static let maxSilentBeats = 15
+    /// Jobs of which it is remembered when they last changed. A client that missed more than a beat's asks for its page
+    /// again anyway.
+    static let maxRemembered = 2 * maxJobsPerBeat
     /// Streams open at once, each a socket.
     static let maxStreams = 2_000
 
@@ -26,8 +29,10 @@ actor EventFeed {
     private let epoch = String(UInt32.random(in: 0...UInt32.max), radix: 36)
     private var beat = 0
     private var waiting: Set<JobID> = []
-    /// In which beat a job was last sent; jobs not in it have not changed since the start.
-    private var lastChanged: [JobID: Int] = [:]
+    /// In which beat a job was last sent; jobs not in it have not changed since `forgotten`.
+    private(set) var lastChanged: [JobID: Int] = [:]
+    /// The last beat of which changes were forgotten.
+    private var forgotten = 0
     private var silentBeats = 0
     private var lastSummary = Data()
     private var lastWorkers = Data()
@@ -72,7 +77,9 @@ actor EventFeed {
         // Registered first: what changes while the greeting is looked up is sent after it.
         let seen = beat
         var greeting: [ServerSentEvent] = []
-        let missed = lastEventID.flatMap(parse).map { last in lastChanged.filter { $0.value > last }.map(\.key) }
+        let missed = lastEventID.flatMap(parse).flatMap { last in
+            last < forgotten ? nil : lastChanged.filter { $0.value > last }.map(\.key)
+        }
         if let missed, missed.count <= Self.maxJobsPerBeat {
             greeting = try await reader.jobs(missed).map { try ServerSentEvent(id: id(seen), name: "job", $0) }
         } else {
@@ -123,13 +130,13 @@ actor EventFeed {
             stream.outlet.yield()
         }
         guard !clusterStreams.isEmpty else {
-            for job in waiting { lastChanged[job] = now }
+            remember(waiting, changedIn: now)
             waiting = []
             return
         }
         let jobs = waiting.count > Self.maxJobsPerBeat ? Set(waiting.prefix(Self.maxJobsPerBeat)) : waiting
         waiting.subtract(jobs)
-        for job in jobs { lastChanged[job] = now }
+        remember(jobs, changedIn: now)
         var events: [ServerSentEvent] = []
         if !jobs.isEmpty {
             events = try await reader.jobs(jobs).map { try ServerSentEvent(id: id(now), name: "job", $0) }
@@ -146,6 +153,13 @@ actor EventFeed {
         for outlet in clusterStreams.values {
             if case .dropped = outlet.yield(buffer) { outlet.finish() }
         }
+    }
+
+    private func remember(_ jobs: Set<JobID>, changedIn beat: Int) {
+        for job in jobs { lastChanged[job] = beat }
+        guard lastChanged.count > 2 * Self.maxRemembered else { return }
+        forgotten = lastChanged.values.sorted(by: >)[Self.maxRemembered]
+        lastChanged = lastChanged.filter { $0.value > forgotten }
     }
 
     private func id(_ beat: Int) -> String { "\(epoch)-\(beat)" }

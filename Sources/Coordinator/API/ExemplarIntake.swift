@@ -12,20 +12,20 @@ struct ExemplarIntake: Sendable {
 
     /// - Throws: `.tooLarge`, `.badExemplar` with the reason, or what the disk says. Nothing is kept then.
     func receive(_ body: RequestBody) async throws -> ExemplarReceipt {
-        let incoming = try await disk.run { [store] in try store.makeIncoming() }
+        let incoming = try await disk.run(.chunks) { [store] in try store.makeIncoming() }
         do {
             for try await buffer in body {
                 let data = Data(buffer.readableBytesView)
                 guard incoming.sizeBytes + data.count <= maxBytes else {
                     throw tooLarge(incoming.sizeBytes + data.count)
                 }
-                try await disk.run { try incoming.append(data) }
+                try await disk.run(.chunks) { try incoming.append(data) }
                 metrics.update { $0.receivedBytes[.exemplar, default: 0] += data.count }
             }
             guard incoming.sizeBytes > 0 else {
                 throw CoordinatorError(.badExemplar, "the image is empty; expected a PNG or JPEG file")
             }
-            return try await disk.run { [store, pictures] in
+            return try await disk.run(.files) { [store, pictures] in
                 // Looked at before it gets its name: a corrupt image never becomes an artifact.
                 let (width, height) = try incoming.inspect { try pictures.check($0) }
                 let artifact = try incoming.commit()
@@ -36,7 +36,7 @@ struct ExemplarIntake: Sendable {
                     sha256: artifact.sha256, sizeBytes: artifact.sizeBytes, width: width, height: height)
             }
         } catch {
-            try? await disk.run { incoming.abandon() }
+            try? await disk.run(.chunks) { incoming.abandon() }
             throw error
         }
     }

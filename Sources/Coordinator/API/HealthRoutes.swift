@@ -6,10 +6,18 @@ import Logging
 struct HealthRoutes: Sendable {
     let store: JobStore
     let engine: ClusterEngine
+    let folder: DataFolder
 
     func add(to router: Router<BasicRequestContext>) {
         router.get("healthz") { _, _ in try jsonResponse(["status": "ok"]) }
         router.get("readyz") { _, _ in
+            // SQLite goes on with a file that has lost its name, and what it records is gone with the process.
+            guard folder.isInPlace else {
+                throw Problem(
+                    .serviceUnavailable,
+                    "the data folder \(folder.url.path) is gone or is another one by now; put it back or mount it, then "
+                        + "restart the coordinator")
+            }
             do {
                 try await store.ping()
             } catch {

@@ -87,7 +87,8 @@ enum Change: Sendable, Equatable {
     case artifactDropped(JobID, ArtifactKind, iteration: Int)
     case report(JobID, trainingSeconds: Double, json: String)
     case metrics(JobID, attempt: Int, MetricsBlock)
-    case log(JobID, attempt: Int, requestID: UInt64, [LogLine])
+    /// Of the worker process behind the session, whose requests are counted from its start.
+    case log(JobID, attempt: Int, session: UInt64, requestID: UInt64, [LogLine])
     /// The coordinator's own line in the job's log.
     case note(JobID, attempt: Int, level: String, message: String)
     case worker(WorkerIdentity, session: UInt64, isDraining: Bool, isConnected: Bool)
@@ -99,7 +100,7 @@ extension Change {
         switch self {
         case .job(let job): job.id
         case .attempt(let id, _), .artifact(let id, _, _, _), .artifactDropped(let id, _, _), .report(let id, _, _),
-            .metrics(let id, _, _), .log(let id, _, _, _), .note(let id, _, _, _):
+            .metrics(let id, _, _), .log(let id, _, _, _, _), .note(let id, _, _, _):
             id
         case .worker: nil
         }

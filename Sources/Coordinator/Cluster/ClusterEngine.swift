@@ -201,7 +201,11 @@ actor ClusterEngine {
         let changed = changes.compactMap(\.job)
         touched.formUnion(changed)
         recorded.formUnion(changed)
-        for event in batch { touched.formUnion(event.reports.map(\.attempt.job)) }
+        // Of those that are running, and no others: ids in a heartbeat are what a worker claims.
+        for event in batch {
+            touched.formUnion(
+                event.reports.map(\.attempt).filter { committed.leases[$0.job]?.attempt == $0 }.map(\.job))
+        }
         for effect in effects { await perform(effect) }
     }
 
@@ -273,7 +277,7 @@ actor ClusterEngine {
     private func discard(_ sha256: String) async {
         do {
             guard try await !store.isReferenced(sha256: sha256) else { return }
-            try await disk.run { [artifacts] in try artifacts.remove(sha256) }
+            try await disk.run(.engine) { [artifacts] in try artifacts.remove(sha256) }
         } catch {
             // It only costs space.
             logger.warning("an artifact could not be removed", metadata: ["sha256": "\(sha256)", "error": "\(error)"])

@@ -127,6 +127,12 @@ extension ClusterState {
             if let lease = leases[job.id], lease.secondsPerIteration > 0 {
                 job.secondsPerIteration = lease.secondsPerIteration
             }
+            // A job shorter than a heartbeat has told nothing else of how far and how fast it was.
+            job.totalIterations = max(job.totalIterations, completion.iteration)
+            let trained = completion.iteration - (job.attempt?.startIteration ?? 0)
+            if job.secondsPerIteration == 0, trained > 0, job.attempt?.startIteration == 0 {
+                job.secondsPerIteration = completion.trainingSeconds / Double(trained)
+            }
             end(&job, .finished, iteration: completion.iteration, reason: nil)
             sessions[session]!.failedJobs = []
             sessions[session]!.askedAt = now

@@ -91,7 +91,8 @@ struct ClusterState: Sendable {
         case .metrics(let session, let attempt, let id, let block):
             report(session, attempt, id, .metrics(attempt.job, attempt: attempt.number, block), at: now)
         case .log(let session, let attempt, let id, let lines):
-            let change = Change.log(attempt.job, attempt: attempt.number, requestID: id, lines)
+            let change = Change.log(
+                attempt.job, attempt: attempt.number, session: session, requestID: id, lines)
             report(session, attempt, id, change, at: now)
         case .artifactOffered(let session, let offer, let isStored): offered(session, offer, isStored, at: now)
         case .artifactStored(let session, let offer): stored(session, offer, at: now)

@@ -30,7 +30,7 @@ actor ThumbnailCache {
         if let task = underWay[sha256] { return try await task.value }
         let file = folder.appendingPathComponent("\(sha256).png")
         let task = Task { [store, disk, pictures] in
-            try await disk.run {
+            try await disk.run(.files) {
                 if let cached = try? Data(contentsOf: file) { return cached }
                 let png = try pictures.thumbnail(of: store.file(of: sha256), side: Self.side)
                 // A cache that cannot be written only costs time.

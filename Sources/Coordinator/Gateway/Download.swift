@@ -40,7 +40,7 @@ struct Download: Sendable {
     }
 
     private func isIntact() async throws -> Bool {
-        let condition = try await disk.run { [artifacts, artifact] in
+        let condition = try await disk.run(.files) { [artifacts, artifact] in
             let condition = try artifacts.condition(of: artifact)
             if case .damaged = condition { try artifacts.setAside(artifact.sha256) }
             return condition
@@ -61,7 +61,7 @@ struct Download: Sendable {
     private func send(_ part: ArtifactSender.Chunk) async throws {
         let offset = Int(part.offset)
         let count = part.count
-        let payload = try await disk.run { [artifacts, artifact] in
+        let payload = try await disk.run(.chunks) { [artifacts, artifact] in
             [UInt8](try artifacts.read(artifact.sha256, offset: offset, count: count))
         }
         guard payload.count == count else {

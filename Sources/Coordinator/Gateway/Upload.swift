@@ -39,7 +39,7 @@ struct Upload: Sendable {
     func run(_ commands: AsyncStream<Command>) async {
         do {
             let artifact = offer.artifact
-            let incoming = try await disk.run { [artifacts] in try artifacts.resumeIncoming(artifact) }
+            let incoming = try await disk.run(.files) { [artifacts] in try artifacts.resumeIncoming(artifact) }
             do {
                 try await receive(commands, into: incoming)
             } catch let error as CoordinatorError where error.code == .digestMismatch && incoming.isResumed {
@@ -48,11 +48,11 @@ struct Upload: Sendable {
                 )
             } catch let error as CoordinatorError where error.code == .noSpace {
                 // Parts that wait for each other's space would wait for ever.
-                try await disk.run { incoming.abandon() }
+                try await disk.run(.chunks) { incoming.abandon() }
                 throw error
             }
             // The worker may come back and go on.
-            try await disk.run { incoming.suspend() }
+            try await disk.run(.chunks) { incoming.suspend() }
         } catch {
             let (code, message) = Self.answer(to: error)
             await onFailure(message)
@@ -82,7 +82,7 @@ struct Upload: Sendable {
                 continue
             case .write, .writeLast: break
             }
-            try await disk.run { try incoming.append(Data(arrival.payload)) }
+            try await disk.run(.chunks) { try incoming.append(Data(arrival.payload)) }
             engine.metrics.update { $0.receivedBytes[offer.kind, default: 0] += arrival.payload.count }
             await engine.post(.transferProgressed(session: session, offer.attempt))
             await credit(rewind: false)
@@ -92,7 +92,7 @@ struct Upload: Sendable {
 
     private func commit(_ incoming: IncomingArtifact) async throws {
         let artifact = offer.artifact
-        _ = try await disk.run { try incoming.commit(expecting: artifact) }
+        _ = try await disk.run(.files) { try incoming.commit(expecting: artifact) }
         await engine.post(.artifactStored(session: session, offer))
     }
 

@@ -27,17 +27,23 @@ final class ArtifactStore: Sendable {
     private let claimed = Mutex(Set<String>())
     /// Files that have their names, but perhaps not yet after a power cut.
     private let unsynced = Mutex(Set<String>())
+    /// Folders that were made and perhaps are not there after a power cut.
+    private let unsyncedFolders = Mutex(Set<URL>())
+    private let syncFolder: @Sendable (URL) throws -> Void
 
     /// Opens or creates the store in a data folder and removes what interrupted writes left, except the parts of
     /// transfers that may go on.
     /// - Parameters:
     ///   - isReadOnly: Whether everything is to be left as it is.
     ///   - availableBytes: What is left on the disk of a folder.
+    ///   - syncFolder: Makes the names in a folder durable.
     init(
         dataFolder: URL, isReadOnly: Bool = false,
-        availableBytes: @escaping @Sendable (URL) -> Int = ArtifactStore.availableBytes
+        availableBytes: @escaping @Sendable (URL) -> Int = ArtifactStore.availableBytes,
+        syncFolder: @escaping @Sendable (URL) throws -> Void = ArtifactStore.sync
     ) throws {
         self.availableBytes = availableBytes
+        self.syncFolder = syncFolder
         artifacts = dataFolder.appendingPathComponent("artifacts", isDirectory: true)
         incoming = dataFolder.appendingPathComponent("incoming", isDirectory: true)
         damaged = dataFolder.appendingPathComponent("damaged", isDirectory: true)
@@ -51,6 +57,10 @@ final class ArtifactStore: Sendable {
                 try FileManager.default.removeItem(at: left)
             }
             removeStaleParts()
+            // Also what an earlier process made and did not come to sync.
+            for folder in [artifacts, dataFolder] { try syncFolder(folder) }
+        } catch let error as CoordinatorError {
+            throw error
         } catch {
             throw CoordinatorError(
                 .fileSystem,
@@ -167,9 +177,14 @@ final class ArtifactStore: Sendable {
         let target = url(of: sha256)
         let folder = target.deletingLastPathComponent()
         if mkdir(folder.path, 0o755) == 0 {
-            try syncDirectory(artifacts)
+            _ = unsyncedFolders.withLock { $0.insert(folder) }
         } else if errno != EEXIST {
             throw FileFailure.error("create", folder)
+        }
+        // Also of a folder that is there since a sync that failed.
+        if unsyncedFolders.withLock({ $0.contains(folder) }) {
+            try syncFolder(artifacts)
+            _ = unsyncedFolders.withLock { $0.remove(folder) }
         }
         // Until the directory is synced nobody may be told that the file is stored, least of all after a failure.
         _ = unsynced.withLock { $0.insert(sha256) }
@@ -178,7 +193,7 @@ final class ArtifactStore: Sendable {
             _ = unsynced.withLock { $0.remove(sha256) }
             throw failure
         }
-        try syncDirectory(folder)
+        try syncFolder(folder)
         _ = unsynced.withLock { $0.remove(sha256) }
     }
 
@@ -309,7 +324,7 @@ final class ArtifactStore: Sendable {
         }
     }
 
-    private func syncDirectory(_ folder: URL) throws {
+    static func sync(_ folder: URL) throws {
         let descriptor = open(folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileFailure.error("open", folder) }
         defer { close(descriptor) }

@@ -23,16 +23,17 @@ struct ChangeWriter {
                 "UPDATE jobs SET training_seconds = ?, report_json = ? WHERE sequence = ?",
                 [trainingSeconds, json, id.sequence])
         case .metrics(let id, let attempt, let block): try write(block, of: id, attempt)
-        case .log(let id, let attempt, let request, let lines):
+        case .log(let id, let attempt, let session, let request, let lines):
             for (index, line) in lines.enumerated() {
                 try run(
                     """
-                    INSERT INTO logs (job, attempt, request, line, at, level, message) VALUES (?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO logs (job, attempt, session, request, line, at, level, message)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT DO NOTHING
                     """,
                     [
-                        id.sequence, attempt, Int64(bitPattern: request), index, line.unixSeconds, line.level,
-                        line.message,
+                        id.sequence, attempt, Int64(bitPattern: session), Int64(bitPattern: request), index,
+                        line.unixSeconds, line.level, line.message,
                     ])
             }
             try forgetOldLines(of: id)

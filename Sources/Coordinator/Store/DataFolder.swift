@@ -15,18 +15,28 @@ final class DataFolder: Sendable {
             throw CoordinatorError(
                 .fileSystem, "the data folder \(url.path) cannot be created: \(error.localizedDescription)")
         }
-        let file = url.appendingPathComponent("coordinator.lock")
+        let file = url.appendingPathComponent(Self.lockName)
         lock = open(file.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard lock >= 0 else { throw FileFailure.error("open", file) }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            close(lock)
+            // Its descriptor is closed by deinit, which runs after a throw once all properties are set.
             throw CoordinatorError(
                 .dataFolderInUse,
                 "another coordinator is using \(url.path); stop it, or give this one its own data folder")
         }
     }
 
-    deinit { close(lock) }
+    deinit { if lock >= 0 { close(lock) } }
+
+    /// Whether this is still the folder that its path names: not removed, moved away or covered by a mount.
+    var isInPlace: Bool {
+        var (held, named) = (stat(), stat())
+        return fstat(lock, &held) == 0 && stat(url.appendingPathComponent(Self.lockName).path, &named) == 0
+            && held.st_ino == named.st_ino && held.st_dev == named.st_dev
+            && FileManager.default.fileExists(atPath: database.path)
+    }
+
+    private static let lockName = "coordinator.lock"
 
     var database: URL { url.appendingPathComponent("jobs.sqlite") }
     var eventFiles: URL { url.appendingPathComponent("tensorboard", isDirectory: true) }

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Protocol
 
 /// Removes files that nothing needs: exemplars that were sent and never submitted, files whose record a crash
 /// prevented, parts of transfers that nobody goes on with, damaged files and thumbnails beyond what is kept, workers
@@ -26,8 +27,7 @@ struct Janitor: Sendable {
                 try await trim()
                 let count = try await collect(olderThan: Self.orphanAge)
                 if count > 0 {
-                    logger.info(
-                        "files that no job refers to are removed", metadata: ["count": .stringConvertible(count)])
+                    logger.info("removes \(counted(count, "file")) that no job refers to")
                 }
             } catch {
                 // They only cost space.
@@ -39,7 +39,7 @@ struct Janitor: Sendable {
 
     /// Keeps within their bounds what nothing else bounds.
     func trim() async throws {
-        try await disk.run { [artifacts, thumbnails] in
+        try await disk.run(.files) { [artifacts, thumbnails] in
             artifacts.removeStaleParts()
             artifacts.removeDamaged()
             let pictures = ArtifactStore.entries(of: thumbnails).sorted { $0.changedAt > $1.changedAt }
@@ -53,7 +53,7 @@ struct Janitor: Sendable {
     /// Hands what may go to the engine, which looks once more in turn with everything that could need it.
     func collect(olderThan age: TimeInterval) async throws -> Int {
         let limit = Date(timeIntervalSinceNow: -age)
-        let old = try await disk.run { [artifacts] in
+        let old = try await disk.run(.files) { [artifacts] in
             artifacts.files().filter { $0.file.changedAt < limit }.compactMap(\.sha256)
         }
         var orphans: [String] = []

@@ -138,6 +138,31 @@ extension JobStore {
             // of the training any more. 0 in rows from before, which are taken as they are.
             try db.execute(sql: "ALTER TABLE metrics ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0")
         }
+        migrator.registerMigration("logs by session") { db in
+            // A worker's next process counts its requests from the start again: without the session its first lines were
+            // taken for repeated ones and dropped. Lines from before have none.
+            try db.execute(
+                sql: """
+                    CREATE TABLE new_logs (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        job INTEGER NOT NULL REFERENCES jobs (sequence),
+                        attempt INTEGER NOT NULL,
+                        -- session, request and line are set for a worker's lines: a repeated batch is recognised by them.
+                        session INTEGER,
+                        request INTEGER,
+                        line INTEGER,
+                        at REAL NOT NULL,
+                        level TEXT NOT NULL,
+                        message TEXT NOT NULL,
+                        UNIQUE (job, attempt, session, request, line)
+                    ) STRICT;
+                    INSERT INTO new_logs (id, job, attempt, at, level, message)
+                        SELECT id, job, attempt, at, level, message FROM logs ORDER BY id;
+                    DROP TABLE logs;
+                    ALTER TABLE new_logs RENAME TO logs;
+                    CREATE INDEX logs_by_job ON logs (job, id);
+                    """)
+        }
         return migrator
     }
 }

@@ -59,7 +59,7 @@ actor EventFileWriter {
     func findOldJobs() async {
         do {
             let jobs = try await store.measuredJobs()
-            old = try await disk.run { [folder] in
+            old = try await disk.run(.files) { [folder] in
                 jobs.filter { job in
                     // The time of a file that has everything is the end of its job.
                     let file = Self.file(of: job.resultName, in: folder)
@@ -135,7 +135,9 @@ actor EventFileWriter {
         } while missing.rows.count == Self.rowsPerStep
         file = try await addSnapshots(missing, of: id, to: file)
         files[id] = missing.isRunning ? file : nil
-        if let endedAt = missing.endedAt { try await disk.run { [file] in Self.setTime(of: file.url, endedAt) } }
+        if let endedAt = missing.endedAt {
+            try await disk.run(.chunks) { [file] in Self.setTime(of: file.url, endedAt) }
+        }
     }
 
     private func addSnapshots(
@@ -149,7 +151,7 @@ actor EventFileWriter {
             guard isDue, snapshot.iteration > file.pictures.max() ?? -1, !badSnapshots.contains(snapshot.sha256)
             else { continue }
             do {
-                let event = try await disk.run { [artifacts] in
+                let event = try await disk.run(.files) { [artifacts] in
                     try Event.snapshot(
                         iteration: snapshot.iteration, unixSeconds: snapshot.createdAt.timeIntervalSince1970,
                         file: artifacts.file(of: snapshot.sha256))
@@ -172,7 +174,7 @@ actor EventFileWriter {
     }
 
     private func append(_ events: [Event], to file: EventFile) async throws -> EventFile {
-        try await disk.run { [artifacts] in
+        try await disk.run(.chunks) { [artifacts] in
             // The last of the disk belongs to the job store.
             try artifacts.requireSpace(for: Self.spaceNeeded)
             var file = file
@@ -184,7 +186,7 @@ actor EventFileWriter {
     private func file(of id: JobID) async throws -> EventFile? {
         let known = files[id]
         guard let name = try await store.resultName(of: id) else { return nil }
-        return try await disk.run { [folder] in
+        return try await disk.run(.files) { [folder] in
             if let known, known.isAsLeft { return known }
             return try EventFile(goingOnWith: Self.file(of: name, in: folder))
         }

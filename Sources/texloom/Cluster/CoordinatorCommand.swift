@@ -19,7 +19,11 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "HTTP address for people and scripts, HOST:PORT; port 0 takes a free one. Default: 127.0.0.1:7740.")
     var http: String?
 
-    @Option(help: "ZeroMQ address for workers; port 0 takes a free one. Default: tcp://127.0.0.1:7741.")
+    @Option(
+        help: """
+            ZeroMQ address for workers, tcp://HOST:PORT: an IPv4 address, an IPv6 address in brackets, or a host name; port \
+            0 takes a free one. Default: tcp://127.0.0.1:7741.
+            """)
     var workers: String?
 
     @Flag(help: "Allow addresses that other machines can reach: anyone there can read and cancel every job.")
@@ -97,18 +101,19 @@ extension CoordinatorCommand {
         } catch let error as CoordinatorError {
             throw CommandFailure("\(error)")
         }
-        say("\(report.jobs) jobs, \(report.artifacts) artifacts of \(report.bytes >> 20) MiB read and compared")
+        say(
+            "\(counted(report.jobs, "job")), \(counted(report.artifacts, "artifact")) of \(report.bytes >> 20) MiB read and "
+                + "compared")
         if report.incomingBytes > 0 { say("\(report.incomingBytes >> 20) MiB of interrupted transfers that may go on") }
         if report.orphans > 0 {
             say(
-                "\(report.orphans) files of \(report.orphanBytes >> 20) MiB that no job refers to"
-                    + (repair ? "" : "; a running coordinator removes them after a day, --repair now"))
+                "\(counted(report.orphans, "file")) of \(report.orphanBytes >> 20) MiB that no job refers to"
+                    + (repair ? "" : "; a running coordinator removes what is a day old, --repair now"))
         }
         for problem in report.problems { say("problem: \(problem.text)") }
         for repair in report.repairs { say("repaired: \(repair)") }
         guard report.problems.isEmpty else {
-            let count = report.problems.count
-            throw CommandFailure("\(count) \(count == 1 ? "problem" : "problems") in \(folder.path)")
+            throw CommandFailure("\(counted(report.problems.count, "problem")) in \(folder.path)")
         }
         say("all is well")
     }

@@ -17,7 +17,11 @@ struct WorkerCommand: AsyncParsableCommand {
             hangs: then it may be started again.
             """)
 
-    @Option(help: "The coordinator's ZeroMQ address. Default: TEXLOOM_COORDINATOR, or tcp://127.0.0.1:7741.")
+    @Option(
+        help: """
+            The coordinator's ZeroMQ address, tcp://HOST:PORT: an IPv4 address, an IPv6 address in brackets, or a host \
+            name. Default: TEXLOOM_COORDINATOR, or tcp://127.0.0.1:7741.
+            """)
     var coordinator: String?
 
     @Option(help: "Jobs trained at the same time: a number, or auto. Default: auto.")
