@@ -11,7 +11,7 @@ import NNCore
 public enum StartWeights: String, Sendable, CaseIterable {
     case random
     /// From `scripts/pretrain`, in the executable, at half precision.
-    case drawn = "drawn-16-00000000"
+    case drawn = "drawn-16-f9b4edcb"
 
     /// The fields of a recipe that the networks in the file were made by, with their values.
     var architecture: [(key: String, value: String)] {
