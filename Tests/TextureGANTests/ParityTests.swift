@@ -13,13 +13,15 @@ import Testing
     static let fixtures: [URL] = {
         let package = URL(fileURLWithPath: #filePath)
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let own = package.appendingPathComponent("Tests/TextureGANTests/Fixtures/steps_k24.safetensors")
+        let own = ["steps_k24", "steps_none", "steps_spectral"].map {
+            package.appendingPathComponent("Tests/TextureGANTests/Fixtures/\($0).safetensors")
+        }
         let shared = package.deletingLastPathComponent().appendingPathComponent("shared/parity/steps_k32.safetensors")
         if !FileManager.default.fileExists(atPath: shared.path) {
             print("parity: no fixture beside the project (shared/parity); replaying the project's own alone")
         }
         let named = ProcessInfo.processInfo.environment["TEXLOOM_PARITY"] ?? ""
-        return [own] + [shared].filter { FileManager.default.fileExists(atPath: $0.path) }
+        return own + [shared].filter { FileManager.default.fileExists(atPath: $0.path) }
             + named.split(separator: ":").map { URL(fileURLWithPath: String($0)) }
     }()
 
@@ -54,6 +56,9 @@ import Testing
 struct ParityReplay {
     struct Config: Decodable {
         var k, ngf, ndf, blocks, d_layers, steps: Int
+        // Fixtures of the published method alone have none of these.
+        var norm, discriminator_norm, upsample, adversarial: String?
+        var ema: Float?
     }
 
     struct Errors {
@@ -86,6 +91,11 @@ struct ParityReplay {
         recipe.dropout = 0
         recipe.style = .vgg19
         recipe.styleInput = .raw
+        recipe.norm = config.norm.flatMap(Recipe.Norm.init(rawValue:)) ?? .batch
+        recipe.discriminatorNorm = config.discriminator_norm.flatMap(Recipe.DiscriminatorNorm.init(rawValue:)) ?? .same
+        recipe.upsample = config.upsample.flatMap(Recipe.Upsample.init(rawValue:)) ?? .transposed
+        recipe.adversarial = config.adversarial.flatMap(Recipe.Adversarial.init(rawValue:)) ?? .bce
+        recipe.ema = config.ema ?? 0
         return recipe
     }
 
@@ -137,6 +147,7 @@ struct ParityReplay {
         }
         for (prefix, parameters) in [
             ("final.generator.", generator.parameters), ("final.discriminator.", discriminator.parameters),
+            ("average.generator.", step.average?.generator.parameters ?? []),
         ] {
             for parameter in parameters {
                 let expected = try file.floats(prefix + parameter.name, shape: parameter.layout.fileShape)
