@@ -7,7 +7,9 @@ import Testing
     /// One for each kernel, and sizes for few tiles and many.
     static let layers: [@Sendable () -> any ConvolutionLayer] = [
         { Convolution("3x3", inputs: 20, outputs: 12, kernel: 3, padding: Padding(1, .reflect), bias: true) },
-        { Convolution("3x3, stride 2", inputs: 20, outputs: 12, kernel: 3, stride: 2, padding: Padding(1), bias: true) },
+        {
+            Convolution("3x3, stride 2", inputs: 20, outputs: 12, kernel: 3, stride: 2, padding: Padding(1), bias: true)
+        },
         { Convolution("4x4", inputs: 20, outputs: 12, kernel: 4, padding: Padding(1), bias: true) },
         { Convolution("4x4, stride 2", inputs: 20, outputs: 9, kernel: 4, stride: 2, padding: Padding(1), bias: true) },
         { Convolution("from few", inputs: 3, outputs: 20, kernel: 7, padding: Padding(3, .reflect), bias: true) },

@@ -5,7 +5,8 @@ import Testing
 @Suite struct SpectralNormTests {
     private func layer() -> Convolution {
         let layer = Convolution(
-            "layer", inputs: 5, outputs: 12, kernel: 4, stride: 2, padding: Padding(1), bias: true, hasSpectralNorm: true)
+            "layer", inputs: 5, outputs: 12, kernel: 4, stride: 2, padding: Padding(1), bias: true,
+            hasSpectralNorm: true)
         var stream = RandomStream(seed: 3, purpose: 2)
         layer.weight.fillNormal(mean: 0.1, deviation: 1, from: &stream)
         layer.spectralNorm!.initialise(from: &stream)
