@@ -80,8 +80,11 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         }
         #expect(trainer.iteration == 3)
         for parameter in trainer.generator.parameters + trainer.discriminator.parameters where parameter.isTrained {
+            // Within hinge's margins the two images' gradients of the last bias cancel.
+            let cancels = variant.recipe.adversarial == .hinge && parameter.name == "last.bias"
             #expect(
-                (0..<parameter.count).contains { parameter.firstMoment![$0] != 0 }, "\(parameter.name) has no gradient")
+                cancels || (0..<parameter.count).contains { parameter.firstMoment![$0] != 0 },
+                "\(parameter.name) has no gradient")
             #expect(
                 (0..<parameter.count).allSatisfy { parameter.gradient![$0] == 0 }, "\(parameter.name) keeps a gradient")
         }
