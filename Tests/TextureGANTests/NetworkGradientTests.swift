@@ -24,8 +24,7 @@ import Testing
                 || (!hasNorms && !["tail.bias", "last.bias"].contains(parameter.name)
                     && !parameter.name.hasSuffix("conv2.bias"))
             {
-                // Spectral norm makes weights louder than they are here.
-                let far: Float = hasNorms ? 2 : parameters.contains { $0.name.hasSuffix("_u") } ? 12 : 3
+                let far: Float = hasNorms ? 2 : 3
                 filled = values.enumerated().map { ($0.offset % 2 == 0 ? far : -far) + 0.3 * $0.element }
             } else {
                 filled = values.map { 0.2 * $0 }
@@ -94,7 +93,8 @@ import Testing
         return discriminator
     }
 
-    @Test(arguments: [Recipe.DiscriminatorNorm.batch, .instance, .none, .spectral], [1, 1.5 as Float])
+    /// Not with spectral norm, which makes weights so loud that rectifiers come near their kinks; see below.
+    @Test(arguments: [Recipe.DiscriminatorNorm.batch, .instance, .none], [1, 1.5 as Float])
     func theDiscriminatorsGradientsPassDifferences(norm: Recipe.DiscriminatorNorm, gain: Float) {
         var recipe = TinyRun.recipe
         recipe.discriminatorLayers = 3
