@@ -2,8 +2,12 @@
 """Writes a parity fixture: training steps with all that another implementation needs to repeat them, in float64.
 
     make_fixture.py Tests/TextureGANTests/Fixtures/steps_k24.safetensors
+    make_fixture.py Tests/TextureGANTests/Fixtures/steps_none.safetensors NONE
+    make_fixture.py Tests/TextureGANTests/Fixtures/steps_spectral.safetensors SPECTRAL
     make_fixture.py /tmp/steps_k64.safetensors --k 64 --ngf 8 --ndf 8 --height 150 --width 140
     make_fixture.py OUT --like OTHER            the same run as OTHER's, of which exemplar, crops and weights are read
+
+OTHER is a fixture of the published method, as the first and the fourth command make them.
 
 All is computed in double precision; the file holds it rounded to float32, in PyTorch's layouts but where noted. Two
 steps can be repeated on their own, the first and the last, so that no rounding grows from step to step. By name:
@@ -11,7 +15,9 @@ steps can be repeated on their own, the first and the last, so that no rounding 
   What the run began with
     exemplar                 uint8 [H, W, 3]: the source image, RGB
     vgg.LAYER.{weight,bias}  conv1_1 ... conv5_1 of a VGG19 with few channels
-    init.NETWORK.NAME        every parameter and running average; NETWORK is generator or discriminator
+    init.NETWORK.NAME        every parameter and running average; NETWORK is generator or discriminator. A second
+                             discriminator's names begin with "second.". Spectral norm's singular vectors are beside
+                             their weight, as weight_u and, laid out like a filter, weight_v
   What it drew
     crops                    int32 [steps, 4]: row and column of the target in the exemplar, of the source in the target
   The first step
@@ -24,29 +30,33 @@ steps can be repeated on their own, the first and the last, so that no rounding 
     last.square.NETWORK.NAME
     last.grad.NETWORK.NAME, last.tie.NETWORK.NAME
     final.NETWORK.NAME       as init, after it
+    {last.before,final}.average.NAME  with --ema, the averaged generator, which begins as a copy of the generator
   All steps
     losses                   [steps, 6]: discriminator on the fake, on the target; adversarial, L1, style; zero
   The end
     expanded.batch           [3, 2h, 2w]: the exemplar, cropped to multiples of 4, through the final generator with
                              batch norm on the image's own statistics
-    expanded.running         the same on the running averages
+    expanded.running         the same on the running averages; absent without norms, which make no difference then
 
 Ties. The derivative of a (leaky) ReLU jumps at 0, that of a maximum where two inputs are equal, that of |x| at 0. Where an
 argument lies within rounding of its jump (TIE times the root mean square of its layer), single precision may take
 either side, and both are right. Each such place is turned to its other side on its own, which changes the gradient
 by some vector; `tie` is the sum of these vectors' lengths. A gradient may be as far off as that and no further.
 
-The metadata's "config" is the options as JSON; a replay needs k, ngf, ndf, blocks, d_layers and steps of it, and
-"arithmetic": "float64". Always: no dropout, reflection padding, rate 2e-4, RGB in [-1, 1] into VGG, relu1_1 ... relu5_1
+The metadata's "config" is the options as JSON; a replay needs k, ngf, ndf, blocks, d_layers and steps of it, norm,
+discriminator_norm, second_discriminator, upsample, adversarial and ema where they are there, and "arithmetic":
+"float64". Always: no dropout, reflection padding, rate 2e-4, RGB in [-1, 1] into VGG, relu1_1 ... relu5_1
 tapped.
 """
 import argparse
+import copy
 import json
 import os
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
 import kinks
 import model
@@ -60,6 +70,17 @@ def options():
             "k": 24, "ngf": 4, "ndf": 3, "blocks": 2, "d-layers": 3, "steps": 4, "height": 54, "width": 50, "seed": 11,
             "vgg-width": 4, "vgg-least": 4, "vgg-most": 8}.items():
         parser.add_argument("--" + name, type=int, default=default)
+    parser.add_argument("--norm", choices=["batch", "none"], default="batch")
+    parser.add_argument("--discriminator-norm", choices=["batch", "none", "spectral"], default="batch")
+    parser.add_argument("--second-discriminator", choices=["off", "none"], default="off",
+                        help="the norm of a second discriminator")
+    parser.add_argument("--upsample", choices=["transposed", "nearest"], default="transposed")
+    parser.add_argument("--adversarial", choices=["bce", "hinge", "relativistic"], default="bce")
+    parser.add_argument("--ema", type=float, default=0.0)
+    parser.add_argument("--last-gain", type=float, default=1.0,
+                        help="multiplies the discriminator's last weight, so that logits reach past hinge's margins")
+    parser.add_argument("--second-gain", type=float, default=1.0,
+                        help="multiplies the second discriminator's weights, so that one of few channels has a say")
     args = parser.parse_args()
     if args.like:
         with safe_open(args.like, "pt") as other:
@@ -78,9 +99,22 @@ def draw_exemplar(height, width):
     return noisy.clamp(0, 255).to(torch.uint8)
 
 
+def texloom_name(name):
+    """texloom's name of a parameter: spectral norm's state is beside its weight."""
+    return name.replace(".parametrizations.weight.original", ".weight").replace(
+        ".parametrizations.weight.0.", ".weight")
+
+
 def state(prefix, network):
-    return {f"{prefix}.{name}": value.clone() for name, value in network.state_dict().items()
-            if not name.endswith("num_batches_tracked")}
+    values = network.state_dict()
+    result = {}
+    for name, value in values.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if name.endswith("._v"):
+            value = value.reshape(1, *values[name.replace(".0._v", ".original")].shape[1:])
+        result[f"{prefix}.{texloom_name(name)}"] = value.clone()
+    return result
 
 
 def gradients(network, loss, calls):
@@ -101,10 +135,14 @@ def gradients(network, loss, calls):
     return dict(zip(names, found)), {name: bound[None] for name, bound in zip(names, bounds)}, count
 
 
-def rounded(network, optimiser):
-    """Rounds a network's values and moments to single precision, as the file will hold them."""
+def round_values(network):
     for value in network.state_dict().values():
         value.copy_(value.float())
+
+
+def rounded(network, optimiser):
+    """Rounds a network's values and moments to single precision, as the file will hold them."""
+    round_values(network)
     for moments in optimiser.state.values():
         for name in ("exp_avg", "exp_avg_sq"):
             moments[name].copy_(moments[name].float())
@@ -122,15 +160,30 @@ def initial(args):
     else:
         exemplar = draw_exemplar(args.height, args.width)
         vgg = model.StyleFeatures(args.vgg_width, args.vgg_least, args.vgg_most)
-    generator = model.Generator(args.ngf, args.blocks, dropout=0)
-    discriminator = model.Discriminator(args.ndf, args.d_layers)
+    generator = model.Generator(args.ngf, args.blocks, dropout=0, kind=args.norm, upsample=args.upsample)
+    discriminator = model.Discriminator(args.ndf, args.d_layers, args.discriminator_norm)
+    if args.second_discriminator != "off":
+        # As a part of the first: one network of the file, one of the optimiser's.
+        discriminator.second = model.Discriminator(args.ndf, args.d_layers, args.second_discriminator)
     if args.like:
         for prefix, network in ("init.generator.", generator), ("init.discriminator.", discriminator), ("vgg.", vgg):
             network.load_state_dict({name[len(prefix):]: value for name, value in tensors.items()
                                      if name.startswith(prefix)}, strict=False)
         return exemplar, generator, discriminator, vgg, crops
-    model.initialise(generator)
-    model.initialise(discriminator)
+    model.initialise(generator, he=args.norm == "none")
+    model.initialise(discriminator, he=args.discriminator_norm != "batch")
+    with torch.no_grad():
+        for network, kind in (generator, args.norm), (discriminator, args.discriminator_norm):
+            if kind != "batch":
+                # Where a kernel sees zeros alone, a bias of 0 would be a tie.
+                for name, parameter in network.named_parameters():
+                    if name.endswith("bias") and not name.startswith("second."):
+                        parameter.normal_(0, 0.1)
+        model.weight_of(discriminator.last).mul_(args.last_gain)
+        if hasattr(discriminator, "second"):
+            model.initialise(discriminator.second)
+            for parameter in discriminator.second.parameters():
+                parameter.mul_(args.second_gain)
     for parameter in vgg.parameters():
         # He's deviation keeps the deep taps as loud as the first, so that an error in any of them shows.
         fan = parameter[0].numel()
@@ -138,6 +191,36 @@ def initial(args):
     spare = (args.height - 2 * args.k, args.width - 2 * args.k, args.k, args.k)
     crops = [[int(torch.randint(limit + 1, ())) for limit in spare] for _ in range(args.steps)]
     return exemplar, generator, discriminator, vgg, crops
+
+
+def judge(discriminator, fake, real):
+    """Logits of the two. Batch norm knows one image alone; spectral norm moves with each call, so both are one call."""
+    if any(isinstance(module, torch.nn.BatchNorm2d) for module in discriminator.modules()):
+        return discriminator(fake), discriminator(real)
+    return discriminator(torch.cat([fake, real])).split(1)
+
+
+def discriminator_losses(kind, fake, real):
+    """Of a discriminator's logits: reported of the fake, of the target; what it is trained by."""
+    if kind == "relativistic":
+        loss = F.softplus(fake - real).mean()
+        return loss / 2, loss / 2, loss
+    against = model.hinge if kind == "hinge" else model.against
+    on_fake, on_real = against(fake, 0.0), against(real, 1.0)
+    return on_fake, on_real, (on_fake + on_real) / 2
+
+
+def generator_loss(kind, discriminator, fake, target):
+    """The adversarial loss by one discriminator."""
+    if kind == "relativistic":
+        real = discriminator(target)
+        return F.softplus(real - discriminator(fake)).mean()
+    logits = discriminator(fake)
+    return -logits.mean() if kind == "hinge" else model.against(logits, 1.0)
+
+
+def mean(values):
+    return sum(values) / len(values)
 
 
 def main():
@@ -149,6 +232,8 @@ def main():
     exemplar, generator, discriminator, vgg, crops = initial(args)
     image = (exemplar.float() / 127.5 - 1).permute(2, 0, 1).double()
     networks = {"generator": generator.double(), "discriminator": discriminator.double()}
+    judges = [discriminator] + ([discriminator.second] if hasattr(discriminator, "second") else [])
+    average = copy.deepcopy(generator)
     vgg.double()
     functional = model.F = kinks.Functional()
 
@@ -167,9 +252,12 @@ def main():
                 rounded(network, optimisers[name])
                 tensors |= state(f"last.before.{name}", network)
                 for parameter, value in network.named_parameters():
-                    adam = optimisers[name].state[value]
+                    adam, parameter = optimisers[name].state[value], texloom_name(parameter)
                     tensors[f"last.mean.{name}.{parameter}"] = adam["exp_avg"].clone()
                     tensors[f"last.square.{name}.{parameter}"] = adam["exp_avg_sq"].clone()
+            if args.ema:
+                round_values(average)
+                tensors |= state("last.before.average", average)
 
         def update(name, loss, calls):
             is_kept = is_last or step == 0
@@ -179,33 +267,46 @@ def main():
             if is_kept:
                 ties.append(count)
                 for parameter in found:
-                    tensors[f"{prefix}grad.{name}.{parameter}"] = found[parameter]
-                    tensors[f"{prefix}tie.{name}.{parameter}"] = bounds[parameter]
+                    tensors[f"{prefix}grad.{name}.{texloom_name(parameter)}"] = found[parameter]
+                    tensors[f"{prefix}tie.{name}.{texloom_name(parameter)}"] = bounds[parameter]
             optimisers[name].step()
 
         functional.kinks = []
         fake = generator(source)
         generated, functional.kinks = functional.kinks, []
-        on_fake = model.against(discriminator(fake.detach()), 0.0)
-        on_real = model.against(discriminator(target), 1.0)
-        update("discriminator", (on_fake + on_real) / 2, functional.kinks)
+        on_fake, on_real, trained_by = zip(*(
+            discriminator_losses(args.adversarial, *judge(one, fake.detach(), target)) for one in judges))
+        # A loss for each discriminator: neither learns less for the other's sake.
+        update("discriminator", sum(trained_by), functional.kinks)
 
         functional.kinks = []
-        adversarial = model.against(discriminator(fake), 1.0)
+        # Of spectral norm, the vectors of the update with the weights behind it.
+        discriminator.train(args.discriminator_norm != "spectral")
+        adversarial = mean([generator_loss(args.adversarial, one, fake, target) for one in judges])
+        discriminator.train()
         l1 = functional.absolute(fake - target).mean()
         style = model.style_loss(vgg(fake), vgg(target))
         update("generator", adversarial + 100 * l1 + style, generated + functional.kinks)
-        losses.append([loss.item() for loss in (on_fake, on_real, adversarial, l1, style)] + [0.0])
+        with torch.no_grad():
+            memory = min(args.ema, (step + 1) / (step + 11))
+            for kept, value in zip(average.parameters(), generator.parameters()):
+                kept.lerp_(value, 1 - memory)
+            for kept, value in zip(average.buffers(), generator.buffers()):
+                kept.copy_(value)
+        losses.append([loss.item() for loss in (mean(on_fake), mean(on_real), adversarial, l1, style)] + [0.0])
 
     for name, network in networks.items():
         tensors |= state(f"final.{name}", network)
         # What comes of the rounded values that the file holds.
         rounded(network, optimisers[name])
+    if args.ema:
+        tensors |= state("final.average", average)
     tensors["crops"] = torch.tensor(crops, dtype=torch.int32)
     tensors["losses"] = torch.tensor(losses)
     whole = image[:, :args.height // 4 * 4, :args.width // 4 * 4]
     tensors["expanded.batch"] = model.expand(generator, whole, "image")
-    tensors["expanded.running"] = model.expand(generator, whole, "running")
+    if args.norm == "batch":
+        tensors["expanded.running"] = model.expand(generator, whole, "running")
     single = {name: (value.float() if value.is_floating_point() else value).contiguous()
               for name, value in tensors.items()}
     config = {name: value for name, value in vars(args).items() if name not in ("out", "like")}

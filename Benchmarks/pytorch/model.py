@@ -150,7 +150,7 @@ def initialise(network, he=False):
             if he:
                 nn.init.kaiming_normal_(weight_of(module), nonlinearity="relu")
             else:
-                nn.init.normal_(module.weight, 0, 0.02)
+                nn.init.normal_(weight_of(module), 0, 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):

@@ -14,13 +14,15 @@ import Testing
     static let fixtures: [URL] = {
         let package = URL(fileURLWithPath: #filePath)
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let own = package.appendingPathComponent("Tests/TextureGANTests/Fixtures/steps_k24.safetensors")
+        let own = ["steps_k24", "steps_none", "steps_spectral"].map {
+            package.appendingPathComponent("Tests/TextureGANTests/Fixtures/\($0).safetensors")
+        }
         let shared = package.deletingLastPathComponent().appendingPathComponent("shared/parity/steps_k32.safetensors")
         if !FileManager.default.fileExists(atPath: shared.path) {
             print("parity: no fixture beside the project (shared/parity); replaying the project's own alone")
         }
         let named = ProcessInfo.processInfo.environment["TEXLOOM_PARITY"] ?? ""
-        return [own] + [shared].filter { FileManager.default.fileExists(atPath: $0.path) }
+        return own + [shared].filter { FileManager.default.fileExists(atPath: $0.path) }
             + named.split(separator: ":").map { URL(fileURLWithPath: String($0)) }
     }()
 
@@ -47,14 +49,18 @@ import Testing
     }
 
     /// What the comparison is worth: a weight of a loss that is wrong by a per cent is found, and one wrong tap.
-    @Test func smallFaultsAreFound() throws {
-        let replay = try ParityReplay(Self.fixtures[0])
+    @Test(arguments: fixtures[..<3])
+    func smallFaultsAreFound(fixture: URL) throws {
+        let replay = try ParityReplay(fixture)
         for step in replay.steps {
             #expect(try replay.run(step) { recipe, _, _ in recipe.l1Weight *= 1.01 }.gradient > 1)
             // As if a kernel multiplied one tap of one channel wrongly.
-            for (name, isGenerator) in [("blocks.1.conv2.weight", true), ("convs.1.weight", false)] {
-                let errors = try replay.run(step) { _, generator, discriminator in
-                    let parameters = isGenerator ? generator.parameters : discriminator.parameters
+            let block = "blocks.\(replay.config.blocks - 1).conv2.weight"
+            var faults = [(block, true), ("convs.1.weight", false)]
+            if replay.recipe.secondDiscriminatorNorm != nil { faults.append(("second.convs.1.weight", false)) }
+            for (name, isGenerator) in faults {
+                let errors = try replay.run(step) { _, generator, judges in
+                    let parameters = isGenerator ? generator.parameters : judges
                     let parameter = parameters.first { $0.name == name }!
                     parameter.value[3] *= 1.1
                 }
@@ -70,6 +76,9 @@ struct ParityReplay {
         var k, ngf, ndf, blocks, d_layers, steps: Int
         /// "float64", or absent in fixtures of single precision.
         var arithmetic: String?
+        /// Absent in fixtures of the published method.
+        var norm, discriminator_norm, second_discriminator, upsample, adversarial: String?
+        var ema: Float?
     }
 
     /// A step that can be repeated on its own.
@@ -119,6 +128,13 @@ struct ParityReplay {
         recipe.dropout = 0
         recipe.style = .vgg19
         recipe.styleInput = .raw
+        recipe.norm = config.norm.map { Recipe.Norm(rawValue: $0)! } ?? .batch
+        recipe.discriminatorNorm = config.discriminator_norm.map { Recipe.DiscriminatorNorm(rawValue: $0)! } ?? .same
+        // "off" is none of the norms.
+        recipe.secondDiscriminatorNorm = config.second_discriminator.flatMap(Recipe.DiscriminatorNorm.init)
+        recipe.upsample = config.upsample.map { Recipe.Upsample(rawValue: $0)! } ?? .transposed
+        recipe.adversarial = config.adversarial.map { Recipe.Adversarial(rawValue: $0)! } ?? .bce
+        recipe.ema = config.ema ?? 0
         return recipe
     }
 
@@ -130,12 +146,14 @@ struct ParityReplay {
     /// Repeats a step from the reference's weights, and compares all that comes of it.
     /// - Parameter spoil: what to break before.
     func run(
-        _ which: Step, spoil: (_ recipe: inout Recipe, Generator, Discriminator) -> Void = { _, _, _ in }
+        _ which: Step, spoil: (_ recipe: inout Recipe, Generator, _ judges: [Parameter]) -> Void = { _, _, _ in }
     ) throws -> Errors {
         var recipe = recipe
         let (generator, discriminator) = (Generator(recipe), Discriminator(recipe))
+        let second = recipe.secondDiscriminatorNorm == nil ? nil : Discriminator(recipe, isSecond: true)
+        let judges = discriminator.parameters + (second?.parameters ?? [])
         let index = which == .first ? 0 : config.steps - 1
-        let networks = [("generator.", generator.parameters), ("discriminator.", discriminator.parameters)]
+        var networks = [("generator.", generator.parameters), ("discriminator.", judges)]
         for (network, parameters) in networks {
             try load(parameters, (which == .first ? "init." : "last.before.") + network)
             guard which == .last else { continue }
@@ -145,12 +163,19 @@ struct ParityReplay {
                 ] { parameter.load(fileOrder: try values(kind + network, parameter), into: target) }
             }
         }
-        let before = networks.map { $0.1.map { (value: $0.fileOrder(), mean: $0.fileOrder($0.firstMoment)) } }
-        spoil(&recipe, generator, discriminator)
+        let means = networks.map { $0.1.map { $0.isTrained ? $0.fileOrder($0.firstMoment) : [] } }
+        let beforeSpoiling = networks.map { $0.1.map { $0.fileOrder() } }
+        spoil(&recipe, generator, judges)
         var step = TrainingStep(
-            recipe: recipe, generator: generator, discriminator: discriminator, features: try features())
+            recipe: recipe, generator: generator, discriminator: discriminator, second: second,
+            features: try features())
         step.generatorOptimiser.steps = index
         step.discriminatorOptimiser.steps = index
+
+        if let average = step.average, which == .last {
+            try load(average.generator.parameters, "last.before.average.")
+        }
+        let before = beforeSpoiling + (step.average.map { [$0.generator.parameters.map { $0.fileOrder() }] } ?? [])
 
         let workspace = Workspace(threads: 2)
         let crop = try file.integers("crops", shape: [config.steps, 4])[4 * index..<4 * index + 4].map(Int.init)
@@ -171,10 +196,10 @@ struct ParityReplay {
             errors.loss = max(errors.loss, abs(value - expected) / max(abs(expected), 1e-12))
         }
         let prefix = which == .first ? "" : "last."
-        for ((network, parameters), before) in zip(networks, before) {
-            for (parameter, before) in zip(parameters, before) where parameter.isTrained {
+        for ((network, parameters), means) in zip(networks, means) {
+            for (parameter, mean) in zip(parameters, means) where parameter.isTrained {
                 // Adam's mean of the gradient tells the gradient.
-                let gradient = zip(parameter.fileOrder(parameter.firstMoment), before.mean).map {
+                let gradient = zip(parameter.fileOrder(parameter.firstMoment), mean).map {
                     ($0 - recipe.beta1 * $1) / (1 - recipe.beta1)
                 }
                 let expected = try values(prefix + "grad." + network, parameter)
@@ -194,14 +219,16 @@ struct ParityReplay {
         }
         // After the first of several steps the file has no weights.
         guard which == .last || config.steps == 1 else { return errors }
+        if let average = step.average { networks.append(("average.", average.generator.parameters)) }
         var (change, difference) = (0.0, 0.0)
         for ((network, parameters), before) in zip(networks, before) {
             for (parameter, before) in zip(parameters, before) {
                 let expected = try values("final." + network, parameter)
                 let wrong = norm(zip(parameter.fileOrder(), expected).map { $0 - $1 })
-                if parameter.isTrained {
+                // Averaged weights are trained by no gradient, but change as trained ones do.
+                if parameter.isTrained || network == "average." {
                     difference += wrong * wrong
-                    let length = norm(zip(expected, before.value).map { $0 - $1 })
+                    let length = norm(zip(expected, before).map { $0 - $1 })
                     change += length * length
                 } else {
                     errors.statistic = max(errors.statistic, wrong / max(norm(expected), 1e-12))
@@ -221,7 +248,9 @@ struct ParityReplay {
         let input = image.window(
             y: 0, x: 0, height: image.height / 4 * 4, width: image.width / 4 * 4, in: workspace.arena)
         var largest = 0.0
-        for (name, statistics) in [("batch", BatchNorm.Statistics.image), ("running", .running)] {
+        // Without norms there are no statistics to choose from.
+        let hasNorms = recipe.norm == .batch
+        for (name, statistics) in [("batch", BatchNorm.Statistics.image), (hasNorms ? "running" : "batch", .running)] {
             let output = generator.infer(input, statistics: statistics, in: workspace)
             let expected = try file.floats("expanded.\(name)", shape: [3, output.height, output.width])
             for channel in 0..<3 {
