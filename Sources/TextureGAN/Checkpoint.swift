@@ -180,7 +180,9 @@ extension Generator {
             let file = try Safetensors(contentsOf: url)
             let isCheckpoint = file.metadata["format"] == Checkpoint.format
             guard !isCheckpoint || file.sumIsRight != false else { throw Checkpoint.damage(of: url) }
-            let prefix = isCheckpoint ? "generator." : ""
+            // What the run itself would have written: averaged weights, if it keeps them.
+            let isAveraged = file.entries["average.head.weight"] != nil
+            let prefix = !isCheckpoint ? "" : isAveraged ? "average." : "generator."
             var recipe = Recipe.paper
             if let yaml = file.metadata["recipe"] {
                 recipe = try Recipe(yaml: yaml, source: url.path)
