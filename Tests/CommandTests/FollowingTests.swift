@@ -4,6 +4,28 @@ import Testing
 
 /// The commands that stay and follow, against real processes.
 @Suite(.serialized) struct FollowingTests {
+    /// Those who watch share the machine with the trainers. Measured is the processes' own CPU time, which does not
+    /// depend on what else runs.
+    @Test func followersTakeLessThanAHundredthOfACore() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("tile.png", seed: 1)
+        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 60)).status == 0)
+        let followers = [
+            try cluster.start(["logs", "-f", "tile"]), try cluster.start(["watch", "--json"]),
+            try cluster.start(["watch", "tile"]),
+        ]
+        try eventually("all have begun") { followers.allSatisfy { !$0.output.isEmpty } }
+        // What starting costs is over.
+        Thread.sleep(forTimeInterval: 2)
+        let before = try followers.map { try $0.processorSeconds }
+        Thread.sleep(forTimeInterval: 20)
+        for (follower, before) in zip(followers, before) {
+            let used = try follower.processorSeconds - before
+            #expect(used < 0.2, "\(follower.output)")
+            follower.killAndWait()
+        }
+    }
+
     @Test func followersGoOnWhenTheCoordinatorWasAway() throws {
         let cluster = try TinyCluster()
         try cluster.startWorker("steady")

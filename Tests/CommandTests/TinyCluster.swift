@@ -7,7 +7,8 @@ final class TinyCluster {
     let scratch = ScratchFolderBox()
     private(set) var coordinator: TexloomProcess
     private(set) var workers: [TexloomProcess] = []
-    private var api = ""
+    /// Of the HTTP API.
+    private(set) var address = ""
     private var endpoint = ""
 
     /// A recipe whose training takes some seconds, without a style loss: tests do not depend on installed weights.
@@ -45,7 +46,7 @@ final class TinyCluster {
                 if !coordinator.isRunning { throw Unmet(what: "a coordinator that starts: \(coordinator.errors)") }
                 return false
             }
-            (api, endpoint) = (String(match.1), String(match.2))
+            (address, endpoint) = (String(match.1), String(match.2))
             return true
         }
     }
@@ -54,7 +55,7 @@ final class TinyCluster {
     func restartCoordinator() throws {
         coordinator.killAndWait()
         coordinator = try Self.startCoordinator(
-            scratch.folder, http: String(api.dropFirst("http://".count)), workers: endpoint)
+            scratch.folder, http: String(address.dropFirst("http://".count)), workers: endpoint)
         try findAddresses()
     }
 
@@ -69,11 +70,14 @@ final class TinyCluster {
         return worker
     }
 
-    func run(_ arguments: [String]) throws -> TexloomProcess.Result { try start(arguments).wait() }
+    func run(_ arguments: [String], environment: [String: String] = [:]) throws -> TexloomProcess.Result {
+        try start(arguments, environment: environment).wait()
+    }
 
     /// Starts a command that asks the coordinator.
-    func start(_ arguments: [String]) throws -> TexloomProcess {
-        try TexloomProcess(arguments, folder: scratch.folder.url, environment: ["TEXLOOM_API": api])
+    func start(_ arguments: [String], environment: [String: String] = [:]) throws -> TexloomProcess {
+        try TexloomProcess(
+            arguments, folder: scratch.folder.url, environment: ["TEXLOOM_API": address].merging(environment) { $1 })
     }
 
     func jobs() throws -> [JobSummary] {
@@ -84,6 +88,13 @@ final class TinyCluster {
 
     /// A noisy stripe pattern, as a PNG file.
     func writeExemplar(_ name: String, seed: Int, width: Int = 40, height: Int = 36) throws -> String {
+        let path = scratch.folder.path(name)
+        try Self.exemplar(seed: seed, width: width, height: height).write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
+    /// The same as a PNG's bytes.
+    static func exemplar(seed: Int, width: Int = 40, height: Int = 36) throws -> Data {
         var pixels: [UInt8] = []
         var state = UInt64(seed &+ 1)
         for y in 0..<height {
@@ -95,9 +106,7 @@ final class TinyCluster {
                 }
             }
         }
-        let path = scratch.folder.path(name)
-        try Image(width: width, height: height, pixels: pixels).png().write(to: URL(fileURLWithPath: path))
-        return path
+        return try Image(width: width, height: height, pixels: pixels).png()
     }
 }
 

@@ -35,7 +35,7 @@ struct ClusterView {
         let total = summary.jobs.values.reduce(0, +)
         let ended = total - (summary.jobs["queued"] ?? 0) - (summary.jobs["running"] ?? 0)
         var lines = [
-            StyledText("\(summary.workersConnected) workers, \(summary.slots) slots", .bold)
+            StyledText("\(counted(summary.workersConnected, "worker")), \(counted(summary.slots, "slot"))", .bold)
                 + StyledText(", \(String(format: "%.1f", summary.iterationsPerSecond)) it/s   ")
                 + (counts.isEmpty ? StyledText("no jobs") : counts.joined(separator: ", "))
         ]

@@ -4,18 +4,20 @@ import Imaging
 import NNCore
 import TextureGAN
 
-struct EvaluateCommand: ParsableCommand {
+struct EvaluateCommand: ParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "evaluate", abstract: "Says in figures how near an image comes to an exemplar's texture.",
         discussion: """
             The figures that training reports beside each snapshot, of any image, by whatever it was made:
 
               texloom evaluate photo.jpg double.png
-              texloom evaluate photo.jpg out/photo_result/img/*.png     a column each, to compare
-              texloom evaluate photo.jpg photo.jpg                      what the exemplar itself has
+              texloom evaluate photo.jpg out/photo_result/img/*.png
+              texloom evaluate photo.jpg photo.jpg
 
-            Read them together: a good expansion is near in gram, patches and colour (0), shows no checkerboard (0), is
-            texture at the exemplar's scale (1), copies little (0) and covers all (1). Tiles of the exemplar are near in
+            Several images get a column each. The last example gives what the exemplar itself has.
+
+            Read them together: a good expansion is near in gram, patches and colour (0), shows no checkerboard (0), is \
+            texture at the exemplar's scale (1), copies little (0) and covers all (1). Tiles of the exemplar are near in \
             everything and copied; a bicubic enlargement has scale 2. docs/quality.md has formulas and limits.
             """)
 
@@ -36,7 +38,7 @@ struct EvaluateCommand: ParsableCommand {
             valueName: "name"))
     var styleInput: String?
 
-    @Option(help: "Threads. Default: all cores. The figures do not depend on it.")
+    @Option(help: "Threads. Default: TEXLOOM_THREADS, or all cores. The figures do not depend on it.")
     var threads: Int?
 
     @Flag(help: "Print JSON: an array with a figure's value or null for each image.")
@@ -57,7 +59,7 @@ struct EvaluateCommand: ParsableCommand {
         let source = try loadImage(exemplar)
         let pictures = try images.map(loadImage)
         let (features, reason) = try loadFeatures()
-        let workspace = Workspace(threads: threads ?? availableCores())
+        let workspace = try Workspace(threads: chosenThreads(threads))
         let reference = QualityReference(source, features: features, in: workspace)
         let figures = pictures.map { reference.measure($0, in: workspace) }
         if json { return try sayJSON(zip(images, figures).map(Measurement.init)) }

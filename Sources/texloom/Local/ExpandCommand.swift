@@ -2,17 +2,18 @@ import ArgumentParser
 import Foundation
 import Imaging
 import NNCore
+import OperatingSystem
 import TextureGAN
 
 struct ExpandCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "expand", abstract: "Doubles an image with a trained generator.",
         discussion: """
-            The input's pixels are not kept: the result is a new texture at exactly twice the size, which follows the
-            input's large-scale structure. Give another image of the same kind to transfer the texture to it, and the
+            The input's pixels are not kept: the result is a new texture at exactly twice the size, which follows the \
+            input's large-scale structure. Give another image of the same kind to transfer the texture to it, and the \
             result again (--times 2) to quadruple.
 
-            Images that are too large for --memory are computed in pieces, which agree with the whole to the last
+            Images that are too large for --memory are computed in pieces, which agree with the whole to the last \
             rounding; with the image's own statistics that takes about 1.6 times as long.
             """)
 
@@ -35,7 +36,7 @@ struct ExpandCommand: ParsableCommand {
     @Option(help: "MiB of memory for the computation. Default: three quarters of the machine's.")
     var memory: Int?
 
-    @Option(help: "Threads. Default: all cores.")
+    @Option(help: "Threads. Default: TEXLOOM_THREADS, or all cores.")
     var threads: Int?
 
     enum Statistics: String, ExpressibleByArgument, CaseIterable { case image, running }
@@ -47,7 +48,7 @@ struct ExpandCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (network, _) = try Generator.load(contentsOf: URL(fileURLWithPath: generator))
+        let (network, _) = try Generator.load(contentsOf: FileName.opened(generator).url)
         var picture = try loadImage(image)
         let limit = ImageLimits.standard.maxPixels
         let (width, height) = (picture.width << times, picture.height << times)
@@ -55,12 +56,12 @@ struct ExpandCommand: ParsableCommand {
             throw CommandFailure(
                 "--times \(times) would make \(width)x\(height) pixels; expected at most \(limit) in all", exit: .usage)
         }
-        let workspace = Workspace(threads: threads ?? availableCores())
+        let workspace = try Workspace(threads: chosenThreads(threads))
         for _ in 0..<times {
             picture = try expand(
                 picture, with: network, statistics: statistics, memoryMiB: memory, in: workspace)
         }
-        let stem = URL(fileURLWithPath: image).deletingPathExtension().lastPathComponent
+        let stem = FileName.stem(of: image)
         let target = output ?? "\(stem)_\(1 << times)x.png"
         try write(try picture.png(), to: URL(fileURLWithPath: target))
         say("\(target): \(picture.width)x\(picture.height)")
@@ -97,7 +98,8 @@ func requireMemory(_ mebibytes: Int?) throws {
 /// - Throws: `CommandFailure` naming the file and what is wrong with it.
 func loadImage(_ path: String) throws -> Image {
     do {
-        return try Image(contentsOf: URL(fileURLWithPath: path))
+        return try Image(
+            decoding: Image.bytes(of: FileName.opened(path).url), name: FileName.readable(path))
     } catch {
         throw CommandFailure("\(error)")
     }
@@ -108,6 +110,6 @@ func write(_ data: Data, to url: URL) throws {
     do {
         try data.write(to: url, options: .atomic)
     } catch {
-        throw CommandFailure("\(url.path) cannot be written: \(error.localizedDescription)")
+        throw CommandFailure("\(url.path) cannot be written: \(error.systemReason)")
     }
 }

@@ -8,9 +8,9 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Trains one exemplar in this process, without a cluster.",
         discussion: """
-            Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events
-            and the last checkpoint. Interrupted (Ctrl-C, SIGTERM), it saves a checkpoint and exits with 85; started
-            again with the same recipe it goes on from there, bit for bit. If the last checkpoint is damaged, it goes on
+            Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events \
+            and the last checkpoint. Interrupted (Ctrl-C, SIGTERM), it saves a checkpoint and exits with 85; started \
+            again with the same recipe it goes on from there, bit for bit. If the last checkpoint is damaged, it goes on \
             from the one before.
             """)
 
@@ -19,13 +19,13 @@ struct TrainCommand: ParsableCommand {
 
     @OptionGroup var recipeOptions: RecipeOptions
 
-    @Option(name: .shortAndLong, help: "The folder that NAME_result/ goes into.")
-    var out = "out"
+    @Option(name: .shortAndLong, help: "The folder that NAME_result/ goes into. Default: out.")
+    var out: String?
 
     @Option(help: "What to call the result. Default: the file's name without its extension.")
     var name: String?
 
-    @Option(help: "Threads. Default: all cores. The result does not depend on it.")
+    @Option(help: "Threads. Default: TEXLOOM_THREADS, or all cores. The result does not depend on it.")
     var threads: Int?
 
     @Flag(help: "Print metrics as JSON lines instead of progress.")
@@ -37,11 +37,11 @@ struct TrainCommand: ParsableCommand {
 
     func run() throws {
         let recipe = try recipeOptions.resolve()
-        let url = URL(fileURLWithPath: exemplar)
+        let (url, _) = FileName.opened(exemplar)
         let image = try loadImage(exemplar)
         _ = try recipe.cropSize(forWidth: image.width, height: image.height, exemplar: exemplar)
-        let name = self.name ?? url.deletingPathExtension().lastPathComponent
-        let folder = try ResultFolder(in: URL(fileURLWithPath: out), name: name)
+        let name = self.name ?? FileName.stem(of: exemplar)
+        let folder = try ResultFolder(in: outFolder(out), name: name)
         let scratch = folder.url.appendingPathComponent(".training")
         try? FileManager.default.removeItem(at: scratch)
         try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
@@ -59,8 +59,8 @@ struct TrainCommand: ParsableCommand {
         }
         try folder.write(recipe: recipe.yaml())
         let input = TrainingRun.Input(
-            exemplar: url, exemplarName: url.lastPathComponent, recipe: recipe, checkpoint: checkpoint,
-            threads: threads ?? availableCores(), folder: scratch)
+            exemplar: url, exemplarName: FileName.last(of: exemplar), recipe: recipe, checkpoint: checkpoint,
+            threads: try chosenThreads(threads), folder: scratch)
         let stop = StopSignals()
         let progress = TrainingProgress(total: recipe.iterations, quiet: json)
         let log = try folder.openLog()
@@ -113,7 +113,7 @@ struct TrainCommand: ParsableCommand {
         case .finished(_, let trainingSeconds, let reportJSON):
             try folder.finish(
                 ResultFolder.Result(
-                    job: nil, name: name, exemplar: url.lastPathComponent, startedAt: began, finishedAt: Date(),
+                    job: nil, name: name, exemplar: FileName.last(of: exemplar), startedAt: began, finishedAt: Date(),
                     trainingSeconds: trainingSeconds, worker: ProcessInfo.processInfo.hostName, attempts: 1,
                     report: reportJSON))
             if !json { say("done: \(folder.url.path)") }

@@ -1,6 +1,7 @@
 import Coordinator
 import EventFiles
 import Foundation
+import OperatingSystem
 import Protocol
 import TextureGAN
 
@@ -35,7 +36,7 @@ struct ResultFolder {
             try FileManager.default.createDirectory(
                 at: images, withIntermediateDirectories: true)
         } catch {
-            throw CommandFailure("\(url.path) cannot be created: \(error.localizedDescription)")
+            throw CommandFailure("\(url.path) cannot be created: \(error.systemReason)")
         }
     }
 

@@ -17,10 +17,12 @@ function showJob(job) {
     if (bar && job.totalIterations > 0) {
       bar.max = job.totalIterations;
       bar.value = job.iteration;
-      const share = Math.floor(100 * job.iteration / job.totalIterations);
+      const share = Math.min(Math.floor(100 * job.iteration / job.totalIterations), job.state === "finished" ? 100 : 99);
       put($('[data-field="progress"]', place), `${job.iteration} of ${job.totalIterations} (${share} %)`);
     } else if (!bar && job.totalIterations > 0 && job.state === "running" && page !== "gallery") isStale = true;
-    put($('[data-field="left"]', place), job.etaSeconds != null ? `${duration(job.etaSeconds)} left` : "");
+    // After the last iteration come the last snapshot, its figures and the upload.
+    const isFinishing = job.state === "running" && job.totalIterations > 0 && job.iteration >= job.totalIterations;
+    put($('[data-field="left"]', place), isFinishing ? "finishing" : job.etaSeconds != null ? `${duration(job.etaSeconds)} left` : "");
     if (job.secondsPerIteration) put($('[data-field="speed"]', place), speed(1 / job.secondsPerIteration));
     for (const figure of all("[data-loss]", place)) {
       const value = job.lossLatest[figure.dataset.loss];
