@@ -93,7 +93,7 @@ let package = Package(
         .target(
             name: "Transport",
             dependencies: [
-                "CZeroMQ", "Protocol",
+                "CZeroMQ", "OperatingSystem", "Protocol",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: optimised),

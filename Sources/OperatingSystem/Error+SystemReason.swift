@@ -14,7 +14,14 @@ extension Error {
         if let code = CocoaError.Code(rawValue: error.code).systemReason, error.domain == NSCocoaErrorDomain {
             return code
         }
-        return error.domain == NSCocoaErrorDomain ? error.localizedDescription : "\(self)"
+        return self is CocoaError ? error.localizedDescription : "\(self)"
+    }
+
+    /// The same with the file that it is about, if this error is one of Foundation's; nil for all others.
+    public var systemMessage: String? {
+        guard self is CocoaError || self is POSIXError else { return nil }
+        let path = (self as NSError).userInfo[NSFilePathErrorKey] as? String
+        return (path.map { "\($0): " } ?? "") + systemReason
     }
 }
 

@@ -83,7 +83,7 @@ extension TrainingRun {
             do {
                 try snapshot.png().write(to: url, options: .atomic)
             } catch {
-                throw TrainingError(.fileSystem, "cannot write \(url.path): \(error)", isRetryable: true)
+                throw TrainingError(.fileSystem, "cannot write \(url.path): \(error.systemReason)", isRetryable: true)
             }
             report(.artifact(.snapshot, iteration: trainer.iteration, file: url))
         }

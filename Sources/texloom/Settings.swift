@@ -55,9 +55,9 @@ struct Settings: Sendable {
             }
             guard let setting = Setting(rawValue: key) else {
                 let names = Setting.allCases.map(\.rawValue)
-                let hint = suggestion(for: key, among: names).map { "; did you mean '\($0)'?" } ?? ""
+                let hint = suggestion(for: key, among: names).map { " (did you mean '\($0)'?)" } ?? ""
                 throw CommandFailure(
-                    "\(line): there is no setting '\(key)'\(hint). The settings are \(names.joined(separator: ", "))")
+                    "\(line): there is no setting '\(key)'\(hint); the settings are \(names.joined(separator: ", "))")
             }
             guard values.updateValue(value, forKey: setting) == nil else {
                 throw CommandFailure("\(line): \(key) is given twice")

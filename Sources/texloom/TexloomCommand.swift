@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import OperatingSystem
 import TextureGAN
 
 /// The command line: parses, builds a configuration, runs.
@@ -69,6 +70,10 @@ struct TexloomCommand: AsyncParsableCommand {
             complain(error.message)
             Foundation.exit((error.code == .badRecipe ? CommandExit.usage : .failed).rawValue)
         } catch {
+            if let message = error.systemMessage {
+                complain(message)
+                Foundation.exit(CommandExit.failed.rawValue)
+            }
             let code = exitCode(for: error)
             let text = fullMessage(for: error)
             if code == .success {

@@ -20,6 +20,8 @@ import Testing
         #expect(first.status == 1)
         #expect(first.errors.contains("holds another run") && first.errors.contains("1 of 2 jobs"), "\(first.errors)")
         #expect(FileManager.default.fileExists(atPath: scratch.path("out/tile2_result/result.json")))
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: taken.path) == ["recipe.yaml"], "it is left as it is")
         #expect(try String(contentsOf: taken.appendingPathComponent("recipe.yaml"), encoding: .utf8) == "x: y\n")
 
         // Nothing goes by way of the folder for temporary files.

@@ -21,8 +21,13 @@ final class TinyCluster {
         ]
     }
 
-    init() throws {
-        coordinator = try Self.startCoordinator(scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0")
+    private let heartbeat: Double
+
+    /// - Parameter heartbeat: seconds.
+    init(heartbeat: Double = 0.2) throws {
+        self.heartbeat = heartbeat
+        coordinator = try Self.startCoordinator(
+            scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0", heartbeat)
         try findAddresses()
     }
 
@@ -30,13 +35,13 @@ final class TinyCluster {
         for process in workers + [coordinator] where process.isRunning { process.killAndWait() }
     }
 
-    private static func startCoordinator(_ scratch: ScratchFolder, http: String, workers: String) throws
-        -> TexloomProcess
-    {
+    private static func startCoordinator(
+        _ scratch: ScratchFolder, http: String, workers: String, _ heartbeat: Double
+    ) throws -> TexloomProcess {
         try TexloomProcess(
             [
                 "coordinator", "--data", scratch.path("coordinator"), "--http", http, "--workers", workers,
-                "--heartbeat", "0.2", "--lease", "2",
+                "--heartbeat", "\(heartbeat)", "--lease", "\(10 * heartbeat)",
             ], folder: scratch.url)
     }
 
@@ -55,7 +60,7 @@ final class TinyCluster {
     func restartCoordinator() throws {
         coordinator.killAndWait()
         coordinator = try Self.startCoordinator(
-            scratch.folder, http: String(address.dropFirst("http://".count)), workers: endpoint)
+            scratch.folder, http: String(address.dropFirst("http://".count)), workers: endpoint, heartbeat)
         try findAddresses()
     }
 

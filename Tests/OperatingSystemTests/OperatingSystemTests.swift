@@ -43,6 +43,21 @@ import Testing
             } == "No such file or directory")
     }
 
+    @Test func onlyFoundationsErrorsAreToldAsTheSystems() {
+        struct Other: Error {}
+        #expect(Other().systemMessage == nil && Other().systemReason == "Other()")
+        do {
+            _ = try Data(contentsOf: URL(fileURLWithPath: "/none/file"))
+        } catch {
+            #expect(error.systemMessage == "/none/file: No such file or directory")
+        }
+        do {
+            _ = try JSONDecoder().decode([Int].self, from: Data("{}".utf8))
+        } catch {
+            #expect(error.systemMessage == nil && error.systemReason.contains("DecodingError"), "\(error.systemReason)")
+        }
+    }
+
     @Test func foldersFollowTheirVariablesThenHomeThenTheAccount() {
         let home = ["HOME": "/home/weaver"]
         #expect(UserFolder.state.url(environment: home).path == "/home/weaver/.local/state/texloom")

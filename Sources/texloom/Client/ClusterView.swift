@@ -40,8 +40,8 @@ struct ClusterView {
                 + (counts.isEmpty ? StyledText("no jobs") : counts.joined(separator: ", "))
         ]
         if total > 0 {
-            let left =
-                ended == total ? "" : summary.queueSeconds.map { ", \(duration($0)) left" } ?? ", time left not known"
+            let time = summary.queueSeconds.map { $0 < 1 ? "finishing" : "\(duration($0)) left" }
+            let left = ended == total ? "" : ", " + (time ?? "time left not known")
             let text = " \(ended) of \(total) ended\(left)"
             let bar = progressBar(
                 Double(ended) / Double(total), width: max(4, min(40, columns - text.columns)), unicode: isUnicode)

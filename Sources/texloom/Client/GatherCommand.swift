@@ -71,6 +71,7 @@ struct GatherCommand: AsyncParsableCommand {
     }
 
     private func gather(_ job: JobSummary, into parent: URL, _ api: APIClient) async throws -> Gathered {
+        try requireFree(ResultFolder(at: ResultFolder.location(in: parent, name: job.resultName)), for: job)
         let folder = try ResultFolder(in: parent, name: job.resultName)
         try claim(folder, for: job)
         let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
@@ -123,18 +124,23 @@ struct GatherCommand: AsyncParsableCommand {
     }
 
     /// A folder holds one run: names are unique for a coordinator, not for a machine.
-    private func claim(_ folder: ResultFolder, for job: JobSummary) throws {
-        let marker = folder.url.appendingPathComponent(".job")
-        let holder = try? String(contentsOf: marker, encoding: .utf8)
+    private func requireFree(_ folder: ResultFolder, for job: JobSummary) throws {
+        let holder = try? String(contentsOf: marker(of: folder), encoding: .utf8)
         let isTaken = holder.map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
         guard !isTaken else {
             throw CommandFailure(
                 "\(folder.url.path) holds another run and is left as it is; --out names another place for this one")
         }
-        try texloom.write(Data(job.id.utf8), to: marker)
+    }
+
+    private func claim(_ folder: ResultFolder, for job: JobSummary) throws {
+        try texloom.write(Data(job.id.utf8), to: marker(of: folder))
         // Without it the folder counts as incomplete: it comes back last.
         try? FileManager.default.removeItem(at: folder.resultJSON)
     }
+
+    /// Says whose folder it is.
+    private func marker(of folder: ResultFolder) -> URL { folder.url.appendingPathComponent(".job") }
 
     private func metrics(of job: JobSummary, _ api: APIClient) async throws -> [ResultFolder.Row] {
         var rows: [ResultFolder.Row] = []

@@ -18,7 +18,11 @@ enum HTTPFailure {
         case let error as IOError: return reasonOfSystem(error.errnoCode)
         case let error as HTTPClientError: return reason(error)
         case ChannelError.connectTimeout: return "no connection within \(connectSeconds) s"
-        default: return error.systemReason
+        default:
+            // A type of a package that is no dependency of ours.
+            let isOfTLS = String(reflecting: type(of: error)).hasPrefix("NIOSSL.")
+            return isOfTLS
+                ? "it speaks no TLS, or has a certificate that is not trusted: \(error)" : error.systemReason
         }
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Imaging
+import OperatingSystem
 import Protocol
 import TextureGAN
 
@@ -92,7 +93,7 @@ struct SubmitCommand: AsyncParsableCommand {
         } catch let failure as CommandFailure {
             return Outcome(file: shown, accepted: false, reason: failure.message)
         } catch {
-            return Outcome(file: shown, accepted: false, reason: "\(error)")
+            return Outcome(file: shown, accepted: false, reason: error.systemReason)
         }
     }
 

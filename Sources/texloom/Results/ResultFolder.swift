@@ -26,12 +26,20 @@ struct ResultFolder {
         images.appendingPathComponent(String(format: "itr%08d.png", iteration))
     }
 
+    /// Where the folder of a job is, without a look at it. A job's name is a label for people; as a file name it must not
+    /// leave its folder.
+    static func location(in parent: URL, name: String) -> URL {
+        let safe = name.replacing("/", with: "_").replacing("\0", with: "_")
+        return parent.appendingPathComponent("\(safe)_result", isDirectory: true)
+    }
+
+    /// As it is, whatever there is.
+    init(at url: URL) { self.url = url }
+
     /// Creates what is missing.
     /// - Throws: `CommandFailure` naming the folder.
     init(in parent: URL, name: String) throws {
-        // A job's name is a label for people; as a file name it must not leave its folder.
-        let safe = name.replacing("/", with: "_").replacing("\0", with: "_")
-        url = parent.appendingPathComponent("\(safe)_result", isDirectory: true)
+        self.init(at: Self.location(in: parent, name: name))
         do {
             try FileManager.default.createDirectory(
                 at: images, withIntermediateDirectories: true)

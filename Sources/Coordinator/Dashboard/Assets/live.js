@@ -39,10 +39,16 @@ function hearOf(job) {
   if (page === "overview" || page === "jobs" || page === "gallery" && job.state === "finished") refresh();
 }
 
+// Jobs behind their last iteration have the last snapshot, its figures and the upload before them.
+function queueTime({ queueSeconds, jobs }) {
+  if (queueSeconds == null) return "unknown";
+  return queueSeconds < 1 && jobs.running > 0 ? "finishing" : duration(queueSeconds);
+}
+
 function showSummary(summary) {
   for (const [state, count] of Object.entries(summary.jobs)) put($(`[data-count="${state}"]`), String(count));
   put($('[data-field="throughput"]'), summary.iterationsPerSecond.toFixed(2));
-  put($('[data-field="queue"]'), summary.queueSeconds != null ? duration(summary.queueSeconds) : "unknown");
+  put($('[data-field="queue"]'), queueTime(summary));
   put($('[data-field="slots"]'), String(summary.slots));
 }
 
