@@ -17,6 +17,17 @@ import Testing
         return error.code == .badRecipe && !error.isRetryable ? error.message : "another error: \(error)"
     }
 
+    /// So they stay what they are when a release adds a field or explains one in other words.
+    @Test func valuesAreWhatDiffersFromThePaper() throws {
+        #expect(Recipe.paper.values == "")
+        let recipe = try Recipe(named: "paper", overrides: ["seed=7", "k=64", "style=off"])
+        #expect(recipe.values == "k=64\nseed=7\nstyle=off\n")
+        #expect(Recipe.values(ofFile: recipe.yaml()) == recipe.values)
+        #expect(Recipe.values(ofFile: "style: off\n\nk:   64 # small\nseed: 7\n") == recipe.values)
+        #expect(Recipe.values(ofFile: "base: draft") == Recipe.draft.values && Recipe.draft.values != "")
+        #expect(Recipe.values(ofFile: "nonsense") == "nonsense" && Recipe.values(ofFile: "k: 3") == "k: 3")
+    }
+
     @Test(arguments: Recipe.named)
     func namedRecipesAreValidAndSurviveTheirFile(recipe: Recipe) throws {
         #expect(try Recipe(named: recipe.name) == recipe)

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -82,6 +83,7 @@ struct APIRoutes: Sendable {
             "priority is \(job.priority ?? 0); expected -100...100")
         try require(
             job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
+        try require(job.key == nil || job.once != true, "key and once are both given; expected one of them")
         try require(
             SHA256Text.isValid(job.exemplarSHA256), "exemplarSHA256 is not 64 lower-case hexadecimal digits")
         for (field, text) in [
@@ -99,7 +101,13 @@ struct APIRoutes: Sendable {
         return Submission(
             name: job.name, fileName: job.fileName,
             exemplar: StoredArtifact(sha256: job.exemplarSHA256, sizeBytes: size), recipeYAML: job.recipeYAML,
-            priority: job.priority ?? 0, key: job.key)
+            priority: job.priority ?? 0, key: job.once == true ? key(of: job) : job.key)
+    }
+
+    /// The key of a submission that counts once: recipes are told apart by their values, not by their text.
+    private func key(of job: JobSubmission) -> String {
+        let text = "\(job.name)\n\(job.exemplarSHA256)\n\(configuration.recipeValues(job.recipeYAML))"
+        return SHA256Text.hex(SHA256.hash(data: Data(text.utf8)))
     }
 
     // MARK: Jobs

@@ -28,13 +28,20 @@ extension ClusterState {
             let job = keys[key].flatMap(job)
             let exemplar = job?.exemplar ?? seen[key]?.exemplar
             let recipe = job?.recipeYAML ?? seen[key]?.recipeYAML
-            if let exemplar, let recipe, exemplar != submission.exemplar || recipe != submission.recipeYAML {
+            if let exemplar, let recipe,
+                exemplar != submission.exemplar || !isSame(recipe, submission.recipeYAML)
+            {
                 return "the key '\(key)' belongs to a job with another exemplar or recipe"
                     + (job.map { " (\($0.id))" } ?? " in this request") + "; submit under a new key"
             }
             seen[key] = submission
         }
         return nil
+    }
+
+    /// Whether two recipes have the same values; that they are explained in other words means nothing.
+    private func isSame(_ recipe: String, _ other: String) -> Bool {
+        recipe == other || recipeValues(recipe) == recipeValues(other)
     }
 
     private mutating func add(_ submission: Submission, salt: UInt32) -> Job {

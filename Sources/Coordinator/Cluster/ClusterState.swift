@@ -46,6 +46,8 @@ struct ClusterState: Sendable {
     static let maxPassedOver = 64
 
     let configuration: Configuration
+    /// What tells recipes apart, of a recipe's YAML; see `CoordinatorConfiguration`.
+    var recipeValues: @Sendable (String) -> String = { $0 }
     var effects: [ClusterEffect] = []
 
     /// By sequence number.

@@ -19,10 +19,13 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public var priority: Int?
     /// Makes the submission repeatable: a second one with this key returns the first one's job. At most 200 characters.
     public var key: String?
+    /// Makes it repeatable without a key of the client's: a second submission of the same name and exemplar with a
+    /// recipe of the same values returns the first one's job. Not together with a key.
+    public var once: Bool?
 
     public init(
         name: String, fileName: String, exemplarSHA256: String, recipeYAML: String, priority: Int? = nil,
-        key: String? = nil
+        key: String? = nil, once: Bool? = nil
     ) {
         self.name = name
         self.fileName = fileName
@@ -30,6 +33,7 @@ public struct JobSubmission: Codable, Sendable, Equatable {
         self.recipeYAML = recipeYAML
         self.priority = priority
         self.key = key
+        self.once = once
     }
 }
 
