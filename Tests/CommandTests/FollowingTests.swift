@@ -93,7 +93,7 @@ import Testing
         for arguments in [["watch"], ["watch", "stone"]] {
             let result = try cluster.run(arguments)
             #expect(result.status == 1 && result.output.contains("stone: cancelled (enough)"), "\(result.output)")
-            #expect(result.errors.contains("1 of 1 jobs did not finish"), "\(result.errors)")
+            #expect(result.errors.contains("1 of 1 job did not finish"), "\(result.errors)")
         }
         let unknown = try cluster.run(["watch", "nosuch-7"])
         #expect(unknown.status == 1 && unknown.errors.contains("there is no job 'nosuch-7'"))
