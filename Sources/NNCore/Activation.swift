@@ -55,8 +55,8 @@ public func activationGradient(
 ///   - sums: gets the sum of each channel added (the gradient of a bias before the activation); nil for none. In the
 ///     order of `addColumnSums`, so the same bits.
 public func activationGradient(
-    replacing output: Tensor, dOutput: Tensor, _ activation: Activation, addingSumsTo sums: UnsafeMutablePointer<Float>?,
-    in workspace: Workspace
+    replacing output: Tensor, dOutput: Tensor, _ activation: Activation,
+    addingSumsTo sums: UnsafeMutablePointer<Float>?, in workspace: Workspace
 ) {
     precondition(output.hasShape(of: dOutput))
     let (gain, slope) = (activation.positiveSlope, activation.negativeSlope)

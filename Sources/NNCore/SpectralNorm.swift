@@ -34,19 +34,19 @@ public struct SpectralNorm: Sendable {
 
     /// Singular vectors to begin with.
     public func initialise(from stream: inout RandomStream) {
-        left.fillNormal(mean: 0, deviation: 1, from: &stream)
+        right.fillNormal(mean: 0, deviation: 1, from: &stream)
         for _ in 0..<Self.firstIterations { iterate() }
     }
 
     /// A step of power iteration: the singular vectors move towards those of the largest singular value.
     public func iterate() {
         let outputs = left.count
+        multiply(into: left.value)
+        Self.scaleToLength1(left)
         for row in 0..<right.count {
             right.value[row] = dotProduct(weight.value + row * outputs, left.value, outputs)
         }
         Self.scaleToLength1(right)
-        multiply(into: left.value)
-        Self.scaleToLength1(left)
     }
 
     /// Writes `normalised` for the weight as it is now.

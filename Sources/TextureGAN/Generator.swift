@@ -44,7 +44,8 @@ public struct Generator: Sendable {
         var channels = recipe.generatorWidth
         head = unit(
             Convolution(
-                "head", inputs: 3, outputs: channels, kernel: 7, padding: Padding(3, mode), bias: bias, trained: trained),
+                "head", inputs: 3, outputs: channels, kernel: 7, padding: Padding(3, mode), bias: bias, trained: trained
+            ),
             "head_bn", channels)
         down = (0..<2).map { index in
             defer { channels *= 2 }

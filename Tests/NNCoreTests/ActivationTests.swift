@@ -4,20 +4,58 @@ import Testing
 @testable import NNCore
 
 @Suite struct ActivationTests {
-    static let activations: [Activation] = [.identity, .relu, .leakyReLU(slope: 0.2)]
+    static let activations: [Activation] = [
+        .identity, .relu, .leakyReLU(slope: 0.2), .leakyReLU(slope: 0.25, gain: 1.5),
+    ]
 
     @Test(arguments: activations)
     func activationsAndTheirGradientsFollowTheSlopes(_ activation: Activation) {
         let workspace = smallWorkspace(threads: 2)
-        let slope = activation.negativeSlope
+        let (gain, slope) = (activation.positiveSlope, activation.negativeSlope)
         let x = randomValues(5 * 7 * 3, seed: 1) + [0, -0, .leastNonzeroMagnitude]
         let g = randomValues(x.count, seed: 2)
         let tensor = Tensor(in: workspace.arena, x, height: 6, width: 6, channels: 3)
         let gradient = Tensor(in: workspace.arena, g, height: 6, width: 6, channels: 3)
         activate(tensor, activation, in: workspace)
-        #expect(tensor.values == x.map { $0 > 0 ? $0 : slope * $0 })
+        #expect(tensor.values == x.map { $0 > 0 ? gain * $0 : slope * $0 })
         activationGradient(output: tensor, dOutput: gradient, activation, in: workspace)
-        #expect(gradient.values == zip(x, g).map { $0 > 0 ? $1 : slope * $1 })
+        #expect(gradient.values == zip(x, g).map { $0 > 0 ? gain * $1 : slope * $1 })
+    }
+
+    @Test func theSlopesOfALeakyReLUAreThoseOfItsGain() {
+        #expect(Activation.leakyReLU(slope: 0.25, gain: 1.5).positiveSlope == 1.5)
+        #expect(Activation.leakyReLU(slope: 0.25, gain: 1.5).negativeSlope == 0.375)
+        #expect(Activation.leakyReLU(slope: 0.2).positiveSlope == 1 && Activation.relu.negativeSlope == 0)
+    }
+
+    @Test(
+        "The activation's gradient and its sums in one pass are the bits of two passes", arguments: activations,
+        [1, 3, 8, 20])
+    func activationGradientWithSumsIsThatOfTwoPasses(_ activation: Activation, channels: Int) {
+        let count = 60 * 41 * channels
+        let (output, g) = (randomValues(count, seed: 11), randomValues(count, seed: 12))
+        func run(threads: Int) -> (gradient: [Float], expected: [Float], sums: [Float], expectedSums: [Float]) {
+            let workspace = smallWorkspace(threads: threads)
+            func tensor(_ values: [Float]) -> Tensor {
+                Tensor(in: workspace.arena, values, height: 60, width: 41, channels: channels)
+            }
+            let (expected, replaced, dOutput) = (tensor(g), tensor(output), tensor(g))
+            var (sums, expectedSums) = ([Float](repeating: 2, count: channels), [Float](repeating: 2, count: channels))
+            activationGradient(output: tensor(output), dOutput: expected, activation, in: workspace)
+            addColumnSums(of: expected, to: &expectedSums, in: workspace)
+            activationGradient(
+                replacing: replaced, dOutput: dOutput, activation, addingSumsTo: &sums, in: workspace)
+            #expect(dOutput.values == g, "it is only read")
+            let again = tensor(output)
+            activationGradient(replacing: again, dOutput: dOutput, activation, addingSumsTo: nil, in: workspace)
+            #expect(again.values == replaced.values)
+            return (replaced.values, expected.values, sums, expectedSums)
+        }
+        let results = (1...3).map(run)
+        #expect(results[0].gradient == results[0].expected && results[0].sums == results[0].expectedSums)
+        for other in results.dropFirst() {
+            #expect(other.gradient == results[0].gradient && other.sums == results[0].sums)
+        }
     }
 
     @Test func reluOfNaNDoesNotHideIt() {

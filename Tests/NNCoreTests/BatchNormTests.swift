@@ -6,6 +6,7 @@ import Testing
 private struct ReferenceBatchNorm {
     var gamma: [Double]
     var beta: [Double]
+    var gain: Double
     var slope: Double
 
     static func moments(_ x: [Double], channels: Int) -> (mean: [Double], variance: [Double]) {
@@ -28,7 +29,7 @@ private struct ReferenceBatchNorm {
             let channel = index % channels
             let normal = (value - mean[channel]) / (variance[channel] + 1e-5).squareRoot()
             let before = gamma[channel] * normal + beta[channel]
-            return (before > 0 ? before : slope * before) + (residual?[index] ?? 0)
+            return (before > 0 ? gain * before : slope * before) + (residual?[index] ?? 0)
         }
     }
 }
@@ -42,7 +43,9 @@ private struct ReferenceBatchNorm {
         var testDescription: String { "\(height)x\(width)x\(channels) \(activation)" }
     }
 
-    static let table: [Case] = [Activation.identity, .relu, .leakyReLU(slope: 0.2)].flatMap { activation in
+    static let table: [Case] = [
+        Activation.identity, .relu, .leakyReLU(slope: 0.2), .leakyReLU(slope: 0.25, gain: 1.5),
+    ].flatMap { activation in
         [(1, 2, 1), (2, 2, 3), (3, 5, 8), (7, 4, 5), (6, 9, 12)].map {
             Case(height: $0.0, width: $0.1, channels: $0.2, activation: activation)
         }
@@ -58,7 +61,7 @@ private struct ReferenceBatchNorm {
     private func reference(_ layer: BatchNorm, _ activation: Activation) -> ReferenceBatchNorm {
         ReferenceBatchNorm(
             gamma: layer.gamma.fileOrder().doubles, beta: layer.beta.fileOrder().doubles,
-            slope: Double(activation.negativeSlope))
+            gain: Double(activation.positiveSlope), slope: Double(activation.negativeSlope))
     }
 
     private func tensor(_ values: [Float], _ shape: Case, _ workspace: Workspace) -> Tensor {

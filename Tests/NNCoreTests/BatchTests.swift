@@ -88,8 +88,10 @@ import Testing
             Convolution("strided", inputs: 20, outputs: 8, kernel: 4, stride: 2, padding: Padding(1), bias: true),
             Convolution("plain", inputs: 20, outputs: 8, kernel: 5, padding: Padding(2, .reflect), bias: true),
             Convolution("few", inputs: 20, outputs: 1, kernel: 4, padding: Padding(1), bias: true),
-            TransposedConvolution("up", inputs: 20, outputs: 12),
-            UpsampledConvolution("nearest", inputs: 20, outputs: 12),
+            TransposedConvolution("up", inputs: 20, outputs: 12, bias: true),
+            UpsampledConvolution("nearest", inputs: 20, outputs: 12, bias: true),
+            Convolution(
+                "spectral", inputs: 20, outputs: 12, kernel: 4, padding: Padding(1), bias: true, hasSpectralNorm: true),
         ]
         for layer in layers {
             for (index, parameter) in layer.parameters.enumerated() {
@@ -97,7 +99,7 @@ import Testing
             }
             func gradients() -> [Double] {
                 defer { layer.parameters.forEach { $0.zeroGradient() } }
-                return layer.parameters.flatMap { $0.fileOrder($0.gradient) }.map(Double.init)
+                return layer.parameters.filter(\.isTrained).flatMap { $0.fileOrder($0.gradient) }.map(Double.init)
             }
             let input = batch(height: 14, width: 10, channels: 20)
             let output = layer.forward(input, in: workspace)

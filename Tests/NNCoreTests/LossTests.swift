@@ -57,6 +57,8 @@ import Testing
         #expect(
             Loss.binaryCrossEntropy(logits: tensor([.nan, 1]), target: 1, weight: 1, gradient: gradient).isNaN)
         #expect(Loss.leastSquares(logits: tensor([.nan, 1]), target: 1, weight: 1, gradient: gradient).isNaN)
+        #expect(Loss.hinge(logits: tensor([.nan, 1]), isReal: true, weight: 1, gradient: gradient).isNaN)
+        #expect(Loss.negativeMean(logits: tensor([.nan, 1]), weight: 1, gradient: gradient).isNaN)
         #expect(
             Loss.absoluteDifference(
                 tensor([.nan, 1]), tensor([1, 1]), weight: 1, gradient: gradient, in: workspace
@@ -75,6 +77,25 @@ import Testing
             let expected = GradientCheck.differences(at: logits.doubles) { 0.5 * loss($0) }
             #expect(Deviation(gradient.values, from: expected).maximum < 1e-6)
         }
+    }
+
+    @Test(arguments: [true, false])
+    func hingeLossesAgreeWithTheirDefinitions(isReal: Bool) {
+        // None within a step of the kink, some beyond it.
+        let logits = randomValues(31, seed: 88).map { 3 * $0 }.filter { abs(abs($0) - 1) > 1e-3 }
+        func loss(_ x: [Double]) -> Double {
+            x.reduce(0) { $0 + max(0, isReal ? 1 - $1 : 1 + $1) } / Double(x.count)
+        }
+        let gradient = tensor([Float](repeating: .nan, count: logits.count))
+        let value = Loss.hinge(logits: tensor(logits), isReal: isReal, weight: 0.5, gradient: gradient)
+        #expect(abs(value / loss(logits.doubles) - 1) < 1e-6)
+        let expected = GradientCheck.differences(at: logits.doubles) { 0.5 * loss($0) }
+        #expect(Deviation(gradient.values, from: expected).maximum < 1e-6)
+        #expect(gradient.values.contains(0) && gradient.values.contains { $0 != 0 })
+
+        let mean = Loss.negativeMean(logits: tensor(logits), weight: 3, gradient: gradient)
+        #expect(abs(mean + logits.doubles.reduce(0, +) / Double(logits.count)) < 1e-9)
+        #expect(gradient.values.allSatisfy { $0 == -3 / Float(logits.count) })
     }
 
     @Test func absoluteDifferenceAgreesWithTheDefinition() {

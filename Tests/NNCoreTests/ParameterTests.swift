@@ -15,6 +15,27 @@ import Testing
         #expect(parameter.fileOrder() == (0..<60).map(Float.init))
     }
 
+    @Test func hesDeviationCountsTheInputsOfOneOutput() {
+        let convolution = Parameter("w", .convolution(kernel: 3, inputs: 8, outputs: 5), trained: true)
+        #expect(abs(convolution.heDeviation - Float(2.0 / 72).squareRoot()) < 1e-7)
+        // PyTorch's fan-in of a transposed convolution, [in, out, 3, 3], is that of its second axis as well.
+        let transposed = TransposedConvolution("up", inputs: 8, outputs: 4)
+        #expect(abs(transposed.weight.heDeviation - Float(2.0 / 36).squareRoot()) < 1e-7)
+    }
+
+    @Test func aParameterMovesAShareOfTheWayToAnother() {
+        let workspace = smallWorkspace(threads: 2)
+        let (a, b) = (Parameter("a", .vector(40_000), trained: false), Parameter("b", .vector(40_000), trained: true))
+        let (from, to) = (randomValues(40_000, seed: 1), randomValues(40_000, seed: 2))
+        a.load(fileOrder: from)
+        b.load(fileOrder: to)
+        a.move(towards: b, by: 0.125, in: workspace)
+        #expect(a.fileOrder() == zip(from, to).map { $0 + 0.125 * ($1 - $0) })
+        #expect(b.fileOrder() == to)
+        a.copy(b)
+        #expect(a.fileOrder() == to)
+    }
+
     @Test func initialValuesAreNormalAndFollowTheStreamInTheFilesOrder() {
         var stream = RandomStream(seed: 7, purpose: 1)
         let parameter = Parameter("w", .convolution(kernel: 3, inputs: 32, outputs: 64), trained: true)

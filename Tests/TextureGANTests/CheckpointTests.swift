@@ -16,6 +16,13 @@ import Testing
             $0.upsample = .nearest
             $0.adversarial = .lsgan
         },
+        RecipeVariant(testDescription: "no norm, spectral norm, hinge, averaged weights") {
+            $0.norm = .none
+            $0.discriminatorNorm = .spectral
+            $0.adversarial = .hinge
+            $0.ema = 0.9
+        },
+        RecipeVariant(testDescription: "batch norm, averaged weights") { $0.ema = 0.5 },
     ]
 
     @Test("Stopping, restoring and going on gives the bytes of a run that was never stopped", arguments: resumed)
@@ -276,17 +283,20 @@ import Testing
                 let (generator, recipe) = try Generator.load(contentsOf: file)
                 #expect(recipe == variant.recipe)
                 #expect(
-                    generator.parameters.map { $0.fileOrder() } == trainer.generator.parameters.map { $0.fileOrder() })
+                    generator.parameters.map { $0.fileOrder() }
+                        == trainer.usedGenerator.parameters.map { $0.fileOrder() })
                 #expect(generator.parameters.allSatisfy { !$0.isTrained })
             }
         }
     }
 
-    @Test func generatorsOfOtherImplementationsAreKnownByTheirShapes() throws {
+    @Test(arguments: Recipe.Norm.allCases)
+    func generatorsOfOtherImplementationsAreKnownByTheirShapes(norm: Recipe.Norm) throws {
         try TinyRun.inFolder { folder in
             let url = folder.appendingPathComponent("g.safetensors")
             var recipe = TinyRun.recipe
             recipe.residualBlocks = 3
+            recipe.norm = norm
             let original = Generator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 1))
             func write(leavingOut omitted: String? = nil) throws {
                 var writer = SafetensorsWriter(metadata: [:])
@@ -297,7 +307,7 @@ import Testing
             }
             try write()
             let (generator, found) = try Generator.load(contentsOf: url)
-            #expect(found.generatorWidth == 3 && found.residualBlocks == 3 && found.norm == .batch)
+            #expect(found.generatorWidth == 3 && found.residualBlocks == 3 && found.norm == norm)
             #expect(generator.parameters.map { $0.fileOrder() } == original.parameters.map { $0.fileOrder() })
             try write(leavingOut: "up.1.weight")
             let lacking = TinyRun.error { _ = try Generator.load(contentsOf: url) }

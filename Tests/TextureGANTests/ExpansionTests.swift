@@ -124,6 +124,49 @@ import Testing
         #expect(!agree(inPieces(Self.large, generator, .running, side: 128, margin: 0), whole))
     }
 
+    @Test(
+        "Without norms, bytes in pieces are those of the whole, whatever statistics are asked for",
+        arguments: Recipe.Upsample.allCases, [3, 8])
+    func piecesWithoutNormsAreTheWhole(_ upsample: Recipe.Upsample, width: Int) throws {
+        var recipe = TinyRun.recipe
+        recipe.norm = .none
+        recipe.upsample = upsample
+        recipe.generatorWidth = width
+        let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
+        // Louder than at the start, so that the picture has contrast.
+        for parameter in generator.parameters where parameter.name == "tail.weight" {
+            for index in 0..<parameter.count { parameter.value[index] *= 4 }
+        }
+        let whole = Expansion.expand(Self.large, with: generator, in: Workspace(threads: 2))
+        #expect(Set(whole.pixels).count > 100)
+        for statistics in [BatchNorm.Statistics.image, .running] {
+            var shares: [Double] = []
+            let pieces = Expansion.inPieces(
+                Self.large, with: generator, statistics: statistics, side: 512, margin: 0, in: Workspace(threads: 2)
+            ) { shares.append($0) }
+            let isWhole = pieces == whole
+            #expect(isWhole)
+            // One pass: 2 x 2 pieces before the halvings, a block, 2 x 2 behind them.
+            #expect(shares.count == 9 && shares.last == 1)
+        }
+        let margin = Expansion.margin(for: generator)
+        #expect(agree(inPieces(Self.large, generator, .image, side: 128, margin: margin), whole))
+        // Any size fits: here in pieces that go through the whole generator.
+        let little = PiecewiseInference.count(generator, height: 256 + 2 * margin, width: 256 + 2 * margin)
+        let bounded = try Expansion.expand(
+            Self.large, with: generator, statistics: .image, memoryLimit: 4 * little, in: Workspace(threads: 2))
+        #expect(agree(bounded, whole))
+    }
+
+    @Test("Instance norm has no averages: asked for them, it measures the whole image, in pieces as well")
+    func piecesWithInstanceNormMeasureTheImage() throws {
+        var recipe = TinyRun.recipe
+        recipe.norm = .instance
+        let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
+        let whole = Expansion.expand(Self.large, with: generator, statistics: .running, in: Workspace(threads: 2))
+        #expect(agree(inPieces(Self.large, generator, .running, side: 512, margin: 0), whole))
+    }
+
     @Test func piecesWithTheImagesStatisticsAgreeToTheLastRounding() throws {
         let generator = Generator(TinyRun.recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
         let whole = Expansion.expand(Self.large, with: generator, in: Workspace(threads: 2))

@@ -52,6 +52,17 @@ import Testing
         let instance = shapes(Generator(recipe).parameters)
         #expect(instance == expected.filter { !$0.key.contains("running_") })
 
+        recipe.norm = .none
+        // A bias for each convolution in the place of its norm.
+        let convolutions = expected.filter { !$0.key.contains("bn") }
+        var biased = convolutions
+        for name in convolutions.keys where name.hasSuffix(".weight") {
+            let isTransposed = name.hasPrefix("up")
+            biased[name.replacing(".weight", with: ".bias")] = [convolutions[name]![isTransposed ? 1 : 0]]
+        }
+        #expect(biased.count == 2 * 12)
+        #expect(shapes(Generator(recipe).parameters) == biased)
+
         recipe.norm = .batch
         recipe.upsample = .nearest
         for (index, channels) in [32, 16, 8].enumerated() {
@@ -72,6 +83,69 @@ import Testing
             expected.merge(norm("norms.\(index)", channels)) { $1 }
         }
         #expect(shapes(Discriminator(recipe).parameters) == expected)
+
+        recipe.discriminatorNorm = .none
+        expected = expected.filter { !$0.key.hasPrefix("norms") }
+        for (name, shape) in expected where name.hasSuffix(".weight") {
+            expected[name.replacing(".weight", with: ".bias")] = [shape[0]]
+        }
+        #expect(shapes(Discriminator(recipe).parameters) == expected)
+
+        recipe.discriminatorNorm = .spectral
+        for (name, shape) in expected where name.hasSuffix(".weight") {
+            expected["\(name)_u"] = [shape[0]]
+            expected["\(name)_v"] = [1] + shape[1...]
+        }
+        #expect(shapes(Discriminator(recipe).parameters) == expected)
+    }
+
+    @Test func theDiscriminatorsNormIsTheGeneratorsUnlessItHasItsOwn() {
+        for norm in Recipe.Norm.allCases {
+            var recipe = TinyRun.recipe
+            recipe.norm = norm
+            func names() -> Set<String> { Set(Discriminator(recipe).parameters.map(\.name)) }
+            #expect(names().contains("norms.0.weight") == (norm != .none), "\(norm)")
+            #expect(names().contains("norms.0.running_mean") == (norm == .batch), "\(norm)")
+            recipe.discriminatorNorm = .batch
+            #expect(names().contains("norms.0.running_mean"), "\(norm)")
+        }
+    }
+
+    /// The deviation of values around 0, over the one expected; 1 but for scatter.
+    private func isDeviation(_ parameter: Parameter, _ deviation: Float) -> Bool {
+        let values = parameter.fileOrder()
+        let square = values.reduce(0) { $0 + Double($1) * Double($1) } / Double(values.count)
+        return abs(square.squareRoot() / Double(deviation) - 1) < 5 / Double(2 * values.count).squareRoot()
+    }
+
+    @Test func withoutNormsWeightsAreHesWithSmallResidualsAndASmallTail() {
+        var recipe = Recipe.draft
+        recipe.norm = .none
+        for parameter in Generator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 1)).parameters {
+            let (name, shape) = (parameter.name, parameter.layout.fileShape)
+            if name.hasSuffix(".bias") {
+                #expect(parameter.fileOrder().allSatisfy { $0 == 0 }, "\(name)")
+            } else if name == "tail.weight" {
+                #expect(isDeviation(parameter, 0.02))
+            } else if name.hasSuffix("conv2.weight") {
+                #expect(isDeviation(parameter, 0.005), "\(name)")
+            } else {
+                #expect(isDeviation(parameter, (2 / Float(shape[1] * shape[2] * shape[3])).squareRoot()), "\(name)")
+            }
+        }
+        for norm in [Recipe.DiscriminatorNorm.none, .spectral] {
+            recipe.discriminatorNorm = norm
+            for parameter in Discriminator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 2)).parameters {
+                let (name, values) = (parameter.name, parameter.fileOrder())
+                if name.hasSuffix(".bias") {
+                    #expect(values.allSatisfy { $0 == 0 }, "\(name)")
+                } else if name.hasSuffix(".weight") {
+                    #expect(isDeviation(parameter, parameter.heDeviation), "\(name)")
+                } else {
+                    #expect(abs(dot(values, values) - 1) < 1e-5, "\(name)")
+                }
+            }
+        }
     }
 
     @Test func initialWeightsAreAsPublished() {
@@ -116,10 +190,12 @@ import Testing
         }
     }
 
-    @Test func inferenceEqualsTrainingsForwardPassWithoutDropout() {
+    @Test(arguments: Recipe.Norm.allCases)
+    func inferenceEqualsTrainingsForwardPassWithoutDropout(norm: Recipe.Norm) {
         let workspace = Workspace(threads: 2, arena: Arena(reservedBytes: 4 << 30))
         var recipe = TinyRun.recipe
         recipe.dropout = 0
+        recipe.norm = norm
         let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 1))
         let input = Tensor(in: workspace.arena, height: 12, width: 16, channels: 3)
         _ = input.buffer.update(fromContentsOf: randomValues(input.count, seed: 1))
@@ -127,7 +203,9 @@ import Testing
         let trained = Array(generator.forward(input, dropout: &dropout, in: workspace).output.buffer)
         #expect(Array(generator.infer(input, statistics: .image, in: workspace).buffer) == trained)
         #expect(dropout.position == 0)
-        #expect(Array(generator.infer(input, statistics: .running, in: workspace).buffer) != trained)
+        // Only batch norm has averages of its own; the others have one way.
+        let running = Array(generator.infer(input, statistics: .running, in: workspace).buffer)
+        #expect((running == trained) == (norm != .batch))
     }
 
     @Test(arguments: [(1, 6), (2, 12), (3, 24), (4, 48), (5, 96)])

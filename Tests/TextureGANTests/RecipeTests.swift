@@ -44,6 +44,8 @@ import Testing
         recipe.discriminatorWidth = 6
         recipe.discriminatorLayers = 3
         recipe.norm = .instance
+        recipe.discriminatorNorm = .spectral
+        recipe.discriminatorGain = 1.25
         recipe.padding = .replicate
         recipe.upsample = .nearest
         recipe.dropout = 0.1
@@ -59,6 +61,7 @@ import Testing
         recipe.learningRate = 1.2345678e-4
         recipe.beta1 = 0.9
         recipe.beta2 = 0.99
+        recipe.ema = 0.998
         recipe.metricsEvery = 3
         recipe.snapshotEvery = 4
         recipe.checkpointEvery = 5
@@ -67,6 +70,20 @@ import Testing
         // No field was left at the default that it would have anyway.
         let defaults = Recipe.paper
         for field in Recipe.fields { #expect(field.read(recipe) != field.read(defaults), "\(field.key)") }
+    }
+
+    @Test func filesWithoutADiscriminatorNormMeanBothNetworks() throws {
+        for (norm, both) in [("batch", Recipe.DiscriminatorNorm.batch), ("instance", .instance), ("none", .none)] {
+            #expect(try Recipe(yaml: "norm: \(norm)", source: "x").usedDiscriminatorNorm == both)
+            #expect(
+                try Recipe(yaml: "discriminator_norm: spectral\nnorm: \(norm)", source: "x").usedDiscriminatorNorm
+                    == .spectral)
+        }
+        // As files were written before there was the field.
+        let old = Recipe.paper.yaml().split(separator: "\n")
+            .filter { !$0.hasPrefix("discriminator_") && !$0.hasPrefix("ema") }
+        #expect(old.count < Recipe.paper.yaml().split(separator: "\n").count)
+        #expect(try Recipe(yaml: old.joined(separator: "\n"), source: "x") == .paper)
     }
 
     @Test func filesStartFromPaperOrTheirBase() throws {
@@ -92,7 +109,12 @@ import Testing
             ("learning_rate: nan", "learning_rate cannot be 'nan'"),
             ("learning_rate: .inf", "learning_rate cannot be '.inf'"),
             ("learning_rate: 0", "learning_rate cannot be '0'"), ("l1_weight: 1e39", "l1_weight cannot be '1e39'"),
-            ("norm: group", "norm cannot be 'group'; expected batch or instance"),
+            ("norm: group", "norm cannot be 'group'; expected batch, instance or none"),
+            (
+                "discriminator_norm: group",
+                "discriminator_norm cannot be 'group'; expected same, batch, instance, none or spectral"
+            ),
+            ("adversarial: wgan", "expected bce, lsgan or hinge"), ("ema: 1", "ema cannot be '1'"),
             ("padding: circular", "expected zero, reflect or replicate"),
             ("style: vgg11", "style cannot be 'vgg11'; expected vgg16, vgg19 or off"),
             ("style_taps: 6", "style_taps cannot be '6'"),

@@ -22,6 +22,8 @@ struct SteadyStepTests {
         /// The other settings: instance norm, nearest upsampling, zero padding, least squares; channels too few for
         /// most kernels.
         case others
+        /// No norms, spectral normalisation, averaged weights.
+        case normless
 
         var recipe: Recipe {
             var recipe = self == .draft ? Recipe.draft : TinyRun.recipe
@@ -36,6 +38,14 @@ struct SteadyStepTests {
                 recipe.upsample = .nearest
                 recipe.adversarial = .lsgan
                 recipe.styleInput = .torchvision
+            case .normless:
+                recipe.generatorWidth = 8
+                recipe.discriminatorWidth = 8
+                recipe.norm = .none
+                recipe.discriminatorNorm = .spectral
+                recipe.upsample = .nearest
+                recipe.adversarial = .hinge
+                recipe.ema = 0.9
             }
             recipe.metricsEvery = 1000
             return recipe

@@ -86,11 +86,13 @@ enum TinyRun {
 }
 
 extension Trainer {
-    /// A digest of every bit of both networks and their optimisers: a failed comparison of whole arrays would have the
+    /// A digest of every bit of both networks, their optimisers and the averaged weights: a failed comparison of whole arrays would have the
     /// test library look for their differences for minutes.
     var state: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for parameter in generator.parameters + discriminator.parameters {
+        for parameter in generator.parameters + discriminator.parameters
+            + (step.average?.generator.parameters ?? [])
+        {
             for array in [parameter.value, parameter.firstMoment, parameter.secondMoment].compactMap({ $0 }) {
                 for value in parameter.fileOrder(array) {
                     hash = (hash ^ UInt64(value.bitPattern)) &* 0x100_0000_01B3
