@@ -42,6 +42,8 @@ public struct CoordinatorConfiguration: Sendable {
     public var maxJobsPerRequest = 1_000
     /// Offered to those who submit from a browser, the default first. The coordinator itself knows no recipes.
     public var recipes: [NamedRecipe] = []
+    /// What a job needs of its worker, by its recipe's YAML, where its submission does not say. Default: nothing.
+    public var needsOfRecipe: @Sendable (String) -> JobNeeds = { _ in JobNeeds() }
     /// Most artifact transfers under way at once, each with a window of a few MiB. Default 256.
     public var maxTransfers = 256
 

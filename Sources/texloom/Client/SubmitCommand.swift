@@ -37,6 +37,7 @@ struct SubmitCommand: AsyncParsableCommand {
         var alreadyExisted: Bool?
         var state: JobState?
         var reason: String?
+        var obstacle: String?
     }
 
     func validate() throws {
@@ -79,13 +80,14 @@ struct SubmitCommand: AsyncParsableCommand {
             let key = hexadecimal(SHA256.hash(data: Data("\(name)\n\(receipt.sha256)\n\(recipe.yaml())".utf8)))
             let submission = JobSubmission(
                 name: name, fileName: url.lastPathComponent, exemplarSHA256: receipt.sha256, recipeYAML: recipe.yaml(),
-                priority: priority, key: key)
+                priority: priority, key: key,
+                needs: try JobNeeds(of: recipe, width: header.width, height: header.height, exemplar: file))
             let answer = try await api.post(
                 "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
             guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
             return Outcome(
                 file: file, accepted: true, job: job.id, resultName: job.resultName, alreadyExisted: job.alreadyExisted,
-                state: job.state)
+                state: job.state, obstacle: job.obstacle)
         } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
             throw failure
         } catch let failure as CommandFailure {
@@ -102,7 +104,8 @@ struct SubmitCommand: AsyncParsableCommand {
             known =
                 "  (was submitted before and is \(state.rawValue): 'texloom retry \(outcome.job ?? "")' runs it again)"
         }
-        return "accepted  \(outcome.file) as \(outcome.job ?? "") (\(outcome.resultName ?? ""))\(known)"
+        let obstacle = outcome.obstacle.map { "\n          \($0)" } ?? ""
+        return "accepted  \(outcome.file) as \(outcome.job ?? "") (\(outcome.resultName ?? ""))\(known)\(obstacle)"
     }
 }
 

@@ -81,6 +81,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
         configuration.recipes = Recipe.named.map { recipe in
             NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())
         }
+        let needs = RecipeNeeds()
+        configuration.needsOfRecipe = { needs.needs(of: $0) }
         do {
             let service = try CoordinatorService(configuration, softwareVersion: texloomVersion, logger: logger)
             try await service.run { addresses in
