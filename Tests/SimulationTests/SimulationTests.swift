@@ -37,7 +37,7 @@ import Testing
                 + "\(totals.violations.count) seeds with violations")
         #expect(
             totals.finished > Int(count) && totals.reassigned > Int(count) / 2 && totals.fallBacks > Int(count) / 100
-                && totals.recoveries > Int(count) / 50 && totals.blamedWorkers > Int(count) / 100,
+                && totals.recoveries > Int(count) / 50 && totals.blamedWorkers > 0,
             "the storm is one")
     }
 
