@@ -45,6 +45,8 @@ public struct CoordinatorConfiguration: Sendable {
     public var recipes: [NamedRecipe] = []
     /// What tells two recipes apart, of a recipe's YAML: two with the same values are the same recipe. Default: the text.
     public var recipeValues: @Sendable (String) -> String = { $0 }
+    /// What a job needs of its worker, by its recipe's YAML, where its submission does not say. Default: nothing.
+    public var needsOfRecipe: @Sendable (String) -> JobNeeds = { _ in JobNeeds() }
     /// Most artifact transfers under way at once, each with a window of a few MiB. Default 256.
     public var maxTransfers = 256
 

@@ -237,4 +237,15 @@ import Testing
             #expect(page.contains(row), "docs/recipes.md should have the row: \(row)")
         }
     }
+
+    /// Resident MiB of `texloom bench step --threads 1`; a worker of which so much is granted can train.
+    @Test(arguments: [("draft", 99.5), ("fast", 210.7), ("paper", 646)])
+    func theMemoryOfATrainingIsKnownBeforeIt(_ name: String, _ measured: Double) throws {
+        let recipe = try #require(Recipe.named.first { $0.name == name })
+        let bytes = try recipe.trainingBytes(width: 256, height: 256, exemplar: "a.png")
+        #expect((0.75...1).contains(Double(bytes) / 1_048_576 / measured), "\(bytes >> 20) MiB")
+        let large = try recipe.trainingBytes(width: 2000, height: 2000, exemplar: "a.png")
+        #expect(large > bytes + 512 << 20, "the snapshots of a large photograph")
+        #expect(large < 4 << 30, "are made in pieces")
+    }
 }

@@ -56,10 +56,12 @@ struct APIRoutes: Sendable {
         guard case .accepted(let jobs) = try await commands.ask({ .submit($0, submissions, salts: salts) }) else {
             throw Problem(.internalServerError, "the coordinator gave no answer to a submission")
         }
+        let cluster = await reader.engine.committed
         let accepted = jobs.map { job in
-            AcceptedJob(
+            let waiting = cluster.job(job.id).flatMap { $0.state == .queued ? $0.needs : nil }
+            return AcceptedJob(
                 id: job.id.description, name: job.name, resultName: job.resultName, state: job.state,
-                alreadyExisted: job.alreadyExisted)
+                alreadyExisted: job.alreadyExisted, obstacle: waiting.flatMap(cluster.obstacle))
         }
         let isNew = accepted.contains { !$0.alreadyExisted }
         return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
@@ -86,6 +88,14 @@ struct APIRoutes: Sendable {
         try require(job.key == nil || job.once != true, "key and once are both given; expected one of them")
         try require(
             SHA256Text.isValid(job.exemplarSHA256), "exemplarSHA256 is not 64 lower-case hexadecimal digits")
+        if let needs = job.needs {
+            try require(
+                needs.weights.count <= JobNeeds.maxWeights && needs.weights.allSatisfy(Identifier.isValid),
+                "needs.weights are not up to \(JobNeeds.maxWeights) names of weights, such as vgg19")
+            try require(
+                (0...JobNeeds.maxMemoryBytes).contains(needs.memoryBytes),
+                "needs.memoryBytes is \(needs.memoryBytes); expected 0...\(JobNeeds.maxMemoryBytes)")
+        }
         for (field, text) in [
             ("name", job.name), ("fileName", job.fileName), ("recipeYAML", job.recipeYAML), ("key", job.key ?? ""),
         ] {
@@ -101,7 +111,8 @@ struct APIRoutes: Sendable {
         return Submission(
             name: job.name, fileName: job.fileName,
             exemplar: StoredArtifact(sha256: job.exemplarSHA256, sizeBytes: size), recipeYAML: job.recipeYAML,
-            priority: job.priority ?? 0, key: job.once == true ? key(of: job) : job.key)
+            needs: job.needs ?? configuration.needsOfRecipe(job.recipeYAML), priority: job.priority ?? 0,
+            key: job.once == true ? key(of: job) : job.key)
     }
 
     /// The key of a submission that counts once: recipes are told apart by their values, not by their text.

@@ -135,6 +135,7 @@ extension ClusterState {
             }
             end(&job, .finished, iteration: completion.iteration, reason: nil)
             sessions[session]!.failedJobs = []
+            prove(sessions[session]!.worker.id)
             sessions[session]!.askedAt = now
             job.state = .finished
             job.reason = nil

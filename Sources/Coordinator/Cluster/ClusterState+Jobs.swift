@@ -48,8 +48,8 @@ extension ClusterState {
         let job = Job(
             id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
             resultName: claimResultName(for: submission.name), fileName: submission.fileName, key: submission.key,
-            exemplar: submission.exemplar, recipeYAML: submission.recipeYAML, priority: submission.priority,
-            queueOrder: nextQueueOrder)
+            exemplar: submission.exemplar, recipeYAML: submission.recipeYAML, needs: submission.needs,
+            priority: submission.priority, queueOrder: nextQueueOrder)
         nextSequence += 1
         nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }

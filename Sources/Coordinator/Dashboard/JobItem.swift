@@ -54,6 +54,7 @@ enum Item {
             "beat": "\(Readable.duration(-worker.lastSeenAt.timeIntervalSinceNow)) ago",
             "jobs": worker.jobs.map { ["id": $0, "name": Readable.plain(names[$0] ?? $0)] },
         ]
+        item["problem"] = worker.problem.map(Readable.plain)
         guard worker.isConnected else { return item }
         item["cores"] = worker.coresBusy.map { String(format: "%.1f cores busy", $0) }
         item["memory"] = worker.residentBytes.map { "\(Readable.bytes($0)) of memory" }

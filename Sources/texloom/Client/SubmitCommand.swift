@@ -45,6 +45,7 @@ struct SubmitCommand: AsyncParsableCommand {
         var reason: String?
         /// What was done to the file's own pixels.
         var notes: [String]?
+        var obstacle: String?
     }
 
     func validate() throws {
@@ -90,14 +91,16 @@ struct SubmitCommand: AsyncParsableCommand {
             let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
             let submission = JobSubmission(
                 name: name, fileName: FileName.last(of: file), exemplarSHA256: receipt.sha256,
-                recipeYAML: recipe.yaml(), priority: priority, once: true)
+                recipeYAML: recipe.yaml(), priority: priority, once: true,
+                needs: try JobNeeds(
+                    of: recipe, width: framed.image.width, height: framed.image.height, exemplar: shown))
             let answer = try await api.post(
                 "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
             guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
             return Outcome(
                 file: shown, accepted: true, job: job.id, resultName: job.resultName,
                 alreadyExisted: job.alreadyExisted, state: job.state,
-                notes: framed.notes.isEmpty ? nil : framed.notes)
+                notes: framed.notes.isEmpty ? nil : framed.notes, obstacle: job.obstacle)
         } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
             throw failure
         } catch let failure as CommandFailure {
@@ -116,8 +119,9 @@ struct SubmitCommand: AsyncParsableCommand {
             known =
                 "  (was submitted before and is \(state.rawValue): 'texloom retry \(outcome.job ?? "")' runs it again)"
         }
-        let notes = (outcome.notes ?? []).map { "\n          \($0.printable)" }.joined()
+        let remarks = ((outcome.notes ?? []) + [outcome.obstacle].compactMap { $0 })
+            .map { "\n          \($0.printable)" }.joined()
         let name = (outcome.resultName ?? "").printable
-        return "accepted  \(outcome.file.printable) as \(outcome.job ?? "") (\(name))\(known)\(notes)"
+        return "accepted  \(outcome.file.printable) as \(outcome.job ?? "") (\(name))\(known)\(remarks)"
     }
 }

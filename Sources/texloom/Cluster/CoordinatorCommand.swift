@@ -82,6 +82,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
             NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())
         }
         configuration.recipeValues = { Recipe.values(ofFile: $0) }
+        let needs = RecipeNeeds()
+        configuration.needsOfRecipe = { needs.needs(of: $0) }
         do {
             let service = try CoordinatorService(configuration, softwareVersion: texloomVersion, logger: logger)
             try await service.run { addresses in

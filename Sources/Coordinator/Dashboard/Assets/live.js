@@ -54,7 +54,7 @@ function showSummary(summary) {
 
 let knownWorkers;
 function showWorkers({ workers }) {
-  const shape = JSON.stringify(workers.map((worker) => [worker.id, worker.isConnected, worker.isDraining, worker.jobs]));
+  const shape = JSON.stringify(workers.map((worker) => [worker.id, worker.isConnected, worker.isDraining, worker.problem, worker.jobs]));
   if (knownWorkers !== undefined && shape !== knownWorkers && (page === "overview" || page === "workers")) refresh();
   knownWorkers = shape;
   for (const worker of workers) {
