@@ -58,7 +58,8 @@ struct ExpandCommand: ParsableCommand {
         let (width, height) = (picture.width << times, picture.height << times)
         guard ImageLimits.standard.allow(width: width, height: height) else {
             let error = ImageLimits.standard.tooLarge("the result of --times \(times)", width, height)
-            throw CommandFailure("\(error.message), or take a smaller --times", exit: .usage)
+            throw CommandFailure(
+                error.message + (times > 1 ? ", or take a smaller --times" : ""), exit: .usage)
         }
         let path = output ?? "\(FileName.stem(of: image))_\(1 << times)x.png"
         let format = try PictureFormat(ofFile: path, width: width, height: height)
