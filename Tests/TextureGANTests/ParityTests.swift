@@ -14,13 +14,15 @@ import Testing
     static let fixtures: [URL] = {
         let package = URL(fileURLWithPath: #filePath)
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let own = package.appendingPathComponent("Tests/TextureGANTests/Fixtures/steps_k24.safetensors")
+        let own = ["steps_k24", "steps_none", "steps_spectral"].map {
+            package.appendingPathComponent("Tests/TextureGANTests/Fixtures/\($0).safetensors")
+        }
         let shared = package.deletingLastPathComponent().appendingPathComponent("shared/parity/steps_k32.safetensors")
         if !FileManager.default.fileExists(atPath: shared.path) {
             print("parity: no fixture beside the project (shared/parity); replaying the project's own alone")
         }
         let named = ProcessInfo.processInfo.environment["TEXLOOM_PARITY"] ?? ""
-        return [own] + [shared].filter { FileManager.default.fileExists(atPath: $0.path) }
+        return own + [shared].filter { FileManager.default.fileExists(atPath: $0.path) }
             + named.split(separator: ":").map { URL(fileURLWithPath: String($0)) }
     }()
 
@@ -42,7 +44,7 @@ import Testing
         #expect(errors.gradient < 1, "\(what): \(errors.worstGradient), in what rounding and its ties allow")
         // Ties that may change a gradient by more than this would hide anything.
         #expect(errors.tie < 0.2, "\(what): the share of a gradient that ties may change")
-        #expect(errors.statistic < 1e-4, "\(what): relative L2 of running averages")
+        #expect(errors.statistic < 1e-4, "\(what): relative L2 of running averages, singular vectors, averaged weights")
         #expect(errors.update < errors.updateAllowed, "\(what): relative L2 of what Adam changed")
     }
 
@@ -70,6 +72,9 @@ struct ParityReplay {
         var k, ngf, ndf, blocks, d_layers, steps: Int
         /// "float64", or absent in fixtures of single precision.
         var arithmetic: String?
+        // Fixtures of the published method alone may have none of these.
+        var norm, discriminator_norm, upsample, adversarial: String?
+        var ema: Float?
     }
 
     /// A step that can be repeated on its own.
@@ -93,7 +98,7 @@ struct ParityReplay {
         var description: String {
             func text(_ value: Double) -> String { String(format: "%.2g", value) }
             return "errors of losses \(text(loss)), gradients \(text(gradient)) of what is allowed (\(worstGradient)), "
-                + "running averages \(text(statistic)), updates \(text(update)); ties \(text(tie))"
+                + "averages \(text(statistic)), updates \(text(update)); ties \(text(tie))"
         }
     }
 
@@ -119,6 +124,11 @@ struct ParityReplay {
         recipe.dropout = 0
         recipe.style = .vgg19
         recipe.styleInput = .raw
+        recipe.norm = config.norm.flatMap(Recipe.Norm.init(rawValue:)) ?? .batch
+        recipe.discriminatorNorm = config.discriminator_norm.flatMap(Recipe.DiscriminatorNorm.init(rawValue:)) ?? .same
+        recipe.upsample = config.upsample.flatMap(Recipe.Upsample.init(rawValue:)) ?? .transposed
+        recipe.adversarial = config.adversarial.flatMap(Recipe.Adversarial.init(rawValue:)) ?? .bce
+        recipe.ema = config.ema ?? 0
         return recipe
     }
 
@@ -151,6 +161,8 @@ struct ParityReplay {
             recipe: recipe, generator: generator, discriminator: discriminator, features: try features())
         step.generatorOptimiser.steps = index
         step.discriminatorOptimiser.steps = index
+        let averaged = step.average?.generator.parameters ?? []
+        if which == .last { try load(averaged, "last.before.average.") }
 
         let workspace = Workspace(threads: 2)
         let crop = try file.integers("crops", shape: [config.steps, 4])[4 * index..<4 * index + 4].map(Int.init)
@@ -209,6 +221,11 @@ struct ParityReplay {
             }
         }
         errors.update = (difference / change).squareRoot()
+        for parameter in averaged {
+            let expected = try values("average.generator.", parameter)
+            let wrong = norm(zip(parameter.fileOrder(), expected).map { $0 - $1 })
+            errors.statistic = max(errors.statistic, wrong / max(norm(expected), 1e-12))
+        }
         return errors
     }
 

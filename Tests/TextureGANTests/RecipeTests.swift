@@ -17,6 +17,17 @@ import Testing
         return error.code == .badRecipe && !error.isRetryable ? error.message : "another error: \(error)"
     }
 
+    /// So they stay what they are when a release adds a field or explains one in other words.
+    @Test func valuesAreWhatDiffersFromThePaper() throws {
+        #expect(Recipe.paper.values == "")
+        let recipe = try Recipe(named: "paper", overrides: ["seed=7", "k=64", "style=off"])
+        #expect(recipe.values == "k=64\nseed=7\nstyle=off\n")
+        #expect(Recipe.values(ofFile: recipe.yaml()) == recipe.values)
+        #expect(Recipe.values(ofFile: "style: off\n\nk:   64 # small\nseed: 7\n") == recipe.values)
+        #expect(Recipe.values(ofFile: "base: draft") == Recipe.draft.values && Recipe.draft.values != "")
+        #expect(Recipe.values(ofFile: "nonsense") == "nonsense" && Recipe.values(ofFile: "k: 3") == "k: 3")
+    }
+
     @Test(arguments: Recipe.named)
     func namedRecipesAreValidAndSurviveTheirFile(recipe: Recipe) throws {
         #expect(try Recipe(named: recipe.name) == recipe)
@@ -225,5 +236,16 @@ import Testing
             let row = "| `\(field.key)` | \(values) | \(field.summary) |"
             #expect(page.contains(row), "docs/recipes.md should have the row: \(row)")
         }
+    }
+
+    /// Resident MiB of `texloom bench step --threads 1`; a worker of which so much is granted can train.
+    @Test(arguments: [("draft", 99.5), ("fast", 210.7), ("paper", 646)])
+    func theMemoryOfATrainingIsKnownBeforeIt(_ name: String, _ measured: Double) throws {
+        let recipe = try #require(Recipe.named.first { $0.name == name })
+        let bytes = try recipe.trainingBytes(width: 256, height: 256, exemplar: "a.png")
+        #expect((0.75...1).contains(Double(bytes) / 1_048_576 / measured), "\(bytes >> 20) MiB")
+        let large = try recipe.trainingBytes(width: 2000, height: 2000, exemplar: "a.png")
+        #expect(large > bytes + 512 << 20, "the snapshots of a large photograph")
+        #expect(large < 4 << 30, "are made in pieces")
     }
 }
