@@ -53,11 +53,13 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -74,14 +76,21 @@ let package = Package(
         // What the process may use, for all that choose by it.
         .target(name: "Machine", dependencies: ["CAffinity"]),
 
+        // What the operating system tells: reasons of errors, folders of the user. Every room may import it.
+        .target(name: "OperatingSystem"),
+
         // The training core.
-        .target(name: "NNCore", dependencies: ["CBorrowedClosure", "COpenBLAS", "Machine"], swiftSettings: numerical),
+        .target(
+            name: "NNCore", dependencies: ["CBorrowedClosure", "COpenBLAS", "Machine", "OperatingSystem"],
+            swiftSettings: numerical),
         // Keeps its bounds checks: it reads what strangers send.
-        .target(name: "Imaging", dependencies: ["CPNG", "CJPEG", "CLCMS"]),
-        .target(name: "EventFiles", dependencies: ["Imaging"], swiftSettings: optimised),
+        .target(name: "Imaging", dependencies: ["CPNG", "CJPEG", "CLCMS", "OperatingSystem"]),
+        .target(name: "EventFiles", dependencies: ["Imaging", "OperatingSystem"], swiftSettings: optimised),
         .target(
             name: "TextureGAN",
-            dependencies: ["NNCore", "Imaging", "CStartWeights", .product(name: "Yams", package: "Yams")],
+            dependencies: [
+                "NNCore", "Imaging", "CStartWeights", "OperatingSystem", .product(name: "Yams", package: "Yams"),
+            ],
             swiftSettings: numerical),
 
         // The cluster.
@@ -92,14 +101,14 @@ let package = Package(
         .target(
             name: "Transport",
             dependencies: [
-                "CZeroMQ", "Protocol",
+                "CZeroMQ", "OperatingSystem", "Protocol",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: optimised),
         .target(
             name: "Coordinator",
             dependencies: [
-                "Transport", "Protocol", "Imaging", "EventFiles",
+                "Transport", "Protocol", "Imaging", "EventFiles", "OperatingSystem",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -110,7 +119,7 @@ let package = Package(
         .target(
             name: "Worker",
             dependencies: [
-                "Machine", "Transport", "Protocol", "TextureGAN",
+                "Machine", "Transport", "Protocol", "TextureGAN", "OperatingSystem",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -119,10 +128,14 @@ let package = Package(
             name: "texloom",
             dependencies: [
                 "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging", "EventFiles", "Protocol",
+                "OperatingSystem",
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("Resources/read_pth.py")], swiftSettings: level),
@@ -131,13 +144,17 @@ let package = Package(
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         // Tests mirror the sources.
         .testTarget(name: "MachineTests", dependencies: ["Machine"]),
+        .testTarget(name: "OperatingSystemTests", dependencies: ["OperatingSystem"]),
         .testTarget(name: "NNCoreTests", dependencies: ["NNCore", "Machine"], swiftSettings: optimised),
         .target(name: "ImageFixtures", path: "Tests/ImageFixtures"),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "ImageFixtures"]),
         .target(name: "EventReader", path: "Tests/EventReader"),
         .testTarget(name: "EventFilesTests", dependencies: ["EventFiles", "EventReader", "Imaging"]),
         .testTarget(
-            name: "TextureGANTests", dependencies: ["TextureGAN", "CAllocationCount", "ImageFixtures"],
+            name: "TextureGANTests",
+            dependencies: [
+                "TextureGAN", "CAllocationCount", "ImageFixtures", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             exclude: ["Fixtures"],
             swiftSettings: optimised),
         .testTarget(name: "ProtocolTests", dependencies: ["Protocol"], exclude: ["Fixtures"]),

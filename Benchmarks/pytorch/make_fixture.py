@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Writes a parity fixture: training steps with all that another implementation needs to repeat them, in float64.
+r"""Writes a parity fixture: training steps with all that another implementation needs to repeat them, in float64.
 
     make_fixture.py Tests/TextureGANTests/Fixtures/steps_k24.safetensors
-    make_fixture.py Tests/TextureGANTests/Fixtures/steps_none.safetensors NONE
-    make_fixture.py Tests/TextureGANTests/Fixtures/steps_spectral.safetensors SPECTRAL
+    make_fixture.py Tests/TextureGANTests/Fixtures/steps_none.safetensors SMALL --upsample nearest --ema 0.05 \
+        --norm none --second-discriminator none --second-gain 10 --adversarial relativistic
+    make_fixture.py Tests/TextureGANTests/Fixtures/steps_spectral.safetensors SMALL \
+        --norm none --discriminator-norm spectral --adversarial hinge --last-bias 0.75
     make_fixture.py /tmp/steps_k64.safetensors --k 64 --ngf 8 --ndf 8 --height 150 --width 140
     make_fixture.py OUT --like OTHER            the same run as OTHER's, of which exemplar, crops and weights are read
 
-OTHER is a fixture of the published method, as the first and the fourth command make them.
+SMALL is --steps 1 --k 12 --ngf 2 --ndf 2 --blocks 1 --d-layers 2 --height 28 --width 26 --vgg-width 3 --vgg-least 3
+--vgg-most 4. OTHER is a fixture of the published method, without --norm and what follows it.
 
 All is computed in double precision; the file holds it rounded to float32, in PyTorch's layouts but where noted. Two
 steps can be repeated on their own, the first and the last, so that no rounding grows from step to step. By name:
@@ -77,8 +80,8 @@ def options():
     parser.add_argument("--upsample", choices=["transposed", "nearest"], default="transposed")
     parser.add_argument("--adversarial", choices=["bce", "hinge", "relativistic"], default="bce")
     parser.add_argument("--ema", type=float, default=0.0)
-    parser.add_argument("--last-gain", type=float, default=1.0,
-                        help="multiplies the discriminator's last weight, so that logits reach past hinge's margins")
+    parser.add_argument("--last-bias", type=float, default=0.0,
+                        help="added to the discriminator's last bias, so that logits reach past hinge's margins")
     parser.add_argument("--second-gain", type=float, default=1.0,
                         help="multiplies the second discriminator's weights, so that one of few channels has a say")
     args = parser.parse_args()
@@ -179,7 +182,7 @@ def initial(args):
                 for name, parameter in network.named_parameters():
                     if name.endswith("bias") and not name.startswith("second."):
                         parameter.normal_(0, 0.1)
-        model.weight_of(discriminator.last).mul_(args.last_gain)
+        discriminator.last.bias.add_(args.last_bias)
         if hasattr(discriminator, "second"):
             model.initialise(discriminator.second)
             for parameter in discriminator.second.parameters():

@@ -39,6 +39,15 @@ static cmsUInt32Number source_format(clcms_layout layout, int is_grey_profile) {
     return layout == CLCMS_RGB_16 ? TYPE_RGB_16 : TYPE_RGB_8;
 }
 
+// lcms would replace the arithmetic of 16 bits, and a CMYK profile's grid, by a coarse grid: dark colours come out up to
+// three levels wrong.
+static cmsUInt32Number flags(clcms_layout layout) {
+    cmsUInt32Number exact = layout == CLCMS_RGB_16   ? cmsFLAGS_NOOPTIMIZE
+                            : layout == CLCMS_CMYK_8 ? cmsFLAGS_HIGHRESPRECALC
+                                                     : 0;
+    return cmsFLAGS_BLACKPOINTCOMPENSATION | exact;
+}
+
 static cmsUInt32Number target_format(clcms_layout layout) { return layout == CLCMS_RGB_16 ? TYPE_RGB_16 : TYPE_RGB_8; }
 
 // Greys, and corners and inside of the cube of colours: what a profile other than sRGB would move.
@@ -72,8 +81,7 @@ static clcms_conversion *make(cmsContext context, cmsHPROFILE profile, clcms_lay
     if (srgb) {
         conversion->context = context;
         conversion->transform = cmsCreateTransformTHR(context, profile, source_format(layout, is_grey), srgb,
-                                                      target_format(layout), INTENT_RELATIVE_COLORIMETRIC,
-                                                      cmsFLAGS_BLACKPOINTCOMPENSATION);
+                                                      target_format(layout), INTENT_RELATIVE_COLORIMETRIC, flags(layout));
         if (conversion->transform && layout != CLCMS_CMYK_8)
             conversion->is_identity = is_identity(context, profile, srgb, is_grey);
         cmsCloseProfile(srgb);

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 import Protocol
 import Transport
 
@@ -42,6 +43,10 @@ public struct CoordinatorConfiguration: Sendable {
     public var maxJobsPerRequest = 1_000
     /// Offered to those who submit from a browser, the default first. The coordinator itself knows no recipes.
     public var recipes: [NamedRecipe] = []
+    /// What tells two recipes apart, of a recipe's YAML: two with the same values are the same recipe. Default: the text.
+    public var recipeValues: @Sendable (String) -> String = { $0 }
+    /// What a job needs of its worker, by its recipe's YAML, where its submission does not say. Default: nothing.
+    public var needsOfRecipe: @Sendable (String) -> JobNeeds = { _ in JobNeeds() }
     /// Most artifact transfers under way at once, each with a window of a few MiB. Default 256.
     public var maxTransfers = 256
 
@@ -51,14 +56,7 @@ public struct CoordinatorConfiguration: Sendable {
 
     /// `$XDG_STATE_HOME/texloom/coordinator`, or under `~/.local/state`.
     public static func defaultDataFolder(environment: [String: String]) -> URL {
-        let state: URL
-        if let folder = environment["XDG_STATE_HOME"], folder.hasPrefix("/") {
-            state = URL(fileURLWithPath: folder, isDirectory: true)
-        } else {
-            state = FileManager.default.homeDirectoryForCurrentUser
-                .appendingPathComponent(".local/state", isDirectory: true)
-        }
-        return state.appendingPathComponent("texloom/coordinator", isDirectory: true)
+        UserFolder.state.url(environment: environment).appendingPathComponent("coordinator", isDirectory: true)
     }
 
     /// Checks every value.

@@ -41,7 +41,9 @@ public struct CoordinatorService: Sendable {
         await verify(StoreCheck(store: store, artifacts: artifacts))
         let disk = BlockingWork()
         let clock = MonotonicClock()
-        let state = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
+        var restored = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
+        restored.recipeValues = configuration.recipeValues
+        let state = restored
         let engine = ClusterEngine(
             state: state, store: store, artifacts: artifacts, disk: disk, clock: { clock.now }, logger: logger)
 

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// A TensorBoard event file that is written bit by bit, over restarts: what it has is read from itself.
 ///
@@ -33,7 +34,7 @@ public struct EventFile: Sendable {
         } catch {
             throw EventFileError(
                 .fileSystem,
-                "\(url.path) cannot be gone on with: \(error.localizedDescription); remove it, and it is "
+                "\(url.path) cannot be gone on with: \(error.systemReason); remove it, and it is "
                     + "made anew")
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 extension Image {
     /// The picture of a PNG or JPEG, as ``DecodedImage`` describes it, without its notes.
@@ -14,20 +15,24 @@ extension Image {
 
     /// The bytes of a file that may be an image: a regular file of a size within the limits.
     public static func bytes(of url: URL, limits: ImageLimits = .standard) throws(ImagingError) -> Data {
+        func unreadable(_ reason: String) -> ImagingError {
+            ImagingError(.unreadable, "\(url.path) \(reason)")
+        }
+        // Opened without waiting for the other end of a pipe.
+        let descriptor = open(url.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { throw unreadable("cannot be read: \(reasonOfSystem(errno))") }
+        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        var status = stat()
+        // A device or pipe could go on for ever; a link is what it points to.
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw unreadable("is not a regular file")
+        }
+        let size = Int(status.st_size)
+        guard size <= limits.maxFileBytes else { throw limits.tooManyBytes(url.path, size) }
         do {
-            // A device or pipe could go on for ever; a link is what it points to.
-            let target = url.resolvingSymlinksInPath()
-            let attributes = try FileManager.default.attributesOfItem(atPath: target.path)
-            guard attributes[.type] as? FileAttributeType == .typeRegular else {
-                throw ImagingError(.unreadable, "\(url.path) is not a regular file")
-            }
-            let size = attributes[.size] as? Int ?? 0
-            guard size <= limits.maxFileBytes else { throw limits.tooManyBytes(url.path, size) }
-            return try Data(contentsOf: target)
-        } catch let error as ImagingError {
-            throw error
+            return try handle.read(upToCount: size) ?? Data()
         } catch {
-            throw ImagingError(.unreadable, "\(url.path) cannot be read: \(error.localizedDescription)")
+            throw unreadable("cannot be read: \(error.systemReason)")
         }
     }
 

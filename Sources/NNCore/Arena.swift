@@ -32,10 +32,14 @@ public final class Arena {
     /// Reserves more than any computation takes; where the process's addresses are limited (ulimit -v), a share of them.
     /// - Parameter sharing: how many arenas of this kind the process will have.
     public convenience init(sharing count: Int = 1) {
-        let allowance = MachineAllowance.current
-        self.init(
-            reservedBytes: Self.reservation(
-                limit: allowance.addressBytes, free: allowance.freeAddressBytes, sharing: count))
+        let (limit, free) = (MachineAllowance.current.addressBytes, MachineAllowance.current.freeAddressBytes)
+        let bytes = Self.reservation(limit: limit, free: free, sharing: count)
+        guard bytes > 0 else {
+            endWithoutMemory(
+                "the process may have \((free ?? 0) >> 20) MiB more of addresses, and needs at least "
+                    + "\((Self.minBytes + Self.bytesLeft) >> 20) MiB; \(Self.advice)")
+        }
+        self.init(reservedBytes: bytes)
     }
 
     /// - Parameter reservedBytes: address space to reserve, not memory. Taking more ends the process with a message.
@@ -56,12 +60,18 @@ public final class Arena {
         self.reservedBytes = bytes
     }
 
-    /// Half of a limit is left to weights, pictures, stacks and libraries, and a quarter of what is free.
+    /// Half of a limit, and some of what is free, is left to weights, pictures, stacks and libraries; 0 if too little
+    /// is left then.
     static func reservation(limit: Int?, free: Int?, sharing count: Int) -> Int {
         guard let limit, let free else { return 256 << 30 }
-        let bytes = min(limit / 2 / count, free / 4 * 3, 256 << 30)
-        return bytes / commitStepBytes * commitStepBytes
+        let bytes = min(limit / 2 / count, free - bytesLeft, 256 << 30)
+        return bytes < minBytes ? 0 : bytes / commitStepBytes * commitStepBytes
     }
+
+    /// Without them the system's libraries wait for threads that cannot be started.
+    private static let bytesLeft = 256 << 20
+    /// What the smallest recipes take.
+    private static let minBytes = 64 << 20
 
     private static let advice =
         "raise the limit of addresses (ulimit -v unlimited; h_vmem of Grid Engine, LimitAS= of systemd), or take fewer "

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// What is wrong with a safetensors file.
 public struct SafetensorsError: Error, Sendable, CustomStringConvertible {
@@ -45,6 +46,12 @@ public struct Safetensors: Sendable {
     }
 
     public static let maxHeaderBytes = 64 << 20
+    /// What is given instead of a network by mistake. Read as the length of a header each would be beyond every file.
+    private static let otherFormats: [(String, [UInt8])] = [
+        ("a PNG image", [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]), ("a JPEG image", [0xFF, 0xD8, 0xFF]),
+        ("a zip archive, as PyTorch writes them", [0x50, 0x4B, 0x03, 0x04]),
+        ("a Git LFS pointer, whose content has to be fetched ('git lfs pull')", Array("version https://git-lfs".utf8)),
+    ]
 
     public let metadata: [String: String]
     public let entries: [String: Entry]
@@ -58,7 +65,7 @@ public struct Safetensors: Sendable {
         do {
             data = try Data(contentsOf: url, options: .mappedIfSafe)
         } catch {
-            throw SafetensorsError(file: url.path, problem: "cannot be read: \(error.localizedDescription)")
+            throw SafetensorsError(file: url.path, problem: "cannot be read: \(error.systemReason)")
         }
         try self.init(data, file: url.path)
     }
@@ -66,6 +73,11 @@ public struct Safetensors: Sendable {
     /// - Parameter file: what to call it in errors.
     public init(_ data: Data, file: String) throws(SafetensorsError) {
         func fail(_ problem: String) -> SafetensorsError { SafetensorsError(file: file, problem: problem) }
+        for (format, start) in Self.otherFormats where data.starts(with: start) {
+            throw fail(
+                "is \(format), not a safetensors file; expected a network or a checkpoint, such as "
+                    + "generator.safetensors (were two arguments exchanged?)")
+        }
         guard data.count >= 8 else {
             throw fail("is \(data.count) bytes long, too short for a safetensors file (truncated?)")
         }
@@ -293,7 +305,7 @@ public struct SafetensorsWriter {
         } catch {
             unlink(temporary.path)
             throw error as? SafetensorsError
-                ?? SafetensorsError(file: url.path, problem: "cannot be written: \(error.localizedDescription)")
+                ?? SafetensorsError(file: url.path, problem: "cannot be written: \(error.systemReason)")
         }
     }
 

@@ -57,6 +57,8 @@ public enum Limits {
     public static let maxMetricRows = 1024
     public static let maxLogLines = 1024
     public static let maxLogLineBytes = 16 << 10
+    /// Names of weights that a worker announces.
+    public static let maxWeights = 64
     /// Slots of a worker, and so attempts in one message.
     public static let maxSlots = 1024
     public static let maxIterations: UInt64 = 1 << 40

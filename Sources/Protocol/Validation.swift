@@ -98,6 +98,11 @@ extension WireHello {
         try check(cpu, atMost: Limits.maxNameBytes, "cpu")
         try check(UInt64(slots), atMost: UInt64(Limits.maxSlots), "slots")
         try check(running: running)
+        guard equipment.weights.count <= Limits.maxWeights else {
+            throw .malformed("\(equipment.weights.count) weights; at most \(Limits.maxWeights)")
+        }
+        for name in equipment.weights { try check(name, atMost: Limits.maxNameBytes, "weights") }
+        try check(equipment.memoryBytes, atMost: Limits.maxLoadBytes, "memory_bytes")
     }
 }
 

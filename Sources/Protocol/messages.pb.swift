@@ -441,6 +441,35 @@ public nonisolated struct WireHello: Sendable {
 
   public var running: [WireAttemptStatus] = []
 
+  /// absent: not known, and any job may be given to it
+  public var equipment: WireWorkerEquipment {
+    get {_equipment ?? WireWorkerEquipment()}
+    set {_equipment = newValue}
+  }
+  /// Returns true if `equipment` has been explicitly set.
+  public var hasEquipment: Bool {self._equipment != nil}
+  /// Clears the value of `equipment`. Subsequent reads from it will return its default value.
+  public mutating func clearEquipment() {self._equipment = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _equipment: WireWorkerEquipment? = nil
+}
+
+/// What a worker has to train with: it is given no job that needs more.
+public nonisolated struct WireWorkerEquipment: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// names of the pretrained weights that are installed: vgg16, vgg19
+  public var weights: [String] = []
+
+  /// for each slot; 0: not known
+  public var memoryBytes: UInt64 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1553,7 +1582,7 @@ nonisolated extension WireAttemptRef: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Hello"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}min_version\0\u{3}max_version\0\u{3}worker_id\0\u{1}name\0\u{3}software_version\0\u{1}slots\0\u{3}threads_per_slot\0\u{1}cpu\0\u{1}running\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}min_version\0\u{3}max_version\0\u{3}worker_id\0\u{1}name\0\u{3}software_version\0\u{1}slots\0\u{3}threads_per_slot\0\u{1}cpu\0\u{1}running\0\u{1}equipment\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1570,12 +1599,17 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.threadsPerSlot) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.cpu) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.running) }()
+      case 10: try { try decoder.decodeSingularMessageField(value: &self._equipment) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.minVersion != 0 {
       try visitor.visitSingularUInt32Field(value: self.minVersion, fieldNumber: 1)
     }
@@ -1603,6 +1637,9 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if !self.running.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.running, fieldNumber: 9)
     }
+    try { if let v = self._equipment {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1616,6 +1653,42 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.threadsPerSlot != rhs.threadsPerSlot {return false}
     if lhs.cpu != rhs.cpu {return false}
     if lhs.running != rhs.running {return false}
+    if lhs._equipment != rhs._equipment {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkerEquipment: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkerEquipment"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}weights\0\u{3}memory_bytes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.weights) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.memoryBytes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.weights.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.weights, fieldNumber: 1)
+    }
+    if self.memoryBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.memoryBytes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkerEquipment, rhs: WireWorkerEquipment) -> Bool {
+    if lhs.weights != rhs.weights {return false}
+    if lhs.memoryBytes != rhs.memoryBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -180,7 +180,9 @@ extension Generator {
             let file = try Safetensors(contentsOf: url)
             let isCheckpoint = file.metadata["format"] == Checkpoint.format
             guard !isCheckpoint || file.sumIsRight != false else { throw Checkpoint.damage(of: url) }
-            let prefix = isCheckpoint ? "generator." : ""
+            // What the run itself would have written: averaged weights, if it keeps them.
+            let isAveraged = file.entries["average.head.weight"] != nil
+            let prefix = !isCheckpoint ? "" : isAveraged ? "average." : "generator."
             var recipe = Recipe.paper
             if let yaml = file.metadata["recipe"] {
                 recipe = try Recipe(yaml: yaml, source: url.path)
@@ -203,8 +205,8 @@ extension Generator {
                 guard values.allSatisfy(\.isFinite) else {
                     throw SafetensorsError(
                         file: url.path,
-                        problem: "tensor \(prefix)\(parameter.name) has values that are no numbers: its training diverged, or "
-                            + "the file is damaged; take another generator")
+                        problem: "tensor \(prefix)\(parameter.name) has values that are no numbers: its training diverged, "
+                            + "or the file is damaged; take another generator")
                 }
                 parameter.load(fileOrder: values)
             }

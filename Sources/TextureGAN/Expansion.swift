@@ -15,7 +15,8 @@ public enum Expansion {
         framed(image, for: generator) { image in whole(image, with: generator, statistics: statistics, in: workspace) }
     }
 
-    private static func whole(
+    /// Without a frame.
+    static func whole(
         _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics, in workspace: Workspace
     ) -> Image {
         workspace.arena.scoped {

@@ -1,5 +1,6 @@
 import Foundation
 import NNCore
+import OperatingSystem
 
 /// The VGG networks whose features the style loss compares.
 public enum FeatureNetwork: String, Sendable, CaseIterable, Codable {
@@ -38,10 +39,7 @@ public enum FeatureWeights: Sendable {
     public static var folder: URL {
         let environment = ProcessInfo.processInfo.environment
         if let folder = environment["TEXLOOM_WEIGHTS_DIR"], !folder.isEmpty { return URL(fileURLWithPath: folder) }
-        let cache =
-            environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : URL(fileURLWithPath: $0) }
-            ?? FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".cache")
-        return cache.appendingPathComponent("texloom/weights")
+        return UserFolder.cache.url(environment: environment).appendingPathComponent("weights", isDirectory: true)
     }
 
     public static func url(of network: FeatureNetwork) -> URL {

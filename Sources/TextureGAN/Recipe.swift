@@ -134,7 +134,7 @@ extension Recipe {
         return recipe
     }()
 
-    /// What `draft` and `fast` change of the published method, and why: decisions 15 and 16.
+    /// What `draft` and `fast` change of the published method, and why: decisions 15 and 17.
     private static let normless: Recipe = {
         var recipe = Recipe()
         recipe.norm = .none

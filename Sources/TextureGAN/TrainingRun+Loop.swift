@@ -1,6 +1,7 @@
 import Foundation
 import Imaging
 import NNCore
+import OperatingSystem
 
 extension TrainingRun {
     /// Runs to the end, or until `wish` says otherwise.
@@ -87,7 +88,7 @@ extension TrainingRun {
             do {
                 try snapshot.png().write(to: url, options: .atomic)
             } catch {
-                throw TrainingError(.fileSystem, "cannot write \(url.path): \(error)", isRetryable: true)
+                throw TrainingError(.fileSystem, "cannot write \(url.path): \(error.systemReason)", isRetryable: true)
             }
             report(.artifact(.snapshot, iteration: trainer.iteration, file: url))
         }
@@ -190,7 +191,7 @@ extension TrainingRun {
             return try Data(contentsOf: input.exemplar)
         } catch {
             throw TrainingError(
-                .badExemplar, "\(input.exemplarName) cannot be read: \(error.localizedDescription)", isRetryable: true)
+                .badExemplar, "\(input.exemplarName) cannot be read: \(error.systemReason)", isRetryable: true)
         }
     }
 
@@ -202,7 +203,7 @@ extension TrainingRun {
             recipe.style.map { "\($0.rawValue) (\(recipe.styleInput.rawValue) input)" }
             ?? "off, so without quality_gram"
         return "training \(input.exemplarName) (\(image.width)x\(image.height)) with recipe '\(recipe.name)': "
-            + "k=\(trainer.k), \(recipe.iterations) iterations, style \(style), \(input.threads) threads\(start)"
+            + "k=\(trainer.k), \(recipe.iterations) iterations, style \(style), \(input.threads) \(input.threads == 1 ? "thread" : "threads")\(start)"
     }
 
     /// What result.json says of the run.

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import OperatingSystem
 import Protocol
 
 /// The file end of a transfer: blocking reads and writes, a chunk at a time. Not for Swift's cooperative pool.
@@ -16,7 +17,7 @@ public enum ArtifactFile {
             try handle.seek(toOffset: chunk.offset)
             bytes = chunk.count == 0 ? [] : [UInt8](try handle.read(upToCount: chunk.count) ?? Data())
         } catch {
-            throw TransportError(.fileSystem, "cannot read \(file.path) at \(chunk.offset): \(error)")
+            throw TransportError(.fileSystem, "cannot read \(file.path) at \(chunk.offset): \(error.systemReason)")
         }
         guard bytes.count == chunk.count else {
             throw TransportError(
@@ -42,7 +43,7 @@ public enum ArtifactFile {
             try handle.seek(toOffset: offset)
             try handle.write(contentsOf: payload)
         } catch {
-            throw TransportError(.fileSystem, "cannot write \(file.path) at \(offset): \(error)")
+            throw TransportError(.fileSystem, "cannot write \(file.path) at \(offset): \(error.systemReason)")
         }
     }
 
@@ -59,7 +60,7 @@ public enum ArtifactFile {
             }
             return WireArtifact(sha256: SHA256Text.hex(hash.finalize()), sizeBytes: count)
         } catch {
-            throw TransportError(.fileSystem, "cannot read \(file.path): \(error)")
+            throw TransportError(.fileSystem, "cannot read \(file.path): \(error.systemReason)")
         }
     }
 }

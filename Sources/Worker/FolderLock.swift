@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// Keeps a second worker out of a data folder, whose attempts it would remove and whose id it would take. Held as long
 /// as it lives; the system gives it back when the process ends, however it ends.
@@ -10,7 +11,7 @@ final class FolderLock: Sendable {
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         } catch {
-            throw WorkerError("cannot use the data folder \(folder.path): \(error.localizedDescription)")
+            throw WorkerError("cannot use the data folder \(folder.path): \(error.systemReason)")
         }
         let file = folder.appendingPathComponent("worker.lock").path
         descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)

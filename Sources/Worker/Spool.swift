@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 import Protocol
 import Transport
 
@@ -14,7 +15,7 @@ struct Spool: Sendable {
         do {
             try FileManager.default.createDirectory(at: attempts, withIntermediateDirectories: true)
         } catch {
-            throw WorkerError("cannot use the data folder \(folder.path): \(error.localizedDescription)")
+            throw WorkerError("cannot use the data folder \(folder.path): \(error.systemReason)")
         }
     }
 
@@ -29,7 +30,7 @@ struct Spool: Sendable {
         do {
             try Data((id + "\n").utf8).write(to: file, options: .atomic)
         } catch {
-            throw WorkerError("cannot write \(file.path): \(error.localizedDescription)")
+            throw WorkerError("cannot write \(file.path): \(error.systemReason)")
         }
         return id
     }

@@ -37,6 +37,7 @@ public struct Worker: Sendable {
         hello.slots = UInt32(slots)
         hello.threadsPerSlot = UInt32(threads)
         hello.cpu = Self.cpuType().shortened(to: Limits.maxNameBytes)
+        hello.equipment = .found(slots: slots)
         // Lines of several workers in one place are told apart by it.
         var logger = logger
         logger[metadataKey: "worker"] = "\(hello.name)"

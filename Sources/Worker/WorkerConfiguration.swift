@@ -1,5 +1,6 @@
 import Foundation
 import Machine
+import OperatingSystem
 import Protocol
 
 /// Everything a worker is told.
@@ -37,11 +38,7 @@ public struct WorkerConfiguration: Sendable {
 
     /// `$XDG_STATE_HOME/texloom/worker`, or `~/.local/state/texloom/worker`.
     public static func defaultDataFolder() -> URL {
-        let environment = ProcessInfo.processInfo.environment
-        let state =
-            environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? URL(fileURLWithPath: $0) : nil }
-            ?? FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".local/state")
-        return state.appendingPathComponent("texloom/worker")
+        UserFolder.state.url().appendingPathComponent("worker", isDirectory: true)
     }
 
     /// Slots and threads with `auto` resolved.

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import OperatingSystem
 import Protocol
 import TextureGAN
 import Transport
@@ -170,7 +171,7 @@ actor WorkerLoop {
             do {
                 try spool.adopt(file, for: assignment)
             } catch {
-                return post(.ended(ref, .failed(code: "fileSystem", reason: "\(error)", retryable: true)))
+                return post(.ended(ref, .failed(code: "fileSystem", reason: error.systemReason, retryable: true)))
             }
         }
         logger.info(

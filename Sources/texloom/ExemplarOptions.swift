@@ -34,24 +34,27 @@ struct FramedExemplar {
     let notes: [String]
     /// The file to train on: the photograph's own bytes, or a PNG of the part.
     let data: Data
-    private let source: URL
+    private let path: String
     private let isFramed: Bool
 
     /// - Throws: `ImagingError` naming the file, what is wrong with it and what to do.
     init(_ path: String, _ framing: Framing) throws {
-        source = URL(fileURLWithPath: path)
-        let bytes = try Image.bytes(of: source, limits: .exemplar)
+        self.path = path
+        let name = FileName.readable(path)
+        let (url, descriptor) = FileName.opened(path)
+        defer { if let descriptor { close(descriptor) } }
+        let bytes = try Image.bytes(of: url, limits: .exemplar)
         isFramed = !framing.isEmpty
         guard isFramed else {
-            let decoded = try DecodedImage(bytes, name: path, limits: .exemplar)
+            let decoded = try DecodedImage(bytes, name: name, limits: .exemplar)
             (image, data) = (decoded.image, bytes)
             notes = decoded.notes.map(\.description)
             return
         }
-        let whole = try DecodedImage(bytes, name: path)
-        image = try framing.frame(whole.image, name: path)
+        let whole = try DecodedImage(bytes, name: name)
+        image = try framing.frame(whole.image, name: name)
         guard ImageLimits.exemplar.allow(width: image.width, height: image.height) else {
-            throw ImageLimits.exemplar.tooLarge(path, image.width, image.height)
+            throw ImageLimits.exemplar.tooLarge(name, image.width, image.height)
         }
         data = try image.png()
         let part = framing.crop.map { "its part \($0)" } ?? "all of it"
@@ -61,7 +64,7 @@ struct FramedExemplar {
 
     /// The file to train on. A part is left in a folder as `exemplar.png`, where expand and evaluate find it, too.
     func file(in folder: URL) throws -> URL {
-        guard isFramed else { return source }
+        guard isFramed else { return FileName.opened(path).url }
         let file = folder.appendingPathComponent("exemplar.png")
         try write(data, to: file)
         return file

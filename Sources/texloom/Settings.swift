@@ -1,58 +1,83 @@
 import ArgumentParser
 import Foundation
 import Machine
+import OperatingSystem
 import TextureGAN
 import Yams
+
+/// A flag that can also be set in the environment or in the configuration file; docs/settings.md explains each.
+enum Setting: String, CaseIterable {
+    case api, recipe, out, threads
+    case coordinator, slots, name
+    case workerData = "worker-data"
+    case data, http, workers, lease, heartbeat, stall, retries
+    case exposeToNetwork = "expose-to-network"
+    case logLevel = "log-level"
+    case logFormat = "log-format"
+
+    /// `TEXLOOM_LOG_LEVEL` for log-level.
+    var variable: String { "TEXLOOM_" + rawValue.uppercased().replacing("-", with: "_") }
+}
 
 /// What a flag falls back on: the environment (`TEXLOOM_API` for `--api`), then the configuration file.
 struct Settings: Sendable {
     private let environment: [String: String]
-    private let file: [String: String]
+    private let file: [Setting: String]
 
     static let current = Result { try Settings(environment: ProcessInfo.processInfo.environment) }
 
-    /// - Throws: `CommandFailure` if the configuration file is there and unreadable.
+    /// - Throws: `CommandFailure` if the configuration file is there and unreadable, or has a key that means nothing.
     init(environment: [String: String]) throws {
         self.environment = environment
-        let explicit = environment["TEXLOOM_CONFIG"]
-        let home =
-            environment["XDG_CONFIG_HOME"].flatMap { $0.isEmpty ? nil : URL(fileURLWithPath: $0) }
-            ?? FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".config")
-        let url = explicit.map { URL(fileURLWithPath: $0) } ?? home.appendingPathComponent("texloom/config.yaml")
+        let explicit = environment["TEXLOOM_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+        let url =
+            explicit.map { URL(fileURLWithPath: $0) }
+            ?? UserFolder.configuration.url(environment: environment).appendingPathComponent("config.yaml")
         guard explicit != nil || FileManager.default.fileExists(atPath: url.path) else {
             file = [:]
             return
         }
         do {
-            let node = try Yams.compose(yaml: String(contentsOf: url, encoding: .utf8))
-            var values: [String: String] = [:]
-            if let node {
-                guard let mapping = node.mapping else { throw CommandFailure("expected a mapping of keys to values") }
-                for (key, value) in mapping {
-                    guard let key = key.scalar?.string, let value = value.scalar?.string else {
-                        throw CommandFailure("line \(key.mark?.line ?? 0): expected 'key: value'")
-                    }
-                    values[key] = value
-                }
-            }
-            file = values
+            file = try Self.read(String(contentsOf: url, encoding: .utf8))
         } catch {
-            let reason = (error as? CommandFailure)?.message ?? "\(error)"
+            let reason = (error as? CommandFailure)?.message ?? error.systemReason
             throw CommandFailure("configuration file \(url.path): \(reason)", exit: .usage)
         }
     }
 
-    /// The value for a flag's name without its dashes.
-    subscript(flag: String) -> String? {
-        environment["TEXLOOM_" + flag.uppercased().replacing("-", with: "_")] ?? file[flag]
+    private static func read(_ yaml: String) throws -> [Setting: String] {
+        guard let node = try Yams.compose(yaml: yaml) else { return [:] }
+        guard let mapping = node.mapping else { throw CommandFailure("expected a mapping of keys to values") }
+        var values: [Setting: String] = [:]
+        for (key, value) in mapping {
+            let line = "line \(key.mark?.line ?? 0)"
+            guard let key = key.scalar?.string, let value = value.scalar?.string else {
+                throw CommandFailure("\(line): expected 'key: value'")
+            }
+            guard let setting = Setting(rawValue: key) else {
+                let names = Setting.allCases.map(\.rawValue)
+                let hint = suggestion(for: key, among: names).map { " (did you mean '\($0)'?)" } ?? ""
+                throw CommandFailure(
+                    "\(line): there is no setting '\(key)'\(hint); the settings are \(names.joined(separator: ", "))")
+            }
+            guard values.updateValue(value, forKey: setting) == nil else {
+                throw CommandFailure("\(line): \(key) is given twice")
+            }
+        }
+        return values
+    }
+
+    /// A setting's text; an empty variable counts as unset.
+    subscript(setting: Setting) -> String? {
+        environment[setting.variable].flatMap { $0.isEmpty ? nil : $0 } ?? file[setting]
     }
 
     /// - Throws: `CommandFailure` if the value is there and not of the type.
-    func value<Value: LosslessStringConvertible>(_ flag: String, as type: Value.Type) throws -> Value? {
-        guard let text = self[flag] else { return nil }
+    func value<Value: LosslessStringConvertible>(_ setting: Setting, as type: Value.Type) throws -> Value? {
+        guard let text = self[setting] else { return nil }
         guard let value = Value(text) else {
             let expected = type == Bool.self ? "true or false" : "a number"
-            throw CommandFailure("the setting \(flag) is '\(text)', expected \(expected)", exit: .usage)
+            throw CommandFailure("the setting \(setting.rawValue) is '\(text)', expected \(expected)", exit: .usage)
         }
         return value
     }
@@ -75,7 +100,7 @@ struct RecipeOptions: ParsableArguments {
 
     /// - Throws: `TrainingError` naming what is wrong.
     func resolve() throws -> Recipe {
-        let name = try recipe ?? Settings.current.get()["recipe"] ?? Self.standard
+        let name = try recipe ?? Settings.current.get()[.recipe] ?? Self.standard
         if Recipe.named.contains(where: { $0.name == name }) { return try Recipe(named: name, overrides: overrides) }
         guard FileManager.default.fileExists(atPath: name) else {
             let names = Recipe.named.map(\.name).joined(separator: ", ")
@@ -101,5 +126,20 @@ func requireThreads(_ threads: Int?) throws {
     }
 }
 
-/// Processors that this process may use.
-func availableCores() -> Int { MachineAllowance.current.processors }
+/// The threads of a command that computes: its flag, the setting, one for each processor that the process may use.
+/// - Throws: `CommandFailure` if the setting is no number of threads.
+func chosenThreads(_ flag: Int?) throws -> Int {
+    if let flag { return flag }
+    guard let text = try Settings.current.get()[.threads], text != "auto" else {
+        return MachineAllowance.current.processors
+    }
+    guard let threads = Int(text), (1...1024).contains(threads) else {
+        throw CommandFailure("the setting threads is '\(text)', expected 1 to 1024, or auto", exit: .usage)
+    }
+    return threads
+}
+
+/// Where results go: the flag, the setting, `out` in the current folder.
+func outFolder(_ flag: String?) throws -> URL {
+    URL(fileURLWithPath: try flag ?? Settings.current.get()[.out] ?? "out", isDirectory: true)
+}

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import OperatingSystem
 import TextureGAN
 
 /// The command line: parses, builds a configuration, runs.
@@ -9,9 +10,9 @@ struct TexloomCommand: AsyncParsableCommand {
         commandName: "texloom",
         abstract: "Trains a generator per texture photograph, and enlarges textures with it.",
         discussion: """
-            On one machine:
-              texloom train photo.jpg --recipe draft        trains, leaves out/photo_result/
-              texloom expand out/photo_result/generator.safetensors photo.jpg -o large.png
+            On one machine, train leaves out/photo_result/:
+              texloom train photo.jpg --recipe draft
+              texloom expand out/photo_result/generator.safetensors photo.jpg
 
             On several, with one coordinator and any number of workers:
               texloom coordinator
@@ -20,9 +21,10 @@ struct TexloomCommand: AsyncParsableCommand {
               texloom watch
               texloom gather
 
-            Options can also be set in the environment (TEXLOOM_API, TEXLOOM_RECIPE, ...) or in
-            ~/.config/texloom/config.yaml (api: http://..., recipe: fast); flags win over the environment, the
-            environment over the file.
+            Options can also be set in the environment (TEXLOOM_API, TEXLOOM_RECIPE, ...) or in \
+            ~/.config/texloom/config.yaml (api: http://..., recipe: fast); flags win over the environment, the \
+            environment over the file. docs/settings.md lists all of them.
+
             Exit codes: 0 done, 1 failed, 2 wrong usage, 75 try again, 85 stopped with a checkpoint.
             """,
         version: texloomVersion,
@@ -46,17 +48,21 @@ struct TexloomCommand: AsyncParsableCommand {
     static func main() async {
         // A reader that goes away (head, less) is the reader's right, not our death.
         signal(SIGPIPE, SIG_IGN)
-        // A limit on file sizes is to be an error like a full disk, and not the end of the process.
+        // A limit on the size of files is an error like a full disk, and has its message.
         signal(SIGXFSZ, SIG_IGN)
         do {
             requireInstructionSet()
             requireFittingBLAS()
-            var command = try parseAsRoot()
+            let arguments = CommandLine.exactArguments
+            if let failure = unknownCommand(in: arguments) { throw failure }
+            var command = try parseAsRoot(arguments)
+            if type(of: command) is any PrintsOnly.Type { StandardOutput.endWithReader() }
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()
             }
+            if StandardOutput.hasFailed { Foundation.exit(CommandExit.failed.rawValue) }
         } catch let failure as CommandFailure {
             complain(failure.message)
             Foundation.exit(failure.exitCode.rawValue)
@@ -64,15 +70,38 @@ struct TexloomCommand: AsyncParsableCommand {
             complain(error.message)
             Foundation.exit((error.code == .badRecipe ? CommandExit.usage : .failed).rawValue)
         } catch {
+            if let message = error.systemMessage {
+                complain(message)
+                Foundation.exit(CommandExit.failed.rawValue)
+            }
             let code = exitCode(for: error)
             let text = fullMessage(for: error)
             if code == .success {
-                print(text)
+                StandardOutput.endWithReader()
+                say(text)
                 Foundation.exit(0)
             }
             if !text.isEmpty { try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8)) }
             Foundation.exit(code == .validationFailure ? CommandExit.usage.rawValue : code.rawValue)
         }
+    }
+
+    /// A failure that names the command that there is not, and the one that was probably meant.
+    static func unknownCommand(in arguments: [String]) -> CommandFailure? {
+        var command: any ParsableCommand.Type = Self.self
+        var path = "texloom"
+        for word in arguments.first == "help" ? arguments.dropFirst() : arguments[...] {
+            let names = command.configuration.subcommands.map { ($0.configuration.commandName ?? "", $0) }
+            guard !names.isEmpty, !word.hasPrefix("-") else { return nil }
+            guard let (name, next) = names.first(where: { $0.0 == word }) else {
+                let hint = suggestion(for: word, among: names.map(\.0)).map { "; did you mean '\(path) \($0)'?" }
+                return CommandFailure(
+                    "there is no command '\(path) \(word)'\(hint ?? ";") '\(path) --help' lists what there is",
+                    exit: .usage)
+            }
+            (command, path) = (next, "\(path) \(name)")
+        }
+        return nil
     }
 }
 
@@ -100,21 +129,27 @@ struct CommandFailure: Error {
     }
 }
 
-/// Writes a line to standard error.
+/// Writes a message to standard error. What a terminal would obey in it is written out: parts of it come from others.
 func complain(_ message: String) {
-    try? FileHandle.standardError.write(contentsOf: Data("texloom: \(message)\n".utf8))
+    let text = FileName.readable(message).split(separator: "\n", omittingEmptySubsequences: false)
+        .map { String($0).printable }.joined(separator: "\n")
+    try? FileHandle.standardError.write(contentsOf: Data("texloom: \(text)\n".utf8))
 }
-
-/// Writes a line to standard output at once, also into a pipe.
-func say(_ line: String = "") { show(line + "\n") }
-
-/// Writes text to standard output as it is. A reader that has gone away is no reason to stop training.
-func show(_ text: String) { try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) }
 
 /// Writes a value as JSON with sorted keys.
 func sayJSON(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.dateEncodingStrategy = .iso8601
-    say(String(decoding: try encoder.encode(value), as: UTF8.self))
+    say(terminalSafe(json: try encoder.encode(value)))
+}
+
+/// JSON in which everything that a terminal would obey is escaped: names come from others. Only strings can hold such
+/// characters, but for the line breaks between the values.
+func terminalSafe(json: Data) -> String {
+    let text = String(decoding: json, as: UTF8.self)
+    guard text.unicodeScalars.contains(where: { $0.isObeyed && $0 != "\n" }) else { return text }
+    return text.unicodeScalars.map { scalar in
+        scalar.isObeyed && scalar != "\n" ? String(format: "\\u%04x", scalar.value) : String(scalar)
+    }.joined()
 }

@@ -130,9 +130,9 @@ import Testing
             ["train", photograph, "--out", scratch.path("out"), "--threads", "1"] + TinyCluster.recipe(iterations: 20)
         let enough = try limited(4_000_000, training)
         #expect(enough.status == 0, "\(enough.errors)")
-        // A recipe that takes more than half of the limit.
+        // More than an arena gets of the limit.
         let little = try limited(
-            1_200_000, ["bench", "expand", "--size", "700", "--memory", "4000", "--threads", "1", "--repeats", "1"])
+            1_200_000, ["bench", "expand", "--size", "2400", "--memory", "4000", "--threads", "1", "--repeats", "1"])
         #expect(little.status == 2 && little.errors.contains("do not fit"), "\(little.errors)")
         let worker = try limited(1_200_000, ["worker", "--slots", "4", "--data", scratch.path("worker")])
         #expect(worker.status == 2 && worker.errors.contains("ulimit -v"), "\(worker.errors)")

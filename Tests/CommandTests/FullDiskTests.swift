@@ -148,7 +148,7 @@ struct FullDiskTests {
         #expect(damaged.status == 1)
         #expect(damaged.output.count { $0 == "\n" } >= files.count + 1)
         #expect(damaged.output.contains("generator") && damaged.output.contains("restore it from a copy"))
-        #expect(damaged.output.contains("repaired: removed 1 files that no job refers to"))
+        #expect(damaged.output.contains("repaired: removed 1 file that no job refers to"))
         #expect(!FileManager.default.fileExists(atPath: orphan.path))
         let alone = try cluster.run(["coordinator", "--repair"])
         #expect(alone.status != 0 && alone.errors.contains("--repair goes with --check"))

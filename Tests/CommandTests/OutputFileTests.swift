@@ -85,13 +85,14 @@ import Testing
 @Suite struct ExemplarNamesTests {
     @Test func filesThatShareANameGetTheirFoldersNameBefore() {
         let paths = ["brick/albedo.png", "wood/albedo.png", "wood/rings.jpg", "/albedo.png"]
-        #expect(
-            ExemplarNames.together(paths) == [
-                "brick/albedo.png": "brick_albedo", "wood/albedo.png": "wood_albedo", "wood/rings.jpg": "rings",
-                "/albedo.png": "albedo",
-            ])
+        #expect(ExemplarNames.together(paths) == ["brick_albedo", "wood_albedo", "rings", "albedo"])
         // Where folders do not tell them apart, the coordinator's numbers do.
-        #expect(ExemplarNames.together(["a/x.png", "a/x.jpg"]) == ["a/x.png": "x", "a/x.jpg": "x"])
+        #expect(ExemplarNames.together(["a/x.png", "a/x.jpg"]) == ["x", "x"])
+        // Twins in the two forms of Unicode keep the one that each has.
+        let twins = ExemplarNames.together(["a/caf\u{E9}.png", "a/cafe\u{301}.png"])
+        #expect(twins.map { Array($0.utf8) } == [Array("caf\u{E9}".utf8), Array("cafe\u{301}".utf8)])
+        let latin1 = FileName.text(of: Array("caf".utf8) + [0xE9, 0x2F] + Array("x.png".utf8))
+        #expect(ExemplarNames.together([latin1, "b/x.png"]) == ["caf\u{FFFD}_x", "b_x"])
         #expect(
             Array(ExemplarNames.candidates("brick/../wood/albedo.png").prefix(3))
                 == ["albedo", "wood_albedo", "wood_albedo-2"])

@@ -96,6 +96,8 @@ import Testing
             TerminalFeatures(isTerminal: isTerminal, environment: environment)
         }
         #expect(features(["TERM": "xterm"]).hasColours && !features(["TERM": "dumb"]).hasColours)
+        #expect(features(["TERM": "xterm", "NO_COLOR": "1"]).canDraw && !features(["TERM": "dumb"]).canDraw)
+        #expect(!features([:]).canDraw && !features(["TERM": "xterm"], isTerminal: false).canDraw)
         #expect(!features(["TERM": "xterm", "NO_COLOR": "1"]).hasColours)
         #expect(features(["TERM": "xterm", "NO_COLOR": ""]).hasColours)
         #expect(!features(["TERM": "xterm"], isTerminal: false).hasColours)

@@ -44,6 +44,17 @@ final class TexloomProcess: Sendable {
     var outputBytes: Data { get throws { try Data(contentsOf: outputFile) } }
     var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
 
+    /// CPU time so far, of the kernel as well.
+    var processorSeconds: Double {
+        get throws {
+            let text = try String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8)
+            // The name, in brackets, may hold anything. Behind it the 12th and 13th fields are ticks.
+            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+            let ticks = fields[12...13].compactMap { Double($0) }.reduce(0, +)
+            return ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
+        }
+    }
+
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
     @discardableResult

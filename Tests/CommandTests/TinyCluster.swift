@@ -7,7 +7,8 @@ final class TinyCluster {
     let scratch = ScratchFolderBox()
     private(set) var coordinator: TexloomProcess
     private(set) var workers: [TexloomProcess] = []
-    private var api = ""
+    /// Of the HTTP API.
+    private(set) var address = ""
     private var endpoint = ""
 
     /// Whatever started the tests may ignore SIGHUP.
@@ -23,8 +24,13 @@ final class TinyCluster {
         ]
     }
 
-    init() throws {
-        coordinator = try Self.startCoordinator(scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0")
+    private let heartbeat: Double
+
+    /// - Parameter heartbeat: seconds.
+    init(heartbeat: Double = 0.2) throws {
+        self.heartbeat = heartbeat
+        coordinator = try Self.startCoordinator(
+            scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0", heartbeat)
         try findAddresses()
     }
 
@@ -32,13 +38,13 @@ final class TinyCluster {
         for process in workers + [coordinator] where process.isRunning { process.killAndWait() }
     }
 
-    private static func startCoordinator(_ scratch: ScratchFolder, http: String, workers: String) throws
-        -> TexloomProcess
-    {
+    private static func startCoordinator(
+        _ scratch: ScratchFolder, http: String, workers: String, _ heartbeat: Double
+    ) throws -> TexloomProcess {
         try TexloomProcess(
             [
                 "coordinator", "--data", scratch.path("coordinator"), "--http", http, "--workers", workers,
-                "--heartbeat", "0.2", "--lease", "2",
+                "--heartbeat", "\(heartbeat)", "--lease", "\(10 * heartbeat)",
             ], folder: scratch.url, launcher: heedingHangUps)
     }
 
@@ -48,7 +54,7 @@ final class TinyCluster {
                 if !coordinator.isRunning { throw Unmet(what: "a coordinator that starts: \(coordinator.errors)") }
                 return false
             }
-            (api, endpoint) = (String(match.1), String(match.2))
+            (address, endpoint) = (String(match.1), String(match.2))
             return true
         }
     }
@@ -57,7 +63,7 @@ final class TinyCluster {
     func restartCoordinator() throws {
         coordinator.killAndWait()
         coordinator = try Self.startCoordinator(
-            scratch.folder, http: String(api.dropFirst("http://".count)), workers: endpoint)
+            scratch.folder, http: String(address.dropFirst("http://".count)), workers: endpoint, heartbeat)
         try findAddresses()
     }
 
@@ -72,11 +78,14 @@ final class TinyCluster {
         return worker
     }
 
-    func run(_ arguments: [String]) throws -> TexloomProcess.Result { try start(arguments).wait() }
+    func run(_ arguments: [String], environment: [String: String] = [:]) throws -> TexloomProcess.Result {
+        try start(arguments, environment: environment).wait()
+    }
 
     /// Starts a command that asks the coordinator.
-    func start(_ arguments: [String]) throws -> TexloomProcess {
-        try TexloomProcess(arguments, folder: scratch.folder.url, environment: ["TEXLOOM_API": api])
+    func start(_ arguments: [String], environment: [String: String] = [:]) throws -> TexloomProcess {
+        try TexloomProcess(
+            arguments, folder: scratch.folder.url, environment: ["TEXLOOM_API": address].merging(environment) { $1 })
     }
 
     func jobs() throws -> [JobSummary] {
@@ -87,6 +96,13 @@ final class TinyCluster {
 
     /// A noisy stripe pattern, as a PNG file.
     func writeExemplar(_ name: String, seed: Int, width: Int = 40, height: Int = 36) throws -> String {
+        let path = scratch.folder.path(name)
+        try Self.exemplar(seed: seed, width: width, height: height).write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
+    /// The same as a PNG's bytes.
+    static func exemplar(seed: Int, width: Int = 40, height: Int = 36) throws -> Data {
         var pixels: [UInt8] = []
         var state = UInt64(seed &+ 1)
         for y in 0..<height {
@@ -98,9 +114,7 @@ final class TinyCluster {
                 }
             }
         }
-        let path = scratch.folder.path(name)
-        try Image(width: width, height: height, pixels: pixels).png().write(to: URL(fileURLWithPath: path))
-        return path
+        return try Image(width: width, height: height, pixels: pixels).png()
     }
 }
 

@@ -159,7 +159,7 @@ import Testing
         let other = try expand(checkpoint, exemplar, "-o", scratch.path("double.webp"))
         #expect(other.status == 2 && other.errors.contains("ends in .png or .jpg"), "\(other.errors)")
         let swapped = try expand(exemplar, checkpoint)
-        #expect(swapped.status == 2 && swapped.errors.contains("expected the generator first"), "\(swapped.errors)")
+        #expect(swapped.status == 1 && swapped.errors.contains("were two arguments exchanged?"), "\(swapped.errors)")
         let photo = try Data(contentsOf: URL(fileURLWithPath: exemplar))
         let input = try expand(checkpoint, exemplar, "-o", exemplar)
         #expect(input.status == 2 && input.errors.contains("is the input"), "\(input.errors)")

@@ -136,6 +136,23 @@ import Testing
         }
     }
 
+    /// The last snapshot and the upload come after the last iteration.
+    @Test func aJobThatHasOnlyToFinishIsNotAtItsEnd() {
+        let finishing = job(1, .running) {
+            $0.iteration = 1000; $0.etaSeconds = 0
+        }
+        let finished = job(2, .finished) { $0.iteration = 1000 }
+        let lines = JobTable(isUnicode: true).table([finishing, finished], showsIDs: true).lines()
+            .map { $0.text(paints: false) }
+        #expect(lines[1].contains(" 99%") && lines[1].contains("finishing") && !lines[1].contains("0 s"), "\(lines)")
+        #expect(lines[2].contains("100%"))
+    }
+
+    @Test func oneWorkerIsOne() {
+        let lines = ClusterView(columns: 120, rows: 24, isUnicode: true).lines(picture([job(1, .running)], workers: 1))
+        #expect(lines[0].text(paints: false).hasPrefix("1 worker, 4 slots"))
+    }
+
     @Test func sizesReadWell() {
         #expect(bytes(0) == "0 bytes" && bytes(1536) == "1.5 KiB" && bytes(5 << 30) == "5.0 GiB")
     }

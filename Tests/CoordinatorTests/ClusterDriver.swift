@@ -53,12 +53,13 @@ final class ClusterDriver {
 
     @discardableResult
     func submit(
-        _ names: String..., priority: Int = 0, key: String? = nil, recipe: String = "recipe: draft"
+        _ names: String..., priority: Int = 0, key: String? = nil, recipe: String = "recipe: draft",
+        needs: JobNeeds = JobNeeds()
     ) -> [JobID] {
         let submissions = names.map { name in
             Submission(
                 name: name, fileName: "\(name).png", exemplar: .named("exemplar of \(name)"), recipeYAML: recipe,
-                priority: priority, key: key)
+                needs: needs, priority: priority, key: key)
         }
         let effects = handle(.submit(token(), submissions, salts: names.indices.map { UInt32($0) &* 77 &+ 5 }))
         guard case .accepted(let jobs)? = effects.reply else { return [] }
@@ -68,8 +69,13 @@ final class ClusterDriver {
     // MARK: Workers
 
     @discardableResult
-    func hello(_ session: UInt64, worker: String? = nil, running: [AttemptStatus] = []) -> [ClusterEffect] {
-        handle(.hello(session: session, worker: .named(worker ?? "worker-\(session)"), running: running))
+    func hello(
+        _ session: UInt64, worker: String? = nil, running: [AttemptStatus] = [],
+        equipment: WorkerIdentity.Equipment? = nil
+    ) -> [ClusterEffect] {
+        var identity = WorkerIdentity.named(worker ?? "worker-\(session)")
+        identity.equipment = equipment
+        return handle(.hello(session: session, worker: identity, running: running))
     }
 
     /// Asks for work under a new request id.

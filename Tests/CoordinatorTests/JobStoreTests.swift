@@ -113,6 +113,17 @@ struct JobStoreTests {
         #expect(lines.map(\.message) == ["of process 1", "of process 2"])
     }
 
+    @Test func whatAJobNeedsIsRecorded() async throws {
+        let driver = ClusterDriver()
+        let store = try open()
+        let token = driver.token()
+        var paper = submission("a")
+        paper.needs = JobNeeds(weights: ["vgg19", "vgg16", "vgg19"], memoryBytes: 600 << 20)
+        try await play(store, driver, [.submit(token, [paper, submission("b")], salts: [1, 2])])
+        let needs = try store.load().jobs.map(\.needs)
+        #expect(needs == [JobNeeds(weights: ["vgg16", "vgg19"], memoryBytes: 600 << 20), JobNeeds()])
+    }
+
     @Test func aFinishedJobIsNeverOverwritten() async throws {
         let store = try open()
         var job = Job(

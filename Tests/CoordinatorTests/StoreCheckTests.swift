@@ -112,7 +112,7 @@ struct StoreCheckTests {
         let report = try await check.run(repairs: false)
         #expect(report.orphans == 1 && report.orphanBytes == orphan.sizeBytes && artifacts.contains(orphan))
         #expect(report.problems.map(\.kind) == [.stray] && report.problems[0].text.contains("notes.txt"))
-        #expect(try await check.run(repairs: true).repairs == ["removed 1 files that no job refers to"])
+        #expect(try await check.run(repairs: true).repairs == ["removed 1 file that no job refers to"])
         #expect(!artifacts.contains(orphan) && artifacts.contains(driver.disk.jobs[0].exemplar))
     }
 

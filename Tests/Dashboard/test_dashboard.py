@@ -228,6 +228,19 @@ class Tests:
         # Elements that were adopted still work, and once.
         page.click("#play")
         page.wait("document.querySelector('#play').innerText === 'Stop'", "it plays after a refresh")
+        # Labels of a scale are whole, however large the values.
+        page.evaluate("""
+            window.labels = []; window.cut = [];
+            const real = CanvasRenderingContext2D.prototype.fillText;
+            CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+                const start = this.textAlign === 'right' ? x - this.measureText(text).width : x;
+                (start < 0 ? window.cut : window.labels).push(text);
+                return real.call(this, text, x, y);
+            };""")
+        oak.reach(attempt, 1600)
+        oak.measure(attempt, [(1600, {"gradient_style": 1_090_000.0})])
+        page.wait("window.labels.some((text) => text.toString().startsWith('1.09e'))", "a large value has its label")
+        equal(page.evaluate("window.cut.join()"), "", "labels that are cut off")
         self.done(page)
 
     def test_the_list_is_filtered_sorted_and_paged(self):

@@ -22,6 +22,8 @@ enum WireCorpus {
         hello.threadsPerSlot = 1
         hello.cpu = "cpu"
         hello.running = [status]
+        hello.equipment.weights = ["vgg16"]
+        hello.equipment.memoryBytes = 1 << 30
         var work = WireWorkRequest()
         work.requestID = 1
         work.freeSlots = 1

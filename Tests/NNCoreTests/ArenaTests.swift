@@ -88,6 +88,8 @@ import Testing
         #expect(Arena.reservation(limit: 4 * gibibyte, free: 3 * gibibyte, sharing: 1) == 2 * gibibyte)
         #expect(Arena.reservation(limit: 4 * gibibyte, free: 3 * gibibyte, sharing: 4) == gibibyte / 2)
         #expect(Arena.reservation(limit: 4 * gibibyte, free: gibibyte, sharing: 1) == gibibyte / 4 * 3)
+        #expect(Arena.reservation(limit: 4 * gibibyte, free: gibibyte / 4, sharing: 1) == 0)
+        #expect(Arena.reservation(limit: gibibyte, free: gibibyte, sharing: 9) == 0)
         #expect(Arena.reservation(limit: 4096 * gibibyte, free: 4000 * gibibyte, sharing: 1) == 256 * gibibyte)
         #expect(Arena.reservation(limit: gibibyte, free: 0, sharing: 1) == 0)
     }

@@ -50,6 +50,8 @@ struct SimulatedWorker {
     /// Attempts taken up from an earlier life.
     private(set) var recoveries = 0
     private var lines = 0
+    /// A worker that dies at every start of a training.
+    var diesAtTraining = false
     /// After so many effects more it dies.
     var effectsUntilDeath: Int?
     private(set) var outbox: [WireMessage] = []
@@ -223,6 +225,7 @@ struct SimulatedWorker {
     }
 
     private mutating func train(_ assignment: WireAssign) {
+        guard !diesAtTraining else { return die() }
         for artifact in [assignment.exemplar] + (assignment.hasCheckpoint ? [assignment.checkpoint] : []) {
             if inputs[assignment.attempt]?.contains(artifact.sha256) != true {
                 complaint = "\(id) trains without an input of \(assignment.attempt.jobID)"

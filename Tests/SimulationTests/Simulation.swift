@@ -43,6 +43,8 @@ final class Simulation {
     private let sabotage: Sabotage
     /// Whether messages go through their bytes: slower, and finds what one side sends and the other cannot read.
     private let isSerialised: Bool
+    /// Whether the first worker dies at every start of a training, while the faults last.
+    private let hasBrokenWorker: Bool
     private(set) var random: SeededRandom
     let witness = Witness()
     private(set) var trace: [String]?
@@ -77,6 +79,7 @@ final class Simulation {
         self.sabotage = sabotage
         store = SimulatedStore(logsForgetSessions: sabotage == .logsForgetSessions)
         isSerialised = seed % 50 == 0
+        hasBrokenWorker = seed % 10 == 3
         trace = traces ? [] : nil
         workers = (1...random.number(2...3)).map {
             SimulatedWorker(id: "worker-\($0)", slots: random.number(1...2))
@@ -158,6 +161,7 @@ final class Simulation {
             workers[route.worker].receive(message, at: now)
             attend(route.worker)
         case .startWorker(let index):
+            workers[index].diesAtTraining = hasBrokenWorker && index == 0 && isStormy
             workers[index].begin(session: random.next() | 1, at: now)
             lives[index] = workers[index].life
             say("\(workers[index].id) starts")

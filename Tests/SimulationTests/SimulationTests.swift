@@ -14,6 +14,7 @@ import Testing
         var crashes = 0
         var messages = 0
         var recoveries = 0
+        var blamedWorkers = 0
     }
 
     @Test func noJobIsLostAndNoneIsAcceptedTwiceWhateverHappens() async throws {
@@ -32,10 +33,11 @@ import Testing
                 + "\(totals.finished) jobs finished, \(totals.reassigned) attempts after the first, "
                 + "\(totals.recoveries) taken up by a worker's next process, "
                 + "\(totals.fallBacks) damaged checkpoints left for older ones, "
+                + "\(totals.blamedWorkers) workers found to die with every job, "
                 + "\(totals.violations.count) seeds with violations")
         #expect(
             totals.finished > Int(count) && totals.reassigned > Int(count) / 2 && totals.fallBacks > Int(count) / 100
-                && totals.recoveries > Int(count) / 50,
+                && totals.recoveries > Int(count) / 50 && totals.blamedWorkers > 0,
             "the storm is one")
     }
 
@@ -90,6 +92,7 @@ extension SimulationTests.Totals {
         crashes += simulation.crashes
         messages += simulation.messages
         recoveries += simulation.recoveries
+        blamedWorkers += simulation.witness.blamedWorkers.count
     }
 
     fileprivate mutating func add(_ other: Self) {
@@ -100,5 +103,6 @@ extension SimulationTests.Totals {
         crashes += other.crashes
         messages += other.messages
         recoveries += other.recoveries
+        blamedWorkers += other.blamedWorkers
     }
 }

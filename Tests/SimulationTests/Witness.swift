@@ -29,6 +29,8 @@ final class Witness {
 
     private(set) var finishedJobs = 0
     private(set) var reassignedJobs = 0
+    /// Workers that died with every job.
+    private(set) var blamedWorkers: Set<String> = []
     /// How often a job had to go on from an older checkpoint.
     private(set) var fallBacks = 0
 
@@ -137,6 +139,7 @@ final class Witness {
     /// What has to be true after every batch: of the store as it is read, and of the state that goes with it.
     func verify(_ store: SimulatedStore, _ state: ClusterState) {
         let rows = store.rows
+        blamedWorkers.formUnion(state.deaths.values.filter(\.isBlamed).map(\.worker.id))
         for id in accepted.values where rows.jobs[id] == nil { violated("accepted job \(id) is lost") }
         check(state.jobs.count == rows.jobs.count, "\(state.jobs.count) jobs in memory, \(rows.jobs.count) stored")
         for stored in rows.jobs.values {

@@ -61,11 +61,14 @@ import Testing
         }
     }
 
-    @Test func aCheckpointHoldsTheGeneratorThatTheRunWrites() throws {
+    @Test(arguments: [Float(0), 0.9]) func aCheckpointHoldsTheGeneratorThatTheRunWrites(_ ema: Float) throws {
         try TinyRun.inFolder { folder in
             let checkpoint = folder.appendingPathComponent("checkpoint.safetensors")
             let generator = folder.appendingPathComponent("generator.safetensors")
-            let trainer = try TinyRun.trainer()
+            var recipe = TinyRun.recipe
+            recipe.ema = ema
+            let trainer = try Trainer(
+                exemplar: TinyRun.exemplar(), recipe: recipe, features: TinyRun.features, threads: 1)
             try trainer.advance(by: 3)
             try trainer.writeCheckpoint(to: checkpoint)
             try trainer.writeGenerator(to: generator)

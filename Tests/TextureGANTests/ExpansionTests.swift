@@ -137,7 +137,7 @@ import Testing
         for parameter in generator.parameters where parameter.name == "tail.weight" {
             for index in 0..<parameter.count { parameter.value[index] *= 4 }
         }
-        let whole = Expansion.expand(Self.large, with: generator, in: Workspace(threads: 2))
+        let whole = Expansion.whole(Self.large, with: generator, statistics: .image, in: Workspace(threads: 2))
         #expect(Set(whole.pixels).count > 100)
         for statistics in [BatchNorm.Statistics.image, .running] {
             var shares: [Double] = []
@@ -151,11 +151,77 @@ import Testing
         }
         let margin = Expansion.margin(for: generator)
         #expect(agree(inPieces(Self.large, generator, .image, side: 128, margin: margin), whole))
+
+        // The frame is made before the pieces: with it the bytes are the same as well.
+        let framed = Expansion.expand(Self.large, with: generator, in: Workspace(threads: 2))
+        let enough = PiecewiseInference.count(
+            generator, height: Self.large.height + 2 * Expansion.frame + 2,
+            width: Self.large.width + 2 * Expansion.frame + 3)
+        let inFeatures = try Expansion.expand(
+            Self.large, with: generator, statistics: .image, memoryLimit: 4 * enough, in: Workspace(threads: 2))
+        let isFramed = inFeatures == framed
+        #expect(isFramed)
+        var shares: [Double] = []
+        let snapshot = Expansion.snapshot(
+            Self.large, with: generator, memoryLimit: 4 * enough, in: Workspace(threads: 2)
+        ) { shares.append($0) }
+        #expect(snapshot == framed)
+        #expect(shares.count > 1, "in pieces")
         // Any size fits: here in pieces that go through the whole generator.
         let little = PiecewiseInference.count(generator, height: 256 + 2 * margin, width: 256 + 2 * margin)
         let bounded = try Expansion.expand(
             Self.large, with: generator, statistics: .image, memoryLimit: 4 * little, in: Workspace(threads: 2))
-        #expect(agree(bounded, whole))
+        #expect(agree(bounded, framed))
+    }
+
+    private func normless(_ upsample: Recipe.Upsample = .nearest) -> Generator {
+        var recipe = TinyRun.recipe
+        recipe.norm = .none
+        recipe.upsample = upsample
+        let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
+        // Louder than at the start, so that the picture has contrast.
+        for parameter in generator.parameters where parameter.name == "tail.weight" {
+            for index in 0..<parameter.count { parameter.value[index] *= 4 }
+        }
+        return generator
+    }
+
+    @Test("A generator without norms sees mirrored pixels beyond each border", arguments: Recipe.Upsample.allCases)
+    func whatLiesBeyondABorderIsMirrored(_ upsample: Recipe.Upsample) throws {
+        let (generator, workspace) = (normless(upsample), Workspace(threads: 2))
+        let image = Self.noise(width: 37, height: 29)
+        // By hand, 16 pixels on each side.
+        var pixels: [UInt8] = []
+        for y in -16..<29 + 16 {
+            for x in -16..<37 + 16 {
+                let row = y < 0 ? -y : min(y, 56 - y)
+                let column = x < 0 ? -x : min(x, 72 - x)
+                pixels += image.pixels[(row * 37 + column) * 3..<(row * 37 + column) * 3 + 3]
+            }
+        }
+        let larger = Image(width: 37 + 32, height: 29 + 32, pixels: pixels)
+        let expected = Expansion.whole(larger, with: generator, statistics: .image, in: workspace)
+            .cropped(x: 32, y: 32, width: 74, height: 58)
+        let result = Expansion.expand(image, with: generator, in: workspace)
+        #expect(result == expected)
+        // It makes a difference, in the outermost row as well.
+        let bare = Expansion.whole(image, with: generator, statistics: .image, in: workspace)
+        #expect(result.pixels[..<(74 * 3)] != bare.pixels[..<(74 * 3)])
+    }
+
+    @Test(arguments: [(1, 1), (1, 40), (5, 7), (16, 17)])
+    func theFrameFitsSmallImages(_ height: Int, _ width: Int) {
+        let result = Expansion.expand(
+            TinyRun.image(width: width, height: height), with: normless(), in: Workspace(threads: 1))
+        #expect(result.width == 2 * width && result.height == 2 * height)
+    }
+
+    /// With norms the frame would change the statistics of the image.
+    @Test func aGeneratorWithNormsSeesTheImageAlone() {
+        let (generator, workspace) = (generator(), Workspace(threads: 1))
+        let image = Self.noise(width: 37, height: 29)
+        let bare = Expansion.whole(image, with: generator, statistics: .image, in: workspace)
+        #expect(Expansion.expand(image, with: generator, in: workspace) == bare)
     }
 
     @Test("Instance norm has no averages: asked for them, it measures the whole image, in pieces as well")

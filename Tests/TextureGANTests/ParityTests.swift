@@ -44,7 +44,7 @@ import Testing
         #expect(errors.gradient < 1, "\(what): \(errors.worstGradient), in what rounding and its ties allow")
         // Ties that may change a gradient by more than this would hide anything.
         #expect(errors.tie < 0.2, "\(what): the share of a gradient that ties may change")
-        #expect(errors.statistic < 1e-4, "\(what): relative L2 of running averages")
+        #expect(errors.statistic < 1e-4, "\(what): relative L2 of running averages and singular vectors")
         #expect(errors.update < errors.updateAllowed, "\(what): relative L2 of what Adam changed")
     }
 

@@ -17,6 +17,17 @@ import Testing
         return error.code == .badRecipe && !error.isRetryable ? error.message : "another error: \(error)"
     }
 
+    /// So they stay what they are when a release adds a field or explains one in other words.
+    @Test func valuesAreWhatDiffersFromThePaper() throws {
+        #expect(Recipe.paper.values == "")
+        let recipe = try Recipe(named: "paper", overrides: ["seed=7", "k=64", "style=off"])
+        #expect(recipe.values == "k=64\nseed=7\nstyle=off\n")
+        #expect(Recipe.values(ofFile: recipe.yaml()) == recipe.values)
+        #expect(Recipe.values(ofFile: "style: off\n\nk:   64 # small\nseed: 7\n") == recipe.values)
+        #expect(Recipe.values(ofFile: "base: draft") == Recipe.draft.values && Recipe.draft.values != "")
+        #expect(Recipe.values(ofFile: "nonsense") == "nonsense" && Recipe.values(ofFile: "k: 3") == "k: 3")
+    }
+
     @Test(arguments: Recipe.named)
     func namedRecipesAreValidAndSurviveTheirFile(recipe: Recipe) throws {
         #expect(try Recipe(named: recipe.name) == recipe)
@@ -27,13 +38,16 @@ import Testing
         var recipe = Recipe()
         recipe.name = "a \"quoted\" \\ name: #1 é"
         recipe.seed = .max
+        // Asks for the networks' shape that follows.
+        recipe.start = .drawn
         recipe.k = nil
-        recipe.generatorWidth = 5
-        recipe.residualBlocks = 2
-        recipe.discriminatorWidth = 6
+        recipe.generatorWidth = 16
+        recipe.residualBlocks = 4
+        recipe.discriminatorWidth = 16
         recipe.discriminatorLayers = 3
-        recipe.norm = .instance
-        recipe.discriminatorNorm = .spectral
+        recipe.norm = .none
+        recipe.discriminatorNorm = .batch
+        recipe.secondDiscriminatorNorm = Recipe.DiscriminatorNorm.none
         recipe.discriminatorGain = 1.25
         recipe.padding = .replicate
         recipe.upsample = .nearest
@@ -68,9 +82,9 @@ import Testing
                 try Recipe(yaml: "discriminator_norm: spectral\nnorm: \(norm)", source: "x").usedDiscriminatorNorm
                     == .spectral)
         }
-        // As files were written before there was the field.
+        // As files were written before there were the fields.
         let old = Recipe.paper.yaml().split(separator: "\n")
-            .filter { !$0.hasPrefix("discriminator_") && !$0.hasPrefix("ema") }
+            .filter { line in !["discriminator_", "second_", "start", "ema"].contains { line.hasPrefix($0) } }
         #expect(old.count < Recipe.paper.yaml().split(separator: "\n").count)
         #expect(try Recipe(yaml: old.joined(separator: "\n"), source: "x") == .paper)
     }
@@ -103,7 +117,12 @@ import Testing
                 "discriminator_norm: group",
                 "discriminator_norm cannot be 'group'; expected same, batch, instance, none or spectral"
             ),
-            ("adversarial: wgan", "expected bce, lsgan or hinge"), ("ema: 1", "ema cannot be '1'"),
+            ("adversarial: wgan", "expected bce, lsgan, hinge or relativistic"), ("ema: 1", "ema cannot be '1'"),
+            ("start: drawn", "start cannot be 'drawn'; expected random or \(StartWeights.drawn.rawValue)"),
+            (
+                "second_discriminator: same",
+                "second_discriminator cannot be 'same'; expected off, batch, instance, none or spectral"
+            ),
             ("padding: circular", "expected zero, reflect or replicate"),
             ("style: vgg11", "style cannot be 'vgg11'; expected vgg16, vgg19 or off"),
             ("style_taps: 6", "style_taps cannot be '6'"),
@@ -140,7 +159,7 @@ import Testing
         #expect(refusal(overrides: [], of: "Paper").contains("there is no recipe 'Paper'"))
     }
 
-    @Test(arguments: zip([Recipe.draft, .fast, .paper], [(4000, 667), (37_500, 500), (50_000, 500)]))
+    @Test(arguments: zip([Recipe.draft, .fast, .paper], [(4000, 667), (16_000, 667), (50_000, 500)]))
     func theConstantPartOfTheScheduleFollowsTheNumberOfIterations(recipe: Recipe, counts: (whole: Int, short: Int))
         throws
     {
@@ -225,5 +244,16 @@ import Testing
             let row = "| `\(field.key)` | \(values) | \(field.summary) |"
             #expect(page.contains(row), "docs/recipes.md should have the row: \(row)")
         }
+    }
+
+    /// Resident MiB of `texloom bench step --threads 1`; a worker of which so much is granted can train.
+    @Test(arguments: [("draft", 99.5), ("fast", 210.7), ("paper", 646)])
+    func theMemoryOfATrainingIsKnownBeforeIt(_ name: String, _ measured: Double) throws {
+        let recipe = try #require(Recipe.named.first { $0.name == name })
+        let bytes = try recipe.trainingBytes(width: 256, height: 256, exemplar: "a.png")
+        #expect((0.75...1).contains(Double(bytes) / 1_048_576 / measured), "\(bytes >> 20) MiB")
+        let large = try recipe.trainingBytes(width: 2000, height: 2000, exemplar: "a.png")
+        #expect(large > bytes + 512 << 20, "the snapshots of a large photograph")
+        #expect(large < 4 << 30, "are made in pieces")
     }
 }

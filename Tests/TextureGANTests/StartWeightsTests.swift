@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import NNCore
 import Testing
@@ -33,6 +34,17 @@ import Testing
         // What is used and averaged begins there as well.
         #expect(trainer.usedGenerator.parameters[0].fileOrder() == trainer.generator.parameters[0].fileOrder())
         #expect(trainer.step.second != nil)
+    }
+
+    /// Other weights have to get another name: recipes that name these promise the same bytes.
+    @Test func theNameHasTheFirstDigitsOfTheFilesDigest() throws {
+        let package = URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let file = try Data(contentsOf: package.appendingPathComponent("Sources/CStartWeights/drawn-16.safetensors"))
+        let digest = SHA256.hash(data: file).map { String(format: "%02x", $0) }.joined()
+        #expect(StartWeights.drawn.rawValue == "drawn-16-\(digest.prefix(8))")
+        let isEmbedded = StartWeights.embeddedFile == file
+        #expect(isEmbedded)
     }
 
     @Test func aRecipeOfAnotherShapeIsRefusedWithTheFieldThatDiffers() throws {

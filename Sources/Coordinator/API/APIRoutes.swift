@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -55,10 +56,12 @@ struct APIRoutes: Sendable {
         guard case .accepted(let jobs) = try await commands.ask({ .submit($0, submissions, salts: salts) }) else {
             throw Problem(.internalServerError, "the coordinator gave no answer to a submission")
         }
+        let cluster = await reader.engine.committed
         let accepted = jobs.map { job in
-            AcceptedJob(
+            let waiting = cluster.job(job.id).flatMap { $0.state == .queued ? $0.needs : nil }
+            return AcceptedJob(
                 id: job.id.description, name: job.name, resultName: job.resultName, state: job.state,
-                alreadyExisted: job.alreadyExisted)
+                alreadyExisted: job.alreadyExisted, obstacle: waiting.flatMap(cluster.obstacle))
         }
         let isNew = accepted.contains { !$0.alreadyExisted }
         return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
@@ -82,8 +85,17 @@ struct APIRoutes: Sendable {
             "priority is \(job.priority ?? 0); expected -100...100")
         try require(
             job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
+        try require(job.key == nil || job.once != true, "key and once are both given; expected one of them")
         try require(
             SHA256Text.isValid(job.exemplarSHA256), "exemplarSHA256 is not 64 lower-case hexadecimal digits")
+        if let needs = job.needs {
+            try require(
+                needs.weights.count <= JobNeeds.maxWeights && needs.weights.allSatisfy(Identifier.isValid),
+                "needs.weights are not up to \(JobNeeds.maxWeights) names of weights, such as vgg19")
+            try require(
+                (0...JobNeeds.maxMemoryBytes).contains(needs.memoryBytes),
+                "needs.memoryBytes is \(needs.memoryBytes); expected 0...\(JobNeeds.maxMemoryBytes)")
+        }
         for (field, text) in [
             ("name", job.name), ("fileName", job.fileName), ("recipeYAML", job.recipeYAML), ("key", job.key ?? ""),
         ] {
@@ -99,7 +111,14 @@ struct APIRoutes: Sendable {
         return Submission(
             name: job.name, fileName: job.fileName,
             exemplar: StoredArtifact(sha256: job.exemplarSHA256, sizeBytes: size), recipeYAML: job.recipeYAML,
-            priority: job.priority ?? 0, key: job.key)
+            needs: job.needs ?? configuration.needsOfRecipe(job.recipeYAML), priority: job.priority ?? 0,
+            key: job.once == true ? key(of: job) : job.key)
+    }
+
+    /// The key of a submission that counts once: recipes are told apart by their values, not by their text.
+    private func key(of job: JobSubmission) -> String {
+        let text = "\(job.name)\n\(job.exemplarSHA256)\n\(configuration.recipeValues(job.recipeYAML))"
+        return SHA256Text.hex(SHA256.hash(data: Data(text.utf8)))
     }
 
     // MARK: Jobs

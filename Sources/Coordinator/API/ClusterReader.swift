@@ -35,10 +35,12 @@ struct ClusterReader: Sendable {
     }
 
     private func live(_ recorded: JobSummary, in cluster: ClusterState) -> JobSummary {
-        guard recorded.state == .running, let id = JobID(recorded.id), let lease = cluster.leases[id] else {
-            return recorded
-        }
+        guard let id = JobID(recorded.id) else { return recorded }
         var summary = recorded
+        if recorded.state == .queued, let obstacle = cluster.job(id).flatMap({ cluster.obstacle(to: $0.needs) }) {
+            summary.reason = obstacle
+        }
+        guard recorded.state == .running, let lease = cluster.leases[id] else { return summary }
         summary.iteration = lease.iteration
         if lease.totalIterations > 0 { summary.totalIterations = lease.totalIterations }
         if lease.secondsPerIteration > 0 {
@@ -65,7 +67,10 @@ struct ClusterReader: Sendable {
                 jobs: held.map { $0.job.description },
                 iterationsPerSecond: held.compactMap { cluster.leases[$0.job] }.map(\.iterationsPerSecond).reduce(0, +),
                 coresBusy: session?.load?.coresBusy, residentBytes: session?.load?.residentBytes,
-                spoolBytes: session?.load?.spoolBytes)
+                spoolBytes: session?.load?.spoolBytes,
+                weights: session?.worker.equipment?.weights.sorted(),
+                memoryBytesPerSlot: session?.worker.equipment.flatMap { $0.memoryBytes > 0 ? $0.memoryBytes : nil },
+                problem: cluster.problem(ofWorker: row.identity.id))
         }
         return list.filter(\.isConnected) + list.filter { !$0.isConnected }
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import OperatingSystem
 
 /// What the coordinator does with images: make sure that an exemplar decodes, and make small pictures.
 struct Pictures: Sendable {
@@ -27,7 +28,7 @@ struct Pictures: Sendable {
         do {
             bytes = try Data(contentsOf: file, options: .mappedIfSafe)
         } catch {
-            throw CoordinatorError(.fileSystem, "\(name) cannot be read: \(error.localizedDescription)")
+            throw CoordinatorError(.fileSystem, "\(name) cannot be read: \(error.systemReason)")
         }
         do {
             return try Image(decoding: bytes, name: name, limits: limits)

@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import Hummingbird
+import OperatingSystem
 import Protocol
 
 /// An error of the API, answered as `application/problem+json` (RFC 9457).
@@ -45,7 +46,7 @@ struct Problem: Error, HTTPResponseError {
                 }
             self.init(status, error.message)
         case let error as DecodingError: self.init(.badRequest, Self.describe(error))
-        default: self.init(.internalServerError, "the coordinator failed: \(error)")
+        default: self.init(.internalServerError, "the coordinator failed: \(error.systemReason)")
         }
     }
 

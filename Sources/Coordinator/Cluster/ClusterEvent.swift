@@ -51,6 +51,7 @@ struct Submission: Sendable, Equatable {
     var fileName: String
     var exemplar: StoredArtifact
     var recipeYAML: String
+    var needs = JobNeeds()
     var priority: Int
     var key: String?
 }

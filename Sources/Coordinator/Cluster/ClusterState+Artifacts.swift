@@ -86,6 +86,7 @@ extension ClusterState {
             effects.append(.discard(sha256: oldest.artifact.sha256))
         }
         fruitlessLosses[job.id] = nil
+        if let worker = job.attempt?.workerID { prove(worker) }
         job.iteration = job.checkpoints.last!.iteration
         if let lease = leases[job.id], lease.secondsPerIteration > 0 {
             job.secondsPerIteration = lease.secondsPerIteration

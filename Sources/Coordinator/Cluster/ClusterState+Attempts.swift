@@ -135,6 +135,7 @@ extension ClusterState {
             }
             end(&job, .finished, iteration: completion.iteration, reason: nil)
             sessions[session]!.failedJobs = []
+            prove(sessions[session]!.worker.id)
             sessions[session]!.askedAt = now
             job.state = .finished
             job.reason = nil
@@ -222,7 +223,7 @@ extension ClusterState {
         job.iteration = job.checkpoints.last?.iteration ?? 0
         guard job.failures <= configuration.retries else {
             job.state = .held
-            job.reason = "\(job.failures) attempts failed, the last one: \(reason)"
+            job.reason = "\(job.failures) \(job.failures == 1 ? "attempt" : "attempts") failed, the last one: \(reason)"
             putAndRecord(job)
             note(job.id, level: "error", "held; retry it once the cause is gone")
             return

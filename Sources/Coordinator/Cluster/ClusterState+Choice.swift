@@ -5,7 +5,7 @@ extension ClusterState {
     /// Gives waiting jobs to waiting workers.
     mutating func dispatch(at now: Instant) {
         var index = 0
-        while index < waiting.count, queue.first != nil {
+        while index < waiting.count, !queue.isEmpty {
             let id = waiting[index]
             guard let session = sessions[id], let request = session.request, request.answer == nil else {
                 waiting.remove(at: index)
@@ -22,31 +22,48 @@ extension ClusterState {
 
     private mutating func nextJob(for session: WorkerSession, at now: Instant) -> Job? {
         // Whatever kills its worker is to kill nothing else.
-        guard !session.attempts.contains(where: { isSuspect($0.job) }), !isBarred(session, at: now) else { return nil }
-        var passedOver: [QueueEntry] = []
-        defer { for entry in passedOver { queue.insert(entry) } }
-        while passedOver.count < Self.maxPassedOver, let entry = queue.removeFirst() {
+        guard !session.attempts.contains(where: { isSuspect($0.job) }), !isBarred(session, at: now),
+            !isResting(session.worker.id, at: now)
+        else { return nil }
+        guard let record = deaths[session.worker.id], record.isBlamed else {
+            return nextJob(for: session, at: now, not: [])
+        }
+        // It proves itself with one job at a time, and first with one that it has not died with.
+        guard session.attempts.isEmpty else { return nil }
+        return nextJob(for: session, at: now, not: record.jobs) ?? nextJob(for: session, at: now, not: [])
+    }
+
+    private mutating func nextJob(for session: WorkerSession, at now: Instant, not excluded: Set<JobID>) -> Job? {
+        var passedOver: [(entry: QueueEntry, needs: JobNeeds)] = []
+        defer { for (entry, needs) in passedOver { queue.insert(entry, needs) } }
+        while passedOver.count < Self.maxPassedOver,
+            let entry = queue.removeFirst(where: { session.worker.lack(of: $0) == nil })
+        {
             guard let job = job(of: entry) else { continue }
             let isForOthers =
-                isSuspect(job.id) && !session.attempts.isEmpty || isLeft(job, toOthersThan: session.worker.id, at: now)
+                excluded.contains(job.id) || session.worker.lack(of: job.needs) != nil
+                || isSuspect(job.id) && !session.attempts.isEmpty
+                || isLeft(job, toOthersThan: session.worker.id, at: now)
             guard isForOthers else { return job }
-            passedOver.append(entry)
+            passedOver.append((entry, job.needs))
         }
         return nil
     }
 
     /// Whether several workers in a row were lost with it before its next checkpoint.
-    func isSuspect(_ id: JobID) -> Bool { fruitlessLosses[id] ?? 0 >= Self.lossesOfSuspect }
+    func isSuspect(_ id: JobID) -> Bool { fruitlessLosses[id]?.count ?? 0 >= Self.lossesOfSuspect }
 
-    /// A job that failed is left to a worker on which it did not, as long as there is one; of those on which it failed,
-    /// to another than the last.
+    /// A job that failed, or was lost several times, is left to a worker on which it was not, as long as there is one; of
+    /// those on which it was, to another than the last.
     private func isLeft(_ job: Job, toOthersThan workerID: String, at now: Instant) -> Bool {
-        guard job.avoidedWorkerIDs.contains(workerID) else { return false }
+        let avoided = job.avoidedWorkerIDs + (isSuspect(job.id) ? fruitlessLosses[job.id] ?? [] : [])
+        guard avoided.contains(workerID) else { return false }
         let others = sessions.values.lazy.filter {
             $0.worker.id != workerID && takesPart($0, at: now) && !isBarred($0, at: now)
+                && deaths[$0.worker.id]?.isBlamed != true && $0.worker.lack(of: job.needs) == nil
         }
-        let isLast = job.avoidedWorkerIDs.last == workerID
-        return others.contains { isLast || !job.avoidedWorkerIDs.contains($0.worker.id) }
+        let isLast = avoided.last == workerID
+        return others.contains { isLast || !avoided.contains($0.worker.id) }
     }
 
     /// Whether it runs something, or asks for it.
@@ -84,10 +101,12 @@ extension ClusterState {
     // MARK: Heaps
 
     mutating func enqueue(_ job: Job) {
-        queue.insert(QueueEntry(priority: job.priority, order: job.queueOrder, sequence: job.id.sequence))
+        let entry = QueueEntry(priority: job.priority, order: job.queueOrder, sequence: job.id.sequence)
+        queue.insert(entry, job.needs)
         // Entries of jobs that moved within the queue wait for their turn to be dropped.
         guard queue.count > 2 * (counts[.queued] ?? 0) + 64 else { return }
-        queue = MinimumHeap(Set(queue.elements.filter { self.job(of: $0) != nil }))
+        let live = Set(queue.entries.filter { self.job(of: $0) != nil })
+        queue.keep(live)
     }
 
     private func job(of entry: QueueEntry) -> Job? {

@@ -28,7 +28,9 @@ extension ClusterState {
             let job = keys[key].flatMap(job)
             let exemplar = job?.exemplar ?? seen[key]?.exemplar
             let recipe = job?.recipeYAML ?? seen[key]?.recipeYAML
-            if let exemplar, let recipe, exemplar != submission.exemplar || recipe != submission.recipeYAML {
+            if let exemplar, let recipe,
+                exemplar != submission.exemplar || !isSame(recipe, submission.recipeYAML)
+            {
                 return "the key '\(key)' belongs to a job with another exemplar or recipe"
                     + (job.map { " (\($0.id))" } ?? " in this request") + "; submit under a new key"
             }
@@ -37,12 +39,17 @@ extension ClusterState {
         return nil
     }
 
+    /// Whether two recipes have the same values; that they are explained in other words means nothing.
+    private func isSame(_ recipe: String, _ other: String) -> Bool {
+        recipe == other || recipeValues(recipe) == recipeValues(other)
+    }
+
     private mutating func add(_ submission: Submission, salt: UInt32) -> Job {
         let job = Job(
             id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
             resultName: claimResultName(for: submission.name), fileName: submission.fileName, key: submission.key,
-            exemplar: submission.exemplar, recipeYAML: submission.recipeYAML, priority: submission.priority,
-            queueOrder: nextQueueOrder)
+            exemplar: submission.exemplar, recipeYAML: submission.recipeYAML, needs: submission.needs,
+            priority: submission.priority, queueOrder: nextQueueOrder)
         nextSequence += 1
         nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }

@@ -8,7 +8,7 @@ extension ClusterState {
         // A session that changes its worker id, and a worker process that has been replaced, are gone; what the new
         // process does not claim to run is free again at once.
         if let known = sessions[id], known.worker.id != worker.id {
-            closeSession(id, reason: "its worker changed identity", isDeath: false)
+            closeSession(id, reason: "its worker changed identity", isDeath: false, at: now)
         }
         if let known = sessions[id], !known.isAttached {
             // Given out just before the coordinator died: it never got there.
@@ -19,8 +19,9 @@ extension ClusterState {
         var displaced: [UInt64] = []
         if let old = sessionOfWorker[worker.id], old != id {
             displaced = Array(((sessions[old]?.displaced ?? []) + [old]).suffix(Self.maxDisplaced))
-            closeSession(old, reason: "its worker restarted", keeping: claimed)
+            closeSession(old, reason: "its worker restarted", keeping: claimed, at: now)
         }
+        forgetDeaths(ifNewTo: worker)
         var session =
             sessions[id]
             ?? WorkerSession(
@@ -31,6 +32,7 @@ extension ClusterState {
         session.askedAt = now
         session.displaced += displaced
         session.expires = now + configuration.lease
+        session.lostJobs = []
         if sessions[id] == nil { deadlines.insert(Deadline(at: session.expires, subject: .session(id))) }
         sessions[id] = session
         sessionOfWorker[worker.id] = id
@@ -103,7 +105,7 @@ extension ClusterState {
 
     mutating func goodbye(_ id: UInt64, _ reason: String, at now: Instant) {
         guard sessions[id] != nil else { return }
-        closeSession(id, reason: "its worker left: \(reason)", isDeath: false)
+        closeSession(id, reason: "its worker left: \(reason)", isDeath: false, at: now)
         dispatch(at: now)
     }
 
@@ -116,16 +118,21 @@ extension ClusterState {
         }
         sessions[id]!.expires = now + configuration.lease
         sessions[id]!.isConfirmed = true
+        if !sessions[id]!.lostJobs.isEmpty { sessions[id]!.lostJobs = [] }
         return true
     }
 
     /// Ends a session; its attempts but the kept ones are lost, which costs their jobs nothing.
     mutating func closeSession(
-        _ id: UInt64, reason: String, keeping kept: Set<AttemptReference> = [], isDeath: Bool = true
+        _ id: UInt64, reason: String, keeping kept: Set<AttemptReference> = [], isDeath: Bool = true,
+        at now: Instant
     ) {
         guard let session = sessions[id] else { return }
         for reference in session.attempts.subtracting(kept).sorted() {
             lose(reference, reason: reason, isDeath: isDeath)
+        }
+        if isDeath, let lost = sessions[id]?.lostJobs, !lost.isEmpty {
+            countDeath(of: session.worker, with: lost, at: now)
         }
         waiting.removeAll { $0 == id }
         sessions[id] = nil
@@ -169,7 +176,7 @@ extension ClusterState {
             case .session(let id):
                 guard let session = sessions[id] else { break }
                 if session.expires <= now {
-                    closeSession(id, reason: "its worker was not heard of")
+                    closeSession(id, reason: "its worker was not heard of", at: now)
                 } else {
                     deadlines.insert(Deadline(at: session.expires, subject: deadline.subject))
                 }

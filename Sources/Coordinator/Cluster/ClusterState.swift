@@ -35,6 +35,13 @@ struct ClusterState: Sendable {
     /// After this many different jobs in a row that failed on it and nowhere else, a worker gets no more work while
     /// others ask for it.
     static let failuresOfBarred = 3
+    /// After this many deaths in a row that no single job explains, a worker gets no work for a while.
+    static let deathsOfBlamed = 3
+    /// For how long: twice as long after each death more.
+    static let restRange = Duration.seconds(60)...Duration.seconds(960)
+    /// Workers of which deaths are remembered, and jobs of each.
+    static let maxDeathRecords = 1024
+    static let maxDeathJobs = 64
     /// How many displacements among the sessions of one worker id are remembered.
     static let maxDisplaced = 32
     /// How often a session comes back after it was displaced until it is taken for a second live process. Once is no
@@ -46,6 +53,8 @@ struct ClusterState: Sendable {
     static let maxPassedOver = 64
 
     let configuration: Configuration
+    /// What tells recipes apart, of a recipe's YAML; see `CoordinatorConfiguration`.
+    var recipeValues: @Sendable (String) -> String = { $0 }
     var effects: [ClusterEffect] = []
 
     /// By sequence number.
@@ -55,13 +64,16 @@ struct ClusterState: Sendable {
     var sessions: [UInt64: WorkerSession] = [:]
     var sessionOfWorker: [String: UInt64] = [:]
     /// Waiting jobs; an entry counts only while it agrees with its job.
-    var queue = MinimumHeap<QueueEntry>()
+    var queue = JobQueue()
     /// Sessions whose work request waits, longest first.
     var waiting: [UInt64] = []
     /// When something has to be looked at again; the entry says what, the thing itself whether it is due.
     var deadlines = MinimumHeap<Deadline>()
-    /// Workers lost with a job in a row, without a new checkpoint. Not recorded: a restarted coordinator counts anew.
-    var fruitlessLosses: [JobID: Int] = [:]
+    /// Ids of the workers lost with a job in a row, without a new checkpoint; those that die with every job do not count.
+    /// Not recorded: a restarted coordinator counts from the start.
+    var fruitlessLosses: [JobID: [String]] = [:]
+    /// By worker id; not recorded either.
+    var deaths: [String: WorkerDeaths] = [:]
     var keys = ShardedTable<String, JobID>()
     /// By lower-cased result name: the next suffix to try for it.
     var resultNames = ShardedTable<String, Int>()
@@ -157,17 +169,6 @@ struct ClusterState: Sendable {
 
     mutating func note(_ id: JobID, attempt: Int = 0, level: String = "info", _ message: String) {
         effects.append(.record(.note(id, attempt: attempt, level: level, message: message)))
-    }
-}
-
-/// A waiting job's place: higher priority first, then the smaller order.
-struct QueueEntry: Comparable, Hashable, Sendable {
-    var priority: Int
-    var order: Int64
-    var sequence: Int64
-
-    static func < (a: QueueEntry, b: QueueEntry) -> Bool {
-        (b.priority, a.order, a.sequence) < (a.priority, b.order, b.sequence)
     }
 }
 

@@ -10,6 +10,7 @@ struct Job: Sendable, Equatable {
     var key: String?
     var exemplar: StoredArtifact
     var recipeYAML: String
+    var needs = JobNeeds()
     var priority: Int
     /// Place among waiting jobs of equal priority.
     var queueOrder: Int64
@@ -100,6 +101,8 @@ struct WorkerSession: Sendable, Equatable {
     var request: WorkRequest?
     /// What its last heartbeat said.
     var load: WorkerLoad?
+    /// Jobs whose attempts were lost with it, while nothing was heard of it since.
+    var lostJobs: Set<JobID> = []
     /// The attempts it holds.
     var attempts: Set<AttemptReference> = []
     /// Jobs that failed on it since one last finished, and on no other worker.
@@ -125,4 +128,13 @@ struct WorkerIdentity: Sendable, Hashable {
     var slots: Int
     var threadsPerSlot: Int
     var cpu: String
+    /// nil: it does not say. Not recorded: every HELLO brings it.
+    var equipment: Equipment?
+
+    /// What it has to train with.
+    struct Equipment: Sendable, Hashable {
+        var weights: Set<String>
+        /// For each slot; 0: not known.
+        var memoryBytes: Int
+    }
 }

@@ -45,6 +45,12 @@ struct DashboardRoutes: Sendable {
 
     // MARK: Pages
 
+    /// Jobs behind their last iteration have the last snapshot, its figures and the upload before them.
+    private func queueTime(_ summary: ClusterSummary) -> String {
+        guard let seconds = summary.queueSeconds else { return "unknown" }
+        return seconds < 1 && summary.jobs["running"] ?? 0 > 0 ? "finishing" : Readable.duration(seconds)
+    }
+
     @Sendable private func overview(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let summary = try await reader.summary()
         func some(_ state: JobState, _ order: JobOrder) async throws -> [JobSummary] {
@@ -64,7 +70,7 @@ struct DashboardRoutes: Sendable {
                     ["state": $0.rawValue, "count": summary.jobs[$0.rawValue] ?? 0] as [String: Any]
                 },
                 "throughput": String(format: "%.2f", summary.iterationsPerSecond),
-                "queueTime": summary.queueSeconds.map(Readable.duration) ?? "unknown", "slots": summary.slots,
+                "queueTime": queueTime(summary), "slots": summary.slots,
                 "workerCount": workers.count == 1 ? "1 worker" : "\(workers.count) workers",
                 "isEmpty": summary.jobs.values.allSatisfy { $0 == 0 }, "noWorkers": workers.isEmpty,
                 "workerEndpoint": summary.workerEndpoint,

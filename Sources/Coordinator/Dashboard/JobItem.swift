@@ -14,7 +14,7 @@ enum Item {
             "ended": job.finishedAt.map(Readable.minute) ?? "",
             "canCancel": !job.state.isSettled || job.state == .held, "canRetry": job.state.canBeRetried,
             "canPrioritise": !job.state.isSettled,
-            "left": job.etaSeconds.map { "\(Readable.duration($0)) left" } ?? "",
+            "left": left(job),
         ]
         item["reason"] = job.reason.map(Readable.plain)
         item["worker"] = job.worker.map(Readable.plain)
@@ -22,11 +22,17 @@ enum Item {
         if job.totalIterations > 0 {
             item["total"] = job.totalIterations
             item["iteration"] = min(job.iteration, job.totalIterations)
-            let share = 100 * job.iteration / job.totalIterations
+            let share = min(100 * job.iteration / job.totalIterations, job.state == .finished ? 100 : 99)
             item["progress"] = "\(job.iteration) of \(job.totalIterations) (\(share) %)"
         }
         if job.state == .running { item["speed"] = job.secondsPerIteration.map { Readable.speed(1 / $0) } }
         return item
+    }
+
+    /// After the last iteration come the last snapshot, its figures and the upload.
+    private static func left(_ job: JobSummary) -> String {
+        if job.state == .running, job.totalIterations > 0, job.iteration >= job.totalIterations { return "finishing" }
+        return job.etaSeconds.map { "\(Readable.duration($0)) left" } ?? ""
     }
 
     private static func losses(_ job: JobSummary) -> [[String: Any]] {
@@ -48,6 +54,7 @@ enum Item {
             "beat": "\(Readable.duration(-worker.lastSeenAt.timeIntervalSinceNow)) ago",
             "jobs": worker.jobs.map { ["id": $0, "name": Readable.plain(names[$0] ?? $0)] },
         ]
+        item["problem"] = worker.problem.map(Readable.plain)
         guard worker.isConnected else { return item }
         item["cores"] = worker.coresBusy.map { String(format: "%.1f cores busy", $0) }
         item["memory"] = worker.residentBytes.map { "\(Readable.bytes($0)) of memory" }

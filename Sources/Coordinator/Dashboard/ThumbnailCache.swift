@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// Small pictures of snapshots and exemplars, made once and kept in the data folder.
 actor ThumbnailCache {
@@ -17,7 +18,7 @@ actor ThumbnailCache {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         } catch {
             throw CoordinatorError(
-                .fileSystem, "the thumbnail folder \(folder.path) cannot be created: \(error.localizedDescription)")
+                .fileSystem, "the thumbnail folder \(folder.path) cannot be created: \(error.systemReason)")
         }
         self.folder = folder
         self.store = store

@@ -131,7 +131,9 @@ extension WorkerIdentity {
         self.init(
             id: hello.workerID, name: hello.name.isEmpty ? hello.workerID : hello.name,
             softwareVersion: hello.softwareVersion, slots: Int(hello.slots),
-            threadsPerSlot: Int(hello.threadsPerSlot), cpu: hello.cpu)
+            threadsPerSlot: Int(hello.threadsPerSlot), cpu: hello.cpu,
+            equipment: hello.hasEquipment
+                ? Equipment(weights: Set(hello.equipment.weights), memoryBytes: Int(hello.equipment.memoryBytes)) : nil)
     }
 }
 

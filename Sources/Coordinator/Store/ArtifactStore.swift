@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import Glibc
+import OperatingSystem
 import Protocol
 import Synchronization
 
@@ -64,7 +65,7 @@ final class ArtifactStore: Sendable {
         } catch {
             throw CoordinatorError(
                 .fileSystem,
-                "the artifact store in \(dataFolder.path) cannot be prepared: \(error.localizedDescription)")
+                "the artifact store in \(dataFolder.path) cannot be prepared: \(error.systemReason)")
         }
     }
 
@@ -278,7 +279,7 @@ final class ArtifactStore: Sendable {
         do {
             try FileManager.default.createDirectory(at: damaged, withIntermediateDirectories: true)
         } catch {
-            throw CoordinatorError(.fileSystem, "cannot create \(damaged.path): \(error.localizedDescription)")
+            throw CoordinatorError(.fileSystem, "cannot create \(damaged.path): \(error.systemReason)")
         }
         let file = url(of: sha256)
         guard rename(file.path, damaged.appendingPathComponent(sha256).path) == 0 || errno == ENOENT else {

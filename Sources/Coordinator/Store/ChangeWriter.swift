@@ -62,15 +62,18 @@ struct ChangeWriter {
             [job.recipeYAML, RecipeName.read(from: job.recipeYAML)])
         // Ids have no spaces.
         let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
+        let needs =
+            job.needs == JobNeeds()
+            ? nil : String(decoding: try JSONEncoder().encode(job.needs), as: UTF8.self)
         // A finished job is left as it is, whatever the caller believes.
         try run(
             """
             INSERT INTO jobs (sequence, id, name, result_name, file_name, submission_key, exemplar_sha256,
                 exemplar_bytes, recipe, priority, queue_order, state, reason, failures, avoided_worker,
                 generator_sha256, discriminator_sha256, iteration, total_iterations, seconds_per_iteration,
-                submitted_at)
+                submitted_at, needs)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT id FROM recipes WHERE yaml = ?9), ?10, ?11, ?12, ?13, ?14,
-                ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+                ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
             ON CONFLICT (sequence) DO UPDATE SET
                 priority = ?10, queue_order = ?11, state = ?12, reason = ?13, failures = ?14, avoided_worker = ?15,
                 generator_sha256 = ?16, discriminator_sha256 = ?17, iteration = ?18, total_iterations = ?19,
@@ -83,7 +86,7 @@ struct ChangeWriter {
                 job.id.sequence, job.id.description, job.name, job.resultName, job.fileName, job.key,
                 job.exemplar.sha256, job.exemplar.sizeBytes, job.recipeYAML, job.priority, job.queueOrder,
                 job.state.rawValue, job.reason, job.failures, avoided, job.generatorSHA256, job.discriminatorSHA256,
-                job.iteration, job.totalIterations, job.secondsPerIteration, seconds,
+                job.iteration, job.totalIterations, job.secondsPerIteration, seconds, needs,
             ])
         try write(.exemplar, 0, job.exemplar, of: job.id)
     }

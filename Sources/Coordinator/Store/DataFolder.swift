@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// The coordinator's folder, held by one process at a time.
 final class DataFolder: Sendable {
@@ -13,7 +14,7 @@ final class DataFolder: Sendable {
             try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
         } catch {
             throw CoordinatorError(
-                .fileSystem, "the data folder \(url.path) cannot be created: \(error.localizedDescription)")
+                .fileSystem, "the data folder \(url.path) cannot be created: \(error.systemReason)")
         }
         let file = url.appendingPathComponent(Self.lockName)
         lock = open(file.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)

@@ -163,6 +163,10 @@ extension JobStore {
                     CREATE INDEX logs_by_job ON logs (job, id);
                     """)
         }
+        migrator.registerMigration("needs of jobs") { db in
+            // What a job needs of a worker, as JSON; without it any worker may get the job.
+            try db.execute(sql: "ALTER TABLE jobs ADD COLUMN needs TEXT")
+        }
         return migrator
     }
 }

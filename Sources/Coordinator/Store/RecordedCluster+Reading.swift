@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import Protocol
 
@@ -45,6 +46,10 @@ extension RecordedCluster {
                 exemplar: StoredArtifact(
                     sha256: row["exemplar_sha256"], sizeBytes: row["exemplar_bytes", in: 0...Int.max]),
                 recipeYAML: recipe, priority: row["priority"], queueOrder: row["queue_order", in: 0...Int64.max / 2])
+            // Damaged ones are none: the worker says what it lacks.
+            job.needs =
+                (try row["needs"] as String?).flatMap { try? JSONDecoder().decode(JobNeeds.self, from: Data($0.utf8)) }
+                ?? JobNeeds()
             job.state = state
             job.reason = try row["reason"]
             job.failures = try row["failures", in: 0...Int(Int32.max)]

@@ -181,7 +181,8 @@ struct StoreCheck: Sendable {
             if repairs { try artifacts.remove(sha256) }
         }
         if repairs, report.orphans > 0 {
-            report.repairs.append("removed \(report.orphans) files that no job refers to")
+            report.repairs.append(
+                "removed \(report.orphans) \(report.orphans == 1 ? "file" : "files") that no job refers to")
         }
     }
 }

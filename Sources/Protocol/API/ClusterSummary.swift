@@ -56,11 +56,18 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
     public var residentBytes: Int?
     /// Files that wait for delivery in its folder.
     public var spoolBytes: Int?
+    /// The pretrained weights it has. Nil, as the memory, of a worker that does not announce them.
+    public var weights: [String]?
+    /// Of each slot.
+    public var memoryBytesPerSlot: Int?
+    /// Why it gets no work, or not all that waits.
+    public var problem: String?
 
     public init(
         id: String, name: String, softwareVersion: String, cpu: String, slots: Int, threadsPerSlot: Int,
         isConnected: Bool, isDraining: Bool, lastSeenAt: Date, jobs: [String], iterationsPerSecond: Double,
-        coresBusy: Double? = nil, residentBytes: Int? = nil, spoolBytes: Int? = nil
+        coresBusy: Double? = nil, residentBytes: Int? = nil, spoolBytes: Int? = nil,
+        weights: [String]? = nil, memoryBytesPerSlot: Int? = nil, problem: String? = nil
     ) {
         self.id = id
         self.name = name
@@ -76,6 +83,9 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
         self.coresBusy = coresBusy
         self.residentBytes = residentBytes
         self.spoolBytes = spoolBytes
+        self.weights = weights
+        self.memoryBytesPerSlot = memoryBytesPerSlot
+        self.problem = problem
     }
 }
 

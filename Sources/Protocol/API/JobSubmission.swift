@@ -19,10 +19,15 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public var priority: Int?
     /// Makes the submission repeatable: a second one with this key returns the first one's job. At most 200 characters.
     public var key: String?
+    /// Makes it repeatable without a key of the client's: a second submission of the same name and exemplar with a
+    /// recipe of the same values returns the first one's job. Not together with a key.
+    public var once: Bool?
+    /// Absent: any worker may get it.
+    public var needs: JobNeeds?
 
     public init(
         name: String, fileName: String, exemplarSHA256: String, recipeYAML: String, priority: Int? = nil,
-        key: String? = nil
+        key: String? = nil, once: Bool? = nil, needs: JobNeeds? = nil
     ) {
         self.name = name
         self.fileName = fileName
@@ -30,6 +35,8 @@ public struct JobSubmission: Codable, Sendable, Equatable {
         self.recipeYAML = recipeYAML
         self.priority = priority
         self.key = key
+        self.once = once
+        self.needs = needs
     }
 }
 
@@ -49,13 +56,18 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
     public var state: JobState
     /// Whether an earlier submission with the same key had already been accepted.
     public var alreadyExisted: Bool
+    /// Why none of the workers that are connected can run it; nil if one can, or none is connected.
+    public var obstacle: String?
 
-    public init(id: String, name: String, resultName: String, state: JobState, alreadyExisted: Bool) {
+    public init(
+        id: String, name: String, resultName: String, state: JobState, alreadyExisted: Bool, obstacle: String? = nil
+    ) {
         self.id = id
         self.name = name
         self.resultName = resultName
         self.state = state
         self.alreadyExisted = alreadyExisted
+        self.obstacle = obstacle
     }
 }
 

@@ -1,101 +1,121 @@
+import AsyncHTTPClient
+import Crypto
 import Foundation
+import NIOCore
 import Protocol
-
-#if canImport(FoundationNetworking)
-    import FoundationNetworking
-#endif
+import TextureGAN
 
 /// Talks to a coordinator's HTTP API.
 struct APIClient: Sendable {
-    let base: URL
-    private let session: URLSession
-
     static let standard = "http://127.0.0.1:7740"
+    /// Of a JSON answer: more than the largest page, and a bound for what is no coordinator.
+    private static let maxAnswerBytes = 256 << 20
+
+    /// Without user and password: it appears in messages.
+    let base: URL
+    private let authorization: HTTPClient.Authorization?
+    private let proxy: Proxy?
+    private let http: HTTPClient
 
     /// - Parameter address: from the flag; nil falls back on TEXLOOM_API, the configuration file, this machine.
-    init(address: String?) throws {
-        let text = try address ?? Settings.current.get()["api"] ?? Self.standard
-        guard let url = URL(string: text), let scheme = url.scheme, ["http", "https"].contains(scheme), url.host != nil
+    init(address: String?, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+        let text = try address ?? Settings.current.get()[.api] ?? Self.standard
+        guard var parts = URLComponents(string: text), let url = parts.url, ["http", "https"].contains(url.scheme),
+            url.host.map({ !$0.isEmpty }) ?? false
         else {
             throw CommandFailure("--api '\(text)' is not an address; expected one like \(Self.standard)", exit: .usage)
         }
-        base = url
-        let configuration = URLSessionConfiguration.ephemeral
-        configuration.timeoutIntervalForRequest = 60
-        session = URLSession(configuration: configuration)
+        (parts.user, parts.password) = (nil, nil)
+        base = parts.url ?? url
+        authorization = url.basicAuthorization
+        proxy = try Proxy.chosen(for: url, environment: environment)
+
+        var configuration = HTTPClient.Configuration()
+        // The coordinator sends something every quarter of a minute, into idle streams as well: a minute of silence is
+        // a dead connection.
+        configuration.timeout = HTTPClient.Configuration.Timeout(
+            connect: .seconds(Int64(HTTPFailure.connectSeconds)), read: .seconds(Int64(HTTPFailure.silenceSeconds)))
+        // Whoever asks decides whether to try again.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.httpVersion = .http1Only
+        configuration.proxy = proxy?.configuration
+        http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
+        // Connections end with the process, and so does the client.
+        _ = Unmanaged.passRetained(http)
     }
 
     func get<Answer: Decodable>(
         _ path: String, query: [String: String] = [:], as type: Answer.Type = Answer.self
     ) async throws -> Answer {
-        let (data, _) = try await exchange(URLRequest(url: url(path, query)))
-        return try decode(data, path)
+        try decode(try await exchange(request(path, query)), path)
     }
 
     func post<Answer: Decodable>(
         _ path: String, query: [String: String] = [:], body: some Encodable, as type: Answer.Type = Answer.self
     ) async throws -> Answer {
-        var request = URLRequest(url: url(path, query))
-        request.httpMethod = "POST"
-        request.httpBody = try APIFormat.encoder.encode(body)
-        request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-        let (data, _) = try await exchange(request)
-        return try decode(data, path)
+        let body = try APIFormat.encoder.encode(body)
+        return try decode(try await exchange(request(path, query, posting: body, type: "application/json")), path)
     }
 
     /// Posts without a body.
     func post<Answer: Decodable>(
         _ path: String, query: [String: String] = [:], as type: Answer.Type = Answer.self
     ) async throws -> Answer {
-        var request = URLRequest(url: url(path, query))
-        request.httpMethod = "POST"
-        let (data, _) = try await exchange(request)
-        return try decode(data, path)
+        try decode(try await exchange(request(path, query, posting: Data())), path)
     }
 
     /// Posts raw bytes.
     func upload<Answer: Decodable>(
         _ data: Data, to path: String, as type: Answer.Type = Answer.self
     ) async throws -> Answer {
-        var request = URLRequest(url: url(path, [:]))
-        request.httpMethod = "POST"
-        request.httpBody = data
-        request.setValue("application/octet-stream", forHTTPHeaderField: "Content-Type")
-        let (answer, _) = try await exchange(request)
-        return try decode(answer, path)
+        try decode(try await exchange(request(path, posting: data, type: "application/octet-stream")), path)
     }
 
-    /// Fetches an artifact into a file and checks its digest; a file that is there already with that digest is kept.
+    /// Fetches an artifact into a file as it arrives, and checks its digest; a file that is there already with that
+    /// digest is kept. Until all of it is there, nothing has the file's name.
     /// - Returns: whether anything was fetched.
     @discardableResult
     func fetch(_ artifact: ArtifactSummary, to file: URL) async throws -> Bool {
         if FileManager.default.fileExists(atPath: file.path), try texloom.sha256(of: file) == artifact.sha256 {
             return false
         }
-        let request = URLRequest(url: url("/api/v1/artifacts/\(artifact.sha256)", [:]))
-        let (temporary, response) = try await reaching { try await session.download(for: request) }
-        defer { try? FileManager.default.removeItem(at: temporary) }
-        try check(response, (try? Data(contentsOf: temporary)) ?? Data())
-        let found = try texloom.sha256(of: temporary)
+        let new = try NewFile(at: file)
+        let response = try await open(request("/api/v1/artifacts/\(artifact.sha256)"))
+        let found = try await reaching {
+            var hash = SHA256()
+            for try await buffer in response.body {
+                try buffer.withUnsafeReadableBytes { bytes in
+                    hash.update(bufferPointer: bytes)
+                    try new.write(bytes)
+                }
+            }
+            return hexadecimal(hash.finalize())
+        }
         guard found == artifact.sha256 else {
             throw CommandFailure(
                 "\(file.lastPathComponent): what arrived has the SHA-256 \(found), expected \(artifact.sha256); try again",
                 exit: .tryAgain)
         }
-        let partial = file.appendingPathExtension("partial")
-        do {
-            try? FileManager.default.removeItem(at: partial)
-            try FileManager.default.copyItem(at: temporary, to: partial)
-        } catch {
-            throw CommandFailure("\(file.path) cannot be written: \(error.localizedDescription)")
-        }
-        guard rename(partial.path, file.path) == 0 else {
-            throw CommandFailure("\(file.path) cannot be written: \(String(cString: strerror(errno)))")
-        }
+        try new.place()
         return true
     }
 
     // MARK: Exchange
+
+    /// A request; with a body, even an empty one, it is a POST.
+    func request(
+        _ path: String, _ query: [String: String] = [:], posting body: Data? = nil, type: String? = nil
+    ) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: url(path, query).absoluteString)
+        request.headers.add(name: "User-Agent", value: "texloom/\(texloomVersion)")
+        if let authorization { request.headers.add(name: "Authorization", value: authorization.headerValue) }
+        if let body {
+            request.method = .POST
+            request.body = .bytes(ByteBuffer(bytes: body))
+        }
+        if let type { request.headers.add(name: "Content-Type", value: type) }
+        return request
+    }
 
     func url(_ path: String, _ query: [String: String]) -> URL {
         var components = URLComponents(url: base, resolvingAgainstBaseURL: false)!
@@ -108,38 +128,73 @@ struct APIClient: Sendable {
         return components.url!
     }
 
-    private func exchange(_ request: URLRequest) async throws -> (Data, URLResponse) {
-        let (data, response) = try await reaching { try await session.data(for: request) }
-        try check(response, data)
-        return (data, response)
+    private func exchange(_ request: HTTPClientRequest) async throws -> Data {
+        try await collect(try await open(request).body)
     }
 
-    private func reaching<Answer>(_ body: () async throws -> Answer) async throws -> Answer {
+    /// Asks, and returns as soon as the answer begins.
+    /// - Throws: `CommandFailure` if the coordinator cannot be reached, or with what it says if it refuses.
+    func open(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
+        let response = try await reaching {
+            do {
+                return try await http.execute(request, deadline: .distantFuture)
+            } catch let error as HTTPClientError where error == .remoteConnectionClosed && request.method == .GET {
+                // It closed an idle connection just when it was used again.
+                return try await http.execute(request, deadline: .distantFuture)
+            }
+        }
+        guard !(200..<300).contains(response.status.code) else { return response }
+        let data = (try? await collect(response.body)) ?? Data()
+        let detail =
+            (try? APIFormat.decoder.decode(ProblemDetails.self, from: data))?.detail
+            ?? "\(place) answered with status \(response.status.code)"
+        // 502 and 504 come from what stands before a coordinator that is away.
+        throw CommandFailure(detail, exit: [502, 503, 504].contains(response.status.code) ? .tryAgain : .failed)
+    }
+
+    private func collect(_ body: HTTPClientResponse.Body) async throws -> Data {
+        try await reaching {
+            do {
+                return Data(try await body.collect(upTo: Self.maxAnswerBytes).readableBytesView)
+            } catch is NIOTooManyBytesError {
+                throw strange(base.path)
+            }
+        }
+    }
+
+    /// Turns errors of the network into messages.
+    func reaching<Answer>(_ body: () async throws -> Answer) async throws -> Answer {
         do {
             return try await body()
-        } catch let error as URLError {
-            throw unreachable(error.localizedDescription)
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw unreachable(HTTPFailure.reason(error))
         }
     }
 
     func unreachable(_ reason: String) -> CommandFailure {
-        CommandFailure(
-            "the coordinator at \(base.absoluteString) cannot be reached (\(reason)); is 'texloom coordinator' running "
-                + "there? --api or TEXLOOM_API names another address", exit: .tryAgain)
+        var advice = "is 'texloom coordinator' running there? --api or TEXLOOM_API names another address"
+        if let proxy {
+            let host = base.host ?? ""
+            advice =
+                proxy.source == "TEXLOOM_PROXY"
+                ? "TEXLOOM_PROXY asks for that proxy" : "no_proxy=\(host) goes there without the proxy"
+        }
+        return CommandFailure("\(place) cannot be reached (\(reason)); \(advice)", exit: .tryAgain)
+    }
+
+    /// The coordinator, as messages name it.
+    private var place: String {
+        let way = proxy.map { " through the proxy \($0.address) (\($0.source))" } ?? ""
+        return "the coordinator at \(base.absoluteString)\(way)"
     }
 
     func strange(_ path: String) -> CommandFailure {
         CommandFailure(
             "\(base.absoluteString)\(path) did not answer like a texloom coordinator; is it one, and of this version?")
-    }
-
-    /// - Throws: `CommandFailure` with what a problem says, unless the status is a success.
-    func check(_ response: URLResponse, _ data: Data) throws {
-        guard let response = response as? HTTPURLResponse, !(200..<300).contains(response.statusCode) else { return }
-        let detail =
-            (try? APIFormat.decoder.decode(ProblemDetails.self, from: data))?.detail
-            ?? "the coordinator at \(base.absoluteString) answered with status \(response.statusCode)"
-        throw CommandFailure(detail, exit: response.statusCode == 503 ? .tryAgain : .failed)
     }
 
     private func decode<Answer: Decodable>(_ data: Data, _ path: String) throws -> Answer {

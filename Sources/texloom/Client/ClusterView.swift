@@ -35,13 +35,13 @@ struct ClusterView {
         let total = summary.jobs.values.reduce(0, +)
         let ended = total - (summary.jobs["queued"] ?? 0) - (summary.jobs["running"] ?? 0)
         var lines = [
-            StyledText("\(summary.workersConnected) workers, \(summary.slots) slots", .bold)
+            StyledText("\(counted(summary.workersConnected, "worker")), \(counted(summary.slots, "slot"))", .bold)
                 + StyledText(", \(String(format: "%.1f", summary.iterationsPerSecond)) it/s   ")
                 + (counts.isEmpty ? StyledText("no jobs") : counts.joined(separator: ", "))
         ]
         if total > 0 {
-            let left =
-                ended == total ? "" : summary.queueSeconds.map { ", \(duration($0)) left" } ?? ", time left not known"
+            let time = summary.queueSeconds.map { $0 < 1 ? "finishing" : "\(duration($0)) left" }
+            let left = ended == total ? "" : ", " + (time ?? "time left not known")
             let text = " \(ended) of \(total) ended\(left)"
             let bar = progressBar(
                 Double(ended) / Double(total), width: max(4, min(40, columns - text.columns)), unicode: isUnicode)

@@ -1,10 +1,7 @@
+import AsyncHTTPClient
 import Foundation
+import NIOCore
 import Protocol
-import Synchronization
-
-#if canImport(FoundationNetworking)
-    import FoundationNetworking
-#endif
 
 /// What comes of following a coordinator's event stream.
 enum Followed: Sendable {
@@ -26,7 +23,7 @@ extension APIClient {
             do {
                 while !Task.isCancelled {
                     do {
-                        for try await event in events(path, query: query, after: lastID) {
+                        try await read(path, query: query, after: lastID) { event in
                             lastID = event.id
                             outlet.yield(.event(event))
                         }
@@ -44,78 +41,22 @@ extension APIClient {
         return stream
     }
 
-    /// One connection's events; it ends by an error, because the coordinator never ends a stream of its own accord.
-    private func events(
-        _ path: String, query: [String: String], after lastID: String?
-    ) -> AsyncThrowingStream<ServerSentEvent, any Error> {
-        let (stream, outlet) = AsyncThrowingStream.makeStream(of: ServerSentEvent.self)
-        var request = URLRequest(url: url(path, query))
-        request.setValue("text/event-stream", forHTTPHeaderField: "Accept")
-        request.setValue(lastID, forHTTPHeaderField: "Last-Event-ID")
-        // The coordinator sends something every quarter of a minute; a minute of silence is a dead connection.
-        request.timeoutInterval = 60
-        let session = URLSession(
-            configuration: .ephemeral, delegate: EventReader(self, path, outlet), delegateQueue: nil)
-        let task = session.dataTask(with: request)
-        outlet.onTermination = { _ in session.invalidateAndCancel() }
-        task.resume()
-        return stream
-    }
-}
-
-/// Turns what a connection delivers into events. URLSession on Linux has no sequence of bytes.
-private final class EventReader: NSObject, URLSessionDataDelegate, @unchecked Sendable {
-    private struct State {
-        var response: URLResponse?
-        var parser = ServerSentEventParser()
-        /// Of an answer that is no event stream.
-        var body = Data()
-    }
-
-    private let client: APIClient
-    private let path: String
-    private let outlet: AsyncThrowingStream<ServerSentEvent, any Error>.Continuation
-    private let state = Mutex(State())
-
-    init(_ client: APIClient, _ path: String, _ outlet: AsyncThrowingStream<ServerSentEvent, any Error>.Continuation) {
-        self.client = client
-        self.path = path
-        self.outlet = outlet
-    }
-
-    func urlSession(
-        _ session: URLSession, dataTask: URLSessionDataTask, didReceive response: URLResponse,
-        completionHandler: @escaping (URLSession.ResponseDisposition) -> Void
-    ) {
-        state.withLock { $0.response = response }
-        completionHandler(.allow)
-    }
-
-    func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
-        let events = state.withLock { state in
-            guard Self.isStream(state.response) else {
-                if state.body.count < 1 << 16 { state.body += data }
-                return [ServerSentEvent]()
+    /// One connection's events. It ends by an error, because the coordinator never ends a stream of its own accord.
+    private func read(
+        _ path: String, query: [String: String], after lastID: String?, take: (ServerSentEvent) -> Void
+    ) async throws {
+        var request = request(path, query)
+        request.headers.add(name: "Accept", value: "text/event-stream")
+        if let lastID { request.headers.add(name: "Last-Event-ID", value: lastID) }
+        let response = try await open(request)
+        let type = response.headers.first(name: "Content-Type") ?? ""
+        guard response.status == .ok, type.hasPrefix("text/event-stream") else { throw strange(path) }
+        try await reaching {
+            var parser = ServerSentEventParser()
+            for try await buffer in response.body {
+                for event in parser.feed(buffer.readableBytesView) { take(event) }
             }
-            return state.parser.feed(data)
         }
-        for event in events { outlet.yield(event) }
-    }
-
-    func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
-        let (response, body) = state.withLock { ($0.response, $0.body) }
-        do {
-            if let response {
-                try client.check(response, body)
-                if !Self.isStream(response) { throw client.strange(path) }
-            }
-            throw client.unreachable(error?.localizedDescription ?? "it ended the event stream")
-        } catch {
-            outlet.finish(throwing: error)
-        }
-    }
-
-    private static func isStream(_ response: URLResponse?) -> Bool {
-        (response as? HTTPURLResponse)?.statusCode == 200 && response?.mimeType == "text/event-stream"
+        throw unreachable("it ended the event stream")
     }
 }

@@ -6,16 +6,18 @@ struct GatherCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gather", abstract: "Fetches finished jobs into out/NAME_result/ folders.",
         discussion: """
-            Each folder holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, recipe,
-            TensorBoard's events ('tensorboard --logdir out') and result.json. Files that are there with the right digest are not fetched again, so gathering can be repeated
-            and interrupted. Two jobs of the same name get folders of their own (bricks, bricks-2).
+            Each folder holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, recipe, \
+            TensorBoard's events ('tensorboard --logdir out') and result.json. Files that are there with the right \
+            digest are not fetched again, so gathering can be repeated and interrupted. Two jobs of the same name get \
+            folders of their own (bricks, bricks-2). A folder that holds another run is left as it is; the others are \
+            gathered all the same, and the command ends with 1.
             """)
 
     @Argument(help: "Only these jobs, by id or name. Default: every finished one.")
     var jobs: [String] = []
 
-    @Option(name: .shortAndLong, help: "Where the folders go.")
-    var out = "out"
+    @Option(name: .shortAndLong, help: "Where the folders go. Default: TEXLOOM_OUT, or out.")
+    var out: String?
 
     @Flag(help: "Also jobs that have not finished, with what there is of them.")
     var unfinished = false
@@ -35,24 +37,42 @@ struct GatherCommand: AsyncParsableCommand {
         if jobs.isEmpty {
             chosen = try await api.jobs().filter { unfinished || $0.state == .finished }.reversed()
         } else {
-            for word in jobs { chosen.append(try await api.job(word)) }
+            for word in jobs {
+                let job = try await api.job(word)
+                if !chosen.contains(where: { $0.id == job.id }) { chosen.append(job) }
+            }
         }
         if chosen.isEmpty, !client.json {
             say(
                 "nothing to gather: no job has finished yet ('texloom watch' shows progress; --unfinished takes what there is)"
             )
         }
+        let parent = try outFolder(out)
         var gathered: [Gathered] = []
+        var failed: [String] = []
         for job in chosen {
-            let result = try await gather(job, api)
-            gathered.append(result)
-            if !client.json { say("\(result.folder): \(result.state), \(result.filesFetched) files fetched") }
+            do {
+                let result = try await gather(job, into: parent, api)
+                gathered.append(result)
+                if !client.json {
+                    say("\(result.folder): \(result.state), \(counted(result.filesFetched, "file")) fetched")
+                }
+            } catch let failure as CommandFailure where failure.exitCode == .failed {
+                complain("\(job.resultName): \(failure.message)")
+                failed.append(job.resultName)
+            }
         }
         if client.json { try sayJSON(gathered) }
+        guard failed.isEmpty else {
+            throw CommandFailure(
+                "\(failed.count) of \(counted(chosen.count, "job")) could not be gathered: "
+                    + failed.joined(separator: ", "))
+        }
     }
 
-    private func gather(_ job: JobSummary, _ api: APIClient) async throws -> Gathered {
-        let folder = try ResultFolder(in: URL(fileURLWithPath: out), name: job.resultName)
+    private func gather(_ job: JobSummary, into parent: URL, _ api: APIClient) async throws -> Gathered {
+        try requireFree(ResultFolder(named: job.resultName, in: parent), for: job)
+        let folder = try ResultFolder(in: parent, name: job.resultName)
         try claim(folder, for: job)
         let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
         let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
@@ -104,17 +124,23 @@ struct GatherCommand: AsyncParsableCommand {
     }
 
     /// A folder holds one run: names are unique for a coordinator, not for a machine.
-    private func claim(_ folder: ResultFolder, for job: JobSummary) throws {
-        let marker = folder.url.appendingPathComponent(".job")
-        let holder = try? String(contentsOf: marker, encoding: .utf8)
+    private func requireFree(_ folder: ResultFolder, for job: JobSummary) throws {
+        let holder = try? String(contentsOf: marker(of: folder), encoding: .utf8)
         let isTaken = holder.map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
         guard !isTaken else {
-            throw CommandFailure("\(folder.url.path) holds another run; --out names another place for this one")
+            throw CommandFailure(
+                "\(folder.url.path) holds another run and is left as it is; --out names another place for this one")
         }
-        try texloom.write(Data(job.id.utf8), to: marker)
+    }
+
+    private func claim(_ folder: ResultFolder, for job: JobSummary) throws {
+        try texloom.write(Data(job.id.utf8), to: marker(of: folder))
         // Without it the folder counts as incomplete: it comes back last.
         try? FileManager.default.removeItem(at: folder.resultJSON)
     }
+
+    /// Says whose folder it is.
+    private func marker(of folder: ResultFolder) -> URL { folder.url.appendingPathComponent(".job") }
 
     private func metrics(of job: JobSummary, _ api: APIClient) async throws -> [ResultFolder.Row] {
         var rows: [ResultFolder.Row] = []
@@ -131,19 +157,18 @@ struct GatherCommand: AsyncParsableCommand {
     }
 
     private func write(log file: URL, of detail: JobDetail, _ api: APIClient) async throws {
-        let job = detail.job
         let workers = detail.workersOfAttempts
-        var lines = Data()
+        let new = try NewFile(at: file)
         var after: Int64 = 0
         while true {
             let page = try await api.get(
-                "/api/v1/jobs/\(job.id)/logs", query: ["after": String(after)], as: LogPage.self)
+                "/api/v1/jobs/\(detail.job.id)/logs", query: ["after": String(after)], as: LogPage.self)
             for entry in page.entries {
-                lines += Data((LogRecord(entry, job: job.id, workers: workers).json + "\n").utf8)
+                try new.write(Data((LogRecord(entry, job: detail.job.id, workers: workers).json + "\n").utf8))
             }
             guard let next = page.next else { break }
             after = next
         }
-        try texloom.write(lines, to: file)
+        try new.place()
     }
 }

@@ -26,7 +26,7 @@ struct JobView {
         }
         let speed = JobTable.speed(job)
         if !speed.isEmpty { lines.append(labelled("speed", StyledText(speed))) }
-        if let eta = job.etaSeconds { lines.append(labelled("left", StyledText(duration(eta)))) }
+        if let left = job.timeLeft { lines.append(labelled("left", StyledText(left))) }
         if job.priority != 0 { lines.append(labelled("priority", StyledText("\(job.priority)"))) }
         lines.append(labelled("submitted", StyledText(job.submittedAt.formatted(.iso8601))))
         if let end = job.finishedAt { lines.append(labelled("ended", StyledText(end.formatted(.iso8601)))) }
@@ -87,7 +87,9 @@ struct JobView {
         if let last = snapshots.last {
             let sum = snapshots.map(\.sizeBytes).reduce(0, +)
             lines.append(
-                StyledText("  \(snapshots.count) snapshots, \(bytes(sum)), the last at iteration \(last.iteration)"))
+                StyledText(
+                    "  \(counted(snapshots.count, "snapshot")), \(bytes(sum)), the last at iteration \(last.iteration)")
+            )
         }
         return lines
     }

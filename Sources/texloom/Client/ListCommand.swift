@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Protocol
 
-struct ListCommand: AsyncParsableCommand {
+struct ListCommand: AsyncParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists jobs, newest first.")
 
     @Option(help: "Only jobs in this state: \(JobState.allCases.map(\.rawValue).joined(separator: ", ")).")
@@ -30,7 +30,7 @@ struct ListCommand: AsyncParsableCommand {
         let question = JobQuery(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
         let jobs = try await client.client().jobs(question)
         if client.json {
-            say(String(decoding: try APIFormat.encoder.encode(jobs), as: UTF8.self))
+            say(terminalSafe(json: try APIFormat.encoder.encode(jobs)))
             return
         }
         if jobs.isEmpty { return say("no jobs") }
@@ -67,7 +67,7 @@ struct JobTable {
                     StyledText(job.id, .faint), StyledText(job.resultName.printable.fitted(to: 28)),
                     StyledText(job.state.rawValue, job.state.colour), StyledText(progress(job)),
                     StyledText(job.totalIterations > 0 ? "\(job.iteration)/\(job.totalIterations)" : ""),
-                    StyledText(Self.speed(job)), StyledText(job.etaSeconds.map(duration) ?? ""),
+                    StyledText(Self.speed(job)), StyledText(job.timeLeft ?? ""),
                     StyledText(
                         histories?[job.id].map {
                             Sparkline.text($0.values("l1"), width: 16, unicode: isUnicode)
@@ -95,8 +95,19 @@ struct JobTable {
 }
 
 extension JobSummary {
-    /// Of the iterations; nil while their number is not known.
-    var shareDone: Double? { totalIterations > 0 ? Double(iteration) / Double(totalIterations) : nil }
+    /// Of the iterations; nil while their number is not known. Below 1 until the job has finished: the last snapshot and
+    /// the upload come after the last iteration.
+    var shareDone: Double? {
+        guard totalIterations > 0 else { return nil }
+        let share = Double(iteration) / Double(totalIterations)
+        return state == .finished ? share : min(share, 0.999)
+    }
+
+    /// How long it will take yet; nil while that is not known.
+    var timeLeft: String? {
+        if state == .running, totalIterations > 0, iteration >= totalIterations { return "finishing" }
+        return etaSeconds.map(duration)
+    }
 }
 
 extension JobState {

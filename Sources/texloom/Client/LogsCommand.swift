@@ -2,11 +2,11 @@ import ArgumentParser
 import Foundation
 import Protocol
 
-struct LogsCommand: AsyncParsableCommand {
+struct LogsCommand: AsyncParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "logs", abstract: "Prints a job's log.",
         discussion: """
-            Followed, it goes on when the coordinator was away: no line is lost or repeated. The fields of --json are
+            Followed, it goes on when the coordinator was away: no line is lost or repeated. The fields of --json are \
             those of the processes' own logs.
             """)
 

@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Protocol
 
-struct ShowCommand: AsyncParsableCommand {
+struct ShowCommand: AsyncParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Shows one job: state, losses over the run, attempts, files, recipe.")
 

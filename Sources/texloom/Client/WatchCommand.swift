@@ -2,12 +2,12 @@ import ArgumentParser
 import Foundation
 import Protocol
 
-struct WatchCommand: AsyncParsableCommand {
+struct WatchCommand: AsyncParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "watch", abstract: "Watches the cluster, or some jobs, until every job has ended.",
         discussion: """
-            On a terminal a picture that is kept up to date: of the cluster, or of one job with its losses, attempts and
-            log. Elsewhere, and with --json, a line for each job and one for each change. Ctrl-C ends the watching, not
+            On a terminal a picture that is kept up to date: of the cluster, or of one job with its losses, attempts and \
+            log. Elsewhere, and with --json, a line for each job and one for each change. Ctrl-C ends the watching, not \
             the jobs. Exits with 1 if a job did not finish.
             """)
 
@@ -42,7 +42,7 @@ struct WatchCommand: AsyncParsableCommand {
                 try await Task.sleep(for: APIClient.retryInterval)
             }
         }
-        let draws = features.isTerminal && !client.json
+        let draws = features.canDraw && !client.json
         if draws, chosen.count == 1 {
             try await WatchedJob(api: api, id: chosen[0], features: features).watch(every: interval, forever: forever)
         } else {

@@ -61,7 +61,7 @@ struct WatchedCluster {
                     for line in last { say(line.text(paints: features.hasColours)) }
                 }
                 guard unfinished > 0 else { return }
-                throw CommandFailure("\(unfinished) of \(total) jobs did not finish; 'texloom list' tells")
+                throw CommandFailure("\(unfinished) of \(counted(total, "job")) did not finish; 'texloom list' tells")
             }
         }
     }
@@ -156,11 +156,11 @@ struct WatchedCluster {
         let mark = "\(job.state.rawValue) \(twentieth) \(job.attempt)"
         guard said.updateValue(mark, forKey: job.id) != mark else { return }
         if writesJSON {
-            say((try? APIFormat.encoder.encode(job)).map { String(decoding: $0, as: UTF8.self) } ?? "")
+            say((try? APIFormat.encoder.encode(job)).map(terminalSafe) ?? "")
         } else {
             let parts = [
                 job.totalIterations > 0 ? "\(job.iteration)/\(job.totalIterations)" : "", JobTable.speed(job),
-                JobTable.losses(job), job.etaSeconds.map { "\(duration($0)) left" } ?? "",
+                JobTable.losses(job), job.timeLeft.map { $0 == "finishing" ? $0 : "\($0) left" } ?? "",
             ].filter { !$0.isEmpty }
             let reason = job.reason.map { " (\($0.printable))" } ?? ""
             say(

@@ -9,7 +9,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator", abstract: "Serves the cluster: hands jobs to workers, keeps what comes back.",
         discussion: """
-            Listens on this machine only, unless --expose-to-network says otherwise in plain words: the API asks for no
+            Listens on this machine only, unless --expose-to-network says otherwise in plain words: the API asks for no \
             password. Killing it loses nothing that was accepted; workers train on while it is away.
             """)
 
@@ -38,7 +38,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "Minutes that an iteration may stand still before its worker counts as hung. Default: 15.")
     var stall: Double?
 
-    @Option(help: "Failures beyond the first before a job is held. Default: 2.")
+    @Option(help: "Retries before a job is put on hold. Default: 2.")
     var retries: Int?
 
     @Flag(help: "Verify the data folder, say what is wrong with it and end: 0 if all is well, 1 if not.")
@@ -54,7 +54,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let folder = try data ?? Settings.current.get()["data"]
+        let folder = try data ?? Settings.current.get()[.data]
         let configuration = CoordinatorConfiguration(
             dataFolder: folder.map { URL(fileURLWithPath: $0, isDirectory: true) })
         if check { return try await verify(configuration.dataFolder) }
@@ -64,23 +64,26 @@ struct CoordinatorCommand: AsyncParsableCommand {
     private func serve(_ standard: CoordinatorConfiguration, _ logger: Logger) async throws {
         let settings = try Settings.current.get()
         var configuration = standard
-        if let address = http ?? settings["http"] {
+        if let address = http ?? settings[.http] {
             guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
                 throw CommandFailure("--http '\(address)': expected HOST:PORT, such as 127.0.0.1:7740", exit: .usage)
             }
             configuration.httpHost = address[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
             configuration.httpPort = port
         }
-        if let endpoint = workers ?? settings["workers"] { configuration.workerEndpoint = endpoint }
+        if let endpoint = workers ?? settings[.workers] { configuration.workerEndpoint = endpoint }
         configuration.exposesToNetwork =
-            try exposeToNetwork || settings.value("expose-to-network", as: Bool.self) ?? false
-        if let value = try duration(heartbeat, "heartbeat", unit: 1) { configuration.heartbeat = value }
-        if let value = try duration(lease, "lease", unit: 1) { configuration.lease = value }
-        if let value = try duration(stall, "stall", unit: 60) { configuration.stall = value }
-        if let count = try retries ?? settings.value("retries", as: Int.self) { configuration.retries = count }
+            try exposeToNetwork || settings.value(.exposeToNetwork, as: Bool.self) ?? false
+        if let value = try duration(heartbeat, .heartbeat, unit: 1) { configuration.heartbeat = value }
+        if let value = try duration(lease, .lease, unit: 1) { configuration.lease = value }
+        if let value = try duration(stall, .stall, unit: 60) { configuration.stall = value }
+        if let count = try retries ?? settings.value(.retries, as: Int.self) { configuration.retries = count }
         configuration.recipes = Recipe.named.map { recipe in
             NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())
         }
+        configuration.recipeValues = { Recipe.values(ofFile: $0) }
+        let needs = RecipeNeeds()
+        configuration.needsOfRecipe = { needs.needs(of: $0) }
         do {
             let service = try CoordinatorService(configuration, softwareVersion: texloomVersion, logger: logger)
             try await service.run { addresses in
@@ -119,10 +122,10 @@ extension CoordinatorCommand {
     }
 
     /// A flag or its setting, in units of so many seconds.
-    private func duration(_ flag: Double?, _ name: String, unit: Double) throws -> Duration? {
-        guard let value = try flag ?? Settings.current.get().value(name, as: Double.self) else { return nil }
+    private func duration(_ flag: Double?, _ setting: Setting, unit: Double) throws -> Duration? {
+        guard let value = try flag ?? Settings.current.get().value(setting, as: Double.self) else { return nil }
         guard value.isFinite, (0...1e6).contains(value) else {
-            throw CommandFailure("--\(name) \(value): expected 0 to 1,000,000", exit: .usage)
+            throw CommandFailure("--\(setting.rawValue) \(value): expected 0 to 1,000,000", exit: .usage)
         }
         return .seconds(value * unit)
     }

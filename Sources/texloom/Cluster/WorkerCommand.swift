@@ -9,11 +9,11 @@ struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Trains jobs for a coordinator.",
         discussion: """
-            Each slot trains one job; by default there is a slot of one thread for each processor that the worker may
-            use (affinity and cgroups count), as far as there is 1 GiB of memory for each. A worker trains on while
-            the coordinator is away, and takes up what an earlier process left in its data folder and could not
-            deliver. On SIGTERM or Ctrl-C it checkpoints, hands its jobs back and exits with 85; the jobs go on
-            elsewhere from there. It exits with 78 if a copy of its data folder is in use, and with 75 if a trainer
+            Each slot trains one job; by default there is a slot of one thread for each processor that the worker may \
+            use (affinity and cgroups count), as far as there is 1 GiB of memory for each. A worker trains on while \
+            the coordinator is away, and takes up what an earlier process left in its data folder and could not \
+            deliver. On SIGTERM or Ctrl-C it checkpoints, hands its jobs back and exits with 85; the jobs go on \
+            elsewhere from there. It exits with 78 if a copy of its data folder is in use, and with 75 if a trainer \
             hangs: then it may be started again.
             """)
 
@@ -44,13 +44,13 @@ struct WorkerCommand: AsyncParsableCommand {
         let settings = try Settings.current.get()
         var configuration = WorkerConfiguration()
         configuration.softwareVersion = texloomVersion
-        if let address = coordinator ?? settings["coordinator"] { configuration.coordinator = address }
-        if let folder = data ?? settings["worker-data"] {
+        if let address = coordinator ?? settings[.coordinator] { configuration.coordinator = address }
+        if let folder = data ?? settings[.workerData] {
             configuration.dataFolder = URL(fileURLWithPath: folder, isDirectory: true)
         }
-        configuration.name = name ?? settings["name"]
-        configuration.slots = try count(slots ?? settings["slots"], "--slots")
-        configuration.threadsPerSlot = try count(threads ?? settings["threads"], "--threads")
+        configuration.name = name ?? settings[.name]
+        configuration.slots = try count(slots ?? settings[.slots], "--slots")
+        configuration.threadsPerSlot = try count(threads ?? settings[.threads], "--threads")
         do {
             let exit = try await Worker(configuration: configuration, logger: logger).run()
             switch exit {

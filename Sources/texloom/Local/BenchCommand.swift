@@ -18,7 +18,7 @@ struct BenchStepCommand: ParsableCommand {
 
     @OptionGroup var recipeOptions: RecipeOptions
 
-    @Option(help: "Threads. Default: one for each processor that may be used.")
+    @Option(help: "Threads. Default: TEXLOOM_THREADS, or one for each processor that may be used.")
     var threads: Int?
 
     @Option(help: "Iterations timed; two more come first.")
@@ -59,7 +59,7 @@ struct BenchStepCommand: ParsableCommand {
             weights = (try? FeatureWeights.installed(network)) ?? .random(seed: 1)
             if case .random = weights { weightsName = "random" } else { weightsName = network.rawValue }
         }
-        let count = threads ?? availableCores()
+        let count = try chosenThreads(threads)
         let trainer = try Trainer(exemplar: exemplar, recipe: recipe, features: weights, threads: count)
         for _ in 0..<2 { try trainer.advance() }
         let before = trainer.phaseSeconds
@@ -99,7 +99,7 @@ struct BenchExpandCommand: ParsableCommand {
 
     @OptionGroup var recipeOptions: RecipeOptions
 
-    @Option(help: "Threads. Default: one for each processor that may be used.")
+    @Option(help: "Threads. Default: TEXLOOM_THREADS, or one for each processor that may be used.")
     var threads: Int?
 
     @Option(help: "Expansions timed; one more comes first.")
@@ -134,7 +134,7 @@ struct BenchExpandCommand: ParsableCommand {
         options.recipe = options.recipe ?? "paper"
         let recipe = try options.resolve()
         let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 0), trained: false)
-        let count = threads ?? availableCores()
+        let count = try chosenThreads(threads)
         let workspace = Workspace(threads: count)
         let image = noise(side: size)
         var seconds: [Double] = []

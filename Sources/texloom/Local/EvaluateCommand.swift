@@ -4,20 +4,22 @@ import Imaging
 import NNCore
 import TextureGAN
 
-struct EvaluateCommand: ParsableCommand {
+struct EvaluateCommand: ParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "evaluate", abstract: "Says in figures how near an image comes to an exemplar's texture.",
         discussion: """
             The figures that training reports beside each snapshot, of any image, by whatever it was made:
 
               texloom evaluate photo.jpg double.png
-              texloom evaluate photo.jpg out/photo_result/img/*.png     a column each, to compare
-              texloom evaluate photo.jpg photo.jpg                      what the exemplar itself has
+              texloom evaluate photo.jpg out/photo_result/img/*.png
+              texloom evaluate photo.jpg photo.jpg
 
-            Read them together: a good expansion is near in gram, patches and colour (0), shows no checkerboard (0), is
-            texture at the exemplar's scale (1), copies little (0), covers all (1), has everything where the exemplar
-            has it (structure, 0), no frame (border, 1) and lines that close (connection, 0). Tiles of the exemplar are
-            near in everything and copied; a bicubic enlargement has scale 2. The verdict says in words what is wrong
+            Several images get a column each. The last example gives what the exemplar itself has.
+
+            Read them together: a good expansion is near in gram, patches and colour (0), shows no checkerboard (0), is \
+            texture at the exemplar's scale (1), copies little (0), covers all (1), has everything where the exemplar \
+            has it (structure, 0), no frame (border, 1) and lines that close (connection, 0). Tiles of the exemplar are \
+            near in everything and copied; a bicubic enlargement has scale 2. The verdict says in words what is wrong \
             and what to try. docs/quality.md has formulas and limits.
             """)
 
@@ -38,7 +40,11 @@ struct EvaluateCommand: ParsableCommand {
             valueName: "name"))
     var styleInput: String?
 
-    @Option(help: "Threads. Default: one for each processor that may be used. The figures do not depend on it.")
+    @Option(
+        help: """
+            Threads. Default: TEXLOOM_THREADS, or one for each processor that may be used. The figures do not depend on \
+            it.
+            """)
     var threads: Int?
 
     @Flag(help: "Print JSON: an array with a figure's value or null, and the verdict, for each image.")
@@ -59,7 +65,7 @@ struct EvaluateCommand: ParsableCommand {
         let source = try loadImage(exemplar) { complain("\(exemplar): \($0)") }
         let pictures = try images.map { path in try loadImage(path) { complain("\(path): \($0)") } }
         let (features, reason) = try loadFeatures()
-        let workspace = Workspace(threads: threads ?? availableCores())
+        let workspace = try Workspace(threads: chosenThreads(threads))
         let reference = QualityReference(source, features: features, in: workspace)
         let figures = pictures.map { reference.measure($0, in: workspace) }
         if json { return try sayJSON(zip(images, figures).map(Measurement.init)) }

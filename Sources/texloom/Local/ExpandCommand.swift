@@ -9,11 +9,11 @@ struct ExpandCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "expand", abstract: "Doubles an image with a trained generator.",
         discussion: """
-            The input's pixels are not kept: the result is a new texture at exactly twice the size, which follows the
-            input's large-scale structure. Give another image of the same kind to transfer the texture to it, and the
+            The input's pixels are not kept: the result is a new texture at exactly twice the size, which follows the \
+            input's large-scale structure. Give another image of the same kind to transfer the texture to it, and the \
             result again (--times 2) to quadruple.
 
-            Images that are too large for --memory are computed in pieces, which agree with the whole to the last
+            Images that are too large for --memory are computed in pieces, which agree with the whole to the last \
             rounding; with the image's own statistics that takes about 1.6 times as long.
             """)
 
@@ -26,7 +26,7 @@ struct ExpandCommand: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: """
-            Where to write the result: a .png, a .jpg, or - for standard output (PNG). Default: IMAGE_2x.png in the
+            Where to write the result: a .png, a .jpg, or - for standard output (PNG). Default: IMAGE_2x.png in the \
             current folder.
             """)
     var output: String?
@@ -41,7 +41,7 @@ struct ExpandCommand: ParsableCommand {
     @Option(help: "MiB of memory for the computation. Default: three quarters of what the process may use.")
     var memory: Int?
 
-    @Option(help: "Threads. Default: one for each processor that may be used.")
+    @Option(help: "Threads. Default: TEXLOOM_THREADS, or one for each processor that may be used.")
     var threads: Int?
 
     enum Statistics: String, ExpressibleByArgument, CaseIterable { case image, running }
@@ -53,35 +53,24 @@ struct ExpandCommand: ParsableCommand {
     }
 
     func run() throws {
-        try requireOrder()
-        let (network, _) = try Generator.load(contentsOf: URL(fileURLWithPath: generator))
+        let (network, _) = try Generator.load(contentsOf: FileName.opened(generator).url)
         var picture = try loadImage(image) { complain("\(image): \($0)") }
         let (width, height) = (picture.width << times, picture.height << times)
         guard ImageLimits.standard.allow(width: width, height: height) else {
             let error = ImageLimits.standard.tooLarge("the result of --times \(times)", width, height)
-            throw CommandFailure("\(error.message), or take a smaller --times", exit: .usage)
+            throw CommandFailure(
+                error.message + (times > 1 ? ", or take a smaller --times" : ""), exit: .usage)
         }
-        let stem = URL(fileURLWithPath: image).deletingPathExtension().lastPathComponent
-        let path = output ?? "\(stem)_\(1 << times)x.png"
+        let path = output ?? "\(FileName.stem(of: image))_\(1 << times)x.png"
         let format = try PictureFormat(ofFile: path, width: width, height: height)
         let target = try OutputFile(path, sparing: [image, generator])
-        let workspace = Workspace(threads: threads ?? availableCores())
+        let workspace = try Workspace(threads: chosenThreads(threads))
         for _ in 0..<times {
             picture = try expand(
                 picture, with: network, statistics: statistics, memoryMiB: memory, in: workspace)
         }
         try target.write(format == .png ? picture.png() : picture.jpeg())
-        if !target.isStandardOutput { say("\(path): \(picture.width)x\(picture.height)") }
-    }
-
-    /// - Throws: `CommandFailure` if the generator is given second.
-    private func requireOrder() throws {
-        let bytes = try? FileHandle(forReadingFrom: URL(fileURLWithPath: generator)).read(upToCount: 8)
-        guard let bytes, bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) || bytes.starts(with: [0xFF, 0xD8, 0xFF]) else {
-            return
-        }
-        throw CommandFailure(
-            "\(generator) is an image; expected the generator first: texloom expand GENERATOR IMAGE", exit: .usage)
+        if !target.isStandardOutput { say(FileName.readable("\(path): \(picture.width)x\(picture.height)").printable) }
     }
 }
 
@@ -137,7 +126,8 @@ func requireMemory(_ mebibytes: Int?) throws {
 /// - Throws: `CommandFailure` naming the file and what is wrong with it.
 func loadImage(_ path: String, note: (DecodedImage.Note) -> Void = { _ in }) throws -> Image {
     do {
-        let decoded = try DecodedImage(contentsOf: URL(fileURLWithPath: path))
+        let decoded = try DecodedImage(
+            Image.bytes(of: FileName.opened(path).url), name: FileName.readable(path))
         decoded.notes.forEach(note)
         return decoded.image
     } catch {

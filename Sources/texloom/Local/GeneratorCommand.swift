@@ -6,10 +6,10 @@ struct GeneratorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generator", abstract: "Writes the generator of a checkpoint to a file of its own.",
         discussion: """
-            Of a training that was interrupted, or that still runs: the file is the one that the training writes if it
+            Of a training that was interrupted, or that still runs: the file is the one that the training writes if it \
             ends at that iteration. 'texloom expand' also takes the checkpoint itself.
 
-              texloom generator out/photo_result/last_checkpoint.safetensors -o generator.safetensors
+              texloom generator last_checkpoint.safetensors -o generator.safetensors
             """)
 
     @Argument(help: "The checkpoint.", completion: .file())
@@ -20,7 +20,7 @@ struct GeneratorCommand: ParsableCommand {
 
     func run() throws {
         let target = try OutputFile(output, sparing: [checkpoint])
-        try target.write(try Generator.file(fromCheckpoint: URL(fileURLWithPath: checkpoint)))
-        if !target.isStandardOutput { say("\(output): the generator of \(checkpoint)") }
+        try target.write(try Generator.file(fromCheckpoint: FileName.opened(checkpoint).url))
+        if !target.isStandardOutput { say(FileName.readable("\(output): the generator of \(checkpoint)").printable) }
     }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import TextureGAN
 
-struct RecipesCommand: ParsableCommand {
+struct RecipesCommand: ParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "recipes", abstract: "Lists the named recipes, or prints one as a file to edit.",
         discussion: "texloom recipes fast > mine.yaml; edit; texloom train photo.jpg --recipe mine.yaml")

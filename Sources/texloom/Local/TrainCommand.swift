@@ -9,13 +9,13 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Trains one exemplar in this process, without a cluster.",
         discussion: """
-            Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events
-            and the last checkpoint. Interrupted (Ctrl-C, SIGTERM, SIGHUP of a closed terminal, a batch system's SIGUSR1
-            or SIGXCPU), it saves a checkpoint and exits with 85; started again with the same recipe it goes on from
-            there, bit for bit. If the last checkpoint is damaged, it goes on from the one before. 'texloom generator'
+            Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events \
+            and the last checkpoint. Interrupted (Ctrl-C, SIGTERM, SIGHUP of a closed terminal, a batch system's SIGUSR1 \
+            or SIGXCPU), it saves a checkpoint and exits with 85; started again with the same recipe it goes on from \
+            there, bit for bit. If the last checkpoint is damaged, it goes on from the one before. 'texloom generator' \
             writes the generator of an interrupted training.
 
-            A folder belongs to one exemplar, and to one process at a time. Where another exemplar has the folder of
+            A folder belongs to one exemplar, and to one process at a time. Where another exemplar has the folder of \
             brick/albedo.png, the result goes to out/brick_albedo_result/.
             """)
 
@@ -26,14 +26,18 @@ struct TrainCommand: ParsableCommand {
 
     @OptionGroup var framing: FramingOptions
 
-    @Option(name: .shortAndLong, help: "The folder that NAME_result/ goes into.")
-    var out = "out"
+    @Option(name: .shortAndLong, help: "The folder that NAME_result/ goes into. Default: TEXLOOM_OUT, or out.")
+    var out: String?
 
     @Option(
         help: "What to call the result. Default: the file's name without its extension, after its folder's if need be.")
     var name: String?
 
-    @Option(help: "Threads. Default: one for each processor that may be used. The result does not depend on it.")
+    @Option(
+        help: """
+            Threads. Default: TEXLOOM_THREADS, or one for each processor that may be used. The result does not depend \
+            on it.
+            """)
     var threads: Int?
 
     @Flag(help: "Print metrics as JSON lines instead of progress.")
@@ -45,7 +49,8 @@ struct TrainCommand: ParsableCommand {
 
     func run() throws {
         let recipe = try recipeOptions.resolve()
-        let url = URL(fileURLWithPath: exemplar)
+        let threads = try chosenThreads(threads)
+        let fileName = FileName.last(of: exemplar)
         let framed: FramedExemplar
         do { framed = try FramedExemplar(exemplar, framing.framing) } catch { throw CommandFailure("\(error)") }
         let image = framed.image
@@ -70,10 +75,9 @@ struct TrainCommand: ParsableCommand {
         try folder.write(recipe: recipe.yaml())
         let reports = try TrainingReports(to: folder, total: recipe.iterations, json: json)
         let input = TrainingRun.Input(
-            exemplar: try framed.file(in: folder.url), exemplarName: url.lastPathComponent, recipe: recipe,
-            checkpoint: checkpoint, threads: threads ?? availableCores(), folder: folder.scratch,
-            historyArrivedUntil: reports.lastMeasured)
-        for note in framed.unsaidNotes { reports.take(.log(.info, "\(url.lastPathComponent): \(note)")) }
+            exemplar: try framed.file(in: folder.url), exemplarName: fileName, recipe: recipe, checkpoint: checkpoint,
+            threads: threads, folder: folder.scratch, historyArrivedUntil: reports.lastMeasured)
+        for note in framed.unsaidNotes { reports.take(.log(.info, "\(fileName): \(note)")) }
         let signals = StopSignals { isInterruption in
             complain(
                 "stopping after this iteration, with a checkpoint"
@@ -89,7 +93,7 @@ struct TrainCommand: ParsableCommand {
         case .finished(_, let trainingSeconds, let reportJSON):
             try folder.finish(
                 ResultFolder.Result(
-                    job: nil, name: name, exemplar: url.lastPathComponent, startedAt: began, finishedAt: Date(),
+                    job: nil, name: name, exemplar: fileName, startedAt: began, finishedAt: Date(),
                     trainingSeconds: trainingSeconds, worker: ProcessInfo.processInfo.hostName, attempts: 1,
                     report: reportJSON))
             if !json { say("done: \(folder.url.path)") }
@@ -106,7 +110,7 @@ struct TrainCommand: ParsableCommand {
     /// - Throws: `CommandFailure` naming the holder.
     private func claimFolder(for exemplar: Exemplar) throws -> (String, ResultFolder, RunClaim) {
         let owner = RunClaim.Owner(exemplar: exemplar.fingerprint, file: exemplar.name)
-        let parent = URL(fileURLWithPath: out)
+        let parent = try outFolder(out)
         let names = name.map { [$0] } ?? ExemplarNames.candidates(exemplar.name)
         // Its own folder first, also where a better name is free now.
         let own = names.prefix(3).filter {

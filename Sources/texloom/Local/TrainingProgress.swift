@@ -4,7 +4,7 @@ import Foundation
 final class TrainingProgress {
     private let total: Int
     private let quiet: Bool
-    private let isTerminal = isatty(STDOUT_FILENO) == 1
+    private let isTerminal = TerminalFeatures(descriptor: STDOUT_FILENO).canDraw
     private var last = ContinuousClock.now - .seconds(60)
     private var averageSeconds = 0.0
     private var losses = ""
@@ -21,10 +21,11 @@ final class TrainingProgress {
             return
         }
         last = now
-        let left = Double(total - iteration) * averageSeconds
+        // After the last iteration come the last snapshot, its figures and the files.
+        let left = iteration == total ? "finishing" : "\(duration(Double(total - iteration) * averageSeconds)) left"
         let line =
             "\(progressBar(Double(iteration) / Double(total), width: 24)) \(iteration)/\(total)  "
-            + "\(String(format: "%.1f", 1 / averageSeconds)) it/s  \(losses)  \(duration(left)) left"
+            + "\(String(format: "%.1f", 1 / averageSeconds)) it/s  \(losses)  \(left)"
         if isTerminal {
             show("\r\u{1B}[K\(line)")
         } else {

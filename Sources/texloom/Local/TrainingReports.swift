@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 import TextureGAN
 
 /// What `texloom train` does with the reports of its run: files into the folder, rows to the metrics, lines to the log.
@@ -66,7 +67,8 @@ final class TrainingReports {
                         time: Date(), level: level.rawValue, process: "train", message: message,
                         fields: ["iteration": .integer(Int64(iteration))]))
             }
-            if !json { say(message) }
+            // Parts of it come from the exemplar's file.
+            if !json { say(message.printable) }
         }
     }
 
@@ -80,7 +82,7 @@ final class TrainingReports {
         do {
             try write()
         } catch {
-            let message = (error as? CommandFailure)?.message ?? "\(error)"
+            let message = (error as? CommandFailure)?.message ?? error.systemReason
             if told.insert(message).inserted { complain("\(message); training goes on without it") }
         }
     }

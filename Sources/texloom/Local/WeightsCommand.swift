@@ -1,14 +1,15 @@
 import ArgumentParser
 import Foundation
 import NNCore
+import OperatingSystem
 import TextureGAN
 
 struct WeightsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weights", abstract: "Lists, verifies and converts the feature weights of the style loss.",
         discussion: """
-            vgg16 comes with scripts/setup. vgg19, the paper's, is torchvision's vgg19-dcbb9e9d.pth, which your machine
-            downloads from its official address; then: texloom weights --convert vgg19-dcbb9e9d.pth
+            vgg16 comes with scripts/setup. vgg19, the paper's, is torchvision's vgg19-dcbb9e9d.pth, which your machine \
+            downloads from its official address; then: texloom weights --convert vgg19-dcbb9e9d.pth \
             (also takes the same weights as safetensors). Converting a .pth needs python3, no PyTorch.
             """)
 
@@ -157,7 +158,7 @@ enum VGG19Conversion {
         do {
             try process.run()
         } catch {
-            throw CommandFailure("python3 cannot be started: \(error.localizedDescription)")
+            throw CommandFailure("python3 cannot be started: \(error.systemReason)")
         }
         let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()

@@ -14,8 +14,8 @@ struct LoggingOptions: ParsableArguments {
     /// Runs a process of the cluster with a logger to standard error, so that standard output is the command's own.
     /// Where it logs JSON, the failure that ends it is JSON as well: whoever collects the lines sees it.
     func run(_ process: String, _ body: (Logger) async throws -> Void) async throws {
-        let format = try choice(logFormat, "log-format", LogFormat.self) ?? .human
-        let level = try choice(logLevel, "log-level", Logger.Level.self) ?? .info
+        let format = try choice(logFormat, .logFormat, LogFormat.self) ?? .human
+        let level = try choice(logLevel, .logLevel, Logger.Level.self) ?? .info
         let paints = TerminalFeatures(descriptor: STDERR_FILENO).hasColours
         var logger = Logger(label: process) { label in
             RecordLogHandler(process: label, format: format, paints: paints, write: StandardErrorLines.write)
@@ -30,12 +30,12 @@ struct LoggingOptions: ParsableArguments {
     }
 
     private func choice<Choice: RawRepresentable & CaseIterable>(
-        _ flag: String?, _ name: String, _ type: Choice.Type
+        _ flag: String?, _ setting: Setting, _ type: Choice.Type
     ) throws -> Choice? where Choice.RawValue == String {
-        guard let text = try flag ?? Settings.current.get()[name] else { return nil }
+        guard let text = try flag ?? Settings.current.get()[setting] else { return nil }
         guard let choice = Choice(rawValue: text) else {
             let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-            throw CommandFailure("--\(name) '\(text)': expected one of \(names)", exit: .usage)
+            throw CommandFailure("--\(setting.rawValue) '\(text)': expected one of \(names)", exit: .usage)
         }
         return choice
     }

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// A file that a command is told to write: looked at before the work, written after it.
 ///
@@ -22,10 +23,12 @@ struct OutputFile {
         self.path = path
         _ = try place()
         var target = stat()
-        guard stat(path, &target) == 0, target.st_mode & S_IFMT == S_IFREG else { return }
+        guard stat(FileName.cString(path), &target) == 0, target.st_mode & S_IFMT == S_IFREG else { return }
         for input in inputs {
             var source = stat()
-            if stat(input, &source) == 0, source.st_dev == target.st_dev, source.st_ino == target.st_ino {
+            if stat(FileName.cString(input), &source) == 0, source.st_dev == target.st_dev,
+                source.st_ino == target.st_ino
+            {
                 throw CommandFailure("\(path) is the input \(input) itself; name another file", exit: .usage)
             }
         }
@@ -36,45 +39,22 @@ struct OutputFile {
         switch try place() {
         case .standardOutput: try write(data, into: STDOUT_FILENO)
         case .inPlace:
-            let descriptor = open(path, O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC)
+            let descriptor = open(FileName.cString(path), O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC)
             guard descriptor >= 0 else { throw failure() }
             defer { close(descriptor) }
             try write(data, into: descriptor)
-        case .file(let target, let replaced): try replace(target, replaced, by: data)
-        }
-    }
-
-    private func replace(_ target: String, _ replaced: stat?, by data: Data) throws {
-        let folder = (target as NSString).deletingLastPathComponent
-        let name = ".texloom-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial"
-        let temporary = (folder as NSString).appendingPathComponent(name)
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw failure() }
-        do {
-            defer { close(descriptor) }
-            if let replaced {
-                // Another's file stays another's where the system lets us.
-                _ = fchown(descriptor, replaced.st_uid, replaced.st_gid)
-                _ = fchmod(descriptor, replaced.st_mode & 0o7777)
-            }
-            try write(data, into: descriptor)
-            guard rename(temporary, target) == 0 else { throw failure() }
-        } catch {
-            unlink(temporary)
-            throw error
+        case .file(let target, let replaced):
+            let new = try NewFile(at: target, shown: path, replacing: replaced)
+            try new.write(data)
+            try new.place()
         }
     }
 
     private func write(_ data: Data, into descriptor: Int32) throws {
-        var rest = data[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            // A reader that has what it wants may leave.
-            if count < 0, errno == EPIPE, isStandardOutput { return }
-            guard count > 0 else { throw failure() }
-            rest = rest.dropFirst(count)
-        }
+        guard let error = writeAll(data, into: descriptor) else { return }
+        // A reader that has what it wants may leave.
+        if error == EPIPE, isStandardOutput { return }
+        throw failure(error)
     }
 
     private func place() throws -> Place {
@@ -86,14 +66,14 @@ struct OutputFile {
             return .standardOutput
         }
         var status = stat()
-        guard stat(path, &status) == 0 else {
+        guard stat(FileName.cString(path), &status) == 0 else {
             guard errno == ENOENT, !path.isEmpty else { throw failure() }
             return try newFile(at: endOfLinks())
         }
         switch status.st_mode & S_IFMT {
         case S_IFREG: return try existingFile(status)
         case S_IFCHR, S_IFIFO:
-            guard access(path, W_OK) == 0 else { throw failure() }
+            guard access(FileName.cString(path), W_OK) == 0 else { throw failure() }
             return .inPlace
         case S_IFDIR: throw CommandFailure("\(path) is a folder; expected a file", exit: .usage)
         default: throw CommandFailure("\(path) is a disk or a socket; expected a file", exit: .usage)
@@ -105,14 +85,14 @@ struct OutputFile {
         guard status.st_mode & 0o222 != 0 else {
             throw CommandFailure("\(path) is write-protected; name another file, or 'chmod u+w' it")
         }
-        guard access(path, W_OK) == 0 else { throw failure() }
-        guard let resolved = realpath(path, nil) else { throw failure() }
+        guard access(FileName.cString(path), W_OK) == 0 else { throw failure() }
+        guard let resolved = realpath(FileName.cString(path), nil) else { throw failure() }
         defer { free(resolved) }
-        let target = String(cString: resolved)
+        let target = FileName.text(of: Data(bytes: resolved, count: strlen(resolved)))
         var found = stat()
         // A file without a name of its own, such as /dev/stdout may lead to, can only be written as it is.
-        guard stat(target, &found) == 0, found.st_ino == status.st_ino, found.st_dev == status.st_dev,
-            access((target as NSString).deletingLastPathComponent, W_OK | X_OK) == 0
+        guard stat(FileName.cString(target), &found) == 0, found.st_ino == status.st_ino, found.st_dev == status.st_dev,
+            access(FileName.cString((target as NSString).deletingLastPathComponent), W_OK | X_OK) == 0
         else { return .inPlace }
         return .file(target, replaced: status)
     }
@@ -121,10 +101,12 @@ struct OutputFile {
         let parent = (target as NSString).deletingLastPathComponent
         let folder = parent.isEmpty ? "." : parent
         var status = stat()
-        guard !target.hasSuffix("/"), stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+        guard !target.hasSuffix("/"), stat(FileName.cString(folder), &status) == 0,
+            status.st_mode & S_IFMT == S_IFDIR
+        else {
             throw CommandFailure("\(path) cannot be written: its folder does not exist", exit: .usage)
         }
-        guard access(folder, W_OK | X_OK) == 0 else { throw failure() }
+        guard access(FileName.cString(folder), W_OK | X_OK) == 0 else { throw failure() }
         return .file(target, replaced: nil)
     }
 
@@ -132,7 +114,10 @@ struct OutputFile {
     private func endOfLinks() throws -> String {
         var end = path
         for _ in 0..<40 {
-            guard let next = try? FileManager.default.destinationOfSymbolicLink(atPath: end) else { break }
+            var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+            let count = buffer.withUnsafeMutableBytes { readlink(FileName.cString(end), $0.baseAddress, $0.count) }
+            guard count > 0 else { break }
+            let next = FileName.text(of: buffer.prefix(count))
             end =
                 next.hasPrefix("/")
                 ? next : ((end as NSString).deletingLastPathComponent as NSString).appendingPathComponent(next)
@@ -140,10 +125,9 @@ struct OutputFile {
         return end
     }
 
-    /// The last system call's.
-    private func failure() -> CommandFailure {
-        CommandFailure(
-            "\(isStandardOutput ? "standard output" : path) cannot be written: \(String(cString: strerror(errno)))")
+    /// - Parameter error: the last system call's.
+    private func failure(_ error: Int32 = errno) -> CommandFailure {
+        CommandFailure("\(isStandardOutput ? "standard output" : path) cannot be written: \(reasonOfSystem(error))")
     }
 }
 

@@ -2,6 +2,7 @@ import Coordinator
 import EventFiles
 import Foundation
 import NNCore
+import OperatingSystem
 import Protocol
 import TextureGAN
 
@@ -51,7 +52,7 @@ struct ResultFolder {
             try FileManager.default.createDirectory(
                 at: images, withIntermediateDirectories: true)
         } catch {
-            throw CommandFailure("\(url.path) cannot be created: \(error.localizedDescription)")
+            throw CommandFailure("\(url.path) cannot be created: \(error.systemReason)")
         }
     }
 
@@ -85,7 +86,7 @@ struct ResultFolder {
             }
         if kind == .checkpoint { _ = rename(checkpoint.path, previousCheckpoint.path) }
         guard rename(file.path, target.path) == 0 else {
-            throw CommandFailure("\(target.path) cannot be written: \(String(cString: strerror(errno)))")
+            throw CommandFailure("\(target.path) cannot be written: \(reasonOfSystem(errno))")
         }
     }
 

@@ -1,5 +1,6 @@
 import Coordinator
 import Foundation
+import OperatingSystem
 
 /// metrics.jsonl and loss.svg of a result folder while a run adds to them.
 ///
@@ -86,6 +87,6 @@ struct ResultMetrics {
     }
 
     private func failure() -> CommandFailure {
-        CommandFailure("\(folder.metrics.path) cannot be written: \(String(cString: strerror(errno)))")
+        CommandFailure("\(folder.metrics.path) cannot be written: \(reasonOfSystem(errno))")
     }
 }

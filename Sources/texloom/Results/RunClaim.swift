@@ -1,5 +1,6 @@
 import Foundation
 import NNCore
+import OperatingSystem
 
 /// The right of one `texloom train` to write into a result folder. Held as long as it lives; the system gives it back
 /// when the process ends, however it ends.
@@ -85,6 +86,6 @@ final class RunClaim {
     }
 
     private static func failure(_ operation: String, _ file: String) -> CommandFailure {
-        CommandFailure("\(file) cannot be \(operation): \(String(cString: strerror(errno)))")
+        CommandFailure("\(file) cannot be \(operation): \(reasonOfSystem(errno))")
     }
 }

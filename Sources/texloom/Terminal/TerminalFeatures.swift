@@ -3,6 +3,8 @@ import Foundation
 /// What the other end of a file descriptor can show.
 struct TerminalFeatures: Sendable, Equatable {
     var isTerminal: Bool
+    /// Whether it obeys escape sequences: the whole screen can be drawn on, and a line be replaced.
+    var canDraw: Bool
     var hasColours: Bool
     /// Whether it shows block characters: the locale's encoding is UTF-8.
     var isUnicode: Bool
@@ -14,8 +16,9 @@ struct TerminalFeatures: Sendable, Equatable {
     init(isTerminal: Bool, environment: [String: String]) {
         func set(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
         self.isTerminal = isTerminal
+        canDraw = isTerminal && set("TERM") != "dumb" && set("TERM") != nil
         // https://no-color.org: any value but the empty one.
-        hasColours = isTerminal && set("NO_COLOR") == nil && set("TERM") != "dumb" && set("TERM") != nil
+        hasColours = canDraw && set("NO_COLOR") == nil
         // The order in which the C library looks.
         let locale = (set("LC_ALL") ?? set("LC_CTYPE") ?? set("LANG") ?? "").lowercased()
         isUnicode = locale.contains("utf-8") || locale.contains("utf8")

@@ -1,12 +1,14 @@
 // A job's loss curves: one panel a term, all over the same range of iterations.
-import { $, all, put, significant } from "./page.js";
+import { $, all, put, significant, tick } from "./page.js";
 
 const titles = {
   l1: "L1", style: "Style", adversarial: "Adversarial", discriminator_fake: "Discriminator, generated",
   discriminator_real: "Discriminator, real", gradient_adversarial: "Gradient of adversarial",
   gradient_l1: "Gradient of L1", gradient_style: "Gradient of style",
 };
-const [left, right, top, bottom] = [46, 6, 6, 18];
+const [right, top, bottom] = [6, 6, 18];
+const font = "11px system-ui, sans-serif";
+const gap = 5; // between a label of the scale and its curve
 
 export class Charts {
   rows = []; // ascending iterations
@@ -15,6 +17,7 @@ export class Charts {
   view = null; // [from, to], or null for the whole run
   hover = null;
   dragged = null; // [start, now], in iterations
+  left = 46; // where the curves begin: as far in as the longest label of all panels needs
   isScheduled = false;
 
   constructor(root) {
@@ -96,7 +99,7 @@ export class Charts {
 
   iterationAt(canvas, x) {
     const [from, to] = this.range();
-    const share = (x - left) / Math.max(1, canvas.clientWidth - left - right);
+    const share = (x - this.left) / Math.max(1, canvas.clientWidth - this.left - right);
     return Math.round(from + Math.min(Math.max(share, 0), 1) * (to - from));
   }
 
@@ -113,12 +116,19 @@ export class Charts {
     const style = getComputedStyle(document.body);
     const [dim, line, accent] = ["--dim", "--line", "--accent"].map((name) => style.getPropertyValue(name).trim());
     const visible = this.rows.filter((row) => row.iteration >= from && row.iteration <= to);
+    const planes = new Map();
     for (const [term, { canvas, label }] of this.panels) {
       const pen = prepare(canvas);
       const points = visible.filter((row) => row.values[term] !== undefined)
         .map((row) => ({ iteration: row.iteration, value: row.values[term] }));
-      if (points.length === 0) { put(label, "nothing in this range"); continue; }
-      const plane = new Plane(pen, canvas, from, to, points);
+      if (points.length === 0) put(label, "nothing in this range");
+      else planes.set(term, new Plane(pen, canvas, from, to, points));
+    }
+    this.left = Math.max(46, ...[...planes.values()].map((plane) => Math.ceil(plane.labelWidth()) + gap + 1));
+    for (const [term, plane] of planes) {
+      const { points } = plane;
+      const { label } = this.panels.get(term);
+      plane.left = this.left;
       plane.axes(dim, line);
       plane.curves(points, accent, Number($("#smooth").value));
       if (this.dragged) plane.mark(this.dragged, accent);
@@ -147,14 +157,21 @@ function prepare(canvas) {
 // Iterations and values as places on a canvas.
 class Plane {
   constructor(pen, canvas, from, to, points) {
-    Object.assign(this, { pen, from, to, width: canvas.clientWidth, height: canvas.clientHeight });
+    Object.assign(this, { pen, from, to, points, left: 0, width: canvas.clientWidth, height: canvas.clientHeight });
     // The scale leaves out the wildest half per cent, so that one spike does not flatten the curve.
     const sorted = points.map((point) => point.value).sort((a, b) => a - b);
     this.low = sorted[Math.floor(sorted.length / 200)];
     this.high = Math.max(sorted[Math.ceil(sorted.length * 199 / 200) - 1], this.low + Math.abs(this.low) * 1e-3 + 1e-12);
   }
 
-  x(iteration) { return left + (iteration - this.from) / (this.to - this.from) * (this.width - left - right); }
+  get scale() { return [this.low, (this.low + this.high) / 2, this.high]; }
+
+  labelWidth() {
+    this.pen.font = font;
+    return Math.max(...this.scale.map((value) => this.pen.measureText(tick(value)).width));
+  }
+
+  x(iteration) { return this.left + (iteration - this.from) / (this.to - this.from) * (this.width - this.left - right); }
 
   y(value) {
     const share = Math.min(Math.max((value - this.low) / (this.high - this.low), -0.02), 1.02);
@@ -163,14 +180,14 @@ class Plane {
 
   axes(ink, line) {
     const { pen } = this;
-    Object.assign(pen, { font: "11px system-ui, sans-serif", fillStyle: ink, strokeStyle: line, lineWidth: 1, textAlign: "right" });
-    for (const value of [this.low, (this.low + this.high) / 2, this.high]) {
-      pen.fillText(Number(value.toPrecision(3)), left - 5, this.y(value) + 4);
-      pen.beginPath(); pen.moveTo(left, this.y(value)); pen.lineTo(this.width - right, this.y(value)); pen.stroke();
+    Object.assign(pen, { font, fillStyle: ink, strokeStyle: line, lineWidth: 1, textAlign: "right" });
+    for (const value of this.scale) {
+      pen.fillText(tick(value), this.left - gap, this.y(value) + 4);
+      pen.beginPath(); pen.moveTo(this.left, this.y(value)); pen.lineTo(this.width - right, this.y(value)); pen.stroke();
     }
     pen.fillText(this.to, this.width - right, this.height - 4);
     pen.textAlign = "left";
-    pen.fillText(this.from, left, this.height - 4);
+    pen.fillText(this.from, this.left, this.height - 4);
   }
 
   // The measured values pale, their running mean above them. Each step of smoothing doubles the mean's memory.

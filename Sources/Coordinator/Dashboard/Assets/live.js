@@ -17,10 +17,12 @@ function showJob(job) {
     if (bar && job.totalIterations > 0) {
       bar.max = job.totalIterations;
       bar.value = job.iteration;
-      const share = Math.floor(100 * job.iteration / job.totalIterations);
+      const share = Math.min(Math.floor(100 * job.iteration / job.totalIterations), job.state === "finished" ? 100 : 99);
       put($('[data-field="progress"]', place), `${job.iteration} of ${job.totalIterations} (${share} %)`);
     } else if (!bar && job.totalIterations > 0 && job.state === "running" && page !== "gallery") isStale = true;
-    put($('[data-field="left"]', place), job.etaSeconds != null ? `${duration(job.etaSeconds)} left` : "");
+    // After the last iteration come the last snapshot, its figures and the upload.
+    const isFinishing = job.state === "running" && job.totalIterations > 0 && job.iteration >= job.totalIterations;
+    put($('[data-field="left"]', place), isFinishing ? "finishing" : job.etaSeconds != null ? `${duration(job.etaSeconds)} left` : "");
     if (job.secondsPerIteration) put($('[data-field="speed"]', place), speed(1 / job.secondsPerIteration));
     for (const figure of all("[data-loss]", place)) {
       const value = job.lossLatest[figure.dataset.loss];
@@ -37,16 +39,22 @@ function hearOf(job) {
   if (page === "overview" || page === "jobs" || page === "gallery" && job.state === "finished") refresh();
 }
 
+// Jobs behind their last iteration have the last snapshot, its figures and the upload before them.
+function queueTime({ queueSeconds, jobs }) {
+  if (queueSeconds == null) return "unknown";
+  return queueSeconds < 1 && jobs.running > 0 ? "finishing" : duration(queueSeconds);
+}
+
 function showSummary(summary) {
   for (const [state, count] of Object.entries(summary.jobs)) put($(`[data-count="${state}"]`), String(count));
   put($('[data-field="throughput"]'), summary.iterationsPerSecond.toFixed(2));
-  put($('[data-field="queue"]'), summary.queueSeconds != null ? duration(summary.queueSeconds) : "unknown");
+  put($('[data-field="queue"]'), queueTime(summary));
   put($('[data-field="slots"]'), String(summary.slots));
 }
 
 let knownWorkers;
 function showWorkers({ workers }) {
-  const shape = JSON.stringify(workers.map((worker) => [worker.id, worker.isConnected, worker.isDraining, worker.jobs]));
+  const shape = JSON.stringify(workers.map((worker) => [worker.id, worker.isConnected, worker.isDraining, worker.problem, worker.jobs]));
   if (knownWorkers !== undefined && shape !== knownWorkers && (page === "overview" || page === "workers")) refresh();
   knownWorkers = shape;
   for (const worker of workers) {

@@ -13,6 +13,11 @@ export function duration(seconds) {
 }
 
 export const significant = (value) => value === 0 ? "0" : String(Number(value.toPrecision(4)));
+// A label of an axis: of few characters, whatever the size.
+export const tick = (value) => {
+  const size = Math.abs(value);
+  return size !== 0 && (size >= 1e5 || size < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
+};
 export const speed = (perSecond) => `${perSecond >= 10 ? perSecond.toFixed(0) : perSecond.toFixed(2)} it/s`;
 
 // The coordinator's clock is the one that counts: a browser's may be wrong.

@@ -52,13 +52,8 @@ async function submitOne(file) {
   };
   const receipt = await send("/api/v1/exemplars", file, "application/octet-stream");
   const [name, recipeYAML] = [file.name.replace(/\.[^.]*$/, "") || file.name, $("#yaml").value];
-  const job = { name, fileName: file.name, exemplarSHA256: receipt.sha256, recipeYAML, priority: Number($("#priority").value) };
-  // The key that `texloom submit` uses, so that the same photograph with the same recipe is the same job. Browsers
-  // compute digests only for this machine and over HTTPS.
-  if (crypto.subtle) {
-    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${name}\n${receipt.sha256}\n${recipeYAML}`));
-    job.key = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  }
+  // As with `texloom submit`, the same photograph with the same recipe is the same job.
+  const job = { name, fileName: file.name, exemplarSHA256: receipt.sha256, recipeYAML, priority: Number($("#priority").value), once: true };
   const { jobs } = await send("/api/v1/jobs", JSON.stringify({ jobs: [job] }), "application/json");
   return { ...jobs[0], exemplar: receipt.sha256 };
 }

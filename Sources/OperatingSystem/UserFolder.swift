@@ -1,0 +1,35 @@
+import Foundation
+
+/// Where a user's files lie, by the XDG Base Directory Specification: the folder of its variable, else the usual one
+/// in the home folder. A variable that is empty or no absolute path counts as unset.
+public enum UserFolder {
+    /// Settings: `$XDG_CONFIG_HOME`, or `~/.config`.
+    case configuration
+    /// What outlives caches and is no setting: `$XDG_STATE_HOME`, or `~/.local/state`.
+    case state
+    /// What can be had again: `$XDG_CACHE_HOME`, or `~/.cache`.
+    case cache
+
+    /// texloom's folder there.
+    public func url(environment: [String: String] = ProcessInfo.processInfo.environment) -> URL {
+        let (variable, usual) =
+            switch self {
+            case .configuration: ("XDG_CONFIG_HOME", ".config")
+            case .state: ("XDG_STATE_HOME", ".local/state")
+            case .cache: ("XDG_CACHE_HOME", ".cache")
+            }
+        let folder =
+            Self.folder(variable, environment)
+            ?? Self.home(environment).appendingPathComponent(usual, isDirectory: true)
+        return folder.appendingPathComponent("texloom", isDirectory: true)
+    }
+
+    /// `$HOME`: whoever sets it means it. Without it the account's.
+    static func home(_ environment: [String: String]) -> URL {
+        folder("HOME", environment) ?? FileManager.default.homeDirectoryForCurrentUser
+    }
+
+    private static func folder(_ variable: String, _ environment: [String: String]) -> URL? {
+        environment[variable].flatMap { $0.hasPrefix("/") ? URL(fileURLWithPath: $0, isDirectory: true) : nil }
+    }
+}

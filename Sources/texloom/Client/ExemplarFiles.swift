@@ -1,0 +1,76 @@
+import Foundation
+
+/// Finds exemplars in files, folders and patterns. Names are compared byte for byte: `é` in one character and `é` in two
+/// are two files.
+enum ExemplarFiles {
+    enum Candidate: Equatable {
+        case file(String)
+        case refused(String, reason: String)
+    }
+
+    /// In order, without doubles. What is named and not there is refused; what lies in a folder and is not an image is
+    /// refused as well, but for hidden files.
+    static func collect(_ paths: [String]) -> [Candidate] {
+        var result: [Candidate] = []
+        var seen: Set<[UInt8]> = []
+        func add(_ path: String) {
+            if seen.insert(Array(URL(fileURLWithPath: path).standardizedFileURL.path.utf8)).inserted {
+                result.append(.file(path))
+            }
+        }
+        for path in paths {
+            switch kind(of: path) {
+            case .folder:
+                guard let names = names(in: path) else {
+                    result.append(.refused(path, reason: "the folder cannot be read"))
+                    continue
+                }
+                if names.isEmpty { result.append(.refused(path, reason: "the folder is empty")) }
+                for name in names {
+                    let file = path.hasSuffix("/") ? path + name : "\(path)/\(name)"
+                    if kind(of: file) == .folder {
+                        result.append(.refused(file, reason: "is a folder; name it to submit what is in it"))
+                    } else {
+                        add(file)
+                    }
+                }
+            case .other: add(path)
+            case nil:
+                let matches = expand(pattern: path)
+                if matches.isEmpty { result.append(.refused(path, reason: "there is no such file")) }
+                matches.forEach(add)
+            }
+        }
+        return result
+    }
+
+    private enum Kind { case folder, other }
+
+    /// Nil if there is nothing of that name.
+    private static func kind(of path: String) -> Kind? {
+        var status = stat()
+        guard stat(FileName.cString(path), &status) == 0 else { return nil }
+        return status.st_mode & S_IFMT == S_IFDIR ? .folder : .other
+    }
+
+    /// What is in a folder, but for hidden files, in the order of the bytes; nil if it cannot be read.
+    private static func names(in folder: String) -> [String]? {
+        guard let stream = opendir(FileName.cString(folder)) else { return nil }
+        defer { closedir(stream) }
+        var names: [[UInt8]] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+            if name.first != UInt8(ascii: ".") { names.append(name) }
+        }
+        return names.sorted { $0.lexicographicallyPrecedes($1) }.map { FileName.text(of: $0) }
+    }
+
+    private static func expand(pattern: String) -> [String] {
+        var found = glob_t()
+        defer { globfree(&found) }
+        guard glob(FileName.cString(pattern), 0, nil, &found) == 0 else { return [] }
+        return (0..<Int(found.gl_pathc)).compactMap { index in
+            found.gl_pathv[index].map { FileName.text(of: Data(bytes: $0, count: strlen($0))) }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import Foundation
+import OperatingSystem
+
+/// A file that appears under its name only when it is whole.
+///
+/// Until then it has no name at all: whatever ends the process, nothing is left behind. Where the file system has no
+/// nameless files (NFS), it is called `.NAME.partial` meanwhile; the next try takes its place.
+final class NewFile {
+    private let target: String
+    private let shown: String
+    private let folder: String
+    private let partial: String
+    private let descriptor: Int32
+    private let isNameless: Bool
+    private var isPlaced = false
+
+    convenience init(at url: URL) throws { try self.init(at: url.path) }
+
+    /// - Parameters:
+    ///   - shown: what messages call it, if not by its path.
+    ///   - replaced: a file whose owner and permissions the new one gets.
+    /// - Throws: `CommandFailure` naming the file and the system's reason.
+    init(at target: String, shown: String? = nil, replacing replaced: stat? = nil) throws {
+        self.target = target
+        self.shown = shown ?? target
+        let parent = (target as NSString).deletingLastPathComponent
+        folder = parent.isEmpty ? "." : parent
+        // A name may be as long as the file system allows; this one is longer.
+        partial = "\(folder)/.\((target as NSString).lastPathComponent.prefix(50)).partial"
+        // O_TMPFILE, which is no constant that Swift imports. A name is given by way of /proc.
+        let nameless = open(FileName.cString(folder), 0o20000000 | O_DIRECTORY | O_RDWR | O_CLOEXEC, 0o666)
+        isNameless = nameless >= 0 && access("/proc/self/fd", X_OK) == 0
+        if isNameless {
+            descriptor = nameless
+        } else {
+            if nameless >= 0 { close(nameless) }
+            descriptor = open(FileName.cString(partial), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0o666)
+        }
+        guard descriptor >= 0 else { throw failure(errno) }
+        if let replaced {
+            // Another's file stays another's where the system lets us.
+            _ = fchown(descriptor, replaced.st_uid, replaced.st_gid)
+            _ = fchmod(descriptor, replaced.st_mode & 0o7777)
+        }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        if descriptor >= 0, !isNameless, !isPlaced { unlink(FileName.cString(partial)) }
+    }
+
+    func write(_ bytes: some ContiguousBytes) throws {
+        if let error = writeAll(bytes, into: descriptor) { throw failure(error) }
+    }
+
+    /// Gives the file its name; one of that name is replaced.
+    func place() throws {
+        var name = FileName.cString(partial)
+        if isNameless {
+            // A name can be given only where there is none, so it is given one on the way that no other process uses.
+            name = FileName.cString("\(folder)/.texloom-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial")
+            guard linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 else {
+                throw failure(errno)
+            }
+        }
+        guard rename(name, FileName.cString(target)) == 0 else {
+            let error = errno
+            unlink(name)
+            throw failure(error)
+        }
+        isPlaced = true
+    }
+
+    private func failure(_ error: Int32) -> CommandFailure {
+        let advice = error == ENOSPC || error == EDQUOT ? "; free some, or name another place" : ""
+        return CommandFailure("\(shown) cannot be written: \(reasonOfSystem(error))\(advice)")
+    }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import Protocol
+import Testing
+
+@testable import texloom
+
+@Suite struct FileNameTests {
+    private static let latin1: [UInt8] = Array("caf".utf8) + [0xE9] + Array(".png".utf8)
+
+    @Test(
+        arguments: [
+            Array("plain.png".utf8), Array("café 織機 👩‍🔬".utf8), latin1, [0x80, 0xFF, 0xC3, 0x28, 0xE2, 0x82], [0xC3], [],
+            [0xED, 0xA0, 0x80],
+        ] as [[UInt8]])
+    func everyNameKeepsItsBytes(bytes: [UInt8]) {
+        #expect(FileName.bytes(of: FileName.text(of: bytes)) == bytes)
+    }
+
+    @Test func whatIsNoTextIsWrittenOut() {
+        let text = FileName.text(of: Self.latin1)
+        #expect(FileName.readable(text) == "caf\\xE9.png" && FileName.readable("café") == "café")
+        #expect(FileName.last(of: "folder/" + text) == "caf\u{FFFD}.png" && FileName.stem(of: text) == "caf\u{FFFD}")
+        #expect(FileName.stem(of: "a/b.c.jpg") == "b.c")
+    }
+
+    /// é is one character or two; Swift takes them for the same.
+    @Test func twinsInTheTwoFormsOfUnicodeAreTwoFiles() throws {
+        let scratch = try ScratchFolder()
+        let names = ["caf\u{E9}.png", "cafe\u{301}.png"]
+        for name in names { try Data([1]).write(to: scratch.url.appendingPathComponent(name)) }
+        let folder = scratch.url.path
+        let expected: Set = Set(names.map { Array("\(folder)/\($0)".utf8) })
+        for paths in [[folder], ["\(folder)/*.png"], names.map { "\(folder)/\($0)" }] {
+            let found = ExemplarFiles.collect(paths).compactMap { candidate -> [UInt8]? in
+                if case .file(let path) = candidate { Array(path.utf8) } else { nil }
+            }
+            #expect(Set(found) == expected && found.count == 2, "\(found.map { String(decoding: $0, as: UTF8.self) })")
+        }
+    }
+
+    @Test func oldArchivesAreSubmittedTrainedAndExpandedAsTheyAre() throws {
+        let cluster = try TinyCluster()
+        let folder = cluster.scratch.folder.path("archive")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        // Made by a shell: Foundation has no name for the first.
+        let plain = try cluster.writeExemplar("plain.png", seed: 1)
+        let twin = try cluster.writeExemplar("twin.png", seed: 2)
+        let recipe = TinyCluster.recipe(iterations: 10)
+        let script = """
+            cd '\(folder)' && cp '\(plain)' $'caf\\xe9.png' && cp '\(plain)' $'caf\\u00e9.png' \
+            && cp '\(twin)' $'cafe\\u0301.png' || exit 9
+            "$0" submit . "$@" && "$0" submit $'caf\\xe9.png' --name named "$@" && "$0" submit $'c\\xe9.png' "$@"
+            echo "status $?"
+            "$0" train $'caf\\xe9.png' --threads 1 --out . "$@" >/dev/null || exit 8
+            "$0" expand *_result/generator.safetensors $'caf\\xe9.png' || exit 7
+            """
+        let shell = Process()
+        let output = cluster.scratch.folder.url.appendingPathComponent("shell.out")
+        try Data().write(to: output)
+        shell.executableURL = URL(fileURLWithPath: "/bin/bash")
+        shell.arguments = ["-c", script, TexloomProcess.executable.path] + recipe
+        shell.environment = ProcessInfo.processInfo.environment.merging(
+            ["TEXLOOM_API": cluster.address, "LC_ALL": "C.UTF-8"]) { $1 }
+        shell.standardOutput = try FileHandle(forWritingTo: output)
+        shell.standardError = shell.standardOutput
+        try shell.run()
+        shell.waitUntilExit()
+        let said = try String(contentsOf: output, encoding: .utf8)
+        #expect(shell.terminationStatus == 0, "\(said)")
+        #expect(said.contains("3 accepted, 0 refused") && said.contains("caf\\xE9.png"), "\(said)")
+        #expect(said.contains("refused   c\\xE9.png: there is no such file") && said.contains("status 1"), "\(said)")
+        #expect(said.contains("caf\u{FFFD}_2x.png: 80x72"), "\(said)")
+        let jobs = try cluster.jobs()
+        #expect(jobs.count == 4 && Set(jobs.map(\.resultName)).count == 4, "\(jobs.map(\.resultName))")
+    }
+}

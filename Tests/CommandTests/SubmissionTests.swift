@@ -1,0 +1,46 @@
+import Foundation
+import Protocol
+import TextureGAN
+import Testing
+
+@testable import texloom
+
+/// A photograph with a recipe is one job, however the recipe is written down.
+@Suite struct SubmissionTests {
+    @Test func aReleaseThatExplainsItsRecipesInOtherWordsTrainsNothingTwice() async throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("moss.png", seed: 1)
+        let recipe = TinyCluster.recipe(iterations: 60)
+        #expect(try cluster.run(["submit", exemplar] + recipe).status == 0)
+        let job = try #require(try cluster.jobs().first)
+        let api = try APIClient(address: cluster.address)
+        let stored = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self).recipeYAML
+        let reworded =
+            "# Written by another release.\n"
+            + stored.split(separator: "\n").filter { !$0.hasPrefix("#") }.reversed().joined(separator: "\n\n")
+        #expect(reworded != stored)
+
+        func submit(_ yaml: String, key: String? = nil, once: Bool? = nil) async throws -> [AcceptedJob] {
+            let submission = JobSubmission(
+                name: "moss", fileName: "moss.png", exemplarSHA256: job.exemplarSHA256, recipeYAML: yaml, key: key,
+                once: once)
+            return try await api.post(
+                "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self
+            ).jobs
+        }
+        // As the dashboard sends it.
+        let again = try await submit(reworded, once: true)
+        #expect(again.map(\.id) == [job.id] && again[0].alreadyExisted)
+        let other = try await submit(stored.replacing("seed: 1\n", with: "seed: 2\n"), once: true)
+        #expect(other.map(\.alreadyExisted) == [false])
+
+        let named = try await submit(stored, key: "night")
+        let renamed = try await submit(reworded, key: "night")
+        #expect(renamed.map(\.id) == named.map(\.id) && renamed[0].alreadyExisted)
+        for refused in [stored.replacing("seed: 1\n", with: "seed: 2\n"), "not: a recipe"] {
+            await #expect(throws: CommandFailure.self) { try await submit(refused, key: "night") }
+        }
+        await #expect(throws: CommandFailure.self) { try await submit(stored, key: "night", once: true) }
+        #expect(try cluster.run(["submit", exemplar] + recipe).output.contains("was submitted before"))
+    }
+}
