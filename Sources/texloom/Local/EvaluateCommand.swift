@@ -89,7 +89,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
 
     private func print(_ figures: [QualityFigures], _ reason: String?) {
         if images.count > 1 {
-            for (index, image) in images.enumerated() { say("\(index + 1)  \(image)") }
+            for (index, image) in images.enumerated() { say("\(index + 1)  \(FileName.readable(image).printable)") }
             say()
         }
         let header = images.count > 1 ? images.indices.map { Self.cell(String($0 + 1)) }.joined() : nil
@@ -130,7 +130,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
 
         func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: Key.self)
-            try container.encode(image, forKey: Key(stringValue: "image"))
+            try container.encode(FileName.readable(image), forKey: Key(stringValue: "image"))
             for figure in QualityFigure.allCases {
                 try container.encode(figures[figure], forKey: Key(stringValue: figure.rawValue))
             }
