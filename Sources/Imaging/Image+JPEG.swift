@@ -17,8 +17,8 @@ extension Image {
             ? -1 : cjpeg_encode_rgb(pixels, UInt32(width), UInt32(height), Int32(quality), &bytes, &count, &message)
         guard status == 0, let bytes else {
             throw ImagingError(
-                code: .encoding,
-                message: "a \(width)x\(height) image cannot be encoded as JPEG; expected sides of at most "
+                .encoding,
+                "a \(width)x\(height) image cannot be encoded as JPEG; expected sides of at most "
                     + "\(Self.maxJPEGSide) pixels, and memory for it")
         }
         return Data(bytesNoCopy: bytes, count: Int(count), deallocator: .free)
