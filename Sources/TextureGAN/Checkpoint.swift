@@ -205,8 +205,8 @@ extension Generator {
                 guard values.allSatisfy(\.isFinite) else {
                     throw SafetensorsError(
                         file: url.path,
-                        problem: "tensor \(prefix)\(parameter.name) has values that are no numbers: its training diverged, "
-                            + "or the file is damaged; take another generator")
+                        problem: "tensor \(prefix)\(parameter.name) has values that are no numbers: its training "
+                            + "diverged, or the file is damaged; take another generator")
                 }
                 parameter.load(fileOrder: values)
             }

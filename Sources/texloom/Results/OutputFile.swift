@@ -114,10 +114,10 @@ struct OutputFile {
     private func endOfLinks() throws -> String {
         var end = path
         for _ in 0..<40 {
-            var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-            let count = buffer.withUnsafeMutableBytes { readlink(FileName.cString(end), $0.baseAddress, $0.count) }
+            var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+            let count = readlink(FileName.cString(end), &buffer, buffer.count)
             guard count > 0 else { break }
-            let next = FileName.text(of: buffer.prefix(count))
+            let next = FileName.text(of: buffer.prefix(count).map { UInt8(bitPattern: $0) })
             end =
                 next.hasPrefix("/")
                 ? next : ((end as NSString).deletingLastPathComponent as NSString).appendingPathComponent(next)
