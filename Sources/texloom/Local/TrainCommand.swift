@@ -77,7 +77,7 @@ struct TrainCommand: ParsableCommand {
         let input = TrainingRun.Input(
             exemplar: try framed.file(in: folder.url), exemplarName: fileName, recipe: recipe, checkpoint: checkpoint,
             threads: threads, folder: folder.scratch, historyArrivedUntil: reports.lastMeasured)
-        for note in framed.unsaidNotes { reports.take(.log(.info, "\(fileName): \(note)")) }
+        for note in framed.unsaidNotes { reports.take(.log(level: .info, message: "\(fileName): \(note)")) }
         let signals = StopSignals { isInterruption in
             complain(
                 "stopping after this iteration, with a checkpoint"

@@ -115,7 +115,7 @@ struct OutputFile {
         var end = path
         for _ in 0..<40 {
             var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-            let count = buffer.withUnsafeMutableBytes { readlink(FileName.cString(end), $0.baseAddress, $0.count) }
+            let count = buffer.withUnsafeMutableBytes { readlink(FileName.cString(end), $0.baseAddress!, $0.count) }
             guard count > 0 else { break }
             let next = FileName.text(of: buffer.prefix(count))
             end =
