@@ -253,7 +253,7 @@ import Testing
         let bytes = try recipe.trainingBytes(width: 256, height: 256, exemplar: "a.png")
         #expect((0.75...1).contains(Double(bytes) / 1_048_576 / measured), "\(bytes >> 20) MiB")
         let large = try recipe.trainingBytes(width: 2000, height: 2000, exemplar: "a.png")
-        #expect(large > bytes + 512 << 20, "the snapshots of a large photograph")
+        #expect(large > bytes + 256 << 20, "the snapshots of a large photograph")
         #expect(large < 4 << 30, "are made in pieces")
     }
 }
