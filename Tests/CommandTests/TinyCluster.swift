@@ -17,7 +17,8 @@ final class TinyCluster {
     /// A recipe whose training takes some seconds, without a style loss: tests do not depend on installed weights.
     static func recipe(iterations: Int, checkpointEvery: Int = 20) -> [String] {
         [
-            "--recipe", "draft", "--set", "style=off", "--set", "k=8", "--set", "ngf=4", "--set", "ndf=4",
+            "--recipe", "draft", "--set", "style=off", "--set", "start=random", "--set", "k=8", "--set", "ngf=4",
+            "--set", "ndf=4",
             "--set", "blocks=1", "--set", "discriminator_layers=1", "--set", "dropout=0.5",
             "--set", "iterations=\(iterations)", "--set", "metrics_every=5", "--set", "snapshot_every=50",
             "--set", "checkpoint_every=\(checkpointEvery)",

@@ -37,7 +37,7 @@ field, message = load.field, load.message
 SNAPSHOT, CHECKPOINT, GENERATOR, DISCRIMINATOR = 2, 3, 4, 5
 LOG, FAIL, HAND_BACK = 14, 18, 19
 
-TINY = dict(style="off", k=8, ngf=4, ndf=4, blocks=1, discriminator_layers=1, dropout=0.5, metrics_every=5)
+TINY = dict(style="off", start="random", k=8, ngf=4, ndf=4, blocks=1, discriminator_layers=1, dropout=0.5, metrics_every=5)
 
 
 def tiny(recipe, **settings):
