@@ -82,6 +82,7 @@ import Testing
     @Test func checkpointsAndGenerators() throws {
         let folder = try ScratchFolder()
         var recipe = Recipe.draft
+        recipe.start = .random
         (recipe.k, recipe.generatorWidth, recipe.residualBlocks) = (8, 1, 1)
         (recipe.discriminatorWidth, recipe.discriminatorLayers, recipe.style) = (1, 1, nil)
         (recipe.iterations, recipe.metricsEvery) = (40, 1)
