@@ -34,7 +34,7 @@ public struct EventFile: Sendable {
         } catch {
             throw EventFileError(
                 .fileSystem,
-                "\(url.path) cannot be gone on with: \(error.systemReason); remove it, and it is "
+                "\(url.path) cannot be continued: \(error.systemReason); remove it, and it is "
                     + "made anew")
         }
     }

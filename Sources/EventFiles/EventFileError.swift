@@ -1,4 +1,4 @@
-/// Why an event file cannot be gone on with.
+/// Why an event file cannot be continued.
 public struct EventFileError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         case fileSystem
