@@ -163,8 +163,10 @@ int cjpeg_decode(const uint8_t *bytes, size_t count, int channels, uint8_t *pixe
                 target[3 * x + channel] = (uint8_t)((row[4 * x + channel] * black + 127) / 255);
         }
     }
+    // Before the end, which frees what is looked at; the file may yet prove to lack its end marker.
+    int has_every_pixel = is_complete(&info, has_several_scans);
     jpeg_finish_decompress(&info);
-    int is_whole = !failed.ended_early || is_complete(&info, has_several_scans);
+    int is_whole = !failed.ended_early || has_every_pixel;
     jpeg_destroy_decompress(&info);
     free(row);
     if (is_whole) return 0;
