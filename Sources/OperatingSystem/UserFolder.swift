@@ -24,7 +24,7 @@ public enum UserFolder {
         return folder.appendingPathComponent("texloom", isDirectory: true)
     }
 
-    /// `$HOME`: whoever sets it means it. Without it the account's.
+    /// `$HOME` if it is set; otherwise the home folder of the account.
     static func home(_ environment: [String: String]) -> URL {
         folder("HOME", environment) ?? FileManager.default.homeDirectoryForCurrentUser
     }

@@ -11,7 +11,7 @@ struct HealthRoutes: Sendable {
     func add(to router: Router<BasicRequestContext>) {
         router.get("healthz") { _, _ in try jsonResponse(["status": "ok"]) }
         router.get("readyz") { _, _ in
-            // SQLite goes on with a file that has lost its name, and what it records is gone with the process.
+            // SQLite keeps writing to a deleted file, and the records vanish with the process.
             guard folder.isInPlace else {
                 throw Problem(
                     .serviceUnavailable,
