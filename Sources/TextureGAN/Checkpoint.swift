@@ -29,6 +29,10 @@ enum Checkpoint {
             "dropout_position": String(trainer.dropout.position),
             "history_columns": Trainer.columns.joined(separator: ","),
         ]
+        if trainer.recipe.styleEvery > 1 {
+            metadata["style_loss"] = String(trainer.step.lastStyle.loss)
+            metadata["style_gradient"] = String(trainer.step.lastStyle.gradient)
+        }
         metadata["generator_steps"] = String(trainer.step.generatorOptimiser.steps)
         metadata["discriminator_steps"] = String(trainer.step.discriminatorOptimiser.steps)
         var writer = SafetensorsWriter(metadata: metadata, hasSum: true)
@@ -113,6 +117,11 @@ enum Checkpoint {
             trainer.trainingSeconds = try number("training_seconds", in: 0...1e10)
             trainer.crops.stream.position = try number("crops_position", in: 0...UInt64.max)
             trainer.dropout.position = try number("dropout_position", in: 0...UInt64.max)
+            if trainer.recipe.styleEvery > 1 {
+                trainer.step.lastStyle = (
+                    loss: try number("style_loss", in: 0...1e100), gradient: try number("style_gradient", in: 0...1e100)
+                )
+            }
             trainer.step.generatorOptimiser.steps = try number("generator_steps", in: 0...Int.max)
             trainer.step.discriminatorOptimiser.steps = try number("discriminator_steps", in: 0...Int.max)
         } catch let error as TrainingError where error.code == .damagedCheckpoint {

@@ -26,15 +26,15 @@ public enum Expansion {
     }
 
     /// The layers' own padding, which training crops have at each of their borders, draws a frame of a few pixels around
-    /// a picture. A generator without norms therefore gets the image with a mirrored margin, and what it makes of the
-    /// margin is cropped away. With norms the margin would change the image's statistics.
+    /// a picture. A generator without norms therefore gets the image with a margin that continues its texture, and what
+    /// it makes of the margin is cropped away. With norms the margin would change the image's statistics.
     static let frame = 16
 
     private static func framed<Failure: Error>(
         _ image: Image, for generator: Generator, _ expand: (Image) throws(Failure) -> Image
     ) throws(Failure) -> Image {
         guard generator.head.norm == nil else { return try expand(image) }
-        return try expand(image.mirrored(beyond: frame)).cropped(
+        return try expand(BorderContinuation(margin: frame).extended(image)).cropped(
             x: 2 * frame, y: 2 * frame, width: 2 * image.width, height: 2 * image.height)
     }
 
@@ -176,40 +176,15 @@ public enum Expansion {
     /// row fills any height.
     private static func write(_ image: Image, from corner: (y: Int, x: Int), to target: Tensor) {
         for y in 0..<target.height {
-            let row = mirrored(corner.y + y, image.height) * image.width
+            let row = mirroredPosition(corner.y + y, image.height) * image.width
             for x in 0..<target.width {
-                let source = (row + mirrored(corner.x + x, image.width)) * 3
+                let source = (row + mirroredPosition(corner.x + x, image.width)) * 3
                 for channel in 0..<3 {
                     target.data[(y * target.width + x) * 3 + channel] =
                         Float(image.pixels[source + channel]) / 127.5 - 1
                 }
             }
         }
-    }
-}
-
-/// Where a position beyond 0 ..< length lands when a row of pixels is mirrored back and forth.
-private func mirrored(_ position: Int, _ length: Int) -> Int {
-    if length == 1 { return 0 }
-    let period = 2 * (length - 1)
-    let phase = (position % period + period) % period
-    return phase < length ? phase : period - phase
-}
-
-extension Image {
-    /// With so many mirrored pixels beyond each border.
-    fileprivate func mirrored(beyond margin: Int) -> Image {
-        var result: [UInt8] = []
-        let (wide, high) = (width + 2 * margin, height + 2 * margin)
-        result.reserveCapacity(wide * high * 3)
-        for y in -margin..<height + margin {
-            let row = TextureGAN.mirrored(y, height) * width
-            for x in -margin..<width + margin {
-                let source = (row + TextureGAN.mirrored(x, width)) * 3
-                result += pixels[source..<source + 3]
-            }
-        }
-        return Image(width: wide, height: high, pixels: result)
     }
 }
 

@@ -36,6 +36,8 @@ public struct Recipe: Equatable, Sendable {
     public var styleInput = FeatureInput.raw
     public var styleWeight: Float = 1
     public var styleTaps = 5
+    /// The style loss is computed every so many iterations, with so many times the weight.
+    public var styleEvery = 1
     public var iterations = 100_000
     /// Share of the iterations before the learning rate begins to fall.
     public var constantShare: Float = 0.5
@@ -62,6 +64,9 @@ public struct Recipe: Equatable, Sendable {
 
     /// Iterations before the learning rate begins to fall.
     public var constantIterations: Int { Int((Double(constantShare) * Double(iterations)).rounded()) }
+
+    /// Whether an iteration, counted from 1, computes the style loss. The first one does, for the loss history's sake.
+    func hasStyle(at iteration: Int) -> Bool { iteration == 1 || iteration % styleEvery == 0 }
 
     /// Adam's rate at an iteration, counted from 1: constant, then falling linearly, changed every iteration.
     public func learningRate(at iteration: Int) -> Float {
@@ -128,7 +133,7 @@ extension Recipe {
         recipe.discriminatorWidth = 16
         recipe.residualBlocks = 4
         recipe.discriminatorLayers = 3
-        recipe.iterations = 6000
+        recipe.iterations = 9000
         recipe.snapshotEvery = 500
         recipe.checkpointEvery = 500
         return recipe
@@ -147,6 +152,7 @@ extension Recipe {
         recipe.styleInput = .caffe
         recipe.styleWeight = 2e-5
         recipe.styleTaps = 3
+        recipe.styleEvery = 2
         recipe.constantShare = 2 / 3
         recipe.ema = 0.998
         return recipe

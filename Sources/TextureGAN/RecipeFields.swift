@@ -137,6 +137,10 @@ extension Recipe {
         integer(
             "style_taps", \.styleTaps, 1...5,
             "Taps relu1_1 ... reluN_1; nothing behind the last is computed, so fewer are cheaper."),
+        integer(
+            "style_every", \.styleEvery, 1...1000,
+            "Iterations between style losses, each with so many times the weight. VGG is more than half of the work of a step of thin networks, and two updates learn more than one with a style loss."
+        ),
         integer("iterations", \.iterations, 1...100_000_000, "Updates of each network. 100,000 is the paper's."),
         number(
             "constant_share", \.constantShare, 0...1,

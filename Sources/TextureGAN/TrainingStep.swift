@@ -8,7 +8,8 @@ public struct StepReport: Sendable {
     /// The generator's terms before their weights.
     public var adversarial = 0.0
     public var l1 = 0.0
-    /// The sum over the taps of 1000 / C^2 times the mean square, before `style_weight`; 0 without a style loss.
+    /// The sum over the taps of 1000 / C^2 times the mean square, before `style_weight`; 0 without a style loss. Between
+    /// the iterations that compute it, what it was last.
     public var style = 0.0
     /// Norms of the weighted terms' gradients at the generator's output: which of them has a say.
     public var adversarialGradient = 0.0
@@ -47,6 +48,9 @@ public struct TrainingStep {
     public let features: VGGFeatures?
     public var generatorOptimiser: Adam
     public var discriminatorOptimiser: Adam
+
+    /// What the style loss and its gradient came to in the last iteration that computed them.
+    var lastStyle = (loss: 0.0, gradient: 0.0)
 
     /// The generator whose weights are averages of the trained one's; nil if the recipe asks for none.
     public let average: AveragedGenerator?
@@ -103,15 +107,17 @@ public struct TrainingStep {
         report.l1 = Loss.absoluteDifference(
             fake, target, weight: recipe.l1Weight, gradient: dFake, in: workspace)
         report.l1Gradient = norm(of: dFake, in: workspace)
-        if let features, recipe.styleWeight > 0 {
-            report.style =
+        if let features, recipe.styleWeight > 0, recipe.hasStyle(at: generatorOptimiser.steps + 1) {
+            let weight = recipe.styleWeight * Float(recipe.styleEvery)
+            lastStyle.loss =
                 features.styleLoss(
-                    of: fake, target: target, weight: recipe.styleWeight, gradient: term, in: workspace,
-                    afterForward: { clock.mark("vgg_forward") }) / Double(recipe.styleWeight)
+                    of: fake, target: target, weight: weight, gradient: term, in: workspace,
+                    afterForward: { clock.mark("vgg_forward") }) / Double(weight)
             clock.mark("vgg_backward")
-            report.styleGradient = norm(of: term, in: workspace)
+            lastStyle.gradient = norm(of: term, in: workspace)
             add(term, to: dFake, in: workspace)
         }
+        (report.style, report.styleGradient) = lastStyle
         report.adversarial = adversarialGradient(
             of: fake, beside: target, by: discriminator, into: term, &clock, workspace)
         if let second {

@@ -59,6 +59,7 @@ import Testing
         recipe.styleInput = .torchvision
         recipe.styleWeight = 2e-5
         recipe.styleTaps = 2
+        recipe.styleEvery = 3
         recipe.iterations = 77
         recipe.constantShare = 0.143
         recipe.learningRate = 1.2345678e-4
@@ -159,7 +160,7 @@ import Testing
         #expect(refusal(overrides: [], of: "Paper").contains("there is no recipe 'Paper'"))
     }
 
-    @Test(arguments: zip([Recipe.draft, .fast, .paper], [(4000, 667), (16_000, 667), (50_000, 500)]))
+    @Test(arguments: zip([Recipe.draft, .fast, .paper], [(6000, 667), (16_000, 667), (50_000, 500)]))
     func theConstantPartOfTheScheduleFollowsTheNumberOfIterations(recipe: Recipe, counts: (whole: Int, short: Int))
         throws
     {

@@ -54,6 +54,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             $0.generatorWidth = 8
             $0.discriminatorWidth = 8
         },
+        RecipeVariant(testDescription: "style_every: 4") { $0.styleEvery = 4 },
     ]
 
     var recipe: Recipe {
@@ -105,7 +106,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
 
     @Test(
         "The same seed gives the same bytes for 1, 2 and 3 threads",
-        arguments: [0, 1, 2, 3, 4, 6, 9, 19].map { RecipeVariant.table[$0] })
+        arguments: [0, 1, 2, 3, 4, 6, 9, 19, 20].map { RecipeVariant.table[$0] })
     func threadsDoNotMatter(_ variant: RecipeVariant) throws {
         let states = try (1...3).map { threads in
             let trainer = try TinyRun.trainer(variant.recipe, threads: threads)
@@ -232,6 +233,25 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         #expect(trainer.history.allSatisfy { $0.values.count == Trainer.columns.count })
         let rate = Trainer.columns.firstIndex(of: "learning_rate")!
         #expect(trainer.history.map { $0.values[rate] } == [1, 4, 8, 10].map { recipe.learningRate(at: $0) })
+    }
+
+    @Test func aStyleLossThatIsComputedNowAndThenCountsAsManyTimes() throws {
+        func steps(_ change: (inout Recipe) -> Void) throws -> [(state: UInt64, style: Double, gradient: Double)] {
+            var recipe = TinyRun.recipe
+            change(&recipe)
+            let trainer = try TinyRun.trainer(recipe)
+            return try (0..<4).map { _ in
+                let report = try trainer.advance().report
+                return (trainer.state, report.style, report.styleGradient)
+            }
+        }
+        let rare = try steps { $0.styleEvery = 3 }
+        // In the first iteration, with three times the weight; then in the third.
+        let heavy = try steps { $0.styleWeight *= 3 }
+        #expect(rare[0] == heavy[0])
+        #expect(rare[1].state != heavy[1].state)
+        #expect(rare[2].style != rare[1].style && rare[3].style == rare[2].style)
+        #expect(rare[1].style == rare[0].style && rare[1].gradient == rare[0].gradient, "what it was last")
     }
 
     @Test func exemplarsThatAreTooSmallAreRefused() {
