@@ -98,7 +98,7 @@ import Testing
         var paper = Recipe.paper
         paper.residualBlocks = 9
         #expect(try Recipe(yaml: "blocks: 9", source: "x") == paper)
-        #expect(refusal("base: sketch").contains("there is no recipe 'sketch'; the named ones are draft, fast, paper"))
+        #expect(refusal("base: sketch").contains("there is no recipe 'sketch'; the named ones are draft, study, fast, paper"))
         #expect(refusal("base: [draft]").contains("base has to be the name of a recipe"))
     }
 
@@ -160,7 +160,7 @@ import Testing
         #expect(refusal(overrides: [], of: "Paper").contains("there is no recipe 'Paper'"))
     }
 
-    @Test(arguments: zip([Recipe.draft, .fast, .paper], [(6000, 667), (16_000, 667), (50_000, 500)]))
+    @Test(arguments: zip([Recipe.draft, .study, .fast, .paper], [(6000, 667), (4000, 667), (16_000, 667), (50_000, 500)]))
     func theConstantPartOfTheScheduleFollowsTheNumberOfIterations(recipe: Recipe, counts: (whole: Int, short: Int))
         throws
     {
@@ -241,7 +241,7 @@ import Testing
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         let page = try String(contentsOf: package.appendingPathComponent("docs/recipes.md"), encoding: .utf8)
         for field in Recipe.fields where field.key != "name" {
-            let values = [Recipe.paper, .fast, .draft].map(field.read).joined(separator: " | ")
+            let values = [Recipe.paper, .fast, .study, .draft].map(field.read).joined(separator: " | ")
             let row = "| `\(field.key)` | \(values) | \(field.summary) |"
             #expect(page.contains(row), "docs/recipes.md should have the row: \(row)")
         }
