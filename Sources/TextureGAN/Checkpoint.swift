@@ -29,6 +29,7 @@ enum Checkpoint {
             "dropout_position": String(trainer.dropout.position),
             "history_columns": Trainer.columns.joined(separator: ","),
         ]
+        metadata["cpu_seconds"] = trainer.cpuSeconds.map { String($0) }
         metadata["generator_steps"] = String(trainer.step.generatorOptimiser.steps)
         metadata["discriminator_steps"] = String(trainer.step.discriminatorOptimiser.steps)
         var writer = SafetensorsWriter(metadata: metadata, hasSum: true)
@@ -111,6 +112,8 @@ enum Checkpoint {
             trainer.history = rows
             trainer.iteration = try number("iteration", in: 0...trainer.recipe.iterations)
             trainer.trainingSeconds = try number("training_seconds", in: 0...1e10)
+            trainer.earlierCPUSeconds =
+                file.metadata["cpu_seconds"] == nil ? nil : try number("cpu_seconds", in: 0...1e12)
             trainer.crops.stream.position = try number("crops_position", in: 0...UInt64.max)
             trainer.dropout.position = try number("dropout_position", in: 0...UInt64.max)
             trainer.step.generatorOptimiser.steps = try number("generator_steps", in: 0...Int.max)
