@@ -39,7 +39,7 @@ import Testing
         let timed = try TexloomProcess.run(["recipes", "draft", "--time", "--threads", "1"], folder: scratch.url)
         #expect(timed.status == 0, "\(timed.errors)")
         #expect(
-            timed.output.contains(/600x400 pixels takes, on 1 thread of this machine:\ndraft .*\n +about .* an iteration/),
+            timed.output.contains(/600x400 pixels takes, on 1 thread of this machine:\ndraft .*\n +about .*[a-z] \(.* an iteration\)/),
             "\(timed.output)")
         let json = try TexloomProcess.run(["recipes", "draft", "--time", "--json"], folder: scratch.url)
         let time = try #require(JSONDecoder().decode([RecipeTime].self, from: Data(json.output.utf8)).first)
@@ -78,7 +78,7 @@ import Testing
         let outcome = try #require(
             (JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]])?.first)
         let expected = try #require(outcome["expected"] as? [String: Any], "\(json.output)")
-        #expect(expected["source"] as? String == "finishedJobs" && expected["jobs"] as? Int == 3)
+        #expect(expected["source"] as? String == "finishedJobs" && expected["jobs"] as? Int ?? 0 > 0)
         // Another length is another recipe.
         let other = try cluster.run(["submit", exemplars[0]] + TinyCluster.recipe(iterations: 80))
         #expect(other.output.contains("on a core like this machine's"), "\(other.output)")

@@ -64,8 +64,8 @@ struct RecipeTime: Codable {
         }
     }
 
-    /// Nil if it was not measured.
-    func expected(_ place: String) -> ExpectedTime? {
+    /// - Parameter place: where it holds, to stand behind the time. - Returns: nil if it was not measured.
+    func expected(_ place: String? = nil) -> ExpectedTime? {
         guard let seconds, let secondsPerIteration else { return nil }
         return ExpectedTime(
             seconds: seconds, secondsPerIteration: secondsPerIteration, source: .measurement, place: place)

@@ -47,7 +47,7 @@ struct RecipesCommand: ParsableCommand, PrintsOnly {
         say("An exemplar of \(Self.width)x\(Self.height) pixels takes, \(TrainingTime.place(threads: threads)):")
         for (recipe, time) in recipes {
             say(recipe.line)
-            say("        " + (time.expected("")?.text ?? time.problem ?? "").printable)
+            say("        " + (time.expected()?.text ?? time.problem ?? "").printable)
         }
     }
 }
