@@ -38,9 +38,8 @@ import Testing
         #expect(plain.status == 0 && !plain.output.contains("about"))
         let timed = try TexloomProcess.run(["recipes", "draft", "--time", "--threads", "1"], folder: scratch.url)
         #expect(timed.status == 0, "\(timed.errors)")
-        #expect(
-            timed.output.contains(/600x400 pixels takes, on 1 thread of this machine:\ndraft .*\n +about .*[a-z] \(.* an iteration\)/),
-            "\(timed.output)")
+        let told = /600x400 pixels takes, on 1 thread of this machine:\ndraft .*\n +about .*[a-z] \(.* an iteration\)/
+        #expect(timed.output.contains(told), "\(timed.output)")
         let json = try TexloomProcess.run(["recipes", "draft", "--time", "--json"], folder: scratch.url)
         let time = try #require(JSONDecoder().decode([RecipeTime].self, from: Data(json.output.utf8)).first)
         #expect(time.name == "draft" && time.iterations == 6000 && time.snapshots == 12)
@@ -60,9 +59,8 @@ import Testing
         let recipe = TinyCluster.recipe(iterations: 60)
         let first = try cluster.run(["submit", exemplars[0]] + recipe)
         #expect(first.status == 0, "\(first.errors)")
-        #expect(
-            first.output.contains(/about .* on a core like this machine's \(.* an iteration\); no worker is connected\n/),
-            "\(first.output)")
+        let measured = /about .* on a core like this machine's \(.* an iteration\); no worker is connected\n/
+        #expect(first.output.contains(measured), "\(first.output)")
         // Nothing is added by what was submitted before.
         #expect(try !cluster.run(["submit", exemplars[0]] + recipe).output.contains("about"))
 
@@ -70,9 +68,8 @@ import Testing
         #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
         let others = ["submit"] + exemplars[1...] + recipe + ["--set", "seed=2"]
         let second = try cluster.run(others)
-        #expect(
-            second.output.contains(/2 jobs, about .* each, as 1 finished job of this recipe took; with 1 slot about \d/),
-            "\(second.output)")
+        let recorded = /2 jobs, about .* each, as 1 finished job of this recipe took; with 1 slot about \d/
+        #expect(second.output.contains(recorded), "\(second.output)")
         #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
         let json = try cluster.run(["submit", exemplars[0], "--json"] + recipe + ["--set", "seed=3"])
         let outcome = try #require(

@@ -43,7 +43,9 @@ import Testing
         let one = "about 4 minutes on a core like this machine's (41 ms an iteration)"
         #expect(text([252], slots: 2) == one)
         #expect(text([252], slots: 0) == "\(one); no worker is connected")
-        #expect(text([252], slots: 1, running: 1, ahead: 60) == "\(one); with 1 slot about 5 minutes, 1 job ahead included")
+        #expect(
+            text([252], slots: 1, running: 1, ahead: 60)
+                == "\(one); with 1 slot about 5 minutes, 1 job ahead included")
         #expect(text([], slots: 2) == nil)
     }
 
@@ -54,6 +56,7 @@ import Testing
         // The longest cannot be shared.
         #expect(
             text([60, 600], slots: 2)
-                == "2 jobs, about 60 seconds to 10 minutes each on a core like this machine's; with 2 slots about 10 minutes")
+                == "2 jobs, about 60 seconds to 10 minutes each on a core like this machine's; "
+                + "with 2 slots about 10 minutes")
     }
 }

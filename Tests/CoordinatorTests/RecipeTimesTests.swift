@@ -70,7 +70,8 @@ struct RecipeTimesTests {
                 name: name, fileName: "\(name).png", exemplarSHA256: receipt.sha256, recipeYAML: yaml, once: true)
             let body = try APIFormat.encoder.encode(SubmitJobsRequest(jobs: [job]))
             return try #require(
-                try await coordinator.send("POST", "/api/v1/jobs", body: body).decoded(SubmitJobsResponse.self).jobs.first)
+                try await coordinator.send("POST", "/api/v1/jobs", body: body).decoded(SubmitJobsResponse.self).jobs
+                    .first)
         }
         #expect(try await submit("first", "recipe: draft\nseed: 1").expected == nil)
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 81)

@@ -79,9 +79,10 @@ struct TrainCommand: ParsableCommand {
                     + (isInterruption ? "; press Ctrl-C again to end at once, without one" : ""))
         }
         // Printed for people alone, and so measured for them alone.
-        let speed = json ? nil : try? MeasuredSpeed.measure(recipe, width: image.width, height: image.height, threads: threads)
+        let (width, height) = (image.width, image.height)
+        let speed = json ? nil : try? MeasuredSpeed.measure(recipe, width: width, height: height, threads: threads)
         let reports = try TrainingReports(
-            to: folder, recipe: recipe, expected: speed?.time(of: recipe, width: image.width, height: image.height),
+            to: folder, recipe: recipe, expected: speed?.time(of: recipe, width: width, height: height),
             threads: threads, json: json)
         let input = TrainingRun.Input(
             exemplar: try framed.file(in: folder.url), exemplarName: fileName, recipe: recipe, checkpoint: checkpoint,
