@@ -47,6 +47,12 @@ public struct CoordinatorConfiguration: Sendable {
     public var recipeValues: @Sendable (String) -> String = { $0 }
     /// What a job needs of its worker, by its recipe's YAML, where its submission does not say. Default: nothing.
     public var needsOfRecipe: @Sendable (String) -> JobNeeds = { _ in JobNeeds() }
+    /// What tells the work of recipes apart, of a recipe's YAML: jobs with the same workload take the same time. Nil: the
+    /// recipe is comparable with no other. Default: the text.
+    public var workloadOfRecipe: @Sendable (String) -> String? = { $0 }
+    /// Measures how long a job of an offered recipe takes on this machine. Called once for each recipe, on a thread of
+    /// its own; may take seconds. The answer is nil if it cannot be measured. Default: nothing is measured.
+    public var measureRecipe: (@Sendable (NamedRecipe) -> ExpectedTime?)?
     /// Most artifact transfers under way at once, each with a window of a few MiB. Default 256.
     public var maxTransfers = 256
 

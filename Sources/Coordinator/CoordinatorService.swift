@@ -174,6 +174,7 @@ public struct CoordinatorService: Sendable {
         let commands = ClusterCommands(engine: reader.engine, reader: reader)
         let router = Router(options: .autoGenerateHeadEndpoints)
         let metrics = reader.engine.metrics
+        let times = RecipeTimes(configuration, reader: reader, work: disk)
         router.add(middleware: RequestMetricsMiddleware(metrics: metrics, now: { reader.engine.now }))
         router.add(middleware: ProblemMiddleware())
         router.add(
@@ -181,7 +182,7 @@ public struct CoordinatorService: Sendable {
                 isLoopbackOnly: CoordinatorConfiguration.isLoopback(configuration.httpHost)))
         HealthRoutes(store: reader.store, engine: reader.engine, folder: folder).add(to: router)
         APIRoutes(
-            configuration: configuration, commands: commands, reader: reader,
+            configuration: configuration, commands: commands, reader: reader, times: times,
             exemplars: ExemplarIntake(
                 store: artifacts, disk: disk, pictures: pictures, maxBytes: configuration.maxExemplarBytes,
                 metrics: metrics),
@@ -191,7 +192,7 @@ public struct CoordinatorService: Sendable {
         EventRoutes(feed: feed, reader: reader).add(to: router)
         let thumbnails = try ThumbnailCache(
             folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
-        let pages = try DashboardRoutes(reader: reader, thumbnails: thumbnails, recipes: configuration.recipes)
+        let pages = try DashboardRoutes(reader: reader, thumbnails: thumbnails, times: times)
         pages.add(to: router)
         DashboardActions(commands: commands, renderer: pages.renderer).add(to: router)
         return router

@@ -47,6 +47,21 @@ public final class ThreadPool {
         for worker in workers { pthread_join(worker, nil) }
     }
 
+    /// CPU time, user and system, of the calling thread and the pool's other threads since each began. The driving
+    /// thread asks.
+    public var cpuSeconds: Double {
+        workers.reduce(seconds(of: CLOCK_THREAD_CPUTIME_ID)) { total, worker in
+            var clock = clockid_t()
+            return pthread_getcpuclockid(worker, &clock) == 0 ? total + seconds(of: clock) : total
+        }
+    }
+
+    private func seconds(of clock: clockid_t) -> Double {
+        var time = timespec()
+        guard clock_gettime(clock, &time) == 0 else { return 0 }
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
     /// Calls `body` once for each block in `0..<blocks`, on all threads, and returns when all are done.
     @inline(__always)
     public func run(blocks: Int, _ body: (Int) -> Void) {

@@ -33,6 +33,7 @@ enum Checkpoint {
             metadata["style_loss"] = String(trainer.step.lastStyle.loss)
             metadata["style_gradient"] = String(trainer.step.lastStyle.gradient)
         }
+        metadata["cpu_seconds"] = trainer.cpuSeconds.map { String($0) }
         metadata["generator_steps"] = String(trainer.step.generatorOptimiser.steps)
         metadata["discriminator_steps"] = String(trainer.step.discriminatorOptimiser.steps)
         var writer = SafetensorsWriter(metadata: metadata, hasSum: true)
@@ -115,6 +116,8 @@ enum Checkpoint {
             trainer.history = rows
             trainer.iteration = try number("iteration", in: 0...trainer.recipe.iterations)
             trainer.trainingSeconds = try number("training_seconds", in: 0...1e10)
+            trainer.earlierCPUSeconds =
+                file.metadata["cpu_seconds"] == nil ? nil : try number("cpu_seconds", in: 0...1e12)
             trainer.crops.stream.position = try number("crops_position", in: 0...UInt64.max)
             trainer.dropout.position = try number("dropout_position", in: 0...UInt64.max)
             if trainer.recipe.styleEvery > 1 {

@@ -13,6 +13,12 @@ public final class Trainer {
     public internal(set) var iteration = 0
     /// Seconds spent training, over all attempts.
     public internal(set) var trainingSeconds = 0.0
+    /// CPU seconds, user and system, of the threads that train, over all attempts: snapshots, their figures and files
+    /// included. Nil after a checkpoint of a release that did not count them. The thread that made the trainer asks.
+    public var cpuSeconds: Double? { earlierCPUSeconds.map { $0 + workspace.pool.cpuSeconds - startCPUSeconds } }
+    /// Of the attempts before this one.
+    var earlierCPUSeconds: Double? = 0
+    private let startCPUSeconds: Double
     /// A row every `metricsEvery` iterations, columns as in `columns`.
     public internal(set) var history: [TrainingRun.MetricsRow] = []
     /// Seconds by phase since the trainer was made.
@@ -64,6 +70,7 @@ public final class Trainer {
         crops = CropSampler(k: k, width: width, height: height, stream: stream(.crops))
         dropout = stream(.dropout)
         workspace = Workspace(threads: threads, arena: Arena(sharing: concurrentRuns))
+        startCPUSeconds = workspace.pool.cpuSeconds
     }
 
     public var generator: Generator { step.generator }

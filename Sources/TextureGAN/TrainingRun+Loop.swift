@@ -217,6 +217,7 @@ extension TrainingRun {
         var exemplarHeight: Int
         var iterations: Int
         var trainingSeconds: Double
+        var cpuSeconds: Double?
         var threads: Int
         /// Which features the style loss compared; "off" if none.
         var featureWeights: String
@@ -234,7 +235,7 @@ extension TrainingRun {
             software: "texloom \(texloomVersion)", recipe: trainer.recipe.name, seed: trainer.recipe.seed, k: trainer.k,
             exemplar: input.exemplarName, exemplarWidth: trainer.exemplar.image.width,
             exemplarHeight: trainer.exemplar.image.height, iterations: trainer.iteration,
-            trainingSeconds: trainer.trainingSeconds, threads: input.threads,
+            trainingSeconds: trainer.trainingSeconds, cpuSeconds: trainer.cpuSeconds, threads: input.threads,
             featureWeights: trainer.recipe.style?.rawValue ?? "off",
             featureInput: trainer.recipe.style == nil ? "off" : trainer.recipe.styleInput.rawValue,
             losses: Dictionary(uniqueKeysWithValues: zip(Trainer.columns, last)),

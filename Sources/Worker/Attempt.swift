@@ -79,7 +79,10 @@ struct Attempt: Equatable, Sendable {
     var phase = Phase.downloading
     var iteration: UInt64
     var totalIterations: UInt64 = 0
-    var secondsPerIteration = 0.0
+    /// Of the last iterations; 0 before the first.
+    var secondsPerIteration: Double { pace.value }
+    /// Iterations differ: a status tells what they take on average.
+    private var pace = MovingAverage()
     /// The lease is gone or the job cancelled: nothing is sent any more, and the trainer is to stop.
     var isDisowned: Bool { disownedAt != nil }
     var disownedAt: Instant?
@@ -108,6 +111,8 @@ struct Attempt: Equatable, Sendable {
     }
 
     var ref: WireAttemptRef { assignment.attempt }
+
+    mutating func iterated(seconds: Double) { pace.add(seconds) }
 
     var status: WireAttemptStatus {
         var status = WireAttemptStatus()

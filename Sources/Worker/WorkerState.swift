@@ -145,7 +145,7 @@ public struct WorkerState: Sendable {
             // Within the wire's limits: one impossible number must not silence the heart.
             attempts[ref]?.iteration = min(UInt64(max(0, iteration)), Limits.maxIterations)
             if let total { attempts[ref]?.totalIterations = min(UInt64(max(0, total)), Limits.maxIterations) }
-            attempts[ref]?.secondsPerIteration = seconds.isFinite ? max(0, seconds) : 0
+            if seconds.isFinite, seconds > 0 { attempts[ref]?.iterated(seconds: seconds) }
         case .metrics(let ref, let columns, let rows):
             for first in stride(from: 0, to: rows.count, by: Limits.maxMetricRows) {
                 let part = rows[first..<min(first + Limits.maxMetricRows, rows.count)]

@@ -83,9 +83,11 @@ class Tests:
         files[-1].write_text("this is no image")
         page = self.page("/submit")
         page.wait("document.querySelector('#yaml').value.includes('name:')", "the recipe is there")
+        page.wait("document.querySelector('#time').innerText.includes('about')", "how long the recipe takes is told")
         page.click("#submit summary")
         recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=400, snapshot_every=100)
         page.type("#yaml", recipe)
+        equal(page.text("#time"), "", "the time of a recipe that is no longer the offered one")
         page.type("#priority", "90")
         page.drop("#drop", *files)
         page.wait("document.querySelectorAll('#outcomes li').length === 3 && !document.querySelector('#outcomes').innerText.includes('sending')",

@@ -107,6 +107,17 @@ struct WorkerStateTests {
         #expect(!effects.contains { if case .wish = $0 { true } else { false } })
     }
 
+    @Test func aStatusTellsWhatIterationsTakeOnAverage() throws {
+        var bench = WorkerBench.training()
+        // The first report comes before the first iteration; every second one is without the style loss.
+        for (iteration, seconds) in [0, 1, 3, 1, 3].enumerated() {
+            bench.play(
+                .iterated(ref, iteration: iteration, totalIterations: 100, secondsPerIteration: Double(seconds)))
+        }
+        let status = try #require(bench.state.attempts[ref]?.status)
+        #expect(status.iteration == 4 && status.secondsPerIteration == 2)
+    }
+
     @Test func silenceReconnectsAndTrainingGoesOn() {
         var bench = WorkerBench.training()
         var reconnects = 0

@@ -9,6 +9,7 @@ struct APIRoutes: Sendable {
     let configuration: CoordinatorConfiguration
     let commands: ClusterCommands
     let reader: ClusterReader
+    let times: RecipeTimes
     let exemplars: ExemplarIntake
     let artifacts: ArtifactResponder
     let randomSalt: @Sendable () -> UInt32
@@ -17,7 +18,7 @@ struct APIRoutes: Sendable {
         let api = router.group("api/v1")
         api.get("openapi.json") { _, _ in OpenAPIDocument.response }
         api.get("summary") { _, _ in try jsonResponse(try await reader.summary()) }
-        api.get("recipes") { _, _ in try jsonResponse(RecipeList(recipes: configuration.recipes)) }
+        api.get("recipes") { _, _ in try jsonResponse(try await times.offered()) }
         api.post("exemplars", use: receiveExemplar)
         api.post("jobs", use: submit)
         api.get("jobs", use: list)
@@ -52,19 +53,28 @@ struct APIRoutes: Sendable {
                 "the request has \(body.jobs.count) jobs; expected 1...\(configuration.maxJobsPerRequest)")
         }
         let submissions = try body.jobs.enumerated().map { try submission($1, at: $0) }
+        let times = await expectedTimes(of: submissions)
         let salts = submissions.map { _ in randomSalt() }
         guard case .accepted(let jobs) = try await commands.ask({ .submit($0, submissions, salts: salts) }) else {
             throw Problem(.internalServerError, "the coordinator gave no answer to a submission")
         }
         let cluster = await reader.engine.committed
-        let accepted = jobs.map { job in
+        let accepted = zip(jobs, submissions).map { job, submission in
             let waiting = cluster.job(job.id).flatMap { $0.state == .queued ? $0.needs : nil }
             return AcceptedJob(
                 id: job.id.description, name: job.name, resultName: job.resultName, state: job.state,
-                alreadyExisted: job.alreadyExisted, obstacle: waiting.flatMap(cluster.obstacle))
+                alreadyExisted: job.alreadyExisted, obstacle: waiting.flatMap(cluster.obstacle),
+                expected: job.alreadyExisted ? nil : times[submission.recipeYAML])
         }
         let isNew = accepted.contains { !$0.alreadyExisted }
         return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
+    }
+
+    /// By recipe. No job is refused because its time cannot be told.
+    private func expectedTimes(of submissions: [Submission]) async -> [String: ExpectedTime] {
+        var known: [String: ExpectedTime] = [:]
+        for yaml in Set(submissions.map(\.recipeYAML)) { known[yaml] = try? await times.recorded(yaml) }
+        return known
     }
 
     private func submission(_ job: JobSubmission, at index: Int) throws -> Submission {

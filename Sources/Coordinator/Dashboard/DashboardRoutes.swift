@@ -13,14 +13,14 @@ struct DashboardRoutes: Sendable {
 
     let reader: ClusterReader
     let thumbnails: ThumbnailCache
-    let recipes: [NamedRecipe]
+    let times: RecipeTimes
     let assets: DashboardAssets
     let renderer: PageRenderer
 
-    init(reader: ClusterReader, thumbnails: ThumbnailCache, recipes: [NamedRecipe]) throws {
+    init(reader: ClusterReader, thumbnails: ThumbnailCache, times: RecipeTimes) throws {
         self.reader = reader
         self.thumbnails = thumbnails
-        self.recipes = recipes
+        self.times = times
         assets = DashboardAssets()
         renderer = try PageRenderer(assets: assets.version)
     }
@@ -32,11 +32,7 @@ struct DashboardRoutes: Sendable {
         router.get("jobs/:id/losses.svg", use: lossPlot)
         router.get("gallery", use: gallery)
         router.get("workers", use: workers)
-        router.get("submit") { _, _ in
-            renderer.response(
-                .init(template: "submit", title: "Submit"),
-                ["recipes": recipes.map { ["name": $0.name, "abstract": $0.abstract] }])
-        }
+        router.get("submit", use: submit)
         router.get("thumbnails/:file", use: thumbnail)
         router.get("assets/:version/:file") { _, context in
             try assets.respond(to: try context.parameters.require("file"))
@@ -125,6 +121,17 @@ struct DashboardRoutes: Sendable {
                 "hasWorkers": !workers.isEmpty, "workerEndpoint": reader.workerEndpoint,
                 "workers": workers.map { Item.worker($0, names: names) },
             ])
+    }
+
+    /// What is not known yet of the recipes' times, the page's script asks for again.
+    @Sendable private func submit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let recipes = try await times.offered().recipes.map { recipe in
+            [
+                "name": recipe.name, "abstract": recipe.abstract,
+                "time": recipe.expected.map { ", \(ExpectedTime.about($0.seconds))" } ?? "",
+            ]
+        }
+        return renderer.response(.init(template: "submit", title: "Submit"), ["recipes": recipes])
     }
 
     private func names(of workers: [WorkerSummary]) async throws -> [String: String] {

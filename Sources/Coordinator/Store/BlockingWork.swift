@@ -14,10 +14,14 @@ struct BlockingWork: Sendable {
         case chunks
         /// Hashes or decodes a whole file, or goes through a folder.
         case files
+        /// Takes seconds, and nothing waits for it.
+        case measurements
 
         var threads: Int {
             switch self {
             case .engine: 1
+            // Two at a time would measure each other.
+            case .measurements: 1
             // They wait for the disk more than they compute.
             case .chunks: 16
             case .files: 4

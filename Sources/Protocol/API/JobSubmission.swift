@@ -58,9 +58,12 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
     public var alreadyExisted: Bool
     /// Why none of the workers that are connected can run it; nil if one can, or none is connected.
     public var obstacle: String?
+    /// By jobs of the same recipe, whatever their seeds and exemplars; nil if there are none, or the job has existed.
+    public var expected: ExpectedTime?
 
     public init(
-        id: String, name: String, resultName: String, state: JobState, alreadyExisted: Bool, obstacle: String? = nil
+        id: String, name: String, resultName: String, state: JobState, alreadyExisted: Bool, obstacle: String? = nil,
+        expected: ExpectedTime? = nil
     ) {
         self.id = id
         self.name = name
@@ -68,6 +71,7 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
         self.state = state
         self.alreadyExisted = alreadyExisted
         self.obstacle = obstacle
+        self.expected = expected
     }
 }
 

@@ -46,6 +46,8 @@ struct SubmitCommand: AsyncParsableCommand {
         /// What was done to the file's own pixels.
         var notes: [String]?
         var obstacle: String?
+        /// Of a new job.
+        var expected: ExpectedTime?
     }
 
     func validate() throws {
@@ -58,6 +60,7 @@ struct SubmitCommand: AsyncParsableCommand {
         let recipe = try recipeOptions.resolve()
         let api = try client.client()
         var outcomes: [Outcome] = []
+        var times = SubmissionTimes()
         let candidates = ExemplarFiles.collect(paths)
         if name != nil, candidates.count > 1 {
             throw CommandFailure("--name goes with a single file; there are \(candidates.count)", exit: .usage)
@@ -70,24 +73,31 @@ struct SubmitCommand: AsyncParsableCommand {
             switch candidate {
             case .refused(let file, let reason):
                 outcome = Outcome(file: FileName.readable(file), accepted: false, reason: reason)
-            case .file(let file): outcome = try await submit(file, name ?? names.next() ?? "", recipe, to: api)
+            case .file(let file): outcome = try await submit(file, name ?? names.next() ?? "", recipe, &times, to: api)
             }
             outcomes.append(outcome)
             if !client.json { say(describe(outcome)) }
         }
-        if client.json { try sayJSON(outcomes) }
+        times.measure()
+        if client.json {
+            let expected = times.expected
+            for index in outcomes.indices { outcomes[index].expected = outcomes[index].job.flatMap { expected[$0] } }
+            try sayJSON(outcomes)
+        }
         let refused = outcomes.filter { !$0.accepted }.count
         if !client.json, outcomes.count > 1 { say("\(outcomes.count - refused) accepted, \(refused) refused") }
+        if !client.json, let text = times.text { say(text) }
         if refused > 0 { throw ExitCode(CommandExit.failed.rawValue) }
     }
 
     private func submit(
-        _ file: String, _ name: String, _ recipe: Recipe, to api: APIClient
+        _ file: String, _ name: String, _ recipe: Recipe, _ times: inout SubmissionTimes, to api: APIClient
     ) async throws -> Outcome {
         let shown = FileName.readable(file)
         do {
             let framed = try FramedExemplar(file, framing.framing)
             _ = try recipe.cropSize(forWidth: framed.image.width, height: framed.image.height, exemplar: shown)
+            try await times.ask(api)
             let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
             let submission = JobSubmission(
                 name: name, fileName: FileName.last(of: file), exemplarSHA256: receipt.sha256,
@@ -97,6 +107,7 @@ struct SubmitCommand: AsyncParsableCommand {
             let answer = try await api.post(
                 "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
             guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
+            times.add(job, recipe, width: framed.image.width, height: framed.image.height)
             return Outcome(
                 file: shown, accepted: true, job: job.id, resultName: job.resultName,
                 alreadyExisted: job.alreadyExisted, state: job.state,

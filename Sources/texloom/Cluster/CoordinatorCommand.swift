@@ -82,6 +82,10 @@ struct CoordinatorCommand: AsyncParsableCommand {
             NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())
         }
         configuration.recipeValues = { Recipe.values(ofFile: $0) }
+        configuration.workloadOfRecipe = { Recipe.workload(ofFile: $0) }
+        configuration.measureRecipe = { recipe in
+            RecipeTime.measureInChild(recipe.name)?.expected("on a core like the coordinator's")
+        }
         let needs = RecipeNeeds()
         configuration.needsOfRecipe = { needs.needs(of: $0) }
         do {

@@ -73,16 +73,21 @@ struct TrainCommand: ParsableCommand {
             }
         }
         try folder.write(recipe: recipe.yaml())
-        let reports = try TrainingReports(to: folder, total: recipe.iterations, json: json)
-        let input = TrainingRun.Input(
-            exemplar: try framed.file(in: folder.url), exemplarName: fileName, recipe: recipe, checkpoint: checkpoint,
-            threads: threads, folder: folder.scratch, historyArrivedUntil: reports.lastMeasured)
-        for note in framed.unsaidNotes { reports.take(.log(level: .info, message: "\(fileName): \(note)")) }
         let signals = StopSignals { isInterruption in
             complain(
                 "stopping after this iteration, with a checkpoint"
                     + (isInterruption ? "; press Ctrl-C again to end at once, without one" : ""))
         }
+        // Printed for people alone, and so measured for them alone.
+        let (width, height) = (image.width, image.height)
+        let speed = json ? nil : try? MeasuredSpeed.measure(recipe, width: width, height: height, threads: threads)
+        let reports = try TrainingReports(
+            to: folder, recipe: recipe, expected: speed?.time(of: recipe, width: width, height: height),
+            threads: threads, json: json)
+        let input = TrainingRun.Input(
+            exemplar: try framed.file(in: folder.url), exemplarName: fileName, recipe: recipe, checkpoint: checkpoint,
+            threads: threads, folder: folder.scratch, historyArrivedUntil: reports.lastMeasured)
+        for note in framed.unsaidNotes { reports.take(.log(level: .info, message: "\(fileName): \(note)")) }
         let began = Date()
         let outcome = try TrainingRun.run(
             input, wish: { reports.failure != nil ? .abandon : signals.received ? .checkpointAndStop : .proceed },

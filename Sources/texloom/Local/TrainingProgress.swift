@@ -1,4 +1,5 @@
 import Foundation
+import TextureGAN
 
 /// One line that is rewritten on a terminal, and a line every half minute elsewhere.
 final class TrainingProgress {
@@ -6,26 +7,36 @@ final class TrainingProgress {
     private let quiet: Bool
     private let isTerminal = TerminalFeatures(descriptor: STDOUT_FILENO).canDraw
     private var last = ContinuousClock.now - .seconds(60)
-    private var averageSeconds = 0.0
+    private var pace: TrainingPace
+    private var lastIteration = ContinuousClock.now
     private var losses = ""
 
-    init(total: Int, quiet: Bool) {
-        self.total = total
+    /// - Parameter expected: how long the whole training will take, if that is known.
+    init(_ recipe: Recipe, expected: TrainingTime?, quiet: Bool) {
+        total = recipe.iterations
+        pace = TrainingPace(recipe, expected: expected)
         self.quiet = quiet
     }
 
+    /// What is left, by what was expected and measured so far.
+    func remaining(after iteration: Int) -> TrainingTime { pace.remaining(after: iteration) }
+
+    /// The snapshot of the last iteration is there, with its figures and its file.
+    func tookSnapshot() { pace.tookSnapshot(seconds: (ContinuousClock.now - lastIteration) / .seconds(1)) }
+
     func iterated(_ iteration: Int, seconds: Double) {
-        averageSeconds = averageSeconds == 0 ? seconds : 0.95 * averageSeconds + 0.05 * seconds
+        pace.iterated(seconds: seconds)
         let now = ContinuousClock.now
+        lastIteration = now
         guard !quiet, now - last > (isTerminal ? .milliseconds(250) : .seconds(30)) || iteration == total else {
             return
         }
         last = now
         // After the last iteration come the last snapshot, its figures and the files.
-        let left = iteration == total ? "finishing" : "\(duration(Double(total - iteration) * averageSeconds)) left"
+        let left = iteration == total ? "finishing" : "\(duration(remaining(after: iteration).seconds)) left"
         let line =
             "\(progressBar(Double(iteration) / Double(total), width: 24)) \(iteration)/\(total)  "
-            + "\(String(format: "%.1f", 1 / averageSeconds)) it/s  \(losses)  \(left)"
+            + "\(String(format: "%.1f", 1 / pace.secondsPerIteration)) it/s  \(losses)  \(left)"
         if isTerminal {
             show("\r\u{1B}[K\(line)")
         } else {

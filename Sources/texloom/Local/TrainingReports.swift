@@ -8,6 +8,8 @@ final class TrainingReports {
     private let progress: TrainingProgress
     private let log: ResultLog
     private let json: Bool
+    private let threads: Int
+    private let isTimeExpected: Bool
     private var metrics: ResultMetrics
     private var events: ResultEvents
     private var iteration = 0
@@ -16,11 +18,14 @@ final class TrainingReports {
     /// Why the run cannot go on.
     private(set) var failure: (any Error)?
 
+    /// - Parameter expected: how long the whole training will take; nil: not known, and not said.
     /// - Throws: `CommandFailure` if the log cannot be opened.
-    init(to folder: ResultFolder, total: Int, json: Bool) throws {
+    init(to folder: ResultFolder, recipe: Recipe, expected: TrainingTime?, threads: Int, json: Bool) throws {
         self.folder = folder
         self.json = json
-        progress = TrainingProgress(total: total, quiet: json)
+        self.threads = threads
+        isTimeExpected = expected != nil
+        progress = TrainingProgress(recipe, expected: expected, quiet: json)
         let log = try folder.openLog()
         self.log = log
         metrics = ResultMetrics(of: folder)
@@ -42,6 +47,10 @@ final class TrainingReports {
             events.goOn(from: iteration)
             if iteration > 0 { events.catchUp(to: iteration) }
             if iteration > 0, !json { say("going on from iteration \(iteration)") }
+            if isTimeExpected {
+                let time = progress.remaining(after: iteration).expected(TrainingTime.place(threads: threads))
+                take(.log(level: .info, message: time.text))
+            }
         case .iterated(let iteration, let seconds):
             self.iteration = iteration
             progress.iterated(iteration, seconds: seconds)
@@ -56,6 +65,7 @@ final class TrainingReports {
         case .artifact(let kind, let iteration, let file):
             do {
                 try folder.take(kind, iteration: iteration, file: file)
+                if kind == .snapshot { progress.tookSnapshot() }
                 if kind == .snapshot { events.addSnapshot(iteration, at: Date()) }
             } catch {
                 failure = error

@@ -1,13 +1,32 @@
 // Photographs dropped or chosen become jobs, one after the other.
-import { $, problem } from "./page.js";
+import { $, all, problem, put } from "./page.js";
 
 export async function prepareSubmission() {
   const form = $("#submit");
   if (!form) return;
-  const { recipes } = await (await fetch("/api/v1/recipes")).json();
-  const choose = () => { $("#yaml").value = recipes.find((recipe) => recipe.name === $("#recipe").value)?.yaml ?? ""; };
+  const offered = async () => (await fetch("/api/v1/recipes")).json();
+  let { recipes, isMeasuring } = await offered();
+  const chosen = () => recipes.find((recipe) => recipe.name === $("#recipe").value);
+  // The time is that of the recipe as it is offered.
+  const showTime = () => {
+    const isOffered = chosen()?.yaml === $("#yaml").value;
+    put($("#time"), !isOffered ? "" : chosen().expectedText ?? (isMeasuring ? "measuring how long this recipe takes" : ""));
+    for (const recipe of recipes) {
+      const option = all("option", $("#recipe")).find((option) => option.value === recipe.name);
+      const time = recipe.expectedText ? `, ${recipe.aboutText}` : "";
+      put(option, `${recipe.name}${time}: ${recipe.abstract}`);
+    }
+  };
+  const choose = () => { $("#yaml").value = chosen()?.yaml ?? ""; showTime(); };
   $("#recipe").addEventListener("change", choose);
+  $("#yaml").addEventListener("input", showTime);
   choose();
+  const followTimes = async () => {
+    if (!isMeasuring) return;
+    try { ({ recipes, isMeasuring } = await offered()); showTime(); } catch { /* The coordinator is away: asked again. */ }
+    setTimeout(followTimes, 2000);
+  };
+  setTimeout(followTimes, 2000);
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
   const drop = $("#drop");

@@ -1,0 +1,120 @@
+import Foundation
+import Protocol
+import Synchronization
+
+/// How long jobs of a recipe take: by what jobs of the same work took, else by a measurement on this machine.
+final class RecipeTimes: Sendable {
+    /// How many finished jobs are looked at: machines and releases change.
+    static let jobsAsked = 20
+    /// How long an answer may be repeated: a thousand photographs are a thousand submissions.
+    private static let memory = Duration.seconds(5)
+
+    private struct State {
+        /// Of the stored recipes, by id; nil: comparable with no other.
+        var workloads: [Int64: String?] = [:]
+        var newestRecipe: Int64 = 0
+        var recorded: [String: (time: ExpectedTime, until: Instant)] = [:]
+        /// By the recipe's name; nil: it cannot be measured.
+        var measured: [String: ExpectedTime?] = [:]
+        var underWay: Set<String> = []
+    }
+
+    private let configuration: CoordinatorConfiguration
+    private let reader: ClusterReader
+    private let work: BlockingWork
+    private let state = Mutex(State())
+
+    init(_ configuration: CoordinatorConfiguration, reader: ClusterReader, work: BlockingWork) {
+        self.configuration = configuration
+        self.reader = reader
+        self.work = work
+    }
+
+    // MARK: Offered recipes
+
+    /// The offered recipes with what is known of their times. Those of which no job tells are measured, one after the
+    /// other, when this is asked first.
+    func offered() async throws -> RecipeList {
+        var list = RecipeList(recipes: [])
+        for recipe in configuration.recipes {
+            var time = try await recorded(recipe.yaml)
+            if time == nil {
+                let (measured, isUnderWay) = measurement(of: recipe)
+                time = measured
+                list.isMeasuring = list.isMeasuring || isUnderWay
+            }
+            list.recipes.append(
+                NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml, expected: time))
+        }
+        return list
+    }
+
+    /// The measurement, if there is one, or begins it.
+    private func measurement(of recipe: NamedRecipe) -> (ExpectedTime?, isUnderWay: Bool) {
+        guard let measure = configuration.measureRecipe else { return (nil, false) }
+        let (known, begins) = state.withLock { state -> (ExpectedTime??, Bool) in
+            if let known = state.measured[recipe.name] { return (.some(known), false) }
+            return (nil, state.underWay.insert(recipe.name).inserted)
+        }
+        if let known { return (known, false) }
+        if begins {
+            Task { [self] in
+                let time = try? await work.run(.measurements) { measure(recipe) }
+                state.withLock { state in
+                    state.measured[recipe.name] = .some(time)
+                    state.underWay.remove(recipe.name)
+                }
+            }
+        }
+        return (nil, true)
+    }
+
+    // MARK: Recorded jobs
+
+    /// What jobs of the same work tell of a recipe: those that finished, else those that run. Nil if there are none.
+    func recorded(_ yaml: String) async throws -> ExpectedTime? {
+        guard let workload = configuration.workloadOfRecipe(yaml) else { return nil }
+        let now = reader.engine.now
+        if let known = state.withLock({ $0.recorded[workload] }), known.until > now { return known.time }
+        guard let time = try await finished(workload) else { return await running(workload) }
+        state.withLock { $0.recorded[workload] = (time, now + Self.memory) }
+        return time
+    }
+
+    private func finished(_ workload: String) async throws -> ExpectedTime? {
+        let newest = state.withLock { $0.newestRecipe }
+        for (id, yaml) in try await reader.store.recipes(after: newest) {
+            let workload = configuration.workloadOfRecipe(yaml)
+            state.withLock { state in
+                state.workloads[id] = .some(workload)
+                state.newestRecipe = max(state.newestRecipe, id)
+            }
+        }
+        let ids = state.withLock { state in state.workloads.filter { $0.value == workload }.map(\.key) }
+        guard !ids.isEmpty,
+            let times = try await reader.store.finishedTimes(ofRecipes: ids, limit: Self.jobsAsked)
+        else { return nil }
+        let pace = times.seconds / Double(times.iterations)
+        return ExpectedTime(
+            seconds: pace * Double(times.totalIterations), secondsPerIteration: pace, source: .finishedJobs,
+            jobs: times.jobs)
+    }
+
+    private func running(_ workload: String) async -> ExpectedTime? {
+        let cluster = await reader.engine.committed
+        // Many leases share a recipe.
+        var isAlike: [String: Bool] = [:]
+        let leases = cluster.leases.filter { id, lease in
+            guard lease.hasIterated, lease.secondsPerIteration > 0, lease.totalIterations > 0,
+                let yaml = cluster.job(id)?.recipeYAML
+            else { return false }
+            let known = isAlike[yaml] ?? (configuration.workloadOfRecipe(yaml) == workload)
+            isAlike[yaml] = known
+            return known
+        }.values
+        guard let total = leases.map(\.totalIterations).max() else { return nil }
+        let pace = leases.map(\.secondsPerIteration).reduce(0, +) / Double(leases.count)
+        return ExpectedTime(
+            seconds: pace * Double(total), secondsPerIteration: pace, source: .runningJobs, jobs: leases.count)
+    }
+}

@@ -1,0 +1,43 @@
+import GRDB
+import Protocol
+
+/// What the newest finished jobs of some recipes took.
+struct FinishedJobTimes: Sendable {
+    var jobs: Int
+    /// Of the attempts that finished, from their assignment to their result.
+    var seconds: Double
+    /// That those attempts trained.
+    var iterations: Int
+    /// Of a whole job.
+    var totalIterations: Int
+}
+
+extension JobStore {
+    /// The recipes that came after one, by age.
+    func recipes(after id: Int64) async throws -> [(id: Int64, yaml: String)] {
+        try await pool.read { db in
+            try StoredRow.all(db, sql: "SELECT id, yaml FROM recipes WHERE id > ? ORDER BY id", arguments: [id])
+                .map { row in (try row["id"], try row["yaml"]) }
+        }
+    }
+
+    /// - Parameter limit: of jobs.
+    /// - Returns: nil if no job of these recipes has finished.
+    func finishedTimes(ofRecipes ids: [Int64], limit: Int) async throws -> FinishedJobTimes? {
+        let list = ids.map(String.init).joined(separator: ",")
+        let sql = """
+            SELECT COUNT(*) AS count, SUM(attempts.ended_at - attempts.started_at) AS seconds,
+                SUM(attempts.iteration - attempts.start_iteration) AS iterations, MAX(newest.total_iterations) AS total
+            FROM (SELECT sequence, total_iterations FROM jobs WHERE state = 'finished' AND recipe IN (\(list))
+                ORDER BY sequence DESC LIMIT \(limit)) AS newest
+            JOIN attempts ON attempts.job = newest.sequence AND attempts.outcome = 'finished'
+                AND attempts.iteration > attempts.start_iteration AND attempts.ended_at > attempts.started_at
+            """
+        return try await pool.read { db in
+            guard let row = try StoredRow.all(db, sql: sql).first, try row["count"] as Int > 0 else { return nil }
+            return try FinishedJobTimes(
+                jobs: row["count"], seconds: row["seconds"], iterations: row["iterations"],
+                totalIterations: row["total"])
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import Imaging
+import NNCore
+
+/// How fast this machine trains a recipe, by a few steps and snapshots on a made-up exemplar.
+public struct MeasuredSpeed: Sendable, Equatable {
+    public var secondsPerIteration: Double
+    /// A snapshot takes `snapshotSeconds` and so much for each pixel of the exemplar.
+    public var snapshotSeconds: Double
+    public var snapshotSecondsPerPixel: Double
+
+    public init(secondsPerIteration: Double, snapshotSeconds: Double, snapshotSecondsPerPixel: Double) {
+        self.secondsPerIteration = secondsPerIteration
+        self.snapshotSeconds = snapshotSeconds
+        self.snapshotSecondsPerPixel = snapshotSecondsPerPixel
+    }
+
+    public enum Clock: Sendable {
+        /// What a training beside everything else that runs here takes.
+        case wall
+        /// What the threads compute: of one thread, what it takes on a core of its own.
+        case processor
+    }
+
+    /// The whole training of an exemplar.
+    public func time(of recipe: Recipe, width: Int, height: Int) -> TrainingTime {
+        TrainingTime(
+            iterations: recipe.iterations, secondsPerIteration: secondsPerIteration,
+            snapshots: recipe.snapshots(after: 0),
+            secondsPerSnapshot: snapshotSeconds + snapshotSecondsPerPixel * Double(width * height))
+    }
+
+    /// Trains for about a second, and at least three steps, in memory of its own that is given back.
+    ///
+    /// Feature weights that are not installed are replaced by random ones: the work is the same.
+    /// - Parameters:
+    ///   - width: of the exemplar, which decides the crop size if the recipe does not, and how much a snapshot matters.
+    ///   - clock: of one thread, `.processor` is the better measure on a busy machine.
+    /// - Throws: `TrainingError` if the exemplar is too small, or the steps diverge.
+    public static func measure(
+        _ recipe: Recipe, width: Int, height: Int, threads: Int, by clock: Clock = .wall
+    ) throws(TrainingError) -> MeasuredSpeed {
+        var recipe = recipe
+        let k = try recipe.cropSize(forWidth: width, height: height, exemplar: "the exemplar")
+        recipe.k = k
+        let snapshotEvery = min(recipe.snapshotEvery, recipe.iterations)
+        // Never the last one, nor one at a rate of 0.
+        recipe.iterations = 1_000_000
+        let weights = recipe.style.map { network in
+            (try? FeatureWeights.installed(network)) ?? .random(seed: 1)
+        }
+        let trainer = try Trainer(
+            exemplar: Exemplar(madeUp(width: 2 * k, height: 2 * k), name: "made up"), recipe: recipe,
+            features: weights, threads: threads)
+        let step = try secondsPerStep(of: trainer, by: clock)
+
+        let pixels = Double(width * height)
+        let (small, seconds) = snapshot(by: trainer, width: width, height: height, most: 16_384, clock)
+        var speed = MeasuredSpeed(
+            secondsPerIteration: step, snapshotSeconds: 0, snapshotSecondsPerPixel: seconds / small)
+        // What does not grow with the picture counts as if it did: too much, which matters where snapshots take long.
+        if pixels * speed.snapshotSecondsPerPixel > 0.1 * step * Double(snapshotEvery), pixels > small {
+            let (large, more) = snapshot(by: trainer, width: width, height: height, most: 65_536, clock)
+            speed.snapshotSecondsPerPixel = max(0, more - seconds) / (large - small)
+            speed.snapshotSeconds = max(0, seconds - small * speed.snapshotSecondsPerPixel)
+        }
+        return speed
+    }
+
+    /// Steps are timed in pairs: a recipe may leave work out of every second one.
+    private static func secondsPerStep(of trainer: Trainer, by clock: Clock) throws(TrainingError) -> Double {
+        let began = ContinuousClock.now
+        var elapsed: Double { began.duration(to: .now) / .seconds(1) }
+        try trainer.advance()
+        // The first steps get their memory page by page. Of long steps one has to do.
+        if elapsed < 0.5 { try trainer.advance() }
+        var pairs: [Double] = []
+        repeat {
+            let start = reading(of: clock, trainer)
+            try trainer.advance()
+            try trainer.advance()
+            pairs.append(reading(of: clock, trainer) - start)
+        } while elapsed < 1 && pairs.count < 25
+        // An interruption of a moment is no part of the speed.
+        return pairs.sorted()[pairs.count / 2] / 2
+    }
+
+    /// Seconds of a snapshot of an exemplar of this shape, with at most about so many pixels.
+    private static func snapshot(
+        by trainer: Trainer, width: Int, height: Int, most: Double, _ clock: Clock
+    ) -> (pixels: Double, seconds: Double) {
+        let scale = min(1, (most / Double(width * height)).squareRoot())
+        let image = madeUp(width: max(8, Int(Double(width) * scale)), height: max(8, Int(Double(height) * scale)))
+        let reference = QualityReference(image, features: trainer.features, in: trainer.workspace)
+        let start = reading(of: clock, trainer)
+        let snapshot = Expansion.snapshot(
+            image, with: trainer.usedGenerator, memoryLimit: Trainer.snapshotBytes, in: trainer.workspace,
+            progress: { _ in })
+        _ = reference.measure(snapshot, in: trainer.workspace)
+        _ = try? snapshot.png()
+        return (Double(image.width * image.height), reading(of: clock, trainer) - start)
+    }
+
+    private static func reading(of clock: Clock, _ trainer: Trainer) -> Double {
+        switch clock {
+        case .wall: origin.duration(to: .now) / .seconds(1)
+        case .processor: trainer.workspace.pool.cpuSeconds
+        }
+    }
+
+    private static let origin = ContinuousClock.now
+
+    /// Blotches with grain: what figures look at, in every picture alike.
+    static func madeUp(width: Int, height: Int) -> Image {
+        var stream = RandomStream(seed: 5, purpose: 0)
+        var pixels: [UInt8] = []
+        pixels.reserveCapacity(width * height * 3)
+        for y in 0..<height {
+            for x in 0..<width {
+                let grain = stream.integer(through: 63)
+                for channel in 0..<3 {
+                    let blotch = ((x / (5 + channel)) ^ (y / (7 - channel))) & 7
+                    pixels.append(UInt8(16 + 22 * blotch + grain))
+                }
+            }
+        }
+        return Image(width: width, height: height, pixels: pixels)
+    }
+}

@@ -1,0 +1,60 @@
+import Protocol
+import TextureGAN
+
+/// Learns how long submitted jobs will take: from what the coordinator has recorded, else by a measurement here.
+struct SubmissionTimes {
+    /// Where a measurement here holds: workers may run on other machines.
+    private static let place = "on a core like this machine's"
+
+    private struct Entry {
+        var job: String
+        var recipe: Recipe
+        var width: Int
+        var height: Int
+        var time: ExpectedTime?
+    }
+
+    private var load: SubmissionForecast.Load?
+    private var entries: [Entry] = []
+
+    /// Before the first job: what the cluster has to do without it.
+    mutating func ask(_ api: APIClient) async throws {
+        guard load == nil else { return }
+        load = SubmissionForecast.Load(try await api.get("/api/v1/summary", as: ClusterSummary.self))
+    }
+
+    /// A job that the coordinator has accepted; one that had been before costs nothing more.
+    mutating func add(_ job: AcceptedJob, _ recipe: Recipe, width: Int, height: Int) {
+        guard !job.alreadyExisted else { return }
+        entries.append(Entry(job: job.id, recipe: recipe, width: width, height: height, time: job.expected))
+    }
+
+    /// Measures what the coordinator could not tell; takes seconds for each recipe.
+    mutating func measure() {
+        var speeds: [String: MeasuredSpeed?] = [:]
+        for (index, entry) in entries.enumerated() where entry.time == nil {
+            var recipe = entry.recipe
+            recipe.k = try? recipe.cropSize(forWidth: entry.width, height: entry.height, exemplar: "")
+            let key = recipe.workload ?? ""
+            let speed =
+                speeds[key]
+                ?? (try? .fitting(recipe, width: entry.width, height: entry.height, threads: 1, by: .processor))
+            speeds[key] = .some(speed)
+            entries[index].time = speed?.time(of: recipe, width: entry.width, height: entry.height)
+                .expected(Self.place)
+        }
+    }
+
+    /// By job, where it is known.
+    var expected: [String: ExpectedTime] {
+        Dictionary(
+            entries.compactMap { entry in entry.time.map { (entry.job, $0) } }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Nil if there is no new job, or the time of one is not known.
+    var text: String? {
+        let times = entries.compactMap(\.time)
+        guard let load, times.count == entries.count else { return nil }
+        return SubmissionForecast(times: times, load: load).text
+    }
+}
