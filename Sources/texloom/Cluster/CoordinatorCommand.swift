@@ -82,6 +82,10 @@ struct CoordinatorCommand: AsyncParsableCommand {
             NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())
         }
         configuration.recipeValues = { Recipe.values(ofFile: $0) }
+        configuration.seedOfRecipe = { yaml in
+            (try? Recipe(yaml: yaml, source: "the recipe")).map { RecipeSeed(others: $0.valuesButSeed, seed: $0.seed) }
+        }
+        configuration.qualityScores = { QualityVerdict.scores(of: $0.map(QualityFigures.init(columns:))) }
         let needs = RecipeNeeds()
         configuration.needsOfRecipe = { needs.needs(of: $0) }
         do {
