@@ -89,7 +89,8 @@ struct SeedTests {
             best([member(1, seed: 1, .finished, 0.5), member(2, seed: 2, .finished, 0.25), running]) == "2",
             "what still runs may become worse")
         #expect(best([member(1, seed: 1, .finished, nil), member(2, seed: 2, .finished, 7)]) == "2")
-        #expect(best([member(1, seed: 9, .finished, 0.5), member(2, seed: 2, .finished, 0.5)]) == "2", "the first seed")
+        #expect(
+            best([member(1, seed: 9, .finished, 0.5), member(2, seed: 2, .finished, 0.5)]) == "2", "the first seed")
         #expect(best([member(1, seed: 2, .finished, nil), member(2, seed: 2, .finished, nil)]) == "1", "the older one")
     }
 

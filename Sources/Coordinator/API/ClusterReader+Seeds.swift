@@ -6,23 +6,26 @@ extension ClusterReader {
     /// A job's group, itself included; nil if there is no such job.
     func seedGroup(of id: JobID) async throws -> SeedGroup? {
         guard let own = try await jobs([id]).first(where: { $0.id == id.description }) else { return nil }
-        let candidates = try await store.jobs(ofExemplar: own.exemplarSHA256)
-        let variations = try await seeds.variations(Set(candidates.map(\.recipe)), in: store)
-        let family = candidates.first { $0.sequence == id.sequence }.flatMap { variations[$0.recipe]?.family }
-        let group = candidates.filter { candidate in
-            candidate.sequence == id.sequence || family != nil && variations[candidate.recipe]?.family == family
+        let (found, all) = try await store.recipes(ofJobs: [id.sequence])
+        let variations = try await seeds.variations(Set(all.map(\.recipe)), in: store)
+        var seedOfJob: [Int64: UInt64] = [:]
+        if let family = found.first.flatMap({ variations[$0.recipe]?.family }) {
+            let recipes = variations.filter { $0.value.family == family }
+            seedOfJob = try await store.jobs(ofExemplar: own.exemplarSHA256, recipes: recipes.keys)
+                .compactMapValues { recipes[$0]?.seed }
         }
-        let seedOfJob = Dictionary(uniqueKeysWithValues: group.map { ($0.sequence, variations[$0.recipe]?.seed) })
-        let reports = try await store.reports(of: group.map(\.sequence))
+        // A recipe that cannot be read has no family, and its job is alone.
+        let group = seedOfJob.isEmpty ? [id.sequence] : Array(seedOfJob.keys)
+        let reports = try await store.reports(of: group)
         var members: [SeedJob] = []
-        for summary in try await summaries(of: group.map(\.sequence)) {
+        for summary in try await summaries(of: group) {
             guard let id = JobID(summary.id) else { continue }
             let report = reports[id.sequence].flatMap(Report.init)
             var quality = report?.quality ?? [:]
             if quality.isEmpty { quality = try await figuresOfLastSnapshot(of: summary, id) }
             members.append(
                 SeedJob(
-                    job: summary, seed: seedOfJob[id.sequence] ?? nil, quality: quality, verdict: report?.verdict,
+                    job: summary, seed: seedOfJob[id.sequence], quality: quality, verdict: report?.verdict,
                     score: nil))
         }
         return SeedGroup(members, scoredBy: qualityScores)

@@ -32,7 +32,7 @@ struct SeedsView {
             "hasVerdict": member.verdict != nil, "verdict": Readable.plain(member.verdict ?? ""),
             "hasReason": job.reason != nil, "reason": Readable.plain(job.reason ?? ""),
             "hasFigures": !figures.isEmpty, "figures": figures, "hasScore": member.score != nil,
-            "score": member.score.map(Readable.figure) ?? "",
+            "score": member.score.map { String(format: "%.3f", $0) } ?? "",
         ]
     }
 
@@ -53,7 +53,6 @@ extension DashboardRoutes {
         content["fileName"] = Readable.plain(own.job.fileName)
         content["recipe"] = Readable.plain(own.job.recipe)
         content["name"] = Readable.plain(own.job.name)
-        content["id"] = own.job.id
         return renderer.response(.init(template: "seeds", title: "Seeds of \(Readable.plain(own.job.name))"), content)
     }
 }

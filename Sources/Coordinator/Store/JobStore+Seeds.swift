@@ -11,37 +11,32 @@ extension JobStore {
         var recipe: Int64
     }
 
-    /// The jobs of one exemplar, by age.
-    func jobs(ofExemplar sha256: String) async throws -> [JobRecipe] {
-        let sql = """
-            SELECT sequence, exemplar_sha256, recipe FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job
-            WHERE artifacts.sha256 = ? AND artifacts.kind = 'exemplar' ORDER BY sequence
-            """
-        return try await pool.read { try Self.jobRecipes($0, sql, [sha256]) }
-    }
-
     /// Those of the jobs that exist, and the recipes that their exemplars have in all jobs.
     func recipes(
         ofJobs sequences: [Int64]
     ) async throws -> (jobs: [JobRecipe], ofTheirExemplars: [(exemplar: String, recipe: Int64)]) {
-        let list = sequences.map(String.init).joined(separator: ",")
+        let jobs = "FROM jobs WHERE sequence IN (\(sequences.map(String.init).joined(separator: ",")))"
         let all = """
-            SELECT DISTINCT exemplar_sha256, recipe FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job
-            WHERE artifacts.sha256 IN (SELECT exemplar_sha256 FROM jobs WHERE sequence IN (\(list)))
-                AND artifacts.kind = 'exemplar'
+            SELECT DISTINCT exemplar_sha256, recipe FROM jobs WHERE exemplar_sha256 IN (SELECT exemplar_sha256 \(jobs))
             """
         return try await pool.read { db in
-            let sql = "SELECT sequence, exemplar_sha256, recipe FROM jobs WHERE sequence IN (\(list))"
+            let found = try StoredRow.all(db, sql: "SELECT sequence, exemplar_sha256, recipe \(jobs)")
             return (
-                try Self.jobRecipes(db, sql, []),
+                try found.map {
+                    try JobRecipe(sequence: $0["sequence"], exemplar: $0["exemplar_sha256"], recipe: $0["recipe"])
+                },
                 try StoredRow.all(db, sql: all).map { try ($0["exemplar_sha256"], $0["recipe"]) }
             )
         }
     }
 
-    private static func jobRecipes(_ db: Database, _ sql: String, _ arguments: StatementArguments) throws -> [JobRecipe] {
-        try StoredRow.all(db, sql: sql, arguments: arguments).map { row in
-            try JobRecipe(sequence: row["sequence"], exemplar: row["exemplar_sha256"], recipe: row["recipe"])
+    /// The jobs of an exemplar with one of these recipes: the recipe's row by the job's sequence number.
+    func jobs(ofExemplar sha256: String, recipes: some Collection<Int64>) async throws -> [Int64: Int64] {
+        let list = recipes.map(String.init).joined(separator: ",")
+        let sql = "SELECT sequence, recipe FROM jobs WHERE exemplar_sha256 = ? AND recipe IN (\(list))"
+        return try await pool.read { db in
+            let found = try StoredRow.all(db, sql: sql, arguments: [sha256])
+            return Dictionary(uniqueKeysWithValues: try found.map { try ($0["sequence"], $0["recipe"]) })
         }
     }
 

@@ -183,7 +183,8 @@ struct GatherCommand: AsyncParsableCommand {
 
     /// A folder holds one run: names are unique for a coordinator, not for a machine.
     private func requireFree(_ folder: ResultFolder, for job: JobSummary) throws {
-        let isTaken = holder(of: folder).map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
+        let isTaken =
+            holder(of: folder).map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
         guard !isTaken else {
             throw CommandFailure(
                 "\(folder.url.path) holds another run and is left as it is; --out names another place for this one")

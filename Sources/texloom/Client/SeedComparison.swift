@@ -13,8 +13,11 @@ struct SeedComparison {
     /// The table, the verdicts, what is kept and why, and what is still to come.
     /// - Parameter width: columns of the terminal; nil: as wide as need be.
     func lines(width: Int? = nil) -> [StyledText] {
-        var lines = [StyledText(
-                "\(group.resultName.printable): \(counted(group.jobs.count, "job")) that differ in the seed alone", .bold)]
+        var lines = [
+            StyledText(
+                "\(group.resultName.printable): \(counted(group.jobs.count, "job")) that differ in the seed alone",
+                .bold)
+        ]
         lines += table.lines(width: width)
         lines += group.jobs.compactMap { member in
             member.verdict.map { StyledText("  seed \(seed(member)): \($0.printable)") }
@@ -61,7 +64,7 @@ struct SeedComparison {
             reason =
                 switch next.score {
                 case nil: "the only one that has figures"
-                case score: "its score \(figure(score)) is as low as that of seed \(seed(next)), and it is the first of them"
+                case score: "its score \(figure(score)) is as low as that of seed \(seed(next)), and it comes first"
                 case .some(let second):
                     "its score \(figure(score)) is the lowest, before seed \(seed(next)) with \(figure(second))"
                 }

@@ -94,8 +94,10 @@ struct SubmitCommand: AsyncParsableCommand {
                 let name = self.name ?? names.next() ?? ""
                 try await add(
                     outcome(of: file) {
-                        let exemplar = try await store(file, name, recipes[0], in: api)
+                        var exemplar = try await store(file, name, recipes[0], in: api)
                         let outcome = try await submit(exemplar, name, recipes[0], to: api)
+                        // Said once.
+                        exemplar.notes = []
                         stored.append(exemplar)
                         return outcome
                     })
