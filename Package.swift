@@ -32,7 +32,8 @@ let dashboard: [Resource] = [
     "Templates/actions.mustache", "Templates/answer.mustache", "Templates/gallery.mustache",
     "Templates/job-card.mustache", "Templates/job.mustache", "Templates/jobs.mustache", "Templates/layout.mustache",
     "Templates/overview.mustache", "Templates/pager.mustache", "Templates/picture.mustache",
-    "Templates/submit.mustache", "Templates/worker-card.mustache", "Templates/workers.mustache",
+    "Templates/seed-cards.mustache", "Templates/seeds.mustache", "Templates/submit.mustache",
+    "Templates/worker-card.mustache", "Templates/workers.mustache",
 ].map { .embedInCode("Dashboard/\($0)") }
 
 /// Served as it is.

@@ -45,6 +45,12 @@ public struct CoordinatorConfiguration: Sendable {
     public var recipes: [NamedRecipe] = []
     /// What tells two recipes apart, of a recipe's YAML: two with the same values are the same recipe. Default: the text.
     public var recipeValues: @Sendable (String) -> String = { $0 }
+    /// Tells the seed from the rest of a recipe, by its YAML: jobs of one exemplar that differ in it alone are shown side by
+    /// side. Default: cannot be told.
+    public var seedOfRecipe: @Sendable (String) -> RecipeSeed? = { _ in nil }
+    /// Scores of jobs to be compared, by their quality figures: the lowest is the best; nil for one without figures.
+    /// Default: no scores.
+    public var qualityScores: @Sendable ([[String: Float]]) -> [Float?] = { $0.map { _ in nil } }
     /// What a job needs of its worker, by its recipe's YAML, where its submission does not say. Default: nothing.
     public var needsOfRecipe: @Sendable (String) -> JobNeeds = { _ in JobNeeds() }
     /// What tells the work of recipes apart, of a recipe's YAML: jobs with the same workload take the same time. Nil: the

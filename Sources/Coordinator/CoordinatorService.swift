@@ -56,7 +56,8 @@ public struct CoordinatorService: Sendable {
             maxTransfers: configuration.maxTransfers, logger: logger)
         let reader = ClusterReader(
             store: store, engine: engine, softwareVersion: softwareVersion, startedAt: Date(),
-            workerEndpoint: socket.endpoint)
+            workerEndpoint: socket.endpoint, seeds: RecipeSeeds(configuration.seedOfRecipe),
+            qualityScores: configuration.qualityScores)
         let feed = EventFeed(reader: reader, logger: logger)
         let router = try router(reader, feed, artifacts, disk, folder)
         MetricsRoutes(

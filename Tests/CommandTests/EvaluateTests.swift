@@ -40,7 +40,9 @@ import TextureGAN
             JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [[String: Any]])
         #expect(list.count == 2 && list[1]["image"] as? String == large)
         for measurement in list {
-            #expect(Set(measurement.keys) == Set(QualityFigure.allCases.map(\.rawValue)).union(["image", "verdict"]))
+            let columns = Set(QualityFigure.allCases.map(\.rawValue))
+            #expect(Set(measurement.keys) == columns.union(["image", "verdict", "score"]))
+            #expect(measurement["score"] is Double)
             #expect(measurement["quality_gram"] is NSNull)
         }
         #expect(list[0]["quality_patches"] as? Double == 0 && list[0]["quality_scale"] as? Double == 1)

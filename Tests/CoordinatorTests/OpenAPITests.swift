@@ -219,8 +219,10 @@ struct OpenAPITests {
         try await ask("GET /api/v1/jobs", query: "?limit=1&limit=2", 400)
         for job in jobs {
             try await ask("GET /api/v1/jobs/{id}", ["id": job])
+            try await ask("GET /api/v1/jobs/{id}/seeds", ["id": job])
             for list in ["logs", "metrics", "artifacts"] { try await ask("GET /api/v1/jobs/{id}/\(list)", ["id": job]) }
         }
+        try await ask("GET /api/v1/jobs/{id}/seeds", ["id": "0000000000"], 404)
         try await ask("GET /api/v1/jobs/{id}/logs", ["id": jobs[0]], query: "?after=0&limit=1")
         try await ask("GET /api/v1/jobs/{id}/metrics", ["id": jobs[0]], query: "?after=-2", 400)
         try await ask("GET /api/v1/jobs/{id}/events", ["id": jobs[0]], query: "?after=x", 400)
@@ -243,18 +245,22 @@ struct OpenAPITests {
 
 extension ScriptedWorker {
     /// Trains to the end and delivers everything that a worker does.
+    /// - Parameters:
+    ///   - report: of the finished run, as JSON text.
+    ///   - figure: `quality_patches` of the snapshot, as metrics have it.
     /// - Returns: the digests of the files.
-    fileprivate func train(_ attempt: WireAttemptRef) async throws -> [String] {
+    @discardableResult
+    func train(_ attempt: WireAttemptRef, report: String = "{}", figure: Float = .nan) async throws -> [String] {
         send(
             .metrics(
                 .with {
                     $0.attempt = attempt
                     $0.requestID = id()
-                    $0.columns = ["l1", "style"]
+                    $0.columns = ["l1", "style", "quality_patches"]
                     $0.rows = [
                         .with {
                             $0.iteration = 5
-                            $0.values = [0.5, .nan]
+                            $0.values = [0.5, .nan, figure]
                         }
                     ]
                 }))
@@ -288,13 +294,13 @@ extension ScriptedWorker {
                     $0.generatorSha256 = digests[2]
                     $0.discriminatorSha256 = digests[3]
                     $0.trainingSeconds = 3
-                    $0.reportJson = "{}"
+                    $0.reportJson = report
                 }))
         _ = try await acknowledgement()
         return digests
     }
 
-    fileprivate func fail(_ attempt: WireAttemptRef) async throws {
+    func fail(_ attempt: WireAttemptRef) async throws {
         send(
             .fail(
                 .with {

@@ -216,10 +216,10 @@ class ScriptedWorker(load.Worker):
         self.run(offer())
         return digest
 
-    def finish(self, attempt, iteration=6000):
+    def finish(self, attempt, iteration=6000, report=None):
         digests = [self.send_file(attempt, kind, os.urandom(900) * 40, iteration) for kind in (GENERATOR, DISCRIMINATOR, CHECKPOINT)]
         self.running.pop(attempt)
-        self.tell(load.FINISH, attempt, (3, iteration), *zip((4, 5, 6), digests), (7, 312.0), (8, "{}"))
+        self.tell(load.FINISH, attempt, (3, iteration), *zip((4, 5, 6), digests), (7, 312.0), (8, json.dumps(report or {})))
 
     def fail(self, attempt, iteration, reason, is_retryable, code):
         self.running.pop(attempt)

@@ -35,7 +35,7 @@ class Tests:
             "overview": "/", "jobs": "/jobs", "job-finished": f"/jobs/{self.found['finished']}",
             "job-running": f"/jobs/{self.found['running']}", "job-held": f"/jobs/{self.found['held']}",
             "job-hostile": f"/jobs/{self.found[history.HOSTILE]}", "gallery": "/gallery", "workers": "/workers",
-            "submit": "/submit",
+            "submit": "/submit", "job-seed": f"/jobs/{self.found['seed 3']}", "seeds": f"/jobs/{self.found['seed 1']}/seeds",
         }
 
     def page(self, path="/", **looks):
@@ -210,6 +210,23 @@ class Tests:
         page.click("#play")
         page.wait(f"document.querySelector('#shown-iteration').innerText === '{iterations[1]}'", "it plays")
         page.wait("document.querySelector('#shown-iteration').innerText === '6000' && document.querySelector('#play').innerText === 'Play'", "to the end")
+        self.done(page)
+
+    def test_seeds_are_compared_and_the_best_is_marked(self):
+        page = self.page("/jobs?name=mud-seed")
+        page.click(f'[data-job="{self.found["seed 1"]}"] a[href$="/seeds"]')
+        page.wait("document.querySelectorAll('.seeds [data-job]').length === 4", "all seeds are there")
+        equal(page.evaluate("[...document.querySelectorAll('.seeds [data-job]')].map((card) => card.querySelector('b').innerText)"),
+              ["Seed 1", "Seed 2", "Seed 3", "Seed 4"], "in their order")
+        best = f'[data-job="{self.found["seed 2"]}"]'
+        equal(page.evaluate("[...document.querySelectorAll('.best')].map((card) => card.dataset.job)"), [self.found["seed 2"]], "the best")
+        expect("lines break" in page.text(f'[data-job="{self.found["seed 1"]}"]') and "good" in page.text(best), "verdicts")
+        # The last one is seen to move on.
+        self.found["oak"].reach(self.found["seed attempt"], 4321)
+        page.wait(f"""document.querySelector('[data-job="{self.found["seed 4"]}"] progress').value === 4321""", "it lives")
+        page.click(f"{best} a")
+        page.wait("document.querySelectorAll('.seeds [aria-current]').length === 1", "the job's own page has them as well")
+        equal(page.evaluate("document.querySelector('.seeds [aria-current]').closest('li').dataset.job"), self.found["seed 2"], "where one is")
         self.done(page)
 
     def test_a_running_job_lives(self):

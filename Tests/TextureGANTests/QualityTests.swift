@@ -168,6 +168,42 @@ import Testing
         #expect(QualityVerdict(figures).faults.map(\.figure) == [.structure, .coverage])
     }
 
+    @Test func aScoreCountsFaultsFirstAndThenTheDistanceFromTheExemplar() throws {
+        func score(_ values: [QualityFigure: Float]) -> Float? {
+            QualityVerdict(QualityFigures(columns: Dictionary(values.map { ($0.rawValue, $1) }) { $1 })).score
+        }
+        #expect(score([:]) == nil && score([.patches: 0, .scale: 1, .coverage: 1, .border: 0.8]) == 0)
+        // At the limits, each figure is as far away as any other: 1, which is a half beside no fault.
+        for figure in QualityFigure.allCases {
+            let atLimit = try #require(score([figure: QualityVerdict.limit(figure)]))
+            #expect(abs(atLimit.truncatingRemainder(dividingBy: 1) - 0.5) < 1e-5, "\(figure): \(atLimit)")
+        }
+        #expect(abs(try #require(score([.scale: 1.1])) - #require(score([.scale: 1 / 1.1]))) < 1e-6)
+        // One fault is worse than many figures near their limits, however small it is.
+        let near = try #require(score([.patches: 0.24, .colour: 0.0149, .coverage: 0.76]))
+        let beyond = try #require(score([.patches: 0, .colour: 0.0151, .coverage: 1]))
+        let gross = try #require(score([.patches: 5, .colour: 0.3, .coverage: 1]))
+        #expect(near < 1 && (1..<2).contains(beyond) && (2..<3).contains(gross))
+        let better = try #require(score([.patches: 0.1, .structure: 0.2]))
+        #expect(try better < #require(score([.patches: 0.11, .structure: 0.2])))
+    }
+
+    @Test func scoresOfSeveralImagesAreOfTheFiguresThatAllOfThemHave() throws {
+        func figures(_ values: [QualityFigure: Float]) -> QualityFigures {
+            var figures = QualityFigures()
+            for (figure, value) in values { figures[figure] = value }
+            return figures
+        }
+        let old = figures([.patches: 0.1])
+        let new = figures([.patches: 0.09, .structure: 0.5, .connection: 0.5])
+        let scores = QualityVerdict.scores(of: [old, new, QualityFigures()])
+        #expect(try #require(scores[1]) < #require(scores[0]), "by the patches alone: \(scores)")
+        #expect(scores[0] == QualityVerdict(old).score && scores[2] == nil)
+        #expect(try #require(QualityVerdict(new).score) > 2)
+        #expect(QualityVerdict.scores(of: []) == [])
+        #expect(QualityVerdict.scores(of: [old, figures([.colour: 0.1])]) == [nil, nil], "nothing in common")
+    }
+
     @Test func orderStatisticsAreThoseOfTheSortedValues() {
         var stream = RandomStream(seed: 5, purpose: 80)
         let values = (0..<1000).map { _ in Float(stream.integer(through: 60)) * 0.1 - 3 } + [-0.0, .infinity, 1e-30]

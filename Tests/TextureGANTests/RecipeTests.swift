@@ -28,6 +28,16 @@ import Testing
         #expect(Recipe.values(ofFile: "nonsense") == "nonsense" && Recipe.values(ofFile: "k: 3") == "k: 3")
     }
 
+    @Test func recipesThatDifferInTheSeedAloneHaveTheSameOtherValues() throws {
+        let recipe = try Recipe(named: "draft", overrides: ["k=64"])
+        for seed in ["1", "2", "18446744073709551615"] {
+            let variation = try Recipe(named: "draft", overrides: ["seed=\(seed)", "k=64"])
+            #expect(variation.valuesButSeed == recipe.valuesButSeed)
+            #expect((variation.values == recipe.values) == (seed == "1"))
+        }
+        #expect(try Recipe(named: "draft", overrides: ["k=32"]).valuesButSeed != recipe.valuesButSeed)
+    }
+
     @Test(arguments: Recipe.named)
     func namedRecipesAreValidAndSurviveTheirFile(recipe: Recipe) throws {
         #expect(try Recipe(named: recipe.name) == recipe)

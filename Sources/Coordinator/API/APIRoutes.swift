@@ -23,6 +23,7 @@ struct APIRoutes: Sendable {
         api.post("jobs", use: submit)
         api.get("jobs", use: list)
         api.get("jobs/:id", use: show)
+        api.get("jobs/:id/seeds", use: seeds)
         api.post("jobs/:id/cancel", use: cancel)
         api.post("jobs/:id/retry", use: retry)
         api.post("jobs/:id/priority", use: prioritise)
@@ -140,6 +141,12 @@ struct APIRoutes: Sendable {
 
     @Sendable private func show(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         try jsonResponse(try await detail(context))
+    }
+
+    @Sendable private func seeds(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id = try jobID(context)
+        guard let group = try await reader.seedGroup(of: id) else { throw Problem.noJob(id.description) }
+        return try jsonResponse(group)
     }
 
     private func detail(_ context: BasicRequestContext) async throws -> JobDetail {

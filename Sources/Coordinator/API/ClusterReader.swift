@@ -8,6 +8,10 @@ struct ClusterReader: Sendable {
     let softwareVersion: String
     let startedAt: Date
     let workerEndpoint: String
+    /// Which recipes differ in the seed alone. Default: none that is known.
+    var seeds = RecipeSeeds()
+    /// See `CoordinatorConfiguration`.
+    var qualityScores: @Sendable ([[String: Float]]) -> [Float?] = { $0.map { _ in nil } }
 
     func jobs(_ question: JobQuestion) async throws -> JobPage {
         let (rows, next, total) = try await store.summaries(question)
@@ -17,7 +21,12 @@ struct ClusterReader: Sendable {
 
     /// Those of the jobs that exist, by age.
     func jobs(_ ids: some Collection<JobID>) async throws -> [JobSummary] {
-        let rows = try await store.summaries(of: ids.map(\.sequence))
+        try await summaries(of: ids.map(\.sequence))
+    }
+
+    /// The same by sequence number.
+    func summaries(of sequences: [Int64]) async throws -> [JobSummary] {
+        let rows = try await store.summaries(of: sequences)
         let cluster = await engine.committed
         return rows.map { live($0, in: cluster) }.sorted { $0.id < $1.id }
     }

@@ -29,6 +29,7 @@ struct DashboardRoutes: Sendable {
         router.get("", use: overview)
         router.get("jobs", use: jobs)
         router.get("jobs/:id", use: job)
+        router.get("jobs/:id/seeds", use: seeds)
         router.get("jobs/:id/losses.svg", use: lossPlot)
         router.get("gallery", use: gallery)
         router.get("workers", use: workers)
@@ -90,7 +91,13 @@ struct DashboardRoutes: Sendable {
                 ("state", question.state?.rawValue), ("name", question.name), ("recipe", question.recipe),
                 ("sort", question.order == .newest ? nil : question.order.rawValue),
             ], isFirst: question.after == nil)
-        content["jobs"] = page.jobs.map(Item.job)
+        let seeds = try await reader.seeds(of: page.jobs)
+        content["jobs"] = page.jobs.map { job in
+            let seed: [String: Any] =
+                seeds[job.id].map { ["hasSeeds": true, "seed": String($0.seed), "seedCount": $0.count] }
+                ?? ["hasSeeds": false]
+            return Item.job(job).merging(seed) { $1 }
+        }
         content["name"] = question.name ?? ""
         content["states"] = choices(JobState.allCases.map(\.rawValue), question.state?.rawValue)
         content["recipes"] = choices(try await reader.store.recipeNames(), question.recipe)
@@ -141,11 +148,7 @@ struct DashboardRoutes: Sendable {
 
     @Sendable private func job(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
-        guard let id = JobID(text), let detail = try await reader.detail(id) else {
-            return renderer.response(
-                .init(template: "answer", title: "Not found"), status: .notFound,
-                ["message": "There is no job '\(Readable.plain(text))'.", "isProblem": true, "back": "/jobs"])
-        }
+        guard let id = JobID(text), let detail = try await reader.detail(id) else { return noJob(text) }
         let artifacts = try await reader.store.artifacts(of: id)
         let shown = request.uri.queryParameters.get("snapshot").flatMap { Int($0) }
         let view = JobView(
@@ -156,7 +159,16 @@ struct DashboardRoutes: Sendable {
             let row = try await reader.store.metrics(of: id, after: iteration - 1, limit: 1).first
             content.merge(view.quality(row?.iteration == iteration ? row?.values ?? [:] : [:])) { $1 }
         }
+        if try await !reader.seeds(of: [detail.job]).isEmpty, let group = try await reader.seedGroup(of: id) {
+            content.merge(SeedsView(group: group, shownOn: detail.job.id).content) { $1 }
+        }
         return renderer.response(.init(template: "job", title: Readable.plain(detail.job.name)), content)
+    }
+
+    func noJob(_ text: String) -> Response {
+        renderer.response(
+            .init(template: "answer", title: "Not found"), status: .notFound,
+            ["message": "There is no job '\(Readable.plain(text))'.", "isProblem": true, "back": "/jobs"])
     }
 
     /// For those without JavaScript.

@@ -30,7 +30,8 @@ struct PageRenderer: Sendable {
             ("submit", PackageResources.submit_mustache), ("answer", PackageResources.answer_mustache),
             ("actions", PackageResources.actions_mustache), ("job-card", PackageResources.job_card_mustache),
             ("worker-card", PackageResources.worker_card_mustache), ("picture", PackageResources.picture_mustache),
-            ("pager", PackageResources.pager_mustache),
+            ("pager", PackageResources.pager_mustache), ("seeds", PackageResources.seeds_mustache),
+            ("seed-cards", PackageResources.seed_cards_mustache),
         ] {
             try library.register(String(decoding: bytes, as: UTF8.self), named: name)
         }

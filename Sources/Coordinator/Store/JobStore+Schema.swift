@@ -167,6 +167,10 @@ extension JobStore {
             // What a job needs of a worker, as JSON; without it any worker may get the job.
             try db.execute(sql: "ALTER TABLE jobs ADD COLUMN needs TEXT")
         }
+        migrator.registerMigration("jobs by exemplar") { db in
+            // Holds all that tells jobs of an exemplar apart: pages look for those that differ in the seed alone.
+            try db.execute(sql: "CREATE INDEX jobs_by_exemplar ON jobs (exemplar_sha256, recipe)")
+        }
         return migrator
     }
 }

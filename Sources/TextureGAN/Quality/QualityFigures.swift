@@ -36,6 +36,11 @@ public struct QualityFigures: Sendable, Equatable {
 
     public init() {}
 
+    /// What is among the values by the name of a figure's column.
+    public init(columns: [String: Float]) {
+        for figure in QualityFigure.allCases { self[figure] = columns[figure.rawValue] }
+    }
+
     public subscript(figure: QualityFigure) -> Float? {
         get { measured[figure] }
         set { measured[figure] = newValue.flatMap { $0.isFinite ? $0 : nil } }

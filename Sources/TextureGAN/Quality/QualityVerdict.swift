@@ -1,4 +1,6 @@
-/// What an image's figures come to, in words: good, or what is wrong with it and what to try.
+import Foundation
+
+/// What an image's figures come to, in words and as a number: good, or what is wrong with it and what to try.
 ///
 /// The limits lie between what the controls of docs/quality.md read that are good (true continuations of the examples,
 /// and pieces of them that no training saw) and those that are bad.
@@ -11,6 +13,10 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
 
     /// What is furthest beyond its limit first; before that a wrong scale, of which the others are consequences.
     public let faults: [Fault]
+
+    /// Chooses among images of one exemplar: lower is better. The whole part counts the faults; the fraction is
+    /// d / (1 + d), with d the mean of the figures' deviations. Nil if nothing was measured.
+    public let score: Float?
 
     public var isGood: Bool { faults.isEmpty }
 
@@ -33,25 +39,43 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// How far a figure is from the exemplar's own: 0 is there, 1 at the limit.
+    static func deviation(_ figure: QualityFigure, _ value: Float) -> Float {
+        switch figure {
+        case .coverage: (1 - value) / (1 - limit(figure))
+        // 1 is right; 1 / limit is as wrong as the limit.
+        case .scale: abs(log(max(value, 0.1))) / log(limit(figure))
+        // Outermost pixels that are more like the inside than the exemplar's are no fault.
+        case .border: max(0, value - 1) / (limit(figure) - 1)
+        default: value / limit(figure)
+        }
+    }
+
     /// Figures that were not measured are left out of account.
     public init(_ figures: QualityFigures) {
-        var faults: [(fault: Fault, excess: Float)] = []
-        for figure in QualityFigure.allCases {
-            guard let value = figures[figure] else { continue }
-            let excess: Float =
-                switch figure {
-                case .coverage: (1 - value) / (1 - Self.limit(figure))
-                // 1 is right; 1 / limit is as wrong as the limit.
-                case .scale: max(value, 1 / max(value, 0.1)) / Self.limit(figure)
-                default: value / Self.limit(figure)
-                }
-            if excess > 1 { faults.append((Fault(figure: figure, text: Self.text(figure, value)), excess)) }
+        let deviations = QualityFigure.allCases.compactMap { figure in
+            figures[figure].map { (figure: figure, value: $0, deviation: Self.deviation(figure, $0)) }
         }
-        let ordered = faults.sorted { a, b in
-            let (isScale, other) = (a.fault.figure == .scale, b.fault.figure == .scale)
-            return isScale == other ? a.excess > b.excess : isScale
+        let beyond = deviations.filter { $0.deviation > 1 }.sorted { a, b in
+            let (isScale, other) = (a.figure == .scale, b.figure == .scale)
+            return isScale == other ? a.deviation > b.deviation : isScale
         }
-        self.faults = ordered.map(\.fault)
+        faults = beyond.map { Fault(figure: $0.figure, text: Self.text($0.figure, $0.value)) }
+        let mean = deviations.map(\.deviation).reduce(0, +) / Float(max(deviations.count, 1))
+        score = deviations.isEmpty ? nil : Float(beyond.count) + mean / (1 + mean)
+    }
+
+    /// Scores that can be compared with one another: a figure that one of the images lacks is left out for all of them.
+    /// - Returns: nil for an image without any figure, on whose account none is left out.
+    public static func scores(of images: [QualityFigures]) -> [Float?] {
+        let measured = images.map { Set($0.measured.keys) }.filter { !$0.isEmpty }
+        let common = measured.dropFirst().reduce(measured.first ?? []) { $0.intersection($1) }
+        return images.map { image in
+            guard !image.measured.isEmpty else { return nil }
+            var figures = QualityFigures()
+            for figure in common { figures[figure] = image[figure] }
+            return QualityVerdict(figures).score
+        }
     }
 
     private static func text(_ figure: QualityFigure, _ value: Float) -> String {

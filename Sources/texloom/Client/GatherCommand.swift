@@ -11,6 +11,11 @@ struct GatherCommand: AsyncParsableCommand {
             digest are not fetched again, so gathering can be repeated and interrupted. Two jobs of the same name get \
             folders of their own (bricks, bricks-2). A folder that holds another run is left as it is; the others are \
             gathered all the same, and the command ends with 1.
+
+            With --best, jobs of one exemplar that differ in the seed alone ('texloom submit --seeds 4') are shown side by \
+            side, and only the finished one with the lowest score is fetched, into the folder of their first \
+            (bricks_result). When a better one finishes later, the one before moves to a folder of its seed \
+            (bricks-seed2_result).
             """)
 
     @Argument(help: "Only these jobs, by id or name. Default: every finished one.")
@@ -22,6 +27,9 @@ struct GatherCommand: AsyncParsableCommand {
     @Flag(help: "Also jobs that have not finished, with what there is of them.")
     var unfinished = false
 
+    @Flag(help: "Of jobs that differ in the seed alone, only the best one by the quality figures.")
+    var best = false
+
     @OptionGroup var client: ClientOptions
 
     private struct Gathered: Encodable {
@@ -29,6 +37,23 @@ struct GatherCommand: AsyncParsableCommand {
         var state: String
         var folder: String
         var filesFetched: Int
+        /// What it was chosen from.
+        var seeds: SeedGroup?
+        /// Where the folder of an earlier best one is now.
+        var movedAside: String?
+    }
+
+    /// A job that is to be fetched.
+    private struct Choice {
+        var job: JobSummary
+        var resultName: String
+        var seeds: SeedGroup?
+    }
+
+    func validate() throws {
+        if best, unfinished {
+            throw ValidationError("--best chooses among finished jobs; leave --unfinished out")
+        }
     }
 
     func run() async throws {
@@ -50,29 +75,60 @@ struct GatherCommand: AsyncParsableCommand {
         let parent = try outFolder(out)
         var gathered: [Gathered] = []
         var failed: [String] = []
-        for job in chosen {
+        let choices =
+            try await best
+            ? bestOnes(of: chosen, api) : chosen.map { Choice(job: $0, resultName: $0.resultName, seeds: nil) }
+        for choice in choices {
             do {
-                let result = try await gather(job, into: parent, api)
+                if let seeds = choice.seeds, !client.json { show(SeedComparison(group: seeds)) }
+                let result = try await gather(choice, into: parent, api)
                 gathered.append(result)
                 if !client.json {
                     say("\(result.folder): \(result.state), \(counted(result.filesFetched, "file")) fetched")
                 }
             } catch let failure as CommandFailure where failure.exitCode == .failed {
-                complain("\(job.resultName): \(failure.message)")
-                failed.append(job.resultName)
+                complain("\(choice.resultName): \(failure.message)")
+                failed.append(choice.resultName)
             }
         }
         if client.json { try sayJSON(gathered) }
         guard failed.isEmpty else {
             throw CommandFailure(
-                "\(failed.count) of \(counted(chosen.count, "job")) could not be gathered: "
+                "\(failed.count) of \(counted(choices.count, "job")) could not be gathered: "
                     + failed.joined(separator: ", "))
         }
     }
 
-    private func gather(_ job: JobSummary, into parent: URL, _ api: APIClient) async throws -> Gathered {
-        try requireFree(ResultFolder(named: job.resultName, in: parent), for: job)
-        let folder = try ResultFolder(in: parent, name: job.resultName)
+    /// Of every group that one of the jobs is in, the best one; any of the group where none has finished.
+    private func bestOnes(of jobs: [JobSummary], _ api: APIClient) async throws -> [Choice] {
+        var choices: [Choice] = []
+        var seen: Set<String> = []
+        for job in jobs where !seen.contains(job.id) {
+            let group = try await api.get("/api/v1/jobs/\(job.id)/seeds", as: SeedGroup.self)
+            seen.formUnion(group.jobs.map(\.job.id))
+            let best = group.jobs.first { $0.job.id == group.best }?.job
+            choices.append(Choice(job: best ?? job, resultName: group.resultName, seeds: group))
+        }
+        return choices
+    }
+
+    private func show(_ comparison: SeedComparison) {
+        guard comparison.group.jobs.count > 1 else { return }
+        let paints = TerminalFeatures(descriptor: STDOUT_FILENO).hasColours
+        for line in comparison.lines(width: terminalSize(STDOUT_FILENO)?.columns) { say(line.text(paints: paints)) }
+    }
+
+    private func gather(_ choice: Choice, into parent: URL, _ api: APIClient) async throws -> Gathered {
+        let job = choice.job
+        var moved: SeedFolders.Move?
+        if let seeds = choice.seeds {
+            guard seeds.best != nil else { throw CommandFailure("nothing to gather: none has finished yet") }
+            let holder = holder(of: ResultFolder(named: choice.resultName, in: parent))
+            moved = try SeedFolders.makeRoom(for: seeds, in: parent, heldBy: holder)
+            if let moved, !client.json { say("\(moved.from) held seed \(moved.seed), which is now in \(moved.to)") }
+        }
+        try requireFree(ResultFolder(named: choice.resultName, in: parent), for: job)
+        let folder = try ResultFolder(in: parent, name: choice.resultName)
         try claim(folder, for: job)
         let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
         let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
@@ -106,7 +162,9 @@ struct GatherCommand: AsyncParsableCommand {
                     finishedAt: job.finishedAt, trainingSeconds: detail.trainingSeconds, worker: job.worker,
                     attempts: detail.attempts.count, report: detail.reportJSON))
         }
-        return Gathered(job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched)
+        return Gathered(
+            job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched, seeds: choice.seeds,
+            movedAside: moved?.to)
     }
 
     /// Goes on with the event file of an earlier gathering; from where another attempt has measured anew since, again.
@@ -125,12 +183,17 @@ struct GatherCommand: AsyncParsableCommand {
 
     /// A folder holds one run: names are unique for a coordinator, not for a machine.
     private func requireFree(_ folder: ResultFolder, for job: JobSummary) throws {
-        let holder = try? String(contentsOf: marker(of: folder), encoding: .utf8)
-        let isTaken = holder.map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
+        let isTaken =
+            holder(of: folder).map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
         guard !isTaken else {
             throw CommandFailure(
                 "\(folder.url.path) holds another run and is left as it is; --out names another place for this one")
         }
+    }
+
+    /// The id of the job whose results a folder holds, or is to hold; nil if none was gathered into it.
+    private func holder(of folder: ResultFolder) -> String? {
+        try? String(contentsOf: marker(of: folder), encoding: .utf8)
     }
 
     private func claim(_ folder: ResultFolder, for job: JobSummary) throws {

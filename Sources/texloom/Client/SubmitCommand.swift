@@ -12,7 +12,8 @@ struct SubmitCommand: AsyncParsableCommand {
             Takes files, folders (every image in them, told by content) and patterns ('photos/*.jpg'). Each file is \
             accepted or refused with a reason; none is skipped silently. Submitting the same exemplar with the same \
             recipe again returns the job that is there: equal recipes give equal generators, so use --set seed=N for \
-            another variation.
+            another variation, or --seeds N for several to choose from ('texloom gather --best'). Those are named bricks, \
+            bricks-seed2, bricks-seed3, and every exemplar's first seed comes before the second one of any.
             """)
 
     @Argument(help: "Files, folders or patterns.", completion: .file())
@@ -29,6 +30,9 @@ struct SubmitCommand: AsyncParsableCommand {
             """)
     var name: String?
 
+    @Option(help: "So many jobs of each exemplar: with the recipe's seed, and with those that follow it.")
+    var seeds = 1
+
     @Option(help: "Higher runs first, -100 to 100.")
     var priority = 0
 
@@ -40,6 +44,7 @@ struct SubmitCommand: AsyncParsableCommand {
         var accepted: Bool
         var job: String?
         var resultName: String?
+        var seed: UInt64?
         var alreadyExisted: Bool?
         var state: JobState?
         var reason: String?
@@ -50,17 +55,34 @@ struct SubmitCommand: AsyncParsableCommand {
         var expected: ExpectedTime?
     }
 
+    /// An exemplar that the coordinator has.
+    private struct Stored {
+        var file: String
+        /// Of the job of the first seed.
+        var name: String
+        var sha256: String
+        var width: Int
+        var height: Int
+        var needs: JobNeeds
+        var notes: [String]
+    }
+
     func validate() throws {
+        guard (1...1000).contains(seeds) else { throw ValidationError("--seeds \(seeds): expected 1 to 1000") }
         guard (-100...100).contains(priority) else {
             throw ValidationError("--priority \(priority): expected -100 to 100")
         }
     }
 
     func run() async throws {
-        let recipe = try recipeOptions.resolve()
+        let recipes = try variations(of: try recipeOptions.resolve())
         let api = try client.client()
         var outcomes: [Outcome] = []
         var times = SubmissionTimes()
+        func add(_ outcome: Outcome) {
+            outcomes.append(outcome)
+            if !client.json { say(describe(outcome)) }
+        }
         let candidates = ExemplarFiles.collect(paths)
         if name != nil, candidates.count > 1 {
             throw CommandFailure("--name goes with a single file; there are \(candidates.count)", exit: .usage)
@@ -68,15 +90,32 @@ struct SubmitCommand: AsyncParsableCommand {
         var names = ExemplarNames.together(
             candidates.compactMap { if case .file(let file) = $0 { file } else { nil } }
         ).makeIterator()
+        var stored: [Stored] = []
         for candidate in candidates {
-            let outcome: Outcome
             switch candidate {
             case .refused(let file, let reason):
-                outcome = Outcome(file: FileName.readable(file), accepted: false, reason: reason)
-            case .file(let file): outcome = try await submit(file, name ?? names.next() ?? "", recipe, &times, to: api)
+                add(Outcome(file: FileName.readable(file), accepted: false, reason: reason))
+            case .file(let file):
+                let name = self.name ?? names.next() ?? ""
+                try await add(
+                    outcome(of: file) {
+                        var exemplar = try await store(file, name, recipes[0], in: api)
+                        try await times.ask(api)
+                        let outcome = try await submit(exemplar, name, recipes[0], &times, to: api)
+                        // Said once.
+                        exemplar.notes = []
+                        stored.append(exemplar)
+                        return outcome
+                    })
             }
-            outcomes.append(outcome)
-            if !client.json { say(describe(outcome)) }
+        }
+        for recipe in recipes.dropFirst() {
+            for exemplar in stored {
+                try await add(
+                    outcome(of: exemplar.file) {
+                        try await submit(exemplar, "\(exemplar.name)-seed\(recipe.seed)", recipe, &times, to: api)
+                    })
+            }
         }
         times.measure()
         if client.json {
@@ -90,28 +129,25 @@ struct SubmitCommand: AsyncParsableCommand {
         if refused > 0 { throw ExitCode(CommandExit.failed.rawValue) }
     }
 
-    private func submit(
-        _ file: String, _ name: String, _ recipe: Recipe, _ times: inout SubmissionTimes, to api: APIClient
-    ) async throws -> Outcome {
+    /// The recipe with its own seed and those that follow.
+    private func variations(of recipe: Recipe) throws -> [Recipe] {
+        guard recipe.seed <= UInt64.max - UInt64(seeds - 1) else {
+            throw CommandFailure(
+                "--seeds \(seeds): the recipe's seed \(recipe.seed) is not followed by \(seeds - 1) others; expected a "
+                    + "smaller one, such as --set seed=1", exit: .usage)
+        }
+        return (0..<UInt64(seeds)).map { offset in
+            var variation = recipe
+            variation.seed += offset
+            return variation
+        }
+    }
+
+    /// What became of a file, or why it is refused.
+    private func outcome(of file: String, _ body: () async throws -> Outcome) async throws -> Outcome {
         let shown = FileName.readable(file)
         do {
-            let framed = try FramedExemplar(file, framing.framing)
-            _ = try recipe.cropSize(forWidth: framed.image.width, height: framed.image.height, exemplar: shown)
-            try await times.ask(api)
-            let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
-            let submission = JobSubmission(
-                name: name, fileName: FileName.last(of: file), exemplarSHA256: receipt.sha256,
-                recipeYAML: recipe.yaml(), priority: priority, once: true,
-                needs: try JobNeeds(
-                    of: recipe, width: framed.image.width, height: framed.image.height, exemplar: shown))
-            let answer = try await api.post(
-                "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
-            guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
-            times.add(job, recipe, width: framed.image.width, height: framed.image.height)
-            return Outcome(
-                file: shown, accepted: true, job: job.id, resultName: job.resultName,
-                alreadyExisted: job.alreadyExisted, state: job.state,
-                notes: framed.notes.isEmpty ? nil : framed.notes, obstacle: job.obstacle)
+            return try await body()
         } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
             throw failure
         } catch let failure as CommandFailure {
@@ -119,6 +155,33 @@ struct SubmitCommand: AsyncParsableCommand {
         } catch {
             return Outcome(file: shown, accepted: false, reason: error.systemReason)
         }
+    }
+
+    private func store(_ file: String, _ name: String, _ recipe: Recipe, in api: APIClient) async throws -> Stored {
+        let shown = FileName.readable(file)
+        let framed = try FramedExemplar(file, framing.framing)
+        let (width, height) = (framed.image.width, framed.image.height)
+        _ = try recipe.cropSize(forWidth: width, height: height, exemplar: shown)
+        let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
+        return Stored(
+            file: file, name: name, sha256: receipt.sha256, width: width, height: height,
+            needs: try JobNeeds(of: recipe, width: width, height: height, exemplar: shown), notes: framed.notes)
+    }
+
+    private func submit(
+        _ exemplar: Stored, _ name: String, _ recipe: Recipe, _ times: inout SubmissionTimes, to api: APIClient
+    ) async throws -> Outcome {
+        let submission = JobSubmission(
+            name: name, fileName: FileName.last(of: exemplar.file), exemplarSHA256: exemplar.sha256,
+            recipeYAML: recipe.yaml(), priority: priority, once: true, needs: exemplar.needs)
+        let answer = try await api.post(
+            "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
+        guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
+        times.add(job, recipe, width: exemplar.width, height: exemplar.height)
+        return Outcome(
+            file: FileName.readable(exemplar.file), accepted: true, job: job.id, resultName: job.resultName,
+            seed: recipe.seed, alreadyExisted: job.alreadyExisted, state: job.state,
+            notes: exemplar.notes.isEmpty ? nil : exemplar.notes, obstacle: job.obstacle)
     }
 
     private func describe(_ outcome: Outcome) -> String {
@@ -133,6 +196,7 @@ struct SubmitCommand: AsyncParsableCommand {
         let remarks = ((outcome.notes ?? []) + [outcome.obstacle].compactMap { $0 })
             .map { "\n          \($0.printable)" }.joined()
         let name = (outcome.resultName ?? "").printable
-        return "accepted  \(outcome.file.printable) as \(outcome.job ?? "") (\(name))\(known)\(remarks)"
+        let seed = seeds > 1 ? outcome.seed.map { ", seed \($0)" } ?? "" : ""
+        return "accepted  \(outcome.file.printable) as \(outcome.job ?? "") (\(name)\(seed))\(known)\(remarks)"
     }
 }

@@ -47,7 +47,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
             """)
     var threads: Int?
 
-    @Flag(help: "Print JSON: an array with a figure's value or null, and the verdict, for each image.")
+    @Flag(help: "Print JSON: an array with a figure's value or null, the verdict and the score, for each image.")
     var json = false
 
     func validate() throws {
@@ -106,6 +106,8 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
                 say((number == 0 ? label : String(repeating: " ", count: label.count)) + fault.text)
             }
         }
+        let scores = figures.map { Self.cell(QualityVerdict($0).score.map { String(format: "%.3f", $0) } ?? "-") }
+        say("\(Self.label("score"))\(scores.joined())  one number to choose by: lower is better")
         if let reason { say("- gram was not measured: \(reason)") }
         let isSmall = figures.contains { $0.measured.count < QualityFigure.allCases.count - (reason == nil ? 0 : 1) }
         if isSmall { say("- other figures that are missing need larger images (docs/quality.md)") }
@@ -135,6 +137,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
                 try container.encode(figures[figure], forKey: Key(stringValue: figure.rawValue))
             }
             try container.encode(QualityVerdict(figures).description, forKey: Key(stringValue: "verdict"))
+            try container.encode(QualityVerdict(figures).score, forKey: Key(stringValue: "score"))
         }
     }
 }

@@ -1,0 +1,99 @@
+import Foundation
+import Protocol
+
+// Jobs of one exemplar whose recipes differ in the seed alone.
+extension ClusterReader {
+    /// A job's group, itself included; nil if there is no such job.
+    func seedGroup(of id: JobID) async throws -> SeedGroup? {
+        guard let own = try await jobs([id]).first(where: { $0.id == id.description }) else { return nil }
+        let (found, all) = try await store.recipes(ofJobs: [id.sequence])
+        let variations = try await seeds.variations(Set(all.map(\.recipe)), in: store)
+        var seedOfJob: [Int64: UInt64] = [:]
+        if let family = found.first.flatMap({ variations[$0.recipe]?.family }) {
+            let recipes = variations.filter { $0.value.family == family }
+            seedOfJob = try await store.jobs(ofExemplar: own.exemplarSHA256, recipes: recipes.keys)
+                .compactMapValues { recipes[$0]?.seed }
+        }
+        // A recipe that cannot be read has no family, and its job is alone.
+        let group = seedOfJob.isEmpty ? [id.sequence] : Array(seedOfJob.keys)
+        let reports = try await store.reports(of: group)
+        var members: [SeedJob] = []
+        for summary in try await summaries(of: group) {
+            guard let id = JobID(summary.id) else { continue }
+            let report = reports[id.sequence].flatMap(Report.init)
+            var quality = report?.quality ?? [:]
+            if quality.isEmpty { quality = try await figuresOfLastSnapshot(of: summary, id) }
+            members.append(
+                SeedJob(
+                    job: summary, seed: seedOfJob[id.sequence], quality: quality, verdict: report?.verdict,
+                    score: nil))
+        }
+        return SeedGroup(members, scoredBy: qualityScores)
+    }
+
+    /// Of a job that has not finished, or whose worker reported no figures.
+    private func figuresOfLastSnapshot(of summary: JobSummary, _ id: JobID) async throws -> [String: Float] {
+        guard let iteration = summary.latestSnapshotIteration,
+            let row = try await store.metrics(of: id, after: iteration - 1, limit: 1).first, row.iteration == iteration
+        else { return [:] }
+        return row.values.filter { $0.key.hasPrefix("quality_") }
+    }
+
+    /// The jobs whose groups have several seeds, by id: their own seeds, and how many there are.
+    func seeds(of jobs: [JobSummary]) async throws -> [String: (seed: UInt64, count: Int)] {
+        let sequences = jobs.compactMap { JobID($0.id)?.sequence }
+        guard !sequences.isEmpty else { return [:] }
+        let (found, all) = try await store.recipes(ofJobs: sequences)
+        let variations = try await seeds.variations(Set(all.map(\.recipe)), in: store)
+        struct Group: Hashable {
+            var exemplar: String
+            var family: Int
+        }
+        var groups: [Group: Set<UInt64>] = [:]
+        for (exemplar, recipe) in all {
+            guard let variation = variations[recipe] else { continue }
+            groups[Group(exemplar: exemplar, family: variation.family), default: []].insert(variation.seed)
+        }
+        let bySequence = Dictionary(uniqueKeysWithValues: found.map { ($0.sequence, $0) })
+        var result: [String: (seed: UInt64, count: Int)] = [:]
+        for job in jobs {
+            guard let row = JobID(job.id).flatMap({ bySequence[$0.sequence] }), let variation = variations[row.recipe],
+                let group = groups[Group(exemplar: row.exemplar, family: variation.family)], group.count > 1
+            else { continue }
+            result[job.id] = (variation.seed, group.count)
+        }
+        return result
+    }
+
+    /// What is of use here in a worker's report of a finished job.
+    private struct Report {
+        var verdict: String?
+        var quality: [String: Float]
+
+        init?(_ json: String) {
+            guard let object = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any] else {
+                return nil
+            }
+            verdict = object["verdict"] as? String
+            let figures = object["quality"] as? [String: Any] ?? [:]
+            quality = figures.compactMapValues { ($0 as? NSNumber)?.floatValue }
+                .filter { $0.key.hasPrefix("quality_") && $0.value.isFinite }
+        }
+    }
+}
+
+extension SeedGroup {
+    /// - Parameters:
+    ///   - members: at least one, not scored.
+    ///   - scores: of figures that are to be compared with one another.
+    init(_ members: [SeedJob], scoredBy scores: ([[String: Float]]) -> [Float?]) {
+        // Ids sort by age.
+        var jobs = members.sorted { ($0.seed ?? 0, $0.job.id) < ($1.seed ?? 0, $1.job.id) }
+        let finished = jobs.indices.filter { jobs[$0].job.state == .finished }
+        for (index, score) in zip(finished, scores(finished.map { jobs[$0].quality })) { jobs[index].score = score }
+        let best = finished.min { (jobs[$0].score ?? .infinity, $0) < (jobs[$1].score ?? .infinity, $1) }
+        self.init(
+            resultName: members.min { $0.job.id < $1.job.id }?.job.resultName ?? "", jobs: jobs,
+            best: best.map { jobs[$0].job.id })
+    }
+}

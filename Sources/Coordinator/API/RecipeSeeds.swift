@@ -1,0 +1,44 @@
+/// A recipe's seed, and what else it says.
+public struct RecipeSeed: Sendable, Equatable {
+    /// Equal for recipes that differ in the seed alone.
+    public var others: String
+    public var seed: UInt64
+
+    public init(others: String, seed: UInt64) {
+        self.others = others
+        self.seed = seed
+    }
+}
+
+/// Tells which recipes differ in the seed alone. Stored recipes never change, so each is read once.
+actor RecipeSeeds {
+    /// A stored recipe among those that are its equals but for the seed.
+    struct Variation: Sendable {
+        /// The same for all of them.
+        var family: Int
+        var seed: UInt64
+    }
+
+    private let read: @Sendable (String) -> RecipeSeed?
+    private var families: [String: Int] = [:]
+    /// By row of the store; nil: cannot be read.
+    private var known: [Int64: Variation?] = [:]
+
+    init(_ read: @escaping @Sendable (String) -> RecipeSeed? = { _ in nil }) { self.read = read }
+
+    /// The recipes that can be read, by their rows.
+    func variations(_ rows: Set<Int64>, in store: JobStore) async throws -> [Int64: Variation] {
+        let new = rows.filter { known[$0] == nil }
+        if !new.isEmpty {
+            for (row, yaml) in try await store.recipeTexts(new) {
+                known[row] = .some(
+                    read(yaml).map { recipe in
+                        let family = families[recipe.others] ?? families.count
+                        families[recipe.others] = family
+                        return Variation(family: family, seed: recipe.seed)
+                    })
+            }
+        }
+        return Dictionary(uniqueKeysWithValues: rows.compactMap { row in (known[row] ?? nil).map { (row, $0) } })
+    }
+}

@@ -1,0 +1,58 @@
+import Foundation
+import Hummingbird
+import Protocol
+
+/// What pages show of jobs that differ in the seed alone.
+struct SeedsView {
+    let group: SeedGroup
+    /// The job whose page it is on; nil: the page of the group.
+    var shownOn: String?
+
+    /// Of a single seed there is nothing to compare.
+    var content: [String: Any?] {
+        let count = Set(group.jobs.map(\.seed)).count
+        return ["hasSeeds": count > 1, "seedCount": count, "seeds": group.jobs.map(card)]
+    }
+
+    /// Every key is there: a template would else find the page's own job's.
+    private func card(_ member: SeedJob) -> [String: Any] {
+        let job = member.job
+        let figures = member.quality.sorted { $0.key < $1.key }.map { key, value in
+            ["title": title(key), "value": Readable.figure(value)]
+        }
+        let address = shownOn == nil ? "/api/v1/artifacts/" : "/thumbnails/"
+        let moves = job.totalIterations > 0 && (job.state == .running || job.state == .queued)
+        return [
+            "id": job.id, "seed": member.seed.map(String.init) ?? "unknown",
+            "resultName": Readable.plain(job.resultName), "state": job.state.rawValue,
+            "snapshot": job.latestSnapshot ?? "", "hasSnapshot": job.latestSnapshot != nil,
+            "image": job.latestSnapshot.map { address + $0 + (shownOn == nil ? "" : ".png") } ?? "",
+            "at": job.latestSnapshotIteration ?? 0, "isBest": job.id == group.best, "isCurrent": job.id == shownOn,
+            "moves": moves, "total": max(job.totalIterations, 1), "iteration": min(job.iteration, job.totalIterations),
+            "hasVerdict": member.verdict != nil, "verdict": Readable.plain(member.verdict ?? ""),
+            "hasReason": job.reason != nil, "reason": Readable.plain(job.reason ?? ""),
+            "hasFigures": !figures.isEmpty, "figures": figures, "hasScore": member.score != nil,
+            "score": member.score.map { String(format: "%.3f", $0) } ?? "",
+        ]
+    }
+
+    private func title(_ column: String) -> String {
+        String(column.trimmingPrefix("quality_")).replacing("_", with: " ")
+    }
+}
+
+extension DashboardRoutes {
+    /// The group of a job, with large pictures.
+    @Sendable func seeds(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let text: String = try context.parameters.require("id")
+        guard let id = JobID(text), let group = try await reader.seedGroup(of: id),
+            let own = group.jobs.first(where: { $0.job.id == id.description })
+        else { return noJob(text) }
+        var content = SeedsView(group: group).content
+        content["exemplar"] = own.job.exemplarSHA256
+        content["fileName"] = Readable.plain(own.job.fileName)
+        content["recipe"] = Readable.plain(own.job.recipe)
+        content["name"] = Readable.plain(own.job.name)
+        return renderer.response(.init(template: "seeds", title: "Seeds of \(Readable.plain(own.job.name))"), content)
+    }
+}

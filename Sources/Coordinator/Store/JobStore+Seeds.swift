@@ -1,0 +1,61 @@
+import Foundation
+import GRDB
+import Protocol
+
+extension JobStore {
+    /// A job as it is told from others of its exemplar.
+    struct JobRecipe: Sendable {
+        var sequence: Int64
+        var exemplar: String
+        /// The row of `recipes`.
+        var recipe: Int64
+    }
+
+    /// Those of the jobs that exist, and the recipes that their exemplars have in all jobs.
+    func recipes(
+        ofJobs sequences: [Int64]
+    ) async throws -> (jobs: [JobRecipe], ofTheirExemplars: [(exemplar: String, recipe: Int64)]) {
+        let jobs = "FROM jobs WHERE sequence IN (\(sequences.map(String.init).joined(separator: ",")))"
+        let all = """
+            SELECT DISTINCT exemplar_sha256, recipe FROM jobs WHERE exemplar_sha256 IN (SELECT exemplar_sha256 \(jobs))
+            """
+        return try await pool.read { db in
+            let found = try StoredRow.all(db, sql: "SELECT sequence, exemplar_sha256, recipe \(jobs)")
+            return (
+                try found.map {
+                    try JobRecipe(sequence: $0["sequence"], exemplar: $0["exemplar_sha256"], recipe: $0["recipe"])
+                },
+                try StoredRow.all(db, sql: all).map { try ($0["exemplar_sha256"], $0["recipe"]) }
+            )
+        }
+    }
+
+    /// The jobs of an exemplar with one of these recipes: the recipe's row by the job's sequence number.
+    func jobs(ofExemplar sha256: String, recipes: some Collection<Int64>) async throws -> [Int64: Int64] {
+        let list = recipes.map(String.init).joined(separator: ",")
+        let sql = "SELECT sequence, recipe FROM jobs WHERE exemplar_sha256 = ? AND recipe IN (\(list))"
+        return try await pool.read { db in
+            let found = try StoredRow.all(db, sql: sql, arguments: [sha256])
+            return Dictionary(uniqueKeysWithValues: try found.map { try ($0["sequence"], $0["recipe"]) })
+        }
+    }
+
+    /// Recipes as they were submitted, by their rows.
+    func recipeTexts(_ rows: some Collection<Int64>) async throws -> [Int64: String] {
+        let list = rows.map(String.init).joined(separator: ",")
+        return try await pool.read { db in
+            let found = try StoredRow.all(db, sql: "SELECT id, yaml FROM recipes WHERE id IN (\(list))")
+            return Dictionary(uniqueKeysWithValues: try found.map { try ($0["id"], $0["yaml"]) })
+        }
+    }
+
+    /// What workers reported of the jobs that have finished, by sequence number, as JSON text.
+    func reports(of sequences: [Int64]) async throws -> [Int64: String] {
+        let list = sequences.map(String.init).joined(separator: ",")
+        let sql = "SELECT sequence, report_json FROM jobs WHERE sequence IN (\(list)) AND report_json IS NOT NULL"
+        return try await pool.read { db in
+            let found = try StoredRow.all(db, sql: sql)
+            return Dictionary(uniqueKeysWithValues: try found.map { try ($0["sequence"], $0["report_json"]) })
+        }
+    }
+}

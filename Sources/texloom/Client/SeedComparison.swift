@@ -1,0 +1,100 @@
+import Foundation
+import Protocol
+
+/// Jobs that differ in the seed alone, side by side, and which of them is kept.
+struct SeedComparison {
+    let group: SeedGroup
+
+    /// Those that are lost first where the terminal is narrow.
+    private static let leastImportant = ["copying", "gram", "border", "scale", "checkerboard"]
+
+    private var best: SeedJob? { group.jobs.first { $0.job.id == group.best } }
+
+    /// The table, the verdicts, what is kept and why, and what is still to come.
+    /// - Parameter width: columns of the terminal; nil: as wide as need be.
+    func lines(width: Int? = nil) -> [StyledText] {
+        var lines = [
+            StyledText(
+                "\(group.resultName.printable): \(counted(group.jobs.count, "job")) that differ in the seed alone",
+                .bold)
+        ]
+        lines += table.lines(width: width)
+        lines += group.jobs.compactMap { member in
+            member.verdict.map { StyledText("  seed \(seed(member)): \($0.printable)") }
+        }
+        lines += pending.map { StyledText("  \($0)") }
+        if let choice { lines.append(StyledText("  \(choice)")) }
+        return lines
+    }
+
+    private var table: TextTable {
+        let columns = Set(group.jobs.flatMap(\.quality.keys)).sorted()
+        let names = columns.map { String($0.trimmingPrefix("quality_")) }
+        return TextTable(
+            columns: [
+                TextTable.Column(title: " "), TextTable.Column(title: "SEED", alignsRight: true),
+                TextTable.Column(title: "JOB"), TextTable.Column(title: "STATE"),
+                TextTable.Column(title: "SCORE", alignsRight: true),
+            ]
+                + names.map { name in
+                    TextTable.Column(
+                        title: name.printable.uppercased(), importance: Self.leastImportant.firstIndex(of: name) ?? 9,
+                        alignsRight: true)
+                },
+            rows: group.jobs.map { member in
+                let job = member.job
+                return [
+                    StyledText(job.id == group.best ? "*" : " "), StyledText(seed(member)),
+                    StyledText(job.resultName.printable.fitted(to: 32)),
+                    StyledText(job.state.rawValue, job.state.colour), StyledText(figure(member.score)),
+                ] + columns.map { StyledText(figure(member.quality[$0])) }
+            })
+    }
+
+    /// What is kept and why; nil while none has finished.
+    var choice: String? {
+        guard let best else { return nil }
+        let others = group.jobs.filter { $0.job.state == .finished && $0.job.id != best.job.id }
+        let reason: String
+        if others.isEmpty {
+            reason = "the only one that has finished"
+        } else if let score = best.score {
+            // The next one by score, as the best one is chosen.
+            let next = others.min { ($0.score ?? .infinity) < ($1.score ?? .infinity) }!
+            reason =
+                switch next.score {
+                case nil: "the only one that has figures"
+                case score: "its score \(figure(score)) is as low as that of seed \(seed(next)), and it comes first"
+                case .some(let second):
+                    "its score \(figure(score)) is the lowest, before seed \(seed(next)) with \(figure(second))"
+                }
+        } else {
+            reason = "none has figures, and it is the first"
+        }
+        return "kept: seed \(seed(best)) (\(best.job.resultName.printable)): \(reason)"
+    }
+
+    /// What may change the choice, or will not.
+    var pending: [String] {
+        var lines = group.jobs.compactMap { member -> String? in
+            let (job, reason) = (member.job, member.job.reason.map { ": \($0.printable)" } ?? "")
+            let share = job.shareDone.map { " (\(percent($0).trimmingCharacters(in: .whitespaces)))" } ?? ""
+            switch job.state {
+            case .finished: return nil
+            case .running: return "seed \(seed(member)) is running\(share)"
+            case .queued: return "seed \(seed(member)) is queued\(reason)"
+            case .held: return "seed \(seed(member)) is held\(reason)"
+            case .failed: return "seed \(seed(member)) failed\(reason)"
+            case .cancelled: return "seed \(seed(member)) was cancelled\(reason)"
+            }
+        }
+        if group.jobs.contains(where: { $0.job.state == .running || $0.job.state == .queued }) {
+            lines.append("not all have ended: gather again when they have")
+        }
+        return lines
+    }
+
+    private func seed(_ member: SeedJob) -> String { member.seed.map(String.init) ?? "unknown" }
+
+    private func figure(_ value: Float?) -> String { value.map { String(format: "%.3f", $0) } ?? "" }
+}
