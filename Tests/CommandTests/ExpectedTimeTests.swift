@@ -42,7 +42,7 @@ import Testing
         #expect(timed.output.contains(told), "\(timed.output)")
         let json = try TexloomProcess.run(["recipes", "draft", "--time", "--json"], folder: scratch.url)
         let time = try #require(JSONDecoder().decode([RecipeTime].self, from: Data(json.output.utf8)).first)
-        #expect(time.name == "draft" && time.iterations == 6000 && time.snapshots == 12)
+        #expect(time.name == "draft" && time.iterations == 9000 && time.snapshots == 18)
         #expect(time.seconds ?? 0 > 0 && time.problem == nil)
         let alone = try TexloomProcess.run(["recipes", "--json"], folder: scratch.url)
         #expect(alone.status == 2 && alone.errors.contains("--json goes with --time"))

@@ -25,8 +25,8 @@ struct TrainingTimeTests {
     @Test func aTrainingTakesItsIterationsAndItsSnapshots() {
         let speed = MeasuredSpeed(secondsPerIteration: 0.04, snapshotSeconds: 0.3, snapshotSecondsPerPixel: 1e-6)
         let time = speed.time(of: .draft, width: 600, height: 400)
-        #expect(time.iterations == 6000 && time.snapshots == 12)
-        #expect(abs(time.secondsPerSnapshot - 0.54) < 1e-9 && abs(time.seconds - 246.48) < 1e-9)
+        #expect(time.iterations == 9000 && time.snapshots == 18)
+        #expect(abs(time.secondsPerSnapshot - 0.54) < 1e-9 && abs(time.seconds - 369.72) < 1e-9)
     }
 
     @Test func whatIsLeftBeginsAsExpectedAndEndsAsMeasured() {
