@@ -22,7 +22,7 @@ final class RunningCoordinator: Sendable {
         configuration.httpPort = 0
         configuration.workerEndpoint = "tcp://127.0.0.1:0"
         // Scripted workers send no heartbeats, and a busy machine may take minutes over a test.
-        configuration.lease = .seconds(3600)
+        configuration.lease = .seconds(900)
         configure(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical

@@ -108,7 +108,9 @@ import Testing
         var paper = Recipe.paper
         paper.residualBlocks = 9
         #expect(try Recipe(yaml: "blocks: 9", source: "x") == paper)
-        #expect(refusal("base: sketch").contains("there is no recipe 'sketch'; the named ones are draft, study, fast, paper"))
+        #expect(
+            refusal("base: sketch")
+                .contains("there is no recipe 'sketch'; the named ones are draft, study, fast, paper"))
         #expect(refusal("base: [draft]").contains("base has to be the name of a recipe"))
     }
 
@@ -170,7 +172,9 @@ import Testing
         #expect(refusal(overrides: [], of: "Paper").contains("there is no recipe 'Paper'"))
     }
 
-    @Test(arguments: zip([Recipe.draft, .study, .fast, .paper], [(6000, 667), (4000, 667), (16_000, 667), (50_000, 500)]))
+    @Test(
+        arguments: zip(
+            [Recipe.draft, .study, .fast, .paper], [(6000, 667), (4000, 667), (16_000, 667), (50_000, 500)]))
     func theConstantPartOfTheScheduleFollowsTheNumberOfIterations(recipe: Recipe, counts: (whole: Int, short: Int))
         throws
     {
