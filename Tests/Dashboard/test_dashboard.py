@@ -264,7 +264,7 @@ class Tests:
 
     def test_the_list_is_filtered_sorted_and_paged(self):
         page = self.page("/jobs")
-        names = lambda: page.evaluate("[...document.querySelectorAll('td.name a')].map((a) => a.innerText)")  # noqa: E731
+        names = lambda: page.evaluate("[...document.querySelectorAll('td.name > a')].map((a) => a.innerText)")  # noqa: E731
         total = int(page.text(".pager").split()[0])
         expect(total > 60 and len(names()) == 50, f"{len(names())} of {total} jobs on the first page")
         first = names()
@@ -344,6 +344,7 @@ class Tests:
         for name, path in self.pages.items():
             page.go(path)
             expect(len(page.text("main")) > 40, f"{name} says something")
+        page.go(self.pages["submit"])
         expect("texloom submit" in page.text("main"), "who cannot drop is told what to do")
         page.go("/")
         self.done(page)

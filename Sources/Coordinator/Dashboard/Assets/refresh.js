@@ -30,8 +30,8 @@ let isRefreshing = false;
 let isWanted = false;
 let nextAllowed = 0;
 
-// At most every two seconds, and so that fetching takes a hundredth of the coordinator's time at most.
-const restAfter = (milliseconds) => Math.max(2000, 100 * milliseconds);
+// At most every two seconds, and so that fetching takes a hundredth of the coordinator's time; after ten seconds at the latest.
+const restAfter = (milliseconds) => Math.min(10_000, Math.max(2000, 100 * milliseconds));
 
 export async function refresh() {
   isWanted = true;
