@@ -30,7 +30,8 @@ let isRefreshing = false;
 let isWanted = false;
 let nextAllowed = 0;
 
-// At most every two seconds, and so that fetching takes a hundredth of the coordinator's time; after ten seconds at the latest.
+// At most every two seconds, and so that fetching takes a hundredth of the coordinator's time. Never rarer than every ten
+// seconds: a slow answer must not hide a job that has begun.
 const restAfter = (milliseconds) => Math.min(10_000, Math.max(2000, 100 * milliseconds));
 
 export async function refresh() {
