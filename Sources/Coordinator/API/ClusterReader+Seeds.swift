@@ -1,4 +1,3 @@
-import Foundation
 import Protocol
 
 // Jobs of one exemplar whose recipes differ in the seed alone.
@@ -20,7 +19,7 @@ extension ClusterReader {
         var members: [SeedJob] = []
         for summary in try await summaries(of: group) {
             guard let id = JobID(summary.id) else { continue }
-            let report = reports[id.sequence].flatMap(Report.init)
+            let report = reports[id.sequence].flatMap(TrainingReport.init)
             var quality = report?.quality ?? [:]
             if quality.isEmpty { quality = try await figuresOfLastSnapshot(of: summary, id) }
             members.append(
@@ -63,22 +62,6 @@ extension ClusterReader {
             result[job.id] = (variation.seed, group.count)
         }
         return result
-    }
-
-    /// What is of use here in a worker's report of a finished job.
-    private struct Report {
-        var verdict: String?
-        var quality: [String: Float]
-
-        init?(_ json: String) {
-            guard let object = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any] else {
-                return nil
-            }
-            verdict = object["verdict"] as? String
-            let figures = object["quality"] as? [String: Any] ?? [:]
-            quality = figures.compactMapValues { ($0 as? NSNumber)?.floatValue }
-                .filter { $0.key.hasPrefix("quality_") && $0.value.isFinite }
-        }
     }
 }
 

@@ -159,7 +159,7 @@ struct DashboardRoutes: Sendable {
             let row = try await reader.store.metrics(of: id, after: iteration - 1, limit: 1).first
             content.merge(view.quality(row?.iteration == iteration ? row?.values ?? [:] : [:])) { $1 }
         }
-        if try await !reader.seeds(of: [detail.job]).isEmpty, let group = try await reader.seedGroup(of: id) {
+        if let group = try await reader.seedGroup(of: id) {
             content.merge(SeedsView(group: group, shownOn: detail.job.id).content) { $1 }
         }
         return renderer.response(.init(template: "job", title: Readable.plain(detail.job.name)), content)

@@ -33,7 +33,7 @@ struct JobView {
         var content: [String: Any?] = Item.job(job).mapValues { Optional($0) }
         content["lastLog"] = log.last?.id ?? 0
         content["trained"] = detail.trainingSeconds.map(Readable.duration)
-        content["verdict"] = verdict.map(Readable.plain)
+        content["verdict"] = detail.reportJSON.flatMap(TrainingReport.init)?.verdict.map(Readable.plain)
         content["recipeYAML"] = Readable.plain(detail.recipeYAML)
         content["recipeFields"] = recipeFields
         content["hasStrip"] = snapshots.count > 1
@@ -62,14 +62,6 @@ struct JobView {
             ] as [String: Any]
         }
         return ["hasQuality": !figures.isEmpty, "quality": figures]
-    }
-
-    /// What the figures of the last snapshot come to, in the words of the worker that finished the job.
-    private var verdict: String? {
-        let report = detail.reportJSON.flatMap {
-            try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
-        }
-        return report?["verdict"] as? String
     }
 
     /// The recipe without its explanations.
