@@ -51,6 +51,7 @@ let package = Package(
         .library(name: "TextureGAN", targets: ["TextureGAN"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -94,22 +95,25 @@ let package = Package(
             ],
             swiftSettings: numerical),
 
-        // The cluster.
+        // The cluster. Every decision of it, on both sides, as values: no clock, file, socket or wire.
+        .target(
+            name: "ClusterCore", dependencies: [.product(name: "HeapModule", package: "swift-collections")],
+            swiftSettings: optimised),
         .target(
             name: "Protocol",
-            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            dependencies: ["ClusterCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
             exclude: ["messages.proto"], swiftSettings: optimised),
         .target(
             name: "Transport",
             dependencies: [
-                "CZeroMQ", "OperatingSystem", "Protocol",
+                "CZeroMQ", "ClusterCore", "OperatingSystem", "Protocol",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: optimised),
         .target(
             name: "Coordinator",
             dependencies: [
-                "Transport", "Protocol", "Imaging", "EventFiles", "OperatingSystem",
+                "ClusterCore", "Transport", "Protocol", "Imaging", "EventFiles", "OperatingSystem",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -120,7 +124,7 @@ let package = Package(
         .target(
             name: "Worker",
             dependencies: [
-                "Machine", "Transport", "Protocol", "TextureGAN", "OperatingSystem",
+                "ClusterCore", "Machine", "Transport", "Protocol", "TextureGAN", "OperatingSystem",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -128,7 +132,7 @@ let package = Package(
         .executableTarget(
             name: "texloom",
             dependencies: [
-                "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging", "EventFiles", "Protocol",
+                "ClusterCore", "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging", "EventFiles", "Protocol",
                 "OperatingSystem",
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -158,25 +162,26 @@ let package = Package(
             ],
             exclude: ["Fixtures"],
             swiftSettings: optimised),
-        .testTarget(name: "ProtocolTests", dependencies: ["Protocol"], exclude: ["Fixtures"]),
-        .testTarget(name: "TransportTests", dependencies: ["Transport", "CZeroMQ"]),
+        .testTarget(name: "ProtocolTests", dependencies: ["ClusterCore", "Protocol"], exclude: ["Fixtures"]),
+        .testTarget(name: "TransportTests", dependencies: ["ClusterCore", "Transport", "CZeroMQ"]),
         .testTarget(
-            name: "CoordinatorTests", dependencies: ["Coordinator", "EventReader", "ImageFixtures"],
+            name: "CoordinatorTests", dependencies: ["ClusterCore", "Coordinator", "EventReader", "ImageFixtures"],
             exclude: ["Fixtures"]),
-        .testTarget(name: "WorkerTests", dependencies: ["Machine", "Worker"]),
+        .testTarget(name: "WorkerTests", dependencies: ["ClusterCore", "Machine", "Worker"]),
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "NNCore", "Imaging", "ImageFixtures", "TextureGAN", "Protocol", "Transport", "Coordinator", "Worker",
+                "ClusterCore", "NNCore", "Imaging", "ImageFixtures", "TextureGAN", "Protocol", "Transport", "Coordinator",
+                "Worker",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: optimised),
         .testTarget(
-            name: "SimulationTests", dependencies: ["Coordinator", "Worker", "Protocol", "Transport", "TextureGAN"],
+            name: "SimulationTests", dependencies: ["ClusterCore", "Protocol"],
             swiftSettings: optimised),
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "texloom", "Imaging", "ImageFixtures", "NNCore", "Protocol", "EventReader",
+                "texloom", "ClusterCore", "Imaging", "ImageFixtures", "NNCore", "Protocol", "EventReader",
                 .product(name: "Logging", package: "swift-log"),
             ]),
     ],

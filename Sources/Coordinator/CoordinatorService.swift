@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Hummingbird
 import Logging
@@ -42,17 +43,19 @@ public struct CoordinatorService: Sendable {
         let disk = BlockingWork()
         let clock = MonotonicClock()
         var restored = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
-        restored.recipeValues = configuration.recipeValues
+        restored.specValues = configuration.recipeValues
         let state = restored
         let engine = ClusterEngine(
             state: state, store: store, artifacts: artifacts, disk: disk, clock: { clock.now }, logger: logger)
 
         let socket = try bind()
-        let greeting = CoordinatorGreeting(
-            coordinatorID: store.coordinatorID, softwareVersion: softwareVersion, heartbeat: configuration.heartbeat,
-            lease: configuration.lease)
         let gateway = WorkerGateway(
-            socket: socket, engine: engine, artifacts: artifacts, disk: disk, greeting: greeting,
+            socket: socket, engine: engine, artifacts: artifacts, disk: disk, softwareVersion: softwareVersion,
+            greeting: { [id = store.coordinatorID, softwareVersion, configuration] version in
+                Greeting(
+                    version: version, coordinatorID: id, softwareVersion: softwareVersion,
+                    heartbeat: configuration.heartbeat, lease: configuration.lease)
+            },
             maxTransfers: configuration.maxTransfers, logger: logger)
         let reader = ClusterReader(
             store: store, engine: engine, softwareVersion: softwareVersion, startedAt: Date(),

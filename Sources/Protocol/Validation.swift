@@ -1,3 +1,5 @@
+import ClusterCore
+
 /// What a message must satisfy beyond being parsable, the same on both sides of the wire.
 extension WireMessage {
     func validate() throws(ProtocolError) {
@@ -12,7 +14,7 @@ extension WireMessage {
         guard envelope.session != 0 else { throw .malformed("session 0") }
         guard let body = envelope.body else { throw .malformed("envelope without a body this version knows") }
         try validatePayload(of: body)
-        try body.validate()
+        try body.validate(version: envelope.version)
     }
 
     private func validatePayload(of body: Body) throws(ProtocolError) {
@@ -32,7 +34,7 @@ extension WireMessage {
 }
 
 extension WireMessage.Body {
-    func validate() throws(ProtocolError) {
+    func validate(version: UInt32) throws(ProtocolError) {
         switch self {
         case .hello(let hello): try hello.validate()
         case .workRequest(let request):
@@ -47,11 +49,12 @@ extension WireMessage.Body {
             try offer.attempt.validate()
             try offer.artifact.validate()
             try check(offer.iteration, atMost: Limits.maxIterations, "iteration")
-            switch offer.kind {
-            case .snapshot, .checkpoint, .generator, .discriminator: break
-            case .exemplar, .unspecified, .UNRECOGNIZED: throw .malformed("offer of artifact kind \(offer.kind)")
+            if version == 1 {
+                guard ArtifactRole(offer.kind) != nil else { throw .malformed("offer of artifact kind \(offer.kind)") }
+            } else {
+                try check(role: offer.role)
             }
-        case .finish(let finish): try finish.validate()
+        case .finish(let finish): try finish.validate(version: version)
         case .fail(let fail):
             try fail.attempt.validate()
             try check(fail.reason, atMost: Limits.maxReasonBytes, "reason")
@@ -71,7 +74,7 @@ extension WireMessage.Body {
             try check(request.offset, atMost: request.artifact.sizeBytes, "offset")
         case .welcome(let welcome): try welcome.validate()
         case .helloAgain: break
-        case .assign(let assign): try assign.validate()
+        case .assign(let assign): try assign.validate(version: version)
         case .noWork: break
         case .heartbeatReply(let reply):
             try check(attempts: reply.cancelled)
@@ -103,6 +106,8 @@ extension WireHello {
         }
         for name in equipment.weights { try check(name, atMost: Limits.maxNameBytes, "weights") }
         try check(equipment.memoryBytes, atMost: Limits.maxLoadBytes, "memory_bytes")
+        guard kinds.count <= Limits.maxKinds else { throw .malformed("\(kinds.count) kinds; at most \(Limits.maxKinds)") }
+        for kind in kinds { try check(identifier: kind, "kinds") }
     }
 }
 
@@ -119,14 +124,27 @@ extension WireWelcome {
 }
 
 extension WireAssign {
-    fileprivate func validate() throws(ProtocolError) {
+    fileprivate func validate(version: UInt32) throws(ProtocolError) {
         try attempt.validate()
-        try exemplar.validate()
         if hasCheckpoint { try checkpoint.validate() }
         try check(name, atMost: Limits.maxNameBytes, "name")
-        try check(recipeYaml, atMost: Limits.maxRecipeBytes, "recipe_yaml")
-        try check(exemplarFileName, atMost: Limits.maxNameBytes, "exemplar_file_name")
         try check(checkpointIteration, atMost: Limits.maxIterations, "checkpoint_iteration")
+        if version == 1 {
+            try exemplar.validate()
+            try check(recipeYaml, atMost: Limits.maxSpecBytes, "recipe_yaml")
+            try check(exemplarFileName, atMost: Limits.maxNameBytes, "exemplar_file_name")
+        } else {
+            try check(identifier: kind, "kind")
+            try check(spec, atMost: Limits.maxSpecBytes, "spec")
+            guard inputs.count <= Limits.maxInputs else {
+                throw .malformed("\(inputs.count) inputs; at most \(Limits.maxInputs)")
+            }
+            for input in inputs {
+                try check(identifier: input.name, "input name")
+                try input.artifact.validate()
+                try check(input.fileName, atMost: Limits.maxNameBytes, "file_name")
+            }
+        }
     }
 }
 
@@ -168,11 +186,21 @@ extension WireLogBatch {
 }
 
 extension WireFinish {
-    fileprivate func validate() throws(ProtocolError) {
+    fileprivate func validate(version: UInt32) throws(ProtocolError) {
         try attempt.validate()
-        try check(digest: generatorSha256)
-        try check(digest: discriminatorSha256)
-        try check(digest: checkpointSha256)
+        if version == 1 {
+            try check(digest: generatorSha256)
+            try check(digest: discriminatorSha256)
+            try check(digest: checkpointSha256)
+        } else {
+            guard products.count <= Limits.maxProducts else {
+                throw .malformed("\(products.count) products; at most \(Limits.maxProducts)")
+            }
+            for product in products {
+                try check(role: product.role)
+                try check(digest: product.sha256)
+            }
+        }
         try check(iteration, atMost: Limits.maxIterations, "iteration")
         try check(trainingSeconds, atMost: Limits.maxSeconds, "training_seconds")
         try check(reportJson, atMost: Limits.maxReportBytes, "report_json")
@@ -234,5 +262,12 @@ private func check(identifier: String, _ field: String) throws(ProtocolError) {
         throw .malformed(
             "\(field) of \(identifier.utf8.count) bytes; expected 1 to \(Limits.maxIdentifierBytes) "
                 + "letters, digits, '-', '_' or '.', not starting with '.'")
+    }
+}
+
+private func check(role: String) throws(ProtocolError) {
+    guard ArtifactRole(offered: role) != nil else {
+        let known = ArtifactRole.allCases.filter { $0 != .exemplar }.map(\.rawValue).joined(separator: ", ")
+        throw .malformed("an artifact in the role '\(role.prefix(64))'; expected \(known)")
     }
 }

@@ -1,3 +1,4 @@
+import ClusterCore
 import SwiftProtobuf
 
 /// One message of the wire: an envelope, and for an artifact chunk the raw bytes it announces.

@@ -8,11 +8,12 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// The texloom job protocol, version 1. docs/wire-protocol.md is the specification;
+/// The texloom job protocol, versions 1 and 2. docs/wire-protocol.md is the specification;
 /// scripts/generate-protocol makes messages.pb.swift from this file.
 ///
 /// Every ZeroMQ message is [envelope] or [envelope, payload]: a serialised Envelope, and for chunks the raw bytes.
-/// Field numbers and enum values are append-only.
+/// Field numbers and enum values are append-only. "v1" marks a field that only messages of version 1 carry, "v2" one that
+/// only messages of version 2 or newer carry; all others are in both.
 
 import SwiftProtobuf
 
@@ -451,6 +452,9 @@ public nonisolated struct WireHello: Sendable {
   /// Clears the value of `equipment`. Subsequent reads from it will return its default value.
   public mutating func clearEquipment() {self._equipment = nil}
 
+  /// v2: the kinds of work that it does; none: train
+  public var kinds: [String] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -556,8 +560,10 @@ public nonisolated struct WireAssign: Sendable {
 
   public var name: String = String()
 
+  /// v1
   public var recipeYaml: String = String()
 
+  /// v1
   public var exemplar: WireArtifact {
     get {_exemplar ?? WireArtifact()}
     set {_exemplar = newValue}
@@ -567,6 +573,7 @@ public nonisolated struct WireAssign: Sendable {
   /// Clears the value of `exemplar`. Subsequent reads from it will return its default value.
   public mutating func clearExemplar() {self._exemplar = nil}
 
+  /// v1
   public var exemplarFileName: String = String()
 
   /// absent: start from iteration 0
@@ -581,6 +588,15 @@ public nonisolated struct WireAssign: Sendable {
 
   public var checkpointIteration: UInt64 = 0
 
+  /// v2: what to do; version 1 knows nothing but "train"
+  public var kind: String = String()
+
+  /// v2: how, in the form that the kind defines; train: a recipe in YAML
+  public var spec: String = String()
+
+  /// v2; train: one, named "exemplar"
+  public var inputs: [WireInput] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -588,6 +604,34 @@ public nonisolated struct WireAssign: Sendable {
   fileprivate var _attempt: WireAttemptRef? = nil
   fileprivate var _exemplar: WireArtifact? = nil
   fileprivate var _checkpoint: WireArtifact? = nil
+}
+
+/// A file that a job starts from.
+public nonisolated struct WireInput: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// unique in its job
+  public var name: String = String()
+
+  public var artifact: WireArtifact {
+    get {_artifact ?? WireArtifact()}
+    set {_artifact = newValue}
+  }
+  /// Returns true if `artifact` has been explicitly set.
+  public var hasArtifact: Bool {self._artifact != nil}
+  /// Clears the value of `artifact`. Subsequent reads from it will return its default value.
+  public mutating func clearArtifact() {self._artifact = nil}
+
+  /// as the user knows it, for messages
+  public var fileName: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _artifact: WireArtifact? = nil
 }
 
 public nonisolated struct WireNoWork: Sendable {
@@ -807,6 +851,7 @@ public nonisolated struct WireArtifactOffer: Sendable {
 
   public var transferID: UInt64 = 0
 
+  /// v1
   public var kind: WireArtifactKind = .unspecified
 
   public var artifact: WireArtifact {
@@ -819,6 +864,9 @@ public nonisolated struct WireArtifactOffer: Sendable {
   public mutating func clearArtifact() {self._artifact = nil}
 
   public var iteration: UInt64 = 0
+
+  /// v2: snapshot, checkpoint, generator, discriminator
+  public var role: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -942,10 +990,13 @@ public nonisolated struct WireFinish: Sendable {
 
   public var iteration: UInt64 = 0
 
+  /// v1
   public var generatorSha256: String = String()
 
+  /// v1
   public var discriminatorSha256: String = String()
 
+  /// v1
   public var checkpointSha256: String = String()
 
   public var trainingSeconds: Double = 0
@@ -953,11 +1004,29 @@ public nonisolated struct WireFinish: Sendable {
   /// what result.json says of the run: feature weights used, versions, threads
   public var reportJson: String = String()
 
+  /// v2: what the kind of work asks for, each of it stored before
+  public var products: [WireProduct] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _attempt: WireAttemptRef? = nil
+}
+
+public nonisolated struct WireProduct: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// as in ArtifactOffer
+  public var role: String = String()
+
+  public var sha256: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 public nonisolated struct WireFail: Sendable {
@@ -1582,7 +1651,7 @@ nonisolated extension WireAttemptRef: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Hello"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}min_version\0\u{3}max_version\0\u{3}worker_id\0\u{1}name\0\u{3}software_version\0\u{1}slots\0\u{3}threads_per_slot\0\u{1}cpu\0\u{1}running\0\u{1}equipment\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}min_version\0\u{3}max_version\0\u{3}worker_id\0\u{1}name\0\u{3}software_version\0\u{1}slots\0\u{3}threads_per_slot\0\u{1}cpu\0\u{1}running\0\u{1}equipment\0\u{1}kinds\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1600,6 +1669,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 8: try { try decoder.decodeSingularStringField(value: &self.cpu) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.running) }()
       case 10: try { try decoder.decodeSingularMessageField(value: &self._equipment) }()
+      case 11: try { try decoder.decodeRepeatedStringField(value: &self.kinds) }()
       default: break
       }
     }
@@ -1640,6 +1710,9 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     try { if let v = self._equipment {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     } }()
+    if !self.kinds.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.kinds, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1654,6 +1727,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.cpu != rhs.cpu {return false}
     if lhs.running != rhs.running {return false}
     if lhs._equipment != rhs._equipment {return false}
+    if lhs.kinds != rhs.kinds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1840,7 +1914,7 @@ nonisolated extension WireArtifact: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireAssign: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Assign"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}attempt\0\u{1}name\0\u{3}recipe_yaml\0\u{1}exemplar\0\u{3}exemplar_file_name\0\u{1}checkpoint\0\u{3}checkpoint_iteration\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}attempt\0\u{1}name\0\u{3}recipe_yaml\0\u{1}exemplar\0\u{3}exemplar_file_name\0\u{1}checkpoint\0\u{3}checkpoint_iteration\0\u{1}kind\0\u{1}spec\0\u{1}inputs\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1856,6 +1930,9 @@ nonisolated extension WireAssign: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 6: try { try decoder.decodeSingularStringField(value: &self.exemplarFileName) }()
       case 7: try { try decoder.decodeSingularMessageField(value: &self._checkpoint) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.checkpointIteration) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.kind) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.spec) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.inputs) }()
       default: break
       }
     }
@@ -1890,6 +1967,15 @@ nonisolated extension WireAssign: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if self.checkpointIteration != 0 {
       try visitor.visitSingularUInt64Field(value: self.checkpointIteration, fieldNumber: 8)
     }
+    if !self.kind.isEmpty {
+      try visitor.visitSingularStringField(value: self.kind, fieldNumber: 9)
+    }
+    if !self.spec.isEmpty {
+      try visitor.visitSingularStringField(value: self.spec, fieldNumber: 10)
+    }
+    if !self.inputs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.inputs, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1902,6 +1988,53 @@ nonisolated extension WireAssign: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.exemplarFileName != rhs.exemplarFileName {return false}
     if lhs._checkpoint != rhs._checkpoint {return false}
     if lhs.checkpointIteration != rhs.checkpointIteration {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.spec != rhs.spec {return false}
+    if lhs.inputs != rhs.inputs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireInput: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Input"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}artifact\0\u{3}file_name\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._artifact) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.fileName) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    try { if let v = self._artifact {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.fileName.isEmpty {
+      try visitor.visitSingularStringField(value: self.fileName, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireInput, rhs: WireInput) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs._artifact != rhs._artifact {return false}
+    if lhs.fileName != rhs.fileName {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2305,7 +2438,7 @@ nonisolated extension WireLogLine: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireArtifactOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ArtifactOffer"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}attempt\0\u{3}transfer_id\0\u{1}kind\0\u{1}artifact\0\u{1}iteration\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}attempt\0\u{3}transfer_id\0\u{1}kind\0\u{1}artifact\0\u{1}iteration\0\u{1}role\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2318,6 +2451,7 @@ nonisolated extension WireArtifactOffer: SwiftProtobuf.Message, SwiftProtobuf._M
       case 3: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._artifact) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.iteration) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.role) }()
       default: break
       }
     }
@@ -2343,6 +2477,9 @@ nonisolated extension WireArtifactOffer: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.iteration != 0 {
       try visitor.visitSingularUInt64Field(value: self.iteration, fieldNumber: 5)
     }
+    if !self.role.isEmpty {
+      try visitor.visitSingularStringField(value: self.role, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2352,6 +2489,7 @@ nonisolated extension WireArtifactOffer: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.kind != rhs.kind {return false}
     if lhs._artifact != rhs._artifact {return false}
     if lhs.iteration != rhs.iteration {return false}
+    if lhs.role != rhs.role {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2538,7 +2676,7 @@ nonisolated extension WireArtifactReceipt: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WireFinish: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Finish"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}attempt\0\u{3}request_id\0\u{1}iteration\0\u{3}generator_sha256\0\u{3}discriminator_sha256\0\u{3}checkpoint_sha256\0\u{3}training_seconds\0\u{3}report_json\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}attempt\0\u{3}request_id\0\u{1}iteration\0\u{3}generator_sha256\0\u{3}discriminator_sha256\0\u{3}checkpoint_sha256\0\u{3}training_seconds\0\u{3}report_json\0\u{1}products\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2554,6 +2692,7 @@ nonisolated extension WireFinish: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 6: try { try decoder.decodeSingularStringField(value: &self.checkpointSha256) }()
       case 7: try { try decoder.decodeSingularDoubleField(value: &self.trainingSeconds) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.reportJson) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.products) }()
       default: break
       }
     }
@@ -2588,6 +2727,9 @@ nonisolated extension WireFinish: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if !self.reportJson.isEmpty {
       try visitor.visitSingularStringField(value: self.reportJson, fieldNumber: 8)
     }
+    if !self.products.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.products, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2600,6 +2742,42 @@ nonisolated extension WireFinish: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.checkpointSha256 != rhs.checkpointSha256 {return false}
     if lhs.trainingSeconds != rhs.trainingSeconds {return false}
     if lhs.reportJson != rhs.reportJson {return false}
+    if lhs.products != rhs.products {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireProduct: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Product"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}sha256\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.role) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.sha256) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.role.isEmpty {
+      try visitor.visitSingularStringField(value: self.role, fieldNumber: 1)
+    }
+    if !self.sha256.isEmpty {
+      try visitor.visitSingularStringField(value: self.sha256, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireProduct, rhs: WireProduct) -> Bool {
+    if lhs.role != rhs.role {return false}
+    if lhs.sha256 != rhs.sha256 {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

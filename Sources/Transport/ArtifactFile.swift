@@ -1,3 +1,4 @@
+import ClusterCore
 import Crypto
 import Foundation
 import OperatingSystem
@@ -5,11 +6,9 @@ import Protocol
 
 /// The file end of a transfer: blocking reads and writes, a chunk at a time. Not for Swift's cooperative pool.
 public enum ArtifactFile {
-    /// The chunk message's body and payload.
+    /// A chunk's bytes.
     /// - Throws: ``TransportError`` naming the file if the bytes are not there.
-    public static func read(
-        _ chunk: ArtifactSender.Chunk, transferID: UInt64, of file: URL
-    ) throws(TransportError) -> (WireArtifactChunk, [UInt8]) {
+    package static func read(_ chunk: ArtifactSender.Chunk, of file: URL) throws(TransportError) -> [UInt8] {
         let bytes: [UInt8]
         do {
             let handle = try FileHandle(forReadingFrom: file)
@@ -25,12 +24,7 @@ public enum ArtifactFile {
                 "\(file.path) gave \(bytes.count) bytes at \(chunk.offset), expected \(chunk.count): it has been changed"
             )
         }
-        var message = WireArtifactChunk()
-        message.transferID = transferID
-        message.offset = chunk.offset
-        message.crc32 = CRC32.checksum(bytes)
-        message.last = chunk.isLast
-        return (message, bytes)
+        return bytes
     }
 
     /// Writes a payload at its offset of a partial file. One at 0 begins a new file: what an earlier transfer left is
@@ -48,17 +42,17 @@ public enum ArtifactFile {
     }
 
     /// Size and SHA-256 of a file.
-    public static func identify(_ file: URL) throws(TransportError) -> WireArtifact {
+    package static func identify(_ file: URL) throws(TransportError) -> Artifact {
         do {
             let handle = try FileHandle(forReadingFrom: file)
             defer { try? handle.close() }
             var hash = SHA256()
-            var count: UInt64 = 0
+            var count = 0
             while let data = try handle.read(upToCount: Limits.chunkBytes), !data.isEmpty {
                 hash.update(data: data)
-                count += UInt64(data.count)
+                count += data.count
             }
-            return WireArtifact(sha256: SHA256Text.hex(hash.finalize()), sizeBytes: count)
+            return Artifact(sha256: SHA256Text.hex(hash.finalize()), sizeBytes: count)
         } catch {
             throw TransportError(.fileSystem, "cannot read \(file.path): \(error.systemReason)")
         }

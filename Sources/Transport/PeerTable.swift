@@ -1,3 +1,5 @@
+import ClusterCore
+
 /// The peers heard of lately, at most `limit`: what an address open to strangers can cost is bounded.
 struct PeerTable {
     private var lastHeard: [Peer: ContinuousClock.Instant] = [:]

@@ -1,3 +1,4 @@
+import ClusterCore
 import CZeroMQ
 import Foundation
 import Protocol

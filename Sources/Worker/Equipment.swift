@@ -1,17 +1,19 @@
+import ClusterCore
 import Foundation
 import Machine
-import Protocol
 import TextureGAN
 
-extension WireWorkerEquipment {
-    /// What this process has to train with: installed feature weights, and the memory that it may use, shared among the
-    /// slots.
-    static func found(slots: Int, memoryBytes: Int = MachineAllowance.current.memoryBytes) -> WireWorkerEquipment {
-        var equipment = WireWorkerEquipment()
-        equipment.weights = FeatureNetwork.allCases.filter {
+extension WorkerIdentity.Equipment {
+    /// What this process has to train with: the installed feature weights, and each slot's share of the memory that the
+    /// process may use.
+    static func found(
+        slots: Int, memoryBytes: Int = MachineAllowance.current.memoryBytes
+    ) -> WorkerIdentity.Equipment {
+        let weights = FeatureNetwork.allCases.filter {
             FileManager.default.isReadableFile(atPath: FeatureWeights.url(of: $0).path)
-        }.map(\.rawValue)
-        equipment.memoryBytes = min(UInt64(max(0, memoryBytes) / max(1, slots)), Limits.maxLoadBytes)
-        return equipment
+        }
+        return WorkerIdentity.Equipment(
+            weights: Set(weights.map(\.rawValue)),
+            memoryBytes: min(max(0, memoryBytes) / max(1, slots), Int(Limits.maxLoadBytes)))
     }
 }

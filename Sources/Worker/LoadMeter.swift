@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Protocol
 
@@ -9,14 +10,13 @@ struct LoadMeter {
     init(at now: ContinuousClock.Instant) { measuredAt = now }
 
     /// What the system does not say is 0. Nothing exceeds the wire's limits: a number must not silence the heart.
-    mutating func read(_ spool: Spool, at now: ContinuousClock.Instant) -> WireWorkerLoad {
+    mutating func read(_ spool: Spool, at now: ContinuousClock.Instant) -> WorkerLoad {
         let cpuSeconds = Self.cpuSeconds()
         let passed = (now - measuredAt) / .seconds(1)
-        var load = WireWorkerLoad()
-        load.coresBusy = passed > 0 ? max(0, (cpuSeconds - self.cpuSeconds) / passed) : 0
-        load.residentBytes = min(Self.residentBytes(), Limits.maxLoadBytes)
-        load.spoolBytes = min(UInt64(spool.reportBytes()), Limits.maxLoadBytes)
-        load.loadAverage = Self.loadAverage()
+        let load = WorkerLoad(
+            coresBusy: passed > 0 ? max(0, (cpuSeconds - self.cpuSeconds) / passed) : 0,
+            residentBytes: min(Self.residentBytes(), Int(Limits.maxLoadBytes)),
+            spoolBytes: min(spool.reportBytes(), Int(Limits.maxLoadBytes)), loadAverage: Self.loadAverage())
         self.cpuSeconds = cpuSeconds
         measuredAt = now
         return load
@@ -30,10 +30,10 @@ struct LoadMeter {
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
 
-    private static func residentBytes() -> UInt64 {
+    private static func residentBytes() -> Int {
         guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
-        let pages = text.split(separator: " ").dropFirst().first.flatMap { UInt64($0) } ?? 0
-        return pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+        let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        return pages * sysconf(Int32(_SC_PAGESIZE))
     }
 
     private static func loadAverage() -> Double {

@@ -1,10 +1,11 @@
+import ClusterCore
 import Foundation
 import Protocol
 import Transport
 
 /// What one process leaves to the next.
 extension Spool {
-    private func record(of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent("record.json") }
+    private func record(of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent("record.json") }
 
     /// Puts an attempt's record in place, whole and synced; removes it where nothing is to be remembered.
     func remember(_ record: AttemptRecord) throws {
@@ -56,8 +57,8 @@ extension Spool {
 
     private func recovered(_ record: AttemptRecord) -> RecoveredAttempt {
         var record = record
-        func isThere(_ file: URL, _ artifact: WireArtifact) -> Bool {
-            let size = try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? UInt64
+        func isThere(_ file: URL, _ artifact: Artifact) -> Bool {
+            let size = try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int
             return size == artifact.sizeBytes
         }
         let reports = reports(of: record.ref)
@@ -68,7 +69,7 @@ extension Spool {
             if !file.contains("/"), isThere(reports.appendingPathComponent(file), offer.artifact) {
                 return false
             }
-            if offer.kind != .snapshot { lacksProduct = true }
+            if offer.role != .snapshot { lacksProduct = true }
             return true
         }
         // A result without its files is none.
@@ -77,17 +78,21 @@ extension Spool {
             record.results.compactMap { if case .artifact(_, let file) = $0.content { file } else { nil } })
         let reported = (try? FileManager.default.contentsOfDirectory(atPath: reports.path)) ?? []
         for file in reported where !kept.contains(file) { remove(file, of: record.ref) }
-        let exemplar = record.assignment.exemplar
-        let isWhole = try? ArtifactFile.identify(input(exemplar.sha256, of: record.ref)) == exemplar
-        return RecoveredAttempt(record: record, canTrain: isWhole == true)
+        let isWhole = record.assignment.inputs.allSatisfy { job in
+            (try? ArtifactFile.identify(input(job.artifact.sha256, of: record.ref)) == job.artifact) == true
+        }
+        return RecoveredAttempt(record: record, canTrain: isWhole)
     }
 
     /// Makes a reported checkpoint the input of its attempt, in the place of what it began from. The report may be
     /// delivered and removed before the trainer has read it, so it gets a second name.
-    func adopt(_ file: String, for assignment: WireAssign) throws {
+    func adopt(_ file: String, for assignment: Assignment) throws {
         let ref = assignment.attempt
-        let target = input(assignment.checkpoint.sha256, of: ref)
-        let kept = ["record.json", "reports", assignment.exemplar.sha256]
+        guard let checkpoint = assignment.checkpoint?.artifact else {
+            throw WorkerError("an attempt without a checkpoint cannot take \(file) for it")
+        }
+        let target = input(checkpoint.sha256, of: ref)
+        let kept = ["record.json", "reports"] + assignment.inputs.map(\.artifact.sha256)
         for name in try FileManager.default.contentsOfDirectory(atPath: folder(of: ref).path) where !kept.contains(name)
         {
             try FileManager.default.removeItem(at: folder(of: ref).appendingPathComponent(name))

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import OperatingSystem
 import Protocol
@@ -56,9 +57,9 @@ struct Spool: Sendable {
         return fsync(descriptor) == 0
     }
 
-    func folder(of ref: WireAttemptRef) -> URL { attempts.appendingPathComponent("\(ref.jobID)-\(ref.attempt)") }
-    func reports(of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent("reports") }
-    func input(_ sha256: String, of ref: WireAttemptRef) -> URL { folder(of: ref).appendingPathComponent(sha256) }
+    func folder(of ref: AttemptReference) -> URL { attempts.appendingPathComponent("\(ref.job)-\(ref.number)") }
+    func reports(of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent("reports") }
+    func input(_ sha256: String, of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent(sha256) }
 
     /// Bytes of the files that wait for delivery, or are being written for it.
     func reportBytes() -> Int {
@@ -73,11 +74,11 @@ struct Spool: Sendable {
         }
     }
 
-    func create(_ ref: WireAttemptRef) throws {
+    func create(_ ref: AttemptReference) throws {
         try FileManager.default.createDirectory(at: reports(of: ref), withIntermediateDirectories: true)
     }
-    func remove(_ ref: WireAttemptRef) { try? FileManager.default.removeItem(at: folder(of: ref)) }
-    func remove(_ file: String, of ref: WireAttemptRef) {
+    func remove(_ ref: AttemptReference) { try? FileManager.default.removeItem(at: folder(of: ref)) }
+    func remove(_ file: String, of ref: AttemptReference) {
         try? FileManager.default.removeItem(at: reports(of: ref).appendingPathComponent(file))
     }
 }

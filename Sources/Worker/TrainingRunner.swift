@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Protocol
 import Synchronization
@@ -45,28 +46,29 @@ public final class TrainingRunner: Sendable {
         public var concurrentRuns = 1
     }
 
-    private let wanted = Mutex(TrainingRun.Wish.proceed)
+    private let wanted = Mutex(TrainerWish.proceed)
 
-    func set(_ wish: TrainingRun.Wish) {
+    func set(_ wish: TrainerWish) {
         // Nothing takes back an abandonment.
         wanted.withLock { if $0 != .abandon { $0 = wish } }
     }
 
     /// Starts the thread; every event goes to `post`, the last one is `.ended`.
     func start(
-        _ ref: WireAttemptRef, recipeYAML: String, input: Input, trainer: any AttemptTrainer,
+        _ ref: AttemptReference, recipeYAML: String, input: Input, trainer: any AttemptTrainer,
         post: @escaping @Sendable (WorkerState.Event) -> Void
     ) {
         let thread = Thread { [self] in
             var failure: TransportError?
+            var pace = MovingAverage()
             let ending: WorkerState.Ending
             do throws(TrainingError) {
                 let outcome = try trainer.train(
                     recipeYAML: recipeYAML, input: input,
-                    wish: { failure == nil ? wanted.withLock { $0 } : .abandon },
+                    wish: { failure == nil ? TrainingRun.Wish(wanted.withLock { $0 }) : .abandon },
                     report: { report in
                         do throws(TransportError) {
-                            post(try Self.event(report, ref))
+                            post(try Self.event(report, ref, &pace))
                         } catch {
                             failure = error
                         }
@@ -84,11 +86,11 @@ public final class TrainingRunner: Sendable {
                         ref,
                         .failed(
                             code: error.code.rawValue, reason: error.message, retryable: error.isRetryable,
-                            neededBytes: error.neededBytes)))
+                            neededBytes: Int(clamping: error.neededBytes))))
                 return
             }
             if let failure {
-                post(.ended(ref, .failed(code: "fileSystem", reason: failure.message, retryable: true)))
+                post(.ended(ref, .failed(code: FailureCode.fileSystem, reason: failure.message, retryable: true)))
             } else {
                 post(.ended(ref, ending))
             }
@@ -99,20 +101,41 @@ public final class TrainingRunner: Sendable {
     }
 
     private static func event(
-        _ report: TrainingRun.Report, _ ref: WireAttemptRef
+        _ report: TrainingRun.Report, _ ref: AttemptReference, _ pace: inout MovingAverage
     ) throws(TransportError) -> WorkerState.Event {
         switch report {
         case .started(let iteration, let total):
-            .iterated(ref, iteration: iteration, totalIterations: total, secondsPerIteration: 0)
+            return .iterated(ref, iteration: iteration, totalIterations: total, secondsPerIteration: 0)
         case .iterated(let iteration, let seconds):
-            .iterated(ref, iteration: iteration, totalIterations: nil, secondsPerIteration: seconds)
-        case .metrics(let columns, let rows): .metrics(ref, columns: columns, rows: rows)
+            // Iterations differ: a status tells what they take on average.
+            if seconds.isFinite, seconds > 0 { pace.add(seconds) }
+            return .iterated(ref, iteration: iteration, totalIterations: nil, secondsPerIteration: pace.value)
+        case .metrics(let columns, let rows):
+            let rows = rows.map {
+                MetricsBlock.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, values: $0.values)
+            }
+            return .metrics(ref, MetricsBlock(columns: columns, rows: rows))
         case .artifact(let kind, let iteration, let file):
+            guard let role = ArtifactRole(rawValue: kind.rawValue) else {
+                throw TransportError(.fileSystem, "a trainer made a \(kind.rawValue), which the cluster has no role for")
+            }
             // Hashing hundreds of megabytes belongs to this thread, not to the one that beats.
-            .spooled(
-                ref, kind, iteration: iteration, try ArtifactFile.identify(file), file: file.lastPathComponent)
+            return .spooled(
+                ref, role, iteration: iteration, try ArtifactFile.identify(file), file: file.lastPathComponent)
         case .log(let level, let message):
-            .log(ref, level: level.rawValue, message: message, unixSeconds: Date().timeIntervalSince1970)
+            let line = LogLine(unixSeconds: Date().timeIntervalSince1970, level: level.rawValue, message: message)
+            return .log(ref, line)
         }
+    }
+}
+
+extension TrainingRun.Wish {
+    fileprivate init(_ wish: TrainerWish) {
+        self =
+            switch wish {
+            case .proceed: .proceed
+            case .checkpointAndStop: .checkpointAndStop
+            case .abandon: .abandon
+            }
     }
 }

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Logging
 import Machine
@@ -27,20 +28,15 @@ public struct Worker: Sendable {
         let lock = try FolderLock(configuration.dataFolder)
         defer { withExtendedLifetime(lock) {} }
         let spool = try Spool(folder: configuration.dataFolder)
-        var hello = WireHello()
-        hello.minVersion = ProtocolVersion.oldest
-        hello.maxVersion = ProtocolVersion.newest
-        hello.workerID = try spool.workerID()
         let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
-        hello.name = (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes)
-        hello.softwareVersion = configuration.softwareVersion.shortened(to: Limits.maxNameBytes)
-        hello.slots = UInt32(slots)
-        hello.threadsPerSlot = UInt32(threads)
-        hello.cpu = Self.cpuType().shortened(to: Limits.maxNameBytes)
-        hello.equipment = .found(slots: slots)
+        let identity = WorkerIdentity(
+            id: try spool.workerID(), name: (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes),
+            softwareVersion: configuration.softwareVersion.shortened(to: Limits.maxNameBytes), slots: slots,
+            threadsPerSlot: threads, cpu: Self.cpuType().shortened(to: Limits.maxNameBytes),
+            equipment: .found(slots: slots))
         // Lines of several workers in one place are told apart by it.
         var logger = logger
-        logger[metadataKey: "worker"] = "\(hello.name)"
+        logger[metadataKey: "worker"] = "\(identity.name)"
         let session = UInt64.random(in: 1...UInt64.max)
         let socket: DealerSocket
         do {
@@ -52,8 +48,8 @@ public struct Worker: Sendable {
         let executor = ThreadExecutor(name: "texloom-worker")
         let loop = WorkerLoop(
             state: WorkerState(
-                hello: hello, session: session, drainPatience: configuration.drainPatience,
-                at: Instant(sinceStart: .zero)),
+                worker: identity, session: session, versions: ProtocolVersion.oldest...ProtocolVersion.newest,
+                drainPatience: configuration.drainPatience, breach: WireMessage.breach, at: .origin),
             spool: spool, socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
             post: { source.yield($0) })
         let recovered = spool.recover()
@@ -79,7 +75,7 @@ public struct Worker: Sendable {
             ])
 
         // Not a child task: it must deliver checkpoints after this task has been cancelled.
-        let work = Task { () -> WorkerExit in
+        let work = Task { [logger] () -> WorkerExit in
             await withTaskGroup(of: WorkerExit?.self) { group in
                 group.addTask {
                     for await event in events { if let exit = await loop.handle(event) { return exit } }
@@ -88,7 +84,11 @@ public struct Worker: Sendable {
                 group.addTask {
                     // Taken one by one, so that a full inbox holds the coordinator back.
                     for await message in socket.incoming {
-                        if let exit = await loop.handle(.received(message)) { return exit }
+                        guard let content = MessageToWorker(message) else {
+                            logger.warning("the coordinator sent a message that is not for workers")
+                            continue
+                        }
+                        if let exit = await loop.handle(.received(content, session: message.session)) { return exit }
                     }
                     return nil
                 }

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Logging
 import OperatingSystem
@@ -17,7 +18,7 @@ actor WorkerLoop {
     private let threadsPerSlot: Int
     private let logger: Logger
     private let start = ContinuousClock.now
-    private var runners: [WireAttemptRef: TrainingRunner] = [:]
+    private var runners: [AttemptReference: TrainingRunner] = [:]
     private let post: @Sendable (WorkerState.Event) -> Void
     private(set) var exit: WorkerExit?
     /// When a disk that failed is tried again, and how long after that; it grows while the disk goes on failing.
@@ -41,8 +42,8 @@ actor WorkerLoop {
 
     /// Decides and acts; gives the exit once there is one.
     func handle(_ event: WorkerState.Event) -> WorkerExit? {
-        if case .log(let ref, let level, let message, _) = event {
-            logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(message)", metadata: metadata(ref, [:]))
+        if case .log(let ref, let line) = event {
+            logger.log(level: Logger.Level(rawValue: line.level) ?? .info, "\(line.message)", metadata: metadata(ref, [:]))
         }
         if case .ended(let ref, let ending) = event {
             runners[ref] = nil
@@ -51,7 +52,7 @@ actor WorkerLoop {
             if state.attempts[ref] == nil { spool.remove(ref) }
             logger.info("training \(ending)", metadata: metadata(ref, [:]))
         }
-        for effect in state.handle(event, at: Instant(sinceStart: ContinuousClock.now - start)) { perform(effect) }
+        for effect in state.handle(event, at: .origin + (ContinuousClock.now - start)) { perform(effect) }
         watchStorage(event)
         return exit
     }
@@ -74,7 +75,7 @@ actor WorkerLoop {
         guard due <= .now else { return }
         probeBackOff = min(probeBackOff * 2, Spool.probeBackOff.upperBound)
         nextProbe = .now + probeBackOff
-        let thread = Thread { [post, spool, need = state.storageNeed] in
+        let thread = Thread { [post, spool, need = UInt64(state.storageNeed)] in
             if spool.takesFiles(ofBytes: need) { post(.storage(problem: nil)) }
         }
         thread.name = "texloom-probe"
@@ -88,15 +89,14 @@ actor WorkerLoop {
 
     private func perform(_ effect: WorkerState.Effect) {
         switch effect {
-        case .send(let body):
-            socket.send(WireMessage(withLoad(body), session: state.session, version: state.version(of: body)))
+        case .send(let message):
+            socket.send(
+                WireMessage(withLoad(message), session: state.session, version: state.version(of: message)))
         case .sendChunk(let ref, let file, let chunk, let transferID):
             do {
-                let (message, payload) = try ArtifactFile.read(
-                    chunk, transferID: transferID, of: spool.reports(of: ref).appendingPathComponent(file))
-                socket.send(
-                    WireMessage(
-                        .artifactChunk(message), session: state.session, version: state.version, payload: payload))
+                let payload = try ArtifactFile.read(chunk, of: spool.reports(of: ref).appendingPathComponent(file))
+                let piece = ArtifactChunk(transferID: transferID, offset: chunk.offset, isLast: chunk.isLast)
+                socket.send(WireMessage(.chunk(piece, payload), session: state.session, version: state.version))
             } catch {
                 post(.unreadable(ref, file: file, reason: "\(error)"))
             }
@@ -159,19 +159,19 @@ actor WorkerLoop {
         }
     }
 
-    private func withLoad(_ body: WireMessage.Body) -> WireMessage.Body {
-        guard case .heartbeat(var beat) = body else { return body }
-        beat.load = loadMeter.read(spool, at: .now)
-        return .heartbeat(beat)
+    private func withLoad(_ message: MessageToCoordinator) -> MessageToCoordinator {
+        guard case .heartbeat(let sequence, let freeSlots, let running, _) = message else { return message }
+        let load = loadMeter.read(spool, at: .now)
+        return .heartbeat(sequence: sequence, freeSlots: freeSlots, running: running, load: load)
     }
 
-    private func train(_ assignment: WireAssign, from file: String?) {
+    private func train(_ assignment: Assignment, from file: String?) {
         let ref = assignment.attempt
         if let file {
             do {
                 try spool.adopt(file, for: assignment)
             } catch {
-                return post(.ended(ref, .failed(code: "fileSystem", reason: error.systemReason, retryable: true)))
+                return post(.ended(ref, .failed(code: FailureCode.fileSystem, reason: error.systemReason, retryable: true)))
             }
         }
         logger.info(
@@ -179,27 +179,33 @@ actor WorkerLoop {
             metadata: metadata(
                 ref,
                 [
-                    "name": "\(assignment.name)", "iteration": .stringConvertible(assignment.checkpointIteration),
+                    "name": "\(assignment.name)", "iteration": .stringConvertible(assignment.checkpoint?.iteration ?? 0),
                     "recovered": "\(file != nil)",
                 ]))
+        // The only kind that a worker announces; a coordinator that gives it another breaks the protocol.
+        guard assignment.kind == .train, let exemplar = assignment.input(JobInput.exemplar) else {
+            let inputs = assignment.inputs.map(\.name).joined(separator: ", ")
+            let reason = "this worker trains on an exemplar; the job is of kind '\(assignment.kind)' with \(inputs)"
+            return post(.ended(ref, .failed(code: "unknownKind", reason: reason, retryable: true)))
+        }
         let runner = TrainingRunner()
         runners[ref] = runner
         runner.start(
-            ref, recipeYAML: assignment.recipeYaml,
+            ref, recipeYAML: assignment.spec,
             input: TrainingRunner.Input(
-                exemplar: spool.input(assignment.exemplar.sha256, of: ref),
-                exemplarName: assignment.exemplarFileName,
-                checkpoint: assignment.hasCheckpoint ? spool.input(assignment.checkpoint.sha256, of: ref) : nil,
+                exemplar: spool.input(exemplar.artifact.sha256, of: ref),
+                exemplarName: exemplar.fileName,
+                checkpoint: assignment.checkpoint.map { spool.input($0.artifact.sha256, of: ref) },
                 threads: threadsPerSlot, folder: spool.reports(of: ref), repeatsHistory: file != nil,
-                concurrentRuns: Int(state.hello.slots)),
+                concurrentRuns: state.worker.slots),
             trainer: trainer, post: post)
     }
 
     /// Says which attempt a line is about, and how far it is.
-    private func metadata(_ ref: WireAttemptRef, _ more: Logger.Metadata) -> Logger.Metadata {
+    private func metadata(_ ref: AttemptReference, _ more: Logger.Metadata) -> Logger.Metadata {
         var metadata = more
-        metadata["job"] = "\(ref.jobID)"
-        metadata["attempt"] = .stringConvertible(ref.attempt)
+        metadata["job"] = "\(ref.job)"
+        metadata["attempt"] = .stringConvertible(ref.number)
         if metadata["iteration"] == nil, let attempt = state.attempts[ref] {
             metadata["iteration"] = .stringConvertible(attempt.iteration)
         }

@@ -2,6 +2,7 @@ import Foundation
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import texloom
 
 /// Several seeds of one exemplar, and the best of them.

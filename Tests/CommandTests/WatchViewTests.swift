@@ -2,6 +2,7 @@ import Foundation
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import texloom
 
 @Suite struct WatchViewTests {

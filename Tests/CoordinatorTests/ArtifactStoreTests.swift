@@ -4,6 +4,7 @@ import Protocol
 import Synchronization
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Artifact store")
@@ -14,8 +15,8 @@ struct ArtifactStoreTests {
         try FileManager.default.subpathsOfDirectory(atPath: folder.url.appendingPathComponent(name).path)
     }
 
-    private func artifact(of data: Data) -> StoredArtifact {
-        StoredArtifact(sha256: SHA256Text.hex(SHA256.hash(data: data)), sizeBytes: data.count)
+    private func artifact(of data: Data) -> Artifact {
+        Artifact(sha256: SHA256Text.hex(SHA256.hash(data: data)), sizeBytes: data.count)
     }
 
     @Test func bytesComeBackUnderTheirDigest() throws {

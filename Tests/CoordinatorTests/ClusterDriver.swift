@@ -1,5 +1,6 @@
 import Protocol
 
+@testable import ClusterCore
 @testable import Coordinator
 
 /// Plays a cluster on a virtual clock and records what it asks to be recorded, as the store would.
@@ -96,10 +97,10 @@ final class ClusterDriver {
 
     @discardableResult
     func store(
-        _ session: UInt64, _ attempt: AttemptReference, _ kind: ArtifactKind, iteration: Int, content: String? = nil
+        _ session: UInt64, _ attempt: AttemptReference, _ kind: ArtifactRole, iteration: Int, content: String? = nil
     ) -> [ClusterEffect] {
         let offer = ArtifactOffer(
-            attempt: attempt, transferID: UInt64(iteration) + 1, kind: kind,
+            attempt: attempt, transferID: UInt64(iteration) + 1, role: kind,
             artifact: .named(content ?? "\(kind) of \(attempt.job) at \(iteration)"), iteration: iteration)
         return handle(.artifactStored(session: session, offer))
     }
@@ -107,7 +108,7 @@ final class ClusterDriver {
     /// Stores the products of the attempt and finishes it.
     @discardableResult
     func finish(_ session: UInt64, _ attempt: AttemptReference, iteration: Int = 100) -> [ClusterEffect] {
-        for kind in [ArtifactKind.checkpoint, .generator, .discriminator] {
+        for kind in [ArtifactRole.checkpoint, .generator, .discriminator] {
             store(session, attempt, kind, iteration: iteration)
         }
         return handle(.finish(session: session, attempt, requestID: 900, .of(attempt, iteration: iteration)))
@@ -144,7 +145,7 @@ extension RecordedCluster {
         case .artifact(let id, .checkpoint, let iteration, let artifact):
             guard let index = jobs.firstIndex(where: { $0.id == id }) else { return }
             jobs[index].checkpoints.removeAll { $0.iteration == iteration }
-            jobs[index].checkpoints.append(Checkpoint(iteration: iteration, artifact: artifact))
+            jobs[index].checkpoints.append(StoredCheckpoint(iteration: iteration, artifact: artifact))
             jobs[index].checkpoints.sort { $0.iteration < $1.iteration }
         case .artifactDropped(let id, .checkpoint, let iteration):
             guard let index = jobs.firstIndex(where: { $0.id == id }) else { return }
@@ -157,14 +158,14 @@ extension RecordedCluster {
     }
 }
 
-extension StoredArtifact {
+extension Artifact {
     /// An artifact whose digest is made up from a text; equal texts give equal digests.
-    static func named(_ text: String) -> StoredArtifact {
+    static func named(_ text: String) -> Artifact {
         var value: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
         let half = String(value, radix: 16)
         let digest = String(repeating: "0", count: 16 - half.count) + half
-        return StoredArtifact(sha256: String(repeating: digest, count: 4), sizeBytes: 1000)
+        return Artifact(sha256: String(repeating: digest, count: 4), sizeBytes: 1000)
     }
 }
 
@@ -182,8 +183,8 @@ extension AttemptStatus {
 
 extension Completion {
     static func of(_ attempt: AttemptReference, iteration: Int) -> Completion {
-        func digest(_ kind: ArtifactKind) -> String {
-            StoredArtifact.named("\(kind) of \(attempt.job) at \(iteration)").sha256
+        func digest(_ kind: ArtifactRole) -> String {
+            Artifact.named("\(kind) of \(attempt.job) at \(iteration)").sha256
         }
         return Completion(
             iteration: iteration, generatorSHA256: digest(.generator), discriminatorSHA256: digest(.discriminator),
@@ -197,8 +198,14 @@ extension [ClusterEffect] {
         return nil
     }
 
-    var messages: [WorkerMessage] {
+    var messages: [MessageToWorker] {
         compactMap { if case .send(let message, _) = $0 { message } else { nil } }
+    }
+
+    /// The attempts that a WELCOME calls lost; nil without one.
+    var welcomed: [AttemptReference]? {
+        for case .welcome(let lost, _) in self { return lost }
+        return nil
     }
 
     var assignment: Assignment? {

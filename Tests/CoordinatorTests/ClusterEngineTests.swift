@@ -4,6 +4,7 @@ import Logging
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Cluster engine")
@@ -96,9 +97,9 @@ struct ClusterEngineTests {
             await engine.post(.heartbeat(session: 1, sequence: 42, running: []))
             #expect(await submit("b") == .refused(.storeUnavailable))
         }
-        var sent: [WorkerMessage] = []
+        var sent: [MessageToWorker] = []
         for await effect in engine.effects { if case .send(let message, _) = effect { sent.append(message) } }
-        let reply = WorkerMessage.heartbeatReply(sequence: 42, cancelled: [], lost: [], isDraining: false)
+        let reply = MessageToWorker.heartbeatReply(sequence: 42, cancelled: [], lost: [], isDraining: false)
         #expect(sent.contains(reply))
     }
 
@@ -131,13 +132,13 @@ struct ClusterEngineTests {
             await engine.post(.hello(session: 1, worker: .named("w"), running: []))
             await engine.post(.workRequest(session: 1, requestID: 1))
             let attempt = AttemptReference(job: jobs[0].id, number: 1)
-            var stored: [StoredArtifact] = []
+            var stored: [Artifact] = []
             for iteration in 1...4 {
                 let incoming = try artifacts.makeIncoming()
                 try incoming.append(Data("checkpoint \(iteration)".utf8))
                 stored.append(try incoming.commit())
                 let offer = ArtifactOffer(
-                    attempt: attempt, transferID: UInt64(iteration), kind: .checkpoint, artifact: stored.last!,
+                    attempt: attempt, transferID: UInt64(iteration), role: .checkpoint, artifact: stored.last!,
                     iteration: iteration)
                 await engine.post(.artifactStored(session: 1, offer))
             }

@@ -1,6 +1,7 @@
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Cluster state: workers that die with every job")
@@ -140,21 +141,21 @@ struct ClusterStateDeathTests {
         #expect(cluster.take(1)?.job == draft, "however many are before it")
         #expect(cluster.ask(1).assignment == nil)
         #expect(cluster.state.problem(ofWorker: "plain")?.contains("lacks the weights vgg19") == true)
-        #expect(cluster.state.obstacle(to: Self.paper)?.contains("host of plain lacks the weights vgg19") == true)
+        #expect(cluster.state.obstacle(to: Demand(needs: Self.paper))?.contains("host of plain lacks the weights vgg19") == true)
         // Just too little, within the same power of two.
         cluster.hello(2, worker: "small", equipment: .init(weights: ["vgg16", "vgg19"], memoryBytes: 600 << 20))
         #expect(cluster.take(2) == nil)
-        #expect(cluster.state.obstacle(to: Self.paper)?.contains("600 MiB") == true)
+        #expect(cluster.state.obstacle(to: Demand(needs: Self.paper))?.contains("600 MiB") == true)
         cluster.hello(3, worker: "large", equipment: .init(weights: ["vgg16", "vgg19"], memoryBytes: 700 << 20))
         #expect(cluster.take(3) != nil)
-        #expect(cluster.state.obstacle(to: Self.paper) == nil)
+        #expect(cluster.state.obstacle(to: Demand(needs: Self.paper)) == nil)
     }
 
     @Test func anOlderWorkerThatDoesNotSayWhatItHasGetsEverything() {
         let cluster = ClusterDriver()
         cluster.submit("paper", needs: Self.paper)
         cluster.hello(1)
-        #expect(cluster.take(1) != nil && cluster.state.obstacle(to: Self.paper) == nil)
+        #expect(cluster.take(1) != nil && cluster.state.obstacle(to: Demand(needs: Self.paper)) == nil)
     }
 
     @Test func whatAJobNeedsOutlivesARestart() {

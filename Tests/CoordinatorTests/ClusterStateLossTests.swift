@@ -1,6 +1,7 @@
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Cluster state: jobs that kill workers, workers that fail jobs")

@@ -1,6 +1,7 @@
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Cluster state: jobs and queue")
@@ -64,11 +65,11 @@ struct ClusterStateQueueTests {
 
     @Test func aKeyReusedForTheSameRecipeInOtherWordsIsTheSameJob() {
         let cluster = ClusterDriver()
-        cluster.state.recipeValues = { String($0.prefix { $0 != "#" }) }
+        cluster.state.specValues = { String($0.prefix { $0 != "#" }) }
         let first = cluster.submit("a", key: "k", recipe: "seed: 1 # a seed")
         #expect(cluster.submit("a", key: "k", recipe: "seed: 1 # the seed") == first && first.count == 1)
         #expect(cluster.submit("a", key: "k", recipe: "seed: 2 # a seed").isEmpty)
-        #expect(cluster.disk.jobs.map(\.recipeYAML) == ["seed: 1 # a seed"])
+        #expect(cluster.disk.jobs.map(\.spec) == ["seed: 1 # a seed"])
     }
 
     @Test func jobsOfEqualNameGetFoldersOfTheirOwn() {
@@ -174,7 +175,7 @@ struct ClusterStateAttemptTests {
         cluster.pass(.seconds(60))
         #expect(cluster.state.job(job)?.state == .queued)
         let effects = cluster.hello(1, running: [.at(attempt, 50)])
-        #expect(effects.messages == [.welcome(lost: [])])
+        #expect(effects.welcomed == [])
         #expect(cluster.state.job(job)?.state == .running)
         #expect(cluster.state.leases[job]?.iteration == 50)
         #expect(cluster.finish(1, attempt).acknowledgement == .ok)
@@ -198,7 +199,7 @@ struct ClusterStateAttemptTests {
         cluster.restart()
         cluster.hello(2)
         #expect(cluster.take(2)?.job != attempt.job, "it is kept for its worker")
-        #expect(cluster.hello(1, running: [.at(attempt, 30)]).messages == [.welcome(lost: [])])
+        #expect(cluster.hello(1, running: [.at(attempt, 30)]).welcomed == [])
         #expect(cluster.finish(1, attempt).acknowledgement == .ok)
     }
 
@@ -376,7 +377,7 @@ struct ClusterStateArtifactTests {
             discarded += cluster.store(1, attempt, .checkpoint, iteration: iteration).discarded
         }
         #expect(cluster.state.job(job)?.checkpoints.map(\.iteration) == [30, 40])
-        #expect(discarded == [10, 20].map { StoredArtifact.named("checkpoint of \(job) at \($0)").sha256 })
+        #expect(discarded == [10, 20].map { Artifact.named("checkpoint of \(job) at \($0)").sha256 })
     }
 
     @Test func anOfferOfStoredBytesIsReceiptedWithoutTransfer() throws {
@@ -385,7 +386,7 @@ struct ClusterStateArtifactTests {
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
         let offer = ArtifactOffer(
-            attempt: attempt, transferID: 4, kind: .snapshot, artifact: .named("s"), iteration: 1)
+            attempt: attempt, transferID: 4, role: .snapshot, artifact: .named("s"), iteration: 1)
         let known = cluster.handle(.artifactOffered(session: 1, offer, isStored: true))
         #expect(known.messages == [.artifactReceipt(transferID: 4, sha256: offer.artifact.sha256)])
         let unknown = cluster.handle(.artifactOffered(session: 1, offer, isStored: false))

@@ -1,6 +1,7 @@
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 struct ClusterTallyTests {

@@ -6,6 +6,7 @@ import Logging
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Event files of jobs")
@@ -60,11 +61,11 @@ struct EventFileWriterTests {
     }
 
     private func keep(
-        _ kind: ArtifactKind, _ iteration: Int, _ attempt: AttemptReference, by session: UInt64, _ bytes: Data
+        _ kind: ArtifactRole, _ iteration: Int, _ attempt: AttemptReference, by session: UInt64, _ bytes: Data
     ) async throws {
         let artifact = try artifacts.store(bytes)
         let offer = ArtifactOffer(
-            attempt: attempt, transferID: 1, kind: kind, artifact: artifact, iteration: iteration)
+            attempt: attempt, transferID: 1, role: kind, artifact: artifact, iteration: iteration)
         try await play(.artifactStored(session: session, offer))
     }
 

@@ -7,6 +7,7 @@ import Testing
     import FoundationNetworking
 #endif
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Event streams", .timeLimit(.minutes(2)))

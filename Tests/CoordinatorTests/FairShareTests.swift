@@ -3,6 +3,7 @@ import Logging
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Fair share")
@@ -51,16 +52,13 @@ struct FairShareTests {
         let payload = [UInt8](repeating: 7, count: Limits.chunkBytes)
         var most = 0
         for id in 1...40 as ClosedRange<UInt64> {
-            let artifact = StoredArtifact(sha256: StoredArtifact.named("\(id)").sha256, sizeBytes: 64 << 20)
+            let artifact = Artifact(sha256: Artifact.named("\(id)").sha256, sizeBytes: 64 << 20)
             let offer = ArtifactOffer(
-                attempt: attempt, transferID: id, kind: .checkpoint, artifact: artifact, iteration: 1)
+                attempt: attempt, transferID: id, role: .checkpoint, artifact: artifact, iteration: 1)
             transfers.receive(offer, session: 1) { _ in }
             for _ in 0..<16 {
                 // Behind a gap: never written.
-                let chunk = WireArtifactChunk.with {
-                    $0.transferID = id
-                    $0.offset = 1 << 20
-                }
+                let chunk = ArtifactChunk(transferID: id, offset: 1 << 20, isLast: false)
                 transfers.receive(chunk, payload, from: 1)
                 most = max(most, transfers.arrivedBytes)
             }

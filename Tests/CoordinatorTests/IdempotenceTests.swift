@@ -1,6 +1,7 @@
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 /// Whatever is repeated, reordered or late: a terminal state stays, a cancel counts, a result is accepted once.
@@ -11,7 +12,7 @@ struct IdempotenceTests {
         let job = cluster.submit("a", key: "k")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
-        for kind in [ArtifactKind.checkpoint, .generator, .discriminator] {
+        for kind in [ArtifactRole.checkpoint, .generator, .discriminator] {
             cluster.store(1, attempt, kind, iteration: 100)
         }
         return (job, attempt)
@@ -82,7 +83,7 @@ struct IdempotenceTests {
         cluster.pass(.seconds(60)) { $0.beat(2, nil) }
         let second = try #require(cluster.take(2))
         #expect(cluster.finish(2, second).acknowledgement == .ok)
-        let generator = cluster.state.job(job)?.generatorSHA256
+        let generator = cluster.state.job(job)?.products[.generator]
         // The first one comes back with its own.
         cluster.hello(1, running: [.at(first, 100)])
         let late = cluster.handle(.finish(session: 1, first, requestID: 11, .of(first, iteration: 100)))
@@ -91,7 +92,7 @@ struct IdempotenceTests {
             #expect(text.contains("attempt 2 of the job was given to host of worker-2"))
         }
         cluster.store(1, first, .generator, iteration: 100, content: "another")
-        #expect(cluster.state.job(job)?.generatorSHA256 == generator)
+        #expect(cluster.state.job(job)?.products[.generator] == generator)
     }
 
     @Test func aSubmissionRepeatedAtAnyLaterTimeReturnsTheJobInItsPresentState() throws {
@@ -113,7 +114,7 @@ struct IdempotenceTests {
         cluster.restart()
         #expect(cluster.handle(.cancel(cluster.token(), job, reason: "enough")).reply == .job(job, .cancelled))
         cluster.restart()
-        #expect(cluster.hello(1, running: [.at(attempt, 40)]).messages == [.welcome(lost: [attempt])])
+        #expect(cluster.hello(1, running: [.at(attempt, 40)]).welcomed == [attempt])
         #expect(cluster.state.job(job)?.state == .cancelled)
     }
 
@@ -220,7 +221,7 @@ struct DamageTests {
         cluster.hello(1, worker: "w")
         cluster.beat(1, nil)
         let answer = cluster.hello(2, worker: "w").messages
-        #expect(answer == [.welcome(lost: [])])
+        #expect(answer == [])
         #expect(cluster.beat(2, nil).messages.count == 1 && cluster.state.sessionOfWorker["w"] == 2)
     }
 }

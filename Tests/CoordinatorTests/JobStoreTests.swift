@@ -3,6 +3,7 @@ import GRDB
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Job store")
@@ -42,7 +43,7 @@ struct JobStoreTests {
             .artifactStored(
                 session: UInt64.max - 5,
                 ArtifactOffer(
-                    attempt: attempt, transferID: 1, kind: .checkpoint, artifact: .named("c\(iteration)"),
+                    attempt: attempt, transferID: 1, role: .checkpoint, artifact: .named("c\(iteration)"),
                     iteration: iteration))
         }
         events.append(.workRequest(session: UInt64.max - 5, requestID: 2))
@@ -127,8 +128,9 @@ struct JobStoreTests {
     @Test func aFinishedJobIsNeverOverwritten() async throws {
         let store = try open()
         var job = Job(
-            id: JobID(sequence: 1, salt: 1), name: "a", resultName: "a", fileName: "a.png", exemplar: .named("a"),
-            recipeYAML: "r", priority: 0, queueOrder: 1)
+            id: JobID(sequence: 1, salt: 1), name: "a", resultName: "a", kind: .train,
+            inputs: [JobInput(name: JobInput.exemplar, artifact: .named("a"), fileName: "a.png")], spec: "r",
+            priority: 0, queueOrder: 1)
         job.state = .finished
         try await store.apply([.job(job)], at: Date())
         job.state = .cancelled
@@ -200,8 +202,17 @@ struct JobStoreTests {
         #expect(loaded.jobs.map(\.state) == [.finished, .running, .held])
         let running = loaded.jobs[1]
         #expect(running.attempt?.number == 2 && running.attempt?.session == UInt64.max - 1 && running.failures == 1)
-        #expect(running.checkpoints.map(\.iteration) == [100, 200] && running.recipeYAML == "recipe: draft\n")
+        #expect(running.checkpoints.map(\.iteration) == [100, 200] && running.spec == "recipe: draft\n")
         #expect(running.avoidedWorkerIDs == ["w2"] && running.key == "night-2")
+        // From before there were other kinds of work: every job trains on one exemplar.
+        let digests = try await store.pool.read { db in
+            try String.fetchAll(db, sql: "SELECT sha256 FROM artifacts WHERE kind = 'exemplar' ORDER BY job")
+        }
+        #expect(loaded.jobs.map(\.kind) == [.train, .train, .train] && digests.count == 3)
+        #expect(loaded.jobs.map(\.inputs.count) == [1, 1, 1])
+        #expect(loaded.jobs.map { $0.input(JobInput.exemplar)?.artifact.sha256 } == digests)
+        #expect(Set(loaded.jobs[0].products.keys) == [.generator, .discriminator])
+        #expect(loaded.jobs[1].products.isEmpty)
         #expect(loaded.workers.map(\.identity.id) == ["w1"])
         let id = loaded.jobs[0].id
         #expect(try await store.metrics(of: id, after: -1, limit: 9).map(\.values) == [["l1": 0.5, "style": 2]])

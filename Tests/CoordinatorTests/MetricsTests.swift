@@ -6,6 +6,7 @@ import Testing
     import FoundationNetworking
 #endif
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Metrics", .timeLimit(.minutes(2)))
@@ -24,7 +25,7 @@ struct MetricsTests {
         for outcome in Attempt.Outcome.allCases {
             #expect(page["texloom_attempts_ended_total", ["outcome": outcome.rawValue]] == 0)
         }
-        for kind in ArtifactKind.allCases {
+        for kind in ArtifactRole.allCases {
             #expect(page["texloom_artifact_received_bytes_total", ["kind": kind.rawValue]] == 0)
             #expect(page["texloom_artifact_stored_bytes", ["kind": kind.rawValue]] == 0)
         }

@@ -4,6 +4,7 @@ import Logging
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 /// Holds openapi.json to the code, and the other way round.
@@ -60,7 +61,7 @@ struct OpenAPITests {
         }
         #expect(names("JobState") == JobState.allCases.map(\.rawValue))
         #expect(names("JobOrder") == JobOrder.allCases.map(\.rawValue))
-        #expect(names("ArtifactKind") == ArtifactKind.allCases.map(\.rawValue))
+        #expect(names("ArtifactRole") == ArtifactRole.allCases.map(\.rawValue))
         #expect(names("AttemptOutcome") == Attempt.Outcome.allCases.map(\.rawValue))
     }
 
@@ -69,7 +70,7 @@ struct OpenAPITests {
         let schemas = document["components"]?["schemas"]
         let submission = schemas?["JobSubmission"]?["properties"]
         #expect(submission?["fileName"]?["maxLength"] == .integer(Int64(Limits.maxNameBytes)))
-        #expect(submission?["recipeYAML"]?["maxLength"] == .integer(Int64(Limits.maxRecipeBytes)))
+        #expect(submission?["recipeYAML"]?["maxLength"] == .integer(Int64(Limits.maxSpecBytes)))
         for priority in [submission?["priority"], schemas?["Priority"]] {
             #expect(priority?["minimum"] == .integer(Int64(ClusterCommands.priorities.lowerBound)))
             #expect(priority?["maximum"] == .integer(Int64(ClusterCommands.priorities.upperBound)))

@@ -5,6 +5,7 @@ import Protocol
 import Synchronization
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 /// A clock that a test sets.

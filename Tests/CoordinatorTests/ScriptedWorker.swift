@@ -4,7 +4,9 @@ import Logging
 import Protocol
 import Transport
 
-/// A worker over a real socket that does exactly what the test says.
+@testable import ClusterCore
+
+/// A worker over a real socket that does exactly what the test says, in version 1 of the protocol.
 final class ScriptedWorker {
     struct Unanswered: Error { var wanted: String }
 
@@ -22,7 +24,7 @@ final class ScriptedWorker {
     }
 
     func send(_ body: WireMessage.Body, payload: [UInt8]? = nil) {
-        socket.send(WireMessage(body, session: session, payload: payload))
+        socket.send(WireMessage(body, session: session, version: 1, payload: payload))
     }
 
     /// The next message of interest; others are passed over. The test's time limit guards against silence.

@@ -3,6 +3,7 @@ import Imaging
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 /// Jobs of one exemplar whose recipes differ in the seed alone.

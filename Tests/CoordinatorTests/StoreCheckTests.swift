@@ -4,6 +4,7 @@ import Logging
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("Store check")
@@ -38,14 +39,14 @@ struct StoreCheckTests {
     }
 
     @discardableResult
-    private func keep(_ kind: ArtifactKind, _ iteration: Int, of attempt: AttemptReference) async throws
-        -> StoredArtifact
+    private func keep(_ kind: ArtifactRole, _ iteration: Int, of attempt: AttemptReference) async throws
+        -> Artifact
     {
         let artifact = try artifacts.store(Data("\(kind) \(iteration) of \(attempt.job)".utf8))
         try await play(
             .artifactStored(
                 session: 1,
-                ArtifactOffer(attempt: attempt, transferID: 1, kind: kind, artifact: artifact, iteration: iteration)))
+                ArtifactOffer(attempt: attempt, transferID: 1, role: kind, artifact: artifact, iteration: iteration)))
         return artifact
     }
 
@@ -278,7 +279,7 @@ struct StoreCheckTests {
             name: "a", fileName: "a.png", exemplar: exemplar, recipeYAML: "r", priority: 0, key: nil)
         #expect(
             await engine.request { .submit($0, [submission], salts: [1]) }
-                == .refused(.exemplarMissing(sha256: exemplar.sha256)))
+                == .refused(.inputMissing(sha256: exemplar.sha256)))
         #expect(try store.load().jobs.isEmpty)
     }
 }

@@ -1,11 +1,12 @@
 import Foundation
 import Protocol
 
+@testable import ClusterCore
 @testable import Coordinator
 
 extension ArtifactStore {
     /// Stores some bytes as an artifact.
-    func store(_ data: Data) throws -> StoredArtifact {
+    func store(_ data: Data) throws -> Artifact {
         let incoming = try makeIncoming()
         try incoming.append(data)
         return try incoming.commit()

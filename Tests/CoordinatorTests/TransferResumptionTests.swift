@@ -2,6 +2,7 @@ import Foundation
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 /// Transfers that are interrupted, repeated, or meet damage, over real sockets and processes' restarts.

@@ -2,6 +2,7 @@ import Foundation
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 /// What reaches a coordinator: messages, and its own database.
@@ -9,14 +10,16 @@ import Testing
     /// A cluster with a running attempt of the corpus's session.
     private static func cluster() -> (ClusterState, AttemptReference) {
         var state = ClusterState(at: .origin)
-        let submission = Submission(
-            name: "job", fileName: "job.png", exemplar: StoredArtifact(sha256: WireCorpus.digest, sizeBytes: 9),
-            recipeYAML: "base: draft", priority: 0, key: "key")
+        let input = JobInput(
+            name: JobInput.exemplar, artifact: Artifact(sha256: WireCorpus.digest, sizeBytes: 9), fileName: "job.png")
+        let submission = Submission(name: "job", inputs: [input], spec: "base: draft", priority: 0, key: "key")
         _ = state.handle(.submit(RequestToken(number: 1), [submission, submission], salts: [1, 2]), at: .origin)
         let worker = WorkerIdentity(
             id: "worker-1", name: "fuzz", softwareVersion: "1", slots: 2, threadsPerSlot: 1, cpu: "cpu")
-        _ = state.handle(.hello(session: WireCorpus.session, worker: worker, running: []), at: .origin)
-        _ = state.handle(.workRequest(session: WireCorpus.session, requestID: 1), at: .origin)
+        let hello = Hello(minVersion: 1, maxVersion: 2, worker: worker)
+        _ = state.handle(.received(.hello(hello), session: WireCorpus.session), at: .origin)
+        let request = MessageToCoordinator.workRequest(requestID: 1, freeSlots: 1)
+        _ = state.handle(.received(request, session: WireCorpus.session), at: .origin)
         return (state, state.leases.values.first!.attempt)
     }
 
@@ -32,10 +35,8 @@ import Testing
             // A hostile worker may have done anything before.
             if count % 50 == 0 { state = fresh }
             now = now + .milliseconds(300)
-            switch InboundMessage(message) {
-            case .hello(_, let event, _), .event(let event), .heartbeat(let event, _):
-                _ = state.handle(event, at: now)
-            case .chunk, .credit, .foreign, .unexpected: break
+            if case .message(let content, _) = InboundMessage(message) {
+                _ = state.handle(.received(content, session: message.session), at: now)
             }
             _ = state.handle(.tick, at: now)
         }
@@ -51,7 +52,7 @@ import Testing
         try await store.apply(
             [
                 .job(job), .attempt(job.id, job.attempt!),
-                .artifact(job.id, .checkpoint, iteration: 20, job.exemplar),
+                .artifact(job.id, .checkpoint, iteration: 20, job.inputs[0].artifact),
                 .metrics(job.id, attempt: 1, MetricsBlock(columns: ["l1", "style"], rows: [row])),
                 .log(
                     job.id, attempt: 1, session: 1, requestID: 1,

@@ -1,5 +1,7 @@
-import Protocol
 import Testing
+
+@testable import ClusterCore
+@testable import Protocol
 
 /// A message of every kind, with every field set.
 enum WireCorpus {
@@ -84,7 +86,23 @@ enum WireCorpus {
             .artifactOffer(offer(ref)), .finish(finish), .fail(fail), .fail(damaged), .handBack(handBack),
             .goodbye(goodbye), .artifactRequest(request), .artifactCredit(credit),
         ]
-        return bodies.map { WireMessage($0, session: session) } + [chunk]
+        let reference = AttemptReference(ref)!
+        let products: [ArtifactRole: String] = [.generator: digest, .discriminator: digest, .checkpoint: digest]
+        let worker = WorkerIdentity(
+            id: "worker-1", name: "fuzz:1", softwareVersion: "1", slots: 2, threadsPerSlot: 1, cpu: "cpu")
+        // What version 2 says otherwise.
+        let newer: [MessageToCoordinator] = [
+            .hello(Hello(minVersion: 1, maxVersion: 2, worker: worker)),
+            .offer(
+                ArtifactOffer(
+                    attempt: reference, transferID: 2, role: .checkpoint,
+                    artifact: Artifact(sha256: digest, sizeBytes: 9), iteration: 20)),
+            .finish(
+                reference, requestID: 6,
+                Completion(iteration: 100, products: products, trainingSeconds: 9, reportJSON: "{}")),
+        ]
+        return bodies.map { WireMessage($0, session: session, version: 1) }
+            + newer.map { WireMessage($0, session: session, version: 2) } + [chunk]
     }
 
     static func fromCoordinator(_ ref: WireAttemptRef) -> [WireMessage] {
@@ -132,7 +150,13 @@ enum WireCorpus {
             .artifactReceipt(receipt), .acknowledgement(answer), .cancel(cancel), .drain(drain), .refusal(refusal),
             .artifactCredit(credit),
         ]
-        return bodies.map { WireMessage($0, session: session) } + [chunk]
+        let exemplar = JobInput(
+            name: JobInput.exemplar, artifact: Artifact(sha256: digest, sizeBytes: 9), fileName: "job.png")
+        let assignment = Assignment(
+            attempt: AttemptReference(ref)!, name: "job", spec: "base: draft", inputs: [exemplar],
+            checkpoint: StoredCheckpoint(iteration: 5, artifact: exemplar.artifact))
+        return bodies.map { WireMessage($0, session: session, version: 1) }
+            + [WireMessage(.assign(requestID: 1, assignment), session: session, version: 2), chunk]
     }
 
     static func offer(_ ref: WireAttemptRef) -> WireArtifactOffer {

@@ -1,14 +1,15 @@
-import Protocol
 import Testing
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import Worker
 
 @Suite struct WorkerFuzzTests {
     @Test func messages() throws {
-        let ref = WireAttemptRef(jobID: "0000000001", attempt: 1)
-        let corpus = try WireCorpus.fromCoordinator(ref).map(WireCorpus.pack)
+        let ref = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
+        let corpus = try WireCorpus.fromCoordinator(ref.wire).map(WireCorpus.pack)
         var state = try Self.worker(training: ref)
-        var now = Instant(sinceStart: .zero)
+        var now = Instant.origin
         var (handled, exits) = (0, 0)
         try Fuzzer(name: "messages to a worker", corpus: corpus).run(executions: 20_000) { bytes in
             let message = try WireCorpus.unpack(bytes)
@@ -16,11 +17,12 @@ import Testing
             if handled % 50 == 0 { state = try Self.worker(training: ref) }
             now = now + .milliseconds(300)
             var hasExited = false
-            for effect in state.handle(.received(message), at: now) + state.handle(.tick, at: now) {
+            let heard = MessageToWorker(message).map { WorkerState.Event.received($0, session: message.session) } ?? .tick
+            for effect in state.handle(heard, at: now) + state.handle(.tick, at: now) {
                 switch effect {
                 // Files and frames are made of what was heard; that they can be is not the input's affair.
-                case .send(let body):
-                    #expect(throws: Never.self) { try WireMessage(body, session: WireCorpus.session).frames() }
+                case .send(let content):
+                    #expect(WireMessage.breach(content) == nil)
                 case .remember(let record):
                     #expect(throws: Never.self) {
                         let kept = try AttemptRecord(record.encoded())
@@ -45,31 +47,29 @@ import Testing
     }
 
     /// A worker that trains one attempt, delivers its checkpoint and log, and has more slots.
-    private static func worker(training ref: WireAttemptRef) throws -> WorkerState {
-        var hello = WireHello()
-        hello.minVersion = 1
-        hello.maxVersion = 1
-        hello.workerID = "worker-1"
-        hello.slots = 2
-        let start = Instant(sinceStart: .zero)
-        var state = WorkerState(hello: hello, session: WireCorpus.session, at: start)
+    private static func worker(training ref: AttemptReference) throws -> WorkerState {
+        let worker = WorkerIdentity(
+            id: "worker-1", name: "worker-1", softwareVersion: "1", slots: 2, threadsPerSlot: 1, cpu: "test")
+        let start = Instant.origin
+        var state = WorkerState(
+            worker: worker, session: WireCorpus.session, versions: 1...2, breach: WireMessage.breach, at: start)
+        func hear(_ message: MessageToWorker) {
+            _ = state.handle(.received(message, session: WireCorpus.session), at: start)
+        }
         _ = state.handle(.tick, at: start)
-        var welcome = WireWelcome()
-        welcome.version = 1
-        welcome.coordinatorID = "coordinator"
-        welcome.heartbeatMilliseconds = 5000
-        _ = state.handle(.received(WireMessage(.welcome(welcome), session: WireCorpus.session)), at: start)
-        var assign = WireAssign()
-        assign.attempt = ref
-        assign.exemplar = WireArtifact(sha256: WireCorpus.digest, sizeBytes: 9)
-        _ = state.handle(.received(WireMessage(.assign(assign), session: WireCorpus.session)), at: start)
+        let greeting = Greeting(
+            version: 2, coordinatorID: "coordinator", softwareVersion: "1", heartbeat: .seconds(5), lease: .seconds(20))
+        hear(.welcome(greeting, lost: []))
+        let exemplar = JobInput(
+            name: JobInput.exemplar, artifact: Artifact(sha256: WireCorpus.digest, sizeBytes: 9), fileName: "x.png")
+        hear(.assign(requestID: 1, Assignment(attempt: ref, name: "job", spec: "base: draft", inputs: [exemplar])))
         let transfer = try #require(state.attempts[ref]?.downloads.first?.transferID)
         _ = state.handle(.downloaded(ref, transferID: transfer), at: start)
         _ = state.handle(
             .spooled(
-                ref, .checkpoint, iteration: 5, WireArtifact(sha256: WireCorpus.digest, sizeBytes: 9), file: "c"),
+                ref, .checkpoint, iteration: 5, Artifact(sha256: WireCorpus.digest, sizeBytes: 9), file: "c"),
             at: start)
-        _ = state.handle(.log(ref, level: "info", message: "text", unixSeconds: 1), at: start)
+        _ = state.handle(.log(ref, LogLine(unixSeconds: 1, level: "info", message: "text")), at: start)
         #expect(state.attempts[ref]?.phase == .training && state.attempts[ref]?.files == ["c"])
         return state
     }

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import ClusterCore
 @testable import Protocol
 
 struct WireMessageTests {

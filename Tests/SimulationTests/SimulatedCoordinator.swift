@@ -1,7 +1,6 @@
 import Protocol
-import Transport
 
-@testable import Coordinator
+@testable import ClusterCore
 
 /// A mistake made on purpose, to see that the simulation finds it.
 enum Sabotage: Sendable {
@@ -77,9 +76,9 @@ struct SimulatedCoordinator {
         return outbox
     }
 
-    private mutating func send(_ body: WireMessage.Body, payload: [UInt8]? = nil, to session: UInt64) {
+    private mutating func send(_ message: MessageToWorker, to session: UInt64) {
         guard let route = routes[session] else { return }
-        outbox.append((WireMessage(body, session: session, payload: payload), route))
+        outbox.append((WireMessage(message, session: session), route))
     }
 
     // MARK: Gateway
@@ -88,71 +87,60 @@ struct SimulatedCoordinator {
     mutating func receive(_ message: WireMessage, from route: Route, _ store: inout SimulatedStore, isFull: Bool) {
         let session = message.session
         let inbound = InboundMessage(message)
-        if case .hello(_, let event, _) = inbound {
+        guard case .message(let content, _) = inbound else { return }
+        if case .hello = content {
             routes[session] = route
-            return post(event)
+            return post(.received(content, session: session))
         }
         guard routes[session] != nil else {
-            outbox.append((WireMessage(.helloAgain(WireHelloAgain()), session: session), route))
+            outbox.append((WireMessage(MessageToWorker.helloAgain, session: session), route))
             return
         }
         routes[session] = route
-        switch inbound {
-        case .event(let event):
-            if case .finish(_, let attempt, let id, _) = event {
-                finishes[TransferKey(session: session, id: id)] = attempt
-            }
-            if case .log(_, let attempt, let id, let lines) = event {
-                logs[TransferKey(session: session, id: id)] = (attempt.job, lines)
-            }
-            post(event)
-        case .heartbeat(let event, _): post(event)
-        case .chunk(let chunk, let payload): receive(chunk, payload, session, &store, isFull)
+        switch content {
+        case .chunk(let chunk, let payload): return receive(chunk, payload, session, &store, isFull)
         case .credit(let credit):
-            let key = TransferKey(session: session, id: credit.transferID)
-            grant(key, credit.nextOffset, credit.windowChunks, credit.rewind)
-        case .hello, .foreign, .unexpected: break
+            return grant(TransferKey(session: session, id: credit.transferID), credit)
+        case .finish(let attempt, let id, _): finishes[TransferKey(session: session, id: id)] = attempt
+        case .log(let attempt, let id, let lines): logs[TransferKey(session: session, id: id)] = (attempt.job, lines)
+        default: break
         }
+        post(.received(content, session: session))
     }
 
     private mutating func receive(
-        _ chunk: WireArtifactChunk, _ payload: [UInt8], _ session: UInt64, _ store: inout SimulatedStore,
+        _ chunk: ArtifactChunk, _ payload: [UInt8], _ session: UInt64, _ store: inout SimulatedStore,
         _ isFull: Bool
     ) {
         let key = TransferKey(session: session, id: chunk.transferID)
         guard var upload = uploads[key] else { return }
         guard !isFull else {
             uploads[key] = nil
-            return send(.acknowledgement(.answer(key.id, .noSpace, "simulated")), to: session)
+            return send(.acknowledge(id: key.id, .noSpace, message: "simulated"), to: session)
         }
-        let decision = upload.receiver.receive(chunk, payload: payload)
+        let decision = upload.receiver.receive(chunk, byteCount: payload.count)
         uploads[key] = upload
         switch decision {
         case .ignore: break
-        case .rewind: send(.artifactCredit(upload.receiver.credit(rewind: true)), to: session)
+        case .rewind: send(.credit(upload.receiver.credit(rewind: true)), to: session)
         case .write, .writeLast:
-            send(.artifactCredit(upload.receiver.credit(rewind: false)), to: session)
+            send(.credit(upload.receiver.credit(rewind: false)), to: session)
             guard upload.receiver.isComplete else { return }
             uploads[key] = nil
             guard Content(payload)?.sha256 == upload.offer.artifact.sha256 else {
-                return send(.acknowledgement(.answer(key.id, .digestMismatch, "simulated")), to: session)
+                return send(.acknowledge(id: key.id, .digestMismatch, message: "simulated"), to: session)
             }
             store.addFile(upload.offer.artifact.sha256)
             arrived.append((upload.offer, session))
         }
     }
 
-    private mutating func grant(_ key: TransferKey, _ offset: UInt64, _ window: UInt32, _ isRewind: Bool) {
+    private mutating func grant(_ key: TransferKey, _ credit: ArtifactCredit) {
         guard var download = downloads[key] else { return }
-        download.sender.grant(nextOffset: offset, windowChunks: window, rewind: isRewind)
+        download.sender.grant(credit)
         while let part = download.sender.next() {
-            var chunk = WireArtifactChunk()
-            chunk.transferID = key.id
-            chunk.offset = part.offset
-            chunk.last = part.isLast
-            let payload = Array(download.content.bytes[Int(part.offset)...])
-            chunk.crc32 = CRC32.checksum(payload)
-            send(.artifactChunk(chunk), payload: payload, to: key.session)
+            let chunk = ArtifactChunk(transferID: key.id, offset: part.offset, isLast: part.isLast)
+            send(.chunk(chunk, Array(download.content.bytes[Int(part.offset)...])), to: key.session)
         }
         downloads[key] = download.sender.isComplete ? nil : download
     }
@@ -222,15 +210,16 @@ struct SimulatedCoordinator {
 
     private func withPresence(_ event: ClusterEvent, _ store: SimulatedStore, _ witness: Witness) -> ClusterEvent? {
         switch event {
-        case .artifactOffered(let session, let offer, _):
+        case .received(.offer(let offer), let session):
             return .artifactOffered(
                 session: session, offer,
                 isStored: sabotage == .recordUnsyncedFiles
                     ? store.contains(offer.artifact) : store.isSafe(offer.artifact))
         case .artifactStored(_, let offer): return store.contains(offer.artifact) ? event : nil
         case .submit(let token, let submissions, _):
-            guard let gone = submissions.first(where: { !store.contains($0.exemplar) }) else { return event }
-            witness.answered(token, .refused(.exemplarMissing(sha256: gone.exemplar.sha256)))
+            guard let gone = submissions.flatMap(\.inputs).map(\.artifact).first(where: { !store.contains($0) })
+            else { return event }
+            witness.answered(token, .refused(.inputMissing(sha256: gone.sha256)))
             return nil
         default: return event
         }
@@ -260,14 +249,15 @@ struct SimulatedCoordinator {
             {
                 witness.acknowledged(log.lines.map(\.message), of: log.job, store)
             }
-            send(message.body(Self.greeting, version: 1), to: session)
+            send(message, to: session)
+        case .welcome(let lost, let session): send(.welcome(Self.greeting, lost: lost), to: session)
         case .receiveArtifact(let offer, let session):
             let key = TransferKey(session: session, id: offer.transferID)
             let receiver =
                 uploads[key]?.receiver
-                ?? ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact.wire)
+                ?? ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact)
             uploads[key] = Upload(offer: offer, receiver: receiver)
-            send(.artifactCredit(receiver.credit(rewind: true)), to: session)
+            send(.credit(receiver.credit(rewind: true)), to: session)
         case .sendArtifact(let request, let artifact, let session):
             witness.sent(artifact, store)
             guard store.isIntact(artifact) else {
@@ -278,7 +268,10 @@ struct SimulatedCoordinator {
             downloads[key] = Download(
                 attempt: request.attempt, content: Content(sha256: artifact.sha256),
                 sender: ArtifactSender(transferID: key.id, sizeBytes: UInt64(artifact.sizeBytes)))
-            grant(key, min(request.offset, UInt64(artifact.sizeBytes)), request.windowChunks, true)
+            let start = ArtifactCredit(
+                transferID: key.id, nextOffset: min(request.offset, UInt64(artifact.sizeBytes)),
+                windowChunks: request.windowChunks, isRewind: true)
+            grant(key, start)
         case .endTransfers(let attempt):
             uploads = uploads.filter { $0.value.offer.attempt != attempt }
             downloads = downloads.filter { $0.value.attempt != attempt }
@@ -287,16 +280,13 @@ struct SimulatedCoordinator {
             uploads = uploads.filter { $0.key.session != session }
             downloads = downloads.filter { $0.key.session != session }
         case .refuse(let session, let reason):
-            var refusal = WireRefusal()
-            refusal.code = .duplicateWorker
-            refusal.message = reason
-            send(.refusal(refusal), to: session)
+            send(.refusal(.duplicateWorker, message: reason), to: session)
             routes[session] = nil
         }
     }
 
-    private static let greeting = CoordinatorGreeting(
-        coordinatorID: "simulated", softwareVersion: "1", heartbeat: .seconds(5), lease: .seconds(20))
+    private static let greeting = Greeting(
+        version: ProtocolVersion.newest, coordinatorID: "simulated", softwareVersion: "1", heartbeat: .seconds(5), lease: .seconds(20))
 }
 
 extension ClusterEvent {
@@ -306,8 +296,9 @@ extension ClusterEvent {
         case .artifactOffered(let session, let offer, _), .artifactStored(let session, let offer):
             (session, offer.attempt)
         case .artifactDamaged(let session, let request, _): (session, request.attempt)
-        case .finish(let session, let attempt, _, _), .fail(let session, let attempt, _, _, _, _),
-            .checkpointRefused(let session, let attempt, _, _), .handBack(let session, let attempt, _, _, _):
+        case .received(.offer(let offer), let session): (session, offer.attempt)
+        case .received(.finish(let attempt, _, _), let session), .received(.fail(let attempt, _, _), let session),
+            .received(.handBack(let attempt, _, _, _), let session):
             (session, attempt)
         default: nil
         }
@@ -321,19 +312,16 @@ extension ClusterEvent {
         case .artifactStored(let session, var offer):
             offer.attempt = attempt
             return .artifactStored(session: session, offer)
-        case .finish(let session, _, let id, let completion):
-            return .finish(session: session, attempt, requestID: id, completion)
-        case .fail(let session, _, let id, let iteration, let reason, let isRetryable):
-            return .fail(
-                session: session, attempt, requestID: id, iteration: iteration, reason: reason,
-                isRetryable: isRetryable)
-        case .checkpointRefused(let session, _, let id, let reason):
-            return .checkpointRefused(session: session, attempt, requestID: id, reason: reason)
+        case .received(.finish(_, let id, let completion), let session):
+            return .received(.finish(attempt, requestID: id, completion), session: session)
+        case .received(.fail(_, let id, let failure), let session):
+            return .received(.fail(attempt, requestID: id, failure), session: session)
         case .artifactDamaged(let session, var request, let reason):
             request.attempt = attempt
             return .artifactDamaged(session: session, request, reason: reason)
-        case .handBack(let session, _, let id, let iteration, let reason):
-            return .handBack(session: session, attempt, requestID: id, iteration: iteration, reason: reason)
+        case .received(.handBack(_, let id, let iteration, let reason), let session):
+            return .received(
+                .handBack(attempt, requestID: id, iteration: iteration, reason: reason), session: session)
         default: return self
         }
     }

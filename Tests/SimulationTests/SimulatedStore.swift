@@ -1,19 +1,17 @@
-import Protocol
-
-@testable import Coordinator
+@testable import ClusterCore
 
 /// The coordinator's disk: what was written and not synced is gone after a crash. Rows as in `JobStore`, files as in
 /// `ArtifactStore`.
 struct SimulatedStore {
     struct ArtifactKey: Hashable {
-        var kind: ArtifactKind
+        var kind: ArtifactRole
         var iteration: Int
     }
 
     struct Rows {
         var jobs: [JobID: Job] = [:]
         var attempts: [JobID: [Int: Attempt]] = [:]
-        var artifacts: [JobID: [ArtifactKey: StoredArtifact]] = [:]
+        var artifacts: [JobID: [ArtifactKey: Artifact]] = [:]
         var workers: [String: RecordedCluster.Worker] = [:]
         var reports: [JobID: String] = [:]
         /// Lines of workers, as `ChangeWriter` recognises repeated ones.
@@ -67,7 +65,7 @@ struct SimulatedStore {
         if files.contains(sha256) { syncedFiles.insert(sha256) }
     }
     mutating func rot(_ sha256: String) { rotten.insert(sha256) }
-    func isIntact(_ artifact: StoredArtifact) -> Bool { contains(artifact) && !rotten.contains(artifact.sha256) }
+    func isIntact(_ artifact: Artifact) -> Bool { contains(artifact) && !rotten.contains(artifact.sha256) }
     mutating func setAside(_ sha256: String) {
         files.remove(sha256)
         syncedFiles.remove(sha256)
@@ -86,12 +84,12 @@ struct SimulatedStore {
         }.sorted()
     }
 
-    func contains(_ artifact: StoredArtifact) -> Bool {
+    func contains(_ artifact: Artifact) -> Bool {
         files.contains(artifact.sha256) && artifact.sizeBytes == Content.sizeBytes
     }
 
     /// Whether it is there, and will be after a crash.
-    func isSafe(_ artifact: StoredArtifact) -> Bool { contains(artifact) && syncedFiles.contains(artifact.sha256) }
+    func isSafe(_ artifact: Artifact) -> Bool { contains(artifact) && syncedFiles.contains(artifact.sha256) }
 
     /// Removes a file that no row names.
     mutating func discard(_ sha256: String) {
@@ -116,7 +114,7 @@ extension SimulatedStore.Rows {
         job.attempt = attempts[job.id]?.max { $0.key < $1.key }?.value
         job.checkpoints =
             (artifacts[job.id] ?? [:]).filter { $0.key.kind == .checkpoint }
-            .map { Checkpoint(iteration: $0.key.iteration, artifact: $0.value) }
+            .map { StoredCheckpoint(iteration: $0.key.iteration, artifact: $0.value) }
             .sorted { $0.iteration < $1.iteration }
         return job
     }
@@ -124,7 +122,9 @@ extension SimulatedStore.Rows {
     fileprivate mutating func apply(_ change: Change) {
         switch change {
         case .job(let job):
-            artifacts[job.id, default: [:]][.init(kind: .exemplar, iteration: 0)] = job.exemplar
+            for input in job.inputs {
+                artifacts[job.id, default: [:]][.init(kind: .exemplar, iteration: 0)] = input.artifact
+            }
             if jobs[job.id]?.state == .finished { return }
             jobs[job.id] = job
         case .attempt(let id, let attempt): attempts[id, default: [:]][attempt.number] = attempt

@@ -1,8 +1,6 @@
 import Protocol
-import Transport
 
-@testable import TextureGAN
-@testable import Worker
+@testable import ClusterCore
 
 /// A worker, life after life: `WorkerState`, and around it what the loop, the spool and the trainers do, without
 /// threads, sockets and files.
@@ -12,15 +10,15 @@ struct SimulatedWorker {
         /// A training's next iteration, by the number of its runner.
         case iterate(Int)
         /// The last chunk was written; its sum is being compared.
-        case verify(WireAttemptRef, transferID: UInt64, sha256: String)
+        case verify(AttemptReference, transferID: UInt64, sha256: String)
         /// A disk that failed is tried again.
         case probe
     }
 
     private struct Runner {
-        let ref: WireAttemptRef
+        let ref: AttemptReference
         var training: Training
-        var wish = TrainingRun.Wish.proceed
+        var wish = TrainerWish.proceed
         /// The checkpoint it was given is damaged.
         var isTorn: Bool
         /// A checkpoint could not be written.
@@ -44,9 +42,9 @@ struct SimulatedWorker {
     private var runners: [Int: Runner] = [:]
     private var nextRunner = 0
     /// The data folder, which outlives the process: reported files, inputs, and the records of both.
-    private var spooled: [WireAttemptRef: [String: Content]] = [:]
-    private var inputs: [WireAttemptRef: Set<String>] = [:]
-    private var records: [WireAttemptRef: AttemptRecord] = [:]
+    private var spooled: [AttemptReference: [String: Content]] = [:]
+    private var inputs: [AttemptReference: Set<String>] = [:]
+    private var records: [AttemptReference: AttemptRecord] = [:]
     /// Attempts taken up from an earlier life.
     private(set) var recoveries = 0
     private var lines = 0
@@ -57,7 +55,7 @@ struct SimulatedWorker {
     private(set) var outbox: [WireMessage] = []
     private(set) var timers: [(after: Int, Timer)] = []
     /// Jobs whose attempt failed or hung because the simulation wanted it; the simulation takes them.
-    var faults: [String] = []
+    var faults: [JobID] = []
     /// Digests of checkpoints that were damaged before their digest was taken; the simulation takes them.
     var torn: [String] = []
     /// What must not happen in a worker.
@@ -69,7 +67,15 @@ struct SimulatedWorker {
     init(id: String, slots: Int) {
         self.id = id
         self.slots = slots
-        state = WorkerState(hello: WireHello(), session: 1, at: Instant(sinceStart: .zero))
+        state = Self.state(id, slots, session: 1)
+    }
+
+    private static func state(_ id: String, _ slots: Int, session: UInt64) -> WorkerState {
+        let worker = WorkerIdentity(
+            id: id, name: id, softwareVersion: "1", slots: slots, threadsPerSlot: 1, cpu: "simulated")
+        return WorkerState(
+            worker: worker, session: session, versions: ProtocolVersion.oldest...ProtocolVersion.newest,
+            breach: WireMessage.breach, at: .origin)
     }
 
     /// The process is killed. Its folder stays.
@@ -86,24 +92,18 @@ struct SimulatedWorker {
     /// A new process with the same data folder.
     mutating func begin(session: UInt64, at now: Int) {
         die()
-        var hello = WireHello()
-        hello.minVersion = 1
-        hello.maxVersion = 1
-        hello.workerID = id
-        hello.name = id
-        hello.slots = UInt32(slots)
         start = now
         hasExited = false
         hasMetFullDisk = false
         isProbing = false
-        state = WorkerState(hello: hello, session: session, at: Instant(sinceStart: .zero))
+        state = Self.state(id, slots, session: session)
         spooled = spooled.filter { records[$0.key] != nil }
         inputs = inputs.filter { records[$0.key] != nil }
         let found = records.values.map { record in
             for case .artifact(_, let file) in record.results.map(\.content) where spooled[record.ref]?[file] == nil {
-                complaint = "\(id) remembers \(file) of \(record.ref.jobID), which is gone"
+                complaint = "\(id) remembers \(file) of \(record.ref.job), which is gone"
             }
-            let exemplar = record.assignment.exemplar.sha256
+            let exemplar = record.assignment.inputs[0].artifact.sha256
             return RecoveredAttempt(record: record, canTrain: inputs[record.ref]?.contains(exemplar) == true)
         }
         handle(.recovered(found), now)
@@ -123,7 +123,10 @@ struct SimulatedWorker {
     // MARK: Events
 
     mutating func tick(at now: Int) { handle(.tick, now) }
-    mutating func receive(_ message: WireMessage, at now: Int) { handle(.received(message), now) }
+    mutating func receive(_ message: WireMessage, at now: Int) {
+        guard let content = MessageToWorker(message) else { return }
+        handle(.received(content, session: message.session), now)
+    }
     mutating func terminate(at now: Int) { handle(.drain("signal"), now) }
 
     /// - Parameter faultRate: How likely an iteration fails or hangs.
@@ -152,7 +155,7 @@ struct SimulatedWorker {
 
     private mutating func handle(_ event: WorkerState.Event, _ now: Int) {
         guard !hasExited else { return }
-        for effect in state.handle(event, at: Instant(sinceStart: .milliseconds(now - start))) {
+        for effect in state.handle(event, at: .origin + .milliseconds(now - start)) {
             if let left = effectsUntilDeath {
                 guard left > 0 else { return die() }
                 effectsUntilDeath = left - 1
@@ -171,18 +174,15 @@ struct SimulatedWorker {
 
     private mutating func perform(_ effect: WorkerState.Effect, _ now: Int) {
         switch effect {
-        case .send(let body): outbox.append(WireMessage(body, session: state.session))
+        case .send(let message):
+            outbox.append(WireMessage(message, session: state.session, version: state.version(of: message)))
         case .sendChunk(let ref, let file, let chunk, let transferID):
             guard let content = spooled[ref]?[file] else {
                 return handle(.unreadable(ref, file: file, reason: "not there"), now)
             }
             let payload = Array(content.bytes[Int(chunk.offset)...].prefix(chunk.count))
-            var body = WireArtifactChunk()
-            body.transferID = transferID
-            body.offset = chunk.offset
-            body.crc32 = CRC32.checksum(payload)
-            body.last = chunk.isLast
-            outbox.append(WireMessage(.artifactChunk(body), session: state.session, payload: payload))
+            let piece = ArtifactChunk(transferID: transferID, offset: chunk.offset, isLast: chunk.isLast)
+            outbox.append(WireMessage(.chunk(piece, payload), session: state.session, version: state.version))
         case .writeChunk(let ref, let artifact, let transferID, _, let payload, let verify):
             guard hasSpace(now) else {
                 return handle(.downloadFailed(ref, transferID: transferID, reason: "no space"), now)
@@ -195,7 +195,7 @@ struct SimulatedWorker {
             timers.append((100, .verify(ref, transferID: transferID, sha256: artifact.sha256)))
         case .train(let assignment, let file):
             if let file {
-                let sha256 = assignment.checkpoint.sha256
+                let sha256 = assignment.checkpoint?.artifact.sha256 ?? ""
                 if spooled[assignment.attempt]?[file]?.sha256 != sha256 {
                     complaint = "\(id) goes on from another file than \(file)"
                 }
@@ -224,20 +224,23 @@ struct SimulatedWorker {
         }
     }
 
-    private mutating func train(_ assignment: WireAssign) {
+    private mutating func train(_ assignment: Assignment) {
         guard !diesAtTraining else { return die() }
-        for artifact in [assignment.exemplar] + (assignment.hasCheckpoint ? [assignment.checkpoint] : []) {
+        let files = assignment.inputs.map(\.artifact) + [assignment.checkpoint?.artifact].compactMap { $0 }
+        for artifact in files {
             if inputs[assignment.attempt]?.contains(artifact.sha256) != true {
-                complaint = "\(id) trains without an input of \(assignment.attempt.jobID)"
+                complaint = "\(id) trains without an input of \(assignment.attempt.job)"
             }
         }
         var isWhole = true
-        var training = Training(exemplar: assignment.exemplar.sha256, recipe: assignment.recipeYaml)
-        if assignment.hasCheckpoint { isWhole = training.resume(Content(sha256: assignment.checkpoint.sha256)) }
+        var training = Training(exemplar: assignment.inputs[0].artifact.sha256, recipe: assignment.spec)
+        if let checkpoint = assignment.checkpoint {
+            isWhole = training.resume(Content(sha256: checkpoint.artifact.sha256))
+        }
         nextRunner += 1
         runners[nextRunner] = Runner(
             ref: assignment.attempt, training: training, isTorn: !isWhole,
-            checkpointed: assignment.hasCheckpoint ? training.iteration : nil)
+            checkpointed: assignment.checkpoint.map { _ in training.iteration })
         timers.append((1000, .iterate(nextRunner)))
     }
 
@@ -273,11 +276,11 @@ struct SimulatedWorker {
             return ended(.failed(code: "damagedCheckpoint", reason: "wrong sum", retryable: true))
         }
         if random.happens(faultRate) || (runner.training.isPoison && runner.training.iteration == 2) {
-            faults.append(ref.jobID)
+            faults.append(ref.job)
             return ended(.failed(code: "notFinite", reason: "NaN", retryable: true))
         }
         if random.happens(faultRate) {
-            faults.append(ref.jobID)
+            faults.append(ref.job)
             // Longer than the coordinator lets an iteration stand still.
             return timers.append((200_000, .iterate(number)))
         }
@@ -289,8 +292,8 @@ struct SimulatedWorker {
             handle(
                 .iterated(
                     ref, iteration: training.iteration, totalIterations: training.total, secondsPerIteration: 1), now)
-            let row = TrainingRun.MetricsRow(iteration: training.iteration, unixSeconds: 0, values: [1])
-            handle(.metrics(ref, columns: ["loss"], rows: [row]), now)
+            let row = MetricsBlock.Row(iteration: training.iteration, unixSeconds: 0, values: [1])
+            handle(.metrics(ref, MetricsBlock(columns: ["loss"], rows: [row])), now)
             let isDue = training.iteration == training.total || training.iteration % training.checkpointEvery == 0
             if isDue, hasSpace(now) { spool(.snapshot, training.snapshot, ref, training.iteration, now) }
             if isDue || runner.lacksCheckpoint { runners[number]?.lacksCheckpoint = true }
@@ -315,18 +318,18 @@ struct SimulatedWorker {
     }
 
     /// Says something that it has never said before.
-    private mutating func log(_ ref: WireAttemptRef, _ now: Int) {
+    private mutating func log(_ ref: AttemptReference, _ now: Int) {
         lines += 1
-        handle(.log(ref, level: "info", message: "line \(lines) of \(id)", unixSeconds: 0), now)
+        handle(.log(ref, LogLine(unixSeconds: 0, level: "info", message: "line \(lines) of \(id)")), now)
     }
 
     private mutating func spool(
-        _ kind: TrainingRun.ArtifactKind, _ content: Content, _ ref: WireAttemptRef, _ iteration: Int, _ now: Int
+        _ kind: ArtifactRole, _ content: Content, _ ref: AttemptReference, _ iteration: Int, _ now: Int
     ) {
         guard !hasExited else { return }
         let file = "\(kind.rawValue)-\(iteration)"
         spooled[ref, default: [:]][file] = content
-        let artifact = WireArtifact(sha256: content.sha256, sizeBytes: UInt64(Content.sizeBytes))
+        let artifact = Artifact(sha256: content.sha256, sizeBytes: Content.sizeBytes)
         handle(.spooled(ref, kind, iteration: iteration, artifact, file: file), now)
     }
 }

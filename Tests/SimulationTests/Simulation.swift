@@ -1,6 +1,6 @@
 import Protocol
 
-@testable import Coordinator
+@testable import ClusterCore
 
 /// A coordinator, some workers and some clients on a virtual clock: real decisions, made-up world. The network loses,
 /// duplicates, reorders, delays and cuts; processes crash and are stopped; the disk fills up and forgets what was not
@@ -92,10 +92,11 @@ final class Simulation {
             // Some share exemplar and recipe, and so every artifact.
             let exemplar = Content(value: SeededRandom.mix(UInt64(random.number(1...3))))
             let recipe = "\(random.number(1...2) * 6) every 3\(random.happens(0.1) ? " poison" : "")"
+            let input = JobInput(
+                name: JobInput.exemplar, artifact: Artifact(sha256: exemplar.sha256, sizeBytes: Content.sizeBytes),
+                fileName: "job.png")
             let submission = Submission(
-                name: "job", fileName: "job.png",
-                exemplar: .init(sha256: exemplar.sha256, sizeBytes: Content.sizeBytes),
-                recipeYAML: recipe, priority: random.number(0...1), key: "key-\(number)")
+                name: "job", inputs: [input], spec: recipe, priority: random.number(0...1), key: "key-\(number)")
             clients.append(Client(key: "key-\(number)", submission: submission))
         }
         self.random = random
@@ -307,8 +308,8 @@ final class Simulation {
         if !isDone || (isStormy && random.happens(0.3)) { plan(.client(index), after: random.number(2000...6000)) }
         guard coordinator != nil, coordinatorStopped <= now, !isDone || isStormy else { return }
         // The exemplar is uploaded first, and synced before its name is given out.
-        store.addFile(clients[index].submission.exemplar.sha256)
-        store.syncFile(clients[index].submission.exemplar.sha256)
+        store.addFile(clients[index].submission.inputs[0].artifact.sha256)
+        store.syncFile(clients[index].submission.inputs[0].artifact.sha256)
         let salt = UInt32(truncatingIfNeeded: random.next())
         coordinator?.post(.submit(token(for: index), [clients[index].submission], salts: [salt]))
     }

@@ -1,6 +1,6 @@
 import Protocol
 
-@testable import Coordinator
+@testable import ClusterCore
 
 /// Remembers what was promised and seen, and says when something later contradicts it.
 final class Witness {
@@ -8,7 +8,7 @@ final class Witness {
     /// The simulation's clock, for messages.
     var now = 0
     /// Attempts that failed or hung because the simulation wanted it.
-    var faults: [String: Int] = [:]
+    var faults: [JobID: Int] = [:]
     /// Digests of files that the simulation has damaged: these may get lost, and no others.
     var damaged: Set<String> = []
     private(set) var replies: [(RequestToken, Reply)] = []
@@ -20,7 +20,7 @@ final class Witness {
     /// Attempts whose FINISH was answered OK.
     private var finished: [JobID: AttemptReference] = [:]
     private var settled: [JobID: Job] = [:]
-    private var checkpoints: [JobID: [Checkpoint]] = [:]
+    private var checkpoints: [JobID: [StoredCheckpoint]] = [:]
     private var highestAttempt: [JobID: Int] = [:]
     /// Log lines that their worker was told are recorded.
     private var acknowledgedLines: [JobID: Set<String>] = [:]
@@ -63,7 +63,7 @@ final class Witness {
     /// The coordinator sends a message.
     /// - Parameter worker: nil if the session has ended meanwhile.
     func told(
-        _ message: WorkerMessage, worker: String?, finishOf: (UInt64) -> AttemptReference?
+        _ message: MessageToWorker, worker: String?, finishOf: (UInt64) -> AttemptReference?
     ) {
         switch message {
         case .assign(_, let assignment):
@@ -84,7 +84,7 @@ final class Witness {
     }
 
     /// The coordinator sends an artifact to a worker.
-    func sent(_ artifact: StoredArtifact, _ store: SimulatedStore) {
+    func sent(_ artifact: Artifact, _ store: SimulatedStore) {
         check(
             store.contains(artifact) || damaged.contains(artifact.sha256),
             "\(artifact.sha256) is given out and not stored")
@@ -171,9 +171,9 @@ final class Witness {
         check(
             job.attempt?.number ?? 0 >= highestAttempt[job.id] ?? 0, "\(job.id): attempt numbers went back")
         check(
-            job.failures <= faults[job.id.description] ?? 0,
-            "\(job.id) is charged \(job.failures) failures, \(faults[job.id.description] ?? 0) happened")
-        if job.state == .held, job.failures <= state.configuration.retries, !damaged.contains(job.exemplar.sha256) {
+            job.failures <= faults[job.id] ?? 0,
+            "\(job.id) is charged \(job.failures) failures, \(faults[job.id] ?? 0) happened")
+        if job.state == .held, job.failures <= state.configuration.retries, !damaged.contains(job.inputs[0].artifact.sha256) {
             let lost = attempts.values.sorted { $0.number > $1.number }.prefix { $0.outcome == .lost }
             check(lost.count >= ClusterState.lossesOfHeld, "\(job.id) is held after \(lost.count) losses in a row")
         }
@@ -202,8 +202,8 @@ final class Witness {
                 "\(job.id): the accepted result is not of the attempt that finished")
         }
         guard job.state == .finished else { return }
-        let right = Training.undisturbedGenerator(exemplar: job.exemplar.sha256, recipe: job.recipeYAML)
-        check(job.generatorSHA256 == right, "\(job.id): not the generator of an undisturbed run")
+        let right = Training.undisturbedGenerator(exemplar: job.inputs[0].artifact.sha256, recipe: job.spec)
+        check(job.products[.generator] == right, "\(job.id): not the generator of an undisturbed run")
         check(rows.reports[job.id] != nil, "\(job.id) has finished without its report")
     }
 
@@ -212,7 +212,7 @@ final class Witness {
         guard let job else { return violated("settled job \(id) is lost") }
         if before.state == .finished {
             check(
-                job.state == .finished && job.generatorSHA256 == before.generatorSHA256,
+                job.state == .finished && job.products[.generator] == before.products[.generator],
                 "\(id) had finished, is \(job.state)")
         } else if job.state != before.state, !mayLeave.contains(id) {
             check(before.state == .held && job.state == .cancelled, "\(id) was \(before.state), is \(job.state)")

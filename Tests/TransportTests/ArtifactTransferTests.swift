@@ -1,41 +1,37 @@
-import Protocol
 import Testing
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import Transport
 
 struct ArtifactTransferTests {
     private static let content = (0..<(5 * Limits.chunkBytes + 123)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
     private var content: [UInt8] { Self.content }
-    private var artifact: WireArtifact {
-        WireArtifact(sha256: String(repeating: "a", count: 64), sizeBytes: UInt64(content.count))
+    private var artifact: Artifact {
+        Artifact(sha256: String(repeating: "a", count: 64), sizeBytes: content.count)
     }
 
+    /// As it goes over the wire.
     private func message(_ chunk: ArtifactSender.Chunk) -> (WireArtifactChunk, [UInt8]) {
         let payload = Array(content[Int(chunk.offset)..<Int(chunk.offset) + chunk.count])
-        var message = WireArtifactChunk()
-        message.transferID = 1
-        message.offset = chunk.offset
-        message.crc32 = CRC32.checksum(payload)
-        message.last = chunk.isLast
-        return (message, payload)
+        return (ArtifactChunk(transferID: 1, offset: chunk.offset, isLast: chunk.isLast).wire(payload), payload)
     }
 
     /// Plays a transfer over a network that loses, repeats, reorders and damages chunks; gives what was written.
     private func transfer(from offset: UInt64, seed: UInt64) -> [UInt8] {
         var random = SplitMix(state: seed)
-        var sender = ArtifactSender(transferID: 1, sizeBytes: artifact.sizeBytes)
+        var sender = ArtifactSender(transferID: 1, sizeBytes: UInt64(artifact.sizeBytes))
         var receiver = ArtifactReceiver(transferID: 1, artifact: artifact, offset: offset)
         var written = Array(content[..<Int(offset)])
         for _ in 0..<1000 where !receiver.isComplete {
-            let credit = receiver.credit(rewind: true)
-            sender.grant(nextOffset: credit.nextOffset, windowChunks: credit.windowChunks, rewind: true)
+            sender.grant(receiver.credit(rewind: true))
             var network: [(WireArtifactChunk, [UInt8])] = []
             while let chunk = sender.next() { network.append(message(chunk)) }
             if random.next() % 2 == 0 { network.shuffle(using: &random) }
             for (chunk, payload) in network + network.prefix(1) where random.next() % 4 != 0 {
                 var payload = payload
                 if random.next() % 5 == 0 { payload[0] ^= 1 }
-                switch receiver.receive(chunk, payload: payload) {
+                switch receiver.receive(ArtifactChunk(chunk, payload), byteCount: payload.count) {
                 case .write(let offset), .writeLast(let offset):
                     #expect(Int(offset) == written.count)
                     written += payload
@@ -56,35 +52,41 @@ struct ArtifactTransferTests {
     }
 
     @Test func aSenderStaysWithinItsCredit() {
-        var sender = ArtifactSender(transferID: 1, sizeBytes: artifact.sizeBytes)
+        var sender = ArtifactSender(transferID: 1, sizeBytes: UInt64(artifact.sizeBytes))
         #expect(sender.next() == nil)
-        sender.grant(nextOffset: 0, windowChunks: 2, rewind: true)
+        sender.grant(
+            ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 2, isRewind: true))
         #expect(sender.next() != nil && sender.next() != nil && sender.next() == nil)
-        sender.grant(nextOffset: UInt64(Limits.chunkBytes), windowChunks: 2, rewind: false)
+        sender.grant(
+            ArtifactCredit(transferID: 1, nextOffset: UInt64(Limits.chunkBytes), windowChunks: 2, isRewind: false))
         #expect(sender.next()?.offset == UInt64(2 * Limits.chunkBytes))
         #expect(sender.next() == nil)
         // A late duplicate takes nothing back, and one beyond the end is no credit.
-        sender.grant(nextOffset: 0, windowChunks: 2, rewind: false)
-        sender.grant(nextOffset: artifact.sizeBytes + 1, windowChunks: 2, rewind: true)
+        sender.grant(
+            ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 2, isRewind: false))
+        sender.grant(
+            ArtifactCredit(transferID: 1, nextOffset: UInt64(artifact.sizeBytes) + 1, windowChunks: 2, isRewind: true))
         #expect(sender.next() == nil)
     }
 
     @Test func oneGapAsksOnce() {
         var receiver = ArtifactReceiver(transferID: 1, artifact: artifact)
-        var sender = ArtifactSender(transferID: 1, sizeBytes: artifact.sizeBytes)
-        sender.grant(nextOffset: 0, windowChunks: 8, rewind: true)
+        var sender = ArtifactSender(transferID: 1, sizeBytes: UInt64(artifact.sizeBytes))
+        sender.grant(
+            ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 8, isRewind: true))
         _ = sender.next()
         var decisions: [ArtifactReceiver.Decision] = []
         while let chunk = sender.next() {
             let (wire, payload) = message(chunk)
-            decisions.append(receiver.receive(wire, payload: payload))
+            decisions.append(receiver.receive(ArtifactChunk(wire, payload), byteCount: payload.count))
         }
         #expect(decisions == [.rewind, .ignore, .ignore, .ignore, .ignore])
     }
 
     @Test func anEmptyArtifactIsOneEmptyChunk() {
         var sender = ArtifactSender(transferID: 1, sizeBytes: 0)
-        sender.grant(nextOffset: 0, windowChunks: 1, rewind: true)
+        sender.grant(
+            ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 1, isRewind: true))
         #expect(sender.next() == ArtifactSender.Chunk(offset: 0, count: 0, isLast: true))
         #expect(sender.next() == nil)
     }

@@ -3,6 +3,7 @@ import Logging
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Transport
 
 @Suite(.timeLimit(.minutes(2)))

@@ -1,9 +1,10 @@
 import Crypto
 import Foundation
 import Logging
-import Protocol
 import Testing
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import Transport
 
 @Suite(.timeLimit(.minutes(3)))
@@ -14,12 +15,12 @@ final class TransferOverSocketsTests {
     init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
     deinit { try? FileManager.default.removeItem(at: folder) }
 
-    private static func offer(_ artifact: WireArtifact) -> WireArtifactOffer {
+    private static func offer(_ artifact: Artifact) -> WireArtifactOffer {
         var offer = WireArtifactOffer()
         offer.attempt = WireAttemptRef(jobID: "job", attempt: 1)
         offer.transferID = 77
         offer.kind = .checkpoint
-        offer.artifact = artifact
+        offer.artifact = artifact.wire
         return offer
     }
 
@@ -39,10 +40,12 @@ final class TransferOverSocketsTests {
             switch incoming.body {
             case .artifactReceipt: return
             case .artifactCredit(let credit):
-                sender.grant(nextOffset: credit.nextOffset, windowChunks: credit.windowChunks, rewind: credit.rewind)
+                sender.grant(ArtifactCredit(credit))
                 while let part = sender.next() {
-                    let (chunk, payload) = try ArtifactFile.read(part, transferID: offer.transferID, of: file)
-                    dealer.send(message(.artifactChunk(chunk), payload))
+                    let payload = try ArtifactFile.read(part, of: file)
+                    let chunk = ArtifactChunk(
+                        transferID: offer.transferID, offset: part.offset, isLast: part.isLast)
+                    dealer.send(message(.artifactChunk(chunk.wire(payload)), payload))
                 }
                 if !hasRecreated, sender.acknowledged > offer.artifact.sizeBytes / 3 {
                     // With a window of chunks on its way, and the credit for them.
@@ -67,23 +70,24 @@ final class TransferOverSocketsTests {
         let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
         let dealer = try DealerSocket(endpoint: router.endpoint, logger: logger)
         async let sending: Void = Self.send(source, offer, over: dealer)
-        var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact)
+        var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: Artifact(offer.artifact))
         var peers: Set<Peer> = []
         receiving: for await case .message(let incoming, let peer) in router.incoming {
             peers.insert(peer)
             switch incoming.body {
-            case .artifactOffer: router.send(message(.artifactCredit(receiver.credit(rewind: true))), to: peer)
+            case .artifactOffer: router.send(message(.artifactCredit(receiver.credit(rewind: true).wire)), to: peer)
             case .artifactChunk(let chunk):
                 let window = UInt64(Limits.windowChunks) * UInt64(Limits.chunkBytes)
                 #expect(chunk.offset < receiver.nextOffset + window)
-                let decision = receiver.receive(chunk, payload: incoming.payload ?? [])
+                let payload = incoming.payload ?? []
+                let decision = receiver.receive(ArtifactChunk(chunk, payload), byteCount: payload.count)
                 switch decision {
                 case .ignore: continue
                 case .rewind: break
                 case .write(let offset), .writeLast(let offset):
                     try ArtifactFile.write(incoming.payload ?? [], at: offset, of: target)
                 }
-                router.send(message(.artifactCredit(receiver.credit(rewind: decision == .rewind))), to: peer)
+                router.send(message(.artifactCredit(receiver.credit(rewind: decision == .rewind).wire)), to: peer)
                 guard case .writeLast = decision else { continue }
                 var receipt = WireArtifactReceipt()
                 receipt.transferID = offer.transferID
@@ -95,7 +99,7 @@ final class TransferOverSocketsTests {
         }
         try await sending
         #expect(peers.count == 2)
-        #expect(try ArtifactFile.identify(target) == offer.artifact)
+        #expect(try ArtifactFile.identify(target).wire == offer.artifact)
         await dealer.close()
         await router.close()
     }
@@ -141,5 +145,5 @@ final class TransferOverSocketsTests {
 }
 
 private func message(_ body: WireMessage.Body, _ payload: [UInt8]? = nil) -> WireMessage {
-    WireMessage(body, session: 5, payload: payload)
+    WireMessage(body, session: 5, version: 1, payload: payload)
 }

@@ -1,9 +1,10 @@
 import Foundation
 import Machine
-import Protocol
 import Testing
 import Transport
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import TextureGAN
 @testable import Worker
 
@@ -11,9 +12,9 @@ import Transport
 struct CoordinatorAwayTests {
     private let ref = WorkerBench.ref
 
-    private func artifact(_ number: Int) -> WireArtifact {
+    private func artifact(_ number: Int) -> Artifact {
         let text = String(number, radix: 16)
-        return WireArtifact(sha256: String(repeating: "0", count: 64 - text.count) + text, sizeBytes: 1)
+        return Artifact(sha256: String(repeating: "0", count: 64 - text.count) + text, sizeBytes: 1)
     }
 
     @Test func anHourWithoutACoordinatorCostsNoIteration() throws {
@@ -25,10 +26,10 @@ struct CoordinatorAwayTests {
             #expect(!effects.contains { if case .wish = $0 { true } else { false } })
             bench.play(.iterated(ref, iteration: second, totalIterations: 10_000, secondsPerIteration: 1))
             if second % 10 == 0 {
-                let row = TrainingRun.MetricsRow(iteration: second, unixSeconds: 0, values: [Float(second)])
+                let row = MetricsBlock.Row(iteration: second, unixSeconds: 0, values: [Float(second)])
                 bench.play(.metrics(ref, columns: ["l1"], rows: [row]))
             }
-            for (kind, every) in [(TrainingRun.ArtifactKind.snapshot, 60), (.checkpoint, 300)]
+            for (kind, every) in [(ArtifactRole.snapshot, 60), (.checkpoint, 300)]
             where second % every == 0 {
                 let effects = bench.play(
                     .spooled(ref, kind, iteration: second, artifact(second), file: "\(kind) \(second)"))
@@ -75,7 +76,7 @@ struct CoordinatorAwayTests {
             Issue.record("the newest is gone")
             return
         }
-        #expect(last.lines[0].message.hasPrefix("1999 "))
+        #expect(last[0].message.hasPrefix("1999 "))
     }
 
     @Test func aFullDiskHandsTheJobBackAtNoCostAndAsksForNoOtherUntilThereIsSpace() throws {
@@ -120,7 +121,7 @@ struct CoordinatorAwayTests {
             switch number {
             case 0:
                 var reply = WireHeartbeatReply()
-                reply.lost = [ref]
+                reply.lost = [ref.wire]
                 effects = bench.hear(.heartbeatReply(reply))
             case 1:
                 let offer = try #require(bench.spool(.checkpoint, 1).offers.first)
@@ -135,7 +136,7 @@ struct CoordinatorAwayTests {
                 welcome.version = 1
                 welcome.coordinatorID = "c"
                 welcome.heartbeatMilliseconds = 1000
-                welcome.lost = [ref]
+                welcome.lost = [ref.wire]
                 effects = bench.hear(.welcome(welcome))
             }
             #expect(effects.contains(.wish(ref, .abandon)))
@@ -151,7 +152,7 @@ struct CoordinatorAwayTests {
         refusal.message = "another worker with this id is connected"
         var bench = WorkerBench()
         bench.play(.tick)
-        bench.play(.received(WireMessage(.refusal(refusal), session: 6)))
+        bench.hear(.refusal(refusal), session: 6)
         #expect(bench.hear(.refusal(refusal)).contains(.exit(.duplicate(refusal.message))))
     }
 
@@ -162,15 +163,12 @@ struct CoordinatorAwayTests {
         var bench = WorkerBench()
         bench.play(.tick)
         // From a side that could not read the session.
-        let effects = bench.play(.received(WireMessage(.refusal(refusal), session: 1)))
+        let effects = bench.hear(.refusal(refusal), session: 1)
         #expect(effects.contains(.exit(.refused("upgrade the coordinator"))))
     }
 
     private static func refusal(_ message: String) -> WorkerState.Event {
-        var refusal = WireRefusal()
-        refusal.code = .versionUnsupported
-        refusal.message = message
-        return .received(WireMessage(.refusal(refusal), session: 1))
+        .received(.refusal(.versionUnsupported, message: message), session: 1)
     }
 
     /// The coordinator was upgraded and does not read the version agreed on; it may well speak another.
@@ -202,7 +200,7 @@ struct CoordinatorAwayTests {
     @Test func aTrainerThatDoesNotStopEndsItsWorkerOnceNothingElseRuns() {
         var bench = WorkerBench.training(slots: 1)
         var reply = WireHeartbeatReply()
-        reply.lost = [ref]
+        reply.lost = [ref.wire]
         bench.hear(.heartbeatReply(reply))
         #expect(!bench.play(.tick, after: .seconds(600)).contains { if case .exit = $0 { true } else { false } })
         let effects = bench.play(.tick, after: WorkerState.hangPatience)

@@ -1,18 +1,19 @@
 import Foundation
-import Protocol
 import Testing
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import Worker
 
 struct LoadMeterTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("load-\(UUID().uuidString)")
-    private let ref = WireAttemptRef(jobID: "job", attempt: 1)
+    private let ref = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 1)
 
     @Test func whatWaitsForDeliveryIsMeasuredAndInputsAreNot() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let spool = try Spool(folder: folder)
         #expect(spool.reportBytes() == 0)
-        let other = WireAttemptRef(jobID: "job", attempt: 2)
+        let other = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 2)
         for ref in [ref, other] { try spool.create(ref) }
         try Data(count: 1_000).write(to: spool.input(String(repeating: "a", count: 64), of: ref))
         try Data(count: 300).write(to: spool.reports(of: ref).appendingPathComponent("checkpoint"))
@@ -35,7 +36,7 @@ struct LoadMeterTests {
         let load = meter.read(spool, at: start + .seconds(1))
         #expect(load.coresBusy >= 0.09 && sum != 1)
         #expect(load.residentBytes > 1 << 20 && load.spoolBytes == 0 && load.loadAverage >= 0)
-        _ = try WireMessage(.heartbeat(.with { $0.load = load }), session: 1).frames()
+        #expect(WireMessage.breach(.heartbeat(sequence: 1, freeSlots: 0, running: [], load: load)) == nil)
         #expect(meter.read(spool, at: start + .seconds(1)).coresBusy == 0, "no time has passed")
     }
 }

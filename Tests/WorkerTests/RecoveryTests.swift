@@ -1,7 +1,8 @@
-import Protocol
 import Testing
 import TextureGAN
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import Worker
 
 /// A worker's process ends while the coordinator is away, and another one starts with the same folder.
@@ -33,7 +34,7 @@ struct RecoveryTests {
         effects.bodies.compactMap { if case .hello(let hello) = $0 { hello } else { nil } }.first
     }
 
-    private func trained(_ effects: [WorkerState.Effect]) -> [WireAssign] {
+    private func trained(_ effects: [WorkerState.Effect]) -> [Assignment] {
         effects.compactMap { if case .train(let assignment, .some) = $0 { assignment } else { nil } }
     }
 
@@ -41,9 +42,9 @@ struct RecoveryTests {
         var bench = WorkerBench()
         let effects = bench.play(recovered(left(3, 4)))
         let assignment = try #require(trained(effects).first)
-        #expect(assignment.checkpoint.sha256 == WorkerBench.digests[4] && assignment.checkpointIteration == 4)
-        #expect(assignment.exemplar.sha256 == WorkerBench.digests[1])
-        #expect(hello(effects)?.running.map(\.attempt) == [ref])
+        #expect(assignment.checkpoint?.artifact.sha256 == WorkerBench.digests[4] && assignment.checkpoint?.iteration == 4)
+        #expect(assignment.input(JobInput.exemplar)?.artifact.sha256 == WorkerBench.digests[1])
+        #expect(hello(effects)?.running.map(\.attempt) == [ref.wire])
         #expect(hello(effects)?.running.map(\.iteration) == [4])
         #expect(bench.state.freeSlots == 1)
         // The coordinator is back: both checkpoints go to it, and the attempt goes on.
@@ -59,7 +60,7 @@ struct RecoveryTests {
     @Test func aResultThatWaitedIsDeliveredByTheNextProcess() throws {
         var bench = WorkerBench.training()
         var effects: [WorkerState.Effect] = []
-        for (number, kind) in [TrainingRun.ArtifactKind.checkpoint, .generator, .discriminator].enumerated() {
+        for (number, kind) in [ArtifactRole.checkpoint, .generator, .discriminator].enumerated() {
             effects += bench.spool(kind, number)
         }
         effects += bench.play(.ended(ref, .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")))
@@ -83,7 +84,7 @@ struct RecoveryTests {
         let left = bench.spool(.checkpoint, 9) + bench.spool(.generator, 10)
         var heir = WorkerBench()
         let effects = heir.play(recovered(record(after: left)))
-        #expect(trained(effects).map(\.checkpointIteration) == [9])
+        #expect(trained(effects).map { $0.checkpoint?.iteration } == [9])
         #expect(
             effects.contains(.removeFile(ref, "generator-10")) && heir.state.attempts[ref]?.files == ["checkpoint-9"])
         #expect(record(after: effects)?.results.count == 1)
@@ -108,7 +109,7 @@ struct RecoveryTests {
         welcome.version = 1
         welcome.coordinatorID = "c"
         welcome.heartbeatMilliseconds = 1000
-        welcome.lost = [ref]
+        welcome.lost = [ref.wire]
         let effects = bench.hear(.welcome(welcome))
         #expect(effects.contains(.wish(ref, .abandon)) && effects.offers.isEmpty)
         #expect(bench.play(.ended(ref, .abandoned)).contains(.removeFolder(ref)))
@@ -157,7 +158,7 @@ struct RecoveryTests {
         heir.play(recovered(record(after: left)))
         heir.spool(.snapshot, 4)
         #expect(heir.state.attempts[ref]?.files == ["checkpoint-3", "snapshot-4"])
-        let other = WireArtifact(sha256: WorkerBench.digests[5], sizeBytes: 1)
+        let other = Artifact(sha256: WorkerBench.digests[5], sizeBytes: 1)
         heir.play(.spooled(ref, .snapshot, iteration: 4, other, file: "snapshot-4"))
         #expect(heir.state.attempts[ref]?.files == ["checkpoint-3", "snapshot-4"])
         let effects = heir.welcome()
@@ -183,6 +184,6 @@ struct RecoveryTests {
         var effects = bench.play(.drain("signal")) + bench.spool(.checkpoint, 5)
         effects += bench.play(.ended(ref, .stopped(iteration: 5)))
         var heir = WorkerBench()
-        #expect(trained(heir.play(recovered(record(after: effects)))).map(\.checkpointIteration) == [5])
+        #expect(trained(heir.play(recovered(record(after: effects)))).map { $0.checkpoint?.iteration } == [5])
     }
 }

@@ -1,9 +1,11 @@
 import Crypto
 import Foundation
 import Logging
-import Protocol
 import Testing
 import Transport
+
+@testable import ClusterCore
+@testable import Protocol
 
 /// A coordinator on a real socket that does what a test says, message by message. Heartbeats are answered by the way.
 struct ScriptedCoordinator: ~Copyable {
@@ -23,7 +25,11 @@ struct ScriptedCoordinator: ~Copyable {
     }
 
     func say(_ body: WireMessage.Body, payload: [UInt8]? = nil) {
-        socket.send(WireMessage(body, session: session, payload: payload), to: peer)
+        socket.send(WireMessage(body, session: session, version: 1, payload: payload), to: peer)
+    }
+
+    func grant(_ credit: ArtifactCredit) {
+        socket.send(WireMessage(MessageToWorker.credit(credit), session: session, version: 1), to: peer)
     }
 
     /// The next message of the wanted kind.
@@ -67,11 +73,11 @@ struct ScriptedCoordinator: ~Copyable {
         return hello
     }
 
-    mutating func assign(_ ref: WireAttemptRef, exemplar: [UInt8]) async throws {
+    mutating func assign(_ ref: AttemptReference, exemplar: [UInt8]) async throws {
         let request = try await expect { if case .workRequest(let request) = $0 { request } else { nil } }
         var assign = WireAssign()
         assign.requestID = request.requestID
-        assign.attempt = ref
+        assign.attempt = ref.wire
         assign.name = "test"
         assign.recipeYaml = "recipe"
         assign.exemplar = Self.identify(exemplar)
@@ -86,28 +92,28 @@ struct ScriptedCoordinator: ~Copyable {
         var content = content
         damage(&content)
         var sender = ArtifactSender(transferID: request.transferID, sizeBytes: request.artifact.sizeBytes)
-        sender.grant(nextOffset: request.offset, windowChunks: request.windowChunks, rewind: true)
+        sender.grant(
+            ArtifactCredit(
+                transferID: request.transferID, nextOffset: request.offset, windowChunks: request.windowChunks,
+                isRewind: true))
         while !sender.isComplete {
             while let part = sender.next() {
                 let payload = Array(content[Int(part.offset)..<Int(part.offset) + part.count])
-                var chunk = WireArtifactChunk()
-                chunk.transferID = request.transferID
-                chunk.offset = part.offset
-                chunk.crc32 = CRC32.checksum(payload)
-                chunk.last = part.isLast
-                say(.artifactChunk(chunk), payload: payload)
+                let chunk = ArtifactChunk(
+                    transferID: request.transferID, offset: part.offset, isLast: part.isLast)
+                socket.send(WireMessage(MessageToWorker.chunk(chunk, payload), session: session, version: 1), to: peer)
             }
             let credit = try await expect { if case .artifactCredit(let credit) = $0 { credit } else { nil } }
-            sender.grant(nextOffset: credit.nextOffset, windowChunks: credit.windowChunks, rewind: credit.rewind)
+            sender.grant(ArtifactCredit(credit))
         }
     }
 
     /// Takes the next artifact whole and gives its receipt.
     mutating func receiveArtifact() async throws -> (WireArtifactOffer, [UInt8]) {
         let offer = try await expect { if case .artifactOffer(let offer) = $0 { offer } else { nil } }
-        var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact)
+        var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: Artifact(offer.artifact))
         var content: [UInt8] = []
-        say(.artifactCredit(receiver.credit(rewind: true)))
+        grant(receiver.credit(rewind: true))
         while !receiver.isComplete {
             let message = try await next()
             guard case .artifactChunk(let chunk)? = message.body else {
@@ -115,13 +121,13 @@ struct ScriptedCoordinator: ~Copyable {
                 continue
             }
             let payload = message.payload ?? []
-            let decision = receiver.receive(chunk, payload: payload)
-            if case .rewind = decision { say(.artifactCredit(receiver.credit(rewind: true))) }
+            let decision = receiver.receive(ArtifactChunk(chunk, payload), byteCount: payload.count)
+            if case .rewind = decision { grant(receiver.credit(rewind: true)) }
             guard decision == .write(offset: chunk.offset) || decision == .writeLast(offset: chunk.offset) else {
                 continue
             }
             content += payload
-            say(.artifactCredit(receiver.credit(rewind: false)))
+            grant(receiver.credit(rewind: false))
         }
         #expect(Self.identify(content) == offer.artifact)
         var receipt = WireArtifactReceipt()

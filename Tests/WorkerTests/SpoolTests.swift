@@ -1,15 +1,16 @@
 import Foundation
-import Protocol
 import Testing
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import Worker
 
 final class SpoolTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spool-\(UUID().uuidString)")
-    private let ref = WireAttemptRef(jobID: "job-1", attempt: 2)
+    private let ref = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 2)
 
     /// Of three bytes 2.
-    private let exemplar = WireArtifact(
+    private let exemplar = Artifact(
         sha256: "970bec7483984728e413a0ff65986310f4bbe8fff5f02c58e6064856262d8476", sizeBytes: 3)
 
     deinit { try? FileManager.default.removeItem(at: folder) }
@@ -25,31 +26,25 @@ final class SpoolTests {
     }
 
     private func record(_ results: [Undelivered]) -> AttemptRecord {
-        var assignment = WireAssign()
-        assignment.attempt = ref
-        assignment.name = "wall"
-        assignment.recipeYaml = "base: draft"
-        assignment.exemplar = exemplar
+        let input = JobInput(name: JobInput.exemplar, artifact: exemplar, fileName: "wall.png")
+        let assignment = Assignment(attempt: ref, name: "wall", spec: "base: draft", inputs: [input])
         return AttemptRecord(assignment: assignment, resumptions: 1, results: results)
     }
 
-    private func artifact(_ kind: WireArtifactKind, _ file: String, bytes: Int) -> Undelivered {
-        var offer = WireArtifactOffer()
-        offer.attempt = ref
-        offer.transferID = 9
-        offer.kind = kind
-        offer.artifact = WireArtifact(sha256: WorkerBench.digests[2], sizeBytes: UInt64(bytes))
-        offer.iteration = 40
-        return Undelivered(id: 9, content: .artifact(offer, file: file))
+    private func artifact(_ role: ArtifactRole, _ file: String, bytes: Int) -> Undelivered {
+        let offer = ArtifactOffer(
+            attempt: ref, transferID: 9, role: role,
+            artifact: Artifact(sha256: WorkerBench.digests[2], sizeBytes: bytes), iteration: 40)
+        return Undelivered(id: 9, attempt: ref, content: .artifact(offer, file: file))
     }
 
     private var finish: Undelivered {
-        var finish = WireFinish()
-        finish.attempt = ref
-        finish.requestID = 10
-        (finish.generatorSha256, finish.discriminatorSha256) = (WorkerBench.digests[2], WorkerBench.digests[3])
-        finish.checkpointSha256 = WorkerBench.digests[4]
-        return Undelivered(id: 10, content: .finish(finish))
+        let products: [ArtifactRole: String] = [
+            .generator: WorkerBench.digests[2], .discriminator: WorkerBench.digests[3],
+            .checkpoint: WorkerBench.digests[4],
+        ]
+        let completion = Completion(iteration: 40, products: products, trainingSeconds: 1, reportJSON: "{}")
+        return Undelivered(id: 10, attempt: ref, content: .finish(completion))
     }
 
     private func write(_ name: String, bytes: Int, in spool: Spool) throws {
@@ -59,7 +54,7 @@ final class SpoolTests {
 
     @Test func aRecordedAttemptIsThereForTheNextProcessAndAnUnrecordedOneIsRemoved() throws {
         let spool = try Spool(folder: folder)
-        let other = WireAttemptRef(jobID: "job-2", attempt: 1)
+        let other = AttemptReference(job: JobID(sequence: 2, salt: 0), number: 1)
         try spool.create(other)
         try write("checkpoint", bytes: 5, in: spool)
         try write("unfinished.partial", bytes: 2, in: spool)
@@ -120,7 +115,8 @@ final class SpoolTests {
         for (digest, bytes) in [(exemplar.sha256, 3), (WorkerBench.digests[7], 4)] {
             try Data(repeating: 2, count: bytes).write(to: spool.input(digest, of: ref))
         }
-        assignment.checkpoint = WireArtifact(sha256: WorkerBench.digests[2], sizeBytes: 5)
+        assignment.checkpoint = StoredCheckpoint(
+            iteration: 1, artifact: Artifact(sha256: WorkerBench.digests[2], sizeBytes: 5))
         for _ in 0..<2 { try spool.adopt("checkpoint", for: assignment) }
         spool.remove("checkpoint", of: ref)
         #expect(try Data(contentsOf: spool.input(WorkerBench.digests[2], of: ref)).count == 5)
@@ -131,7 +127,7 @@ final class SpoolTests {
 
     @Test func attemptsOfOneJobDoNotShareAFolder() throws {
         let spool = try Spool(folder: folder)
-        let next = WireAttemptRef(jobID: "job-1", attempt: 3)
+        let next = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 3)
         try spool.create(ref)
         try spool.create(next)
         try Data([1]).write(to: spool.reports(of: next).appendingPathComponent("checkpoint"))

@@ -1,23 +1,21 @@
-import Protocol
-import TextureGAN
+import Testing
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import Worker
 
 /// A worker with its clock, and what it said last.
 struct WorkerBench {
-    static let ref = WireAttemptRef(jobID: "job", attempt: 1)
+    static let ref = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 1)
     static let digests = "0123456789abcdef".map { String(repeating: $0, count: 64) }
 
     var state: WorkerState
-    var now = Instant(sinceStart: .zero)
+    var now = Instant.origin
 
-    init(slots: UInt32 = 2) {
-        var hello = WireHello()
-        hello.minVersion = 1
-        hello.maxVersion = 1
-        hello.workerID = "w"
-        hello.slots = slots
-        state = WorkerState(hello: hello, session: 5, at: Instant(sinceStart: .zero))
+    init(slots: Int = 2) {
+        let worker = WorkerIdentity(
+            id: "w", name: "w", softwareVersion: "1", slots: slots, threadsPerSlot: 1, cpu: "test")
+        state = WorkerState(worker: worker, session: 5, versions: 1...2, breach: WireMessage.breach, at: .origin)
     }
 
     @discardableResult mutating func play(_ event: WorkerState.Event, after: Duration = .zero)
@@ -26,8 +24,13 @@ struct WorkerBench {
         now = now + after
         return state.handle(event, at: now)
     }
-    @discardableResult mutating func hear(_ body: WireMessage.Body) -> [WorkerState.Effect] {
-        play(.received(WireMessage(body, session: 5, payload: nil)))
+    /// As a coordinator of version 1 says it.
+    @discardableResult mutating func hear(_ body: WireMessage.Body, session: UInt64 = 5) -> [WorkerState.Effect] {
+        guard let message = MessageToWorker(WireMessage(body, session: session, version: 1)) else {
+            Issue.record("\(body) is no message to a worker")
+            return []
+        }
+        return play(.received(message, session: session))
     }
     @discardableResult mutating func welcome() -> [WorkerState.Effect] {
         var welcome = WireWelcome()
@@ -48,13 +51,13 @@ struct WorkerBench {
     static func assignment(_ requestID: UInt64 = 1) -> WireAssign {
         var assign = WireAssign()
         assign.requestID = requestID
-        assign.attempt = ref
+        assign.attempt = ref.wire
         assign.exemplar = WireArtifact(sha256: digests[1], sizeBytes: 10)
         return assign
     }
 
     /// A worker that trains ``ref``.
-    static func training(slots: UInt32 = 2) -> WorkerBench {
+    static func training(slots: Int = 2) -> WorkerBench {
         var bench = WorkerBench(slots: slots)
         bench.play(.tick)
         bench.welcome()
@@ -75,17 +78,22 @@ struct WorkerBench {
         return .artifactReceipt(receipt)
     }
     /// A file of the attempt, ready to be delivered.
-    @discardableResult mutating func spool(_ kind: TrainingRun.ArtifactKind, _ number: Int) -> [WorkerState.Effect] {
-        let artifact = WireArtifact(sha256: Self.digests[number], sizeBytes: 1)
+    @discardableResult mutating func spool(_ kind: ArtifactRole, _ number: Int) -> [WorkerState.Effect] {
+        let artifact = Artifact(sha256: Self.digests[number], sizeBytes: 1)
         return play(.spooled(Self.ref, kind, iteration: number, artifact, file: "\(kind)-\(number)"))
     }
     @discardableResult mutating func log(_ message: String) -> [WorkerState.Effect] {
-        play(.log(Self.ref, level: "info", message: message, unixSeconds: 0))
+        play(.log(Self.ref, LogLine(unixSeconds: 0, level: "info", message: message)))
     }
 }
 
 extension [WorkerState.Effect] {
-    var bodies: [WireMessage.Body] { compactMap { if case .send(let body) = $0 { body } else { nil } } }
+    /// In version 1 of the protocol.
+    var bodies: [WireMessage.Body] {
+        compactMap {
+            if case .send(let message) = $0 { WireMessage(message, session: 5, version: 1).body } else { nil }
+        }
+    }
     var offers: [WireArtifactOffer] {
         bodies.compactMap { if case .artifactOffer(let offer) = $0 { offer } else { nil } }
     }
@@ -103,4 +111,12 @@ extension [WorkerState.Effect] {
         bodies.compactMap { if case .workRequest(let request) = $0 { request } else { nil } }
     }
     var hasLoggedAnError: Bool { contains { if case .logError = $0 { true } else { false } } }
+}
+
+extension WorkerState.Event {
+    static func metrics(
+        _ attempt: AttemptReference, columns: [String], rows: [MetricsBlock.Row]
+    ) -> WorkerState.Event {
+        .metrics(attempt, MetricsBlock(columns: columns, rows: rows))
+    }
 }

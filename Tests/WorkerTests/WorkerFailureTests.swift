@@ -1,7 +1,8 @@
-import Protocol
 import Testing
 import Transport
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import TextureGAN
 @testable import Worker
 
@@ -11,7 +12,7 @@ struct WorkerFailureTests {
 
     @Test func aReportThatBreaksTheProtocolIsDroppedAndTheNextOnesGo() throws {
         var bench = WorkerBench.training()
-        let row = TrainingRun.MetricsRow(iteration: 1, unixSeconds: 0, values: [1, 2])
+        let row = MetricsBlock.Row(iteration: 1, unixSeconds: 0, values: [1, 2])
         let effects = bench.play(.metrics(ref, columns: ["l1"], rows: [row]))
         #expect(effects.hasLoggedAnError && effects.metrics.isEmpty)
         #expect(bench.log("alive").logs.first?.lines.map(\.message) == ["alive"])
@@ -19,7 +20,7 @@ struct WorkerFailureTests {
 
     @Test func aResultThatBreaksTheProtocolFailsTheAttempt() throws {
         var bench = WorkerBench.training()
-        for (number, kind) in [TrainingRun.ArtifactKind.checkpoint, .generator, .discriminator].enumerated() {
+        for (number, kind) in [ArtifactRole.checkpoint, .generator, .discriminator].enumerated() {
             let offer = try #require(bench.spool(kind, number).offers.first)
             bench.hear(WorkerBench.receipt(offer))
         }
@@ -75,7 +76,7 @@ struct WorkerFailureTests {
 
     @Test func aResultWhoseArtifactsTheCoordinatorLostFailsAndMayBeRetried() throws {
         var bench = WorkerBench.training()
-        for (number, kind) in [TrainingRun.ArtifactKind.checkpoint, .generator, .discriminator].enumerated() {
+        for (number, kind) in [ArtifactRole.checkpoint, .generator, .discriminator].enumerated() {
             let offer = try #require(bench.spool(kind, number).offers.first)
             bench.hear(WorkerBench.receipt(offer))
         }
@@ -124,7 +125,7 @@ struct WorkerFailureTests {
         bench.welcome()
         let old = try #require(bench.hear(WorkerBench.assign()).artifactRequests.first).transferID
         var reply = WireHeartbeatReply()
-        reply.lost = [ref]
+        reply.lost = [ref.wire]
         bench.hear(.heartbeatReply(reply))
         #expect(bench.state.attempts.isEmpty)
         let new = try #require(bench.hear(WorkerBench.assign(2)).artifactRequests.first).transferID
@@ -188,7 +189,7 @@ struct WorkerFailureTests {
     @Test func aDrainDoesNotWaitForATrainerWhoseLeaseIsLost() {
         var bench = WorkerBench.training()
         var reply = WireHeartbeatReply()
-        reply.lost = [ref]
+        reply.lost = [ref.wire]
         bench.hear(.heartbeatReply(reply))
         #expect(bench.play(.drain("signal")).contains(.exit(.stopped)))
     }

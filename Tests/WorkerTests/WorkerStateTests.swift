@@ -1,8 +1,9 @@
-import Protocol
 import Testing
 import TextureGAN
 import Transport
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import Worker
 
 struct WorkerStateTests {
@@ -44,9 +45,9 @@ struct WorkerStateTests {
     @Test func finishWaitsForTheReceiptsOfItsArtifacts() throws {
         var bench = WorkerBench.training()
         var effects: [WorkerState.Effect] = []
-        let kinds: [TrainingRun.ArtifactKind] = [.checkpoint, .generator, .discriminator]
+        let kinds: [ArtifactRole] = [.checkpoint, .generator, .discriminator]
         for (index, kind) in kinds.enumerated() {
-            let artifact = WireArtifact(sha256: Self.digests[2 + index], sizeBytes: 1)
+            let artifact = Artifact(sha256: Self.digests[2 + index], sizeBytes: 1)
             effects += bench.play(.spooled(ref, kind, iteration: 9, artifact, file: kind.rawValue))
         }
         effects += bench.play(.ended(ref, .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")))
@@ -78,7 +79,7 @@ struct WorkerStateTests {
         bench.download()
         bench.download()
         var effects: [WorkerState.Effect] = []
-        for (index, kind) in [TrainingRun.ArtifactKind.generator, .discriminator].enumerated() {
+        for (index, kind) in [ArtifactRole.generator, .discriminator].enumerated() {
             effects += bench.spool(kind, 2 + index)
         }
         bench.play(.ended(ref, .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")))
@@ -90,7 +91,7 @@ struct WorkerStateTests {
     @Test func aNewerCheckpointSupersedesAWaitingOneButNotTheOneUnderWay() {
         var bench = WorkerBench.training()
         for number in 1...3 {
-            let artifact = WireArtifact(sha256: Self.digests[number], sizeBytes: 1)
+            let artifact = Artifact(sha256: Self.digests[number], sizeBytes: 1)
             let effects = bench.play(.spooled(ref, .checkpoint, iteration: number, artifact, file: "\(number)"))
             #expect(effects.contains(.removeFile(ref, "2")) == (number == 3))
         }
@@ -105,17 +106,6 @@ struct WorkerStateTests {
             effects.bodies.compactMap { if case .hello(let hello) = $0 { hello } else { nil } }.first)
         #expect(hello.running.map(\.iteration) == [70])
         #expect(!effects.contains { if case .wish = $0 { true } else { false } })
-    }
-
-    @Test func aStatusTellsWhatIterationsTakeOnAverage() throws {
-        var bench = WorkerBench.training()
-        // The first report comes before the first iteration; every second one is without the style loss.
-        for (iteration, seconds) in [0, 1, 3, 1, 3].enumerated() {
-            bench.play(
-                .iterated(ref, iteration: iteration, totalIterations: 100, secondsPerIteration: Double(seconds)))
-        }
-        let status = try #require(bench.state.attempts[ref]?.status)
-        #expect(status.iteration == 4 && status.secondsPerIteration == 2)
     }
 
     @Test func silenceReconnectsAndTrainingGoesOn() {
@@ -133,9 +123,9 @@ struct WorkerStateTests {
     @Test func aLostLeaseStopsTheTrainerAndItsReports() {
         var bench = WorkerBench.training()
         var reply = WireHeartbeatReply()
-        reply.lost = [ref]
+        reply.lost = [ref.wire]
         #expect(bench.hear(.heartbeatReply(reply)).contains(.wish(ref, .abandon)))
-        let late = WireArtifact(sha256: Self.digests[2], sizeBytes: 1)
+        let late = Artifact(sha256: Self.digests[2], sizeBytes: 1)
         let effects = bench.play(.spooled(ref, .snapshot, iteration: 1, late, file: "late"))
         #expect(effects.contains(.removeFile(ref, "late")) && effects.offers.isEmpty)
         #expect(bench.play(.ended(ref, .abandoned)).contains(.removeFolder(ref)))
@@ -148,7 +138,7 @@ struct WorkerStateTests {
         bench.welcome()
         let transfer = try #require(bench.hear(WorkerBench.assign()).artifactRequests.first).transferID
         var cancel = WireCancel()
-        cancel.attempt = ref
+        cancel.attempt = ref.wire
         #expect(bench.hear(.cancel(cancel)).contains(.removeFolder(ref)))
         #expect(bench.state.freeSlots == 2)
         #expect(
@@ -160,7 +150,7 @@ struct WorkerStateTests {
     @Test func drainDeliversTheCheckpointThenHandsBackThenSaysGoodbye() throws {
         var bench = WorkerBench.training()
         #expect(bench.play(.drain("signal")).contains(.wish(ref, .checkpointAndStop)))
-        let artifact = WireArtifact(sha256: Self.digests[2], sizeBytes: 1)
+        let artifact = Artifact(sha256: Self.digests[2], sizeBytes: 1)
         var effects = bench.play(.spooled(ref, .checkpoint, iteration: 5, artifact, file: "c"))
         let offer = try #require(effects.offers.first)
         bench.play(.ended(ref, .stopped(iteration: 5)))
@@ -181,8 +171,8 @@ struct WorkerStateTests {
     @Test func anotherSessionsMessagesAreIgnored() {
         var bench = WorkerBench.training()
         var cancel = WireCancel()
-        cancel.attempt = ref
-        bench.play(.received(WireMessage(.cancel(cancel), session: 6)))
+        cancel.attempt = ref.wire
+        bench.hear(.cancel(cancel), session: 6)
         #expect(bench.state.attempts[ref]?.isDisowned == false)
     }
 

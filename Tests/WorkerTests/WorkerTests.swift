@@ -1,10 +1,11 @@
 import Foundation
 import Logging
-import Protocol
 import Synchronization
 import Testing
 import Transport
 
+@testable import ClusterCore
+@testable import Protocol
 @testable import TextureGAN
 @testable import Worker
 
@@ -33,7 +34,7 @@ private final class Flag: Sendable {
 @Suite(.timeLimit(.minutes(3)))
 final class WorkerTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("worker-\(UUID().uuidString)")
-    private let ref = WireAttemptRef(jobID: "job-1", attempt: 3)
+    private let ref = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 3)
     private let exemplar = (0..<(2 * Limits.chunkBytes + 77)).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 2) }
 
     deinit { try? FileManager.default.removeItem(at: folder) }
@@ -85,7 +86,7 @@ final class WorkerTests {
         try await coordinator.serve(exemplar)
 
         let metrics = try await coordinator.expect { if case .metrics(let batch) = $0 { batch } else { nil } }
-        #expect(metrics.attempt == ref && metrics.columns == ["l1"] && metrics.rows.map(\.values) == [[0.5]])
+        #expect(metrics.attempt == ref.wire && metrics.columns == ["l1"] && metrics.rows.map(\.values) == [[0.5]])
         coordinator.acknowledge(metrics.requestID)
         let log = try await coordinator.expect { if case .log(let batch) = $0 { batch } else { nil } }
         #expect(log.lines.map(\.message) == ["half way"])
@@ -121,7 +122,7 @@ final class WorkerTests {
         try await coordinator.serve(exemplar)
         _ = try await coordinator.expect { if case .log(let batch) = $0 { batch } else { nil } }
         var cancel = WireCancel()
-        cancel.attempt = ref
+        cancel.attempt = ref.wire
         coordinator.say(.cancel(cancel))
         // The one slot asks for work again.
         _ = try await coordinator.expect { if case .workRequest(let request) = $0 { request } else { nil } }
@@ -150,7 +151,7 @@ final class WorkerTests {
         let (offer, content) = try await coordinator.receiveArtifact()
         #expect(offer.kind == .checkpoint && offer.iteration == 7 && content == [9, 9])
         let handBack = try await coordinator.expect { if case .handBack(let back) = $0 { back } else { nil } }
-        #expect(handBack.attempt == ref && handBack.iteration == 7)
+        #expect(handBack.attempt == ref.wire && handBack.iteration == 7)
         coordinator.acknowledge(handBack.requestID)
         try await coordinator.expectGoodbye()
         #expect(try await run.value == .stopped)
@@ -183,13 +184,13 @@ final class WorkerTests {
             return .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")
         }
         let hello = try await coordinator.welcome()
-        #expect(hello.running.map(\.attempt) == [ref])
+        #expect(hello.running.map(\.attempt) == [ref.wire])
         let expected: [(WireArtifactKind, [UInt8])] = [
             (.checkpoint, [9, 9]), (.generator, [1]), (.discriminator, [2]),
         ]
         for (kind, content) in expected {
             let (offer, bytes) = try await coordinator.receiveArtifact()
-            #expect(offer.kind == kind && bytes == content && offer.attempt == ref)
+            #expect(offer.kind == kind && bytes == content && offer.attempt == ref.wire)
         }
         let finish = try await coordinator.expect { if case .finish(let finish) = $0 { finish } else { nil } }
         #expect(finish.checkpointSha256 == ScriptedCoordinator.identify([9, 9]).sha256)
@@ -213,9 +214,9 @@ final class WorkerTests {
         try await coordinator.assign(ref, exemplar: exemplar)
         try await coordinator.serve(exemplar)
         let offer = try await coordinator.expect { if case .artifactOffer(let offer) = $0 { offer } else { nil } }
-        let receiver = ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact)
+        let receiver = ArtifactReceiver(transferID: offer.transferID, artifact: Artifact(offer.artifact))
         try await vanish()
-        coordinator.say(.artifactCredit(receiver.credit(rewind: true)))
+        coordinator.grant(receiver.credit(rewind: true))
         let handBack = try await coordinator.expect { if case .handBack(let back) = $0 { back } else { nil } }
         #expect(handBack.reason.contains("generator"))
         coordinator.acknowledge(handBack.requestID)
@@ -226,7 +227,7 @@ final class WorkerTests {
 
     /// Returns once the trainer's file is gone.
     private func vanish() async throws {
-        let file = folder.appendingPathComponent("attempts/job-1-3/reports/generator")
+        let file = folder.appendingPathComponent("attempts/\(ref.job)-3/reports/generator")
         while FileManager.default.fileExists(atPath: file.path) { try await Task.sleep(for: .milliseconds(1)) }
     }
 }

@@ -1,3 +1,4 @@
+import ClusterCore
 import Crypto
 import Foundation
 import HTTPTypes
@@ -61,11 +62,11 @@ struct APIRoutes: Sendable {
         }
         let cluster = await reader.engine.committed
         let accepted = zip(jobs, submissions).map { job, submission in
-            let waiting = cluster.job(job.id).flatMap { $0.state == .queued ? $0.needs : nil }
+            let waiting = cluster.job(job.id).flatMap { $0.state == .queued ? $0.demand : nil }
             return AcceptedJob(
                 id: job.id.description, name: job.name, resultName: job.resultName, state: job.state,
                 alreadyExisted: job.alreadyExisted, obstacle: waiting.flatMap(cluster.obstacle),
-                expected: job.alreadyExisted ? nil : times[submission.recipeYAML])
+                expected: job.alreadyExisted ? nil : times[submission.spec])
         }
         let isNew = accepted.contains { !$0.alreadyExisted }
         return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
@@ -74,7 +75,7 @@ struct APIRoutes: Sendable {
     /// By recipe. No job is refused because its time cannot be told.
     private func expectedTimes(of submissions: [Submission]) async -> [String: ExpectedTime] {
         var known: [String: ExpectedTime] = [:]
-        for yaml in Set(submissions.map(\.recipeYAML)) { known[yaml] = try? await times.recorded(yaml) }
+        for yaml in Set(submissions.map(\.spec)) { known[yaml] = try? await times.recorded(yaml) }
         return known
     }
 
@@ -89,8 +90,8 @@ struct APIRoutes: Sendable {
             (1...Limits.maxNameBytes).contains(job.fileName.utf8.count),
             "fileName has \(job.fileName.utf8.count) bytes; expected 1...\(Limits.maxNameBytes)")
         try require(
-            (1...Limits.maxRecipeBytes).contains(job.recipeYAML.utf8.count),
-            "recipeYAML has \(job.recipeYAML.utf8.count) bytes; expected 1...\(Limits.maxRecipeBytes)")
+            (1...Limits.maxSpecBytes).contains(job.recipeYAML.utf8.count),
+            "recipeYAML has \(job.recipeYAML.utf8.count) bytes; expected 1...\(Limits.maxSpecBytes)")
         try require(
             ClusterCommands.priorities.contains(job.priority ?? 0),
             "priority is \(job.priority ?? 0); expected -100...100")
@@ -120,8 +121,12 @@ struct APIRoutes: Sendable {
                     + "/api/v1/exemplars first")
         }
         return Submission(
-            name: job.name, fileName: job.fileName,
-            exemplar: StoredArtifact(sha256: job.exemplarSHA256, sizeBytes: size), recipeYAML: job.recipeYAML,
+            name: job.name,
+            inputs: [
+                JobInput(
+                    name: JobInput.exemplar, artifact: Artifact(sha256: job.exemplarSHA256, sizeBytes: size),
+                    fileName: job.fileName)
+            ], spec: job.recipeYAML,
             needs: job.needs ?? configuration.needsOfRecipe(job.recipeYAML), priority: job.priority ?? 0,
             key: job.once == true ? key(of: job) : job.key)
     }

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -54,9 +55,9 @@ struct ClusterCommands: Sendable {
         case .noSuchJob: throw Problem(.notFound, "there is no such job")
         case .noSuchWorker: throw Problem(.notFound, "no worker of this id is connected")
         case .conflict(let reason): throw Problem(.conflict, reason)
-        case .exemplarMissing(let sha256):
+        case .inputMissing(let sha256):
             throw Problem(
-                .unprocessableContent, "the exemplar \(sha256) is not stored any more; send the image again")
+                .unprocessableContent, "the input \(sha256) is not stored any more; send the file again")
         case .storeUnavailable:
             let reason = await engine.storeProblem ?? "it stops, or too much waits"
             throw Problem(

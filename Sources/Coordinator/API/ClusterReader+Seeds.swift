@@ -1,3 +1,4 @@
+import ClusterCore
 import Protocol
 
 // Jobs of one exemplar whose recipes differ in the seed alone.

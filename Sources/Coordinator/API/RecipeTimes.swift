@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Protocol
 import Synchronization
@@ -106,7 +107,7 @@ final class RecipeTimes: Sendable {
         var isAlike: [String: Bool] = [:]
         let leases = cluster.leases.filter { id, lease in
             guard lease.hasIterated, lease.secondsPerIteration > 0, lease.totalIterations > 0,
-                let yaml = cluster.job(id)?.recipeYAML
+                let yaml = cluster.job(id)?.spec
             else { return false }
             let known = isAlike[yaml] ?? (configuration.workloadOfRecipe(yaml) == workload)
             isAlike[yaml] = known

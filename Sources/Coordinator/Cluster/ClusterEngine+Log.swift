@@ -1,3 +1,4 @@
+import ClusterCore
 import Logging
 
 extension ClusterEngine {

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Logging
 
@@ -204,7 +205,7 @@ actor ClusterEngine {
         // Of those that are running, and no others: ids in a heartbeat are what a worker claims.
         for event in batch {
             touched.formUnion(
-                event.reports.map(\.attempt).filter { committed.leases[$0.job]?.attempt == $0 }.map(\.job))
+                event.progress.map(\.attempt).filter { committed.leases[$0.job]?.attempt == $0 }.map(\.job))
         }
         for effect in effects { await perform(effect) }
     }
@@ -249,15 +250,16 @@ actor ClusterEngine {
     /// the batch is committed.
     private func withPresence(_ event: ClusterEvent) -> ClusterEvent? {
         switch event {
-        case .artifactOffered(let session, let offer, _):
+        case .received(.offer(let offer), let session):
             return .artifactOffered(session: session, offer, isStored: artifacts.contains(offer.artifact))
         case .artifactStored(_, let offer):
             // Gone again: the worker gets no receipt and offers it once more.
             return artifacts.contains(offer.artifact) ? event : nil
         case .submit(let token, let submissions, _):
             // It was there when the request arrived, and may have been collected since.
-            guard let gone = submissions.first(where: { !artifacts.contains($0.exemplar) }) else { return event }
-            answer(token, .refused(.exemplarMissing(sha256: gone.exemplar.sha256)))
+            let inputs = submissions.flatMap(\.inputs).map(\.artifact)
+            guard let gone = inputs.first(where: { !artifacts.contains($0) }) else { return event }
+            answer(token, .refused(.inputMissing(sha256: gone.sha256)))
             return nil
         default:
             return event
@@ -270,7 +272,7 @@ actor ClusterEngine {
         case .reply(let token, let reply): answer(token, reply)
         case .discard(let sha256): await discard(sha256)
         case .warn(let text): logger.warning("\(text)")
-        case .send, .receiveArtifact, .sendArtifact, .endTransfers, .closeSession, .refuse: outlet.yield(effect)
+        case .send, .welcome, .receiveArtifact, .sendArtifact, .endTransfers, .closeSession, .refuse: outlet.yield(effect)
         }
     }
 

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Logging
 import Protocol
@@ -5,37 +6,29 @@ import Transport
 
 /// Sends one artifact to a worker, as far as its credit goes.
 struct Download: Sendable {
-    /// A grant of the worker's.
-    struct Command: Sendable {
-        var nextOffset: UInt64
-        var windowChunks: UInt32
-        var isRewind: Bool
-    }
-
-    let artifact: StoredArtifact
+    let artifact: Artifact
     let request: ArtifactRequest
     let session: UInt64
     let engine: ClusterEngine
     let artifacts: ArtifactStore
     let disk: BlockingWork
     let logger: Logger
-    let send: Transfers.SendPayload
+    let send: Transfers.Send
 
     /// Ends when all has arrived, the artifact cannot be read, or the commands end.
-    func run(_ commands: AsyncStream<Command>) async {
+    func run(_ commands: AsyncStream<ArtifactCredit>) async {
         var sender = ArtifactSender(transferID: request.transferID, sizeBytes: UInt64(artifact.sizeBytes))
         do {
             // Before the first byte goes: a damaged checkpoint must not cost the worker a transfer, nor the job a retry.
             guard try await isIntact() else { return }
             for await grant in commands {
-                sender.grant(
-                    nextOffset: grant.nextOffset, windowChunks: grant.windowChunks, rewind: grant.isRewind)
+                sender.grant(grant)
                 while let chunk = sender.next() { try await send(chunk) }
                 if sender.isComplete { return }
             }
         } catch {
             // The worker asks again, and the file is looked at again.
-            await send(.acknowledgement(.answer(request.transferID, .tryLater, "\(error)")), nil)
+            await send(.acknowledge(id: request.transferID, .tryLater, message: "\(error)"))
         }
     }
 
@@ -68,12 +61,8 @@ struct Download: Sendable {
             throw CoordinatorError(
                 .notStored, "\(artifact.sha256) ends after \(offset + payload.count) of \(artifact.sizeBytes) bytes")
         }
-        var chunk = WireArtifactChunk()
-        chunk.transferID = request.transferID
-        chunk.offset = part.offset
-        chunk.crc32 = CRC32.checksum(payload)
-        chunk.last = part.isLast
         engine.metrics.update { $0.sentBytes[.worker, default: 0] += payload.count }
-        await send(.artifactChunk(chunk), payload)
+        let chunk = ArtifactChunk(transferID: request.transferID, offset: part.offset, isLast: part.isLast)
+        await send(.chunk(chunk, payload))
     }
 }

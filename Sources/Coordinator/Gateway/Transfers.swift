@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Logging
 import Protocol
@@ -5,8 +6,7 @@ import Synchronization
 
 /// All artifact transfers under way, each in a task of its own, so that a slow one does not hold up the others.
 final class Transfers: Sendable {
-    typealias Send = @Sendable (WireMessage.Body) async -> Void
-    typealias SendPayload = @Sendable (WireMessage.Body, [UInt8]?) async -> Void
+    typealias Send = @Sendable (MessageToWorker) async -> Void
 
     private struct Key: Hashable {
         var session: UInt64
@@ -18,7 +18,7 @@ final class Transfers: Sendable {
         /// Tells a transfer from an earlier one under the same key.
         var serial: UInt64
         var upload: AsyncStream<Upload.Command>.Continuation?
-        var download: AsyncStream<Download.Command>.Continuation?
+        var download: AsyncStream<ArtifactCredit>.Continuation?
 
         func end() {
             upload?.finish()
@@ -82,20 +82,20 @@ final class Transfers: Sendable {
     }
 
     /// Begins to send a stored artifact, or goes on from where the worker says.
-    func send(_ artifact: StoredArtifact, _ request: ArtifactRequest, session: UInt64, send: @escaping SendPayload) {
+    func send(_ artifact: Artifact, _ request: ArtifactRequest, session: UInt64, send: @escaping Send) {
         let key = Key(session: session, id: request.transferID)
-        let start = Download.Command(
-            nextOffset: min(request.offset, UInt64(artifact.sizeBytes)), windowChunks: request.windowChunks,
-            isRewind: true)
+        let start = ArtifactCredit(
+            transferID: request.transferID, nextOffset: min(request.offset, UInt64(artifact.sizeBytes)),
+            windowChunks: request.windowChunks, isRewind: true)
         let known = state.withLock { $0.entries[key] }
         if let known, known.attempt == request.attempt, let download = known.download {
             download.yield(start)
             return
         }
         // Grants are cumulative: only the newest few matter.
-        let (commands, continuation) = AsyncStream<Download.Command>.makeStream(bufferingPolicy: .bufferingNewest(64))
+        let (commands, continuation) = AsyncStream<ArtifactCredit>.makeStream(bufferingPolicy: .bufferingNewest(64))
         guard let serial = add(Entry(attempt: request.attempt, serial: 0, download: continuation), key) else {
-            return refuse(request.transferID) { await send($0, nil) }
+            return refuse(request.transferID, send)
         }
         continuation.yield(start)
         Task { [self] in
@@ -108,7 +108,7 @@ final class Transfers: Sendable {
     }
 
     /// What is beyond the sender's share of the memory for chunks is dropped: the gap is asked for again.
-    func receive(_ chunk: WireArtifactChunk, _ payload: [UInt8], from session: UInt64) {
+    func receive(_ chunk: ArtifactChunk, _ payload: [UInt8], from session: UInt64) {
         let key = Key(session: session, id: chunk.transferID)
         let bytes = payload.count
         guard let upload = state.withLock({ $0.entries[key]?.upload }), arrived.withLock({ $0.add(bytes, of: session) })
@@ -120,11 +120,9 @@ final class Transfers: Sendable {
     /// Bytes of chunks that have arrived and are not written yet.
     var arrivedBytes: Int { arrived.withLock { $0.bytes } }
 
-    func receive(_ credit: WireArtifactCredit, from session: UInt64) {
+    func receive(_ credit: ArtifactCredit, from session: UInt64) {
         let key = Key(session: session, id: credit.transferID)
-        let command = Download.Command(
-            nextOffset: credit.nextOffset, windowChunks: credit.windowChunks, isRewind: credit.rewind)
-        state.withLock { $0.entries[key]?.download }?.yield(command)
+        state.withLock { $0.entries[key]?.download }?.yield(credit)
     }
 
     func end(_ attempt: AttemptReference) { end { _, entry in entry.attempt == attempt } }
@@ -170,7 +168,7 @@ final class Transfers: Sendable {
         let about = await engine.metadata(
             offer.attempt,
             [
-                "kind": "\(offer.kind)", "iteration": .stringConvertible(offer.iteration), "reason": "\(reason)",
+                "kind": "\(offer.role)", "iteration": .stringConvertible(offer.iteration), "reason": "\(reason)",
                 "failures": .stringConvertible(count),
             ])
         logger.warning("an artifact was not taken; its worker offers it again", metadata: about)
@@ -184,16 +182,6 @@ final class Transfers: Sendable {
 
     private func refuse(_ id: UInt64, _ send: @escaping Send) {
         logger.warning("too many transfers at once", metadata: ["limit": .stringConvertible(maxTransfers)])
-        Task { await send(.acknowledgement(.answer(id, .tryLater, "too many transfers are under way; try again"))) }
-    }
-}
-
-extension WireAcknowledgement {
-    static func answer(_ id: UInt64, _ code: WireCode, _ message: String) -> WireAcknowledgement {
-        var answer = WireAcknowledgement()
-        answer.requestID = id
-        answer.code = code
-        answer.message = message
-        return answer
+        Task { await send(.acknowledge(id: id, .tryLater, message: "too many transfers are under way; try again")) }
     }
 }

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Protocol
 import Transport
@@ -12,11 +13,11 @@ struct Upload: Sendable {
 
     /// A chunk in memory. Says when it has left it, whether it was written, dropped or left in a transfer that ended.
     final class Arrival: Sendable {
-        let chunk: WireArtifactChunk
+        let chunk: ArtifactChunk
         let payload: [UInt8]
         private let onEnd: @Sendable () -> Void
 
-        init(_ chunk: WireArtifactChunk, _ payload: [UInt8], onEnd: @escaping @Sendable () -> Void) {
+        init(_ chunk: ArtifactChunk, _ payload: [UInt8], onEnd: @escaping @Sendable () -> Void) {
             self.chunk = chunk
             self.payload = payload
             self.onEnd = onEnd
@@ -56,17 +57,17 @@ struct Upload: Sendable {
         } catch {
             let (code, message) = Self.answer(to: error)
             await onFailure(message)
-            await send(.acknowledgement(.answer(offer.transferID, code, message)))
+            await send(.acknowledge(id: offer.transferID, code, message: message))
         }
     }
 
     private func receive(_ commands: AsyncStream<Command>, into incoming: IncomingArtifact) async throws {
         var receiver = ArtifactReceiver(
-            transferID: offer.transferID, artifact: offer.artifact.wire, offset: UInt64(incoming.sizeBytes))
+            transferID: offer.transferID, artifact: offer.artifact, offset: UInt64(incoming.sizeBytes))
         // All of it had arrived, and the process ended before it was named.
         if receiver.isComplete { return try await commit(incoming) }
         func credit(rewind: Bool) async {
-            await send(.artifactCredit(receiver.credit(rewind: rewind, windowChunks: windowChunks())))
+            await send(.credit(receiver.credit(rewind: rewind, windowChunks: windowChunks())))
         }
         await credit(rewind: true)
         for await command in commands {
@@ -74,7 +75,7 @@ struct Upload: Sendable {
                 await credit(rewind: true)
                 continue
             }
-            let decision = receiver.receive(arrival.chunk, payload: arrival.payload)
+            let decision = receiver.receive(arrival.chunk, byteCount: arrival.payload.count)
             switch decision {
             case .ignore: continue
             case .rewind:
@@ -83,7 +84,7 @@ struct Upload: Sendable {
             case .write, .writeLast: break
             }
             try await disk.run(.chunks) { try incoming.append(Data(arrival.payload)) }
-            engine.metrics.update { $0.receivedBytes[offer.kind, default: 0] += arrival.payload.count }
+            engine.metrics.update { $0.receivedBytes[offer.role, default: 0] += arrival.payload.count }
             await engine.post(.transferProgressed(session: session, offer.attempt))
             await credit(rewind: false)
             if receiver.isComplete { return try await commit(incoming) }
@@ -96,7 +97,7 @@ struct Upload: Sendable {
         await engine.post(.artifactStored(session: session, offer))
     }
 
-    private static func answer(to error: any Error) -> (WireCode, String) {
+    private static func answer(to error: any Error) -> (AcknowledgementCode, String) {
         guard let error = error as? CoordinatorError else { return (.tryLater, "\(error)") }
         switch error.code {
         case .noSpace: return (.noSpace, error.message)

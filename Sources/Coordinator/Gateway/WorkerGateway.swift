@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Logging
 import Protocol
@@ -10,7 +11,9 @@ actor WorkerGateway {
     private let socket: RouterSocket
     private let engine: ClusterEngine
     private let transfers: Transfers
-    private let greeting: CoordinatorGreeting
+    private let softwareVersion: String
+    /// What WELCOME says in a version of the protocol.
+    private let greeting: @Sendable (UInt32) -> Greeting
     private let logger: Logger
     /// Worker processes that may speak through one connection. One does; more is a flood, or a proxy.
     static let maxSessionsPerPeer = 256
@@ -29,10 +32,11 @@ actor WorkerGateway {
 
     init(
         socket: RouterSocket, engine: ClusterEngine, artifacts: ArtifactStore, disk: BlockingWork,
-        greeting: CoordinatorGreeting, maxTransfers: Int, logger: Logger
+        softwareVersion: String, greeting: @escaping @Sendable (UInt32) -> Greeting, maxTransfers: Int, logger: Logger
     ) {
         self.socket = socket
         self.engine = engine
+        self.softwareVersion = softwareVersion
         self.greeting = greeting
         self.logger = logger
         transfers = Transfers(
@@ -73,31 +77,28 @@ actor WorkerGateway {
     private func receive(_ message: WireMessage, from peer: Peer) async {
         let session = message.session
         let inbound = InboundMessage(message)
-        if case .hello(let hello, let event, let foreign) = inbound {
+        if case .message(.hello(let hello), let foreign) = inbound {
             let outcome = ProtocolVersion.negotiate(min: hello.minVersion, max: hello.maxVersion)
             guard case .speak(let version) = outcome else { return refuse(hello, outcome, session, peer) }
             guard remember(session, Route(peer: peer, version: version)) else {
                 return logger.warning(
                     "a connection speaks for too many workers",
-                    metadata: ["peer": "\(peer)", "worker": "\(hello.name)"])
+                    metadata: ["peer": "\(peer)", "worker": "\(hello.worker.name)"])
             }
             self.foreign[session] = foreign.isEmpty ? nil : foreign
-            return await engine.post(event)
+            return await engine.post(.received(.hello(hello), session: session))
         }
         guard let route = routes[session] else {
             return socket.send(
-                WireMessage(.helloAgain(WireHelloAgain()), session: session, version: message.envelope.version),
-                to: peer)
+                WireMessage(MessageToWorker.helloAgain, session: session, version: message.envelope.version), to: peer)
         }
         if route.peer != peer, !remember(session, Route(peer: peer, version: route.version)) { return }
         switch inbound {
-        case .hello: break
-        case .event(let event): await engine.post(event)
-        case .heartbeat(let event, let foreign):
-            self.foreign[session] = foreign.isEmpty ? nil : foreign
-            await engine.post(event)
-        case .chunk(let chunk, let payload): transfers.receive(chunk, payload, from: session)
-        case .credit(let credit): transfers.receive(credit, from: session)
+        case .message(.chunk(let chunk, let payload), _): transfers.receive(chunk, payload, from: session)
+        case .message(.credit(let credit), _): transfers.receive(credit, from: session)
+        case .message(let content, let foreign):
+            if case .heartbeat = content { self.foreign[session] = foreign.isEmpty ? nil : foreign }
+            await engine.post(.received(content, session: session))
         case .foreign(let id):
             send(
                 .acknowledge(id: id, .leaseLost, message: "no such job in this cluster; stop this attempt"), to: session
@@ -108,16 +109,15 @@ actor WorkerGateway {
     }
 
     /// Says which side is too old.
-    private func refuse(_ hello: WireHello, _ outcome: ProtocolVersion.Outcome, _ session: UInt64, _ peer: Peer) {
-        var refusal = WireRefusal()
-        refusal.code = .versionUnsupported
-        refusal.message =
-            "this coordinator (\(greeting.softwareVersion)) speaks protocol versions \(ProtocolVersion.oldest) to "
-            + "\(ProtocolVersion.newest), the worker (\(hello.softwareVersion)) \(hello.minVersion) to "
+    private func refuse(_ hello: Hello, _ outcome: ProtocolVersion.Outcome, _ session: UInt64, _ peer: Peer) {
+        let reason =
+            "this coordinator (\(softwareVersion)) speaks protocol versions \(ProtocolVersion.oldest) to "
+            + "\(ProtocolVersion.newest), the worker (\(hello.worker.softwareVersion)) \(hello.minVersion) to "
             + "\(hello.maxVersion): upgrade the \(outcome == .upgradeWorker ? "worker" : "coordinator")"
-        logger.warning("refused a worker", metadata: ["worker": "\(hello.name)", "reason": "\(refusal.message)"])
-        // In the oldest version there is: whoever cannot read it cannot be told anything.
-        socket.send(WireMessage(.refusal(refusal), session: session, version: ProtocolVersion.oldest), to: peer)
+        logger.warning("refused a worker", metadata: ["worker": "\(hello.worker.name)", "reason": "\(reason)"])
+        // In the oldest version, which every worker can read.
+        let refusal = MessageToWorker.refusal(.versionUnsupported, message: reason)
+        socket.send(WireMessage(refusal, session: session, version: ProtocolVersion.oldest), to: peer)
     }
 
     /// Names who speaks through a connection: one worker, as a rule.
@@ -131,12 +131,13 @@ actor WorkerGateway {
         for await effect in engine.effects {
             switch effect {
             case .send(let message, let session): send(message, to: session)
+            case .welcome(let lost, let session):
+                guard let version = routes[session]?.version else { break }
+                send(.welcome(greeting(version), lost: lost), to: session)
             case .receiveArtifact(let offer, let session):
-                transfers.receive(offer, session: session) { [weak self] body in await self?.send(body, to: session) }
+                transfers.receive(offer, session: session) { [weak self] in await self?.send($0, to: session) }
             case .sendArtifact(let request, let artifact, let session):
-                transfers.send(artifact, request, session: session) { [weak self] body, payload in
-                    await self?.send(body, payload: payload, to: session)
-                }
+                transfers.send(artifact, request, session: session) { [weak self] in await self?.send($0, to: session) }
             case .endTransfers(let attempt): transfers.end(attempt)
             case .closeSession(let session):
                 forget(session)
@@ -144,24 +145,21 @@ actor WorkerGateway {
             case .refuse(let session, let reason):
                 let worker = await engine.workerName(session)
                 logger.warning("refused a worker", metadata: ["worker": "\(worker)", "reason": "\(reason)"])
-                var refusal = WireRefusal()
-                refusal.code = .duplicateWorker
-                refusal.message = reason
-                send(.refusal(refusal), to: session)
+                send(.refusal(.duplicateWorker, message: reason), to: session)
                 forget(session)
             case .record, .reply, .discard, .warn: break
             }
         }
     }
 
-    private func send(_ message: WorkerMessage, to session: UInt64) {
+    private func send(_ message: MessageToWorker, to session: UInt64) {
         var lost: [WireAttemptRef] = []
         switch message {
         case .welcome, .heartbeatReply: lost = foreign.removeValue(forKey: session) ?? []
         default: break
         }
         guard let route = routes[session] else { return }
-        send(message.body(greeting, version: route.version, foreign: lost), to: session)
+        socket.send(WireMessage(message, session: session, version: route.version, foreign: lost), to: route.peer)
     }
 
     private func remember(_ session: UInt64, _ route: Route) -> Bool {
@@ -181,10 +179,5 @@ actor WorkerGateway {
     private func unbind(_ session: UInt64, from peer: Peer) {
         sessionsOfPeer[peer]?.remove(session)
         if sessionsOfPeer[peer]?.isEmpty == true { sessionsOfPeer[peer] = nil }
-    }
-
-    private func send(_ body: WireMessage.Body, payload: [UInt8]? = nil, to session: UInt64) {
-        guard let route = routes[session] else { return }
-        socket.send(WireMessage(body, session: session, version: route.version, payload: payload), to: route.peer)
     }
 }

@@ -1,3 +1,4 @@
+import ClusterCore
 import Protocol
 
 /// What became of jobs and attempts since the coordinator started, told from the cluster's decisions.
@@ -31,7 +32,7 @@ struct ClusterTally: Sendable {
     mutating func note(
         _ event: ClusterEvent, _ effects: [ClusterEffect], _ cluster: ClusterState, at now: Instant
     ) {
-        for report in event.reports {
+        for report in event.progress {
             // The lease, not the message: it has passed the fence.
             guard let lease = cluster.leases[report.attempt.job], lease.attempt == report.attempt else { continue }
             advance(report.attempt, to: lease.iteration, secondsPerIteration: lease.secondsPerIteration)

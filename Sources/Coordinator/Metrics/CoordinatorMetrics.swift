@@ -1,3 +1,4 @@
+import ClusterCore
 import Protocol
 import Synchronization
 
@@ -14,7 +15,7 @@ final class CoordinatorMetrics: Sendable {
         /// How late the HTTP server's event loops are.
         var loopDelay = Histogram.delays
         /// Artifact bytes taken, whatever became of them.
-        var receivedBytes: [ArtifactKind: Int] = [:]
+        var receivedBytes: [ArtifactRole: Int] = [:]
         var sentBytes: [Recipient: Int] = [:]
         var requests: [RequestClass: Int] = [:]
         /// From a request to the head of its answer, by route.

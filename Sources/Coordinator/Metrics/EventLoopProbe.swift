@@ -1,3 +1,4 @@
+import ClusterCore
 import NIOCore
 
 /// Measures how late the HTTP server's event loops are: one that computes, or waits for a disk, is late for everybody.

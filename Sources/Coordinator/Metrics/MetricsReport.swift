@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Protocol
 import Transport
@@ -15,7 +16,7 @@ struct MetricsReport {
     var droppedEvents: Int
     var isStoreWritable: Bool
     var eventStreams: Int
-    var storedBytes: [ArtifactKind: Int]
+    var storedBytes: [ArtifactRole: Int]
     var freeBytes: Int?
     var process: ProcessStatistics
 
@@ -104,14 +105,14 @@ struct MetricsReport {
     private func addArtifacts(to page: inout Exposition) {
         page.counter(
             "texloom_artifact_received_bytes_total", "Artifact bytes received, by kind.",
-            .by("kind", ArtifactKind.allCases) { counts.receivedBytes[$0] ?? 0 })
+            .by("kind", ArtifactRole.allCases) { counts.receivedBytes[$0] ?? 0 })
         page.counter(
             "texloom_artifact_sent_bytes_total", "Artifact bytes sent, to workers and over HTTP.",
             .by("to", CoordinatorMetrics.Recipient.allCases) { counts.sentBytes[$0] ?? 0 })
         page.gauge(
             "texloom_artifact_stored_bytes",
             "Artifact bytes on record, by kind, at most a minute ago. Equal files, which are stored once, count each time.",
-            .by("kind", ArtifactKind.allCases) { storedBytes[$0] ?? 0 })
+            .by("kind", ArtifactRole.allCases) { storedBytes[$0] ?? 0 })
         if let freeBytes {
             page.gauge("texloom_data_free_bytes", "Free space of the data folder's disk.", Double(freeBytes))
         }

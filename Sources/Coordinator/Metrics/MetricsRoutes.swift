@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Hummingbird
 import Protocol
@@ -35,12 +36,12 @@ actor StoredBytes {
     static let lifetime = Duration.seconds(60)
 
     private let store: JobStore
-    private var known: (sums: [ArtifactKind: Int], at: Instant)?
+    private var known: (sums: [ArtifactRole: Int], at: Instant)?
 
     init(_ store: JobStore) { self.store = store }
 
     /// The last sums while the store cannot be read: the other metrics say what is wrong.
-    func byKind(at now: Instant) async -> [ArtifactKind: Int] {
+    func byKind(at now: Instant) async -> [ArtifactRole: Int] {
         if let known, now.since(known.at) < Self.lifetime { return known.sums }
         guard let sums = try? await store.artifactBytes() else { return known?.sums ?? [:] }
         known = (sums, now)

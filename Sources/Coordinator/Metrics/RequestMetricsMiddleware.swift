@@ -1,3 +1,4 @@
+import ClusterCore
 import HTTPTypes
 import Hummingbird
 

@@ -1,3 +1,4 @@
+import ClusterCore
 import Crypto
 import Foundation
 import Glibc
@@ -94,7 +95,7 @@ final class ArtifactStore: Sendable {
     }
 
     /// Whether an artifact is there to stay, by its size.
-    func contains(_ artifact: StoredArtifact) -> Bool {
+    func contains(_ artifact: Artifact) -> Bool {
         size(of: artifact.sha256) == artifact.sizeBytes && unsynced.withLock { !$0.contains(artifact.sha256) }
     }
 
@@ -105,7 +106,7 @@ final class ArtifactStore: Sendable {
 
     /// The file to write an announced artifact's bytes to, with what an interrupted transfer of it left.
     /// - Throws: `.noSpace` if the rest would fill the disk.
-    func resumeIncoming(_ artifact: StoredArtifact) throws -> IncomingArtifact {
+    func resumeIncoming(_ artifact: Artifact) throws -> IncomingArtifact {
         precondition(SHA256Text.isValid(artifact.sha256))
         // Two workers may send equal bytes at once: the second writes a file of its own.
         guard claimed.withLock({ $0.insert(artifact.sha256).inserted }) else {
@@ -236,7 +237,7 @@ final class ArtifactStore: Sendable {
 
     /// Reads the whole file and compares it with its name.
     /// - Throws: `.fileSystem` if it cannot be read for a reason that may pass.
-    func condition(of artifact: StoredArtifact) throws -> Condition {
+    func condition(of artifact: Artifact) throws -> Condition {
         guard let size = size(of: artifact.sha256) else { return .missing }
         guard size == artifact.sizeBytes else {
             return .damaged("has \(size) bytes, expected \(artifact.sizeBytes)")

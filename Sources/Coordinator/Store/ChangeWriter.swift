@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import GRDB
 import Protocol
@@ -59,7 +60,7 @@ struct ChangeWriter {
     private func write(_ job: Job) throws {
         try run(
             "INSERT INTO recipes (yaml, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            [job.recipeYAML, RecipeName.read(from: job.recipeYAML)])
+            [job.spec, RecipeName.read(from: job.spec)])
         // Ids have no spaces.
         let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
         let needs =
@@ -68,27 +69,43 @@ struct ChangeWriter {
         // A finished job is left as it is, whatever the caller believes.
         try run(
             """
-            INSERT INTO jobs (sequence, id, name, result_name, file_name, submission_key, exemplar_sha256,
-                exemplar_bytes, recipe, priority, queue_order, state, reason, failures, avoided_worker,
-                generator_sha256, discriminator_sha256, iteration, total_iterations, seconds_per_iteration,
+            INSERT INTO jobs (sequence, id, name, result_name, kind, submission_key, recipe, priority, queue_order,
+                state, reason, failures, avoided_worker, iteration, total_iterations, seconds_per_iteration,
                 submitted_at, needs)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT id FROM recipes WHERE yaml = ?9), ?10, ?11, ?12, ?13, ?14,
-                ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT id FROM recipes WHERE yaml = ?7), ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+                ?15, ?16, ?17, ?18)
             ON CONFLICT (sequence) DO UPDATE SET
-                priority = ?10, queue_order = ?11, state = ?12, reason = ?13, failures = ?14, avoided_worker = ?15,
-                generator_sha256 = ?16, discriminator_sha256 = ?17, iteration = ?18, total_iterations = ?19,
-                seconds_per_iteration = ?20,
-                started_at = CASE WHEN ?12 = 'running' THEN COALESCE(started_at, ?21) ELSE started_at END,
-                finished_at = CASE WHEN ?12 IN ('queued', 'running') THEN NULL ELSE ?21 END
+                priority = ?8, queue_order = ?9, state = ?10, reason = ?11, failures = ?12, avoided_worker = ?13,
+                iteration = ?14, total_iterations = ?15, seconds_per_iteration = ?16,
+                started_at = CASE WHEN ?10 = 'running' THEN COALESCE(started_at, ?17) ELSE started_at END,
+                finished_at = CASE WHEN ?10 IN ('queued', 'running') THEN NULL ELSE ?17 END
             WHERE jobs.state <> 'finished'
             """,
             [
-                job.id.sequence, job.id.description, job.name, job.resultName, job.fileName, job.key,
-                job.exemplar.sha256, job.exemplar.sizeBytes, job.recipeYAML, job.priority, job.queueOrder,
-                job.state.rawValue, job.reason, job.failures, avoided, job.generatorSHA256, job.discriminatorSHA256,
-                job.iteration, job.totalIterations, job.secondsPerIteration, seconds, needs,
+                job.id.sequence, job.id.description, job.name, job.resultName, job.kind.rawValue, job.key, job.spec,
+                job.priority, job.queueOrder, job.state.rawValue, job.reason, job.failures, avoided, job.iteration,
+                job.totalIterations, job.secondsPerIteration, seconds, needs,
             ])
-        try write(.exemplar, 0, job.exemplar, of: job.id)
+        for (position, input) in job.inputs.enumerated() {
+            try run(
+                """
+                INSERT INTO inputs (job, position, name, sha256, bytes, file_name) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT DO NOTHING
+                """,
+                [
+                    job.id.sequence, position, input.name, input.artifact.sha256, input.artifact.sizeBytes,
+                    input.fileName,
+                ])
+            try write(ArtifactRole(rawValue: input.name) ?? .exemplar, 0, input.artifact, of: job.id)
+        }
+        for (role, sha256) in job.products {
+            try run(
+                """
+                INSERT INTO products (job, role, sha256) VALUES (?1, ?2, ?3)
+                ON CONFLICT (job, role) DO UPDATE SET sha256 = ?3 WHERE sha256 <> ?3
+                """,
+                [job.id.sequence, role.rawValue, sha256])
+        }
     }
 
     private func write(_ attempt: Attempt, of id: JobID) throws {
@@ -106,7 +123,7 @@ struct ChangeWriter {
             ])
     }
 
-    private func write(_ kind: ArtifactKind, _ iteration: Int, _ artifact: StoredArtifact, of id: JobID) throws {
+    private func write(_ kind: ArtifactRole, _ iteration: Int, _ artifact: Artifact, of id: JobID) throws {
         try run(
             """
             INSERT INTO artifacts (job, kind, iteration, sha256, bytes, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

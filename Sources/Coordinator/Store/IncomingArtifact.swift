@@ -1,3 +1,4 @@
+import ClusterCore
 import Crypto
 import Foundation
 import Protocol
@@ -21,7 +22,7 @@ final class IncomingArtifact: @unchecked Sendable {
     }
 
     /// Goes on with the part in `file`, if there is one.
-    init(resuming artifact: StoredArtifact, file: URL, in store: ArtifactStore) throws {
+    init(resuming artifact: Artifact, file: URL, in store: ArtifactStore) throws {
         self.file = file
         self.store = store
         var hasher = SHA256()
@@ -78,10 +79,10 @@ final class IncomingArtifact: @unchecked Sendable {
 
     /// Verifies, syncs and names the artifact; it is durable when this returns.
     /// - Throws: `.digestMismatch` if the bytes are not those announced; the temporary file is then gone.
-    func commit(expecting expected: StoredArtifact? = nil) throws -> StoredArtifact {
+    func commit(expecting expected: Artifact? = nil) throws -> Artifact {
         precondition(descriptor >= 0)
         let digest = SHA256Text.hex(hasher.finalize())
-        let found = StoredArtifact(sha256: digest, sizeBytes: sizeBytes)
+        let found = Artifact(sha256: digest, sizeBytes: sizeBytes)
         if let expected, expected != found {
             abandon()
             throw CoordinatorError(

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import GRDB
 import Protocol
@@ -86,7 +87,7 @@ extension JobStore {
             try StoredRow.all(
                 db, sql: "SELECT * FROM artifacts WHERE job = ? ORDER BY kind, iteration", arguments: [id.sequence]
             ).compactMap { row -> ArtifactSummary? in
-                try ArtifactKind(rawValue: row["kind"]).map { kind in
+                try ArtifactRole(rawValue: row["kind"]).map { kind in
                     try ArtifactSummary(
                         kind: kind, iteration: row["iteration"], sha256: row["sha256"], sizeBytes: row["bytes"],
                         createdAt: Date(timeIntervalSince1970: row["created_at"]))
@@ -97,11 +98,11 @@ extension JobStore {
     }
 
     /// What an artifact is to some job that has it; nil if none has.
-    func kind(ofArtifact sha256: String) async throws -> ArtifactKind? {
+    func kind(ofArtifact sha256: String) async throws -> ArtifactRole? {
         let kind = try await pool.read { db in
             try String.fetchOne(db, sql: "SELECT kind FROM artifacts WHERE sha256 = ? LIMIT 1", arguments: [sha256])
         }
-        return kind.flatMap(ArtifactKind.init)
+        return kind.flatMap(ArtifactRole.init)
     }
 
     /// Rows with iterations above `after`, ascending.
@@ -169,10 +170,11 @@ extension JobStore {
     /// Summaries of the jobs that a query chooses. What is joined is looked up for those alone.
     private static func summarySQL(of jobs: String) -> String {
         """
-        SELECT jobs.*, recipes.name AS recipe_name, attempts.number AS attempt, attempts.worker_name AS worker,
+        SELECT jobs.*, subjects.sha256 AS subject_sha256, subjects.file_name, recipes.name AS recipe_name, attempts.number AS attempt, attempts.worker_name AS worker,
             snapshots.sha256 AS snapshot, snapshots.iteration AS snapshot_iteration
         FROM (\(jobs)) AS jobs
         JOIN recipes ON recipes.id = jobs.recipe
+        JOIN inputs AS subjects ON subjects.job = jobs.sequence AND subjects.position = 0
         LEFT JOIN attempts ON attempts.job = jobs.sequence
             AND attempts.number = (SELECT MAX(number) FROM attempts WHERE job = jobs.sequence)
         LEFT JOIN artifacts AS snapshots ON snapshots.job = jobs.sequence AND snapshots.kind = 'snapshot'
@@ -184,14 +186,14 @@ extension JobStore {
     private static func summary(_ row: StoredRow, _ db: Database) throws -> JobSummary {
         let secondsPerIteration: Double = try row["seconds_per_iteration"]
         return try JobSummary(
-            id: row["id"], name: row["name"], resultName: row["result_name"], fileName: row["file_name"],
+            id: row["id"], kind: JobKind(rawValue: row["kind"]), name: row["name"], resultName: row["result_name"], fileName: row["file_name"],
             recipe: row["recipe_name"], state: JobState(rawValue: row["state"]) ?? .held, priority: row["priority"],
             iteration: row["iteration"],
             totalIterations: row["total_iterations"],
             secondsPerIteration: secondsPerIteration > 0 ? secondsPerIteration : nil, etaSeconds: nil,
             attempt: (row["attempt"] as Int?) ?? 0, failures: row["failures"], worker: row["worker"],
             reason: row["reason"],
-            exemplarSHA256: row["exemplar_sha256"], latestSnapshot: row["snapshot"],
+            exemplarSHA256: row["subject_sha256"], latestSnapshot: row["snapshot"],
             latestSnapshotIteration: row["snapshot_iteration"],
             submittedAt: Date(timeIntervalSince1970: row["submitted_at"]),
             startedAt: (row["started_at"] as Double?).map(Date.init(timeIntervalSince1970:)),

@@ -171,6 +171,44 @@ extension JobStore {
             // Holds all that tells jobs of an exemplar apart: pages look for those that differ in the seed alone.
             try db.execute(sql: "CREATE INDEX jobs_by_exemplar ON jobs (exemplar_sha256, recipe)")
         }
+        migrator.registerMigration("kinds of work") { db in
+            // Until here every job was a training of one exemplar with two networks. Now a job has a kind, named inputs
+            // and the products of its kind; "recipes" holds what jobs of any kind say of their work.
+            try db.execute(
+                sql: """
+                    ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'train';
+                    CREATE TABLE inputs (
+                        job INTEGER NOT NULL REFERENCES jobs (sequence),
+                        position INTEGER NOT NULL,
+                        name TEXT NOT NULL,
+                        sha256 TEXT NOT NULL,
+                        bytes INTEGER NOT NULL,
+                        file_name TEXT NOT NULL,
+                        PRIMARY KEY (job, position)
+                    ) STRICT, WITHOUT ROWID;
+                    -- Pages look for jobs of one exemplar that differ in the seed alone.
+                    CREATE INDEX inputs_by_digest ON inputs (sha256, position);
+                    INSERT INTO inputs (job, position, name, sha256, bytes, file_name)
+                        SELECT sequence, 0, 'exemplar', exemplar_sha256, exemplar_bytes, file_name FROM jobs;
+                    CREATE TABLE products (
+                        job INTEGER NOT NULL REFERENCES jobs (sequence),
+                        role TEXT NOT NULL,
+                        sha256 TEXT NOT NULL,
+                        PRIMARY KEY (job, role)
+                    ) STRICT, WITHOUT ROWID;
+                    INSERT INTO products (job, role, sha256)
+                        SELECT sequence, 'generator', generator_sha256 FROM jobs WHERE generator_sha256 IS NOT NULL;
+                    INSERT INTO products (job, role, sha256)
+                        SELECT sequence, 'discriminator', discriminator_sha256 FROM jobs
+                        WHERE discriminator_sha256 IS NOT NULL;
+                    DROP INDEX jobs_by_exemplar;
+                    ALTER TABLE jobs DROP COLUMN exemplar_sha256;
+                    ALTER TABLE jobs DROP COLUMN exemplar_bytes;
+                    ALTER TABLE jobs DROP COLUMN file_name;
+                    ALTER TABLE jobs DROP COLUMN generator_sha256;
+                    ALTER TABLE jobs DROP COLUMN discriminator_sha256;
+                    """)
+        }
         return migrator
     }
 }

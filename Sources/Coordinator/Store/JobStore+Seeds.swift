@@ -15,17 +15,19 @@ extension JobStore {
     func recipes(
         ofJobs sequences: [Int64]
     ) async throws -> (jobs: [JobRecipe], ofTheirExemplars: [(exemplar: String, recipe: Int64)]) {
-        let jobs = "FROM jobs WHERE sequence IN (\(sequences.map(String.init).joined(separator: ",")))"
+        let list = sequences.map(String.init).joined(separator: ",")
+        let jobs = "FROM jobs JOIN inputs ON job = sequence AND position = 0"
         let all = """
-            SELECT DISTINCT exemplar_sha256, recipe FROM jobs WHERE exemplar_sha256 IN (SELECT exemplar_sha256 \(jobs))
+            SELECT DISTINCT sha256, recipe \(jobs)
+            WHERE sha256 IN (SELECT sha256 FROM inputs WHERE position = 0 AND job IN (\(list)))
             """
         return try await pool.read { db in
-            let found = try StoredRow.all(db, sql: "SELECT sequence, exemplar_sha256, recipe \(jobs)")
+            let found = try StoredRow.all(db, sql: "SELECT sequence, sha256, recipe \(jobs) WHERE sequence IN (\(list))")
             return (
                 try found.map {
-                    try JobRecipe(sequence: $0["sequence"], exemplar: $0["exemplar_sha256"], recipe: $0["recipe"])
+                    try JobRecipe(sequence: $0["sequence"], exemplar: $0["sha256"], recipe: $0["recipe"])
                 },
-                try StoredRow.all(db, sql: all).map { try ($0["exemplar_sha256"], $0["recipe"]) }
+                try StoredRow.all(db, sql: all).map { try ($0["sha256"], $0["recipe"]) }
             )
         }
     }
@@ -33,7 +35,10 @@ extension JobStore {
     /// The jobs of an exemplar with one of these recipes: the recipe's row by the job's sequence number.
     func jobs(ofExemplar sha256: String, recipes: some Collection<Int64>) async throws -> [Int64: Int64] {
         let list = recipes.map(String.init).joined(separator: ",")
-        let sql = "SELECT sequence, recipe FROM jobs WHERE exemplar_sha256 = ? AND recipe IN (\(list))"
+        let sql = """
+            SELECT sequence, recipe FROM inputs JOIN jobs ON sequence = job
+            WHERE sha256 = ? AND position = 0 AND recipe IN (\(list))
+            """
         return try await pool.read { db in
             let found = try StoredRow.all(db, sql: sql, arguments: [sha256])
             return Dictionary(uniqueKeysWithValues: try found.map { try ($0["sequence"], $0["recipe"]) })

@@ -1,13 +1,14 @@
+import ClusterCore
 import Protocol
 
 extension JobStore {
     /// Bytes of all artifact records together, by kind. Walks over every record.
-    func artifactBytes() async throws -> [ArtifactKind: Int] {
+    func artifactBytes() async throws -> [ArtifactRole: Int] {
         try await pool.read { db in
             let rows = try StoredRow.all(db, sql: "SELECT kind, SUM(bytes) AS total FROM artifacts GROUP BY kind")
             return try rows.reduce(into: [:]) { totals, row in
                 let name: String = try row["kind"]
-                if let kind = ArtifactKind(rawValue: name) { totals[kind] = try row["total"] as Int }
+                if let kind = ArtifactRole(rawValue: name) { totals[kind] = try row["total"] as Int }
             }
         }
     }

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import GRDB
 import Protocol
@@ -5,6 +6,7 @@ import Protocol
 extension RecordedCluster {
     /// Reads what `ClusterState` goes on from.
     init(reading db: Database) throws {
+        self.init()
         let iterations = 0...Int(Limits.maxIterations)
         var recipes: [Int64: String] = [:]
         for row in try StoredRow.all(db, sql: "SELECT id, yaml FROM recipes") {
@@ -22,13 +24,25 @@ extension RecordedCluster {
                 outcome: (row["outcome"] as String?).flatMap(Attempt.Outcome.init),
                 reason: row["reason"])
         }
-        var checkpoints: [Int64: [Checkpoint]] = [:]
+        var checkpoints: [Int64: [StoredCheckpoint]] = [:]
         let kept =
             "SELECT job, iteration, sha256, bytes FROM artifacts WHERE kind = 'checkpoint' ORDER BY job, iteration"
         for row in try StoredRow.all(db, sql: kept) {
-            let artifact = try StoredArtifact(sha256: row["sha256"], sizeBytes: row["bytes", in: 0...Int.max])
-            let checkpoint = Checkpoint(iteration: try row["iteration", in: iterations], artifact: artifact)
+            let artifact = try Artifact(sha256: row["sha256"], sizeBytes: row["bytes", in: 0...Int.max])
+            let checkpoint = StoredCheckpoint(iteration: try row["iteration", in: iterations], artifact: artifact)
             checkpoints[try row["job"], default: []].append(checkpoint)
+        }
+        var inputs: [Int64: [JobInput]] = [:]
+        for row in try StoredRow.all(db, sql: "SELECT * FROM inputs ORDER BY job, position") {
+            let artifact = try Artifact(sha256: row["sha256"], sizeBytes: row["bytes", in: 0...Int.max])
+            let input = try JobInput(name: row["name"], artifact: artifact, fileName: row["file_name"])
+            inputs[try row["job"], default: []].append(input)
+        }
+        var products: [Int64: [ArtifactRole: String]] = [:]
+        for row in try StoredRow.all(db, sql: "SELECT * FROM products") {
+            // A role of a newer version completes nothing here.
+            guard let role = ArtifactRole(rawValue: try row["role"]) else { continue }
+            products[try row["job"], default: [:]][role] = try row["sha256"] as String
         }
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM jobs ORDER BY sequence")
         while let row = try rows.next().map(StoredRow.init) {
@@ -41,11 +55,9 @@ extension RecordedCluster {
                     .storeUnavailable, "job \(found) in the store is damaged: restore the data folder from a copy")
             }
             var job = try Job(
-                id: id, name: row["name"], resultName: row["result_name"], fileName: row["file_name"],
-                key: row["submission_key"],
-                exemplar: StoredArtifact(
-                    sha256: row["exemplar_sha256"], sizeBytes: row["exemplar_bytes", in: 0...Int.max]),
-                recipeYAML: recipe, priority: row["priority"], queueOrder: row["queue_order", in: 0...Int64.max / 2])
+                id: id, name: row["name"], resultName: row["result_name"], kind: JobKind(rawValue: row["kind"]),
+                key: row["submission_key"], inputs: inputs[sequence] ?? [], spec: recipe, priority: row["priority"],
+                queueOrder: row["queue_order", in: 0...Int64.max / 2])
             // Damaged ones are none: the worker says what it lacks.
             job.needs =
                 (try row["needs"] as String?).flatMap { try? JSONDecoder().decode(JobNeeds.self, from: Data($0.utf8)) }
@@ -56,8 +68,7 @@ extension RecordedCluster {
             job.avoidedWorkerIDs = (try row["avoided_worker"] as String?)?.split(separator: " ").map(String.init) ?? []
             job.attempt = attempts[sequence]
             job.checkpoints = checkpoints[sequence] ?? []
-            job.generatorSHA256 = try row["generator_sha256"]
-            job.discriminatorSHA256 = try row["discriminator_sha256"]
+            job.products = products[sequence] ?? [:]
             job.iteration = try row["iteration", in: iterations]
             job.totalIterations = try row["total_iterations", in: iterations]
             job.secondsPerIteration = try row["seconds_per_iteration"]

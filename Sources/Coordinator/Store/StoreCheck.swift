@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import GRDB
 import Protocol
@@ -12,9 +13,10 @@ struct StoreCheck: Sendable {
         var job: JobID
         var name: String
         var state: JobState
-        var kind: ArtifactKind
+        var kind: JobKind
+        var role: ArtifactRole
         var iteration: Int
-        var artifact: StoredArtifact
+        var artifact: Artifact
     }
 
     /// Reads every page of the database and every byte of every artifact.
@@ -37,7 +39,7 @@ struct StoreCheck: Sendable {
             return report
         }
         report.jobs = Set(records.map(\.job)).count
-        var conditions: [StoredArtifact: ArtifactStore.Condition] = [:]
+        var conditions: [Artifact: ArtifactStore.Condition] = [:]
         for record in records {
             let condition: ArtifactStore.Condition
             if let known = conditions[record.artifact] {
@@ -50,7 +52,7 @@ struct StoreCheck: Sendable {
             }
             if let problem = Self.problem(record, condition) { report.problems.append(problem) }
             guard repairs, condition != .intact else { continue }
-            if record.kind == .exemplar, condition != .missing {
+            if record.role == .exemplar, condition != .missing {
                 try artifacts.setAside(record.artifact.sha256)
                 conditions[record.artifact] = .missing
                 report.repairs.append("the damaged exemplar \(record.artifact.sha256) is set aside in damaged/")
@@ -91,10 +93,14 @@ struct StoreCheck: Sendable {
         in store: JobStore, onlyNeeded: Bool = false
     ) throws -> (records: [Record], unreadable: [String]) {
         let filter =
-            onlyNeeded ? "WHERE jobs.state <> 'finished' AND artifacts.kind IN ('exemplar', 'checkpoint')" : ""
+            onlyNeeded
+            ? """
+                WHERE jobs.state <> 'finished' AND (artifacts.kind = 'checkpoint'
+                OR sha256 IN (SELECT sha256 FROM inputs WHERE inputs.job = jobs.sequence))
+                """ : ""
         let sql = """
-            SELECT jobs.id, jobs.name, jobs.state, kind, artifacts.iteration, sha256, bytes
-            FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job \(filter) ORDER BY jobs.sequence, kind, 5
+            SELECT jobs.id, jobs.name, jobs.state, jobs.kind, artifacts.kind AS role, artifacts.iteration, sha256, bytes
+            FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job \(filter) ORDER BY jobs.sequence, role, 6
             """
         return try store.pool.read { db in
             var records: [Record] = []
@@ -122,7 +128,7 @@ struct StoreCheck: Sendable {
 
     private static func problem(_ record: Record, _ condition: ArtifactStore.Condition) -> StoreReport.Problem? {
         let what =
-            record.iteration > 0 ? "\(record.kind.rawValue) of iteration \(record.iteration)" : record.kind.rawValue
+            record.iteration > 0 ? "\(record.role.rawValue) of iteration \(record.iteration)" : record.role.rawValue
         let subject = "job \(record.job) (\(record.name)): its \(what)"
         let found: String
         switch condition {
@@ -131,7 +137,7 @@ struct StoreCheck: Sendable {
         case .damaged(let reason): found = "is damaged: \(reason)"
         }
         let advice: String
-        switch record.kind {
+        switch record.role {
         case .exemplar where record.state.isSettled: advice = "send the photograph again before you retry the job"
         case .exemplar: advice = "send the photograph again; the job is held until then"
         case .checkpoint where record.state != .finished: advice = "the job goes on from the one before"
@@ -146,7 +152,7 @@ struct StoreCheck: Sendable {
     }
 
     private static func canFallBack(_ record: Record) -> Bool {
-        record.kind == .checkpoint && record.state != .finished
+        record.role == .checkpoint && record.state != .finished
     }
 
     private func drop(_ record: Record) async throws {
@@ -161,10 +167,15 @@ struct StoreCheck: Sendable {
     }
 
     private func finishedWithoutProducts(_ records: [Record]) -> [String] {
-        var kinds: [JobID: Set<ArtifactKind>] = [:]
-        for record in records where record.state == .finished { kinds[record.job, default: []].insert(record.kind) }
-        return kinds.filter { !$0.value.isSuperset(of: [.generator, .discriminator, .checkpoint]) }.keys.sorted()
-            .map { "job \($0) is finished, but a product of it was never recorded" }
+        var lacking: [JobID: Set<ArtifactRole>] = [:]
+        for record in records where record.state == .finished {
+            let required = WorkContract.table[record.kind]?.products ?? []
+            lacking[record.job, default: required].remove(record.role)
+        }
+        return lacking.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { job, roles in
+            let names = roles.map(\.rawValue).sorted().joined(separator: ", ")
+            return "job \(job) is finished, but a product of it was never recorded: \(names)"
+        }
     }
 
     // MARK: Files
@@ -199,8 +210,9 @@ extension StoreCheck.Record {
         }
         try self.init(
             job: known("id") { JobID($0) }, name: row["name"], state: known("state") { JobState(rawValue: $0) },
-            kind: known("kind") { ArtifactKind(rawValue: $0) }, iteration: row["iteration"],
-            artifact: StoredArtifact(
+            kind: known("kind") { JobKind(rawValue: $0) }, role: known("role") { ArtifactRole(rawValue: $0) },
+            iteration: row["iteration"],
+            artifact: Artifact(
                 sha256: known("sha256") { SHA256Text.isValid($0) ? $0 : nil },
                 sizeBytes: row["bytes", in: 0...Int.max]))
     }

@@ -1,3 +1,4 @@
+import ClusterCore
 import EventFiles
 import Foundation
 import Logging

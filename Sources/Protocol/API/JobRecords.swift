@@ -1,15 +1,16 @@
+import ClusterCore
 import Foundation
 
 /// An immutable file of a job.
 public struct ArtifactSummary: Codable, Sendable, Equatable {
-    public var kind: ArtifactKind
+    public var kind: ArtifactRole
     public var iteration: Int
     /// 64 lower-case hexadecimal digits; `GET /api/v1/artifacts/{sha256}` answers the bytes.
     public var sha256: String
     public var sizeBytes: Int
     public var createdAt: Date
 
-    public init(kind: ArtifactKind, iteration: Int, sha256: String, sizeBytes: Int, createdAt: Date) {
+    public init(kind: ArtifactRole, iteration: Int, sha256: String, sizeBytes: Int, createdAt: Date) {
         self.kind = kind
         self.iteration = iteration
         self.sha256 = sha256

@@ -1,3 +1,5 @@
+import ClusterCore
+
 /// Body of `POST /api/v1/jobs`: one or many jobs, accepted all together or not at all.
 public struct SubmitJobsRequest: Codable, Sendable, Equatable {
     public var jobs: [JobSubmission]

@@ -1,8 +1,11 @@
+import ClusterCore
 import Foundation
 
 /// A job as lists show it.
 public struct JobSummary: Codable, Sendable, Equatable {
     public var id: String
+    /// What kind of work it is; nil from a coordinator that knew none but `train`.
+    public var kind: JobKind?
     public var name: String
     /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
     public var resultName: String
@@ -37,7 +40,8 @@ public struct JobSummary: Codable, Sendable, Equatable {
     public var lossLatest: [String: Float]
 
     public init(
-        id: String, name: String, resultName: String, fileName: String, recipe: String, state: JobState, priority: Int,
+        id: String, kind: JobKind? = .train, name: String, resultName: String, fileName: String, recipe: String,
+        state: JobState, priority: Int,
         iteration: Int, totalIterations: Int, secondsPerIteration: Double?, etaSeconds: Double?, attempt: Int,
         failures: Int,
         worker: String?, reason: String?, exemplarSHA256: String, latestSnapshot: String?,
@@ -45,6 +49,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
         lossLatest: [String: Float]
     ) {
         self.id = id
+        self.kind = kind
         self.name = name
         self.resultName = resultName
         self.fileName = fileName

@@ -1,0 +1,176 @@
+// What workers send and fetch.
+extension ClusterState {
+    /// Metrics and log lines: recorded for the running attempt, and for one that has just ended, whose last lines say
+    /// why.
+    mutating func report(
+        _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ change: Change, at now: Instant
+    ) {
+        guard hear(session, at: now) else { return }
+        switch standing(of: reference, session: session, at: now) {
+        case .current, .ended(.finished), .ended(.failed), .ended(.handedBack):
+            if let lease = leases[reference.job], lease.attempt == reference {
+                leases[reference.job]!.expires = max(lease.expires, now + configuration.lease)
+                // A trainer that says something does not hang, however long its iteration: a large snapshot.
+                leases[reference.job]!.progressed = now
+            }
+            effects.append(.record(change))
+            acknowledge(session, id, .ok)
+        case let other: refuse(session, id, reference, other)
+        }
+    }
+
+    mutating func offered(_ session: UInt64, _ offer: ArtifactOffer, _ isStored: Bool, at now: Instant) {
+        guard hear(session, at: now) else { return }
+        switch standing(of: offer.attempt, session: session, at: now) {
+        case .current:
+            touch(offer.attempt, at: now)
+            if offer.role == .exemplar {
+                acknowledge(session, offer.transferID, .malformed, "exemplars are submitted, not offered by workers")
+            } else if offer.artifact.sizeBytes > configuration.maxArtifactBytes || offer.artifact.sizeBytes <= 0 {
+                let message =
+                    "an artifact has 1...\(configuration.maxArtifactBytes) bytes, "
+                    + "this one \(offer.artifact.sizeBytes)"
+                acknowledge(session, offer.transferID, .tooLarge, message)
+            } else if isStored {
+                stored(session, offer, at: now)
+            } else {
+                effects.append(.receiveArtifact(offer, session: session))
+            }
+        case let other: refuse(session, offer.transferID, offer.attempt, other)
+        }
+    }
+
+    mutating func stored(_ session: UInt64, _ offer: ArtifactOffer, at now: Instant) {
+        guard hear(session, at: now) else { return }
+        let standing = standing(of: offer.attempt, session: session, at: now)
+        guard standing == .current, var job = job(offer.attempt.job) else {
+            effects.append(.discard(sha256: offer.artifact.sha256))
+            return refuse(session, offer.transferID, offer.attempt, standing)
+        }
+        touch(offer.attempt, at: now)
+        effects.append(.record(.artifact(job.id, offer.role, iteration: offer.iteration, offer.artifact)))
+        if offer.role == .checkpoint {
+            keep(StoredCheckpoint(iteration: offer.iteration, artifact: offer.artifact), of: &job)
+            putAndRecord(job)
+        } else if configuration.contracts[job.kind]?.products.contains(offer.role) == true {
+            let before = job.products.updateValue(offer.artifact.sha256, forKey: offer.role)
+            if let before, before != offer.artifact.sha256 { effects.append(.discard(sha256: before)) }
+            putAndRecord(job)
+        }
+        effects.append(
+            .send(.artifactReceipt(transferID: offer.transferID, sha256: offer.artifact.sha256), to: session))
+    }
+
+    /// Adds a checkpoint and lets the oldest go when there are more than are kept.
+    private mutating func keep(_ checkpoint: StoredCheckpoint, of job: inout Job) {
+        if let same = job.checkpoints.firstIndex(where: { $0.iteration == checkpoint.iteration }) {
+            let before = job.checkpoints.remove(at: same)
+            if before.artifact.sha256 != checkpoint.artifact.sha256 {
+                effects.append(.discard(sha256: before.artifact.sha256))
+            }
+        }
+        let place = job.checkpoints.firstIndex { $0.iteration > checkpoint.iteration } ?? job.checkpoints.endIndex
+        job.checkpoints.insert(checkpoint, at: place)
+        while job.checkpoints.count > Self.checkpointsKept {
+            let oldest = job.checkpoints.removeFirst()
+            effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: oldest.iteration)))
+            effects.append(.discard(sha256: oldest.artifact.sha256))
+        }
+        fruitlessLosses[job.id] = nil
+        if let worker = job.attempt?.workerID { prove(worker) }
+        job.iteration = job.checkpoints.last!.iteration
+        if let lease = leases[job.id], lease.secondsPerIteration > 0 {
+            job.secondsPerIteration = lease.secondsPerIteration
+        }
+    }
+
+    mutating func requested(_ session: UInt64, _ request: ArtifactRequest, at now: Instant) {
+        guard hear(session, at: now) else { return }
+        let standing = standing(of: request.attempt, session: session, at: now)
+        guard standing == .current, var job = job(request.attempt.job) else {
+            return refuse(session, request.transferID, request.attempt, standing)
+        }
+        touch(request.attempt, at: now)
+        let offered = job.inputs.map(\.artifact) + job.checkpoints.map(\.artifact)
+        if let artifact = offered.first(where: { $0.sha256 == request.artifact.sha256 }) {
+            effects.append(.sendArtifact(request, artifact, session: session))
+        } else if (job.checkpoints.last?.iteration ?? 0) < (job.attempt?.startIteration ?? 0) {
+            // A restart of the coordinator found the checkpoint damaged or gone, between the assignment and this
+            // request.
+            end(&job, .handedBack, reason: "its checkpoint is gone")
+            requeue(&job, reason: "goes on without the checkpoint that attempt \(request.attempt.number) was given")
+            acknowledge(
+                session, request.transferID, .leaseLost,
+                "the checkpoint is gone; the job is given out again without it")
+            dispatch(at: now)
+        } else {
+            acknowledge(
+                session, request.transferID, .unknownArtifact,
+                "\(request.artifact.sha256) is no input or checkpoint of \(job.id)")
+        }
+    }
+
+    // MARK: Damage
+
+    /// What was to be sent is not there any more. The attempt ends at no cost, and its job goes on from the checkpoint
+    /// before, or waits for a person to send the exemplar again.
+    mutating func damaged(_ session: UInt64, _ request: ArtifactRequest, _ reason: String, at now: Instant) {
+        guard hear(session, at: now) else { return }
+        let standing = standing(of: request.attempt, session: session, at: now)
+        guard standing == .current, var job = job(request.attempt.job) else {
+            return refuse(session, request.transferID, request.attempt, standing)
+        }
+        if job.checkpoints.contains(where: { $0.artifact.sha256 == request.artifact.sha256 }) {
+            fallBack(&job, without: request.artifact.sha256, reason)
+            acknowledge(
+                session, request.transferID, .leaseLost,
+                "a checkpoint is damaged; the job is given out again without it")
+            return dispatch(at: now)
+        }
+        guard let input = job.inputs.first(where: { $0.artifact.sha256 == request.artifact.sha256 }) else { return }
+        end(&job, .handedBack, reason: "its \(input.name) is damaged")
+        job.state = .held
+        job.reason =
+            "the stored \(input.name) \(reason); send the file again (texloom submit does), then retry the job"
+        putAndRecord(job)
+        note(job.id, level: "error", "held: \(job.reason!)")
+        acknowledge(session, request.transferID, .leaseLost, "the \(input.name) is damaged; the job is held")
+        dispatch(at: now)
+    }
+
+    /// A worker found the checkpoint of its assignment damaged although its bytes are those that were stored.
+    mutating func checkpointRefused(
+        _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ reason: String, at now: Instant
+    ) {
+        guard hear(session, at: now) else { return }
+        switch standing(of: reference, session: session, at: now) {
+        case .current:
+            var job = job(reference.job)!
+            if let bad = job.checkpoints.first(where: { $0.iteration == job.attempt?.startIteration }) {
+                fallBack(&job, without: bad.artifact.sha256, reason)
+            } else {
+                end(&job, .handedBack, reason: reason)
+                requeue(&job, reason: "handed back: \(reason)")
+            }
+            acknowledge(session, id, .ok)
+            dispatch(at: now)
+        case .ended(.handedBack), .ended(.failed): acknowledge(session, id, .ok)
+        case let other: refuse(session, id, reference, other)
+        }
+    }
+
+    /// Ends the running attempt and lets the job go on from the newest checkpoint that is left.
+    private mutating func fallBack(_ job: inout Job, without sha256: String, _ reason: String) {
+        for bad in job.checkpoints where bad.artifact.sha256 == sha256 {
+            effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: bad.iteration)))
+            note(
+                job.id, attempt: job.attempt?.number ?? 0, level: "warning",
+                "the checkpoint of iteration \(bad.iteration) \(reason)")
+        }
+        job.checkpoints.removeAll { $0.artifact.sha256 == sha256 }
+        effects.append(.discard(sha256: sha256))
+        end(&job, .handedBack, reason: "its checkpoint is damaged")
+        let from = job.checkpoints.last.map { "from iteration \($0.iteration)" } ?? "from the start"
+        requeue(&job, reason: "goes on \(from): the newest checkpoint is damaged")
+    }
+}

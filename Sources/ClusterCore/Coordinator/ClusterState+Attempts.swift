@@ -1,0 +1,294 @@
+// Attempts: the fence, and every way one begins or ends.
+extension ClusterState {
+    /// What a message's attempt is to the cluster.
+    enum Standing: Equatable {
+        /// The job's running attempt, held by this session.
+        case current
+        /// The job's newest attempt, ended.
+        case ended(Attempt.Outcome)
+        /// An older attempt, another session's, or of no job here.
+        case unknown
+    }
+
+    /// Places a message's attempt; the fence that every message passes.
+    ///
+    /// An attempt whose lease ran out while nobody else took the job is given back to the worker that still trains it.
+    mutating func standing(of reference: AttemptReference, session: UInt64, at now: Instant) -> Standing {
+        guard let job = job(reference.job), let attempt = job.attempt, attempt.number == reference.number else {
+            return .unknown
+        }
+        guard let outcome = attempt.outcome else {
+            return leases[job.id]?.session == session ? .current : .unknown
+        }
+        if outcome == .lost, job.state == .queued, attempt.session == session, sessions[session] != nil {
+            reclaim(job, attempt, at: now)
+            return .current
+        }
+        return attempt.session == session ? .ended(outcome) : .unknown
+    }
+
+    mutating func assign(_ waitingJob: Job, to session: UInt64, request: UInt64, at now: Instant) {
+        var job = waitingJob
+        let worker = sessions[session]!.worker
+        let attempt = Attempt(
+            number: (job.attempt?.number ?? 0) + 1, workerID: worker.id, workerName: worker.name, session: session,
+            startIteration: job.checkpoints.last?.iteration ?? 0, iteration: job.checkpoints.last?.iteration ?? 0)
+        job.attempt = attempt
+        job.state = .running
+        job.reason = nil
+        record(job, attempt)
+        beginLease(of: job, attempt, at: now)
+        let from = attempt.startIteration > 0 ? "from iteration \(attempt.startIteration)" : "from the start"
+        note(job.id, attempt: attempt.number, "attempt \(attempt.number) given to \(worker.name), \(from)")
+        sessions[session]!.request = WorkerSession.WorkRequest(
+            id: request, answer: AttemptReference(job: job.id, number: attempt.number))
+        effects.append(.send(.assign(requestID: request, assignment(of: job)), to: session))
+    }
+
+    func assignment(of job: Job) -> Assignment {
+        Assignment(
+            attempt: AttemptReference(job: job.id, number: job.attempt!.number), kind: job.kind, name: job.name,
+            spec: job.spec, inputs: job.inputs, checkpoint: job.checkpoints.last)
+    }
+
+    mutating func beginLease(of job: Job, _ attempt: Attempt, at now: Instant) {
+        insertLease(of: job, attempt, expires: now + configuration.lease, at: now)
+    }
+
+    mutating func insertLease(of job: Job, _ attempt: Attempt, expires: Instant, at now: Instant) {
+        let reference = AttemptReference(job: job.id, number: attempt.number)
+        let lease = Lease(
+            attempt: reference, session: attempt.session, expires: expires, iteration: attempt.iteration,
+            totalIterations: job.totalIterations, secondsPerIteration: job.secondsPerIteration, progressed: now)
+        leases[job.id] = lease
+        sessions[attempt.session]?.attempts.insert(reference)
+        deadlines.insert(Deadline(at: lease.expires, subject: .lease(reference)))
+        deadlines.insert(Deadline(at: now + allowedStandstill(of: lease), subject: .stall(reference)))
+    }
+
+    /// Prolongs a lease and takes over what the worker says of the attempt.
+    mutating func renew(_ status: AttemptStatus, at now: Instant) {
+        guard var lease = leases[status.attempt.job], lease.attempt == status.attempt else { return }
+        lease.expires = max(lease.expires, now + configuration.lease)
+        let hasMoved = status.iteration > lease.iteration
+        if hasMoved {
+            lease.iteration = status.iteration
+            lease.progressed = now
+        }
+        lease.totalIterations = status.totalIterations
+        lease.secondsPerIteration = status.secondsPerIteration
+        if hasMoved, !lease.hasIterated {
+            // From here on it is watched more closely than while it started.
+            lease.hasIterated = true
+            deadlines.insert(Deadline(at: now + allowedStandstill(of: lease), subject: .stall(lease.attempt)))
+        }
+        leases[status.attempt.job] = lease
+        // Recorded once, so that a job that waits again still shows how far it is.
+        if var job = job(status.attempt.job), job.totalIterations != status.totalIterations, status.totalIterations > 0
+        {
+            job.totalIterations = status.totalIterations
+            putAndRecord(job)
+        }
+    }
+
+    mutating func transferProgressed(_ session: UInt64, _ reference: AttemptReference, at now: Instant) {
+        guard hear(session, at: now), case .current = standing(of: reference, session: session, at: now) else { return }
+        touch(reference, at: now)
+    }
+
+    /// Any message about an attempt shows that its worker has it, and a moving transfer is no standstill.
+    mutating func touch(_ reference: AttemptReference, at now: Instant) {
+        leases[reference.job]!.expires = max(leases[reference.job]!.expires, now + configuration.lease)
+        leases[reference.job]!.progressed = now
+    }
+
+    // MARK: Ends
+
+    mutating func finish(
+        _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ completion: Completion, at now: Instant
+    ) {
+        guard hear(session, at: now) else { return }
+        switch standing(of: reference, session: session, at: now) {
+        case .current:
+            var job = job(reference.job)!
+            let missing = missing(of: completion, job)
+            guard missing.isEmpty else {
+                let names = missing.map(\.rawValue).sorted().joined(separator: ", ")
+                return acknowledge(
+                    session, id, .unknownArtifact, "not stored yet: \(names); offer them again before FINISH")
+            }
+            job.iteration = completion.iteration
+            if let lease = leases[job.id], lease.secondsPerIteration > 0 {
+                job.secondsPerIteration = lease.secondsPerIteration
+            }
+            // A job shorter than a heartbeat has told nothing else of how far and how fast it was.
+            job.totalIterations = max(job.totalIterations, completion.iteration)
+            let trained = completion.iteration - (job.attempt?.startIteration ?? 0)
+            if job.secondsPerIteration == 0, trained > 0, job.attempt?.startIteration == 0 {
+                job.secondsPerIteration = completion.trainingSeconds / Double(trained)
+            }
+            end(&job, .finished, iteration: completion.iteration, reason: nil)
+            sessions[session]!.failedJobs = []
+            prove(sessions[session]!.worker.id)
+            sessions[session]!.askedAt = now
+            job.state = .finished
+            job.reason = nil
+            putAndRecord(job)
+            effects.append(
+                .record(.report(job.id, trainingSeconds: completion.trainingSeconds, json: completion.reportJSON)))
+            note(job.id, attempt: reference.number, "finished at iteration \(completion.iteration)")
+            acknowledge(session, id, .ok)
+        case .ended(.finished): acknowledge(session, id, .ok)
+        case let other: refuse(session, id, reference, other)
+        }
+    }
+
+    /// The products that the kind of work asks for, and that the completion does not name or that are not stored.
+    private func missing(of completion: Completion, _ job: Job) -> Set<ArtifactRole> {
+        let required = configuration.contracts[job.kind]?.products ?? []
+        return (required.union(completion.products.keys)).filter { role in
+            guard let sha256 = completion.products[role] else { return true }
+            if role == .checkpoint { return !job.checkpoints.contains { $0.artifact.sha256 == sha256 } }
+            return job.products[role] != sha256
+        }
+    }
+
+    mutating func fail(
+        _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ failure: Failure, at now: Instant
+    ) {
+        guard hear(session, at: now) else { return }
+        switch standing(of: reference, session: session, at: now) {
+        case .current:
+            var job = job(reference.job)!
+            end(&job, .failed, iteration: failure.iteration, reason: failure.reason)
+            sessions[session]!.askedAt = now
+            note(job.id, attempt: reference.number, level: "error", "failed: \(failure.reason)")
+            if failure.isRetryable {
+                chargeFailure(&job, reason: failure.reason)
+            } else {
+                job.state = .failed
+                job.reason = failure.reason
+                putAndRecord(job)
+            }
+            acknowledge(session, id, .ok)
+            dispatch(at: now)
+        case .ended(.failed): acknowledge(session, id, .ok)
+        case let other: refuse(session, id, reference, other)
+        }
+    }
+
+    mutating func handBack(
+        _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ iteration: Int, _ reason: String,
+        at now: Instant
+    ) {
+        guard hear(session, at: now) else { return }
+        switch standing(of: reference, session: session, at: now) {
+        case .current:
+            var job = job(reference.job)!
+            end(&job, .handedBack, iteration: iteration, reason: reason)
+            requeue(&job, reason: "handed back: \(reason)")
+            acknowledge(session, id, .ok)
+            dispatch(at: now)
+        case .ended(.handedBack): acknowledge(session, id, .ok)
+        case let other: refuse(session, id, reference, other)
+        }
+    }
+
+    /// The trainer hangs although its worker is well. It costs a retry: otherwise it could hang for ever.
+    mutating func stall(_ lease: Lease, at now: Instant) {
+        guard var job = job(lease.attempt.job) else { return }
+        let minutes = Int((now.since(lease.progressed).inSeconds / 60).rounded())
+        let reason = "iteration \(lease.iteration) stood still for \(minutes) min"
+        effects.append(.send(.cancel(lease.attempt, reason: reason), to: lease.session))
+        end(&job, .stalled, reason: reason)
+        note(job.id, attempt: lease.attempt.number, level: "error", "stalled: \(reason)")
+        chargeFailure(&job, reason: reason)
+    }
+
+    mutating func requeue(_ job: inout Job, reason: String) {
+        job.state = .queued
+        job.reason = reason
+        job.iteration = job.checkpoints.last?.iteration ?? 0
+        putAndRecord(job)
+        enqueue(job)
+        note(job.id, attempt: job.attempt?.number ?? 0, level: "warning", reason)
+    }
+
+    /// Tries again at the back of the queue, so that a poison job does not slow the others, or holds the job.
+    private mutating func chargeFailure(_ job: inout Job, reason: String) {
+        job.failures += 1
+        if let attempt = job.attempt {
+            blame(attempt, for: job)
+            job.avoidedWorkerIDs.removeAll { $0 == attempt.workerID }
+            job.avoidedWorkerIDs = (job.avoidedWorkerIDs + [attempt.workerID]).suffix(Self.maxAvoided)
+        }
+        job.reason = reason
+        job.iteration = job.checkpoints.last?.iteration ?? 0
+        guard job.failures <= configuration.retries else {
+            job.state = .held
+            job.reason = "\(job.failures) \(job.failures == 1 ? "attempt" : "attempts") failed, the last one: \(reason)"
+            putAndRecord(job)
+            note(job.id, level: "error", "held; retry it once the cause is gone")
+            return
+        }
+        job.state = .queued
+        job.queueOrder = nextQueueOrder
+        nextQueueOrder += 1
+        putAndRecord(job)
+        enqueue(job)
+    }
+
+    /// Takes the lease away and closes the attempt; the caller decides and records what becomes of the job.
+    mutating func end(_ job: inout Job, _ outcome: Attempt.Outcome, iteration: Int? = nil, reason: String?) {
+        guard var attempt = job.attempt else { return }
+        let reference = AttemptReference(job: job.id, number: attempt.number)
+        if let lease = leases.removeValue(forKey: job.id) {
+            sessions[lease.session]?.attempts.remove(reference)
+            attempt.iteration = max(attempt.iteration, lease.iteration)
+            if lease.secondsPerIteration > 0 { job.secondsPerIteration = lease.secondsPerIteration }
+        }
+        attempt.iteration = max(attempt.iteration, iteration ?? 0)
+        attempt.outcome = outcome
+        attempt.reason = reason
+        job.attempt = attempt
+        if outcome != .lost { fruitlessLosses[job.id] = nil }
+        effects.append(.record(.attempt(job.id, attempt)))
+        effects.append(.endTransfers(reference))
+    }
+
+    mutating func record(_ job: Job, _ attempt: Attempt) {
+        putAndRecord(job)
+        effects.append(.record(.attempt(job.id, attempt)))
+    }
+
+    // MARK: Answers
+
+    mutating func acknowledge(
+        _ session: UInt64, _ id: UInt64, _ code: AcknowledgementCode, _ message: String = ""
+    ) {
+        effects.append(.send(.acknowledge(id: id, code, message: message), to: session))
+    }
+
+    mutating func refuse(
+        _ session: UInt64, _ id: UInt64, _ reference: AttemptReference, _ standing: Standing
+    ) {
+        if case .ended(.cancelled) = standing {
+            acknowledge(session, id, .cancelled, "the job was cancelled; stop this attempt")
+        } else {
+            acknowledge(session, id, .leaseLost, lossOf(reference) + "; stop this attempt")
+        }
+    }
+
+    /// Why an attempt is not its worker's any more.
+    private func lossOf(_ reference: AttemptReference) -> String {
+        guard let job = job(reference.job), let newest = job.attempt else { return "there is no such attempt here" }
+        if newest.number > reference.number {
+            return "attempt \(newest.number) of the job was given to \(newest.workerName)"
+        }
+        if let outcome = newest.outcome {
+            let reason = newest.reason.map { ": \($0.prefix(500))" } ?? ""
+            return "the attempt has ended (\(outcome.rawValue)\(reason))"
+        }
+        return "the attempt is held by another process (\(newest.workerName))"
+    }
+}

@@ -1,0 +1,137 @@
+import HeapModule
+
+// Which waiting job a worker gets.
+extension ClusterState {
+    /// Gives waiting jobs to waiting workers.
+    mutating func dispatch(at now: Instant) {
+        var index = 0
+        while index < waiting.count, !queue.isEmpty {
+            let id = waiting[index]
+            guard let session = sessions[id], let request = session.request, request.answer == nil else {
+                waiting.remove(at: index)
+                continue
+            }
+            if let job = nextJob(for: session, at: now) {
+                waiting.remove(at: index)
+                assign(job, to: id, request: request.id, at: now)
+            } else {
+                index += 1
+            }
+        }
+    }
+
+    private mutating func nextJob(for session: WorkerSession, at now: Instant) -> Job? {
+        // Whatever kills its worker is to kill nothing else.
+        guard !session.attempts.contains(where: { isSuspect($0.job) }), !isBarred(session, at: now),
+            !isResting(session.worker.id, at: now)
+        else { return nil }
+        guard let record = deaths[session.worker.id], record.isBlamed else {
+            return nextJob(for: session, at: now, not: [])
+        }
+        // It proves itself with one job at a time, and first with one that it has not died with.
+        guard session.attempts.isEmpty else { return nil }
+        return nextJob(for: session, at: now, not: record.jobs) ?? nextJob(for: session, at: now, not: [])
+    }
+
+    private mutating func nextJob(for session: WorkerSession, at now: Instant, not excluded: Set<JobID>) -> Job? {
+        var passedOver: [(entry: QueueEntry, demand: Demand)] = []
+        defer { for (entry, demand) in passedOver { queue.insert(entry, demand) } }
+        while passedOver.count < Self.maxPassedOver,
+            let entry = queue.removeFirst(where: { session.worker.lack(of: $0) == nil })
+        {
+            guard let job = job(of: entry) else { continue }
+            let isForOthers =
+                excluded.contains(job.id) || session.worker.lack(of: job.demand) != nil
+                || isSuspect(job.id) && !session.attempts.isEmpty
+                || isLeft(job, toOthersThan: session.worker.id, at: now)
+            guard isForOthers else { return job }
+            passedOver.append((entry, job.demand))
+        }
+        return nil
+    }
+
+    /// Whether several workers in a row were lost with it before its next checkpoint.
+    func isSuspect(_ id: JobID) -> Bool { fruitlessLosses[id]?.count ?? 0 >= Self.lossesOfSuspect }
+
+    /// A job that failed, or was lost several times, is left to a worker on which it was not, as long as there is one; of
+    /// those on which it was, to another than the last.
+    private func isLeft(_ job: Job, toOthersThan workerID: String, at now: Instant) -> Bool {
+        let avoided = job.avoidedWorkerIDs + (isSuspect(job.id) ? fruitlessLosses[job.id] ?? [] : [])
+        guard avoided.contains(workerID) else { return false }
+        let others = sessions.values.lazy.filter {
+            $0.worker.id != workerID && takesPart($0, at: now) && !isBarred($0, at: now)
+                && deaths[$0.worker.id]?.isBlamed != true && $0.worker.lack(of: job.demand) == nil
+        }
+        let isLast = avoided.last == workerID
+        return others.contains { isLast || !avoided.contains($0.worker.id) }
+    }
+
+    /// Whether it runs something, or asks for it.
+    private func takesPart(_ session: WorkerSession, at now: Instant) -> Bool {
+        !session.isDraining && (!session.attempts.isEmpty || now.since(session.askedAt) < configuration.presence)
+    }
+
+    /// Whether so many jobs in a row failed on this worker, and on no other, that the others do the work.
+    func isBarred(_ session: WorkerSession, at now: Instant) -> Bool {
+        session.failedJobs.count >= Self.failuresOfBarred
+            && sessions.values.contains { $0.failedJobs.count < Self.failuresOfBarred && takesPart($0, at: now) }
+    }
+
+    /// Holds a failure against the worker, unless the job failed on another one as well.
+    mutating func blame(_ attempt: Attempt, for job: Job) {
+        let elsewhere = job.avoidedWorkerIDs.filter { $0 != attempt.workerID }
+        guard elsewhere.isEmpty else {
+            for session in elsewhere.compactMap({ sessionOfWorker[$0] }) {
+                sessions[session]?.failedJobs.remove(job.id)
+            }
+            return
+        }
+        guard let id = sessionOfWorker[attempt.workerID], let session = sessions[id],
+            session.failedJobs.count < Self.failuresOfBarred, !session.failedJobs.contains(job.id)
+        else { return }
+        sessions[id]!.failedJobs.insert(job.id)
+        guard sessions[id]!.failedJobs.count == Self.failuresOfBarred else { return }
+        let warning =
+            "\(Self.failuresOfBarred) different jobs in a row failed on \(session.worker.name); while others ask "
+            + "for work it gets none until it is restarted, a job finishes on it or one of these fails elsewhere too"
+        effects.append(.warn(warning))
+        note(job.id, attempt: attempt.number, level: "warning", warning)
+    }
+
+    // MARK: Heaps
+
+    mutating func enqueue(_ job: Job) {
+        let entry = QueueEntry(priority: job.priority, order: job.queueOrder, sequence: job.id.sequence)
+        queue.insert(entry, job.demand)
+        // Entries of jobs that moved within the queue wait for their turn to be dropped.
+        guard queue.count > 2 * (counts[.queued] ?? 0) + 64 else { return }
+        let live = Set(queue.entries.filter { self.job(of: $0) != nil })
+        queue.keep(live)
+    }
+
+    private func job(of entry: QueueEntry) -> Job? {
+        guard let job = jobs[entry.sequence], job.state == .queued, job.queueOrder == entry.order,
+            job.priority == entry.priority
+        else { return nil }
+        return job
+    }
+
+    /// Drops the deadlines that a lost and regained lease, or an answered request, has left behind.
+    mutating func compactDeadlines() {
+        guard deadlines.count > 4 * (leases.count + sessions.count) + 64 else { return }
+        var first: [Deadline.Subject: Deadline] = [:]
+        for deadline in deadlines.unordered where isLive(deadline.subject) {
+            first[deadline.subject] = first[deadline.subject].map { min($0, deadline) } ?? deadline
+        }
+        deadlines = Heap(first.values)
+    }
+
+    private func isLive(_ subject: Deadline.Subject) -> Bool {
+        switch subject {
+        case .lease(let reference), .stall(let reference): leases[reference.job]?.attempt == reference
+        case .session(let id): sessions[id] != nil
+        case .workRequest(let id, let request):
+            sessions[id]?.request.map { $0.id == request && $0.answer == nil } ?? false
+        }
+    }
+}

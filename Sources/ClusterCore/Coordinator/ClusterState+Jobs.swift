@@ -1,0 +1,190 @@
+// What people ask for.
+extension ClusterState {
+    mutating func submit(_ token: RequestToken, _ submissions: [Submission], _ salts: [UInt32], at now: Instant) {
+        precondition(salts.count == submissions.count)
+        if let conflict = contractBreach(in: submissions) ?? keyConflict(in: submissions) {
+            effects.append(.reply(token, .refused(.conflict(conflict))))
+            return
+        }
+        var accepted: [Reply.Accepted] = []
+        for (submission, salt) in zip(submissions, salts) {
+            if let key = submission.key, let job = keys[key].flatMap(job) {
+                accepted.append(acceptance(of: job, alreadyExisted: true))
+            } else {
+                accepted.append(acceptance(of: add(submission, salt: salt), alreadyExisted: false))
+            }
+        }
+        effects.append(.reply(token, .accepted(accepted)))
+        dispatch(at: now)
+    }
+
+    /// What a submission lacks of what its kind of work asks for.
+    private func contractBreach(in submissions: [Submission]) -> String? {
+        for submission in submissions {
+            guard let contract = configuration.contracts[submission.kind] else {
+                let known = configuration.contracts.keys.map(\.rawValue).sorted().joined(separator: ", ")
+                return "'\(submission.kind)' is no kind of work; expected \(known)"
+            }
+            let inputs = submission.inputs.map(\.name)
+            guard inputs.sorted() == contract.inputs.sorted() else {
+                return "a job of kind '\(submission.kind)' takes the inputs "
+                    + "\(contract.inputs.sorted().joined(separator: ", ")), not \(inputs.joined(separator: ", "))"
+            }
+        }
+        return nil
+    }
+
+    /// A key names one job for ever: reusing it for another exemplar or recipe is a mistake to be told, not to guess at.
+    private func keyConflict(in submissions: [Submission]) -> String? {
+        var seen: [String: Submission] = [:]
+        for submission in submissions {
+            guard let key = submission.key else { continue }
+            let job = keys[key].flatMap(job)
+            let inputs = (job?.inputs ?? seen[key]?.inputs)?.map(\.artifact)
+            let spec = job?.spec ?? seen[key]?.spec
+            if let inputs, let spec, inputs != submission.inputs.map(\.artifact) || !isSame(spec, submission.spec) {
+                return "the key '\(key)' belongs to a job with another exemplar or recipe"
+                    + (job.map { " (\($0.id))" } ?? " in this request") + "; submit under a new key"
+            }
+            seen[key] = submission
+        }
+        return nil
+    }
+
+    /// Whether two specs have the same values; that they are explained in other words means nothing.
+    private func isSame(_ spec: String, _ other: String) -> Bool {
+        spec == other || specValues(spec) == specValues(other)
+    }
+
+    private mutating func add(_ submission: Submission, salt: UInt32) -> Job {
+        let job = Job(
+            id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
+            resultName: claimResultName(for: submission.name), kind: submission.kind, key: submission.key,
+            inputs: submission.inputs, spec: submission.spec, needs: submission.needs, priority: submission.priority,
+            queueOrder: nextQueueOrder)
+        nextSequence += 1
+        nextQueueOrder += 1
+        if let key = job.key { keys[key] = job.id }
+        putAndRecord(job)
+        enqueue(job)
+        note(job.id, "accepted")
+        return job
+    }
+
+    private func acceptance(of job: Job, alreadyExisted: Bool) -> Reply.Accepted {
+        Reply.Accepted(
+            id: job.id, name: job.name, resultName: job.resultName, state: job.state, alreadyExisted: alreadyExisted)
+    }
+
+    mutating func cancel(_ token: RequestToken, _ id: JobID, _ reason: String) {
+        guard var job = job(id) else {
+            effects.append(.reply(token, .refused(.noSuchJob)))
+            return
+        }
+        switch job.state {
+        case .queued, .held, .running:
+            if job.state == .running, let attempt = job.attempt {
+                let reference = AttemptReference(job: id, number: attempt.number)
+                if let lease = leases[id] {
+                    effects.append(.send(.cancel(reference, reason: reason), to: lease.session))
+                }
+                end(&job, .cancelled, reason: reason)
+            }
+            job.state = .cancelled
+            job.reason = reason
+            putAndRecord(job)
+            note(id, "cancelled: \(reason)")
+            effects.append(.reply(token, .job(id, .cancelled)))
+        case .cancelled:
+            effects.append(.reply(token, .job(id, .cancelled)))
+        case .finished, .failed:
+            effects.append(.reply(token, .refused(.conflict("the job has already \(job.state.rawValue)"))))
+        }
+    }
+
+    mutating func retry(_ token: RequestToken, _ id: JobID, at now: Instant) {
+        guard var job = job(id) else {
+            effects.append(.reply(token, .refused(.noSuchJob)))
+            return
+        }
+        guard job.state != .finished else {
+            effects.append(.reply(token, .refused(.conflict("the job has finished; submit it again under a new key"))))
+            return
+        }
+        if job.state.canBeRetried {
+            job.state = .queued
+            job.reason = nil
+            job.failures = 0
+            job.avoidedWorkerIDs = []
+            job.queueOrder = nextQueueOrder
+            nextQueueOrder += 1
+            putAndRecord(job)
+            enqueue(job)
+            note(id, "put back into the queue on request")
+        }
+        effects.append(.reply(token, .job(id, job.state)))
+        dispatch(at: now)
+    }
+
+    /// Of a job that runs it counts once it waits again.
+    mutating func prioritise(_ token: RequestToken, _ id: JobID, _ priority: Int) {
+        guard var job = job(id) else {
+            effects.append(.reply(token, .refused(.noSuchJob)))
+            return
+        }
+        guard job.state != .finished else {
+            effects.append(.reply(token, .refused(.conflict("the job has finished; its priority means nothing now"))))
+            return
+        }
+        if job.priority != priority {
+            job.priority = priority
+            putAndRecord(job)
+            if job.state == .queued { enqueue(job) }
+            note(id, "priority \(priority) on request")
+        }
+        effects.append(.reply(token, .job(id, job.state)))
+    }
+
+    mutating func drain(_ token: RequestToken, _ workerID: String) {
+        guard let session = sessionOfWorker[workerID], sessions[session] != nil else {
+            effects.append(.reply(token, .refused(.noSuchWorker)))
+            return
+        }
+        if !sessions[session]!.isDraining {
+            sessions[session]!.isDraining = true
+            answerNoWork(session)
+            recordWorker(session)
+            effects.append(.send(.drain(reason: "asked by a person"), to: session))
+        }
+        effects.append(.reply(token, .draining(workerID: workerID)))
+    }
+
+    /// A folder name nobody else has: the job's name without what file systems refuse, numbered from the second on.
+    /// Unique regardless of case, because some file systems are.
+    private mutating func claimResultName(for name: String) -> String {
+        let base = Self.fileSystemName(name)
+        var suffix = resultNames[base.lowercased()] ?? 1
+        var candidate = suffix == 1 ? base : "\(base)-\(suffix)"
+        while resultNames[candidate.lowercased()] != nil {
+            suffix += 1
+            candidate = "\(base)-\(suffix)"
+        }
+        resultNames[base.lowercased()] = suffix + 1
+        if candidate != base { resultNames[candidate.lowercased()] = 2 }
+        return candidate
+    }
+
+    static func fileSystemName(_ name: String) -> String {
+        var result = ""
+        for character in name {
+            let isSafe = character.isLetter || character.isNumber || "-_.+ ".contains(character)
+            let next = isSafe ? String(character) : "_"
+            // Leaves room for the suffix and "_result" within the 255 bytes of a file name.
+            guard result.utf8.count + next.utf8.count <= 200 else { break }
+            result += next
+        }
+        while let first = result.first, first == "." || first == " " { result.removeFirst() }
+        while let last = result.last, last == "." || last == " " { result.removeLast() }
+        return result.isEmpty ? "texture" : result
+    }
+}

@@ -1,0 +1,67 @@
+// Attempts whose worker is gone, and what comes back of them.
+extension ClusterState {
+    /// The worker is gone: the job goes back to where it stood in the queue, at no cost.
+    ///
+    /// If one worker after the other is lost with it before its next checkpoint, it may be what kills them: it then
+    /// goes behind the others and runs on a worker of its own, and is held in the end.
+    /// - Parameter isDeath: Whether the worker may have died of it; false if it still speaks, or took its leave.
+    mutating func lose(_ reference: AttemptReference, reason: String, isDeath: Bool) {
+        guard let lease = leases[reference.job], lease.attempt == reference, var job = job(reference.job) else {
+            return
+        }
+        end(&job, .lost, reason: reason)
+        let hasAdvanced = (job.checkpoints.last?.iteration ?? 0) > (job.attempt?.startIteration ?? 0)
+        if hasAdvanced { fruitlessLosses[job.id] = nil }
+        guard isDeath, !hasAdvanced else {
+            return requeue(&job, reason: "attempt \(reference.number) was lost: \(reason)")
+        }
+        sessions[lease.session]?.lostJobs.insert(job.id)
+        let worker = job.attempt?.workerID ?? ""
+        if deaths[worker]?.isBlamed == true {
+            return requeue(&job, reason: Self.blameless(job.attempt?.workerName ?? "a worker"))
+        }
+        fruitlessLosses[job.id, default: []].append(worker)
+        let losses = fruitlessLosses[job.id]!
+        guard losses.count < Self.lossesOfHeld else { return hold(&job, after: losses, reason) }
+        if losses.count >= Self.lossesOfSuspect {
+            job.queueOrder = nextQueueOrder
+            nextQueueOrder += 1
+        }
+        requeue(&job, reason: "attempt \(reference.number) was lost: \(reason)")
+    }
+
+    private mutating func hold(_ job: inout Job, after losses: [String], _ reason: String) {
+        job.state = .held
+        job.iteration = job.checkpoints.last?.iteration ?? 0
+        let isOneWorkers = Set(losses).count == 1
+        job.reason =
+            isOneWorkers
+            ? "\(job.attempt?.workerName ?? "its worker") was lost with it \(losses.count) times in a row before its next "
+                + "checkpoint, the last times while it ran nothing else (the last: \(reason)): the job may need more memory "
+                + "than that worker has, or the worker is broken. See what ended it, then retry the job there or elsewhere"
+            : "\(losses.count) workers in a row were lost with it before its next checkpoint, the last ones while they ran "
+                + "nothing else (the last: \(reason)): it may need more memory than they have. See what ended them, then "
+                + "retry it on a larger worker or submit it with a smaller recipe"
+        putAndRecord(job)
+        note(job.id, attempt: job.attempt?.number ?? 0, level: "error", "held: \(job.reason!)")
+    }
+
+    /// Gives an attempt whose lease ran out back to the worker that still trains it.
+    mutating func reclaim(_ lostJob: Job, _ lostAttempt: Attempt, at now: Instant) {
+        var job = lostJob
+        var attempt = lostAttempt
+        attempt.outcome = nil
+        attempt.reason = nil
+        job.attempt = attempt
+        job.state = .running
+        job.reason = nil
+        record(job, attempt)
+        // It was away, not dead.
+        if let last = fruitlessLosses[job.id]?.lastIndex(of: attempt.workerID) {
+            fruitlessLosses[job.id]!.remove(at: last)
+            if fruitlessLosses[job.id]!.isEmpty { fruitlessLosses[job.id] = nil }
+        }
+        beginLease(of: job, attempt, at: now)
+        note(job.id, attempt: attempt.number, "\(attempt.workerName) is back and goes on")
+    }
+}

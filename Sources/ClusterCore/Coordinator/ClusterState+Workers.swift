@@ -1,0 +1,230 @@
+// Sessions: who is there, and what it holds.
+extension ClusterState {
+    mutating func hello(_ id: UInt64, _ worker: WorkerIdentity, _ running: [AttemptStatus], at now: Instant) {
+        guard !isDuplicate(id, of: worker) else { return refuseDuplicate(id, worker) }
+        let claimed = Set(running.map(\.attempt))
+        // A session that changes its worker id, and a worker process that has been replaced, are gone; what the new
+        // process does not claim to run is free again at once.
+        if let known = sessions[id], known.worker.id != worker.id {
+            closeSession(id, reason: "its worker changed identity", isDeath: false, at: now)
+        }
+        if let known = sessions[id], !known.isAttached {
+            // Given out just before the coordinator died: it never got there.
+            for reference in known.attempts.subtracting(claimed).sorted() {
+                lose(reference, reason: "its worker does not have it", isDeath: false)
+            }
+        }
+        var displaced: [UInt64] = []
+        if let old = sessionOfWorker[worker.id], old != id {
+            displaced = Array(((sessions[old]?.displaced ?? []) + [old]).suffix(Self.maxDisplaced))
+            closeSession(old, reason: "its worker restarted", keeping: claimed, at: now)
+        }
+        forgetDeaths(ifNewTo: worker)
+        var session =
+            sessions[id]
+            ?? WorkerSession(
+                session: id, worker: worker, expires: now, askedAt: now, isDraining: drainingSessions.contains(id))
+        drainingSessions.remove(id)
+        session.worker = worker
+        session.isAttached = true
+        session.askedAt = now
+        session.displaced += displaced
+        session.expires = now + configuration.lease
+        session.lostJobs = []
+        if sessions[id] == nil { deadlines.insert(Deadline(at: session.expires, subject: .session(id))) }
+        sessions[id] = session
+        sessionOfWorker[worker.id] = id
+
+        var lost: [AttemptReference] = []
+        for status in running {
+            adopt(status.attempt, by: session)
+            if case .current = standing(of: status.attempt, session: id, at: now) {
+                renew(status, at: now)
+            } else {
+                lost.append(status.attempt)
+            }
+        }
+        recordWorker(id)
+        effects.append(.welcome(lost: lost, to: id))
+        if session.isDraining { effects.append(.send(.drain(reason: "asked by a person"), to: id)) }
+        dispatch(at: now)
+    }
+
+    /// Whether this process was replaced, again and again, by another of the same worker id that is alive as well: a
+    /// data folder was copied. What a restarted worker's old process had sent may still arrive, but not for long.
+    private func isDuplicate(_ id: UInt64, of worker: WorkerIdentity) -> Bool {
+        guard let current = sessionOfWorker[worker.id], current != id, let other = sessions[current] else {
+            return false
+        }
+        return other.isConfirmed && other.displaced.count { $0 == id } >= Self.displacementsOfDuplicate
+    }
+
+    private mutating func refuseDuplicate(_ id: UInt64, _ worker: WorkerIdentity) {
+        let other = sessionOfWorker[worker.id].flatMap { sessions[$0]?.worker.name } ?? "another process"
+        let reason =
+            "another worker with the id \(worker.id) is connected (\(other)): their data folders are copies of each other. "
+            + "Give this one a folder of its own with --data, or remove the file worker-id in its folder"
+        effects.append(.refuse(session: id, reason: reason))
+    }
+
+    /// Moves a running attempt of the same worker over to the worker's new session.
+    private mutating func adopt(_ reference: AttemptReference, by session: WorkerSession) {
+        guard let lease = leases[reference.job], lease.attempt == reference, lease.session != session.session,
+            var job = job(reference.job), job.attempt?.workerID == session.worker.id
+        else { return }
+        sessions[lease.session]?.attempts.remove(reference)
+        leases[reference.job]!.session = session.session
+        sessions[session.session]!.attempts.insert(reference)
+        job.attempt!.session = session.session
+        put(job)
+        effects.append(.record(.attempt(job.id, job.attempt!)))
+    }
+
+    mutating func heartbeat(
+        _ id: UInt64, _ sequence: UInt64, _ running: [AttemptStatus], _ load: WorkerLoad?, at now: Instant
+    ) {
+        guard hear(id, at: now) else { return }
+        sessions[id]!.load = load
+        var cancelled: [AttemptReference] = []
+        var lost: [AttemptReference] = []
+        for status in running {
+            switch standing(of: status.attempt, session: id, at: now) {
+            case .current: renew(status, at: now)
+            case .ended(.cancelled): cancelled.append(status.attempt)
+            // Its FINISH, FAIL or HAND_BACK has been recorded, and the answer is under way.
+            case .ended(.finished), .ended(.failed), .ended(.handedBack): break
+            case .ended(.lost), .ended(.stalled), .unknown: lost.append(status.attempt)
+            }
+        }
+        let reply = MessageToWorker.heartbeatReply(
+            sequence: sequence, cancelled: cancelled, lost: lost, isDraining: sessions[id]!.isDraining)
+        effects.append(.send(reply, to: id))
+    }
+
+    mutating func goodbye(_ id: UInt64, _ reason: String, at now: Instant) {
+        guard sessions[id] != nil else { return }
+        closeSession(id, reason: "its worker left: \(reason)", isDeath: false, at: now)
+        dispatch(at: now)
+    }
+
+    /// Any traffic shows that a worker is alive.
+    /// - Returns: false if the session is not known; it has then been asked for a new HELLO.
+    mutating func hear(_ id: UInt64, at now: Instant) -> Bool {
+        guard sessions[id] != nil else {
+            effects.append(.send(.helloAgain, to: id))
+            return false
+        }
+        sessions[id]!.expires = now + configuration.lease
+        sessions[id]!.isConfirmed = true
+        if !sessions[id]!.lostJobs.isEmpty { sessions[id]!.lostJobs = [] }
+        return true
+    }
+
+    /// Ends a session; its attempts but the kept ones are lost, which costs their jobs nothing.
+    mutating func closeSession(
+        _ id: UInt64, reason: String, keeping kept: Set<AttemptReference> = [], isDeath: Bool = true,
+        at now: Instant
+    ) {
+        guard let session = sessions[id] else { return }
+        for reference in session.attempts.subtracting(kept).sorted() {
+            lose(reference, reason: reason, isDeath: isDeath)
+        }
+        if isDeath, let lost = sessions[id]?.lostJobs, !lost.isEmpty {
+            countDeath(of: session.worker, with: lost, at: now)
+        }
+        waiting.removeAll { $0 == id }
+        sessions[id] = nil
+        if sessionOfWorker[session.worker.id] == id { sessionOfWorker[session.worker.id] = nil }
+        let change = Change.worker(session.worker, session: id, isDraining: session.isDraining, isConnected: false)
+        effects.append(.record(change))
+        effects.append(.closeSession(id))
+    }
+
+    mutating func recordWorker(_ id: UInt64) {
+        guard let session = sessions[id] else { return }
+        effects.append(
+            .record(.worker(session.worker, session: id, isDraining: session.isDraining, isConnected: true)))
+    }
+
+    // MARK: Deadlines
+
+    mutating func passDeadlines(at now: Instant) {
+        compactDeadlines()
+        while let deadline = deadlines.min, deadline.at <= now {
+            deadlines.removeMin()
+            switch deadline.subject {
+            case .lease(let reference):
+                guard let lease = leases[reference.job], lease.attempt == reference else { break }
+                if lease.expires <= now {
+                    let silence = Int(configuration.lease.inSeconds)
+                    // A worker that speaks, but not of this attempt, has not died with it.
+                    let isDeath = (sessions[lease.session]?.expires ?? now) <= now + configuration.lease / 2
+                    lose(reference, reason: "nothing was heard of it for \(silence) s", isDeath: isDeath)
+                } else {
+                    deadlines.insert(Deadline(at: lease.expires, subject: deadline.subject))
+                }
+            case .stall(let reference):
+                guard let lease = leases[reference.job], lease.attempt == reference else { break }
+                let due = lease.progressed + allowedStandstill(of: lease)
+                if due <= now {
+                    stall(lease, at: now)
+                } else {
+                    deadlines.insert(Deadline(at: due, subject: deadline.subject))
+                }
+            case .session(let id):
+                guard let session = sessions[id] else { break }
+                if session.expires <= now {
+                    closeSession(id, reason: "its worker was not heard of", at: now)
+                } else {
+                    deadlines.insert(Deadline(at: session.expires, subject: deadline.subject))
+                }
+            case .workRequest(let id, let request):
+                if let pending = sessions[id]?.request, pending.id == request, pending.answer == nil {
+                    answerNoWork(id)
+                }
+            }
+        }
+        dispatch(at: now)
+    }
+
+    /// How long an attempt may stand still: longer before its first iteration (downloads, feature weights, slow first
+    /// step) and after its last (uploads), and always many of its own iterations.
+    func allowedStandstill(of lease: Lease) -> Duration {
+        let isAtEnd = lease.totalIterations > 0 && lease.iteration >= lease.totalIterations
+        guard lease.hasIterated, !isAtEnd else { return max(configuration.startupStall, configuration.stall) }
+        let slow = min(configuration.stallIterations * lease.secondsPerIteration, 86_400)
+        return max(configuration.stall, .seconds(slow))
+    }
+
+    // MARK: Work requests
+
+    mutating func workRequest(_ id: UInt64, _ request: UInt64, at now: Instant) {
+        guard hear(id, at: now), let session = sessions[id] else { return }
+        sessions[id]!.askedAt = now
+        if let earlier = session.request, earlier.id == request {
+            guard let answer = earlier.answer else { return }
+            if let job = job(answer.job), leases[answer.job]?.attempt == answer {
+                effects.append(.send(.assign(requestID: request, assignment(of: job)), to: id))
+            } else {
+                effects.append(.send(.noWork(requestID: request, retryAfter: configuration.noWorkRetry), to: id))
+            }
+            return
+        }
+        sessions[id]!.request = WorkerSession.WorkRequest(id: request)
+        if session.isDraining { return answerNoWork(id) }
+        if !waiting.contains(id) { waiting.append(id) }
+        dispatch(at: now)
+        if sessions[id]?.request?.answer == nil {
+            let deadline = Deadline(
+                at: now + configuration.workRequestWait, subject: .workRequest(session: id, id: request))
+            deadlines.insert(deadline)
+        }
+    }
+
+    mutating func answerNoWork(_ id: UInt64) {
+        waiting.removeAll { $0 == id }
+        guard let request = sessions[id]?.request, request.answer == nil else { return }
+        sessions[id]!.request = nil
+        effects.append(.send(.noWork(requestID: request.id, retryAfter: configuration.noWorkRetry), to: id))
+    }
+}

@@ -1,0 +1,97 @@
+/// What the cluster remembers of a job. Everything here is recorded; what moves between records is in `Lease`.
+package struct Job: Sendable, Equatable {
+    package let id: JobID
+    package var name: String
+    /// Unique in the data folder, safe as a file name.
+    package var resultName: String
+    package var kind: JobKind
+    package var key: String?
+    package var inputs: [JobInput]
+    /// What to do, in the form that the kind defines: a training's recipe in YAML.
+    package var spec: String
+    package var needs = JobNeeds()
+    package var priority: Int
+    /// Place among waiting jobs of equal priority.
+    package var queueOrder: Int64
+    package var state: JobState = .queued
+    package var reason: String?
+    /// Failing attempts since submission or the last explicit retry.
+    package var failures = 0
+    /// The workers whose attempts failed since then, the last one last; others are preferred.
+    package var avoidedWorkerIDs: [String] = []
+    /// The newest attempt. Its number fences every message about this job.
+    package var attempt: Attempt?
+    /// Stored checkpoints, the newest last, no more than `ClusterState.checkpointsKept`.
+    package var checkpoints: [StoredCheckpoint] = []
+    /// The digest of each product that is stored, but for checkpoints.
+    package var products: [ArtifactRole: String] = [:]
+    package var iteration = 0
+    package var totalIterations = 0
+    package var secondsPerIteration = 0.0
+
+    package init(
+        id: JobID, name: String, resultName: String, kind: JobKind, key: String? = nil, inputs: [JobInput], spec: String, needs: JobNeeds = JobNeeds(), priority: Int, queueOrder: Int64, state: JobState = .queued, reason: String? = nil, failures: Int = 0, avoidedWorkerIDs: [String] = [], attempt: Attempt? = nil, checkpoints: [StoredCheckpoint] = [], products: [ArtifactRole: String] = [:], iteration: Int = 0, totalIterations: Int = 0, secondsPerIteration: Double = 0.0
+    ) {
+        self.id = id
+        self.name = name
+        self.resultName = resultName
+        self.kind = kind
+        self.key = key
+        self.inputs = inputs
+        self.spec = spec
+        self.needs = needs
+        self.priority = priority
+        self.queueOrder = queueOrder
+        self.state = state
+        self.reason = reason
+        self.failures = failures
+        self.avoidedWorkerIDs = avoidedWorkerIDs
+        self.attempt = attempt
+        self.checkpoints = checkpoints
+        self.products = products
+        self.iteration = iteration
+        self.totalIterations = totalIterations
+        self.secondsPerIteration = secondsPerIteration
+    }
+}
+
+extension Job {
+    package var demand: Demand { Demand(kind: kind, needs: needs) }
+
+    /// The input of that name, if the job has it.
+    package func input(_ name: String) -> JobInput? { inputs.first { $0.name == name } }
+}
+
+/// One worker's try at a job.
+package struct Attempt: Sendable, Equatable {
+    package var number: Int
+    package var workerID: String
+    package var workerName: String
+    /// The worker process that holds it.
+    package var session: UInt64
+    /// 0, or the iteration of the checkpoint it resumed from.
+    package var startIteration: Int
+    /// The last iteration recorded of it.
+    package var iteration: Int
+    /// nil while it runs.
+    package var outcome: Outcome?
+    package var reason: String?
+
+    package init(
+        number: Int, workerID: String, workerName: String, session: UInt64, startIteration: Int, iteration: Int, outcome: Outcome? = nil, reason: String? = nil
+    ) {
+        self.number = number
+        self.workerID = workerID
+        self.workerName = workerName
+        self.session = session
+        self.startIteration = startIteration
+        self.iteration = iteration
+        self.outcome = outcome
+        self.reason = reason
+    }
+
+    /// How an attempt ended. The raw values are stored: append only.
+    package enum Outcome: String, Sendable, Codable, CaseIterable {
+        case finished, failed, handedBack, lost, stalled, cancelled
+    }
+}

@@ -1,0 +1,71 @@
+import HeapModule
+
+/// A waiting job's place: higher priority first, then the smaller order.
+package struct QueueEntry: Comparable, Hashable, Sendable {
+    var priority: Int
+    var order: Int64
+    var sequence: Int64
+
+    package static func < (a: QueueEntry, b: QueueEntry) -> Bool {
+        (b.priority, a.order, a.sequence) < (a.priority, b.order, b.sequence)
+    }
+}
+
+/// Waiting jobs, apart by what they need: a worker that lacks something does not look at all the jobs that need it.
+package struct JobQueue: Sendable {
+    /// Jobs of one kind that need the same weights, and memory between a power of two and the next.
+    private struct Lane: Hashable {
+        var kind: JobKind
+        var weights: [String]
+        var memoryPower: Int?
+
+        init(_ demand: Demand) {
+            let needs = demand.needs
+            kind = demand.kind
+            weights = needs.weights
+            memoryPower =
+                needs.memoryBytes > 0 ? Int.bitWidth - 1 - needs.memoryBytes.leadingZeroBitCount : nil
+        }
+
+        /// What all of its jobs need.
+        var least: Demand {
+            Demand(kind: kind, needs: JobNeeds(weights: weights, memoryBytes: memoryPower.map { 1 << $0 } ?? 0))
+        }
+    }
+
+    private var lanes: [Lane: Heap<QueueEntry>] = [:]
+    package private(set) var count = 0
+
+    package var isEmpty: Bool { count == 0 }
+
+    mutating func insert(_ entry: QueueEntry, _ demand: Demand) {
+        lanes[Lane(demand), default: Heap()].insert(entry)
+        count += 1
+    }
+
+    /// The first of those that may fit; whether the job itself does is for the caller to see.
+    mutating func removeFirst(where mayFit: (Demand) -> Bool) -> QueueEntry? {
+        var first: (lane: Lane, entry: QueueEntry)?
+        for (lane, heap) in lanes {
+            guard let entry = heap.min, first.map({ entry < $0.entry }) ?? true, mayFit(lane.least) else { continue }
+            first = (lane, entry)
+        }
+        guard let lane = first?.lane else { return nil }
+        count -= 1
+        let entry = lanes[lane]!.popMin()
+        if lanes[lane]!.isEmpty { lanes[lane] = nil }
+        return entry
+    }
+
+    /// What waiting jobs demand, each of them a job's or less.
+    var demands: [Demand] { lanes.keys.map(\.least) }
+
+    /// In no particular order.
+    var entries: [QueueEntry] { lanes.values.flatMap(\.unordered) }
+
+    /// Drops all others, and doubles.
+    mutating func keep(_ live: Set<QueueEntry>) {
+        lanes = lanes.mapValues { Heap(live.intersection($0.unordered)) }.filter { !$0.value.isEmpty }
+        count = lanes.values.reduce(0) { $0 + $1.count }
+    }
+}

@@ -1,0 +1,45 @@
+/// What an artifact is to its job.
+public enum ArtifactRole: String, Codable, Sendable, CaseIterable {
+    /// The source photograph as submitted: PNG or JPEG.
+    case exemplar
+    /// The whole exemplar expanded at an iteration: PNG.
+    case snapshot
+    /// The trainer's complete state: safetensors.
+    case checkpoint
+    /// The trained network: safetensors.
+    case generator
+    /// The generator's adversary, which continued training needs: safetensors.
+    case discriminator
+
+    /// The file extension of the role, or nil where the content decides (exemplars).
+    public var fileExtension: String? {
+        switch self {
+        case .exemplar: nil
+        case .snapshot: "png"
+        case .checkpoint, .generator, .discriminator: "safetensors"
+        }
+    }
+}
+
+/// An immutable file by name and size.
+package struct Artifact: Sendable, Hashable {
+    /// 64 lower-case hexadecimal digits.
+    package var sha256: String
+    package var sizeBytes: Int
+
+    package init(sha256: String, sizeBytes: Int) {
+        self.sha256 = sha256
+        self.sizeBytes = sizeBytes
+    }
+}
+
+/// A checkpoint that the coordinator has stored.
+package struct StoredCheckpoint: Sendable, Equatable {
+    package var iteration: Int
+    package var artifact: Artifact
+
+    package init(iteration: Int, artifact: Artifact) {
+        self.iteration = iteration
+        self.artifact = artifact
+    }
+}

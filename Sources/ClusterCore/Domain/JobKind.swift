@@ -1,0 +1,69 @@
+/// A kind of work. The cluster schedules, leases and stores every kind alike; what differs is in its ``WorkContract``.
+public struct JobKind: RawRepresentable, Hashable, Codable, Sendable, CustomStringConvertible {
+    /// 1 to ``Limits/maxIdentifierBytes`` characters of an ``Identifier``.
+    public let rawValue: String
+
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    public init(from decoder: any Decoder) throws {
+        rawValue = try decoder.singleValueContainer().decode(String.self)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(rawValue)
+    }
+
+    public var description: String { rawValue }
+
+    /// Trains a generator for one exemplar. Its spec is a recipe in YAML.
+    public static let train = JobKind(rawValue: "train")
+}
+
+/// What the cluster has to know of a kind of work.
+package struct WorkContract: Sendable, Equatable {
+    /// The inputs that a submission must bring, by name.
+    package var inputs: Set<String>
+    /// The products that must be stored before a FINISH is accepted.
+    package var products: Set<ArtifactRole>
+
+    package init(inputs: Set<String>, products: Set<ArtifactRole>) {
+        self.inputs = inputs
+        self.products = products
+    }
+
+    /// Every kind that this software schedules. A new kind needs an entry here, a runner in the worker, and nothing
+    /// else in the cluster.
+    package static let table: [JobKind: WorkContract] = [
+        .train: WorkContract(inputs: [JobInput.exemplar], products: [.generator, .discriminator, .checkpoint])
+    ]
+}
+
+/// A file that a job starts from.
+package struct JobInput: Sendable, Hashable {
+    /// The name of a training's photograph.
+    package static let exemplar = "exemplar"
+
+    /// What the file is to the job; unique within the job.
+    package var name: String
+    package var artifact: Artifact
+    /// As the user knows it, for messages.
+    package var fileName: String
+
+    package init(name: String, artifact: Artifact, fileName: String) {
+        self.name = name
+        self.artifact = artifact
+        self.fileName = fileName
+    }
+}
+
+/// What a job demands of a worker.
+package struct Demand: Sendable, Hashable {
+    package var kind: JobKind
+    package var needs: JobNeeds
+
+    package init(kind: JobKind = .train, needs: JobNeeds = JobNeeds()) {
+        self.kind = kind
+        self.needs = needs
+    }
+}

@@ -1,0 +1,46 @@
+/// Every bound of the wire, in one place. A message beyond one of them is malformed: counted, logged and dropped.
+public enum Limits {
+    /// Payload bytes of an artifact chunk: large enough for full speed, small enough not to delay a heartbeat.
+    public static let chunkBytes = 1 << 20
+    /// Bytes of a serialised envelope. The largest are metric and log batches.
+    public static let maxEnvelopeBytes = 4 << 20
+    /// Bytes of any ZeroMQ frame; libzmq drops the connection of a peer that announces more.
+    public static let maxFrameBytes = 4 << 20
+    /// Chunks a receiver lets be under way: 8 MiB, which fills 1 Gbit/s at 60 ms round trip.
+    public static let windowChunks: UInt32 = 8
+    /// The largest window a sender follows, whatever the receiver grants.
+    public static let maxWindowChunks: UInt32 = 32
+    public static let maxArtifactBytes: UInt64 = 8 << 30
+    /// Bytes of a job id, worker id or coordinator id: letters, digits, '-', '_' and '.', not starting with '.'.
+    public static let maxIdentifierBytes = 64
+    /// UTF-8 bytes of a name for people, a file name, a version or a CPU type.
+    public static let maxNameBytes = 255
+    /// UTF-8 bytes of a reason or of an answer's message; the front of it says what happened.
+    public static let maxReasonBytes = 16 << 10
+    /// What a job says of its work: a recipe.
+    public static let maxSpecBytes = 256 << 10
+    /// Kinds of work that a worker announces, inputs that a job has and products that a FINISH names.
+    public static let maxKinds = 64
+    public static let maxInputs = 16
+    public static let maxProducts = 16
+    public static let maxReportBytes = 1 << 20
+    public static let maxMetricColumns = 64
+    public static let maxMetricRows = 1024
+    public static let maxLogLines = 1024
+    public static let maxLogLineBytes = 16 << 10
+    /// Names of weights that a worker announces.
+    public static let maxWeights = 64
+    /// Slots of a worker, and so attempts in one message.
+    public static let maxSlots = 1024
+    public static let maxIterations: UInt64 = 1 << 40
+    /// Cores that a worker can say it keeps busy, or threads that wait on its machine.
+    public static let maxLoad = 1e6
+    /// Bytes of memory or disk that a worker can say it takes: a petabyte.
+    public static let maxLoadBytes: UInt64 = 1 << 50
+    /// Of one iteration: eleven days. With `maxIterations` of them a duration is still a number that can be shown.
+    public static let maxSecondsPerIteration = 1e6
+    /// Of a whole training: three thousand years.
+    public static let maxSeconds = 1e11
+    /// A time for people: the year 5138, which four digits hold.
+    public static let maxUnixSeconds = 1e11
+}

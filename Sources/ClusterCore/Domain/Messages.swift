@@ -1,0 +1,186 @@
+/// What a worker tells the coordinator, free of the wire's encoding.
+package enum MessageToCoordinator: Sendable, Equatable {
+    case hello(Hello)
+    case workRequest(requestID: UInt64, freeSlots: Int)
+    case heartbeat(sequence: UInt64, freeSlots: Int, running: [AttemptStatus], load: WorkerLoad?)
+    case metrics(AttemptReference, requestID: UInt64, MetricsBlock)
+    case log(AttemptReference, requestID: UInt64, [LogLine])
+    case offer(ArtifactOffer)
+    case request(ArtifactRequest)
+    case chunk(ArtifactChunk, [UInt8])
+    case credit(ArtifactCredit)
+    case finish(AttemptReference, requestID: UInt64, Completion)
+    case fail(AttemptReference, requestID: UInt64, Failure)
+    case handBack(AttemptReference, requestID: UInt64, iteration: Int, reason: String)
+    case goodbye(reason: String)
+}
+
+/// What the coordinator tells a worker, free of the wire's encoding.
+package enum MessageToWorker: Sendable, Equatable {
+    case welcome(Greeting, lost: [AttemptReference])
+    case helloAgain
+    case assign(requestID: UInt64, Assignment)
+    case noWork(requestID: UInt64, retryAfter: Duration)
+    case heartbeatReply(
+        sequence: UInt64, cancelled: [AttemptReference], lost: [AttemptReference], isDraining: Bool)
+    case artifactReceipt(transferID: UInt64, sha256: String)
+    /// `id`: the request's or the transfer's.
+    case acknowledge(id: UInt64, AcknowledgementCode, message: String)
+    case cancel(AttemptReference, reason: String)
+    case drain(reason: String)
+    case chunk(ArtifactChunk, [UInt8])
+    case credit(ArtifactCredit)
+    case refusal(AcknowledgementCode, message: String)
+}
+
+/// As in the wire protocol's `Code`.
+package enum AcknowledgementCode: Sendable, Equatable, CaseIterable {
+    case ok, leaseLost, unknownArtifact, noSpace, tooLarge, digestMismatch, malformed, versionUnsupported, tryLater
+    case cancelled, duplicateWorker
+}
+
+/// How a worker process introduces itself.
+package struct Hello: Sendable, Equatable {
+    package var minVersion: UInt32
+    package var maxVersion: UInt32
+    package var worker: WorkerIdentity
+    package var running: [AttemptStatus] = []
+
+    package init(minVersion: UInt32, maxVersion: UInt32, worker: WorkerIdentity, running: [AttemptStatus] = []) {
+        self.minVersion = minVersion
+        self.maxVersion = maxVersion
+        self.worker = worker
+        self.running = running
+    }
+}
+
+/// What WELCOME says of the coordinator.
+package struct Greeting: Sendable, Equatable {
+    /// The protocol version that both sides speak from now on.
+    package var version: UInt32
+    package var coordinatorID: String
+    package var softwareVersion: String
+    package var heartbeat: Duration
+    package var lease: Duration
+
+    package init(
+        version: UInt32, coordinatorID: String, softwareVersion: String, heartbeat: Duration, lease: Duration
+    ) {
+        self.version = version
+        self.coordinatorID = coordinatorID
+        self.softwareVersion = softwareVersion
+        self.heartbeat = heartbeat
+        self.lease = lease
+    }
+}
+
+/// An attempt as a worker gets it.
+package struct Assignment: Sendable, Equatable {
+    package var attempt: AttemptReference
+    package var kind: JobKind
+    package var name: String
+    /// A training's recipe in YAML.
+    package var spec: String
+    package var inputs: [JobInput]
+    /// nil: the attempt starts from iteration 0.
+    package var checkpoint: StoredCheckpoint?
+
+    package init(
+        attempt: AttemptReference, kind: JobKind = .train, name: String, spec: String, inputs: [JobInput],
+        checkpoint: StoredCheckpoint? = nil
+    ) {
+        self.attempt = attempt
+        self.kind = kind
+        self.name = name
+        self.spec = spec
+        self.inputs = inputs
+        self.checkpoint = checkpoint
+    }
+
+    /// The input of that name, if the assignment has it.
+    package func input(_ name: String) -> JobInput? { inputs.first { $0.name == name } }
+}
+
+/// "I have this file; may I send it?"
+package struct ArtifactOffer: Sendable, Equatable {
+    package var attempt: AttemptReference
+    package var transferID: UInt64
+    package var role: ArtifactRole
+    package var artifact: Artifact
+    package var iteration: Int
+
+    package init(
+        attempt: AttemptReference, transferID: UInt64, role: ArtifactRole, artifact: Artifact, iteration: Int
+    ) {
+        self.attempt = attempt
+        self.transferID = transferID
+        self.role = role
+        self.artifact = artifact
+        self.iteration = iteration
+    }
+}
+
+/// "Send me this file, from this offset."
+package struct ArtifactRequest: Sendable, Equatable {
+    package var attempt: AttemptReference
+    package var transferID: UInt64
+    package var artifact: Artifact
+    package var offset: UInt64
+    package var windowChunks: UInt32
+
+    package init(
+        attempt: AttemptReference, transferID: UInt64, artifact: Artifact, offset: UInt64, windowChunks: UInt32
+    ) {
+        self.attempt = attempt
+        self.transferID = transferID
+        self.artifact = artifact
+        self.offset = offset
+        self.windowChunks = windowChunks
+    }
+}
+
+/// How an attempt ended well.
+package struct Completion: Sendable, Equatable {
+    package var iteration: Int
+    /// The digest of each product, all stored before.
+    package var products: [ArtifactRole: String]
+    package var trainingSeconds: Double
+    /// What `result.json` says of the run.
+    package var reportJSON: String
+
+    package init(iteration: Int, products: [ArtifactRole: String], trainingSeconds: Double, reportJSON: String) {
+        self.iteration = iteration
+        self.products = products
+        self.trainingSeconds = trainingSeconds
+        self.reportJSON = reportJSON
+    }
+}
+
+/// Why an attempt ended without a result.
+package struct Failure: Sendable, Equatable {
+    /// For scripts, and for the cluster where it decides by it: see ``FailureCode``.
+    package var code: String
+    package var reason: String
+    package var iteration: Int
+    /// false: it would fail on any worker.
+    package var isRetryable: Bool
+
+    package init(code: String, reason: String, iteration: Int, isRetryable: Bool) {
+        self.code = code
+        self.reason = reason
+        self.iteration = iteration
+        self.isRetryable = isRetryable
+    }
+}
+
+/// The codes of failures that the cluster decides by; others are for people and scripts.
+package enum FailureCode {
+    /// The checkpoint that the attempt was given is damaged, although its bytes are those that were stored.
+    package static let damagedCheckpoint = "damagedCheckpoint"
+    /// The checkpoint belongs to another recipe or exemplar.
+    package static let foreignCheckpoint = "foreignCheckpoint"
+    package static let badCheckpoint = "badCheckpoint"
+    /// The worker's own disk.
+    package static let fileSystem = "fileSystem"
+    package static let download = "download"
+}

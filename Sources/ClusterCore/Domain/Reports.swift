@@ -1,0 +1,77 @@
+package struct AttemptStatus: Sendable, Equatable {
+    package var attempt: AttemptReference
+    package var iteration: Int
+    package var totalIterations: Int
+    package var secondsPerIteration: Double
+
+    package init(
+        attempt: AttemptReference, iteration: Int, totalIterations: Int, secondsPerIteration: Double
+    ) {
+        self.attempt = attempt
+        self.iteration = iteration
+        self.totalIterations = totalIterations
+        self.secondsPerIteration = secondsPerIteration
+    }
+}
+
+/// What a worker's process takes of its machine, as it measured it; nothing is decided by it.
+package struct WorkerLoad: Sendable, Equatable {
+    /// On average over the last heartbeat.
+    package var coresBusy: Double
+    package var residentBytes: Int
+    /// Files that wait for delivery.
+    package var spoolBytes: Int
+    /// Of the whole machine, over a minute.
+    package var loadAverage: Double
+
+    package init(
+        coresBusy: Double, residentBytes: Int, spoolBytes: Int, loadAverage: Double
+    ) {
+        self.coresBusy = coresBusy
+        self.residentBytes = residentBytes
+        self.spoolBytes = spoolBytes
+        self.loadAverage = loadAverage
+    }
+}
+
+package struct MetricsBlock: Sendable, Equatable {
+    package var columns: [String]
+    package var rows: [Row]
+
+    package init(
+        columns: [String], rows: [Row]
+    ) {
+        self.columns = columns
+        self.rows = rows
+    }
+
+    package struct Row: Sendable, Equatable {
+        package var iteration: Int
+        package var unixSeconds: Double
+        /// One per column; NaN where nothing was measured.
+        package var values: [Float]
+
+        package init(
+            iteration: Int, unixSeconds: Double, values: [Float]
+        ) {
+            self.iteration = iteration
+            self.unixSeconds = unixSeconds
+            self.values = values
+        }
+    }
+}
+
+package struct LogLine: Sendable, Equatable {
+    package var unixSeconds: Double
+    /// debug, info, warning or error.
+    package var level: String
+    package var message: String
+
+    package init(
+        unixSeconds: Double, level: String, message: String
+    ) {
+        self.unixSeconds = unixSeconds
+        self.level = level
+        self.message = message
+    }
+}

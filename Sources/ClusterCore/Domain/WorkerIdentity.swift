@@ -1,0 +1,40 @@
+/// A worker as it introduces itself.
+package struct WorkerIdentity: Sendable, Hashable {
+    /// Stable over restarts of the same worker.
+    package var id: String
+    package var name: String
+    package var softwareVersion: String
+    package var slots: Int
+    package var threadsPerSlot: Int
+    package var cpu: String
+    /// The kinds of work that it does. Not recorded: every HELLO brings them.
+    package var kinds: Set<JobKind>
+    /// nil: the worker does not say. Not recorded: every HELLO brings it.
+    package var equipment: Equipment?
+
+    package init(
+        id: String, name: String, softwareVersion: String, slots: Int, threadsPerSlot: Int, cpu: String,
+        kinds: Set<JobKind> = [.train], equipment: Equipment? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.softwareVersion = softwareVersion
+        self.slots = slots
+        self.threadsPerSlot = threadsPerSlot
+        self.cpu = cpu
+        self.kinds = kinds
+        self.equipment = equipment
+    }
+
+    /// What a worker has to train with.
+    package struct Equipment: Sendable, Hashable {
+        package var weights: Set<String>
+        /// For each slot; 0: not known.
+        package var memoryBytes: Int
+
+        package init(weights: Set<String>, memoryBytes: Int) {
+            self.weights = weights
+            self.memoryBytes = memoryBytes
+        }
+    }
+}

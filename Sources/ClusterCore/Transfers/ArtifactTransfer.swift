@@ -1,0 +1,145 @@
+/// A piece of an artifact under way; its bytes travel beside it.
+package struct ArtifactChunk: Sendable, Equatable {
+    package var transferID: UInt64
+    package var offset: UInt64
+    /// Whether the artifact ends with this chunk.
+    package var isLast: Bool
+    /// Whether the bytes have the checksum that the sender announced; the edge that received them compares.
+    package var isIntact: Bool
+
+    package init(transferID: UInt64, offset: UInt64, isLast: Bool, isIntact: Bool = true) {
+        self.transferID = transferID
+        self.offset = offset
+        self.isLast = isLast
+        self.isIntact = isIntact
+    }
+}
+
+/// A receiver's permission to send. Grants are cumulative and may be repeated.
+package struct ArtifactCredit: Sendable, Equatable {
+    package var transferID: UInt64
+    /// All bytes before this one have arrived.
+    package var nextOffset: UInt64
+    /// How many chunks from there may be under way.
+    package var windowChunks: UInt32
+    /// A chunk was lost or damaged: the sender starts again at ``nextOffset``.
+    package var isRewind: Bool
+
+    package init(transferID: UInt64, nextOffset: UInt64, windowChunks: UInt32, isRewind: Bool) {
+        self.transferID = transferID
+        self.nextOffset = nextOffset
+        self.windowChunks = windowChunks
+        self.isRewind = isRewind
+    }
+}
+
+/// Decides which bytes of an artifact to send: what credit allows, in order. Holds no file.
+package struct ArtifactSender: Equatable, Sendable {
+    package struct Chunk: Equatable, Sendable {
+        package var offset: UInt64
+        package var count: Int
+        /// The artifact ends with this chunk.
+        package var isLast: Bool
+    }
+
+    package let transferID: UInt64
+    package let sizeBytes: UInt64
+    /// Everything before has arrived at the receiver.
+    package private(set) var acknowledged: UInt64 = 0
+    private var nextOffset: UInt64 = 0
+    private var limit: UInt64 = 0
+    private var hasSentEmpty = false
+
+    package init(transferID: UInt64, sizeBytes: UInt64) {
+        self.transferID = transferID
+        self.sizeBytes = sizeBytes
+    }
+
+    /// True once the receiver said that everything is there.
+    package var isComplete: Bool { acknowledged == sizeBytes && (sizeBytes > 0 || hasSentEmpty) }
+
+    /// Takes a grant. Duplicates and late ones are harmless; one beyond the artifact's end is ignored.
+    package mutating func grant(_ credit: ArtifactCredit) {
+        let offset = credit.nextOffset
+        guard offset <= sizeBytes else { return }
+        let window = UInt64(min(credit.windowChunks, Limits.maxWindowChunks)) * UInt64(Limits.chunkBytes)
+        if credit.isRewind {
+            nextOffset = offset
+            acknowledged = offset
+            limit = offset + window
+            hasSentEmpty = false
+        } else {
+            acknowledged = max(acknowledged, offset)
+            nextOffset = max(nextOffset, acknowledged)
+            limit = max(limit, offset + window)
+        }
+    }
+
+    /// The next chunk to read and send, or nil until more credit comes.
+    package mutating func next() -> Chunk? {
+        if sizeBytes == 0 {
+            guard limit > 0, !hasSentEmpty else { return nil }
+            hasSentEmpty = true
+            return Chunk(offset: 0, count: 0, isLast: true)
+        }
+        guard nextOffset < min(limit, sizeBytes) else { return nil }
+        let count = min(UInt64(Limits.chunkBytes), sizeBytes - nextOffset)
+        defer { nextOffset += count }
+        return Chunk(offset: nextOffset, count: Int(count), isLast: nextOffset + count == sizeBytes)
+    }
+}
+
+/// Decides what to do with an arriving chunk: in order to the file, everything else harmless. Holds no file.
+package struct ArtifactReceiver: Equatable, Sendable {
+    package enum Decision: Equatable, Sendable {
+        /// Append the payload at the given offset, then send ``ArtifactReceiver/credit``.
+        case write(offset: UInt64)
+        /// Append, then compare the whole file's SHA-256.
+        case writeLast(offset: UInt64)
+        /// Send the credit, which asks to go back.
+        case rewind
+        /// Nothing new.
+        case ignore
+    }
+
+    package let transferID: UInt64
+    package let artifact: Artifact
+    private var sizeBytes: UInt64 { UInt64(artifact.sizeBytes) }
+    /// Everything before has arrived.
+    package private(set) var nextOffset: UInt64
+    private var hasAskedToRewind: Bool
+    private var hasEmpty = false
+
+    /// - Parameter offset: bytes of the partial file that are there already.
+    package init(transferID: UInt64, artifact: Artifact, offset: UInt64 = 0) {
+        self.transferID = transferID
+        self.artifact = artifact
+        nextOffset = min(offset, UInt64(artifact.sizeBytes))
+        hasAskedToRewind = false
+    }
+
+    package var isComplete: Bool { nextOffset == sizeBytes && (sizeBytes > 0 || hasEmpty) }
+
+    /// The grant to send after a decision; the first one, answering an offer, says where to start.
+    package func credit(rewind: Bool, windowChunks: UInt32 = Limits.windowChunks) -> ArtifactCredit {
+        ArtifactCredit(
+            transferID: transferID, nextOffset: nextOffset, windowChunks: windowChunks, isRewind: rewind)
+    }
+
+    package mutating func receive(_ chunk: ArtifactChunk, byteCount: Int) -> Decision {
+        guard chunk.transferID == transferID, !isComplete else { return .ignore }
+        let end = chunk.offset + UInt64(byteCount)
+        guard chunk.offset >= nextOffset, end <= sizeBytes else { return .ignore }
+        let isDamaged = chunk.isLast != (end == sizeBytes) || !chunk.isIntact
+        guard chunk.offset == nextOffset, !isDamaged else {
+            // Once per gap: every chunk under way behind the missing one would ask again.
+            if hasAskedToRewind { return .ignore }
+            hasAskedToRewind = true
+            return .rewind
+        }
+        hasAskedToRewind = false
+        hasEmpty = byteCount == 0
+        nextOffset = end
+        return isComplete ? .writeLast(offset: chunk.offset) : .write(offset: chunk.offset)
+    }
+}

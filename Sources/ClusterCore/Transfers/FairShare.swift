@@ -1,0 +1,42 @@
+/// Divides a bounded room among owners whose number nobody knows: each may hold a quarter of what is still free, and no
+/// more than its own limit (dynamic thresholds, Choudhury and Hahne 1998).
+///
+/// However many of them flood it, room is left for one that has nothing in it yet.
+package struct FairShare: Sendable {
+    package let maxCount: Int
+    package let maxCountPerOwner: Int
+    package let maxBytes: Int
+    package let maxBytesPerOwner: Int
+    package private(set) var count = 0
+    package private(set) var bytes = 0
+    private var held: [UInt64: (count: Int, bytes: Int)] = [:]
+
+    package init(maxCount: Int, maxCountPerOwner: Int, maxBytes: Int, maxBytesPerOwner: Int) {
+        self.maxCount = maxCount
+        self.maxCountPerOwner = maxCountPerOwner
+        self.maxBytes = maxBytes
+        self.maxBytesPerOwner = maxBytesPerOwner
+    }
+
+    /// - Returns: false if it has to be left out; nothing is counted then.
+    package mutating func add(_ size: Int, of owner: UInt64) -> Bool {
+        let own = held[owner] ?? (0, 0)
+        guard count < maxCount, bytes + size <= maxBytes else { return false }
+        let isFair =
+            own.count < min(maxCountPerOwner, (maxCount - count) / 4)
+            && own.bytes + size <= min(maxBytesPerOwner, (maxBytes - bytes) / 4)
+        guard own.count == 0 || isFair else { return false }
+        held[owner] = (own.count + 1, own.bytes + size)
+        count += 1
+        bytes += size
+        return true
+    }
+
+    /// Takes back one that was added.
+    package mutating func remove(_ size: Int, of owner: UInt64) {
+        guard let own = held[owner] else { return }
+        held[owner] = own.count > 1 ? (own.count - 1, own.bytes - size) : nil
+        count -= 1
+        bytes -= size
+    }
+}

@@ -1,0 +1,117 @@
+/// The life of an attempt: inputs, the trainer's end, the last word.
+extension WorkerState {
+    mutating func request(_ download: ArtifactReceiver, of attempt: HeldAttempt) {
+        let request = ArtifactRequest(
+            attempt: attempt.ref, transferID: download.transferID, artifact: download.artifact,
+            offset: download.nextOffset, windowChunks: Limits.windowChunks)
+        effects.append(.send(.request(request)))
+    }
+
+    func isUnderWay(_ transferID: UInt64, of ref: AttemptReference) -> Bool {
+        guard let attempt = attempts[ref], attempt.phase == .downloading else { return false }
+        return attempt.downloads.first?.transferID == transferID
+    }
+
+    /// The first download is there.
+    mutating func downloaded(_ ref: AttemptReference) {
+        guard var attempt = attempts[ref] else { return }
+        attempt.downloads.removeFirst()
+        if let next = attempt.downloads.first {
+            request(next, of: attempt)
+        } else {
+            attempt.phase = .training
+            effects.append(.train(attempt.assignment, from: nil))
+        }
+        attempts[ref] = attempt
+    }
+
+    /// Fetches an artifact again whose bytes are not what they should be, but not for ever.
+    mutating func downloadDamaged(
+        _ ref: AttemptReference, _ reason: String, _ now: Instant
+    ) {
+        guard var attempt = attempts[ref], let damaged = attempt.downloads.first else { return }
+        attempt.damagedDownloads += 1
+        guard attempt.damagedDownloads < Self.maxTransfers else {
+            attempt.downloads = []
+            attempts[ref] = attempt
+            let reason = "\(reason), \(attempt.damagedDownloads) times"
+            return end(ref, .failed(code: FailureCode.download, reason: reason, retryable: true), now)
+        }
+        // A new transfer id: chunks of the old one may still be under way.
+        attempt.downloads[0] = ArtifactReceiver(transferID: makeID(), artifact: damaged.artifact)
+        attempt.downloadActiveAt = now
+        attempts[ref] = attempt
+        request(attempt.downloads[0], of: attempt)
+    }
+
+    /// The trainer has ended, or there never was one.
+    mutating func end(_ ref: AttemptReference, _ ending: Ending, _ now: Instant) {
+        guard var attempt = attempts[ref], attempt.phase != .ended else { return }
+        guard !attempt.isDisowned else { return forget(ref, now) }
+        attempt.phase = .ended
+        attempts[ref] = attempt
+        if workRequest == nil { nextWork = now }
+        conclude(ref, attempt.verdict ?? ending, now)
+    }
+
+    /// Queues an attempt's last word.
+    mutating func conclude(_ ref: AttemptReference, _ ending: Ending, _ now: Instant) {
+        guard let attempt = attempts[ref] else { return }
+        let content: Undelivered.Content
+        switch ending {
+        case .finished(let iteration, let seconds, let report):
+            let required = WorkContract.table[attempt.assignment.kind]?.products ?? []
+            let products = attempt.newest.filter { required.contains($0.key) }
+            guard products.count == required.count else {
+                let missing = required.subtracting(products.keys).map(\.rawValue).sorted().joined(separator: ", ")
+                content = failure(
+                    attempt, code: "incomplete", reason: "the run ended without its \(missing)", retryable: true)
+                break
+            }
+            content = .finish(
+                Completion(
+                    iteration: max(0, iteration), products: products, trainingSeconds: seconds, reportJSON: report))
+        case .stopped(let iteration):
+            content = .handBack(iteration: max(0, iteration), reason: "the worker stops")
+        case .abandoned:
+            content = .handBack(iteration: attempt.iteration, reason: "training was abandoned")
+        // This machine's trouble and not the job's: it costs the job nothing, and this worker asks for no other before
+        // its disk is well again.
+        case .failed(FailureCode.fileSystem, let reason, _, let neededBytes):
+            storageProblem = reason
+            storageNeed = max(storageNeed, neededBytes)
+            content = .handBack(
+                iteration: attempt.iteration,
+                reason: "the disk of its worker: \(reason)".shortened(to: Limits.maxReasonBytes))
+        case .failed(let code, let reason, _, _) where attempt.isResumed && Self.checkpointTroubles.contains(code):
+            return resumedInVain(ref, reason, now)
+        // Nobody's fault, like a damaged one: the job goes on from the one before.
+        case .failed(FailureCode.foreignCheckpoint, let reason, _, _):
+            content = failure(
+                attempt, code: FailureCode.damagedCheckpoint, reason: reason, retryable: true)
+        case .failed(let code, let reason, let retryable, _):
+            content = failure(attempt, code: code, reason: reason, retryable: retryable)
+        }
+        queue(content, ref, now)
+    }
+
+    /// Codes of a trainer that could not use its checkpoint.
+    private static let checkpointTroubles = Set(
+        [FailureCode.damagedCheckpoint, FailureCode.foreignCheckpoint, FailureCode.badCheckpoint])
+
+    /// Ends an attempt that has no trainer, at no cost to its job.
+    mutating func giveBack(_ ref: AttemptReference, _ reason: String, _ now: Instant) {
+        guard let attempt = attempts[ref] else { return }
+        queue(
+            .handBack(iteration: attempt.iteration, reason: reason.shortened(to: Limits.maxReasonBytes)), ref, now)
+    }
+
+    private func failure(
+        _ attempt: HeldAttempt, code: String, reason: String, retryable: Bool
+    ) -> Undelivered.Content {
+        .fail(
+            Failure(
+                code: code.shortened(to: Limits.maxNameBytes), reason: reason.shortened(to: Limits.maxReasonBytes),
+                iteration: attempt.iteration, isRetryable: retryable))
+    }
+}

@@ -1,0 +1,101 @@
+/// What a worker's earlier process left, and what this one leaves to the next.
+extension WorkerState {
+    /// So many processes go on from one checkpoint; then the attempt is given back, in case it is what ends them.
+    static let maxResumptions = 3
+
+    /// Takes up attempts whose results would be lost with them: the coordinator may be away for hours, and what was
+    /// trained meanwhile is here and nowhere else. What it has all of is left to it: a worker that comes back without
+    /// its attempt frees the job at once, and that the attempt was lost is counted.
+    mutating func recover(_ found: [RecoveredAttempt], _ now: Instant) {
+        for one in found.sorted(by: { $0.record.ref < $1.record.ref }) {
+            let record = one.record
+            let newest = record.results.last { $0.isArtifact(.checkpoint) }
+            let hasEnded = record.results.last?.endsAttempt == true
+            guard attempts[record.ref] == nil, hasEnded || newest != nil else {
+                effects.append(.removeFolder(record.ref))
+                continue
+            }
+            let isTraining = attempts.values.count { $0.phase == .training } < worker.slots
+            var assignment = record.assignment
+            if !hasEnded, one.canTrain, isTraining, record.resumptions < Self.maxResumptions,
+                case .artifact(let offer, let file)? = newest?.content
+            {
+                assignment.checkpoint = StoredCheckpoint(iteration: offer.iteration, artifact: offer.artifact)
+                // Networks of a run that had not ended are made again, under the same names.
+                var kept = record
+                kept.results.removeAll { item in
+                    guard item.isArtifact(.generator) || item.isArtifact(.discriminator),
+                        case .artifact(_, let file) = item.content
+                    else { return false }
+                    effects.append(.removeFile(record.ref, file))
+                    return true
+                }
+                var attempt = attempt(of: kept, assignment, at: now)
+                attempt.phase = .training
+                attempt.isResumed = true
+                attempt.resumptions = record.resumptions + 1
+                attempts[record.ref] = attempt
+                effects.append(.train(assignment, from: file))
+            } else {
+                var attempt = attempt(of: record, assignment, at: now)
+                attempt.phase = .ended
+                if case .artifact(let offer, _)? = newest?.content { attempt.iteration = offer.iteration }
+                if case .finish(let finish)? = record.results.last?.content { attempt.iteration = finish.iteration }
+                attempts[record.ref] = attempt
+                guard !hasEnded else { continue }
+                let reason =
+                    record.resumptions < Self.maxResumptions
+                    ? "the worker was started again and has no slot or no exemplar for it"
+                    : "the worker ended \(record.resumptions + 1) times before the next checkpoint"
+                giveBack(record.ref, reason, now)
+            }
+        }
+    }
+
+    private mutating func attempt(of record: AttemptRecord, _ assignment: Assignment, at now: Instant) -> HeldAttempt {
+        var attempt = HeldAttempt(assignment: assignment, downloads: [], at: now)
+        for item in record.results {
+            attempt.results.items.append(item.numbered(makeID()))
+            if case .artifact(let offer, _) = item.content {
+                attempt.newest[offer.role] = offer.artifact.sha256
+            }
+        }
+        return attempt
+    }
+
+    /// A checkpoint of this worker's own turns out to be none. It is not the one of the coordinator's assignment, which
+    /// the job goes on from at no cost.
+    mutating func resumedInVain(_ ref: AttemptReference, _ reason: String, _ now: Instant) {
+        guard var attempt = attempts[ref] else { return }
+        let bad = attempt.assignment.checkpoint?.artifact.sha256
+        let isUnderWay = attempt.results.first?.isArtifact(.checkpoint) == true
+        attempt.results.items.removeAll { item in
+            guard case .artifact(let offer, let file) = item.content, offer.artifact.sha256 == bad else { return false }
+            effects.append(.removeFile(ref, file))
+            return true
+        }
+        if isUnderWay {
+            attempt.sender = nil
+            attempt.results.retryAt = now
+        }
+        attempts[ref] = attempt
+        giveBack(ref, "the checkpoint in its worker's folder cannot be used: \(reason)", now)
+    }
+
+    /// What the next process has to know of each attempt, where that has changed. It comes before the effects that
+    /// remove files: a file that a record names and that is not there is then a damage.
+    mutating func remember() -> [Effect] {
+        var records: [Effect] = []
+        for ref in attempts.keys.sorted() {
+            guard let attempt = attempts[ref] else { continue }
+            let results = attempt.results.items.filter(\.outlivesItsProcess)
+            let key = results.isEmpty ? [] : [UInt64(attempt.resumptions)] + results.map(\.id)
+            guard key != attempt.remembered else { continue }
+            attempts[ref]?.remembered = key
+            records.append(
+                .remember(
+                    AttemptRecord(assignment: attempt.assignment, resumptions: attempt.resumptions, results: results)))
+        }
+        return records
+    }
+}

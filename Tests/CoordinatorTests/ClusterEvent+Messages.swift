@@ -1,0 +1,103 @@
+@testable import ClusterCore
+
+/// Workers' messages as events, in short.
+extension ClusterEvent {
+    static func hello(session: UInt64, worker: WorkerIdentity, running: [AttemptStatus]) -> ClusterEvent {
+        .received(.hello(Hello(minVersion: 1, maxVersion: 2, worker: worker, running: running)), session: session)
+    }
+
+    static func workRequest(session: UInt64, requestID: UInt64) -> ClusterEvent {
+        .received(.workRequest(requestID: requestID, freeSlots: 1), session: session)
+    }
+
+    static func heartbeat(
+        session: UInt64, sequence: UInt64, running: [AttemptStatus], load: WorkerLoad? = nil
+    ) -> ClusterEvent {
+        .received(.heartbeat(sequence: sequence, freeSlots: 0, running: running, load: load), session: session)
+    }
+
+    static func metrics(
+        session: UInt64, _ attempt: AttemptReference, requestID: UInt64, _ block: MetricsBlock
+    ) -> ClusterEvent {
+        .received(.metrics(attempt, requestID: requestID, block), session: session)
+    }
+
+    static func log(
+        session: UInt64, _ attempt: AttemptReference, requestID: UInt64, _ lines: [LogLine]
+    ) -> ClusterEvent {
+        .received(.log(attempt, requestID: requestID, lines), session: session)
+    }
+
+    static func artifactRequested(session: UInt64, _ request: ArtifactRequest) -> ClusterEvent {
+        .received(.request(request), session: session)
+    }
+
+    static func finish(
+        session: UInt64, _ attempt: AttemptReference, requestID: UInt64, _ completion: Completion
+    ) -> ClusterEvent {
+        .received(.finish(attempt, requestID: requestID, completion), session: session)
+    }
+
+    static func fail(
+        session: UInt64, _ attempt: AttemptReference, requestID: UInt64, iteration: Int, reason: String,
+        isRetryable: Bool
+    ) -> ClusterEvent {
+        let failure = Failure(code: "notFinite", reason: reason, iteration: iteration, isRetryable: isRetryable)
+        return .received(.fail(attempt, requestID: requestID, failure), session: session)
+    }
+
+    static func checkpointRefused(
+        session: UInt64, _ attempt: AttemptReference, requestID: UInt64, reason: String
+    ) -> ClusterEvent {
+        let failure = Failure(
+            code: FailureCode.damagedCheckpoint, reason: reason, iteration: 0, isRetryable: true)
+        return .received(.fail(attempt, requestID: requestID, failure), session: session)
+    }
+
+    static func handBack(
+        session: UInt64, _ attempt: AttemptReference, requestID: UInt64, iteration: Int, reason: String
+    ) -> ClusterEvent {
+        .received(.handBack(attempt, requestID: requestID, iteration: iteration, reason: reason), session: session)
+    }
+
+    static func goodbye(session: UInt64, reason: String) -> ClusterEvent {
+        .received(.goodbye(reason: reason), session: session)
+    }
+}
+
+extension Submission {
+    /// A training.
+    init(
+        name: String, fileName: String, exemplar: Artifact, recipeYAML: String, needs: JobNeeds = JobNeeds(),
+        priority: Int, key: String?
+    ) {
+        let input = JobInput(name: JobInput.exemplar, artifact: exemplar, fileName: fileName)
+        self.init(name: name, inputs: [input], spec: recipeYAML, needs: needs, priority: priority, key: key)
+    }
+}
+
+extension Job {
+    var exemplar: Artifact { input(JobInput.exemplar)!.artifact }
+}
+
+extension ArtifactRequest {
+    init(attempt: AttemptReference, transferID: UInt64, sha256: String, offset: UInt64, windowChunks: UInt32) {
+        self.init(
+            attempt: attempt, transferID: transferID, artifact: Artifact(sha256: sha256, sizeBytes: 1000),
+            offset: offset, windowChunks: windowChunks)
+    }
+}
+
+extension Completion {
+    /// Of a training.
+    init(
+        iteration: Int, generatorSHA256: String, discriminatorSHA256: String, checkpointSHA256: String,
+        trainingSeconds: Double, reportJSON: String
+    ) {
+        self.init(
+            iteration: iteration,
+            products: [
+                .generator: generatorSHA256, .discriminator: discriminatorSHA256, .checkpoint: checkpointSHA256,
+            ], trainingSeconds: trainingSeconds, reportJSON: reportJSON)
+    }
+}
