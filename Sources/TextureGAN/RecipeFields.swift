@@ -158,7 +158,8 @@ extension Recipe {
         integer("metrics_every", \.metricsEvery, 1...1_000_000, "Iterations between rows of the loss history."),
         integer(
             "snapshot_every", \.snapshotEvery, 1...100_000_000,
-            "Iterations between snapshots, expansions of the whole exemplar; each costs about one forward pass of the whole image."),
+            "Iterations between snapshots, expansions of the whole exemplar; each costs about one forward pass of the whole image."
+        ),
         integer(
             "checkpoint_every", \.checkpointEvery, 1...100_000_000,
             "Iterations between checkpoints. A crash costs at most this many."),
