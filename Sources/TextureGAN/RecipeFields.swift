@@ -53,7 +53,7 @@ extension Recipe {
             "Channels of the generator's first layer; the deepest has 8 times as many. 64 is the paper's."),
         integer(
             "blocks", \.residualBlocks, 1...64,
-            "Residual blocks in the middle of the generator; more blocks see farther. 6 is the paper's."),
+            "Residual blocks in the middle of the generator; more blocks widen its receptive field. 6 is the paper's."),
         integer(
             "ndf", \.discriminatorWidth, 1...512, "Channels of the discriminator's first layer. 64 is the paper's."),
         integer(
