@@ -57,7 +57,7 @@ def main():
     difference = abs(levels - expanded)
     print(f"{sys.argv[3]}: largest difference {int(difference.max())} grey levels")
     if difference.max() > 1:
-        sys.exit("more than one grey level apart")
+        sys.exit("the pictures differ by more than one grey level")
 
 
 if __name__ == "__main__":
