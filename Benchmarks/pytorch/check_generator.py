@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks a generator.safetensors of texloom against PyTorch: names, shapes and pictures.
+"""Compares a generator.safetensors of texloom with PyTorch: names, shapes and pictures.
 
     check_generator.py generator.safetensors [exemplar.png expanded.png]
 
-Loads the file into model.Generator with every name required, none unknown. With a picture and what `texloom expand`
-made of it, expands the picture as well and compares: no value may be more than one grey level away.
+Loads the file into model.Generator; every name must be present and none unknown. Given a picture and the output of
+`texloom expand`, it expands the picture too and compares them: no value may differ by more than one grey level.
 """
 import re
 import sys
@@ -57,7 +57,7 @@ def main():
     difference = abs(levels - expanded)
     print(f"{sys.argv[3]}: largest difference {int(difference.max())} grey levels")
     if difference.max() > 1:
-        sys.exit("more than one grey level apart")
+        sys.exit("the pictures differ by more than one grey level")
 
 
 if __name__ == "__main__":

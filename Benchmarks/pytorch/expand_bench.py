@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Times a generator in PyTorch, an image in and its double out, as JSON: what `texloom bench expand` is compared with.
+"""Times a generator in PyTorch, from an image to its double, and prints JSON. The peer of `texloom bench expand`.
 
     expand_bench.py --size 512 --threads 2 [--statistics image|running] [--channels-last]
 
-With the running averages batch norm is folded into the convolutions' weights, as an export would do.
+With running averages it folds batch norm into the convolutions' weights, like an export.
 """
 import argparse
 import json

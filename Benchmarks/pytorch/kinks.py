@@ -1,7 +1,7 @@
-"""ReLUs, maxima and absolute values that know where their derivative is a toss-up, and can be told to take the other side.
+"""ReLUs, maxima and absolute values that know where their derivative is ambiguous, and can take the other side.
 
-Where an argument lies within rounding of the place at which the derivative jumps, single precision may fall on either
-side of it. Such places are ties.
+If an argument lies within rounding of the point at which the derivative jumps, single precision may fall on either
+side. Such a place is a tie.
 """
 import contextlib
 

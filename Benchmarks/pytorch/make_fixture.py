@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-r"""Writes a parity fixture: training steps with all that another implementation needs to repeat them, in float64.
+r"""Writes a parity fixture: training steps in float64, with everything that another implementation needs to repeat them.
 
     make_fixture.py Tests/TextureGANTests/Fixtures/steps_k24.safetensors
     make_fixture.py Tests/TextureGANTests/Fixtures/steps_none.safetensors SMALL --upsample nearest --ema 0.05 \
@@ -7,49 +7,49 @@ r"""Writes a parity fixture: training steps with all that another implementation
     make_fixture.py Tests/TextureGANTests/Fixtures/steps_spectral.safetensors SMALL \
         --norm none --discriminator-norm spectral --adversarial hinge --last-bias 0.75
     make_fixture.py /tmp/steps_k64.safetensors --k 64 --ngf 8 --ndf 8 --height 150 --width 140
-    make_fixture.py OUT --like OTHER            the same run as OTHER's, of which exemplar, crops and weights are read
+    make_fixture.py OUT --like OTHER            the same run as OTHER's, with its exemplar, crops and weights
 
 SMALL is --steps 1 --k 12 --ngf 2 --ndf 2 --blocks 1 --d-layers 2 --height 28 --width 26 --vgg-width 3 --vgg-least 3
---vgg-most 4. OTHER is a fixture of the published method, without --norm and what follows it.
+--vgg-most 4. OTHER is a fixture of the published method, made without --norm and the options after it.
 
-All is computed in double precision; the file holds it rounded to float32, in PyTorch's layouts but where noted. Two
-steps can be repeated on their own, the first and the last, so that no rounding grows from step to step. By name:
+The script computes in double precision. The file contains the values rounded to float32, in PyTorch's layouts unless
+noted. The first and the last step can be repeated on their own, so rounding errors do not grow from step to step. Names:
 
-  What the run began with
+  The start of the run
     exemplar                 uint8 [H, W, 3]: the source image, RGB
     vgg.LAYER.{weight,bias}  conv1_1 ... conv5_1 of a VGG19 with few channels
     init.NETWORK.NAME        every parameter and running average; NETWORK is generator or discriminator. A second
-                             discriminator's names begin with "second.". Spectral norm's singular vectors are beside
-                             their weight, as weight_u and, laid out like a filter, weight_v
-  What it drew
+                             discriminator's names begin with "second.". Spectral norm's singular vectors follow their
+                             weight as weight_u and, laid out like a filter, weight_v
+  The random choices
     crops                    int32 [steps, 4]: row and column of the target in the exemplar, of the source in the target
   The first step
-    grad.NETWORK.NAME        gradients: for the discriminator of the mean of its two losses, for the generator of
-                             adversarial + 100 L1 + style
-    tie.NETWORK.NAME         [1]: by how much ties may change that gradient, see below
+    grad.NETWORK.NAME        gradients: of the mean of its two losses for the discriminator, of adversarial + 100 L1 +
+                             style for the generator
+    tie.NETWORK.NAME         [1]: how much ties may change that gradient, see below
   The last step
-    last.before.NETWORK.NAME as init, before it (the run itself goes on from these rounded values)
-    last.mean.NETWORK.NAME   Adam's moments before it
+    last.before.NETWORK.NAME as init, before the step (the run itself continues from these rounded values)
+    last.mean.NETWORK.NAME   Adam's moments before the step
     last.square.NETWORK.NAME
     last.grad.NETWORK.NAME, last.tie.NETWORK.NAME
-    final.NETWORK.NAME       as init, after it
-    {last.before,final}.average.NAME  with --ema, the averaged generator, which begins as a copy of the generator
+    final.NETWORK.NAME       as init, after the step
+    {last.before,final}.average.NAME  with --ema, the averaged generator, which starts as a copy of the generator
   All steps
     losses                   [steps, 6]: discriminator on the fake, on the target; adversarial, L1, style; zero
   The end
     expanded.batch           [3, 2h, 2w]: the exemplar, cropped to multiples of 4, through the final generator with
                              batch norm on the image's own statistics
-    expanded.running         the same on the running averages; absent without norms, which make no difference then
+    expanded.running         the same on the running averages; absent without norms, because it would be equal
 
-Ties. The derivative of a (leaky) ReLU jumps at 0, that of a maximum where two inputs are equal, that of |x| at 0. Where an
+Ties. The derivative of a (leaky) ReLU jumps at 0, that of a maximum where two inputs are equal, that of |x| at 0. If an
 argument lies within rounding of its jump (TIE times the root mean square of its layer), single precision may take
-either side, and both are right. Each such place is turned to its other side on its own, which changes the gradient
-by some vector; `tie` is the sum of these vectors' lengths. A gradient may be as far off as that and no further.
+either side, and both are right. The script turns each such place to its other side separately, which changes the
+gradient by some vector. `tie` is the sum of these vectors' lengths. A gradient may differ by at most this much.
 
-The metadata's "config" is the options as JSON; a replay needs k, ngf, ndf, blocks, d_layers and steps of it, norm,
-discriminator_norm, second_discriminator, upsample, adversarial and ema where they are there, and "arithmetic":
-"float64". Always: no dropout, reflection padding, rate 2e-4, RGB in [-1, 1] into VGG, relu1_1 ... relu5_1
-tapped.
+The metadata's "config" contains the options as JSON. A replay needs k, ngf, ndf, blocks, d_layers, steps, and, if
+present, norm, discriminator_norm, second_discriminator, upsample, adversarial and ema, and "arithmetic": "float64".
+Every fixture has no dropout, reflection padding, learning rate 2e-4, RGB in [-1, 1] into VGG, and taps relu1_1 ...
+relu5_1.
 """
 import argparse
 import copy
@@ -81,9 +81,9 @@ def options():
     parser.add_argument("--adversarial", choices=["bce", "hinge", "relativistic"], default="bce")
     parser.add_argument("--ema", type=float, default=0.0)
     parser.add_argument("--last-bias", type=float, default=0.0,
-                        help="added to the discriminator's last bias, so that logits reach past hinge's margins")
+                        help="added to the discriminator's last bias, so that logits exceed hinge's margins")
     parser.add_argument("--second-gain", type=float, default=1.0,
-                        help="multiplies the second discriminator's weights, so that one of few channels has a say")
+                        help="multiplies the second discriminator's weights, so that a thin one has an effect")
     args = parser.parse_args()
     if args.like:
         with safe_open(args.like, "pt") as other:

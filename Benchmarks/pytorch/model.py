@@ -1,4 +1,4 @@
-"""The method in PyTorch: an independent implementation to check texloom against.
+"""The method in PyTorch: an independent implementation, to verify texloom's numbers.
 
 From Zhou et al., "Non-stationary Texture Synthesis by Adversarial Expansion" (SIGGRAPH 2018). State dictionaries have
 the names and shapes of texloom's files, so either side's networks load into the other's.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Times whole training steps in PyTorch, by phase, as JSON: what `texloom bench step` is compared with.
+"""Times whole training steps in PyTorch by phase, and prints JSON. The peer of `texloom bench step`.
 
-The lean step, with nothing computed that no update needs: one forward pass of G for both updates, no gradients of
-frozen networks' weights nor of the target's features, VGG only as far as its last tap. Random data and weights: the
-time does not depend on them.
+The step is lean and computes only what an update needs: one forward pass of G for both updates, no gradients for the
+weights of frozen networks or for the target's features, VGG only up to its last tap. Data and weights are random, because
+the time does not depend on them.
 
     train_bench.py --k 64 --ngf 32 --ndf 32 --threads 2 --iterations 10
 """

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What a user would try instead of training: doubles an image by image quilting along its own layout.
+"""Doubles an image by image quilting along its own layout: the alternative to training that a user might try.
 
     quilt.py EXEMPLAR OUT.png [--block 36] [--overlap 12] [--layout 0.5] [--seed 1]
 
-Blocks of the exemplar are laid beside one another along minimal seams. Each is chosen among those that match what is
-laid already and, weighed by --layout, the blurred exemplar at twice its size (as in the paper's texture transfer), so
-that large structure is kept as well as quilting can.
+Lays blocks of the exemplar beside one another along minimal seams. Chooses each block among those that match the blocks
+already laid and, weighted by --layout, the blurred exemplar at twice its size (as in the paper's texture transfer). This
+keeps large structure as well as quilting can.
 Source: Efros & Freeman, "Image Quilting for Texture Synthesis and Transfer", SIGGRAPH 2001. Needs numpy and Pillow.
 """
 import argparse

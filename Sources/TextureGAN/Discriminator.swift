@@ -13,7 +13,7 @@ public struct Discriminator: Sendable {
     /// - Parameters:
     ///   - norm: nil takes the recipe's.
     ///   - isSecond: the recipe's second discriminator, which judges beside the first. Its weights begin as small as
-    ///     those of normalised layers, so that the first one leads until shapes are there (decision 15).
+    ///     those of normalised layers, so that the first one leads until shapes are there (decision 10).
     public init(_ recipe: Recipe, isSecond: Bool = false, initialisedFrom stream: RandomStream? = nil) {
         let norm = (isSecond ? recipe.secondDiscriminatorNorm : nil) ?? recipe.usedDiscriminatorNorm
         // Two discriminators fit in one file.

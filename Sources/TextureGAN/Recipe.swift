@@ -148,7 +148,7 @@ extension Recipe {
         return recipe
     }()
 
-    /// What these recipes change of the published method, and why: decisions 15, 17 and 18.
+    /// What these recipes change of the published method, and why: decisions 10, 12 and 13.
     private static let normless: Recipe = {
         var recipe = Recipe()
         recipe.norm = .none

@@ -27,10 +27,10 @@ extension Recipe {
             }),
         integer(
             "seed", \.seed, 0...UInt64.max,
-            "Determines initial weights, crops and dropout; another seed is another variation."),
+            "Determines initial weights, crops and dropout; another seed gives another variation."),
         choice(
             "start", \.start,
-            "The weights that training begins with: random, or those of networks that have learned drawn textures of all kinds, which saves most of a short training."
+            "Initial weights: random, or those of networks trained on drawn textures of all kinds, which saves most of a short training."
         ),
         RecipeField(
             key: "k",
@@ -53,26 +53,26 @@ extension Recipe {
             "Channels of the generator's first layer; the deepest has 8 times as many. 64 is the paper's."),
         integer(
             "blocks", \.residualBlocks, 1...64,
-            "Residual blocks in the middle of the generator: how far it looks. 6 is the paper's."),
+            "Residual blocks in the middle of the generator; more blocks widen its receptive field. 6 is the paper's."),
         integer(
             "ndf", \.discriminatorWidth, 1...512, "Channels of the discriminator's first layer. 64 is the paper's."),
         integer(
             "discriminator_layers", \.discriminatorLayers, 1...6,
-            "Halvings in the discriminator, so the size of the patches it judges: 142 pixels at 4, 70 at 3."),
+            "Halvings in the discriminator. They set the size of the patches it judges: 142 pixels at 4, 70 at 3."),
         choice(
             "norm", \.norm,
-            "The generator's normalisation: batch (the paper's) keeps running averages, instance does not. Both take away how dark and how strong a crop is; none keeps it, costs least and expands any part of an image alike."
+            "The generator's normalisation: batch (the paper's) keeps running averages, instance does not. Both remove a crop's brightness and contrast; none keeps them, costs least and expands every part of an image in the same way."
         ),
         choice(
             "discriminator_norm", \.discriminatorNorm,
-            "The discriminator's normalisation: same is the generator's; spectral divides each layer's weights by their largest singular value."
+            "The discriminator's normalisation: same uses the generator's; spectral divides each layer's weights by their largest singular value."
         ),
         RecipeField(
             key: "second_discriminator",
             summary:
-                "Norm of a second discriminator that judges beside the first; off is the paper's. A norm makes the first "
-                + "blind to how bright and how strong a crop is, and quick to see shapes; a second one without a norm sees "
-                + "the rest. Costs a few per cent of a step.",
+                "Normalisation of a second discriminator beside the first; off is the paper's. A norm makes the first "
+                + "blind to a crop's brightness and contrast, but quick to see shapes; a second one without a norm sees the "
+                + "rest. Costs a few per cent of a step.",
             accepts: "off, batch, instance, none or spectral",
             read: { $0.secondDiscriminatorNorm?.rawValue ?? "off" },
             write: { recipe, text in
@@ -87,11 +87,11 @@ extension Recipe {
             }),
         number(
             "discriminator_gain", \.discriminatorGain, 0.1...10,
-            "Multiplies the discriminator's features behind each LeakyReLU; above 1 it makes up for what spectral normalisation damps."
+            "Multiplies the discriminator's features after each LeakyReLU; above 1 it compensates for the damping of spectral normalisation."
         ),
         choice(
             "padding", \.padding,
-            "What the generator's 7x7 and residual convolutions see beyond the border; zero leaves frames in the output."
+            "What the generator's 7x7 and residual convolutions see beyond the border; zero leaves a frame in the output."
         ),
         choice(
             "upsample", \.upsample,
@@ -99,11 +99,11 @@ extension Recipe {
         ),
         number(
             "dropout", \.dropout, 0...0.95,
-            "Share of features zeroed inside the residual blocks while training. 0.5 is the paper's; thin networks have none to spare."
+            "Share of features zeroed inside the residual blocks during training. 0.5 is the paper's; thin networks have none to spare."
         ),
         choice(
             "adversarial", \.adversarial,
-            "Cross-entropy (the paper's), least squares, hinge losses, or relativistic: the discriminator tells which of the generated image and the target at the same place is the generated one."
+            "Cross-entropy (the paper's), least squares, hinge losses, or relativistic: at each place the discriminator decides which of generated image and target is the generated one."
         ),
         number("adversarial_weight", \.adversarialWeight, 0...1e6, "Weight of the adversarial loss. 1 is the paper's."),
         number(
@@ -112,8 +112,8 @@ extension Recipe {
         RecipeField(
             key: "style",
             summary:
-                "Which VGG the style loss compares features of. vgg16 comes with scripts/setup; vgg19, the paper's, "
-                + "has to be brought (texloom weights).",
+                "The VGG whose features the style loss compares. scripts/setup installs vgg16; for vgg19, the paper's, "
+                + "see texloom weights.",
             accepts: "vgg16, vgg19 or off",
             read: { $0.style?.rawValue ?? "off" },
             write: { recipe, text in
@@ -128,18 +128,18 @@ extension Recipe {
             }),
         choice(
             "style_input", \.styleInput,
-            "Pixel values that VGG is fed: raw (the authors', which all but silences the loss), or what the weights were trained on: caffe for vgg16, torchvision for torchvision's vgg19."
+            "Scaling of VGG's input: raw (the authors', which almost silences the loss), or the one the weights were trained with: caffe for vgg16, torchvision for torchvision's vgg19."
         ),
         number(
             "style_weight", \.styleWeight, 0...1e9,
-            "Multiplies the style loss, on top of 1000 / C^2 per tap. 1 is the paper's with raw input; caffe input needs about 2e-5 to stand beside L1."
+            "Multiplies the style loss, on top of 1000 / C^2 per tap. 1 is the paper's with raw input; caffe input needs about 2e-5 to balance L1."
         ),
         integer(
             "style_taps", \.styleTaps, 1...5,
-            "Taps relu1_1 ... reluN_1; nothing behind the last is computed, so fewer are cheaper."),
+            "Taps relu1_1 ... reluN_1; VGG stops at the last one, so fewer are cheaper."),
         integer(
             "style_every", \.styleEvery, 1...1000,
-            "Iterations between style losses, each with so many times the weight. VGG is more than half of the work of a step of thin networks, and two updates learn more than one with a style loss."
+            "A style loss every N iterations, with N times the weight. VGG takes more than half of a thin network's step, and two updates learn more than one with a style loss."
         ),
         integer("iterations", \.iterations, 1...100_000_000, "Updates of each network. 100,000 is the paper's."),
         number(
@@ -153,15 +153,16 @@ extension Recipe {
         ),
         number(
             "ema", \.ema, 0...0.9999,
-            "Memory of the running average of the generator's weights that snapshots and the finished generator are made of; 0 takes the weights as they are."
+            "Memory of the running average of the generator's weights; snapshots and the finished generator use the average. 0 uses the weights themselves."
         ),
         integer("metrics_every", \.metricsEvery, 1...1_000_000, "Iterations between rows of the loss history."),
         integer(
             "snapshot_every", \.snapshotEvery, 1...100_000_000,
-            "Iterations between expansions of the whole exemplar; one costs about a whole-image forward pass."),
+            "Iterations between snapshots, expansions of the whole exemplar; each costs about one forward pass of the whole image."
+        ),
         integer(
             "checkpoint_every", \.checkpointEvery, 1...100_000_000,
-            "Iterations between checkpoints: the most that a crash can cost."),
+            "Iterations between checkpoints. A crash costs at most this many."),
     ]
 
     private static func integer<Value: FixedWidthInteger & Sendable>(

@@ -5,7 +5,7 @@ import NNCore
 /// What the networks' weights are when a training begins.
 ///
 /// Networks that have learned drawn textures of all kinds know edges, surfaces and repetition already: an exemplar's
-/// training reaches in a quarter of the iterations what it reaches from random weights (decision 17).
+/// training reaches in a quarter of the iterations what it reaches from random weights (decision 12).
 /// Each case is named by what its networks learned, their width, and the first digits of the file's SHA-256, so that a
 /// recipe means the same weights in every version of texloom.
 public enum StartWeights: String, Sendable, CaseIterable {

@@ -292,7 +292,7 @@ class Tests:
         equal(priorities, sorted(priorities, reverse=True), "by priority")
         page.type("input[name=name]", "no such name")
         page.press("Enter")
-        page.wait("document.querySelector('.empty')?.innerText === 'No job is like this.'", "nothing found is told")
+        page.wait("document.querySelector('.empty')?.innerText === 'No job matches.'", "nothing found is told")
         page.wait("document.querySelector('#connection').dataset.state === 'live'", "live")
         self.done(page)
 

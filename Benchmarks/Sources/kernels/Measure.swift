@@ -1,6 +1,6 @@
 import Glibc
 
-/// Shortest of several runs, in seconds: on a shared machine the minimum is the least disturbed.
+/// The shortest of several runs, in seconds. On a shared machine the minimum is the least disturbed.
 struct Stopwatch {
     private(set) var seconds = Double.infinity
     /// The process's time on a core, which other processes cannot lengthen, for one thread; else the wall clock.
@@ -41,7 +41,7 @@ final class Candidate {
     var milliseconds: Double { watch.seconds * 1e3 }
 }
 
-/// Runs candidates in turns, so that all of them see the same weather.
+/// Alternates between the candidates, so that a slow phase of the machine affects all of them.
 func interleave(_ candidates: [Candidate], rounds: Int) {
     for candidate in candidates { candidate.body() }
     for _ in 0..<rounds {

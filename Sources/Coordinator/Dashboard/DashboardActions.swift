@@ -36,7 +36,7 @@ struct DashboardActions: Sendable {
         router.post("workers/:id/drain") { request, context in
             try await answer(request, back: "/workers") { _ in
                 let worker = try await commands.drain(try context.parameters.require("id"))
-                return "“\(worker.name)” gets no more work and hands back what it has."
+                return "“\(worker.name)” gets no more work and hands its jobs back."
             }
         }
     }

@@ -215,7 +215,7 @@ extension JobOrder {
         case .oldest: "oldest first"
         case .name: "by name"
         case .priority: "by priority"
-        case .ended: "ended last first"
+        case .ended: "latest ended first"
         }
     }
 }

@@ -1,4 +1,5 @@
-// Cancel, retry, priority, drain: sent in the background, answered at the foot of the window. Choosers in lists.
+// Sends cancel, retry, priority and drain in the background and shows the answer at the bottom of the window. Submits a
+// list's filters when one changes.
 import { $, all, announce, problem } from "./page.js";
 import { refresh } from "./refresh.js";
 
@@ -17,7 +18,7 @@ document.addEventListener("submit", async (event) => {
     close(form.closest("details"));
     refresh();
   } catch {
-    announce("The coordinator cannot be reached; nothing was changed.", true);
+    announce("The coordinator cannot be reached; nothing has changed.", true);
   }
   button.disabled = false;
 });
@@ -27,17 +28,17 @@ function close(menu) {
   $("summary", menu).focus();
 }
 
-// One menu is open at a time; it closes by Escape and by a click elsewhere.
+// Escape, or a click elsewhere, closes an open menu, so only one is open at a time.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") all("details.action[open]").forEach(close);
 });
 document.addEventListener("click", (event) => {
   for (const menu of all("details.action[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
-// Whoever opens a menu by the keyboard goes on in it.
+// A menu that opens moves the focus to its first field.
 document.addEventListener("toggle", (event) => {
   if (event.target.matches("details.action[open]")) $("input, button", event.target)?.focus({ preventScroll: true });
 }, true);
 
-// Choosing shows at once; the button is for the keyboard and for those without this script.
+// A choice takes effect at once. The button is for keyboard users and for browsers without JavaScript.
 for (const choice of all("form.filters select")) choice.addEventListener("change", () => choice.form.requestSubmit());

@@ -1,4 +1,4 @@
-// A job's loss curves: one panel a term, all over the same range of iterations.
+// Draws a job's loss curves: one panel per term, all over the same range of iterations.
 import { $, all, put, significant, tick } from "./page.js";
 
 const titles = {
@@ -17,7 +17,7 @@ export class Charts {
   view = null; // [from, to], or null for the whole run
   hover = null;
   dragged = null; // [start, now], in iterations
-  left = 46; // where the curves begin: as far in as the longest label of all panels needs
+  left = 46; // where the curves begin: leaves room for the longest label of all panels
   isScheduled = false;
 
   constructor(root) {
@@ -29,7 +29,7 @@ export class Charts {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
-  // What was measured at an iteration, by name; undefined while nothing has arrived.
+  // The values of an iteration, by name; undefined while none has arrived.
   values(iteration) { return this.rows.length > 0 ? this.byIteration.get(iteration)?.values ?? {} : undefined; }
 
   add(rows) {
@@ -121,7 +121,7 @@ export class Charts {
       const pen = prepare(canvas);
       const points = visible.filter((row) => row.values[term] !== undefined)
         .map((row) => ({ iteration: row.iteration, value: row.values[term] }));
-      if (points.length === 0) put(label, "nothing in this range");
+      if (points.length === 0) put(label, "no values in this range");
       else planes.set(term, new Plane(pen, canvas, from, to, points));
     }
     this.left = Math.max(46, ...[...planes.values()].map((plane) => Math.ceil(plane.labelWidth()) + gap + 1));
@@ -143,7 +143,7 @@ export class Charts {
   }
 }
 
-// Clears a canvas at the screen's density.
+// Clears a canvas and sets its resolution to the screen's.
 function prepare(canvas) {
   const [width, height, dense] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio || 1];
   if (canvas.width !== Math.round(width * dense)) canvas.width = Math.round(width * dense);
@@ -154,11 +154,11 @@ function prepare(canvas) {
   return pen;
 }
 
-// Iterations and values as places on a canvas.
+// Maps iterations and values to positions on a canvas.
 class Plane {
   constructor(pen, canvas, from, to, points) {
     Object.assign(this, { pen, from, to, points, left: 0, width: canvas.clientWidth, height: canvas.clientHeight });
-    // The scale leaves out the wildest half per cent, so that one spike does not flatten the curve.
+    // The scale ignores the most extreme half per cent, so that one spike does not flatten the curve.
     const sorted = points.map((point) => point.value).sort((a, b) => a - b);
     this.low = sorted[Math.floor(sorted.length / 200)];
     this.high = Math.max(sorted[Math.ceil(sorted.length * 199 / 200) - 1], this.low + Math.abs(this.low) * 1e-3 + 1e-12);
@@ -190,7 +190,7 @@ class Plane {
     pen.fillText(this.from, this.left, this.height - 4);
   }
 
-  // The measured values pale, their running mean above them. Each step of smoothing doubles the mean's memory.
+  // Draws the values pale, and their running mean above them. Each step of smoothing doubles the mean's memory.
   curves(points, colour, smoothing) {
     const keep = 1 - 1 / 2 ** smoothing;
     this.curve(points, colour, keep > 0 ? 0.28 : 1, 1);

@@ -1,9 +1,9 @@
-// Listens to the event stream: writes moving numbers into place, and has the page fetched again when more has changed.
+// Listens to the event stream, updates numbers in place, and fetches the page again when more has changed.
 import { $, all, ago, duration, put, speed } from "./page.js";
 import { refresh } from "./refresh.js";
 
 const page = document.body.dataset.page;
-// States of jobs that this page does not show, as last heard.
+// The last known states of jobs that this page does not show.
 const elsewhere = new Map();
 
 function showJob(job) {
@@ -20,7 +20,7 @@ function showJob(job) {
       const share = Math.min(Math.floor(100 * job.iteration / job.totalIterations), job.state === "finished" ? 100 : 99);
       put($('[data-field="progress"]', place), `${job.iteration} of ${job.totalIterations} (${share} %)`);
     } else if (!bar && job.totalIterations > 0 && job.state === "running" && page !== "gallery") isStale = true;
-    // After the last iteration come the last snapshot, its figures and the upload.
+    // The last iteration is followed by the last snapshot, its figures and the upload.
     const isFinishing = job.state === "running" && job.totalIterations > 0 && job.iteration >= job.totalIterations;
     put($('[data-field="left"]', place), isFinishing ? "finishing" : job.etaSeconds != null ? `${duration(job.etaSeconds)} left` : "");
     if (job.secondsPerIteration) put($('[data-field="speed"]', place), speed(1 / job.secondsPerIteration));
@@ -32,14 +32,14 @@ function showJob(job) {
   if (isStale) refresh();
 }
 
-// A job that is not on this page matters to it when it comes, or changes its state: it may belong here then.
+// A job that appears or changes its state may now belong on this page.
 function hearOf(job) {
   if (elsewhere.get(job.id) === job.state) return;
   elsewhere.set(job.id, job.state);
   if (page === "overview" || page === "jobs" || page === "gallery" && job.state === "finished") refresh();
 }
 
-// Jobs behind their last iteration have the last snapshot, its figures and the upload before them.
+// After the last iteration a job still has its last snapshot, the figures and the upload to do.
 function queueTime({ queueSeconds, jobs }) {
   if (queueSeconds == null) return "unknown";
   return queueSeconds < 1 && jobs.running > 0 ? "finishing" : duration(queueSeconds);
@@ -72,10 +72,10 @@ function connected(isLive) {
 }
 
 let stream;
-// Of the job's stream: where it goes on. What the page was rendered with is not sent again.
+// Where the job's stream continues. The page already shows everything before it.
 let position = $("#job") && `${$("#job").dataset.log}.-1`;
 
-// - Parameter handlers: of the events of one job's stream, by name.
+// - Parameter handlers: handlers for the events of one job's stream, by name.
 function open(handlers) {
   const job = $("#job");
   stream = new EventSource(job ? `/api/v1/jobs/${job.dataset.job}/events?after=${position}` : "/api/v1/events");
@@ -89,21 +89,21 @@ function open(handlers) {
   on("job", showJob);
   on("summary", showSummary);
   on("workers", showWorkers);
-  // The page is as new as the first greeting; what was missed later has to be fetched.
+  // The page is up to date at the first greeting. A later greeting means that events were missed.
   on("reset", () => { if (!isFirstGreeting) refresh(); isFirstGreeting = false; });
   for (const [name, handle] of Object.entries(handlers)) on(name, handle);
 }
 
 export function listen(handlers) {
   open(handlers);
-  // A browser has six connections to a host: tabs that nobody looks at do without.
+  // A browser allows six connections to a host, so hidden tabs close theirs.
   document.addEventListener("visibilitychange", () => {
     stream.close();
     if (document.hidden) return;
     open(handlers);
     refresh();
   });
-  // A page that the browser has kept holds no connection and is out of date when it comes back.
+  // A page from the browser's cache has no connection and is out of date.
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }

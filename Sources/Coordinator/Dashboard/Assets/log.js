@@ -9,7 +9,7 @@ if (log) log.scrollTop = log.scrollHeight;
 export function appendLog({ entries }) {
   const isAtEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
   for (const entry of entries) {
-    // A stream that begins anew may repeat what is here.
+    // A stream that starts over may repeat lines.
     if (entry.id <= last) continue;
     last = entry.id;
     const line = document.createElement("span");
@@ -19,6 +19,6 @@ export function appendLog({ entries }) {
     log.append(line);
   }
   while (log.childElementCount > maxLines) log.firstElementChild.remove();
-  // Who has scrolled back reads; the others see the newest.
+  // Follows the newest line unless the reader has scrolled back.
   if (isAtEnd) log.scrollTop = log.scrollHeight;
 }

@@ -1,4 +1,4 @@
-// What every part of the script needs: finding elements, and numbers as people read them (Readable.swift has the same).
+// Finds elements and formats numbers for the other parts of the script. Readable.swift has the same formats.
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -13,18 +13,18 @@ export function duration(seconds) {
 }
 
 export const significant = (value) => value === 0 ? "0" : String(Number(value.toPrecision(4)));
-// A label of an axis: of few characters, whatever the size.
+// A short label for an axis, whatever the magnitude.
 export const tick = (value) => {
   const size = Math.abs(value);
   return size !== 0 && (size >= 1e5 || size < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
 };
 export const speed = (perSecond) => `${perSecond >= 10 ? perSecond.toFixed(0) : perSecond.toFixed(2)} it/s`;
 
-// The coordinator's clock is the one that counts: a browser's may be wrong.
+// Times refer to the coordinator's clock, because the browser's may be wrong.
 const skew = Date.now() - Date.parse(document.body.dataset.now);
 export const ago = (date) => `${duration((Date.now() - skew - Date.parse(date)) / 1000)} ago`;
 
-// A line at the foot of the window that goes away by itself.
+// Shows a line at the bottom of the window for some seconds.
 export function announce(text, isProblem = false) {
   const line = document.createElement("p");
   line.textContent = text;
@@ -33,7 +33,7 @@ export function announce(text, isProblem = false) {
   setTimeout(() => line.remove(), isProblem ? 12000 : 6000);
 }
 
-// What an answer that is no success says.
+// The reason in an answer that reports a failure.
 export async function problem(response) {
   try { return (await response.json()).detail; } catch { return `the coordinator answered with status ${response.status}`; }
 }

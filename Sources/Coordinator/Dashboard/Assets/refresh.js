@@ -1,7 +1,7 @@
-// Fetches the page again and adopts what differs.
+// Fetches the page again and updates what differs.
 import { $, all } from "./page.js";
 
-// Makes `old` like `fresh`, touching only what differs: pictures do not flicker, the focus and open menus stay.
+// Makes `old` equal to `fresh` and changes only what differs, so pictures do not flicker and focus and open menus stay.
 function adopt(old, fresh) {
   if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || (old.dataset?.job ?? "") !== (fresh.dataset?.job ?? "")) {
     old.replaceWith(fresh.cloneNode(true));
@@ -12,12 +12,12 @@ function adopt(old, fresh) {
     return;
   }
   if (old.nodeType !== Node.ELEMENT_NODE) return;
-  // An open menu is being used: it is left alone until it is closed.
+  // An open menu is in use and stays until it is closed.
   if (old.nodeName === "DETAILS" && old.open) return;
   for (const { name, value } of [...fresh.attributes]) {
     if (name !== "hidden" && old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  // What this script has shown, hidden or sized stays so.
+  // Keeps what this script has shown, hidden or sized.
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name) && name !== "hidden" && name !== "style") old.removeAttribute(name);
   }
@@ -30,8 +30,8 @@ let isRefreshing = false;
 let isWanted = false;
 let nextAllowed = 0;
 
-// At most every two seconds, and so that fetching takes a hundredth of the coordinator's time. Never rarer than every ten
-// seconds: a slow answer must not hide a job that has begun.
+// Fetches at most every two seconds, and takes at most a hundredth of the coordinator's time. Waits at most ten seconds,
+// because a slow answer must not hide a job that has started.
 const restAfter = (milliseconds) => Math.min(10_000, Math.max(2000, 100 * milliseconds));
 
 export async function refresh() {
@@ -46,7 +46,7 @@ export async function refresh() {
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (answer.ok) adoptPage(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    } catch { /* The stream tells that the coordinator is away, and when it is back. */ }
+    } catch { /* The stream reports that the coordinator is away, and when it returns. */ }
     nextAllowed = Date.now() + restAfter(performance.now() - began);
   }
   isRefreshing = false;

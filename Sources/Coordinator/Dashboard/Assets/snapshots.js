@@ -1,4 +1,4 @@
-// A job's snapshots: side by side with the exemplar at one scale, a slider and a strip through all of them.
+// Shows a job's snapshots beside the exemplar at one scale, with a slider and a strip of all snapshots.
 import { $, all, put, significant } from "./page.js";
 
 let pinned = new URL(location.href).searchParams.get("snapshot");
@@ -23,7 +23,7 @@ function show(index) {
   showQuality();
 }
 
-// The figures measured at the shown iteration. Pages have been rendered with them; other snapshots' come by the stream.
+// Shows the figures of the shown iteration. The page contains those of its first snapshot; the stream sends the others.
 export function showQuality() {
   const iteration = Number($("#shown-iteration")?.textContent ?? NaN);
   const values = measured(iteration);
@@ -41,8 +41,7 @@ export function showQuality() {
   }));
 }
 
-// One pixel of the exemplar is as large as one of the snapshot: whole multiples of a small picture, or the share of a
-// large one that the window has room for.
+// Shows exemplar and snapshot at the same scale: a whole multiple for small pictures, or whatever fits the window.
 function fit() {
   const [exemplar, snapshot, room] = [$("#exemplar"), $("#shown"), $("#pictures")];
   if (!snapshot || !exemplar.naturalWidth || !snapshot.naturalWidth) return;
@@ -63,7 +62,7 @@ function fit() {
 
 function pin(index) {
   const links = all("#strip a");
-  // The newest one is followed; any other one stays.
+  // Follows the newest snapshot unless the user has chosen another.
   pinned = index >= links.length - 1 ? null : links[index].dataset.iteration;
   const address = new URL(location.href);
   if (pinned) address.searchParams.set("snapshot", pinned); else address.searchParams.delete("snapshot");
@@ -110,7 +109,7 @@ function adopted() {
   fit();
 }
 
-// - Parameter values: what was measured at an iteration, by name; undefined while nothing is known.
+// - Parameter values: the figures of an iteration, by name; undefined while they are unknown.
 export function prepareSnapshots(values) {
   if (!$("#pictures")) return;
   measured = values;

@@ -1,4 +1,4 @@
-// Photographs dropped or chosen become jobs, one after the other.
+// Turns dropped or chosen photographs into jobs, one after the other.
 import { $, all, problem, put } from "./page.js";
 
 export async function prepareSubmission() {
@@ -7,7 +7,7 @@ export async function prepareSubmission() {
   const offered = async () => (await fetch("/api/v1/recipes")).json();
   let { recipes, isMeasuring } = await offered();
   const chosen = () => recipes.find((recipe) => recipe.name === $("#recipe").value);
-  // The time is that of the recipe as it is offered.
+  // The estimate applies only to the recipe as offered.
   const showTime = () => {
     const isOffered = chosen()?.yaml === $("#yaml").value;
     put($("#time"), !isOffered ? "" : chosen().expectedText ?? (isMeasuring ? "measuring how long this recipe takes" : ""));
@@ -23,7 +23,7 @@ export async function prepareSubmission() {
   choose();
   const followTimes = async () => {
     if (!isMeasuring) return;
-    try { ({ recipes, isMeasuring } = await offered()); showTime(); } catch { /* The coordinator is away: asked again. */ }
+    try { ({ recipes, isMeasuring } = await offered()); showTime(); } catch { /* The coordinator is away: asks again. */ }
     setTimeout(followTimes, 2000);
   };
   setTimeout(followTimes, 2000);
@@ -31,7 +31,7 @@ export async function prepareSubmission() {
   form.addEventListener("submit", (event) => event.preventDefault());
   const drop = $("#drop");
   $("#files").addEventListener("change", (event) => { submit([...event.target.files]); event.target.value = ""; });
-  // Files dropped beside the field are meant for it as well; a browser would open them.
+  // Accepts files dropped anywhere: the browser would open them instead.
   addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
   addEventListener("dragleave", (event) => { if (event.relatedTarget === null) drop.classList.remove("over"); });
   addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); submit([...event.dataTransfer.files]); });
@@ -71,7 +71,7 @@ async function submitOne(file) {
   };
   const receipt = await send("/api/v1/exemplars", file, "application/octet-stream");
   const [name, recipeYAML] = [file.name.replace(/\.[^.]*$/, "") || file.name, $("#yaml").value];
-  // As with `texloom submit`, the same photograph with the same recipe is the same job.
+  // As in `texloom submit`, the same photograph with the same recipe is the same job.
   const job = { name, fileName: file.name, exemplarSHA256: receipt.sha256, recipeYAML, priority: Number($("#priority").value), once: true };
   const { jobs } = await send("/api/v1/jobs", JSON.stringify({ jobs: [job] }), "application/json");
   return { ...jobs[0], exemplar: receipt.sha256 };
