@@ -73,7 +73,7 @@ struct ClusterEngineTests {
             _ = await submit("c")
         }
         var greeted: [UInt64] = []
-        for await effect in engine.effects { if case .send(_, let session) = effect { greeted.append(session) } }
+        for await effect in engine.effects { if case .welcome(_, let session) = effect { greeted.append(session) } }
         #expect(greeted == [2], "the first worker has heard nothing, and will say HELLO again")
     }
 

@@ -240,7 +240,7 @@ struct JobStoreTests {
         #expect(restored.counts[.queued] == 9800 && restored.counts[.running] == 200)
         #expect(restored.leases.count == 200 && restored.nextSequence == 10_001)
         var state = restored
-        #expect(state.handle(.hello(session: 2, worker: .named("x"), running: []), at: .origin).messages.count == 1)
+        #expect(state.handle(.hello(session: 2, worker: .named("x"), running: []), at: .origin).welcomed == [])
         let first = state.handle(.workRequest(session: 2, requestID: 1), at: .origin).assignment
         #expect(first?.name == "job 200")
     }

@@ -145,7 +145,7 @@ struct StoreCheckTests {
             try db.execute(sql: "UPDATE artifacts SET kind = 'weird' WHERE kind = 'generator'")
         }
         let report = try await check.run(repairs: true)
-        #expect(report.problems.map(\.kind) == [.database] && report.problems[0].text.contains("kind is 'weird'"))
+        #expect(report.problems.map(\.kind) == [.database] && report.problems[0].text.contains("role is 'weird'"))
         #expect(artifacts.contains(generator) && report.repairs.isEmpty)
     }
 

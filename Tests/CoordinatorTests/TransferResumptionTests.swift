@@ -222,7 +222,7 @@ struct TransferResumptionTests {
         #expect(try await worker.acknowledgement().code == .leaseLost)
         let path = "/api/v1/jobs/\(job.id)"
         let held = try await coordinator.get(path).decoded(JobDetail.self).job
-        #expect(held.state == .held && held.reason?.contains("send the photograph again") == true)
+        #expect(held.state == .held && held.reason?.contains("send the file again") == true)
         #expect(try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png).status == 201)
         #expect(try await coordinator.send("POST", path + "/retry").status == 200)
         let again = try await worker.askForWork()
@@ -257,7 +257,7 @@ struct TransferResumptionTests {
         await coordinator.stop()
     }
 
-    @Test func aNewerWorkerThatStillSpeaksVersionOneWorksInVersionOne() async throws {
+    @Test func aNewerWorkerWorksInTheNewestVersionThatBothSpeak() async throws {
         let coordinator = try await RunningCoordinator()
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 83)
         // Its HELLO is written in its own newest version.
@@ -265,7 +265,7 @@ struct TransferResumptionTests {
         let (version, welcome) = try await worker.next("WELCOME") { message -> (UInt32, WireWelcome)? in
             if case .welcome(let welcome)? = message.body { (message.envelope.version, welcome) } else { nil }
         }
-        #expect(welcome.version == 1 && version == 1)
+        #expect(welcome.version == 2 && version == 2)
         await worker.socket.close()
         await coordinator.stop()
     }

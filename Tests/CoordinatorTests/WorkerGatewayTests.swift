@@ -141,7 +141,7 @@ struct WorkerGatewayTests {
         await coordinator.stop()
     }
 
-    @Test(arguments: [(2...3 as ClosedRange<UInt32>, "coordinator")])
+    @Test(arguments: [(3...4 as ClosedRange<UInt32>, "coordinator")])
     func aVersionNobodySharesIsRefusedNamingWhoHasToUpgrade(versions: ClosedRange<UInt32>, side: String) async throws {
         let coordinator = try await RunningCoordinator()
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 51)

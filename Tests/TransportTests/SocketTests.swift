@@ -146,7 +146,7 @@ struct SocketTests {
         try raw.connect(router.endpoint)
         var frames = try beat(1).frames()
         // The version is the envelope's first field.
-        try #require(frames[0].prefix(2) == [8, 1])
+        try #require(frames[0].prefix(2) == [8, UInt8(ProtocolVersion.newest)])
         frames[0][1] = 9
         while case .wouldBlock = raw.send(frames) { await Task.yield() }
         var answer = raw.receive(maxFrames: 2)

@@ -107,6 +107,26 @@ final class WorkerTests {
         await coordinator.socket.close()
     }
 
+    @Test func anAttemptReportsWhatItsIterationsTakeOnAverage() async {
+        // Every second one is without the style loss.
+        let trainer = FakeTrainer { _, _, report in
+            report(.started(iteration: 0, totalIterations: 4))
+            for (index, seconds) in [1.0, 3, 1, 3].enumerated() {
+                report(.iterated(iteration: index + 1, secondsPerIteration: seconds))
+            }
+            return .finished(iteration: 4, trainingSeconds: 8, reportJSON: "{}")
+        }
+        let (events, source) = AsyncStream.makeStream(of: WorkerState.Event.self)
+        let input = TrainingRunner.Input(exemplar: folder, exemplarName: "x", threads: 1, folder: folder)
+        TrainingRunner().start(ref, recipeYAML: "recipe", input: input, trainer: trainer) { event in
+            source.yield(event)
+            if case .ended = event { source.finish() }
+        }
+        var reported: [Double] = []
+        for await case .iterated(_, _, _, let seconds) in events { reported.append(seconds) }
+        #expect(reported.first == 0 && reported.dropFirst().first == 1 && reported.last == 2)
+    }
+
     @Test func aCancelledJobLeavesNothingAndItsSlotIsFreeOnceTheTrainerHasEnded() async throws {
         var coordinator = try ScriptedCoordinator()
         let ended = Flag()

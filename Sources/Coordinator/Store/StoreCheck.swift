@@ -92,17 +92,19 @@ struct StoreCheck: Sendable {
     static func records(
         in store: JobStore, onlyNeeded: Bool = false
     ) throws -> (records: [Record], unreadable: [String]) {
-        let filter =
-            onlyNeeded
-            ? """
-                WHERE jobs.state <> 'finished' AND (artifacts.kind = 'checkpoint'
-                OR sha256 IN (SELECT sha256 FROM inputs WHERE inputs.job = jobs.sequence))
-                """ : ""
-        let sql = """
-            SELECT jobs.id, jobs.name, jobs.state, jobs.kind, artifacts.kind AS role, artifacts.iteration, sha256, bytes
-            FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job \(filter) ORDER BY jobs.sequence, role, 6
-            """
         return try store.pool.read { db in
+            // A check alone migrates nothing, and an older store knows one kind of work.
+            let knowsKinds = try db.columns(in: "jobs").contains { $0.name == "kind" }
+            let needed = """
+                WHERE jobs.state <> 'finished' AND (artifacts.kind = 'checkpoint'
+                    OR sha256 IN (SELECT sha256 FROM inputs WHERE inputs.job = jobs.sequence))
+                """
+            let sql = """
+                SELECT jobs.id, jobs.name, jobs.state, \(knowsKinds ? "jobs.kind" : "'train'") AS kind,
+                    artifacts.kind AS role, artifacts.iteration, sha256, bytes
+                FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job \(onlyNeeded ? needed : "")
+                ORDER BY jobs.sequence, role, artifacts.iteration
+                """
             var records: [Record] = []
             var unreadable: [String] = []
             for row in try StoredRow.all(db, sql: sql) {
