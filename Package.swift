@@ -77,7 +77,8 @@ let package = Package(
         // What the process may use, for all that choose by it.
         .target(name: "Machine", dependencies: ["CAffinity"]),
 
-        // What the operating system tells: reasons of errors, folders of the user. Every room may import it.
+        // What every module may import. Base computes only; OperatingSystem asks the system.
+        .target(name: "Base"),
         .target(name: "OperatingSystem"),
 
         // The training core.
@@ -87,29 +88,31 @@ let package = Package(
         // Keeps its bounds checks: it reads what strangers send.
         .target(name: "Imaging", dependencies: ["CPNG", "CJPEG", "CLCMS", "OperatingSystem"]),
         .target(name: "EventFiles", dependencies: ["Imaging", "OperatingSystem"], swiftSettings: optimised),
+        .target(name: "Plots"),
         .target(
             name: "TextureGAN",
             dependencies: [
-                "NNCore", "Imaging", "CStartWeights", "OperatingSystem", .product(name: "Yams", package: "Yams"),
+                "Base", "NNCore", "Imaging", "CStartWeights", "OperatingSystem",
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: numerical),
 
         // The cluster.
         .target(
             name: "Protocol",
-            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            dependencies: ["Base", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
             exclude: ["messages.proto"], swiftSettings: optimised),
         .target(
             name: "Transport",
             dependencies: [
-                "CZeroMQ", "OperatingSystem", "Protocol",
+                "Base", "CZeroMQ", "OperatingSystem", "Protocol",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: optimised),
         .target(
             name: "Coordinator",
             dependencies: [
-                "Transport", "Protocol", "Imaging", "EventFiles", "OperatingSystem",
+                "Base", "Transport", "Protocol", "Imaging", "EventFiles", "OperatingSystem", "Plots",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -120,7 +123,7 @@ let package = Package(
         .target(
             name: "Worker",
             dependencies: [
-                "Machine", "Transport", "Protocol", "TextureGAN", "OperatingSystem",
+                "Base", "Machine", "Transport", "Protocol", "TextureGAN", "OperatingSystem",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -128,8 +131,8 @@ let package = Package(
         .executableTarget(
             name: "texloom",
             dependencies: [
-                "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging", "EventFiles", "Protocol",
-                "OperatingSystem",
+                "Base", "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging", "EventFiles", "Protocol",
+                "OperatingSystem", "Plots",
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -145,7 +148,9 @@ let package = Package(
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         // Tests mirror the sources.
         .testTarget(name: "MachineTests", dependencies: ["Machine"]),
+        .testTarget(name: "BaseTests", dependencies: ["Base"]),
         .testTarget(name: "OperatingSystemTests", dependencies: ["OperatingSystem"]),
+        .testTarget(name: "PlotsTests", dependencies: ["Plots"]),
         .testTarget(name: "NNCoreTests", dependencies: ["NNCore", "Machine"], swiftSettings: optimised),
         .target(name: "ImageFixtures", path: "Tests/ImageFixtures"),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "ImageFixtures"]),

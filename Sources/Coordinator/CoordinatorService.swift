@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Hummingbird
 import Logging
@@ -18,14 +19,12 @@ public struct CoordinatorService: Sendable {
     }
 
     let configuration: CoordinatorConfiguration
-    let softwareVersion: String
     let logger: Logger
 
     /// - Throws: `CoordinatorError.badConfiguration`.
-    public init(_ configuration: CoordinatorConfiguration, softwareVersion: String, logger: Logger) throws {
+    public init(_ configuration: CoordinatorConfiguration, logger: Logger) throws {
         try configuration.validate()
         self.configuration = configuration
-        self.softwareVersion = softwareVersion
         self.logger = logger
     }
 
@@ -49,13 +48,12 @@ public struct CoordinatorService: Sendable {
 
         let socket = try bind()
         let greeting = CoordinatorGreeting(
-            coordinatorID: store.coordinatorID, softwareVersion: softwareVersion, heartbeat: configuration.heartbeat,
+            coordinatorID: store.coordinatorID, softwareVersion: texloomVersion, heartbeat: configuration.heartbeat,
             lease: configuration.lease)
         let gateway = WorkerGateway(
-            socket: socket, engine: engine, artifacts: artifacts, disk: disk, greeting: greeting,
-            maxTransfers: configuration.maxTransfers, logger: logger)
+            socket: socket, engine: engine, artifacts: artifacts, disk: disk, greeting: greeting, logger: logger)
         let reader = ClusterReader(
-            store: store, engine: engine, softwareVersion: softwareVersion, startedAt: Date(),
+            store: store, engine: engine, startedAt: Date(),
             workerEndpoint: socket.endpoint, seeds: RecipeSeeds(configuration.seedOfRecipe),
             qualityScores: configuration.qualityScores)
         let feed = EventFeed(reader: reader, logger: logger)
@@ -159,7 +157,7 @@ public struct CoordinatorService: Sendable {
         var endpoint = configuration.workerEndpoint
         if endpoint.hasSuffix(":0") { endpoint = endpoint.dropLast(1) + "*" }
         var socket = RouterSocket.Configuration(endpoint: endpoint)
-        socket.allowUnencrypted = configuration.exposesToNetwork
+        socket.exposesToNetwork = configuration.exposesToNetwork
         do {
             return try RouterSocket(socket, logger: logger)
         } catch {

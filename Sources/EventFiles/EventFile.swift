@@ -72,17 +72,10 @@ public struct EventFile: Sendable {
                 .changed,
                 "\(url.path) has \(status.st_size) bytes and was left with \(sizeBytes); it is to have one writer")
         }
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else {
-                let error = Self.failure("write", url)
-                // A reader would take half a record for damage until the next whole one replaced it.
-                ftruncate(file, off_t(sizeBytes))
-                throw error
-            }
-            rest = rest.dropFirst(count)
+        if let number = writeAll(bytes, into: file) {
+            // A reader would take half a record for damage until the next whole one replaced it.
+            ftruncate(file, off_t(sizeBytes))
+            throw Self.failure("write", url, number)
         }
     }
 
@@ -97,15 +90,10 @@ public struct EventFile: Sendable {
         if event.hasImage { pictures.insert(event.step) }
     }
 
-    /// The last system call's error.
-    private static func failure(_ operation: String, _ file: URL) -> EventFileError {
-        let code = errno
-        // EFBIG: a limit on file sizes, as `ulimit -f` sets it.
-        let isFull = code == ENOSPC || code == EDQUOT || code == EFBIG
-        return EventFileError(
-            isFull ? .noSpace : .fileSystem,
-            "cannot \(operation) \(file.path): \(String(cString: strerror(code)))"
-                + (isFull ? "; free some space" : ""))
+    private static func failure(_ operation: String, _ file: URL, _ number: Int32 = errno) -> EventFileError {
+        let failure = FileFailure(operation, file, number: number)
+        return failure.isFull
+            ? EventFileError(.noSpace, "\(failure); free some space") : EventFileError(.fileSystem, "\(failure)")
     }
 }
 

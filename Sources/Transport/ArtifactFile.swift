@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Foundation
 import OperatingSystem
@@ -58,7 +59,7 @@ public enum ArtifactFile {
                 hash.update(data: data)
                 count += UInt64(data.count)
             }
-            return WireArtifact(sha256: SHA256Text.hex(hash.finalize()), sizeBytes: count)
+            return WireArtifact(sha256: hexadecimal(hash.finalize()), sizeBytes: count)
         } catch {
             throw TransportError(.fileSystem, "cannot read \(file.path): \(error.systemReason)")
         }

@@ -5,7 +5,7 @@ import Glibc
 public enum Endpoint {
     /// Whether only processes of this machine can reach the endpoint: every address of its host is a loopback one.
     /// Blocks while a name is looked up.
-    public static func isLocal(_ endpoint: String) -> Bool {
+    public static func isLoopback(_ endpoint: String) -> Bool {
         if endpoint.hasPrefix("ipc://") || endpoint.hasPrefix("inproc://") { return true }
         guard let (host, _) = try? split(endpoint) else { return false }
         let addresses = addresses(of: host)
@@ -19,13 +19,13 @@ public enum Endpoint {
         _ = try split(endpoint)
     }
 
-    static func requireLocal(_ endpoint: String, unlessAllowed allowUnencrypted: Bool) throws(TransportError) {
-        guard allowUnencrypted || isLocal(endpoint) else {
+    static func requireLoopback(_ endpoint: String, unless exposesToNetwork: Bool) throws(TransportError) {
+        guard exposesToNetwork || isLoopback(endpoint) else {
             throw TransportError(
                 .unencryptedEndpoint,
-                "refusing to listen on \(endpoint): anybody who reaches it could take jobs and read artifacts, because "
+                "refusing to listen on \(endpoint): anyone who reaches it could take jobs and read artifacts, because "
                     + "the connection is neither encrypted nor authenticated; listen on 127.0.0.1 and use a tunnel, or "
-                    + "allow unencrypted traffic explicitly on a network you trust")
+                    + "expose the coordinator explicitly on a network you trust")
         }
     }
 

@@ -67,18 +67,6 @@ final class Inbox<Element: Sendable>: Sendable {
         }
     }
 
-    /// Takes up to `count` elements that are there, without waiting.
-    func takeWaiting(_ count: Int) -> [Element] {
-        let (taken, hasRoom) = state.withLock { state -> ([Element], Bool) in
-            let wasFull = state.bytes >= capacityBytes
-            var taken: [Element] = []
-            while taken.count < count, let element = state.pop() { taken.append(element) }
-            return (taken, wasFull && state.bytes < capacityBytes)
-        }
-        if hasRoom { onRoom() }
-        return taken
-    }
-
     /// Ends the consumer's present wait with nil.
     func cancelWait() {
         state.withLock { state -> CheckedContinuation<Element?, Never>? in

@@ -1,3 +1,4 @@
+import Base
 import CZeroMQ
 import Foundation
 import Logging
@@ -8,7 +9,7 @@ import Synchronization
 public struct Peer: Hashable, Sendable, CustomStringConvertible {
     public let routingID: [UInt8]
     public init(routingID: [UInt8]) { self.routingID = routingID }
-    public var description: String { SHA256Text.hex(routingID) }
+    public var description: String { hexadecimal(routingID) }
 }
 
 /// The coordinator's socket: a ROUTER with a thread of its own.
@@ -18,8 +19,8 @@ public final class RouterSocket: Sendable {
     public struct Configuration: Sendable {
         /// For example `tcp://127.0.0.1:7741`; `tcp://127.0.0.1:*` takes a free port.
         public var endpoint: String
-        /// Listening beyond this machine needs this, said in plain words: there is no encryption yet.
-        public var allowUnencrypted = false
+        /// Whether addresses other than loopback may be bound: the connection is neither encrypted nor authenticated.
+        public var exposesToNetwork = false
         /// Peers heard of lately. One more is refused while all of them are within `peerIdleTime`.
         public var maxPeers = 2048
         /// After this long without a word a peer's place may be given to another: 24 default heartbeats.
@@ -92,9 +93,9 @@ public final class RouterSocket: Sendable {
     private let inbox: Inbox<Incoming>
 
     /// Binds and starts the socket's thread.
-    /// - Throws: ``TransportError`` if the endpoint is malformed, in use, or not local without `allowUnencrypted`.
+    /// - Throws: ``TransportError`` if the endpoint is malformed, in use, or not a loopback address without `exposesToNetwork`.
     public init(_ configuration: Configuration, logger: Logger) throws(TransportError) {
-        try Endpoint.requireLocal(configuration.endpoint, unlessAllowed: configuration.allowUnencrypted)
+        try Endpoint.requireLoopback(configuration.endpoint, unless: configuration.exposesToNetwork)
         let waker = try Waker()
         let socket = try ZeroMQSocket(type: ZMQ_ROUTER)
         socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
@@ -121,9 +122,6 @@ public final class RouterSocket: Sendable {
 
     /// Messages and reports, for one consumer. Ends after ``close()``.
     public var incoming: AsyncStream<Incoming> { inbox.stream }
-
-    /// Up to `count` more that have arrived already, to be handled in one batch with the one from ``incoming``.
-    public func takeWaiting(upTo count: Int) -> [Incoming] { inbox.takeWaiting(count) }
 
     public var counters: SocketCounters { state.withLock { $0.counters } }
 

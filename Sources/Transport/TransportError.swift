@@ -2,7 +2,7 @@
 public struct TransportError: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         case badEndpoint, unencryptedEndpoint, addressInUse, system
-        case artifactTooLarge, digestMismatch, chunkOutOfRange, fileSystem
+        case chunkOutOfRange, fileSystem
     }
     public var code: Code
     /// Names the endpoint or file, what was found, what was expected and what to do.

@@ -15,7 +15,7 @@ struct LoadMeter {
         var load = WireWorkerLoad()
         load.coresBusy = passed > 0 ? max(0, (cpuSeconds - self.cpuSeconds) / passed) : 0
         load.residentBytes = min(Self.residentBytes(), Limits.maxLoadBytes)
-        load.spoolBytes = min(UInt64(spool.reportBytes()), Limits.maxLoadBytes)
+        load.spoolBytes = min(UInt64(spool.artifactBytes()), Limits.maxLoadBytes)
         load.loadAverage = Self.loadAverage()
         self.cpuSeconds = cpuSeconds
         measuredAt = now

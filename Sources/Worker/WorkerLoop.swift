@@ -93,7 +93,7 @@ actor WorkerLoop {
         case .sendChunk(let ref, let file, let chunk, let transferID):
             do {
                 let (message, payload) = try ArtifactFile.read(
-                    chunk, transferID: transferID, of: spool.reports(of: ref).appendingPathComponent(file))
+                    chunk, transferID: transferID, of: spool.artifacts(of: ref).appendingPathComponent(file))
                 socket.send(
                     WireMessage(
                         .artifactChunk(message), session: state.session, version: state.version, payload: payload))
@@ -108,12 +108,12 @@ actor WorkerLoop {
                 guard verify else { break }
                 // On a thread of its own: a large checkpoint takes longer to hash than a heartbeat may wait.
                 let context = metadata(ref, [:])
-                let thread = Thread { [post, logger, spool] in
+                let thread = Thread { [post, logger] in
                     do {
                         let found = try ArtifactFile.identify(file)
                         if found == artifact {
                             // The next process may need it, also after a power cut.
-                            try spool.sync(file)
+                            try DurableFile.sync(file)
                             post(.downloaded(ref, transferID: transferID))
                             return
                         }
@@ -190,7 +190,7 @@ actor WorkerLoop {
                 exemplar: spool.input(assignment.exemplar.sha256, of: ref),
                 exemplarName: assignment.exemplarFileName,
                 checkpoint: assignment.hasCheckpoint ? spool.input(assignment.checkpoint.sha256, of: ref) : nil,
-                threads: threadsPerSlot, folder: spool.reports(of: ref), repeatsHistory: file != nil,
+                threads: threadsPerSlot, folder: spool.artifacts(of: ref), repeatsHistory: file != nil,
                 concurrentRuns: Int(state.hello.slots)),
             trainer: trainer, post: post)
     }

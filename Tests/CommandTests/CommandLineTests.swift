@@ -179,10 +179,6 @@ import NNCore
             ResultFolder.Row(line: Substring(row.line))
                 == ResultFolder.Row(iteration: 7, unixSeconds: 12.5, values: ["l1": 0.25]))
     }
-
-    @Test func durationsReadWell() {
-        #expect(duration(89) == "89 s" && duration(600) == "10 min" && duration(7260) == "2 h 1 min")
-    }
 }
 
 @Suite struct InstructionSetTests {

@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Foundation
 import Protocol
@@ -15,7 +16,7 @@ struct ArtifactStoreTests {
     }
 
     private func artifact(of data: Data) -> StoredArtifact {
-        StoredArtifact(sha256: SHA256Text.hex(SHA256.hash(data: data)), sizeBytes: data.count)
+        StoredArtifact(sha256: hexadecimal(SHA256.hash(data: data)), sizeBytes: data.count)
     }
 
     @Test func bytesComeBackUnderTheirDigest() throws {

@@ -29,14 +29,13 @@ actor WorkerGateway {
 
     init(
         socket: RouterSocket, engine: ClusterEngine, artifacts: ArtifactStore, disk: BlockingWork,
-        greeting: CoordinatorGreeting, maxTransfers: Int, logger: Logger
+        greeting: CoordinatorGreeting, logger: Logger
     ) {
         self.socket = socket
         self.engine = engine
         self.greeting = greeting
         self.logger = logger
-        transfers = Transfers(
-            artifacts: artifacts, disk: disk, engine: engine, maxTransfers: maxTransfers, logger: logger)
+        transfers = Transfers(artifacts: artifacts, disk: disk, engine: engine, logger: logger)
     }
 
     /// Works until the task is cancelled or the socket closed.

@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Protocol
 
@@ -40,7 +41,7 @@ struct ClusterView {
                 + (counts.isEmpty ? StyledText("no jobs") : counts.joined(separator: ", "))
         ]
         if total > 0 {
-            let time = summary.queueSeconds.map { $0 < 1 ? "finishing" : "\(duration($0)) left" }
+            let time = summary.queueSeconds.map { $0 < 1 ? "finishing" : "\(Readable.duration($0)) left" }
             let left = ended == total ? "" : ", " + (time ?? "time left not known")
             let text = " \(ended) of \(total) ended\(left)"
             let bar = progressBar(
@@ -67,7 +68,7 @@ struct ClusterView {
                         worker.iterationsPerSecond > 0 ? String(format: "%.1f it/s", worker.iterationsPerSecond) : ""),
                     worker.isConnected
                         ? StyledText(worker.isDraining ? "draining" : "", .yellow)
-                        : StyledText("gone since \(duration(now.timeIntervalSince(worker.lastSeenAt)))", .red),
+                        : StyledText("gone since \(Readable.duration(now.timeIntervalSince(worker.lastSeenAt)))", .red),
                     StyledText(worker.cpu.printable, .faint),
                 ]
             }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Foundation
 import Protocol
 
@@ -27,8 +28,8 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
     }
 
     func run() async throws {
-        let question = JobQuery(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
-        let jobs = try await client.client().jobs(question)
+        let query = JobQuery(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
+        let jobs = try await client.client().jobs(query)
         if client.json {
             say(terminalSafe(json: try APIFormat.encoder.encode(jobs)))
             return
@@ -106,7 +107,7 @@ extension JobSummary {
     /// How long it will take yet; nil while that is not known.
     var timeLeft: String? {
         if state == .running, totalIterations > 0, iteration >= totalIterations { return "finishing" }
-        return etaSeconds.map(duration)
+        return etaSeconds.map(Readable.duration)
     }
 }
 

@@ -1,3 +1,4 @@
+import Base
 import Protocol
 
 /// How long jobs that were submitted will take, and a cluster with its present work with them.

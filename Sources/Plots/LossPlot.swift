@@ -1,5 +1,4 @@
 import Foundation
-import Protocol
 
 /// The losses over the iterations as an SVG: one panel a term, since their sizes differ by orders of magnitude.
 ///
@@ -21,7 +20,8 @@ public enum LossPlot {
     /// More points than this a curve would be drawn between pixels.
     private static let maxPoints = 1500
 
-    public static func svg(_ rows: [MetricsEntry], title: String) -> String {
+    /// - Parameter rows: ascending iterations, each with its losses by name; other names are not drawn.
+    public static func svg(_ rows: [(iteration: Int, values: [String: Float])], title: String) -> String {
         let panels = terms.filter { term in rows.contains { ($0.values[term.column] ?? 0) != 0 } }
         let height = top + Double(max(panels.count, 1)) * (panelHeight + gap) + 8
         var svg = """
