@@ -1,6 +1,6 @@
 import Protocol
 
-/// Decides which bytes of an artifact to send: what credit allows, in order. Holds no file.
+/// Decides which bytes of an artifact to send next, within the receiver's credit. Holds no file.
 public struct ArtifactSender: Equatable, Sendable {
     public struct Chunk: Equatable, Sendable {
         public var offset: UInt64
@@ -11,7 +11,7 @@ public struct ArtifactSender: Equatable, Sendable {
 
     public let transferID: UInt64
     public let sizeBytes: UInt64
-    /// Everything before has arrived at the receiver.
+    /// The receiver has every byte before this offset.
     public private(set) var acknowledged: UInt64 = 0
     private var nextOffset: UInt64 = 0
     private var limit: UInt64 = 0
@@ -22,10 +22,10 @@ public struct ArtifactSender: Equatable, Sendable {
         self.sizeBytes = sizeBytes
     }
 
-    /// True once the receiver said that everything is there.
+    /// Whether the receiver has acknowledged the whole artifact.
     public var isComplete: Bool { acknowledged == sizeBytes && (sizeBytes > 0 || hasSentEmpty) }
 
-    /// Takes a grant. Duplicates and late ones are harmless; one beyond the artifact's end is ignored.
+    /// Takes a grant of credit. Repeated and late grants are harmless; one beyond the artifact's end is ignored.
     public mutating func grant(nextOffset offset: UInt64, windowChunks: UInt32, rewind: Bool) {
         guard offset <= sizeBytes else { return }
         let window = UInt64(min(windowChunks, Limits.maxWindowChunks)) * UInt64(Limits.chunkBytes)
@@ -41,7 +41,7 @@ public struct ArtifactSender: Equatable, Sendable {
         }
     }
 
-    /// The next chunk to read and send, or nil until more credit comes.
+    /// The next chunk to read and send; nil until the receiver grants more credit.
     public mutating func next() -> Chunk? {
         if sizeBytes == 0 {
             guard limit > 0, !hasSentEmpty else { return nil }
@@ -55,27 +55,27 @@ public struct ArtifactSender: Equatable, Sendable {
     }
 }
 
-/// Decides what to do with an arriving chunk: in order to the file, everything else harmless. Holds no file.
+/// Decides what to do with an arriving chunk: chunks in order go to the file, all others are harmless. Holds no file.
 public struct ArtifactReceiver: Equatable, Sendable {
     public enum Decision: Equatable, Sendable {
         /// Append the payload at the given offset, then send ``ArtifactReceiver/credit``.
         case write(offset: UInt64)
-        /// Append, then compare the whole file's SHA-256.
+        /// Append the payload, then compare the whole file's SHA-256.
         case writeLast(offset: UInt64)
-        /// Send the credit, which asks to go back.
+        /// Send the credit, which asks the sender to return to ``ArtifactReceiver/nextOffset``.
         case rewind
-        /// Nothing new.
+        /// Do nothing: the chunk brings nothing new.
         case ignore
     }
 
     public let transferID: UInt64
     public let artifact: WireArtifact
-    /// Everything before has arrived.
+    /// Every byte before this offset has arrived.
     public private(set) var nextOffset: UInt64
     private var hasAskedToRewind: Bool
     private var hasEmpty = false
 
-    /// - Parameter offset: bytes of the partial file that are there already.
+    /// - Parameter offset: bytes that the partial file already has.
     public init(transferID: UInt64, artifact: WireArtifact, offset: UInt64 = 0) {
         self.transferID = transferID
         self.artifact = artifact
@@ -85,7 +85,7 @@ public struct ArtifactReceiver: Equatable, Sendable {
 
     public var isComplete: Bool { nextOffset == artifact.sizeBytes && (artifact.sizeBytes > 0 || hasEmpty) }
 
-    /// The grant to send after a decision; the first one, answering an offer, says where to start.
+    /// The grant to send after a decision. The first grant answers an offer and says where to start.
     public func credit(rewind: Bool, windowChunks: UInt32 = Limits.windowChunks) -> WireArtifactCredit {
         var credit = WireArtifactCredit()
         credit.transferID = transferID
@@ -101,7 +101,7 @@ public struct ArtifactReceiver: Equatable, Sendable {
         guard chunk.offset >= nextOffset, end <= artifact.sizeBytes else { return .ignore }
         let isDamaged = chunk.last != (end == artifact.sizeBytes) || CRC32.checksum(payload) != chunk.crc32
         guard chunk.offset == nextOffset, !isDamaged else {
-            // Once per gap: every chunk under way behind the missing one would ask again.
+            // Once per gap: otherwise each chunk in flight behind the missing one would ask again.
             if hasAskedToRewind { return .ignore }
             hasAskedToRewind = true
             return .rewind

@@ -1,4 +1,4 @@
-/// Why a socket or a transfer cannot be what it was asked to be.
+/// Why a socket cannot be opened, or a file of a transfer not be read or written.
 public struct TransportError: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         case badEndpoint, unencryptedEndpoint, addressInUse, system

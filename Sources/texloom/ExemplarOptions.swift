@@ -16,7 +16,7 @@ struct FramingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Makes the exemplar smaller, after --crop: its longer side gets at most so many pixels.",
+            "Makes the exemplar smaller, after --crop: its longer side gets at most this many pixels.",
             valueName: "pixels"))
     var resize: Int?
 
@@ -27,10 +27,10 @@ struct FramingOptions: ParsableArguments {
     }
 }
 
-/// A photograph as training gets it: decoded once to be sure, framed, within the limits of an exemplar.
+/// A photograph as training gets it: checked by decoding, framed, within the limits of an exemplar.
 struct FramedExemplar {
     let image: Image
-    /// What was done to the photograph.
+    /// What decoding and framing changed.
     let notes: [String]
     /// The file to train on: the photograph's own bytes, or a PNG of the part.
     let data: Data
@@ -62,7 +62,7 @@ struct FramedExemplar {
         notes = whole.notes.map(\.description) + ["of \(sizeBefore) pixels, \(part) is taken as \(size)"]
     }
 
-    /// The file to train on. A part is left in a folder as `exemplar.png`, where expand and evaluate find it, too.
+    /// The file to train on. A part is written to the folder as `exemplar.png`, where expand and evaluate find it too.
     func file(in folder: URL) throws -> URL {
         guard isFramed else { return FileName.opened(path).url }
         let file = folder.appendingPathComponent("exemplar.png")
@@ -70,6 +70,6 @@ struct FramedExemplar {
         return file
     }
 
-    /// What training does not say by itself, because it sees the part alone.
+    /// Notes that training cannot give, because it sees only the part.
     var unsaidNotes: [String] { isFramed ? notes : [] }
 }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Names of files are bytes, and those of old archives are no UTF-8. Such a name goes through the program as text in
-/// which a character of a private plane (U+10FE80 to U+10FEFF) stands for each byte that is none.
+/// File names are bytes, and names from old archives may not be UTF-8. Such a name passes through the program as text in
+/// which a private-use character (U+10FE80 to U+10FEFF) stands for each byte that is not UTF-8.
 enum FileName {
     private static let firstByte: UInt32 = 0x10FE00
 
@@ -18,7 +18,7 @@ enum FileName {
                 text.append(Unicode.Scalar(firstByte + UInt32(first))!)
                 rest = rest.dropFirst()
             }
-            // It has looked ahead.
+            // The parser has read ahead: begin again after the decoded bytes.
             parser = Unicode.UTF8.ForwardParser()
         }
         return String(text)
@@ -28,7 +28,7 @@ enum FileName {
         text.unicodeScalars.flatMap { scalar in byte(scalar).map { [$0] } ?? Array(String(scalar).utf8) }
     }
 
-    /// For calls of the system.
+    /// For system calls.
     static func cString(_ text: String) -> [CChar] { bytes(of: text).map { CChar(bitPattern: $0) } + [0] }
 
     /// For messages: `caf\xE9.png`.
@@ -39,14 +39,14 @@ enum FileName {
         }.joined()
     }
 
-    /// The name without its folders, as text that any program takes.
+    /// The name without its folders, as valid UTF-8 text.
     static func last(of path: String) -> String { plain(path).lastPathComponent }
 
     /// The same without its extension.
     static func stem(of path: String) -> String { plain(path).deletingPathExtension().lastPathComponent }
 
-    /// Where a file that exists can be read by programs that know names as text only. A name that is no text is opened
-    /// instead; the descriptor stays open with the process, unless it is closed.
+    /// A path by which code that takes text names alone can read an existing file. A file whose name is not text is
+    /// opened for that; its descriptor stays open until the caller closes it.
     static func opened(_ path: String) -> (url: URL, descriptor: Int32?) {
         guard !isText(path) else { return (URL(fileURLWithPath: path), nil) }
         let descriptor = open(cString(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC)
@@ -54,7 +54,7 @@ enum FileName {
         return (URL(fileURLWithPath: "/proc/self/fd/\(descriptor)"), descriptor)
     }
 
-    /// The path with a replacement character for each byte that is no text.
+    /// The path with a replacement character for each byte that is not text.
     static func plain(_ path: String) -> URL {
         URL(
             fileURLWithPath: String(
@@ -69,7 +69,7 @@ enum FileName {
 }
 
 extension CommandLine {
-    /// The arguments as they were given; `arguments` has lost the bytes that are no UTF-8.
+    /// The arguments as given; `arguments` has lost the bytes that are not UTF-8.
     static var exactArguments: [String] {
         (1..<max(1, Int(argc))).compactMap { index in
             unsafeArgv[index].map { FileName.text(of: Data(bytes: $0, count: strlen($0))) }

@@ -1,7 +1,6 @@
 import Foundation
-import NNCore
 
-/// Ends with a clear message on a CPU that the build is not for, before it ends in an illegal instruction.
+/// Ends with a clear message on a CPU that lacks the build's instructions, rather than by an illegal instruction.
 func requireInstructionSet() {
     #if arch(x86_64) && os(Linux)
         if let message = InstructionSet.refusal(on: cpuFlags()) {
@@ -11,8 +10,8 @@ func requireInstructionSet() {
     #endif
 }
 
-/// The x86-64 level that the build is for; Package.swift defines it after TEXLOOM_MARCH. Of a build for another CPU
-/// ("native", "znver4") nothing is known here, and nothing is refused.
+/// The x86-64 level of the build; Package.swift defines it from TEXLOOM_MARCH. A build for another CPU ("native",
+/// "znver4") has no level, and is not checked.
 enum InstructionSet {
     #if TEXLOOM_X86_64_V4
         static let level = 4
@@ -22,7 +21,7 @@ enum InstructionSet {
         static let level = 0
     #endif
 
-    /// What each level adds to the one before, by the kernel's names in /proc/cpuinfo ("abm" is LZCNT).
+    /// The flags that each level adds to the one before, by their names in /proc/cpuinfo ("abm" is LZCNT).
     private static let flags: [Int: [Substring]] = [
         3: ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"],
         4: ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"],
@@ -41,28 +40,8 @@ enum InstructionSet {
     }
 }
 
-/// Starts the process again with the BLAS kernels of this CPU where OpenBLAS chose those of a much older one.
-///
-/// An OpenBLAS older than the CPU does not know its model number and falls back on SSE3, at a quarter of the speed or
-/// less. It reads OPENBLAS_CORETYPE when it is loaded, which is before anything of ours runs; a value that is set
-/// already is the user's and stays.
-func requireFittingBLAS() {
-    #if arch(x86_64) && os(Linux)
-        let variable = "OPENBLAS_CORETYPE"
-        let preAVX2 = ["Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Sandybridge", "Atom", "unknown"]
-        guard getenv(variable) == nil, preAVX2.contains(blasKernels) else { return }
-        let flags = cpuFlags()
-        guard flags.isSuperset(of: ["avx2", "fma"]) else { return }
-        let wide: Set<Substring> = ["avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"]
-        setenv(variable, flags.isSuperset(of: wide) ? "SkylakeX" : "Haswell", 1)
-        // If this fails, the slow kernels do.
-        execv("/proc/self/exe", CommandLine.unsafeArgv)
-        unsetenv(variable)
-    #endif
-}
-
 #if arch(x86_64) && os(Linux)
-    /// What the CPU can do, by the kernel's names; empty if that cannot be read.
+    /// The CPU's flags by the kernel's names; empty if they cannot be read.
     private func cpuFlags() -> Set<Substring> {
         guard let info = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8),
             let line = info.split(separator: "\n").first(where: { $0.hasPrefix("flags") })

@@ -26,7 +26,7 @@ struct Settings: Sendable {
 
     static let current = Result { try Settings(environment: ProcessInfo.processInfo.environment) }
 
-    /// - Throws: `CommandFailure` if the configuration file is there and unreadable, or has a key that means nothing.
+    /// - Throws: `CommandFailure` if the configuration file exists and is unreadable, or has an unknown key.
     init(environment: [String: String]) throws {
         self.environment = environment
         let explicit = environment["TEXLOOM_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
@@ -72,7 +72,7 @@ struct Settings: Sendable {
         environment[setting.variable].flatMap { $0.isEmpty ? nil : $0 } ?? file[setting]
     }
 
-    /// - Throws: `CommandFailure` if the value is there and not of the type.
+    /// - Throws: `CommandFailure` if the setting exists and is not of the type.
     func value<Value: LosslessStringConvertible>(_ setting: Setting, as type: Value.Type) throws -> Value? {
         guard let text = self[setting] else { return nil }
         guard let value = Value(text) else {
@@ -119,15 +119,16 @@ struct RecipeOptions: ParsableArguments {
     }
 }
 
-/// - Throws: `ValidationError` unless a number of threads is one that a machine can have.
+/// - Throws: `ValidationError` for a number of threads that no machine has.
 func requireThreads(_ threads: Int?) throws {
     guard (1...1024).contains(threads ?? 1) else {
         throw ValidationError("--threads \(threads ?? 0): expected 1 to 1024")
     }
 }
 
-/// The threads of a command that computes: its flag, the setting, one for each processor that the process may use.
-/// - Throws: `CommandFailure` if the setting is no number of threads.
+/// The threads of a computing command: by its flag, or the setting, or else one for each processor that the process may
+/// use.
+/// - Throws: `CommandFailure` if the setting is not a number of threads.
 func chosenThreads(_ flag: Int?) throws -> Int {
     if let flag { return flag }
     guard let text = try Settings.current.get()[.threads], text != "auto" else {

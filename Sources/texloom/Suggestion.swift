@@ -1,4 +1,4 @@
-/// The word of a list that someone who typed another probably meant; nil if none is near.
+/// The word of a list that a mistyped word probably means; nil if none is close.
 func suggestion(for word: String, among words: [String]) -> String? {
     let nearest = words.map { ($0, editDistance(word.lowercased(), $0.lowercased())) }.min { $0.1 < $1.1 }
     guard let (found, distance) = nearest, distance > 0, distance <= max(1, min(word.count, found.count) / 3 + 1) else {
@@ -7,7 +7,7 @@ func suggestion(for word: String, among words: [String]) -> String? {
     return found
 }
 
-/// Insertions, deletions, replacements and exchanges of neighbours that make one word of another (optimal string
+/// The number of insertions, deletions, replacements and swaps of neighbours between two words (optimal string
 /// alignment).
 private func editDistance(_ a: String, _ b: String) -> Int {
     let (a, b) = (Array(a), Array(b))

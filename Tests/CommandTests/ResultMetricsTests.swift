@@ -31,7 +31,7 @@ import Testing
 
     @Test func rowsAreAppendedAndThePlotIsDrawnNowAndThen() throws {
         var metrics = ResultMetrics(of: folder)
-        try metrics.goOn(from: 0)
+        try metrics.resume(from: 0)
         try metrics.add(rows(1...1000))
         let file = inode(folder.metrics)
         // What is there is not read again, let alone written.
@@ -52,7 +52,7 @@ import Testing
 
     @Test func trainingGoesOnWithTheRowsUpToItsCheckpoint() throws {
         var metrics = ResultMetrics(of: folder)
-        try metrics.goOn(from: 0)
+        try metrics.resume(from: 0)
         try metrics.add(rows(1...9))
         let whole = try Data(contentsOf: folder.metrics)
         // Torn by a crash, in the middle of a row or of what the disk made of it.
@@ -60,13 +60,13 @@ import Testing
             try (whole + Data(tail.utf8)).write(to: folder.metrics)
             var again = ResultMetrics(of: folder)
             #expect(again.lastIteration == 9)
-            try again.goOn(from: 6)
+            try again.resume(from: 6)
             #expect(again.lastIteration == 6 && iterations() == Array(1...6))
             try again.add(rows(7...8))
             #expect(iterations() == Array(1...8))
         }
         var fresh = ResultMetrics(of: folder)
-        try fresh.goOn(from: 0)
+        try fresh.resume(from: 0)
         #expect(try Data(contentsOf: folder.metrics).isEmpty)
     }
 

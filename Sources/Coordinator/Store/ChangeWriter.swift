@@ -57,9 +57,12 @@ struct ChangeWriter {
     }
 
     private func write(_ job: Job) throws {
-        try run(
-            "INSERT INTO recipes (yaml, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            [job.recipeYAML, RecipeName.read(from: job.recipeYAML)])
+        // Thousands of jobs share a recipe, and reading its name takes longer than looking it up.
+        if try Int64.fetchOne(db, sql: "SELECT id FROM recipes WHERE yaml = ?", arguments: [job.recipeYAML]) == nil {
+            try run(
+                "INSERT INTO recipes (yaml, name) VALUES (?, ?)",
+                [job.recipeYAML, RecipeName.read(from: job.recipeYAML)])
+        }
         // Ids have no spaces.
         let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
         let needs =

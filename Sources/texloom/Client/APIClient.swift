@@ -9,7 +9,7 @@ import TextureGAN
 /// Talks to a coordinator's HTTP API.
 struct APIClient: Sendable {
     static let standard = "http://127.0.0.1:7740"
-    /// Of a JSON answer: more than the largest page, and a bound for what is no coordinator.
+    /// Largest JSON answer: more than the largest page; a server that is not a coordinator may send more.
     private static let maxAnswerBytes = 256 << 20
 
     /// Without user and password: it appears in messages.
@@ -18,7 +18,7 @@ struct APIClient: Sendable {
     private let proxy: Proxy?
     private let http: HTTPClient
 
-    /// - Parameter address: from the flag; nil falls back on TEXLOOM_API, the configuration file, this machine.
+    /// - Parameter address: the flag's value; nil falls back on TEXLOOM_API, the configuration file, this machine.
     init(address: String?, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
         let text = try address ?? Settings.current.get()[.api] ?? Self.standard
         guard var parts = URLComponents(string: text), let url = parts.url, ["http", "https"].contains(url.scheme),
@@ -32,11 +32,11 @@ struct APIClient: Sendable {
         proxy = try Proxy.chosen(for: url, environment: environment)
 
         var configuration = HTTPClient.Configuration()
-        // The coordinator sends something every quarter of a minute, into idle streams as well: a minute of silence is
-        // a dead connection.
+        // The coordinator sends something every 15 seconds, into idle streams as well: after a minute of silence the
+        // connection is dead.
         configuration.timeout = HTTPClient.Configuration.Timeout(
             connect: .seconds(Int64(HTTPFailure.connectSeconds)), read: .seconds(Int64(HTTPFailure.silenceSeconds)))
-        // Whoever asks decides whether to try again.
+        // The caller decides whether to try again.
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
         configuration.proxy = proxy?.configuration
@@ -72,9 +72,9 @@ struct APIClient: Sendable {
         try decode(try await exchange(request(path, posting: data, type: "application/octet-stream")), path)
     }
 
-    /// Fetches an artifact into a file as it arrives, and checks its digest; a file that is there already with that
-    /// digest is kept. Until all of it is there, nothing has the file's name.
-    /// - Returns: whether anything was fetched.
+    /// Streams an artifact into a file and checks its digest. Keeps an existing file of that digest. The file gets its
+    /// name only when it is complete.
+    /// - Returns: whether the file was fetched.
     @discardableResult
     func fetch(_ artifact: ArtifactSummary, to file: URL) async throws -> Bool {
         if FileManager.default.fileExists(atPath: file.path), try texloom.sha256(of: file) == artifact.sha256 {
@@ -133,14 +133,14 @@ struct APIClient: Sendable {
         try await collect(try await open(request).body)
     }
 
-    /// Asks, and returns as soon as the answer begins.
-    /// - Throws: `CommandFailure` if the coordinator cannot be reached, or with what it says if it refuses.
+    /// Sends a request and returns as soon as the answer begins.
+    /// - Throws: `CommandFailure` if the coordinator cannot be reached, or with its reason if it refuses.
     func open(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
         let response = try await reaching {
             do {
                 return try await http.execute(request, deadline: .distantFuture)
             } catch let error as HTTPClientError where error == .remoteConnectionClosed && request.method == .GET {
-                // It closed an idle connection just when it was used again.
+                // The coordinator closed an idle connection just when this request used it.
                 return try await http.execute(request, deadline: .distantFuture)
             }
         }
@@ -149,7 +149,7 @@ struct APIClient: Sendable {
         let detail =
             (try? APIFormat.decoder.decode(ProblemDetails.self, from: data))?.detail
             ?? "\(place) answered with status \(response.status.code)"
-        // 502 and 504 come from what stands before a coordinator that is away.
+        // 502 and 504 come from a proxy before a coordinator that is away.
         throw CommandFailure(detail, exit: [502, 503, 504].contains(response.status.code) ? .tryAgain : .failed)
     }
 
@@ -163,7 +163,7 @@ struct APIClient: Sendable {
         }
     }
 
-    /// Turns errors of the network into messages.
+    /// Turns network errors into messages.
     func reaching<Answer>(_ body: () async throws -> Answer) async throws -> Answer {
         do {
             return try await body()
@@ -187,7 +187,7 @@ struct APIClient: Sendable {
         return CommandFailure("\(place) cannot be reached (\(reason)); \(advice)", exit: .tryAgain)
     }
 
-    /// The coordinator, as messages name it.
+    /// The coordinator's name in messages.
     private var place: String {
         let way = proxy.map { " through the proxy \($0.address) (\($0.source))" } ?? ""
         return "the coordinator at \(base.absoluteString)\(way)"

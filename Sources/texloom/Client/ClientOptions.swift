@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Protocol
 
-/// `--api` and `--json`, which every command that asks a coordinator has.
+/// `--api` and `--json`, options of every command that asks a coordinator.
 struct ClientOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -15,7 +15,7 @@ struct ClientOptions: ParsableArguments {
     func client() throws -> APIClient { try APIClient(address: api) }
 }
 
-/// Which jobs are asked for.
+/// Which jobs to list.
 struct JobQuery {
     var state: JobState?
     /// Part of the name.
@@ -26,7 +26,7 @@ struct JobQuery {
 }
 
 extension APIClient {
-    /// The jobs that a query lets through, newest first if it does not say otherwise.
+    /// The jobs that match a query, by default newest first.
     func jobs(_ query: JobQuery = JobQuery()) async throws -> [JobSummary] {
         var all: [JobSummary] = []
         var cursor: String?
@@ -44,16 +44,16 @@ extension APIClient {
         return all
     }
 
-    /// The jobs that a word means: the one of that id, else the one of that result name and all of that name.
+    /// The jobs that a word names: the job of that id, or else the job of that result name and all jobs of that name.
     func jobs(meant word: String) async throws -> [JobSummary] {
         let idAlphabet = Set("0123456789abcdefghjkmnpqrstvwxyz")
         if word.count == 10, word.allSatisfy(idAlphabet.contains), let job = try await job(id: word) { return [job] }
         var found = try await jobs(JobQuery(name: word)).filter { $0.name == word || $0.resultName == word }
-        // bricks-2 is what the second job named bricks is called in full.
+        // bricks-2 is the result name of the second job named bricks.
         if found.isEmpty, let number = word.lastIndex(of: "-"), Int(word[word.index(after: number)...]) != nil {
             found = try await jobs(JobQuery(name: String(word[..<number]))).filter { $0.resultName == word }
         }
-        // A result name has lost what file systems refuse; only a look at all tells.
+        // A result name lacks the characters that file systems refuse, so the query by name may miss it.
         if found.isEmpty, word.contains("_") { found = try await jobs().filter { $0.resultName == word } }
         guard !found.isEmpty else {
             throw CommandFailure("there is no job '\(word)'; 'texloom list' shows ids and names")
@@ -61,7 +61,7 @@ extension APIClient {
         return found
     }
 
-    /// The one job that a word means: its id, else its unique result name, else its name if only one has it.
+    /// The one job that a word names: by id, or else by result name, or else by name if only one job has it.
     func job(_ word: String) async throws -> JobSummary {
         let jobs = try await jobs(meant: word)
         if let job = jobs.first(where: { $0.resultName == word }) { return job }
@@ -72,7 +72,7 @@ extension APIClient {
         return jobs[0]
     }
 
-    /// nil if there is none of that id.
+    /// The job of an id; nil if none has it.
     private func job(id: String) async throws -> JobSummary? {
         do {
             return try await get("/api/v1/jobs/\(id)", as: JobDetail.self).job

@@ -1,9 +1,9 @@
 import Foundation
 import Protocol
 
-/// What `texloom watch` knows of a cluster: no more jobs than a screen may show, however many there are.
+/// What `texloom watch` knows of a cluster: at most as many jobs as a screen may show.
 struct ClusterPicture: Sendable {
-    /// Jobs kept of each state, the running ones apart.
+    /// Jobs kept of each state except running, of which all are kept.
     static let maxPerState = 200
 
     var summary: ClusterSummary?
@@ -11,7 +11,7 @@ struct ClusterPicture: Sendable {
     private(set) var histories: [String: LossHistory] = [:]
     private var known: [String: JobSummary] = [:]
 
-    /// - Returns: whether it was not known, or is not as it was.
+    /// - Returns: whether the job is new or has changed.
     @discardableResult
     mutating func put(_ job: JobSummary) -> Bool {
         let before = known.updateValue(job, forKey: job.id)
@@ -21,10 +21,10 @@ struct ClusterPicture: Sendable {
         return before != job
     }
 
-    /// Takes over what was measured before the watching began.
+    /// Adds the measurements from before the watch began.
     mutating func put(_ history: LossHistory, of job: String) { histories[job] = history }
 
-    /// Forgets what a screen would not show.
+    /// Forgets the jobs that a screen would not show.
     mutating func prune() {
         for state in JobState.allCases where state != .running {
             for job in jobs(in: state).dropFirst(Self.maxPerState) {
@@ -40,7 +40,7 @@ struct ClusterPicture: Sendable {
 
     var jobs: [JobSummary] { JobState.allCases.flatMap { jobs(in: $0) } }
 
-    /// Those of a state that are known, in the order in which they are of interest.
+    /// The known jobs of a state, the most interesting first.
     func jobs(in state: JobState) -> [JobSummary] {
         let jobs = known.values.filter { $0.state == state }
         switch state {
@@ -53,7 +53,7 @@ struct ClusterPicture: Sendable {
         }
     }
 
-    /// How many there are, known or not.
+    /// The number of jobs of a state, known or not.
     func count(_ state: JobState) -> Int {
         max(summary?.jobs[state.rawValue] ?? 0, known.values.count { $0.state == state })
     }

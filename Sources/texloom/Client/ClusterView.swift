@@ -2,21 +2,21 @@ import Base
 import Foundation
 import Protocol
 
-/// A cluster as lines of a terminal.
+/// A cluster as lines for a terminal.
 struct ClusterView {
     var columns: Int
     var rows: Int
     var isUnicode: Bool
-    /// Why nothing new arrives; nil while it does.
+    /// Why no news arrives; nil while it does.
     var away: String?
 
-    /// What is looked at first comes first: what runs, what went wrong, what waits, what is done.
+    /// The most interesting jobs first: running, failed, waiting, finished.
     private static let sections: [[JobState]] = [[.running], [.held, .failed], [.queued], [.finished, .cancelled]]
 
     func lines(_ picture: ClusterPicture) -> [StyledText] {
         var lines = header(picture)
         let workers = self.workers(picture.workers)
-        // A few big machines or fifty small ones: the jobs keep most of the screen.
+        // However many workers there are, the jobs keep most of the screen.
         let room = max(1, rows - lines.count)
         let shownWorkers = min(workers.count, max(0, room / 4))
         if shownWorkers > 1 {
@@ -79,7 +79,7 @@ struct ClusterView {
         let sections = Self.sections.map { states in states.flatMap { picture.jobs(in: $0) } }
         let totals = Self.sections.map { states in states.map(picture.count).reduce(0, +) }
         guard totals.contains(where: { $0 > 0 }) else { return [] }
-        // A line of titles, and one that counts what is not shown.
+        // One line of titles, and one with the number of jobs that are not shown.
         let quotas = Self.share(room - 2, among: sections.map(\.count))
         let shown = zip(sections, quotas).map { Array($0.prefix($1)) }
         let table = JobTable(isUnicode: isUnicode, histories: picture.histories).table(
@@ -90,7 +90,7 @@ struct ClusterView {
             + (hidden.isEmpty ? [] : [StyledText("... and \(hidden.joined(separator: ", "))", .faint)])
     }
 
-    /// Lines for each section: three for each if there is room, so that none hides another, and then as they come.
+    /// Lines for each section: first three for each, so that none hides another, then the rest in order.
     static func share(_ room: Int, among counts: [Int]) -> [Int] {
         var left = max(0, room)
         var shares = counts.map { _ in 0 }

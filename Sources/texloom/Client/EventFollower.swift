@@ -3,19 +3,19 @@ import Foundation
 import NIOCore
 import Protocol
 
-/// What comes of following a coordinator's event stream.
+/// What following a coordinator's event stream brings.
 enum Followed: Sendable {
     case event(ServerSentEvent)
-    /// The stream broke; it is asked for again, from behind the last event.
+    /// The stream broke; the follower reconnects and continues after the last event.
     case away(CommandFailure)
 }
 
 extension APIClient {
-    /// Between two tries, as the server asks for.
+    /// The time between two tries; the server sets it.
     static let retryInterval = Duration.seconds(2)
 
-    /// The events of a stream, for as long as they are taken, whatever becomes of the coordinator meanwhile.
-    /// - Throws: `CommandFailure` for what a later try does not mend.
+    /// The events of a stream, across restarts of the coordinator, until the caller stops reading.
+    /// - Throws: `CommandFailure` if a later try cannot succeed.
     func follow(_ path: String, query: [String: String] = [:]) -> AsyncThrowingStream<Followed, any Error> {
         let (stream, outlet) = AsyncThrowingStream.makeStream(of: Followed.self)
         let task = Task {
@@ -41,7 +41,7 @@ extension APIClient {
         return stream
     }
 
-    /// One connection's events. It ends by an error, because the coordinator never ends a stream of its own accord.
+    /// The events of one connection. Always ends with an error, because the coordinator never ends a stream itself.
     private func read(
         _ path: String, query: [String: String], after lastID: String?, take: (ServerSentEvent) -> Void
     ) async throws {

@@ -8,8 +8,8 @@ enum ExemplarFiles {
         case refused(String, reason: String)
     }
 
-    /// In order, without doubles. What is named and not there is refused; what lies in a folder and is not an image is
-    /// refused as well, but for hidden files.
+    /// In order, without duplicates. Refuses a named file that does not exist, and files in folders that are not images,
+    /// except hidden ones.
     static func collect(_ paths: [String]) -> [Candidate] {
         var result: [Candidate] = []
         var seen: Set<[UInt8]> = []
@@ -37,7 +37,7 @@ enum ExemplarFiles {
             case .other: add(path)
             case nil:
                 let matches = expand(pattern: path)
-                if matches.isEmpty { result.append(.refused(path, reason: "there is no such file")) }
+                if matches.isEmpty { result.append(.refused(path, reason: "no such file")) }
                 matches.forEach(add)
             }
         }
@@ -46,14 +46,14 @@ enum ExemplarFiles {
 
     private enum Kind { case folder, other }
 
-    /// Nil if there is nothing of that name.
+    /// Nil if nothing has that name.
     private static func kind(of path: String) -> Kind? {
         var status = stat()
         guard stat(FileName.cString(path), &status) == 0 else { return nil }
         return status.st_mode & S_IFMT == S_IFDIR ? .folder : .other
     }
 
-    /// What is in a folder, but for hidden files, in the order of the bytes; nil if it cannot be read.
+    /// The files in a folder except hidden ones, in byte order; nil if it cannot be read.
     private static func names(in folder: String) -> [String]? {
         guard let stream = opendir(FileName.cString(folder)) else { return nil }
         defer { closedir(stream) }

@@ -25,10 +25,10 @@ struct GatherCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "Where the folders go. Default: TEXLOOM_OUT, or out.")
     var out: String?
 
-    @Flag(help: "Also jobs that have not finished, with what there is of them.")
+    @Flag(help: "Also gather unfinished jobs, with the files that they have so far.")
     var unfinished = false
 
-    @Flag(help: "Of jobs that differ in the seed alone, only the best one by the quality figures.")
+    @Flag(help: "Of jobs that differ only in the seed, gather just the best by the quality figures.")
     var best = false
 
     @OptionGroup var client: ClientOptions
@@ -38,13 +38,13 @@ struct GatherCommand: AsyncParsableCommand {
         var state: String
         var folder: String
         var filesFetched: Int
-        /// What it was chosen from.
+        /// The group that it was chosen from.
         var seeds: SeedGroup?
-        /// Where the folder of an earlier best one is now.
+        /// The new place of an earlier best job's folder.
         var movedAside: String?
     }
 
-    /// A job that is to be fetched.
+    /// A job to fetch.
     private struct Choice {
         var job: JobSummary
         var resultName: String
@@ -70,7 +70,7 @@ struct GatherCommand: AsyncParsableCommand {
         }
         if chosen.isEmpty, !client.json {
             say(
-                "nothing to gather: no job has finished yet ('texloom watch' shows progress; --unfinished takes what there is)"
+                "nothing to gather: no job has finished yet ('texloom watch' shows progress; --unfinished takes what unfinished jobs have)"
             )
         }
         let parent = try outFolder(out)
@@ -100,7 +100,7 @@ struct GatherCommand: AsyncParsableCommand {
         }
     }
 
-    /// Of every group that one of the jobs is in, the best one; any of the group where none has finished.
+    /// The best job of each group that the jobs belong to; any job of a group in which none has finished.
     private func bestOnes(of jobs: [JobSummary], _ api: APIClient) async throws -> [Choice] {
         var choices: [Choice] = []
         var seen: Set<String> = []
@@ -134,7 +134,7 @@ struct GatherCommand: AsyncParsableCommand {
         let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
         let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
         var fetched = 0
-        // Several artifacts of a kind (checkpoints): the newest, which comes last.
+        // Of several artifacts of a kind (checkpoints), the last one is the newest.
         var targets: [URL: ArtifactSummary] = [:]
         for artifact in artifacts.sorted(by: { $0.iteration < $1.iteration }) {
             switch artifact.kind {
@@ -168,21 +168,22 @@ struct GatherCommand: AsyncParsableCommand {
             movedAside: moved?.to)
     }
 
-    /// Goes on with the event file of an earlier gathering; from where another attempt has measured anew since, again.
+    /// Continues the event file of an earlier gathering. If another attempt has repeated iterations since, it continues
+    /// from the first of them.
     private func writeEvents(
         in folder: ResultFolder, _ rows: [ResultFolder.Row], replacing before: [ResultFolder.Row],
         _ artifacts: [ArtifactSummary]
     ) {
         var events = ResultEvents(of: folder) { complain("\(folder.url.path): \($0)") }
         let common = zip(before, rows).prefix { $0.iteration == $1.iteration && $0.values == $1.values }.count
-        if common < before.count { events.goOn(from: common == 0 ? -1 : rows[common - 1].iteration) }
+        if common < before.count { events.resume(from: common == 0 ? -1 : rows[common - 1].iteration) }
         events.add(rows)
         for snapshot in artifacts.sorted(by: { $0.iteration < $1.iteration }) where snapshot.kind == .snapshot {
             events.addSnapshot(snapshot.iteration, at: snapshot.createdAt)
         }
     }
 
-    /// A folder holds one run: names are unique for a coordinator, not for a machine.
+    /// A folder holds one run: names are unique to a coordinator, not to a machine.
     private func requireFree(_ folder: ResultFolder, for job: JobSummary) throws {
         let isTaken =
             holder(of: folder).map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
@@ -192,18 +193,18 @@ struct GatherCommand: AsyncParsableCommand {
         }
     }
 
-    /// The id of the job whose results a folder holds, or is to hold; nil if none was gathered into it.
+    /// The id of the job that was gathered into a folder, completely or not; nil if none was.
     private func holder(of folder: ResultFolder) -> String? {
         try? String(contentsOf: marker(of: folder), encoding: .utf8)
     }
 
     private func claim(_ folder: ResultFolder, for job: JobSummary) throws {
         try texloom.write(Data(job.id.utf8), to: marker(of: folder))
-        // Without it the folder counts as incomplete: it comes back last.
+        // Without result.json the folder counts as incomplete; it is written last.
         try? FileManager.default.removeItem(at: folder.resultJSON)
     }
 
-    /// Says whose folder it is.
+    /// Notes in the folder which job it belongs to.
     private func marker(of folder: ResultFolder) -> URL { folder.url.appendingPathComponent(".job") }
 
     private func metrics(of job: JobSummary, _ api: APIClient) async throws -> [ResultFolder.Row] {

@@ -3,11 +3,11 @@ import NIOCore
 import NIOPosix
 import OperatingSystem
 
-/// What went wrong on the way to a coordinator, in words.
+/// Describes in words why a coordinator could not be reached.
 enum HTTPFailure {
-    /// How long a connection may take to come about.
+    /// Time limit for connecting.
     static let connectSeconds = 10
-    /// How long an answer may keep silent.
+    /// Time limit for silence within an answer.
     static let silenceSeconds = 60
 
     static func reason(_ error: any Error) -> String {
@@ -19,7 +19,7 @@ enum HTTPFailure {
         case let error as HTTPClientError: return reason(error)
         case ChannelError.connectTimeout: return "no connection within \(connectSeconds) s"
         default:
-            // A type of a package that is no dependency of ours.
+            // Recognised by name: the package of this type is not a dependency of ours.
             let isOfTLS = String(reflecting: type(of: error)).hasPrefix("NIOSSL.")
             return isOfTLS
                 ? "it speaks no TLS, or has a certificate that is not trusted: \(error)" : error.systemReason
@@ -33,7 +33,7 @@ enum HTTPFailure {
         case .remoteConnectionClosed: "it closed the connection"
         case .invalidProxyResponse: "the proxy refuses, or is none"
         case .proxyAuthenticationRequired:
-            "the proxy asks for a user and a password: http://USER:PASSWORD@HOST:PORT"
+            "the proxy needs a user name and a password: http://USER:PASSWORD@HOST:PORT"
         default: error.shortDescription.lowercased()
         }
     }

@@ -21,7 +21,7 @@ struct CancelCommand: AsyncParsableCommand {
 struct RetryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retry", abstract: "Puts failed, held or cancelled jobs back into the queue.",
-        discussion: "They go on from their last checkpoint, with a new budget of retries.")
+        discussion: "They resume from their last checkpoint, with a new retry budget.")
 
     @Argument(help: "Ids or names.")
     var jobs: [String]
@@ -31,7 +31,7 @@ struct RetryCommand: AsyncParsableCommand {
     func run() async throws { try await act(on: jobs, "retry", query: [:], client) }
 }
 
-/// Does one thing to several jobs; one that refuses does not keep the others from it.
+/// Does the same to several jobs; if one refuses, the others are still done.
 private func act(on words: [String], _ action: String, query: [String: String], _ options: ClientOptions) async throws {
     let api = try options.client()
     var failures = 0

@@ -3,7 +3,7 @@ import Synchronization
 import TextureGAN
 
 extension JobNeeds {
-    /// What a training of an exemplar needs of a worker.
+    /// What training an exemplar requires of a worker.
     /// - Throws: `TrainingError` if the exemplar is too small.
     init(of recipe: Recipe, width: Int, height: Int, exemplar: String) throws(TrainingError) {
         self.init(
@@ -16,11 +16,11 @@ extension Recipe {
     fileprivate var requiredWeights: [String] { style.map { [$0.rawValue] } ?? [] }
 }
 
-/// Reads what recipes need of a worker, for submissions that do not say so; thousands of jobs share a recipe.
+/// Computes from recipes what they require of a worker, for submissions that do not say so. Each recipe is read once.
 final class RecipeNeeds: Sendable {
     private let last = Mutex<(yaml: String, needs: JobNeeds)>(("", JobNeeds()))
 
-    /// Nothing of a recipe that cannot be read: its worker says what is wrong with it.
+    /// An unreadable recipe requires nothing: the worker that gets it reports what is wrong.
     func needs(of yaml: String) -> JobNeeds {
         if let known = last.withLock({ $0.yaml == yaml ? $0.needs : nil }) { return known }
         let recipe = try? Recipe(yaml: yaml, source: "recipe")

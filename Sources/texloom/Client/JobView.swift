@@ -2,12 +2,12 @@ import Base
 import Foundation
 import Protocol
 
-/// One job as lines of a terminal or of a file.
+/// One job as lines for a terminal or a file.
 struct JobView {
     var columns: Int
     var isUnicode: Bool
 
-    /// What people look at first; the other terms follow by name.
+    /// The terms that people look at first; the others follow in the order of their names.
     private static let firstTerms = ["l1", "style", "adversarial", "discriminator_fake", "discriminator_real"]
     private static let labelWidth = 10
 
@@ -41,8 +41,8 @@ struct JobView {
         StyledText("  " + label.padding(toLength: Self.labelWidth, withPad: " ", startingAt: 0) + " ", .faint) + text
     }
 
-    /// A line for each measured term: its course over the run and its newest value.
-    /// - Parameter isQuality: whether the quality figures are asked for, or all the others.
+    /// A line for each measured term: its newest value and its course over the run.
+    /// - Parameter isQuality: whether to show the quality figures, or all other terms.
     func terms(_ history: LossHistory, latest: [String: Float], isQuality: Bool) -> [StyledText] {
         let all = history.names.union(latest.keys).filter { $0.hasPrefix("quality_") == isQuality }
         let names = Self.firstTerms.filter(all.contains) + all.subtracting(Self.firstTerms).sorted()
@@ -85,7 +85,7 @@ struct JobView {
             ]
         }
         let columns = [0, 1, 2, 3].map { TextTable.Column(title: "", alignsRight: $0 == 2) }
-        // The line of titles is empty.
+        // The first line has the titles, which are empty.
         var lines = others.isEmpty ? [] : Array(TextTable(columns: columns, rows: others).lines().dropFirst())
         if let last = snapshots.last {
             let sum = snapshots.map(\.sizeBytes).reduce(0, +)
@@ -108,7 +108,7 @@ struct JobView {
         let losses = terms(history, latest: detail.job.lossLatest, isQuality: false)
         let qualities = terms(history, latest: detail.job.lossLatest, isQuality: true)
         let attempts = Array(self.attempts(detail.attempts).suffix(3))
-        // The log keeps a third, and whatever the others do not need.
+        // The log gets a third of the screen, and the lines that the other parts leave.
         var left = rows - lines.count - attempts.count - 1 - max(0, rows / 3)
         for (title, part) in [("measured", losses), ("quality", qualities)] where !part.isEmpty && left > 2 {
             let shown = part.prefix(left - 2)

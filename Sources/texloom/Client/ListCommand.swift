@@ -18,7 +18,7 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
     @Option(help: "The order: \(JobOrder.allCases.map(\.rawValue).joined(separator: ", ")). Default: newest.")
     var sort: JobOrder?
 
-    @Option(name: .shortAndLong, help: "No more than so many. Default: all.")
+    @Option(name: .shortAndLong, help: "At most so many jobs. Default: all.")
     var limit: Int?
 
     @OptionGroup var client: ClientOptions
@@ -49,10 +49,10 @@ extension JobOrder: ExpressibleByArgument {}
 /// Jobs as a table.
 struct JobTable {
     var isUnicode: Bool
-    /// What the losses were before, by job; without it their newest values are shown.
+    /// Earlier losses by job; without them the table shows the newest values.
     var histories: [String: LossHistory]?
 
-    /// - Parameter showsIDs: whether the ids must be there, however narrow the terminal.
+    /// - Parameter showsIDs: whether the ids stay in a narrow terminal.
     func table(_ jobs: [JobSummary], showsIDs: Bool) -> TextTable {
         TextTable(
             columns: [
@@ -96,15 +96,15 @@ struct JobTable {
 }
 
 extension JobSummary {
-    /// Of the iterations; nil while their number is not known. Below 1 until the job has finished: the last snapshot and
-    /// the upload come after the last iteration.
+    /// The share of iterations done; nil while their number is unknown. Below 1 until the job has finished: the last
+    /// snapshot and the upload come after the last iteration.
     var shareDone: Double? {
         guard totalIterations > 0 else { return nil }
         let share = Double(iteration) / Double(totalIterations)
         return state == .finished ? share : min(share, 0.999)
     }
 
-    /// How long it will take yet; nil while that is not known.
+    /// The remaining time; nil while it is unknown.
     var timeLeft: String? {
         if state == .running, totalIterations > 0, iteration >= totalIterations { return "finishing" }
         return etaSeconds.map(Readable.duration)
@@ -123,7 +123,7 @@ extension JobState {
     }
 }
 
-/// Whole per cent, rounded down: 100 % is the end.
+/// Whole per cent, rounded down: only a finished job has 100 %.
 func percent(_ share: Double) -> String {
     share.isNaN ? "" : String(format: "%3d%%", Int((min(max(share, 0), 1) * 100).rounded(.down)))
 }

@@ -6,17 +6,17 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "logs", abstract: "Prints a job's log.",
         discussion: """
-            Followed, it goes on when the coordinator was away: no line is lost or repeated. The fields of --json are \
-            those of the processes' own logs.
+            With --follow it survives a restart of the coordinator without losing or repeating a line. The fields of \
+            --json are those of the processes' own logs.
             """)
 
     @Argument(help: "The job's id or name.")
     var job: String
 
-    @Flag(name: .shortAndLong, help: "Keep printing what comes, until the job ends.")
+    @Flag(name: .shortAndLong, help: "Keep printing new lines until the job ends.")
     var follow = false
 
-    @Option(name: [.customShort("n"), .long], help: "Begin with so many of the last lines. Default: all.")
+    @Option(name: [.customShort("n"), .long], help: "Begin with the last so many lines. Default: all.")
     var lines: Int?
 
     @Option(
@@ -24,7 +24,7 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
             "Only what is not older: 90s, 15m, 6h, 2d, or a time like 2026-05-01T12:00:00Z.", valueName: "age"))
     var since: String?
 
-    @Option(help: ArgumentHelp("Only this level and graver ones: debug, info, warning or error.", valueName: "level"))
+    @Option(help: ArgumentHelp("This level and more severe ones: debug, info, warning or error.", valueName: "level"))
     var level: String?
 
     @OptionGroup var client: ClientOptions
@@ -45,7 +45,7 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
         guard follow else { return }
 
         var isAway = false
-        // No measurement has a later iteration: of what the stream carries, the log is all that is wanted.
+        // No measurement has a later iteration, so the stream carries the log alone.
         let stream = api.follow("/api/v1/jobs/\(id)/events", query: ["after": "\(position).\(Int.max)"])
         for try await followed in stream {
             guard case .event(let event) = followed else {
@@ -67,14 +67,14 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
                     position = entry.id
                     if filter.admits(entry) { say(line(entry, id, workers)) }
                 }
-            // It comes after everything that was logged before the job became so.
+            // The event of a state comes after every line that was logged before the change.
             case "job": if try event.decoded(as: JobSummary.self).state.isSettled { return }
             default: break
             }
         }
     }
 
-    /// Everything that is stored now, and the position behind it.
+    /// All stored lines, and the position after them.
     private func stored(_ id: String, _ api: APIClient) async throws -> ([LogEntry], Int64) {
         var entries: [LogEntry] = []
         var page: LogPage
@@ -89,7 +89,7 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
     private func line(_ entry: LogEntry, _ id: String, _ workers: [Int: String]) -> String {
         var record = LogRecord(entry, job: id, workers: workers)
         if client.json { return record.json }
-        // Whoever reads one job's log knows which.
+        // The log is of one job: its id would only repeat.
         record.fields["job"] = nil
         return record.human(paints: TerminalFeatures(descriptor: STDOUT_FILENO).hasColours)
     }
@@ -103,9 +103,9 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
     }
 }
 
-/// Which lines of a log are asked for.
+/// Which lines of a log to print.
 struct LogFilter: Equatable {
-    /// From the least grave on.
+    /// The least severe first.
     private static let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
 
     private var least = 0
@@ -134,14 +134,14 @@ struct LogFilter: Equatable {
         }
     }
 
-    /// A level that is not known here is not hidden.
+    /// An unknown level is not hidden.
     func admits(_ entry: LogEntry) -> Bool {
         entry.at >= earliest && Self.levels.firstIndex(of: entry.level) ?? Self.levels.count >= least
     }
 }
 
 extension ServerSentEvent {
-    /// - Throws: `CommandFailure` if the data is not what an event of its name has.
+    /// - Throws: `CommandFailure` if the data does not fit the event's name.
     func decoded<Value: Decodable>(as type: Value.Type = Value.self) throws -> Value {
         do {
             return try APIFormat.decoder.decode(type, from: Data(data.utf8))

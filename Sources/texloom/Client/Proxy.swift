@@ -1,19 +1,19 @@
 import AsyncHTTPClient
 import Foundation
 
-/// The proxy that requests to a coordinator go through, and who asked for it.
+/// The proxy for requests to a coordinator, and the variable that names it.
 ///
-/// TEXLOOM_PROXY is always obeyed. The variables that other programs know as well (http_proxy, https_proxy, all_proxy)
-/// count for other machines only: a proxy's loopback is not this machine's.
+/// TEXLOOM_PROXY always counts. The variables that other programs share (http_proxy, https_proxy, all_proxy) count for
+/// other machines only: a proxy's loopback is not this machine's.
 struct Proxy: Equatable, Sendable {
-    /// As it is said in messages: without user and password.
+    /// For messages: without user and password.
     let address: String
-    /// The variable that named it.
+    /// The variable that names it.
     let source: String
     private let url: URL
 
-    /// The proxy for an address; nil if there is none.
-    /// - Throws: `CommandFailure` naming the variable whose value is no proxy.
+    /// The proxy for an address; nil for a direct connection.
+    /// - Throws: `CommandFailure` naming a variable whose value is not a proxy's address.
     static func chosen(for target: URL, environment: [String: String]) throws -> Proxy? {
         func named(_ variables: String...) -> (variable: String, text: String)? {
             for variable in variables {
@@ -65,7 +65,7 @@ struct Proxy: Equatable, Sendable {
         return bytes.count == 4 && bytes[0] == 127
     }
 
-    /// Whether no_proxy names a host: itself, a domain above it, a network that its address is in, or everything.
+    /// Whether no_proxy names a host: the host itself, a domain above it, a network with its address, or `*`.
     static func isExcepted(_ host: String, _ port: Int, by list: String) -> Bool {
         list.split(whereSeparator: { $0 == "," || $0.isWhitespace }).contains { entry in
             var pattern = entry.lowercased()

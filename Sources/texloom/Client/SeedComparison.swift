@@ -2,21 +2,21 @@ import Base
 import Foundation
 import Protocol
 
-/// Jobs that differ in the seed alone, side by side, and which of them is kept.
+/// Jobs that differ only in the seed, side by side, and which of them is kept.
 struct SeedComparison {
     let group: SeedGroup
 
-    /// Those that are lost first where the terminal is narrow.
+    /// The columns that a narrow terminal drops first.
     private static let leastImportant = ["copying", "gram", "border", "scale", "checkerboard"]
 
     private var best: SeedJob? { group.jobs.first { $0.job.id == group.best } }
 
-    /// The table, the verdicts, what is kept and why, and what is still to come.
-    /// - Parameter width: columns of the terminal; nil: as wide as need be.
+    /// The table, the verdicts, the kept job and why, and the jobs that are still to finish.
+    /// - Parameter width: columns of the terminal; nil: as wide as the table needs.
     func lines(width: Int? = nil) -> [StyledText] {
         var lines = [
             StyledText(
-                "\(group.resultName.printable): \(counted(group.jobs.count, "job")) that differ in the seed alone",
+                "\(group.resultName.printable): \(counted(group.jobs.count, "job")) that differ only in the seed",
                 .bold)
         ]
         lines += table.lines(width: width)
@@ -52,7 +52,7 @@ struct SeedComparison {
             })
     }
 
-    /// What is kept and why; nil while none has finished.
+    /// The kept job and why; nil while none has finished.
     var choice: String? {
         guard let best else { return nil }
         let others = group.jobs.filter { $0.job.state == .finished && $0.job.id != best.job.id }
@@ -60,7 +60,7 @@ struct SeedComparison {
         if others.isEmpty {
             reason = "the only one that has finished"
         } else if let score = best.score {
-            // The next one by score, as the best one is chosen.
+            // The second by score.
             let next = others.min { ($0.score ?? .infinity) < ($1.score ?? .infinity) }!
             reason =
                 switch next.score {
@@ -75,7 +75,7 @@ struct SeedComparison {
         return "kept: seed \(seed(best)) (\(best.job.resultName.printable)): \(reason)"
     }
 
-    /// What may change the choice, or will not.
+    /// The unfinished jobs: which of them may still change the choice.
     var pending: [String] {
         var lines = group.jobs.compactMap { member -> String? in
             let (job, reason) = (member.job, member.job.reason.map { ": \($0.printable)" } ?? "")

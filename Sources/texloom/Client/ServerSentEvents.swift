@@ -2,13 +2,13 @@ import Foundation
 
 /// An event of a stream as the HTML standard reads it (section 9.2.6).
 struct ServerSentEvent: Sendable, Equatable {
-    /// From where the server goes on when the client comes back.
+    /// The position from which the server continues for a returning client.
     var id: String
     var name: String
     var data: String
 }
 
-/// Bytes of an event stream, in whatever pieces they arrive, to events.
+/// Parses the bytes of an event stream, which arrive in arbitrary pieces.
 struct ServerSentEventParser: Sendable {
     private var line: [UInt8] = []
     private var endedInReturn = false
@@ -47,7 +47,7 @@ struct ServerSentEventParser: Sendable {
         case "id": lastID = String(value)
         case "event": name = String(value)
         case "data": data.append(String(value))
-        // Comments, and fields that mean nothing here.
+        // Comments and unknown fields.
         default: break
         }
         return nil

@@ -41,7 +41,7 @@ struct ShowCommand: AsyncParsableCommand, PrintsOnly {
 }
 
 extension APIClient {
-    /// What was measured so far of a job.
+    /// A job's measurements so far.
     func history(of id: String) async throws -> LossHistory {
         var history = LossHistory()
         var after: Int? = -1

@@ -1,14 +1,14 @@
 import Base
 import Protocol
 
-/// How long jobs that were submitted will take, and a cluster with its present work with them.
+/// How long submitted jobs take, alone and behind the cluster's present work.
 struct SubmissionForecast {
-    /// What the cluster had to do before.
+    /// The cluster's work before the submission.
     struct Load: Equatable {
         var slots: Int
         var running: Int
         var queued: Int
-        /// Until that is done; nil: not known.
+        /// Until that work is done; nil: unknown.
         var seconds: Double?
 
         init(slots: Int, running: Int, queued: Int, seconds: Double?) {
@@ -25,7 +25,7 @@ struct SubmissionForecast {
         }
     }
 
-    /// Of each job.
+    /// The expected time of each job.
     var times: [ExpectedTime]
     var load: Load
 
@@ -39,13 +39,13 @@ struct SubmissionForecast {
         return "\(times.count) jobs, \(each) each\(first.origin)" + (whole.map { "; \($0)" } ?? "")
     }
 
-    /// Nil where there is nothing to add to the time of a job.
+    /// Nil if the time of one job says it all.
     private var whole: String? {
         guard load.slots > 0 else { return "no worker is connected" }
         let count = times.count
         let mean = times.map(\.seconds).reduce(0, +) / Double(count)
         let longest = times.map(\.seconds).max() ?? 0
-        /// Of so many slots, round by round.
+        /// The time of so many jobs on the slots, round by round.
         func seconds(_ jobs: Int, _ slots: Int) -> Double {
             max(longest, Double((jobs + slots - 1) / slots) * mean)
         }
@@ -57,7 +57,7 @@ struct SubmissionForecast {
                 + "\(ahead) ahead included"
         }
         if count == 1 { return nil }
-        // The slots that are busy now help as soon as the free ones have had their first jobs.
+        // The busy slots join once the free ones have done their first jobs.
         let time = count <= free ? longest : mean + seconds(count - free, load.slots)
         let slots = free == load.slots ? counted(free, "slot") : "\(free) free of \(counted(load.slots, "slot"))"
         return "with \(slots) \(ExpectedTime.about(time))"

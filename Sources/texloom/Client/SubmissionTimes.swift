@@ -1,9 +1,9 @@
 import Protocol
 import TextureGAN
 
-/// Learns how long submitted jobs will take: from what the coordinator has recorded, else by a measurement here.
+/// Finds how long submitted jobs will take: from the coordinator's records, or else by a measurement here.
 struct SubmissionTimes {
-    /// Where a measurement here holds: workers may run on other machines.
+    /// Says which machine was measured: workers may run on others.
     private static let place = "on a core like this machine's"
 
     private struct Entry {
@@ -17,19 +17,19 @@ struct SubmissionTimes {
     private var load: SubmissionForecast.Load?
     private var entries: [Entry] = []
 
-    /// Before the first job: what the cluster has to do without it.
+    /// Before the first job: the cluster's present work.
     mutating func ask(_ api: APIClient) async throws {
         guard load == nil else { return }
         load = SubmissionForecast.Load(try await api.get("/api/v1/summary", as: ClusterSummary.self))
     }
 
-    /// A job that the coordinator has accepted; one that had been before costs nothing more.
+    /// An accepted job; one that had been accepted before adds no work.
     mutating func add(_ job: AcceptedJob, _ recipe: Recipe, width: Int, height: Int) {
         guard !job.alreadyExisted else { return }
         entries.append(Entry(job: job.id, recipe: recipe, width: width, height: height, time: job.expected))
     }
 
-    /// Measures what the coordinator could not tell; takes seconds for each recipe.
+    /// Measures the recipes whose time the coordinator does not know; takes seconds for each.
     mutating func measure() {
         var speeds: [String: MeasuredSpeed?] = [:]
         for (index, entry) in entries.enumerated() where entry.time == nil {
@@ -45,13 +45,13 @@ struct SubmissionTimes {
         }
     }
 
-    /// By job, where it is known.
+    /// The known times, by job.
     var expected: [String: ExpectedTime] {
         Dictionary(
             entries.compactMap { entry in entry.time.map { (entry.job, $0) } }, uniquingKeysWith: { first, _ in first })
     }
 
-    /// Nil if there is no new job, or the time of one is not known.
+    /// Nil without a new job, or if the time of one is unknown.
     var text: String? {
         let times = entries.compactMap(\.time)
         guard let load, times.count == entries.count else { return nil }

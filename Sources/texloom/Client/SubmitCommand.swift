@@ -9,7 +9,7 @@ struct SubmitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "submit", abstract: "Gives exemplars to the coordinator, one job each.",
         discussion: """
-            Takes files, folders (every image in them, told by content) and patterns ('photos/*.jpg'). Each file is \
+            Takes files, folders (every image in them, recognised by its content) and patterns ('photos/*.jpg'). Each file is \
             accepted or refused with a reason; none is skipped silently. Submitting the same exemplar with the same \
             recipe again returns the job that is there: equal recipes give equal generators, so use --set seed=N for \
             another variation, or --seeds N for several to choose from ('texloom gather --best'). Those are named bricks, \
@@ -26,11 +26,11 @@ struct SubmitCommand: AsyncParsableCommand {
     @Option(
         help: """
             What to call the job, for a single file. Default: the file's name without its extension, with its folder's \
-            name before it where several are called the same.
+            name before it where several files have the same name.
             """)
     var name: String?
 
-    @Option(help: "So many jobs of each exemplar: with the recipe's seed, and with those that follow it.")
+    @Option(help: "Jobs for each exemplar: one with the recipe's seed, the others with the seeds after it.")
     var seeds = 1
 
     @Option(help: "Higher runs first, -100 to 100.")
@@ -38,7 +38,7 @@ struct SubmitCommand: AsyncParsableCommand {
 
     @OptionGroup var client: ClientOptions
 
-    /// What became of one file.
+    /// The outcome for one file.
     private struct Outcome: Encodable {
         var file: String
         var accepted: Bool
@@ -48,17 +48,17 @@ struct SubmitCommand: AsyncParsableCommand {
         var alreadyExisted: Bool?
         var state: JobState?
         var reason: String?
-        /// What was done to the file's own pixels.
+        /// What decoding and framing changed in the file's pixels.
         var notes: [String]?
         var obstacle: String?
-        /// Of a new job.
+        /// For a new job.
         var expected: ExpectedTime?
     }
 
-    /// An exemplar that the coordinator has.
+    /// An exemplar that the coordinator has stored.
     private struct Stored {
         var file: String
-        /// Of the job of the first seed.
+        /// For the job of the first seed.
         var name: String
         var sha256: String
         var width: Int
@@ -102,7 +102,7 @@ struct SubmitCommand: AsyncParsableCommand {
                         var exemplar = try await store(file, name, recipes[0], in: api)
                         try await times.ask(api)
                         let outcome = try await submit(exemplar, name, recipes[0], &times, to: api)
-                        // Said once.
+                        // Printed once.
                         exemplar.notes = []
                         stored.append(exemplar)
                         return outcome
@@ -129,7 +129,7 @@ struct SubmitCommand: AsyncParsableCommand {
         if refused > 0 { throw ExitCode(CommandExit.failed.rawValue) }
     }
 
-    /// The recipe with its own seed and those that follow.
+    /// The recipe with its own seed and the seeds after it.
     private func variations(of recipe: Recipe) throws -> [Recipe] {
         guard recipe.seed <= UInt64.max - UInt64(seeds - 1) else {
             throw CommandFailure(
@@ -143,7 +143,7 @@ struct SubmitCommand: AsyncParsableCommand {
         }
     }
 
-    /// What became of a file, or why it is refused.
+    /// The outcome for a file, or why it is refused.
     private func outcome(of file: String, _ body: () async throws -> Outcome) async throws -> Outcome {
         let shown = FileName.readable(file)
         do {

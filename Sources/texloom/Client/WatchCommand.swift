@@ -6,9 +6,9 @@ struct WatchCommand: AsyncParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "watch", abstract: "Watches the cluster, or some jobs, until every job has ended.",
         discussion: """
-            On a terminal a picture that is kept up to date: of the cluster, or of one job with its losses, attempts and \
-            log. Elsewhere, and with --json, a line for each job and one for each change. Ctrl-C ends the watching, not \
-            the jobs. Exits with 1 if a job did not finish.
+            On a terminal, it shows the cluster, or one job with its losses, attempts and log, and keeps the picture up \
+            to date. Elsewhere, and with --json, it prints a line for each job and one for each change. Ctrl-C ends the \
+            watch, not the jobs. Exits with 1 if a job did not finish.
             """)
 
     @Argument(help: "Only these jobs, by id or name.")
@@ -55,13 +55,13 @@ struct WatchCommand: AsyncParsableCommand, PrintsOnly {
 /// What a watch waits for.
 enum WatchSignal: Sendable {
     case followed(Followed)
-    /// Time for another picture.
+    /// It is time for another picture.
     case picture
 }
 
 extension APIClient {
     /// The events of a stream, and a signal for each picture.
-    /// - Parameter pictures: asks for one at once.
+    /// - Parameter pictures: requests a picture at once.
     func watch(_ path: String, pictures: AsyncStream<Void>, every seconds: Double) -> AsyncThrowingStream<
         WatchSignal, any Error
     > {

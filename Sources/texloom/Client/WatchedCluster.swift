@@ -2,13 +2,13 @@ import Base
 import Foundation
 import Protocol
 
-/// The watching of a whole cluster, or of some of its jobs.
+/// Watches a whole cluster, or some of its jobs.
 struct WatchedCluster {
-    /// Of each state, the running ones apart: more than a screen shows.
+    /// Jobs of each state except running: more than a screen shows.
     private static let jobsPerState = 50
-    /// Between two looks for what the events do not tell.
+    /// The time between two queries for what events do not carry.
     private static let lookInterval = Duration.seconds(5)
-    /// Running jobs whose losses before the watching are asked for.
+    /// Running jobs whose earlier losses are fetched.
     private static let maxHistories = 40
 
     let api: APIClient
@@ -19,7 +19,7 @@ struct WatchedCluster {
 
     private var picture = ClusterPicture()
     private var away: String?
-    /// Whether the events do not tell everything: at the start, and after an absence of which nobody kept count.
+    /// Whether events may be missing: at the start, and after the coordinator was away.
     private var needsLook = true
     private var lastLook = ContinuousClock.now - Self.lookInterval
     private var said: [String: String] = [:]
@@ -62,17 +62,17 @@ struct WatchedCluster {
                     for line in last { say(line.text(paints: features.hasColours)) }
                 }
                 guard unfinished > 0 else { return }
-                throw CommandFailure("\(unfinished) of \(counted(total, "job")) did not finish; 'texloom list' tells")
+                throw CommandFailure("\(unfinished) of \(counted(total, "job")) did not finish; see 'texloom list'")
             }
         }
     }
 
-    // MARK: What is known
+    // MARK: Knowledge
 
-    /// - Returns: the job that the event is about, if it is one of those that are watched.
+    /// - Returns: the job that the event is about, if it is watched.
     private mutating func take(_ event: ServerSentEvent) throws -> JobSummary? {
         switch event.name {
-        // The coordinator does not know what this stream has missed.
+        // The coordinator does not know which events this stream has missed.
         case "reset":
             needsLook = true
             lastLook = ContinuousClock.now - Self.lookInterval
@@ -91,14 +91,14 @@ struct WatchedCluster {
         return nil
     }
 
-    /// Whether there are jobs to be shown that are not known, because the queue has moved on, say, or jobs are taken for
-    /// open that are not.
+    /// Whether jobs that belong on the screen are unknown, for example because the queue has advanced, or jobs that have
+    /// ended still count as open.
     private func disagrees(_ summary: ClusterSummary, on state: JobState) -> Bool {
         let (known, told) = (picture.jobs(in: state).count, summary.jobs[state.rawValue] ?? 0)
         return known < min(Self.jobsPerState / 2, told) || !state.isSettled && known > told
     }
 
-    /// Asks for the jobs that are of interest, and not for all of ten thousand.
+    /// Fetches the interesting jobs, not all of perhaps ten thousand.
     private mutating func look(draws: Bool) async throws {
         lastLook = .now
         var found: [JobSummary] = []
@@ -132,9 +132,9 @@ struct WatchedCluster {
 
     // MARK: The end
 
-    /// How many have ended otherwise than they should; nil while not all have ended.
+    /// How many jobs ended without finishing; nil until all have ended.
     private var unfinished: Int? {
-        // A job that is not known to have ended has not been reported yet.
+        // A job whose end is unknown is still to be reported.
         let open = chosen.isEmpty ? picture.count(.queued) + picture.count(.running) : count(.queued) + count(.running)
         return open > 0 ? nil : total - count(.finished)
     }
@@ -145,13 +145,13 @@ struct WatchedCluster {
         chosen.isEmpty ? picture.summary?.jobs[state.rawValue] ?? 0 : picture.jobs(in: state).count
     }
 
-    // MARK: What is said
+    // MARK: Output
 
     private func lines(_ size: (columns: Int, rows: Int)) -> [StyledText] {
         ClusterView(columns: size.columns, rows: size.rows, isUnicode: features.isUnicode, away: away).lines(picture)
     }
 
-    /// A line for each job whose state changed or which came a twentieth further.
+    /// A line for each job whose state changed or that advanced by a twentieth.
     private mutating func report(_ job: JobSummary) {
         let twentieth = job.shareDone.map { Int(min(max($0, 0), 1) * 20) } ?? 0
         let mark = "\(job.state.rawValue) \(twentieth) \(job.attempt)"

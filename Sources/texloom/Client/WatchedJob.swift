@@ -1,9 +1,9 @@
 import Foundation
 import Protocol
 
-/// The watching of one job, on a terminal.
+/// Watches one job on a terminal.
 struct WatchedJob {
-    /// More than a screen has lines.
+    /// More lines than a screen has.
     private static let maxLogLines = 200
 
     let api: APIClient
@@ -14,7 +14,7 @@ struct WatchedJob {
     private var history = LossHistory()
     private var log: [LogRecord] = []
     private var away: String?
-    /// Whether the attempts are not what they were when they were last asked for.
+    /// Whether the attempts may have changed since they were last fetched.
     private var needsDetail = true
 
     init(api: APIClient, id: String, features: TerminalFeatures) {
@@ -50,7 +50,7 @@ struct WatchedJob {
                 screen.close()
                 for line in last { say(line.text(paints: features.hasColours)) }
                 guard job.state != .finished else { return }
-                throw CommandFailure("\(job.resultName) did not finish; 'texloom logs \(job.id)' tells")
+                throw CommandFailure("\(job.resultName) did not finish; see 'texloom logs \(job.id)'")
             }
         }
     }
@@ -65,7 +65,7 @@ struct WatchedJob {
             let workers = detail?.workersOfAttempts ?? [:]
             log += try event.decoded(as: LogPage.self).entries.map { entry in
                 var record = LogRecord(entry, job: id, workers: workers)
-                // The screen is of one job.
+                // The screen shows one job.
                 record.fields["job"] = nil
                 return record
             }

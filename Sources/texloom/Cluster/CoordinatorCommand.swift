@@ -10,8 +10,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator", abstract: "Serves the cluster: hands jobs to workers, keeps what comes back.",
         discussion: """
-            Listens on this machine only, unless --expose-to-network says otherwise in plain words: the API asks for no \
-            password. Killing it loses nothing that was accepted; workers train on while it is away.
+            Listens on this machine only, unless --expose-to-network is given: the API asks for no password. Killing it \
+            loses nothing that it has accepted; workers keep training while it is away.
             """)
 
     @Option(help: "Where jobs and artifacts are kept. Default: ~/.local/state/texloom/coordinator.")
@@ -30,13 +30,13 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Flag(help: "Allow addresses that other machines can reach: anyone there can read and cancel every job.")
     var exposeToNetwork = false
 
-    @Option(help: "Seconds of a worker's silence after which its jobs go to others. Default: 20.")
+    @Option(help: "Seconds of a worker's silence after which its jobs go to other workers. Default: 20.")
     var lease: Double?
 
     @Option(help: "Seconds between a worker's heartbeats. Default: 5.")
     var heartbeat: Double?
 
-    @Option(help: "Minutes that an iteration may stand still before its worker counts as hung. Default: 15.")
+    @Option(help: "Minutes without a new iteration after which a worker counts as hung. Default: 15.")
     var stall: Double?
 
     @Option(help: "Retries before a job is put on hold. Default: 2.")
@@ -105,7 +105,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
 }
 
 extension CoordinatorCommand {
-    /// Reads everything and reports on standard output, a line for each finding.
+    /// Reads everything and prints a line for each finding.
     private func verify(_ folder: URL) async throws {
         let report: StoreReport
         do {
@@ -116,11 +116,13 @@ extension CoordinatorCommand {
         say(
             "\(counted(report.jobs, "job")), \(counted(report.artifacts, "artifact")) of \(report.bytes >> 20) MiB read and "
                 + "compared")
-        if report.incomingBytes > 0 { say("\(report.incomingBytes >> 20) MiB of interrupted transfers that may go on") }
+        if report.incomingBytes > 0 {
+            say("\(report.incomingBytes >> 20) MiB of interrupted transfers, kept for their senders")
+        }
         if report.orphans > 0 {
             say(
                 "\(counted(report.orphans, "file")) of \(report.orphanBytes >> 20) MiB that no job refers to"
-                    + (repair ? "" : "; a running coordinator removes what is a day old, --repair now"))
+                    + (repair ? "" : "; a running coordinator removes them after a day, --repair removes them now"))
         }
         for problem in report.problems { say("problem: \(problem.text)") }
         for repair in report.repairs { say("repaired: \(repair)") }

@@ -9,12 +9,11 @@ struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Trains jobs for a coordinator.",
         discussion: """
-            Each slot trains one job; by default there is a slot of one thread for each processor that the worker may \
-            use (affinity and cgroups count), as far as there is 1 GiB of memory for each. A worker trains on while \
-            the coordinator is away, and takes up what an earlier process left in its data folder and could not \
-            deliver. On SIGTERM or Ctrl-C it checkpoints, hands its jobs back and exits with 85; the jobs go on \
-            elsewhere from there. It exits with 78 if a copy of its data folder is in use, and with 75 if a trainer \
-            hangs: then it may be started again.
+            Each slot trains one job. By default a worker has a slot of one thread for each processor that it may use \
+            (affinity and cgroups count), if each slot gets 1 GiB of memory. A worker keeps training while the \
+            coordinator is away, and delivers what an earlier process left undelivered in its data folder. On SIGTERM \
+            or Ctrl-C it checkpoints, hands its jobs back and exits with 85; other workers resume the jobs from there. It exits with 78 if a copy of its data folder is in use, and with 75 if a trainer \
+            hangs: then start it again.
             """)
 
     @Option(
@@ -27,13 +26,13 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Jobs trained at the same time: a number, or auto. Default: auto.")
     var slots: String?
 
-    @Option(help: "Threads of each: a number, or auto. Default: auto.")
+    @Option(help: "Threads of each slot: a number, or auto. Default: auto.")
     var threads: String?
 
-    @Option(help: "What people see. Default: HOST:PID.")
+    @Option(help: "The worker's name, for people. Default: HOST:PID.")
     var name: String?
 
-    @Option(help: "Where its id and files under way are kept. Default: ~/.local/state/texloom/worker.")
+    @Option(help: "Where the worker keeps its id and the files of its jobs. Default: ~/.local/state/texloom/worker.")
     var data: String?
 
     @OptionGroup var logging: LoggingOptions

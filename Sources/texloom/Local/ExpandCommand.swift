@@ -74,11 +74,11 @@ struct ExpandCommand: ParsableCommand {
     }
 }
 
-/// What a picture is written as, told by the file's name.
+/// The format of an output picture, by the file's name.
 enum PictureFormat {
     case png, jpeg
 
-    /// - Throws: `CommandFailure` for a name that promises something else, and for a picture that a JPEG cannot hold.
+    /// - Throws: `CommandFailure` for a name with another extension, and for a picture too large for a JPEG.
     init(ofFile path: String, width: Int, height: Int) throws {
         switch URL(fileURLWithPath: path).pathExtension.lowercased() {
         case "png", "": self = .png
@@ -93,14 +93,14 @@ enum PictureFormat {
     }
 }
 
-/// Expands within a bound: given, or three quarters of the memory that the process may use.
-/// - Throws: `CommandFailure` saying how much memory would do.
+/// Expands within a memory limit: the given one, or three quarters of the memory that the process may use.
+/// - Throws: `CommandFailure` saying how much memory is needed.
 func expand(
     _ image: Image, with generator: Generator, statistics: ExpandCommand.Statistics, memoryMiB: Int?,
     in workspace: Workspace
 ) throws -> Image {
     let wanted = memoryMiB.map { $0 << 20 } ?? MachineAllowance.current.memoryBytes / 4 * 3
-    // Less than was granted where addresses are limited.
+    // Less than the limit where address space is limited.
     let limit = max(0, min(wanted, Expansion.memoryLimit(in: workspace)))
     do {
         return try Expansion.expand(
@@ -110,19 +110,19 @@ func expand(
         throw CommandFailure(
             "\(image.width)x\(image.height) pixels do not fit in the \(limit >> 20) MiB of --memory: expected at least "
                 + "\((error.neededBytes >> 20) + 1) MiB"
-                + (statistics == .image ? ", or --statistics running, which goes on in smaller pieces" : ""),
+                + (statistics == .image ? ", or --statistics running, which can use smaller pieces" : ""),
             exit: .usage)
     }
 }
 
-/// - Throws: `ValidationError` for a bound that nothing fits in.
+/// - Throws: `ValidationError` for an impossible limit.
 func requireMemory(_ mebibytes: Int?) throws {
     if let mebibytes, !(64...1 << 24).contains(mebibytes) {
         throw ValidationError("--memory \(mebibytes): expected 64 to \(1 << 24) MiB")
     }
 }
 
-/// - Parameter note: gets what was done to the file's pixels.
+/// - Parameter note: called for each change that decoding made.
 /// - Throws: `CommandFailure` naming the file and what is wrong with it.
 func loadImage(_ path: String, note: (DecodedImage.Note) -> Void = { _ in }) throws -> Image {
     do {

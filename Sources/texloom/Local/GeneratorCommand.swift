@@ -6,8 +6,8 @@ struct GeneratorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generator", abstract: "Writes the generator of a checkpoint to a file of its own.",
         discussion: """
-            Of a training that was interrupted, or that still runs: the file is the one that the training writes if it \
-            ends at that iteration. 'texloom expand' also takes the checkpoint itself.
+            For an interrupted or running training: the file is the one that the training would write if it ended at \
+            that iteration. 'texloom expand' also takes the checkpoint itself.
 
               texloom generator last_checkpoint.safetensors -o generator.safetensors
             """)

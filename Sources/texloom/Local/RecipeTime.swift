@@ -5,7 +5,7 @@ import Protocol
 import TextureGAN
 
 extension MeasuredSpeed {
-    /// Measures unless the machine has not twice the memory that it takes.
+    /// Measures if the machine has twice the memory that the measurement takes.
     /// - Throws: `TrainingError`, or `CommandFailure` if there is too little memory.
     static func fitting(
         _ recipe: Recipe, width: Int, height: Int, threads: Int, by clock: Clock
@@ -29,10 +29,10 @@ extension TrainingTime {
     }
 }
 
-/// How long a recipe takes, as `texloom recipes --time --json` says it.
+/// How long a recipe takes, as `texloom recipes --time --json` prints it.
 struct RecipeTime: Codable {
     var name: String
-    /// Of the exemplar, in pixels.
+    /// The exemplar's size in pixels.
     var width: Int
     var height: Int
     var threads: Int
@@ -40,9 +40,9 @@ struct RecipeTime: Codable {
     var secondsPerIteration: Double?
     var snapshots: Int
     var secondsPerSnapshot: Double?
-    /// Of the whole training.
+    /// The time of the whole training.
     var seconds: Double?
-    /// Why it was not measured.
+    /// Why there is no measurement.
     var problem: String?
 
     init(measuring recipe: Recipe, width: Int, height: Int, threads: Int) {
@@ -53,7 +53,7 @@ struct RecipeTime: Codable {
         iterations = recipe.iterations
         snapshots = recipe.snapshots(after: 0)
         do {
-            // What one thread computes takes as long on a core of its own, whatever else runs here now.
+            // A single thread on its own core takes the same time, whatever else runs here now.
             let speed = try MeasuredSpeed.fitting(
                 recipe, width: width, height: height, threads: threads, by: threads == 1 ? .processor : .wall)
             let time = speed.time(of: recipe, width: width, height: height)
@@ -65,16 +65,17 @@ struct RecipeTime: Codable {
         }
     }
 
-    /// - Parameter place: where it holds, to stand behind the time. - Returns: nil if it was not measured.
+    /// - Parameter place: the measured machine, appended to the time.
+    /// - Returns: nil without a measurement.
     func expected(_ place: String? = nil) -> ExpectedTime? {
         guard let seconds, let secondsPerIteration else { return nil }
         return ExpectedTime(
             seconds: seconds, secondsPerIteration: secondsPerIteration, source: .measurement, place: place)
     }
 
-    /// Measures a named recipe on one thread, in a process of its own: whatever memory it takes is no matter of this
-    /// process. Blocking, for seconds.
-    /// - Parameter program: the very one that runs here, also while another is installed in its place.
+    /// Measures a named recipe on one thread in its own process, whose memory does not count against this process. Blocks
+    /// for seconds.
+    /// - Parameter program: the running program, even if its file was replaced.
     static func measureInChild(
         _ name: String, program: URL = URL(fileURLWithPath: "/proc/self/exe")
     ) -> RecipeTime? {

@@ -11,7 +11,7 @@ struct RecipesCommand: ParsableCommand, PrintsOnly {
             With --time, says how long each takes on this machine for an exemplar of \(Self.width)x\(Self.height) pixels.
             """)
 
-    /// Of the exemplar that times are told for: a small photograph.
+    /// The size of the exemplar that times are given for: a small photograph.
     static let (width, height) = (600, 400)
 
     @Argument(help: "The recipe to print in full, every field explained.")
@@ -55,7 +55,7 @@ struct RecipesCommand: ParsableCommand, PrintsOnly {
 extension Recipe {
     fileprivate var line: String { "\(name.padding(toLength: 6, withPad: " ", startingAt: 0))  \(abstract)" }
 
-    /// What tells it from the others, in a line.
+    /// Its main differences from the others, in one line.
     var abstract: String {
         let style = style.map { "style \($0.rawValue)" } ?? "no style loss"
         return "k=\(k.map(String.init) ?? "auto"), ngf=\(generatorWidth), \(residualBlocks) blocks, "

@@ -11,8 +11,8 @@ struct TrainCommand: ParsableCommand {
         discussion: """
             Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events \
             and the last checkpoint. Interrupted (Ctrl-C, SIGTERM, SIGHUP of a closed terminal, a batch system's SIGUSR1 \
-            or SIGXCPU), it saves a checkpoint and exits with 85; started again with the same recipe it goes on from \
-            there, bit for bit. If the last checkpoint is damaged, it goes on from the one before. 'texloom generator' \
+            or SIGXCPU), it saves a checkpoint and exits with 85; started again with the same recipe, it resumes from \
+            there, bit for bit. If the last checkpoint is damaged, it resumes from the one before. 'texloom generator' \
             writes the generator of an interrupted training.
 
             A folder belongs to one exemplar, and to one process at a time. Where another exemplar has the folder of \
@@ -30,7 +30,7 @@ struct TrainCommand: ParsableCommand {
     var out: String?
 
     @Option(
-        help: "What to call the result. Default: the file's name without its extension, after its folder's if need be.")
+        help: "The result's name. Default: the file's name without its extension, after its folder's if necessary.")
     var name: String?
 
     @Option(
@@ -78,7 +78,7 @@ struct TrainCommand: ParsableCommand {
                 "stopping after this iteration, with a checkpoint"
                     + (isInterruption ? "; press Ctrl-C again to end at once, without one" : ""))
         }
-        // Printed for people alone, and so measured for them alone.
+        // Measured only when it is printed.
         let (width, height) = (image.width, image.height)
         let speed = json ? nil : try? MeasuredSpeed.measure(recipe, width: width, height: height, threads: threads)
         let reports = try TrainingReports(
@@ -104,20 +104,20 @@ struct TrainCommand: ParsableCommand {
             if !json { say("done: \(folder.url.path)") }
         case .stopped(let iteration):
             throw CommandFailure(
-                "stopped at iteration \(iteration) with a checkpoint; the same command goes on from there",
+                "stopped at iteration \(iteration) with a checkpoint; the same command resumes from there",
                 exit: .checkpointed)
         case .abandoned:
-            throw CommandFailure("stopped without a checkpoint, which could not be written; the one before is there")
+            throw CommandFailure("stopped without a new checkpoint, which could not be written; the one before is kept")
         }
     }
 
-    /// A folder that no other exemplar and no other process has, kept as long as the claim lives.
+    /// A folder that no other exemplar and no other process uses, as long as the claim lives.
     /// - Throws: `CommandFailure` naming the holder.
     private func claimFolder(for exemplar: Exemplar) throws -> (String, ResultFolder, RunClaim) {
         let owner = RunClaim.Owner(exemplar: exemplar.fingerprint, file: exemplar.name)
         let parent = try outFolder(out)
         let names = name.map { [$0] } ?? ExemplarNames.candidates(exemplar.name)
-        // Its own folder first, also where a better name is free now.
+        // The run's existing folder first, even if a better name is free now.
         let own = names.prefix(3).filter {
             ResultFolder(named: $0, in: parent).exemplarOfNetworks() == owner.exemplar
         }
@@ -147,8 +147,8 @@ struct TrainCommand: ParsableCommand {
                 + "own", exit: .usage)
     }
 
-    /// The last checkpoint, or the one before if the last is damaged or was about to be replaced; nil in a folder that
-    /// has none.
+    /// The last checkpoint, or the one before if the last is damaged or was about to be replaced; nil if the folder has
+    /// none.
     private func newestWholeCheckpoint(in folder: ResultFolder) throws -> URL? {
         var damage: CommandFailure?
         for file in [folder.checkpoint, folder.previousCheckpoint]

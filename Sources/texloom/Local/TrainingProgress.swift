@@ -2,7 +2,7 @@ import Base
 import Foundation
 import TextureGAN
 
-/// One line that is rewritten on a terminal, and a line every half minute elsewhere.
+/// Progress: one line that is rewritten on a terminal, or a line every half minute elsewhere.
 final class TrainingProgress {
     private let total: Int
     private let quiet: Bool
@@ -12,17 +12,17 @@ final class TrainingProgress {
     private var lastIteration = ContinuousClock.now
     private var losses = ""
 
-    /// - Parameter expected: how long the whole training will take, if that is known.
+    /// - Parameter expected: how long the whole training will take, if known.
     init(_ recipe: Recipe, expected: TrainingTime?, quiet: Bool) {
         total = recipe.iterations
         pace = TrainingPace(recipe, expected: expected)
         self.quiet = quiet
     }
 
-    /// What is left, by what was expected and measured so far.
+    /// The remaining time, from the expected and the measured times.
     func remaining(after iteration: Int) -> TrainingTime { pace.remaining(after: iteration) }
 
-    /// The snapshot of the last iteration is there, with its figures and its file.
+    /// The last snapshot is complete, with its figures and its file.
     func tookSnapshot() { pace.tookSnapshot(seconds: (ContinuousClock.now - lastIteration) / .seconds(1)) }
 
     func iterated(_ iteration: Int, seconds: Double) {
@@ -33,7 +33,7 @@ final class TrainingProgress {
             return
         }
         last = now
-        // After the last iteration come the last snapshot, its figures and the files.
+        // The last snapshot, its figures and the files follow the last iteration.
         let left = iteration == total ? "finishing" : "\(Readable.duration(remaining(after: iteration).seconds)) left"
         let line =
             "\(progressBar(Double(iteration) / Double(total), width: 24)) \(iteration)/\(total)  "

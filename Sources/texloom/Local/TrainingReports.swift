@@ -2,7 +2,7 @@ import Foundation
 import OperatingSystem
 import TextureGAN
 
-/// What `texloom train` does with the reports of its run: files into the folder, rows to the metrics, lines to the log.
+/// Takes the reports of a `texloom train`: files go into the folder, rows to the metrics, lines to the log.
 final class TrainingReports {
     private let folder: ResultFolder
     private let progress: TrainingProgress
@@ -13,12 +13,12 @@ final class TrainingReports {
     private var metrics: ResultMetrics
     private var events: ResultEvents
     private var iteration = 0
-    /// What failed and was said: a full disk is told once, and stops nobody.
-    private var told: Set<String> = []
-    /// Why the run cannot go on.
+    /// Failures that were reported: a full disk is reported once and does not stop the training.
+    private var reported: Set<String> = []
+    /// Why the run has to stop.
     private(set) var failure: (any Error)?
 
-    /// - Parameter expected: how long the whole training will take; nil: not known, and not said.
+    /// - Parameter expected: how long the whole training will take; nil: unknown, and not printed.
     /// - Throws: `CommandFailure` if the log cannot be opened.
     init(to folder: ResultFolder, recipe: Recipe, expected: TrainingTime?, threads: Int, json: Bool) throws {
         self.folder = folder
@@ -43,10 +43,10 @@ final class TrainingReports {
         switch report {
         case .started(let iteration, _):
             self.iteration = iteration
-            attempt { try metrics.goOn(from: iteration) }
-            events.goOn(from: iteration)
+            attempt { try metrics.resume(from: iteration) }
+            events.resume(from: iteration)
             if iteration > 0 { events.catchUp(to: iteration) }
-            if iteration > 0, !json { say("going on from iteration \(iteration)") }
+            if iteration > 0, !json { say("resuming from iteration \(iteration)") }
             if isTimeExpected {
                 let time = progress.remaining(after: iteration).expected(TrainingTime.place(threads: threads))
                 take(.log(level: .info, message: time.text))
@@ -77,7 +77,7 @@ final class TrainingReports {
                         time: Date(), level: level.rawValue, process: "train", message: message,
                         fields: ["iteration": .integer(Int64(iteration))]))
             }
-            // Parts of it come from the exemplar's file.
+            // The message may quote the exemplar's file.
             if !json { say(message.printable) }
         }
     }
@@ -93,7 +93,7 @@ final class TrainingReports {
             try write()
         } catch {
             let message = (error as? CommandFailure)?.message ?? error.systemReason
-            if told.insert(message).inserted { complain("\(message); training goes on without it") }
+            if reported.insert(message).inserted { complain("\(message); training continues without it") }
         }
     }
 }

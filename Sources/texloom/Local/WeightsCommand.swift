@@ -10,7 +10,7 @@ struct WeightsCommand: ParsableCommand {
         discussion: """
             vgg16 comes with scripts/setup. vgg19, the paper's, is torchvision's vgg19-dcbb9e9d.pth, which your machine \
             downloads from its official address; then: texloom weights --convert vgg19-dcbb9e9d.pth \
-            (also takes the same weights as safetensors). Converting a .pth needs python3, no PyTorch.
+            (it also takes the same weights as safetensors). Converting a .pth needs python3, but not PyTorch.
             """)
 
     @Option(help: ArgumentHelp("Convert a torchvision VGG19 checkpoint.", valueName: "file"))
@@ -19,7 +19,7 @@ struct WeightsCommand: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    /// What scripts/setup makes; the same sum is pinned there.
+    /// The checksum of the file that scripts/setup makes, which pins the same one.
     static let pinnedSHA256: [FeatureNetwork: String] = [
         .vgg16: "c9a06090f3d8de31648b124c15e672f0d14301f84e06250e11412a0853ccd193"
     ]
@@ -28,7 +28,7 @@ struct WeightsCommand: ParsableCommand {
         var network: String
         var file: String
         var installed: Bool
-        /// Whether the file holds every tensor up to the last tap; nil if it is not there.
+        /// Whether the file holds every tensor up to the last tap; nil if it does not exist.
         var complete: Bool?
         var problem: String?
         var source: String?
@@ -102,7 +102,7 @@ enum VGG19Conversion {
     /// - Throws: `CommandFailure` naming the file and what is wrong with it.
     static func run(_ source: URL) throws -> URL {
         guard FileManager.default.fileExists(atPath: source.path) else {
-            throw CommandFailure("\(source.path) is not there")
+            throw CommandFailure("\(source.path) does not exist")
         }
         let sum = try sha256(of: source)
         let isPickle = ["pth", "pt"].contains(source.pathExtension.lowercased())
@@ -145,9 +145,9 @@ enum VGG19Conversion {
         }
     }
 
-    /// Runs the converter, which reads a checkpoint's tensors and runs none of its code.
+    /// Runs the converter, which reads a checkpoint's tensors without executing its code.
     private static func unpickle(_ source: URL, to target: URL) throws {
-        // The script is inside the program, so that the program can be installed alone.
+        // The script is embedded, so that the program is one file to install.
         let script = target.deletingLastPathComponent().appendingPathComponent("read_pth.py")
         try write(Data(PackageResources.read_pth_py), to: script)
         let process = Process()

@@ -1,8 +1,8 @@
 import Foundation
 import Protocol
 
-/// A line of a log, of whatever process: what coordinator and worker write to standard error, what `texloom logs` prints
-/// and what log.jsonl holds have the same fields under the same names.
+/// A log line. The standard error of coordinator and worker, `texloom logs` and log.jsonl all have the same fields under
+/// the same names.
 struct LogRecord: Sendable, Equatable {
     var time: Date
     /// trace, debug, info, notice, warning, error or critical.
@@ -10,15 +10,15 @@ struct LogRecord: Sendable, Equatable {
     /// coordinator, worker or train.
     var process: String
     var message: String
-    /// job, attempt, worker, iteration, and whatever else the message is about.
+    /// job, attempt, worker, iteration, and other fields of the message.
     var fields: [String: LogField] = [:]
 
-    /// What a field must not be called.
+    /// Names that a field must not have.
     private static let own: Set = ["time", "level", "process", "message"]
-    /// What comes first, because it is what people look for.
+    /// The first fields, because people look for them.
     private static let places = ["job", "attempt", "worker", "iteration"]
 
-    /// One line, whatever the message: a JSON object whose keys are in a fixed order.
+    /// Always one line: a JSON object whose keys are in a fixed order.
     var json: String {
         let head: [(String, LogField)] = [
             ("time", .text(Self.text(of: time))), ("level", .text(level)), ("process", .text(process)),
@@ -70,7 +70,7 @@ enum LogField: Sendable, Equatable {
         switch self {
         case .text(let text): Self.quoted(text)
         case .integer(let number): String(number)
-        // JSON has no word for infinity.
+        // JSON has no infinity.
         case .real(let number): number.isFinite ? "\(number)" : Self.quoted("\(number)")
         case .truth(let truth): truth ? "true" : "false"
         case .list(let fields): "[" + fields.map(\.json).joined(separator: ",") + "]"
@@ -91,7 +91,7 @@ enum LogField: Sendable, Equatable {
         "{" + fields.map { "\(quoted($0.0)):\($0.1.json)" }.joined(separator: ",") + "}"
     }
 
-    /// A JSON string. Everything that a terminal or a reader of lines might obey is escaped.
+    /// A JSON string. Escapes every character that a terminal or a line reader might interpret.
     private static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
@@ -110,7 +110,7 @@ enum LogField: Sendable, Equatable {
 }
 
 extension LogRecord {
-    /// A line of a job's log as the coordinator keeps it.
+    /// A line of a job's log from the coordinator.
     /// - Parameter workers: names by attempt.
     init(_ entry: LogEntry, job: String, workers: [Int: String]) {
         self.init(

@@ -3,7 +3,7 @@ import Foundation
 import Logging
 import Synchronization
 
-/// `--log-level` and `--log-format`, which the processes of a cluster have.
+/// `--log-level` and `--log-format` of coordinator and worker.
 struct LoggingOptions: ParsableArguments {
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info.")
     var logLevel: String?
@@ -11,8 +11,8 @@ struct LoggingOptions: ParsableArguments {
     @Option(help: "human, or json: an object on each line. Default: human, also in a file or a journal.")
     var logFormat: String?
 
-    /// Runs a process of the cluster with a logger to standard error, so that standard output is the command's own.
-    /// Where it logs JSON, the failure that ends it is JSON as well: whoever collects the lines sees it.
+    /// Runs a process of the cluster with a logger to standard error; standard output is left to the command. With
+    /// `--log-format json`, a failure that ends the process is logged as JSON too, so that log collectors see it.
     func run(_ process: String, _ body: (Logger) async throws -> Void) async throws {
         let format = try choice(logFormat, .logFormat, LogFormat.self) ?? .human
         let level = try choice(logLevel, .logLevel, Logger.Level.self) ?? .info
@@ -47,7 +47,7 @@ enum StandardErrorLines {
 
     @Sendable static func write(_ line: String) {
         let data = Data((line + "\n").utf8)
-        // A log that nobody reads any more is no reason to stop.
+        // A log without a reader does not stop the process.
         turn.withLock { _ in try? FileHandle.standardError.write(contentsOf: data) }
     }
 }

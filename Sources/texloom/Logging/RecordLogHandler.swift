@@ -6,13 +6,13 @@ enum LogFormat: String, CaseIterable {
     case human, json
 }
 
-/// Writes what is logged as ``LogRecord``s, one line each.
+/// Writes log messages as ``LogRecord``s, one line each.
 struct RecordLogHandler: LogHandler {
     let process: String
     let format: LogFormat
     /// Whether lines for people have colours.
     let paints: Bool
-    /// Takes a line without its end.
+    /// Called with each line, without its line end.
     let write: @Sendable (String) -> Void
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
@@ -24,7 +24,7 @@ struct RecordLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        // What is said nearest to the event wins.
+        // The metadata closest to the message wins.
         var all = metadata
         all.merge(metadataProvider?.get() ?? [:]) { $1 }
         all.merge(event.metadata ?? [:]) { $1 }

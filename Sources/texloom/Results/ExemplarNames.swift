@@ -1,7 +1,7 @@
 import Foundation
 
-/// What results are called after their exemplars' files: "bricks" of photos/bricks.jpg, and "wall_albedo" of
-/// wall/albedo.png where another has the name albedo.
+/// Names of results after their exemplars' files: "bricks" for photos/bricks.jpg, and "wall_albedo" for wall/albedo.png
+/// if another result has the name albedo.
 enum ExemplarNames {
     static func short(_ path: String) -> String { FileName.stem(of: path) }
 
@@ -11,13 +11,13 @@ enum ExemplarNames {
         return folder == "/" ? short(path) : "\(folder)_\(short(path))"
     }
 
-    /// What a result may be called, best first.
+    /// Possible names of a result, best first.
     static func candidates(_ path: String) -> [String] {
         [short(path), long(path)] + (2...999).map { "\(long(path))-\($0)" }
     }
 
-    /// The names of files that are submitted together, in their order: the long one where the short one would be
-    /// another's too and folders tell them apart.
+    /// The names of files that are submitted together, in their order: the long name if several files share the short one
+    /// and their folders differ.
     static func together(_ paths: [String]) -> [String] {
         let groups = Dictionary(grouping: paths, by: short)
         return paths.map { path in

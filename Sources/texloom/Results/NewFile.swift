@@ -1,10 +1,10 @@
 import Foundation
 import OperatingSystem
 
-/// A file that appears under its name only when it is whole.
+/// A file that appears under its name only when it is complete.
 ///
-/// Until then it has no name at all: whatever ends the process, nothing is left behind. Where the file system has no
-/// nameless files (NFS), it is called `.NAME.partial` meanwhile; the next try takes its place.
+/// Until then it has no name: if the process dies, nothing is left behind. On a file system without nameless files (NFS)
+/// it is called `.NAME.partial`, and the next try replaces it.
 final class NewFile {
     private let target: String
     private let shown: String
@@ -17,7 +17,7 @@ final class NewFile {
     convenience init(at url: URL) throws { try self.init(at: url.path) }
 
     /// - Parameters:
-    ///   - shown: what messages call it, if not by its path.
+    ///   - shown: its name in messages, if not its path.
     ///   - replaced: a file whose owner and permissions the new one gets.
     /// - Throws: `CommandFailure` naming the file and the system's reason.
     init(at target: String, shown: String? = nil, replacing replaced: stat? = nil) throws {
@@ -25,9 +25,9 @@ final class NewFile {
         self.shown = shown ?? target
         let parent = (target as NSString).deletingLastPathComponent
         folder = parent.isEmpty ? "." : parent
-        // A name may be as long as the file system allows; this one is longer.
+        // Cut, because the target's name may already have the maximal length.
         partial = "\(folder)/.\((target as NSString).lastPathComponent.prefix(50)).partial"
-        // O_TMPFILE, which is no constant that Swift imports. A name is given by way of /proc.
+        // O_TMPFILE, a constant that Swift does not import. The file gets its name by way of /proc.
         let nameless = open(FileName.cString(folder), 0o20000000 | O_DIRECTORY | O_RDWR | O_CLOEXEC, 0o666)
         isNameless = nameless >= 0 && access("/proc/self/fd", X_OK) == 0
         if isNameless {
@@ -38,7 +38,7 @@ final class NewFile {
         }
         guard descriptor >= 0 else { throw failure(errno) }
         if let replaced {
-            // Another's file stays another's where the system lets us.
+            // The owner keeps the file, if the system permits it.
             _ = fchown(descriptor, replaced.st_uid, replaced.st_gid)
             _ = fchmod(descriptor, replaced.st_mode & 0o7777)
         }
@@ -57,7 +57,7 @@ final class NewFile {
     func place() throws {
         var name = FileName.cString(partial)
         if isNameless {
-            // A name can be given only where there is none, so it is given one on the way that no other process uses.
+            // linkat cannot replace a file, so the file first gets a unique name.
             name = FileName.cString("\(folder)/.texloom-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial")
             guard linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 else {
                 throw failure(errno)

@@ -1,16 +1,16 @@
 import Foundation
 import OperatingSystem
 
-/// A file that a command is told to write: looked at before the work, written after it.
+/// A command's output file: checked before the work, written after it.
 ///
-/// A regular file is replaced whole or not at all, and links stay: the file behind them is the one. Pipes and character
-/// devices are written into. "-" is standard output.
+/// A regular file is replaced completely or not at all. Of a link, the file behind it is replaced. Pipes and character
+/// devices are written to. "-" is standard output.
 struct OutputFile {
     private enum Place {
         case standardOutput
-        /// What is there is no regular file, or its folder takes no other.
+        /// The target is not a regular file, or its folder is not writable.
         case inPlace
-        /// `replaced` is nil where nothing is yet.
+        /// `replaced` is nil for a new file.
         case file(String, replaced: stat?)
     }
 
@@ -52,7 +52,7 @@ struct OutputFile {
 
     private func write(_ data: Data, into descriptor: Int32) throws {
         guard let error = writeAll(data, into: descriptor) else { return }
-        // A reader that has what it wants may leave.
+        // A reader may leave when it has enough.
         if error == EPIPE, isStandardOutput { return }
         throw failure(error)
     }
@@ -81,7 +81,7 @@ struct OutputFile {
     }
 
     private func existingFile(_ status: stat) throws -> Place {
-        // Said to root as well, whom the system would let.
+        // Also for root, who could write to it.
         guard status.st_mode & 0o222 != 0 else {
             throw CommandFailure("\(path) is write-protected; name another file, or 'chmod u+w' it")
         }
@@ -90,7 +90,7 @@ struct OutputFile {
         defer { free(resolved) }
         let target = FileName.text(of: Data(bytes: resolved, count: strlen(resolved)))
         var found = stat()
-        // A file without a name of its own, such as /dev/stdout may lead to, can only be written as it is.
+        // A file without a name, which /dev/stdout may lead to, can only be written in place.
         guard stat(FileName.cString(target), &found) == 0, found.st_ino == status.st_ino, found.st_dev == status.st_dev,
             access(FileName.cString((target as NSString).deletingLastPathComponent), W_OK | X_OK) == 0
         else { return .inPlace }
@@ -110,7 +110,7 @@ struct OutputFile {
         return .file(target, replaced: nil)
     }
 
-    /// Where a link to nothing yet leads; the path itself if it is none.
+    /// The target of a dangling link; the path itself if it is not a link.
     private func endOfLinks() throws -> String {
         var end = path
         for _ in 0..<40 {

@@ -2,11 +2,11 @@ import EventFiles
 import Foundation
 import Protocol
 
-/// The TensorBoard event file of a result folder. Whatever fails here is told, and costs nothing else.
+/// The TensorBoard event file of a result folder. A failure is reported and costs nothing else.
 struct ResultEvents {
     private let folder: ResultFolder
     private let warn: (String) -> Void
-    /// Nil once it could not be written; the next run catches up.
+    /// Nil after a failed write; the next run catches up.
     private var file: EventFile?
 
     init(of folder: ResultFolder, warn: @escaping (String) -> Void) {
@@ -19,19 +19,19 @@ struct ResultEvents {
         }
     }
 
-    /// Training goes on from an iteration: what the file has beyond no longer counts.
-    mutating func goOn(from iteration: Int) {
+    /// Training resumes from an iteration: the file's later records no longer count.
+    mutating func resume(from iteration: Int) {
         guard let file, file.lastStep > iteration || file.pictures.contains(where: { $0 > iteration }) else { return }
         append([Event(wallTime: Date().timeIntervalSince1970, step: iteration + 1, .start(note: "resumed"))])
     }
 
-    /// Adds what the folder has up to an iteration and the file lacks.
+    /// Adds what the file lacks of the folder's records up to an iteration.
     mutating func catchUp(to iteration: Int) {
         add(folder.readMetrics().filter { $0.iteration <= iteration })
         for (snapshot, time) in folder.snapshots() where snapshot <= iteration { addSnapshot(snapshot, at: time) }
     }
 
-    /// Adds rows, except those that are there.
+    /// Adds the rows that the file lacks.
     mutating func add(_ rows: [MetricsEntry]) {
         guard let file else { return }
         append(
@@ -40,7 +40,7 @@ struct ResultEvents {
             })
     }
 
-    /// Adds a snapshot of `img/`, unless it is there.
+    /// Adds a snapshot of `img/` if the file lacks it.
     mutating func addSnapshot(_ iteration: Int, at time: Date) {
         guard let file, iteration > file.pictures.max() ?? -1 else { return }
         do {
@@ -58,7 +58,7 @@ struct ResultEvents {
             try file?.append(events)
         } catch {
             file = nil
-            warn("TensorBoard's file is not written on: \(error)")
+            warn("TensorBoard's file is no longer written: \(error)")
         }
     }
 }

@@ -7,22 +7,22 @@ import Protocol
 import TextureGAN
 
 /// A gathered job: `out/NAME_result/` with `img/`, the networks, the last checkpoint, the loss plot, the log, the event
-/// file, the recipe and `result.json`. The layout is the one that users of the Chainer implementation know.
+/// file, the recipe and `result.json`. The layout is that of the Chainer implementation.
 struct ResultFolder {
     let url: URL
 
     var generator: URL { url.appendingPathComponent("generator.safetensors") }
     var discriminator: URL { url.appendingPathComponent("discriminator.safetensors") }
     var checkpoint: URL { url.appendingPathComponent("last_checkpoint.safetensors") }
-    /// The one before, while training goes on: the last may turn out to be damaged.
+    /// The checkpoint before the last, kept during training in case the last one is damaged.
     var previousCheckpoint: URL { url.appendingPathComponent("previous_checkpoint.safetensors") }
     var recipeYAML: URL { url.appendingPathComponent("recipe.yaml") }
     var resultJSON: URL { url.appendingPathComponent("result.json") }
     var lossPlot: URL { url.appendingPathComponent("loss.svg") }
     var metrics: URL { url.appendingPathComponent("metrics.jsonl") }
-    /// Of a run in this process; see `RunClaim`.
+    /// The lock of a run in this process; see `RunClaim`.
     var claim: URL { url.appendingPathComponent(".training.lock") }
-    /// For the files that such a run has under way.
+    /// Holds such a run's unfinished files.
     var scratch: URL { url.appendingPathComponent(".training", isDirectory: true) }
     var log: URL { url.appendingPathComponent("log.jsonl") }
     var events: URL { url.appendingPathComponent(EventFile.name) }
@@ -31,21 +31,21 @@ struct ResultFolder {
         images.appendingPathComponent(String(format: "itr%08d.png", iteration))
     }
 
-    /// The folder of a result, which need not be there.
+    /// The folder of a result, which need not exist.
     init(named name: String, in parent: URL) {
         // A job's name is a label for people; as a file name it must not leave its folder.
         let safe = name.replacing("/", with: "_").replacing("\0", with: "_")
         url = parent.appendingPathComponent("\(safe)_result", isDirectory: true)
     }
 
-    /// Creates what is missing.
+    /// Creates the missing folders.
     /// - Throws: `CommandFailure` naming the folder.
     init(in parent: URL, name: String) throws {
         self.init(named: name, in: parent)
         try create()
     }
 
-    /// Creates what is missing.
+    /// Creates the missing folders.
     /// - Throws: `CommandFailure` naming the folder.
     func create() throws {
         do {
@@ -59,7 +59,7 @@ struct ResultFolder {
     /// One line of metrics.jsonl.
     typealias Row = MetricsEntry
 
-    /// What result.json says.
+    /// The content of result.json.
     struct Result {
         let job: String?
         let name: String
@@ -107,7 +107,7 @@ struct ResultFolder {
         return text.split(separator: "\n").compactMap { Row(line: $0) }
     }
 
-    /// The fingerprint of the exemplar that the networks here were trained on; nil if there are none.
+    /// The fingerprint of the exemplar that the folder's networks were trained on; nil without networks.
     func exemplarOfNetworks() -> String? {
         for file in [checkpoint, previousCheckpoint, generator] {
             if let exemplar = (try? Safetensors(contentsOf: file))?.metadata["exemplar"] { return exemplar }

@@ -1,36 +1,36 @@
 import Foundation
 import OperatingSystem
 
-/// metrics.jsonl and loss.svg of a result folder while a run adds to them.
+/// metrics.jsonl and loss.svg of a result folder during a run.
 ///
-/// A row costs its line. The plot is drawn again when the rows have become a twentieth more, so that all drawings of a
-/// run together cost some twenty of the last one.
+/// Adding a row writes one line. The plot is drawn again whenever the rows have grown by a twentieth, so that all
+/// drawings of a run together cost about twenty times the last one.
 struct ResultMetrics {
     private let folder: ResultFolder
     /// The last iteration that has a row in the file; 0: none.
     private(set) var lastIteration = 0
-    /// Of whole rows; what a crash tore off lies behind.
+    /// Bytes of whole rows; a row that a crash tore lies after them.
     private var sizeBytes = 0
     private var rows = 0
     private var drawnRows = 0
-    /// Rows that the disk did not take.
+    /// Rows that could not be written so far.
     private var waiting: [ResultFolder.Row] = []
 
-    /// Reads what there is.
+    /// Reads the existing file.
     init(of folder: ResultFolder) {
         self.folder = folder
         read(until: .max)
     }
 
-    /// Training goes on from an iteration: what the file has beyond is cut off, and so is a torn row.
+    /// Training resumes from an iteration: cuts off the file's later rows and a torn one.
     /// - Throws: `CommandFailure` naming the file.
-    mutating func goOn(from iteration: Int) throws {
+    mutating func resume(from iteration: Int) throws {
         read(until: iteration)
         guard FileManager.default.fileExists(atPath: folder.metrics.path) else { return }
         guard truncate(folder.metrics.path, off_t(sizeBytes)) == 0 else { throw failure() }
     }
 
-    /// Adds rows to the file, with those that it did not take before. One that cannot be written costs no row.
+    /// Adds rows to the file, and those that could not be written before. A failed write loses no row.
     /// - Throws: `CommandFailure` naming the file.
     mutating func add(_ new: [ResultFolder.Row]) throws {
         waiting += new

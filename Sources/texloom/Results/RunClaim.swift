@@ -4,7 +4,7 @@ import OperatingSystem
 
 /// The right of one `texloom train` to write into a result folder, held as long as this value lives.
 ///
-/// The lock's file stays: it says which exemplar the folder is of, and who last wrote into it.
+/// The lock file stays: it says which exemplar the folder belongs to, and who last wrote into it.
 final class RunClaim {
     struct Owner: Codable {
         /// `Exemplar.fingerprint`.
@@ -30,7 +30,7 @@ final class RunClaim {
 
     enum Outcome {
         case claimed(RunClaim)
-        /// Another process writes into the folder. Nil: of an exemplar that is not known.
+        /// Another process writes into the folder. Nil: its exemplar is unknown.
         case busy(Owner?)
         /// The folder holds a run of another exemplar.
         case foreign(Owner?)
@@ -40,7 +40,7 @@ final class RunClaim {
 
     private init(_ lock: LockFile) { self.lock = lock }
 
-    /// Changes nothing in a folder that is another's.
+    /// Changes nothing in a folder of another run.
     /// - Throws: `CommandFailure` if the folder cannot be used.
     static func take(_ folder: ResultFolder, for owner: Owner) throws -> Outcome {
         let file = folder.claim.path
@@ -58,7 +58,7 @@ final class RunClaim {
         case .held: break
         case .taken: return .busy(claim.owner(patiently: true))
         case .unsupported:
-            complain("\(file) cannot be locked on this file system: see that no other train writes into the folder")
+            complain("\(file) cannot be locked on this file system: make sure that no other train uses the folder")
         }
         let previous = isRun ? claim.owner() : nil
         if let exemplar = previous?.exemplar ?? known, exemplar != owner.exemplar { return .foreign(previous) }
@@ -72,7 +72,7 @@ final class RunClaim {
         return .claimed(claim)
     }
 
-    /// - Parameter patiently: a process that has the lock and has not said yet who it is does so at once.
+    /// - Parameter patiently: waits for a process that has just taken the lock and is about to write its name.
     private func owner(patiently: Bool = false) -> Owner? {
         let decoder = JSONDecoder()
         decoder.dateDecodingStrategy = .iso8601

@@ -2,20 +2,20 @@ import Foundation
 import OperatingSystem
 import Protocol
 
-/// The gathered folder of the best of several seeds: `NAME_result` after their oldest job, whichever is the best.
+/// The folder of the best of several seeds: `NAME_result` after their oldest job, whichever job is the best.
 enum SeedFolders {
-    /// Where an earlier best one has been moved to, and what it is.
+    /// Which seed's folder was moved, and where to.
     struct Move: Equatable {
         var seed: String
         var from: String
         var to: String
     }
 
-    /// Frees the folder for the group's best: what it holds of another job of the group moves to `NAME-seedN_result`. A
-    /// folder of any other run is left as it is.
-    /// - Parameter holder: the id of the job that the folder holds; nil: of none.
+    /// Frees the folder for the group's best job: the result of another job of the group moves to `NAME-seedN_result`. A
+    /// folder of any other run stays.
+    /// - Parameter holder: the id of the job that the folder holds; nil: of no job.
     /// - Returns: nil if nothing was moved.
-    /// - Throws: `CommandFailure` if there is no place for it.
+    /// - Throws: `CommandFailure` if the new place is taken.
     static func makeRoom(for group: SeedGroup, in parent: URL, heldBy holder: String?) throws -> Move? {
         guard let holder, holder != group.best, let earlier = group.jobs.first(where: { $0.job.id == holder }) else {
             return nil
@@ -26,7 +26,7 @@ enum SeedFolders {
         guard !FileManager.default.fileExists(atPath: place.path) else {
             throw CommandFailure(
                 "\(folder.path) holds seed \(seed), which is not the best one, and cannot be moved to \(place.path), "
-                    + "which is there already; move or remove one of them, or name another place with --out")
+                    + "which already exists; move or remove one of them, or name another place with --out")
         }
         guard rename(folder.path, place.path) == 0 else {
             throw CommandFailure("\(folder.path) cannot be moved to \(place.path): \(reasonOfSystem(errno))")

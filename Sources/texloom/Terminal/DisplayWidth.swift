@@ -1,11 +1,11 @@
 import Foundation
 
 extension Unicode.Scalar {
-    /// Whether a terminal does something on it, or a reader of lines takes it for an end of line, instead of showing it.
+    /// Whether a terminal interprets it, or a line reader takes it for a line end, instead of showing it.
     var isObeyed: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: true
-        // What turns the direction of writing can make a line read as another.
+        // Characters that change the writing direction can make a line read differently.
         case .format: (0x202A...0x202E).contains(value) || (0x2066...0x2069).contains(value)
         default: false
         }
@@ -25,27 +25,27 @@ extension Unicode.Scalar {
 }
 
 extension Character {
-    /// Columns of a terminal: 0, 1 or 2. Marks that combine with the character before them belong to it.
+    /// Its columns on a terminal: 0, 1 or 2. A combining mark has 0.
     var columns: Int {
         let first = unicodeScalars.first!
         switch first.properties.generalCategory {
         case .nonspacingMark, .enclosingMark, .format, .control, .lineSeparator, .paragraphSeparator: return 0
         default: break
         }
-        // U+FE0F asks for the colourful form of what is also a plain sign.
+        // U+FE0F selects the emoji form of a plain sign.
         let isEmoji = first.properties.isEmoji && unicodeScalars.contains("\u{FE0F}")
         return first.isWide || isEmoji ? 2 : 1
     }
 }
 
 extension String {
-    /// Columns of a terminal that it takes.
+    /// Its columns on a terminal.
     var columns: Int {
-        // Most text is plain, and asking Unicode costs.
+        // Most text is ASCII, and Unicode's tables are slow.
         utf8.allSatisfy { (0x20...0x7E).contains($0) } ? utf8.count : reduce(0) { $0 + $1.columns }
     }
 
-    /// No wider than so many columns; what is cut ends in an ellipsis.
+    /// Cut to at most this many columns; a cut text ends in an ellipsis.
     func fitted(to limit: Int) -> String {
         guard columns > limit else { return self }
         guard limit > 0 else { return "" }
@@ -59,7 +59,7 @@ extension String {
         return result + "…"
     }
 
-    /// With what a terminal would obey written out: names and messages come from strangers.
+    /// With characters that a terminal would interpret written out: names and messages come from strangers.
     var printable: String {
         guard unicodeScalars.contains(where: \.isObeyed) else { return self }
         var result = ""

@@ -1,7 +1,7 @@
-/// What was measured over a run, in memory that does not grow with it: means over stretches of iterations, which double
-/// in length whenever the run outgrows them.
+/// A run's measurements in constant memory: means over intervals of iterations, which double in length whenever the run
+/// outgrows them.
 struct LossHistory: Sendable, Equatable {
-    /// More than a terminal has columns.
+    /// More than the columns of a terminal.
     static let maxStretches = 512
 
     private struct Stretch: Sendable, Equatable {
@@ -23,7 +23,7 @@ struct LossHistory: Sendable, Equatable {
         }
     }
 
-    /// One value for each stretch in which the term was measured, in the order of the iterations.
+    /// One value for each interval in which the term was measured, in the order of the iterations.
     func values(_ name: String) -> [Double] {
         (terms[name] ?? [:]).sorted { $0.key < $1.key }.map { $0.value.sum / Double($0.value.count) }
     }

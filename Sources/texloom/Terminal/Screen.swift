@@ -2,15 +2,15 @@
 import Foundation
 import Synchronization
 
-/// The whole terminal, taken for a picture that is redrawn in place, and given back as it was: on ``close()``, when a
-/// signal ends the process, and while it is suspended.
+/// The whole terminal, for a picture that is redrawn in place. Restores the terminal on ``close()``, when a signal ends
+/// the process, and while it is suspended.
 ///
-/// The alternate screen, because what was drawn in place cannot be found again once a resized terminal has wrapped it.
+/// Uses the alternate screen: on the normal one, a resized terminal would wrap the old picture.
 final class Screen: Sendable {
     /// Alternate screen on, cursor off, no wrapping of what is too long.
     private static let take = "\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l"
     private static let giveBack = "\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l"
-    /// A terminal that knows it shows a picture at once (synchronised output); the others ignore it.
+    /// Synchronised output: terminals that know it show a picture at once, the others ignore it.
     private static let beginPicture = "\u{1B}[?2026h\u{1B}[H"
     private static let endPicture = "\u{1B}[J\u{1B}[?2026l"
 
@@ -23,7 +23,7 @@ final class Screen: Sendable {
         self.features = features
         let numbers = [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH]
         sources = numbers.map { number in
-            // A source sees a signal only if its own action does not come first.
+            // The dispatch source sees the signal only if its default action is off.
             if number != SIGCONT && number != SIGWINCH { signal(number, SIG_IGN) }
             return DispatchSource.makeSignalSource(signal: number, queue: .global())
         }
@@ -39,8 +39,7 @@ final class Screen: Sendable {
                     raise(SIGSTOP)
                 default:
                     self?.close()
-                    // Ends as whoever sent it expects: the shell sees a process that the signal ended. Dispatch's
-                    // threads block signals.
+                    // End by the signal, so that the shell sees it. Dispatch's threads block signals.
                     var own = sigset_t()
                     sigemptyset(&own)
                     sigaddset(&own, number)
@@ -56,7 +55,7 @@ final class Screen: Sendable {
 
     deinit { for source in sources { source.cancel() } }
 
-    /// Columns and rows, read anew each time.
+    /// Columns and rows, read each time.
     var size: (columns: Int, rows: Int) { terminalSize(STDOUT_FILENO) ?? (80, 24) }
 
     /// Replaces the picture. Lines and columns beyond the terminal's are cut off.
@@ -84,7 +83,7 @@ final class Screen: Sendable {
     }
 }
 
-/// Columns and rows of the terminal behind a descriptor; nil if there is none, or it does not say.
+/// Columns and rows of the terminal behind a descriptor; nil if it is not a terminal or its size is unknown.
 func terminalSize(_ descriptor: Int32) -> (columns: Int, rows: Int)? {
     var size = winsize()
     guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else { return nil }

@@ -1,14 +1,14 @@
 import Foundation
 
-/// Values as a row of blocks, the lowest value the lowest block.
+/// Values as a row of blocks; the lowest value has the lowest block.
 enum Sparkline {
     private static let blocks = Array("▁▂▃▄▅▆▇█")
     private static let signs = Array("_.-=+*#")
-    /// Beyond this span a linear scale would show nothing but the first values, as of a loss that falls from 1,000.
+    /// Beyond this span a linear scale would show only the first values, for example of a loss that falls from 1,000.
     static let widestLinearSpan = 20.0
 
-    /// No more than `width` characters: more values are averaged, fewer are not stretched. What is not finite is a gap.
-    /// Positive values of a wide span are shown by their logarithms.
+    /// At most `width` characters: averages more values, does not stretch fewer. A value that is not finite is a gap.
+    /// Positive values of a wide span have a logarithmic scale.
     static func text(_ values: [Double], width: Int, unicode: Bool) -> String {
         let marks = unicode ? blocks : signs
         var means = means(values, count: width)
@@ -24,7 +24,7 @@ enum Sparkline {
         return String(
             means.map { value in
                 guard value.isFinite else { return " " }
-                // A value that never changes is neither low nor high.
+                // A constant value is neither low nor high.
                 guard high > low else { return marks[marks.count / 2] }
                 // Halved first: the span of two finite values need not be finite.
                 let share = (value / 2 - low / 2) / (high / 2 - low / 2)
@@ -32,7 +32,7 @@ enum Sparkline {
             })
     }
 
-    /// Means of equally many neighbours each, those that are not finite left out; NaN where there is no other.
+    /// Means of equally many neighbours, without values that are not finite; NaN where no finite value is left.
     static func means(_ values: [Double], count: Int) -> [Double] {
         guard count > 0 else { return [] }
         guard values.count > count else { return values }
@@ -43,7 +43,7 @@ enum Sparkline {
     }
 }
 
-/// A bar of which a share is full; a share that is no number is none.
+/// A bar that is filled to a share; a share that is NaN counts as 0.
 func progressBar(_ share: Double, width: Int, unicode: Bool = true) -> String {
     let full = share.isNaN ? 0 : Int((min(max(share, 0), 1) * Double(width)).rounded())
     return String(repeating: unicode ? "█" : "#", count: full)

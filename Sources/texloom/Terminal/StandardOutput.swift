@@ -2,37 +2,36 @@ import Foundation
 import OperatingSystem
 import Synchronization
 
-/// A command whose only purpose is what it prints. It ends when its reader does (`texloom logs -f | head`); the others
-/// finish what they do.
+/// A command that only prints. It ends when its reader does (`texloom logs -f | head`); other commands finish their work.
 protocol PrintsOnly {}
 
-/// Standard output, unbuffered. What cannot be written is never lost in silence: the command then ends with status 1.
+/// Standard output, unbuffered. If a line cannot be written, the command says so and ends with status 1.
 ///
-/// A reader that goes away is no failure. It ends commands that only print, and is nothing to the others.
+/// A reader that leaves is not a failure: it ends commands that only print, and other commands continue.
 enum StandardOutput {
     private struct State {
         var endsWithReader = false
         var isBroken = false
-        /// Why a line could not be written; nil if each was.
+        /// Why a line could not be written; nil if all were.
         var failure: String?
     }
 
     private static let state = Mutex(State())
 
-    /// Ends the process as soon as the reader of its output does, also while there is nothing to print.
+    /// Ends the process as soon as the reader of its output does, also while nothing is printed.
     static func endWithReader() {
         state.withLock { $0.endsWithReader = true }
         var status = stat()
         guard fstat(STDOUT_FILENO, &status) == 0, [S_IFIFO, S_IFSOCK].contains(status.st_mode & S_IFMT) else { return }
         Thread.detachNewThread {
             var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
-            // Errors and hang-ups are reported without being asked for.
+            // poll always reports errors and hang-ups.
             while poll(&output, 1, -1) < 0, errno == EINTR {}
             if output.revents & Int16(POLLERR | POLLHUP) != 0 { _exit(CommandExit.done.rawValue) }
         }
     }
 
-    /// Writes all of it at once, in a line with what other threads write.
+    /// Writes the whole text, without mixing it with that of other threads.
     static func write(_ text: String) {
         state.withLock { state in
             guard !state.isBroken, let error = writeAll(Array(text.utf8), into: STDOUT_FILENO) else { return }
@@ -47,11 +46,11 @@ enum StandardOutput {
                 complain(reason)
                 _exit(CommandExit.failed.rawValue)
             }
-            complain("\(reason); the command goes on without it and ends with status 1")
+            complain("\(reason); the command continues without it and ends with status 1")
         }
     }
 
-    /// Whether something could not be written, other than because nobody reads it.
+    /// Whether a line could not be written for another reason than that the reader left.
     static var hasFailed: Bool { state.withLock { $0.failure != nil } }
 }
 

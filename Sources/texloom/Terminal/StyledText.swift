@@ -1,4 +1,4 @@
-/// The few ways in which text stands out.
+/// Colours and styles of text.
 enum TextColour: String, Sendable, Equatable {
     case bold = "1"
     case faint = "2"
@@ -9,7 +9,7 @@ enum TextColour: String, Sendable, Equatable {
     case cyan = "36"
 }
 
-/// Text with colours, whose width is known and which can be cut without cutting an escape sequence.
+/// Coloured text of known width, which can be cut without breaking an escape sequence.
 struct StyledText: Sendable, Equatable {
     private struct Span: Sendable, Equatable {
         var text: String
@@ -18,7 +18,7 @@ struct StyledText: Sendable, Equatable {
 
     private var spans: [Span]
 
-    /// - Parameter text: what it holds of strangers' must be ``Swift/String/printable``.
+    /// - Parameter text: text from strangers must be ``Swift/String/printable``.
     init(_ text: String = "", _ colour: TextColour? = nil) {
         spans = text.isEmpty ? [] : [Span(text: text, colour: colour)]
     }
@@ -33,7 +33,7 @@ struct StyledText: Sendable, Equatable {
     var width: Int { spans.reduce(0) { $0 + $1.text.columns } }
     var isEmpty: Bool { spans.isEmpty }
 
-    /// No wider than so many columns; what is cut ends in an ellipsis.
+    /// Cut to at most this many columns; a cut text ends in an ellipsis.
     func fitted(to columns: Int) -> StyledText {
         guard width > columns else { return self }
         var result = StyledText()
@@ -47,7 +47,7 @@ struct StyledText: Sendable, Equatable {
         return result
     }
 
-    /// At least so many columns wide.
+    /// Padded to at least this many columns.
     func padded(to columns: Int, left: Bool = false) -> StyledText {
         let space = StyledText(String(repeating: " ", count: max(0, columns - width)))
         return left ? space + self : self + space

@@ -3,7 +3,7 @@ import Foundation
 /// What the other end of a file descriptor can show.
 struct TerminalFeatures: Sendable, Equatable {
     var isTerminal: Bool
-    /// Whether it obeys escape sequences: the whole screen can be drawn on, and a line be replaced.
+    /// Whether it interprets escape sequences, so that screens and lines can be redrawn.
     var canDraw: Bool
     var hasColours: Bool
     /// Whether it shows block characters: the locale's encoding is UTF-8.
@@ -19,7 +19,7 @@ struct TerminalFeatures: Sendable, Equatable {
         canDraw = isTerminal && set("TERM") != "dumb" && set("TERM") != nil
         // https://no-color.org: any value but the empty one.
         hasColours = canDraw && set("NO_COLOR") == nil
-        // The order in which the C library looks.
+        // The C library's order.
         let locale = (set("LC_ALL") ?? set("LC_CTYPE") ?? set("LANG") ?? "").lowercased()
         isUnicode = locale.contains("utf-8") || locale.contains("utf8")
     }

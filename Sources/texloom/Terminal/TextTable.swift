@@ -2,7 +2,7 @@
 struct TextTable {
     struct Column {
         var title: String
-        /// Where the table is too wide, columns of the least importance go first; those of nil stay.
+        /// A table that is too wide loses its least important columns first; columns with nil stay.
         var importance: Int?
         var alignsRight = false
     }
@@ -11,8 +11,8 @@ struct TextTable {
     var rows: [[StyledText]]
     private static let gap = 2
 
-    /// The titles and the rows; columns without content are left out.
-    /// - Parameter width: columns of the terminal; nil: as wide as need be.
+    /// The titles and the rows, without empty columns.
+    /// - Parameter width: columns of the terminal; nil: as wide as the table needs.
     func lines(width: Int? = nil) -> [StyledText] {
         var shown = columns.indices.filter { column in rows.contains { !$0[column].isEmpty } }
         let widths = columns.indices.map { column in
