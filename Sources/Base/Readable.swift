@@ -2,7 +2,7 @@ import Foundation
 
 /// Durations and sizes as people read them: two figures at most, because more of them only flicker.
 public enum Readable {
-    /// "45 s", "12 min", "3 h 20 min", "2 d 4 h"; "?" for what is no time or longer than any training.
+    /// "45 s", "12 min", "3 h 20 min", "2 d 4 h"; "?" for NaN and for times longer than any training.
     public static func duration(_ seconds: Double) -> String {
         guard seconds < 1e12 else { return "?" }
         // A peer's clock may be ahead of this one.

@@ -3,7 +3,7 @@ import Foundation
 /// A file with a lock that one process holds at a time (`flock`): it keeps a second process out of a folder.
 ///
 /// The lock is held as long as this value lives; the kernel releases it when the process ends, however it ends. The file
-/// itself stays: whoever removed it could let two processes in.
+/// itself stays, because removing it could let two processes in.
 public final class LockFile: Sendable {
     public enum State: Equatable, Sendable {
         case held
