@@ -23,25 +23,14 @@ public struct CoordinatorConfiguration: Sendable {
     public var heartbeat: Duration = .seconds(5)
     /// How long an attempt survives its worker's silence, at least two heartbeats. Default 20 s: four missed beats.
     public var lease: Duration = .seconds(20)
-    /// How long running attempts are kept for their workers after a start. Default 60 s: workers back off to at most
-    /// 32 s before they find a coordinator that was away.
-    public var restartGrace: Duration = .seconds(60)
     /// How long an iteration may stand still. Default 15 min, and never less than 20 of the attempt's own iterations:
     /// slow but moving work is not killed.
     public var stall: Duration = .seconds(15 * 60)
-    /// The same before the first iteration (downloads, loading) and after the last (uploads). Default 60 min.
-    public var startupStall: Duration = .seconds(60 * 60)
     /// How many failing attempts a job may have beyond the first before it is held. Default 2.
     public var retries = 2
 
-    /// Largest exemplar accepted, in bytes. Default 64 MiB: a 16-bit PNG of some ten megapixels.
-    public var maxExemplarBytes = 64 << 20
-    /// Largest artifact accepted from a worker, in bytes. Default 4 GiB, ten times a `paper` checkpoint.
-    public var maxArtifactBytes = 4 << 30
-    /// Largest JSON body, in bytes. Default 8 MiB: a thousand jobs with their recipes.
-    public var maxRequestBytes = 8 << 20
-    /// Most jobs in one submission. Default 1,000.
-    public var maxJobsPerRequest = 1_000
+    /// Largest exemplar accepted, in bytes: 64 MiB, a 16-bit PNG of some ten megapixels. No option; tests lower it.
+    var maxExemplarBytes = ExemplarIntake.maxBytes
     /// Offered to those who submit from a browser, the default first. The coordinator itself knows no recipes.
     public var recipes: [NamedRecipe] = []
     /// What tells two recipes apart, of a recipe's YAML: two with the same values are the same recipe. Default: the text.
@@ -60,8 +49,6 @@ public struct CoordinatorConfiguration: Sendable {
     /// Measures how long a job of an offered recipe takes on this machine. Called once for each recipe, on a thread of
     /// its own; may take seconds. The answer is nil if it cannot be measured. Default: nothing is measured.
     public var measureRecipe: (@Sendable (NamedRecipe) -> ExpectedTime?)?
-    /// Most artifact transfers under way at once, each with a window of a few MiB. Default 256.
-    public var maxTransfers = 256
 
     public init(dataFolder: URL? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) {
         self.dataFolder = dataFolder ?? Self.defaultDataFolder(environment: environment)
@@ -82,16 +69,9 @@ public struct CoordinatorConfiguration: Sendable {
             heartbeat >= .milliseconds(100) && heartbeat <= .seconds(60),
             "heartbeat is \(heartbeat); allowed: 0.1...60 s")
         try require(lease >= heartbeat * 2, "lease is \(lease); allowed: at least two heartbeats (\(heartbeat * 2))")
-        try require(restartGrace >= .zero, "restart grace is \(restartGrace); allowed: 0 or more")
         try require(stall >= lease, "stall is \(stall); allowed: at least the lease (\(lease))")
-        try require(startupStall >= lease, "startup stall is \(startupStall); allowed: at least the lease (\(lease))")
         try require((0...1000).contains(retries), "retries is \(retries); allowed: 0...1000")
         try require((0...65535).contains(httpPort), "HTTP port is \(httpPort); allowed: 0...65535")
-        try require(maxExemplarBytes > 0, "the exemplar limit is \(maxExemplarBytes) bytes; allowed: 1 or more")
-        try require(maxArtifactBytes > 0, "the artifact limit is \(maxArtifactBytes) bytes; allowed: 1 or more")
-        try require(maxRequestBytes >= 1024, "the request limit is \(maxRequestBytes) bytes; allowed: 1024 or more")
-        try require(maxJobsPerRequest > 0, "the limit of jobs per request is \(maxJobsPerRequest); allowed: 1 or more")
-        try require(maxTransfers > 0, "the limit of transfers is \(maxTransfers); allowed: 1 or more")
         try require(
             workerEndpoint.hasPrefix("tcp://"),
             "the worker endpoint is '\(workerEndpoint)'; expected tcp://HOST:PORT, such as tcp://127.0.0.1:7741")
@@ -101,12 +81,12 @@ public struct CoordinatorConfiguration: Sendable {
             throw CoordinatorError(.badConfiguration, error.message)
         }
         guard !exposesToNetwork else { return }
-        for (what, address, isLocal) in [
-            ("workers'", workerEndpoint, Endpoint.isLocal(workerEndpoint)),
+        for (what, address, isLoopback) in [
+            ("workers'", workerEndpoint, Endpoint.isLoopback(workerEndpoint)),
             ("HTTP", httpHost, Self.isLoopback(httpHost)),
         ] {
             try require(
-                isLocal,
+                isLoopback,
                 "the \(what) address '\(address)' can be reached from other machines, and anyone there could read and "
                     + "cancel every job: bind to 127.0.0.1, or expose the coordinator explicitly on a network you trust"
             )
@@ -123,12 +103,9 @@ public struct CoordinatorConfiguration: Sendable {
     var cluster: ClusterState.Configuration {
         var cluster = ClusterState.Configuration()
         cluster.lease = lease
-        cluster.restartGrace = restartGrace
         cluster.stall = stall
-        cluster.startupStall = startupStall
         cluster.retries = retries
         cluster.workRequestWait = heartbeat * 2
-        cluster.maxArtifactBytes = maxArtifactBytes
         return cluster
     }
 }

@@ -1,3 +1,5 @@
+import OperatingSystem
+
 /// Why the coordinator cannot start, or cannot do what it was asked.
 public struct CoordinatorError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
@@ -35,5 +37,13 @@ public struct CoordinatorError: Error, Sendable, CustomStringConvertible {
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
+    }
+}
+
+extension CoordinatorError {
+    init(_ failure: FileFailure) {
+        self.init(
+            failure.isFull ? .noSpace : .fileSystem,
+            failure.isFull ? "\(failure); free some space: work then continues by itself" : "\(failure)")
     }
 }

@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import Hummingbird
@@ -19,14 +20,12 @@ public struct CoordinatorService: Sendable {
     }
 
     let configuration: CoordinatorConfiguration
-    let softwareVersion: String
     let logger: Logger
 
     /// - Throws: `CoordinatorError.badConfiguration`.
-    public init(_ configuration: CoordinatorConfiguration, softwareVersion: String, logger: Logger) throws {
+    public init(_ configuration: CoordinatorConfiguration, logger: Logger) throws {
         try configuration.validate()
         self.configuration = configuration
-        self.softwareVersion = softwareVersion
         self.logger = logger
     }
 
@@ -50,15 +49,14 @@ public struct CoordinatorService: Sendable {
 
         let socket = try bind()
         let gateway = WorkerGateway(
-            socket: socket, engine: engine, artifacts: artifacts, disk: disk, softwareVersion: softwareVersion,
-            greeting: { [id = store.coordinatorID, softwareVersion, configuration] version in
+            socket: socket, engine: engine, artifacts: artifacts, disk: disk,
+            greeting: { [id = store.coordinatorID, configuration] version in
                 Greeting(
-                    version: version, coordinatorID: id, softwareVersion: softwareVersion,
+                    version: version, coordinatorID: id, softwareVersion: texloomVersion,
                     heartbeat: configuration.heartbeat, lease: configuration.lease)
-            },
-            maxTransfers: configuration.maxTransfers, logger: logger)
+            }, logger: logger)
         let reader = ClusterReader(
-            store: store, engine: engine, softwareVersion: softwareVersion, startedAt: Date(),
+            store: store, engine: engine, startedAt: Date(),
             workerEndpoint: socket.endpoint, seeds: RecipeSeeds(configuration.seedOfRecipe),
             qualityScores: configuration.qualityScores)
         let feed = EventFeed(reader: reader, logger: logger)
@@ -162,7 +160,7 @@ public struct CoordinatorService: Sendable {
         var endpoint = configuration.workerEndpoint
         if endpoint.hasSuffix(":0") { endpoint = endpoint.dropLast(1) + "*" }
         var socket = RouterSocket.Configuration(endpoint: endpoint)
-        socket.allowUnencrypted = configuration.exposesToNetwork
+        socket.exposesToNetwork = configuration.exposesToNetwork
         do {
             return try RouterSocket(socket, logger: logger)
         } catch {

@@ -1,9 +1,8 @@
 import Foundation
 
-/// CRC-32C (Castagnoli; reflected polynomial 0x82F63B78), which guards both parts of a record.
+/// CRC-32C (Castagnoli; reflected polynomial 0x82F63B78), the checksum of both parts of a record.
 ///
-/// Tables of its own: the wire's CRC-32 and the checkpoints' CRC-64 have other polynomials and widths and live in rooms
-/// that know nothing of one another.
+/// By hand: zlib has the CRC-32 of the wire, and no package that texloom depends on has this polynomial in public.
 /// - Source: RFC 3720, appendix B.4; Sarwate's tables, eight bytes at a time (Kounavis and Berry, 2005).
 enum CRC32C {
     /// Table k: what a byte k places before the newest has become.

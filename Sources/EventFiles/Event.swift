@@ -9,7 +9,7 @@ public struct Event: Sendable, Equatable {
     public var content: Content
 
     public enum Content: Sendable, Equatable {
-        /// Training goes on from before this step: what the file has of it and of later ones no longer counts.
+        /// Training resumes before this step: the file's earlier records of this and later steps no longer count.
         case start(note: String)
         /// Values by tag.
         case scalars([String: Float])
@@ -102,10 +102,10 @@ extension Event {
     private static func finite(_ seconds: Double) -> Double { seconds.isFinite ? seconds : 0 }
 }
 
-/// What has to be known of a written event to go on after it.
+/// What an event file has to know of a written event before it appends the next one.
 struct EventOutline: Equatable {
     var step = 0
-    /// The note of a start; nil if it is none.
+    /// The note of a start; nil for every other event.
     var start: String?
     var hasScalars = false
     var hasImage = false

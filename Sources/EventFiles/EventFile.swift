@@ -1,24 +1,24 @@
 import Foundation
 import OperatingSystem
 
-/// A TensorBoard event file that is written bit by bit, over restarts: what it has is read from itself.
+/// A TensorBoard event file that grows with a training, across restarts. It reads back from itself what it already has.
 ///
-/// Nothing is synced: everything in it is kept elsewhere, and a tail that a crash tore is cut off and written anew. No
-/// file stays open between two calls. One writer.
+/// Nothing is synced: the data also exists elsewhere, and after a crash a torn tail is cut off and written again. No file
+/// stays open between two calls. One writer.
 public struct EventFile: Sendable {
     /// Its name in a run's folder. TensorBoard looks for "tfevents"; one file a run needs no time or host in it.
     public static let name = "events.out.tfevents.texloom"
 
     public let url: URL
-    /// The last step with scalars that counts; -1: none.
+    /// The last step with valid scalars; -1: none.
     public private(set) var lastStep = -1
-    /// The steps with a picture that count.
+    /// The steps with a valid picture.
     public private(set) var pictures: Set<Int> = []
-    /// What the last start said.
+    /// The note of the last start.
     public private(set) var note: String?
     private var sizeBytes = 0
 
-    /// Reads what there is; a file that is missing is made by the first `append`.
+    /// Reads the existing file; if it is missing, the first `append` makes it.
     /// - Throws: `.fileSystem`.
     public init(goingOnWith url: URL) throws(EventFileError) {
         self.url = url
@@ -34,18 +34,17 @@ public struct EventFile: Sendable {
         } catch {
             throw EventFileError(
                 .fileSystem,
-                "\(url.path) cannot be continued: \(error.systemReason); remove it, and it is "
-                    + "made anew")
+                "\(url.path) cannot be continued: \(error.systemReason); remove it, and texloom writes it again")
         }
     }
 
-    /// Whether the file is still as long as it was left here.
+    /// Whether the file still has the length that this writer left.
     public var isAsLeft: Bool {
         var status = stat()
         return (stat(url.path, &status) == 0 ? Int(status.st_size) : 0) == sizeBytes
     }
 
-    /// Adds events to the end, all or none.
+    /// Appends events, all or none.
     /// - Throws: `.noSpace`, `.fileSystem`, `.changed`.
     public mutating func append(_ events: [Event]) throws(EventFileError) {
         guard let first = events.first else { return }
@@ -58,7 +57,7 @@ public struct EventFile: Sendable {
 
     private func write(_ bytes: Data) throws(EventFileError) {
         if sizeBytes == 0 {
-            // If this fails, so does opening the file, which says why.
+            // If this fails, opening the file fails as well and gives the reason.
             try? FileManager.default.createDirectory(
                 at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
         }
@@ -70,23 +69,17 @@ public struct EventFile: Sendable {
         guard Int(status.st_size) == sizeBytes else {
             throw EventFileError(
                 .changed,
-                "\(url.path) has \(status.st_size) bytes and was left with \(sizeBytes); it is to have one writer")
+                "\(url.path) has \(status.st_size) bytes, expected \(sizeBytes): another process writes to it; "
+                    + "leave it to one")
         }
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else {
-                let error = Self.failure("write", url)
-                // A reader would take half a record for damage until the next whole one replaced it.
-                ftruncate(file, off_t(sizeBytes))
-                throw error
-            }
-            rest = rest.dropFirst(count)
+        if let number = writeAll(bytes, into: file) {
+            // A reader would report half a record as damage until a whole one replaced it.
+            ftruncate(file, off_t(sizeBytes))
+            throw Self.failure("write", url, number)
         }
     }
 
-    /// Takes note of an event that the file has.
+    /// Notes an event that the file now has.
     private mutating func count(_ event: EventOutline) {
         if let start = event.start {
             note = start
@@ -97,15 +90,10 @@ public struct EventFile: Sendable {
         if event.hasImage { pictures.insert(event.step) }
     }
 
-    /// The last system call's error.
-    private static func failure(_ operation: String, _ file: URL) -> EventFileError {
-        let code = errno
-        // EFBIG: a limit on file sizes, as `ulimit -f` sets it.
-        let isFull = code == ENOSPC || code == EDQUOT || code == EFBIG
-        return EventFileError(
-            isFull ? .noSpace : .fileSystem,
-            "cannot \(operation) \(file.path): \(String(cString: strerror(code)))"
-                + (isFull ? "; free some space" : ""))
+    private static func failure(_ operation: String, _ file: URL, _ number: Int32 = errno) -> EventFileError {
+        let failure = FileFailure(operation, file, number: number)
+        return failure.isFull
+            ? EventFileError(.noSpace, "\(failure); free some space") : EventFileError(.fileSystem, "\(failure)")
     }
 }
 

@@ -4,9 +4,9 @@ public struct EventFileError: Error, Sendable, CustomStringConvertible {
         case fileSystem
         /// The disk is full.
         case noSpace
-        /// Somebody else wrote or removed the file: open it again.
+        /// Another process wrote or removed the file: open it again.
         case changed
-        /// A snapshot is no image.
+        /// A snapshot is not an image.
         case badPicture
     }
 

@@ -2,7 +2,7 @@ import Foundation
 
 /// Writes the fields of a protobuf message.
 ///
-/// By hand, because an event has ten fields of three kinds: generated code would be longer than all of this room, and
+/// By hand, because an event has ten fields of three kinds: generated code would be longer than this whole module, and
 /// would need TensorFlow's schema beside it.
 /// - Source: protobuf.dev/programming-guides/encoding.
 struct ProtobufWriter {
@@ -47,7 +47,7 @@ struct ProtobufWriter {
     }
 }
 
-/// The fields of a protobuf message, in their order; ends at what is no field.
+/// The fields of a protobuf message in order; ends at the first bytes that are not a field.
 struct ProtobufFields: Sequence, IteratorProtocol {
     enum Value {
         case number(UInt64)

@@ -3,7 +3,7 @@ import Foundation
 /// The framing of TensorBoard's files (TFRecord): the length in eight bytes, its masked CRC-32C, the bytes, their masked
 /// CRC-32C; all numbers little-endian.
 enum RecordFraming {
-    /// Nothing here writes longer ones; a length beyond it is damage.
+    /// No record here is longer; a larger length is damage.
     static let maxBytes = 64 << 20
 
     static func frame(_ data: Data) -> Data {
@@ -11,7 +11,7 @@ enum RecordFraming {
         return length + littleEndian(CRC32C.masked(length)) + data + littleEndian(CRC32C.masked(data))
     }
 
-    /// The next record of a file; nil where it ends, or where what follows is torn or damaged.
+    /// The next record of a file; nil at its end, or where the rest is torn or damaged.
     static func next(in file: FileHandle) throws -> Data? {
         guard let head = try read(12, in: file) else { return nil }
         let length = head.prefix(8)

@@ -2,7 +2,7 @@ import CLCMS
 import Foundation
 import CPNG
 
-/// From a file's own colours to sRGB, by Little CMS. Made only where bytes change.
+/// Converts a file's colours to sRGB by Little CMS. Exists only if the conversion changes bytes.
 final class ColourConversion {
     private let conversion: OpaquePointer
 
@@ -10,8 +10,8 @@ final class ColourConversion {
 
     deinit { clcms_free(conversion) }
 
-    /// By iCCP, else sRGB, else gAMA and cHRM, as the PNG standard orders them. Nil if the colours are sRGB or nothing
-    /// is said of them.
+    /// By iCCP, else sRGB, else gAMA and cHRM, the order of the PNG standard. Nil if the colours are sRGB or the file does
+    /// not describe them.
     static func ofPNG(
         _ bytes: Data, name: String, _ notes: inout [DecodedImage.Note]
     ) throws(ImagingError) -> ColourConversion? {
@@ -43,7 +43,7 @@ final class ColourConversion {
         }
     }
 
-    /// By the ICC profile. Nil if the colours are sRGB or nothing usable is said of them.
+    /// By the ICC profile. Nil if the colours are sRGB or the file has no usable profile.
     /// - Parameter inks: CMYK.
     static func ofJPEG(
         _ bytes: Data, inks: Bool, isGrey: Bool, _ notes: inout [DecodedImage.Note]

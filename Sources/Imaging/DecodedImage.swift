@@ -2,22 +2,22 @@ import CJPEG
 import CPNG
 import Foundation
 
-/// A picture as training sees it, and what was done to the file's own pixels on the way.
+/// A picture as training sees it, and what decoding changed in the file's pixels.
 public struct DecodedImage: Sendable, Equatable {
-    /// What people should know of a picture that is not what their file says.
+    /// A change that people should know of.
     public enum Note: Sendable, Equatable, CustomStringConvertible {
         case transparencyOverWhite
-        /// From a profile of that name, or what else describes the colours.
+        /// The source is the profile's name, or whatever else describes the colours.
         case convertedToSRGB(from: String)
         case profileIgnored(reason: String)
         case inksWithoutProfile
 
         public var description: String {
             switch self {
-            case .transparencyOverWhite: "transparent pixels are laid over white; the alpha channel is not kept"
+            case .transparencyOverWhite: "transparent pixels are laid over white; the alpha channel is dropped"
             case .convertedToSRGB(let source): "colours are converted from \(source) to sRGB"
             case .profileIgnored(let reason):
-                "the embedded colour profile is ignored (\(reason)); the colours are taken for sRGB"
+                "the embedded colour profile is ignored (\(reason)); the colours are read as sRGB"
             case .inksWithoutProfile: "CMYK inks without a colour profile are mixed approximately"
             }
         }
@@ -26,10 +26,10 @@ public struct DecodedImage: Sendable, Equatable {
     public let image: Image
     public let notes: [Note]
 
-    /// Decodes a PNG or JPEG, told by its content: 8 bits, sRGB, the right way up, over white.
+    /// Decodes a PNG or JPEG, recognised by its content, to 8-bit sRGB, upright, over white.
     ///
-    /// ICC profiles, gAMA and cHRM are converted to sRGB (relative colorimetric, black point compensation); pixels that
-    /// are sRGB already keep their bytes. 16 bits are rounded to 8, EXIF orientation is applied.
+    /// Converts by ICC profile, or gAMA and cHRM, to sRGB (relative colorimetric, black point compensation). Pixels that
+    /// are already sRGB keep their bytes. Rounds 16 bits to 8 and applies the EXIF orientation.
     /// - Parameter name: what to call the file in errors.
     public init(_ bytes: Data, name: String, limits: ImageLimits = .standard) throws(ImagingError) {
         let stored = try StoredImage(bytes, name: name, limits: limits)
@@ -105,7 +105,7 @@ struct StoredImage {
     var hasInks = false
     var isGrey = false
 
-    /// Checks everything that can be checked before memory for pixels is taken.
+    /// Checks everything that can be checked before allocating memory for pixels.
     init(_ bytes: Data, name: String, limits: ImageLimits) throws(ImagingError) {
         guard !bytes.isEmpty else {
             throw ImagingError(.empty, "\(name) is empty; expected a PNG or JPEG file: copy or download it again")

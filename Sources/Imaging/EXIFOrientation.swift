@@ -10,7 +10,7 @@ struct EXIFOrientation: Equatable {
 
     init(value: Int) { self.value = (1...8).contains(value) ? value : 1 }
 
-    /// 1 where a file says nothing that can be understood.
+    /// 1 if the file has no readable orientation.
     init(of bytes: Data, _ format: ImageHeader.Format) {
         let marker = Array("Exif\0\0".utf8)
         func found(_ content: UnsafeRawBufferPointer, mayLackMarker: Bool) -> Int? {
@@ -22,7 +22,7 @@ struct EXIFOrientation: Equatable {
         let value = bytes.withUnsafeBytes { bytes in
             switch format {
             case .jpeg: JPEGSegments.first(JPEGSegments.app1, in: bytes) { found($0, mayLackMarker: false) }
-            // The standard leaves the marker out; some programs write it.
+            // The standard omits the marker; some programs write it.
             case .png: PNGChunks.first("eXIf", in: bytes).flatMap { found($0, mayLackMarker: true) }
             }
         }
@@ -46,7 +46,7 @@ struct EXIFOrientation: Equatable {
             guard tag == 0x0112 else { continue }
             switch integer(at + 2, bytes: 2) {
             case 3: return integer(at + 8, bytes: 2)
-            // LONG, which the standard does not know and some programs write.
+            // LONG: some programs write it, against the standard.
             case 4: return integer(at + 8, bytes: 4)
             default: return nil
             }
@@ -56,7 +56,7 @@ struct EXIFOrientation: Equatable {
 }
 
 extension Image {
-    /// The picture the right way up.
+    /// The picture upright.
     func oriented(by orientation: EXIFOrientation) -> Image {
         if orientation.value == 1 { return self }
         let (newWidth, newHeight) = orientation.swapsSides ? (height, width) : (width, height)

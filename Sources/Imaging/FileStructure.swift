@@ -7,7 +7,7 @@ enum JPEGSegments {
 
     /// Calls `body` with the content of each segment of a marker, until it gives a value.
     ///
-    /// As libjpeg does, bytes between segments are passed over.
+    /// Skips bytes between segments, as libjpeg does.
     static func first<Value>(
         _ wanted: UInt8, in bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Value?
     ) -> Value? {
@@ -19,7 +19,7 @@ enum JPEGSegments {
             let marker = bytes[offset]
             offset += 1
             switch marker {
-            // Bytes that stand alone: stuffing, restarts.
+            // Markers without content: stuffing, restarts.
             case 0x00, 0x01, 0xD0...0xD7: continue
             // The end, or a scan.
             case 0xD8, 0xD9, 0xDA: return nil
@@ -37,7 +37,7 @@ enum JPEGSegments {
         }
     }
 
-    /// The ICC profile, put together from its segments. Nil if there is none.
+    /// The ICC profile, assembled from its segments. Nil if the file has none.
     /// - Returns: nil inside where a segment is missing.
     static func profile(in bytes: Data) -> [UInt8]?? {
         var parts: [Int: [UInt8]] = [:]

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Files that are no PNG or JPEG, named by what they begin with.
+/// Names the format of a file that is neither PNG nor JPEG, by its first bytes.
 enum ForeignFormat {
     static func error(for bytes: Data, name: String) -> ImagingError {
         let head = [UInt8](bytes.prefix(1024))

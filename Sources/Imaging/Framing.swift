@@ -1,6 +1,6 @@
-/// What of a photograph becomes the exemplar: a part of it, made smaller.
+/// Which part of a photograph becomes the exemplar, and how far it is scaled down.
 public struct Framing: Sendable, Equatable {
-    /// A window in pixels, from the top left corner of the picture as it is seen.
+    /// A window in pixels, measured from the top left corner of the upright picture.
     public struct Window: Sendable, Equatable, CustomStringConvertible {
         public var width: Int
         public var height: Int
@@ -25,7 +25,7 @@ public struct Framing: Sendable, Equatable {
             corner = Corner(x: x, y: y)
         }
 
-        /// Digits alone, and not so many that sums overflow.
+        /// Digits only, and few enough that sums do not overflow.
         private static func number(_ text: Substring) -> Int? {
             guard (1...9).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
                 return nil
@@ -45,7 +45,7 @@ public struct Framing: Sendable, Equatable {
         self.longestSide = longestSide
     }
 
-    /// Whether nothing is asked for.
+    /// Whether the whole picture is used as it is.
     public var isEmpty: Bool { crop == nil && longestSide == nil }
 
     /// The part of a picture.

@@ -18,12 +18,12 @@ extension Image {
         func unreadable(_ reason: String) -> ImagingError {
             ImagingError(.unreadable, "\(url.path) \(reason)")
         }
-        // Opened without waiting for the other end of a pipe.
+        // Non-blocking: opening a pipe would wait for its writer.
         let descriptor = open(url.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { throw unreadable("cannot be read: \(reasonOfSystem(errno))") }
         let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         var status = stat()
-        // A device or pipe could go on for ever; a link is what it points to.
+        // A device or pipe may never end. A link counts as the file that it points to.
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw unreadable("is not a regular file")
         }

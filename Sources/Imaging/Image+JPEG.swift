@@ -2,12 +2,12 @@ import CJPEG
 import Foundation
 
 extension Image {
-    /// The longest side that a JPEG can have here, in pixels.
+    /// The longest side of a JPEG that libjpeg encodes, in pixels.
     public static let maxJPEGSide = CJPEG_MAX_SIDE
 
     /// The image as a baseline JPEG with its colour at full resolution.
     /// - Parameter quality: 1 to 100; 95 is hard to tell from the original.
-    /// - Throws: `.encoding` if a side is longer than `maxJPEGSide`, or memory is short.
+    /// - Throws: `.encoding` if a side is longer than `maxJPEGSide`, or memory runs out.
     public func jpeg(quality: Int = 95) throws(ImagingError) -> Data {
         var bytes: UnsafeMutablePointer<UInt8>?
         var count: UInt = 0

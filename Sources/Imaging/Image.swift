@@ -12,7 +12,7 @@ public struct Image: Sendable, Equatable {
         self.pixels = pixels
     }
 
-    /// The window of a size at a corner, which has to lie inside.
+    /// The part of the given size at a corner; it must lie inside the image.
     public func cropped(x: Int, y: Int, width: Int, height: Int) -> Image {
         precondition(x >= 0 && y >= 0 && x + width <= self.width && y + height <= self.height)
         var result: [UInt8] = []

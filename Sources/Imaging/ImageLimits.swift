@@ -1,19 +1,19 @@
 import Foundation
 
-/// What is accepted, checked before memory for pixels is taken.
+/// The largest accepted image, checked before memory for pixels is allocated.
 public struct ImageLimits: Sendable {
     public var maxPixels: Int
     public var maxFileBytes: Int
     /// Pixels of either side.
     public var maxSide: Int
-    /// Whether it is an exemplar that is read, which --resize and --crop make smaller.
+    /// Whether the image is an exemplar, which --resize and --crop make smaller.
     private var isOfExemplars = false
 
-    /// 64 Mi pixels, 256 MiB, and libpng's limit of a side: any photograph, and no bomb. What texloom writes stays
-    /// within, so that it can be read again.
+    /// 64 Mi pixels, 256 MiB, and libpng's limit of a side: enough for any photograph, too little for a decompression bomb.
+    /// texloom writes nothing larger, so it can read again what it wrote.
     public static let standard = ImageLimits(maxPixels: 64 << 20, maxFileBytes: 256 << 20)
 
-    /// Of an exemplar: its snapshots have twice its sides, and are images within ``standard``.
+    /// For an exemplar: its snapshots have twice its sides and stay within ``standard``.
     public static let exemplar: ImageLimits = {
         var limits = ImageLimits(
             maxPixels: standard.maxPixels / 4, maxFileBytes: standard.maxFileBytes, maxSide: standard.maxSide / 2)
@@ -31,7 +31,7 @@ public struct ImageLimits: Sendable {
         width > 0 && height > 0 && max(width, height) <= maxSide && width <= maxPixels / height
     }
 
-    /// The error of an image that is not allowed: what it has, what it may have, what to do.
+    /// The error for an image that is too large: its size, the limits, what to do.
     public func tooLarge(_ name: String, _ width: Int, _ height: Int) -> ImagingError {
         guard width > 0, height > 0 else {
             return ImagingError(.corrupt, "\(name) has \(width)x\(height) pixels; copy or save it again")
@@ -64,7 +64,7 @@ public struct ImageLimits: Sendable {
         return side
     }
 
-    /// What is refused never reads like what is allowed.
+    /// Rounded so that the size of a refused image never reads like an allowed one.
     private static func megapixels(_ pixels: Int, _ rule: FloatingPointRoundingRule) -> String {
         String(format: "%.1f", (Double(pixels) / 1e5).rounded(rule) / 10)
     }

@@ -1,8 +1,8 @@
-/// Why a file is not an image that texloom takes. The message names the file, what was found and what to do.
+/// Why texloom does not accept a file as an image. The message names the file, what was found and what to do.
 public struct ImagingError: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Code: String, Sendable {
         case unreadable, empty, unknownFormat, corrupt, tooLarge
-        /// A sound PNG or JPEG of a kind that is not read.
+        /// A valid PNG or JPEG of a kind that texloom does not read.
         case unsupported
         /// A window that does not lie in the picture.
         case outside

@@ -1,11 +1,10 @@
 import Foundation
 
-/// The limits of the cgroups that this process is in, of version 2 and 1, from its own up to the topmost that can be
-/// seen.
+/// The limits of this process's cgroups, of versions 2 and 1, from its own group up to the topmost visible one.
 struct ControlGroups: Equatable {
-    /// Processors' worth of time: the least quota over its period. Nil without a limit.
+    /// The smallest CPU quota, in processors (quota over period). Nil without a limit.
     var processors: Double?
-    /// The least limit. Nil without one.
+    /// The smallest memory limit. Nil without one.
     var memoryBytes: Int?
 
     init(processors: Double? = nil, memoryBytes: Int? = nil) {
@@ -13,7 +12,7 @@ struct ControlGroups: Equatable {
         self.memoryBytes = memoryBytes
     }
 
-    /// - Parameter root: the folder that stands for `/`, under which `proc/self` and the mounts are looked for.
+    /// - Parameter root: the folder that takes the place of `/`, for tests.
     init(root: URL) {
         func text(_ path: String) -> String? {
             try? String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
@@ -48,20 +47,20 @@ struct ControlGroups: Equatable {
         processors = min(found, processors ?? found)
     }
 
-    /// No limit is a number near 2^63 in version 1, and the word "max" in version 2.
+    /// Without a limit, version 1 gives a number near 2^63 and version 2 the word "max".
     private mutating func limitMemory(to found: Int?) {
         guard let found, (0..<1 << 60).contains(found) else { return }
         memoryBytes = min(found, memoryBytes ?? found)
     }
 
     private struct Group {
-        /// "cpu", "memory"; empty for version 2, which has all.
+        /// "cpu", "memory"; empty for version 2, whose one hierarchy has all controllers.
         let controller: String
-        /// From the process's own group up, as paths from the root.
+        /// The process's own group first, then its ancestors, as paths from the root.
         let folders: [String]
     }
 
-    /// Where the process's groups are mounted.
+    /// The process's groups and their mount points.
     private static func groups(_ membership: String, _ mounts: String) -> [Group] {
         let mounts = mounts.split(separator: "\n").compactMap { Mount(line: $0) }
         var groups: [Group] = []
@@ -90,7 +89,7 @@ struct ControlGroups: Equatable {
             let before = line[..<separator.lowerBound].split(separator: " ")
             let after = line[separator.upperBound...].split(separator: " ")
             guard before.count >= 5, after.count >= 3, after[0].hasPrefix("cgroup") else { return nil }
-            // Blanks and the like are written in octal.
+            // The kernel writes blanks, tabs and backslashes in octal.
             func plain(_ text: Substring) -> String {
                 String(text.replacing("\\040", with: " ").replacing("\\011", with: "\t").replacing("\\134", with: "\\"))
             }
@@ -102,11 +101,11 @@ struct ControlGroups: Equatable {
             controller.isEmpty ? type == "cgroup2" : type == "cgroup" && options.contains { $0 == controller }
         }
 
-        /// A container sees its own group at the mount's root, under whichever name the host knows it.
+        /// A container sees its own group at the mount's root, whatever its name on the host.
         func folders(of path: String) -> [String] {
             var parts = path.split(separator: "/").map(String.init)
             let above = root.split(separator: "/").map(String.init)
-            // Or a group that cannot be seen from here.
+            // Otherwise the group is not visible from here.
             parts = parts.starts(with: above) && !parts.contains("..") ? Array(parts.dropFirst(above.count)) : []
             return (0...parts.count).reversed().map { ([point] + parts.prefix($0)).joined(separator: "/") }
         }

@@ -1,16 +1,16 @@
 import CAffinity
 import Foundation
 
-/// What this process may use of its machine: the one answer from which slots, threads and memory are chosen.
+/// What this process may use of its machine. Slots, threads and memory are all chosen from it.
 ///
-/// Less than the machine has where an affinity mask (taskset, Slurm, cpusets), a cgroup (containers, systemd) or a
-/// resource limit (ulimit, SGE's h_vmem) says so.
+/// An affinity mask (taskset, Slurm, cpusets), a cgroup (containers, systemd) or a resource limit (ulimit, SGE's h_vmem)
+/// may allow less than the machine has.
 public struct MachineAllowance: Sendable, Equatable {
-    /// Processors that it may run on at the same time, at least 1.
+    /// Processors that the process may use at the same time, at least 1.
     public var processors: Int
-    /// Bytes of memory that it may have resident: the least of the machine's and the cgroups' limits.
+    /// Bytes of resident memory: the smallest of the machine's memory and all limits.
     public var memoryBytes: Int
-    /// Bytes of addresses (RLIMIT_AS: ulimit -v, h_vmem, LimitAS); nil without a limit.
+    /// Bytes of address space (RLIMIT_AS: ulimit -v, h_vmem, LimitAS); nil without a limit.
     public var addressBytes: Int?
 
     public init(processors: Int, memoryBytes: Int, addressBytes: Int? = nil) {
@@ -19,7 +19,7 @@ public struct MachineAllowance: Sendable, Equatable {
         self.addressBytes = addressBytes
     }
 
-    /// What holds now. Cheap enough to ask again, and too dear for a loop: it reads some files.
+    /// The allowance now. Reads a few files: fine to ask again, too slow for a loop.
     public static var current: MachineAllowance {
         let root = URL(fileURLWithPath: "/")
         return MachineAllowance(
@@ -30,13 +30,13 @@ public struct MachineAllowance: Sendable, Equatable {
     }
 
     init(affinity: Int, physicalBytes: Int, addressBytes: Int?, dataBytes: Int?, groups: ControlGroups) {
-        // A part of a processor is none: threads that are stopped half of the time wait for each other.
+        // Rounded down: with a fraction of a processor, threads would wait for those that the quota has stopped.
         processors = max(1, min(affinity, groups.processors.map { Int($0) } ?? affinity))
         memoryBytes = [groups.memoryBytes, addressBytes, dataBytes].compactMap { $0 }.reduce(physicalBytes, min)
         self.addressBytes = addressBytes
     }
 
-    /// Bytes of addresses that are still free; nil without a limit.
+    /// Bytes of address space that are still free; nil without a limit.
     public var freeAddressBytes: Int? {
         addressBytes.map { max(0, $0 - (Self.usedAddressBytes() ?? 0)) }
     }
@@ -48,7 +48,7 @@ public struct MachineAllowance: Sendable, Equatable {
         return pages * sysconf(Int32(_SC_PAGESIZE))
     }
 
-    /// Processors of this thread's mask.
+    /// The number of processors in this thread's affinity mask.
     private static var affinity: Int? {
         let count = Int(caffinity_count())
         return count > 0 ? count : nil

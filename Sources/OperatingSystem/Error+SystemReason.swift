@@ -8,7 +8,7 @@ extension Error {
     /// domain and a number.
     public var systemReason: String {
         var error = self as NSError
-        // Foundation wraps the error that has the reason.
+        // Foundation wraps the system's error.
         while let inner = error.userInfo[NSUnderlyingErrorKey] as? any Error { error = inner as NSError }
         if error.domain == NSPOSIXErrorDomain { return reasonOfSystem(Int32(error.code)) }
         if let code = CocoaError.Code(rawValue: error.code).systemReason, error.domain == NSCocoaErrorDomain {
@@ -17,7 +17,7 @@ extension Error {
         return self is CocoaError ? error.localizedDescription : "\(self)"
     }
 
-    /// The same with the file that it is about, if this error is one of Foundation's; nil for all others.
+    /// ``systemReason`` with the path of the file, for Foundation's errors; nil for all others.
     public var systemMessage: String? {
         guard self is CocoaError || self is POSIXError else { return nil }
         let path = (self as NSError).userInfo[NSFilePathErrorKey] as? String
@@ -26,7 +26,7 @@ extension Error {
 }
 
 extension CocoaError.Code {
-    /// For the errors that Foundation gives no reason for.
+    /// For errors of Foundation without an underlying system error.
     fileprivate var systemReason: String? {
         switch self {
         case .fileNoSuchFile, .fileReadNoSuchFile: reasonOfSystem(ENOENT)

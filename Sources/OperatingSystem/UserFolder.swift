@@ -1,16 +1,16 @@
 import Foundation
 
-/// Where a user's files lie, by the XDG Base Directory Specification: the folder of its variable, else the usual one
-/// in the home folder. A variable that is empty or no absolute path counts as unset.
+/// A user's folders by the XDG Base Directory Specification: the folder that the variable names, or else the default in
+/// the home folder. A variable that is empty or not an absolute path counts as unset.
 public enum UserFolder {
     /// Settings: `$XDG_CONFIG_HOME`, or `~/.config`.
     case configuration
-    /// What outlives caches and is no setting: `$XDG_STATE_HOME`, or `~/.local/state`.
+    /// Data that must outlive caches and is not a setting: `$XDG_STATE_HOME`, or `~/.local/state`.
     case state
-    /// What can be had again: `$XDG_CACHE_HOME`, or `~/.cache`.
+    /// Files that can be made or fetched again: `$XDG_CACHE_HOME`, or `~/.cache`.
     case cache
 
-    /// texloom's folder there.
+    /// texloom's folder in it.
     public func url(environment: [String: String] = ProcessInfo.processInfo.environment) -> URL {
         let (variable, usual) =
             switch self {

@@ -1,8 +1,6 @@
+import Base
 import Foundation
 import NNCore
-
-/// The version that files and reports carry.
-public let texloomVersion = "0.1.0"
 
 /// The files of a training run: networks to use, and checkpoints to go on from. Names and layouts are PyTorch's.
 enum Checkpoint {

@@ -1,10 +1,11 @@
+import Base
 import ClusterCore
 import Crypto
 import Foundation
 import OperatingSystem
 import Protocol
 
-/// The file end of a transfer: blocking reads and writes, a chunk at a time. Not for Swift's cooperative pool.
+/// Reads and writes the files of transfers, a chunk at a time. The calls block: keep them off Swift's cooperative pool.
 public enum ArtifactFile {
     /// A chunk's bytes.
     /// - Throws: ``TransportError`` naming the file if the bytes are not there.
@@ -21,14 +22,14 @@ public enum ArtifactFile {
         guard bytes.count == chunk.count else {
             throw TransportError(
                 .chunkOutOfRange,
-                "\(file.path) gave \(bytes.count) bytes at \(chunk.offset), expected \(chunk.count): it has been changed"
+                "\(file.path) has \(bytes.count) bytes at \(chunk.offset), expected \(chunk.count): another program changed it"
             )
         }
         return bytes
     }
 
-    /// Writes a payload at its offset of a partial file. One at 0 begins a new file: what an earlier transfer left is
-    /// gone.
+    /// Writes a payload at its offset of a partial file. A payload at offset 0 begins a new file and drops what an earlier
+    /// transfer left.
     public static func write(_ payload: [UInt8], at offset: UInt64, of file: URL) throws(TransportError) {
         do {
             if offset == 0 || !FileManager.default.fileExists(atPath: file.path) { try Data().write(to: file) }
@@ -52,7 +53,7 @@ public enum ArtifactFile {
                 hash.update(data: data)
                 count += data.count
             }
-            return Artifact(sha256: SHA256Text.hex(hash.finalize()), sizeBytes: count)
+            return Artifact(sha256: hexadecimal(hash.finalize()), sizeBytes: count)
         } catch {
             throw TransportError(.fileSystem, "cannot read \(file.path): \(error.systemReason)")
         }

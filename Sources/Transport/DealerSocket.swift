@@ -5,13 +5,13 @@ import Logging
 import Protocol
 import Synchronization
 
-/// The worker's socket: a DEALER with a thread of its own, connected to one coordinator.
+/// The worker's socket: a DEALER on its own thread, connected to one coordinator.
 ///
-/// Whether the coordinator is there is the application's to judge, by what arrives; if nothing does for too long,
-/// ``recreate()`` starts over with a fresh connection. Open until ``close()``.
+/// The caller judges from the arriving messages whether the coordinator is alive. After too long a silence it calls
+/// ``recreate()`` for a fresh connection. The socket is open until ``close()``.
 public final class DealerSocket: Sendable {
     private struct State {
-        /// Goes first: a heartbeat behind a window of chunks would come too late on a slow line.
+        /// Sent before chunks: on a slow line a heartbeat behind a window of chunks would be late.
         var urgent = Outbox()
         var chunks = Outbox()
         var counters = SocketCounters()
@@ -24,33 +24,32 @@ public final class DealerSocket: Sendable {
             frames.count > 1 ? chunks.append(frames, limit: limit) : urgent.append(frames, limit: limit)
         }
 
-        /// Nil also when what comes next belongs to a socket that is not there yet.
+        /// Nil also while the next message is meant for a socket that is still to be made.
         mutating func popFirst() -> [[UInt8]]? {
             shouldRecreate ? nil : urgent.popFirst() ?? chunks.popFirst()
         }
     }
 
+    /// Bytes that may wait while the coordinator is away or slow, of chunks and of other messages each: two windows of
+    /// chunks.
+    static let outboxBytes = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
+
     public let endpoint: String
-    private let outboxBytes: Int
     private let logger: Logger
     private let state = Mutex(State())
     private let waker: Waker
     private let inbox: Inbox<WireMessage>
 
-    /// Starts connecting; the coordinator need not be there.
+    /// Starts connecting; the coordinator need not be running.
     /// - Parameters:
-    ///   - outboxBytes: what may wait while there is no connection or the coordinator is slow, of chunks and of other
-    ///     messages each: two windows of chunks.
-    ///   - inboxBytes: what may be read and not yet taken by the consumer.
+    ///   - inboxBytes: bytes that may wait for the consumer. Beyond them, the thread stops reading the socket.
     /// - Throws: ``TransportError`` if the endpoint is malformed.
     public init(
-        endpoint: String, outboxBytes: Int = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024),
-        inboxBytes: Int = 32 << 20, logger: Logger
+        endpoint: String, inboxBytes: Int = 32 << 20, logger: Logger
     ) throws(TransportError) {
         let waker = try Waker()
         let socket = try Self.open(endpoint, attempt: 0)
         self.endpoint = endpoint
-        self.outboxBytes = outboxBytes
         self.logger = logger
         self.waker = waker
         inbox = Inbox(capacityBytes: inboxBytes, onRoom: { waker.wake() })
@@ -60,25 +59,25 @@ public final class DealerSocket: Sendable {
         thread.start()
     }
 
-    /// What the coordinator says, for one consumer. Ends after ``close()``.
+    /// The coordinator's messages, for one consumer. Ends after ``close()``.
     public var incoming: AsyncStream<WireMessage> { inbox.stream }
 
     public var counters: SocketCounters { state.withLock { $0.counters } }
 
-    /// Queues a message; never waits. False if it was dropped, because the outbox is full or the message is invalid:
-    /// whoever needs an answer asks again anyway.
+    /// Queues a message without waiting. Returns false if the message was dropped because the outbox is full or the
+    /// message is invalid: the worker repeats every request that gets no answer.
     @discardableResult
     public func send(_ message: WireMessage) -> Bool {
         let frames: [[UInt8]]
         do {
             frames = try message.frames()
         } catch {
-            logger.error("not sent, would be refused by the coordinator", metadata: ["error": "\(error)"])
+            logger.error("a message is not sent: the coordinator would refuse it", metadata: ["error": "\(error)"])
             state.withLock { $0.counters.dropped += 1 }
             return false
         }
         let isQueued = state.withLock { state in
-            if !state.isClosing, state.append(frames, limit: outboxBytes) { return true }
+            if !state.isClosing, state.append(frames, limit: Self.outboxBytes) { return true }
             state.counters.dropped += 1
             return false
         }
@@ -86,7 +85,7 @@ public final class DealerSocket: Sendable {
         return isQueued
     }
 
-    /// Drops the connection and everything that waits to be sent, and connects afresh.
+    /// Drops the connection and all unsent messages, and connects again.
     public func recreate() {
         state.withLock { state in
             state.shouldRecreate = true
@@ -96,7 +95,7 @@ public final class DealerSocket: Sendable {
         waker.wake()
     }
 
-    /// Sends what waits within a second, closes the socket and ends ``incoming``.
+    /// Sends for up to a second what is still queued, closes the socket and ends ``incoming``.
     public func close() async {
         await withCheckedContinuation { continuation in
             let isClosed = state.withLock { state in
@@ -110,13 +109,13 @@ public final class DealerSocket: Sendable {
 
     // MARK: The socket's thread
 
-    /// - Parameter attempt: Of the addresses of a name another one is tried each time; the name is looked up again.
+    /// - Parameter attempt: each attempt looks the name up again and tries the next of its addresses.
     private static func open(_ endpoint: String, attempt: Int) throws(TransportError) -> ZeroMQSocket {
         let addresses = try Endpoint.resolve(endpoint)
         let socket = try ZeroMQSocket(type: ZMQ_DEALER)
-        // Only to connections that stand: otherwise libzmq queues for a coordinator that may never come.
+        // Send only over established connections: otherwise libzmq queues for a coordinator that may never come.
         socket.set(ZMQ_IMMEDIATE, Int32(1))
-        // What libzmq holds cannot be overtaken any more.
+        // An urgent message cannot overtake what libzmq holds, so it holds little.
         socket.set(ZMQ_SNDHWM, Int32(2))
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
@@ -133,7 +132,7 @@ public final class DealerSocket: Sendable {
         var socket = first
         var held: [[UInt8]]?
         var attempt = 0
-        /// Whether the present address has answered.
+        /// Whether the current address has answered.
         var hasHeard = false
         var closingSince: ContinuousClock.Instant?
         while true {
@@ -150,7 +149,7 @@ public final class DealerSocket: Sendable {
                     socket.close(lingerMilliseconds: 0)
                     socket = fresh
                 } catch {
-                    // Out of descriptors, say. The old socket still reconnects by itself.
+                    // For example, no file descriptors are left. The old socket still reconnects.
                     logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
                 }
             }

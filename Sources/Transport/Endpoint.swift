@@ -1,37 +1,37 @@
 import Glibc
 
-/// Addresses of the worker port: `tcp://HOST:PORT`, where HOST is an IPv4 address, an IPv6 address in brackets, a host
-/// name, or, to listen only, `*` or the name of a network interface.
+/// Addresses of the worker port: `tcp://HOST:PORT`. HOST is an IPv4 address, an IPv6 address in brackets, a host name,
+/// or, for listening only, `*` or the name of a network interface.
 public enum Endpoint {
     /// Whether only processes of this machine can reach the endpoint: every address of its host is a loopback one.
     /// Blocks while a name is looked up.
-    public static func isLocal(_ endpoint: String) -> Bool {
+    public static func isLoopback(_ endpoint: String) -> Bool {
         if endpoint.hasPrefix("ipc://") || endpoint.hasPrefix("inproc://") { return true }
         guard let (host, _) = try? split(endpoint) else { return false }
         let addresses = addresses(of: host)
         return !addresses.isEmpty && addresses.allSatisfy(\.isLoopback)
     }
 
-    /// Checks the form of an endpoint, not whether its host is there.
+    /// Checks the form of an endpoint. Does not look its host up.
     /// - Throws: ``TransportError`` (badEndpoint).
     public static func validate(_ endpoint: String) throws(TransportError) {
         if endpoint.hasPrefix("ipc://") || endpoint.hasPrefix("inproc://") { return }
         _ = try split(endpoint)
     }
 
-    static func requireLocal(_ endpoint: String, unlessAllowed allowUnencrypted: Bool) throws(TransportError) {
-        guard allowUnencrypted || isLocal(endpoint) else {
+    static func requireLoopback(_ endpoint: String, unless exposesToNetwork: Bool) throws(TransportError) {
+        guard exposesToNetwork || isLoopback(endpoint) else {
             throw TransportError(
                 .unencryptedEndpoint,
-                "refusing to listen on \(endpoint): anybody who reaches it could take jobs and read artifacts, because "
+                "refusing to listen on \(endpoint): anyone who reaches it could take jobs and read artifacts, because "
                     + "the connection is neither encrypted nor authenticated; listen on 127.0.0.1 and use a tunnel, or "
-                    + "allow unencrypted traffic explicitly on a network you trust")
+                    + "expose the coordinator explicitly on a network you trust")
         }
     }
 
-    /// The endpoint with each address of its host in the place of the name, IPv4 first, for libzmq, which looks up names
-    /// of one family only and none to listen on. What has no address as far as is known is left as it is: an interface,
-    /// or a name whose server is not there yet. Blocks while a name is looked up.
+    /// The endpoint with each address of its host in place of the name, IPv4 first: libzmq looks names up in one address
+    /// family only, and not at all to listen. An interface, or a name without an address so far, stays as it is. Blocks
+    /// while a name is looked up.
     /// - Throws: ``TransportError`` (badEndpoint).
     static func resolve(_ endpoint: String) throws(TransportError) -> [String] {
         guard endpoint.hasPrefix("tcp://") else { return [endpoint] }
@@ -40,7 +40,7 @@ public enum Endpoint {
         return found.isEmpty ? [endpoint] : found
     }
 
-    /// Whether libzmq has to be told that the address is an IPv6 one.
+    /// Whether libzmq needs its IPv6 option for this address.
     static func isIPv6(_ endpoint: String) -> Bool { endpoint.hasPrefix("tcp://[") }
 
     private struct Address {

@@ -1,25 +1,18 @@
+import DequeModule
 import Synchronization
 
-/// What a socket thread has read and one consumer has yet to take, bounded by bytes: the thread stops reading the
-/// socket while the inbox is full, and TCP tells the peers.
+/// Messages that a socket thread has read and that wait for one consumer, bounded by bytes. While the inbox is full, the
+/// thread stops reading the socket, and TCP's flow control slows the peers down.
 final class Inbox<Element: Sendable>: Sendable {
     private struct State {
-        var waiting: [(element: Element, bytes: Int)] = []
-        var head = 0
+        var waiting: Deque<(element: Element, bytes: Int)> = []
         var bytes = 0
         var isFinished = false
         var consumer: CheckedContinuation<Element?, Never>?
 
         mutating func pop() -> Element? {
-            guard head < waiting.count else { return nil }
-            let (element, count) = waiting[head]
-            head += 1
+            guard let (element, count) = waiting.popFirst() else { return nil }
             bytes -= count
-            // Keeps popping amortised O(1) without holding what was taken.
-            if head == waiting.count || head >= 256 {
-                waiting.removeFirst(head)
-                head = 0
-            }
             return element
         }
     }
@@ -50,14 +43,15 @@ final class Inbox<Element: Sendable>: Sendable {
         consumer?.resume(returning: element)
     }
 
-    /// The next element, or nil when the inbox is finished and empty, or the waiting was ended. One consumer at a time.
+    /// The next element; nil when the inbox is finished and empty, or when ``cancelWait()`` ends the wait. One consumer at
+    /// a time.
     func next() async -> Element? {
         await withCheckedContinuation { continuation in
-            // The outer optional: whether there is an answer now.
+            // The outer optional says whether an answer exists now.
             let (answer, hasRoom) = state.withLock { state -> (Element??, Bool) in
                 let wasFull = state.bytes >= capacityBytes
                 if let element = state.pop() { return (.some(element), wasFull && state.bytes < capacityBytes) }
-                // A consumer that was cancelled before it came here is not woken any more.
+                // Nothing would wake a consumer that was cancelled before this point.
                 if state.isFinished || state.consumer != nil || Task.isCancelled { return (.some(nil), false) }
                 state.consumer = continuation
                 return (.none, false)
@@ -67,19 +61,7 @@ final class Inbox<Element: Sendable>: Sendable {
         }
     }
 
-    /// Takes up to `count` elements that are there, without waiting.
-    func takeWaiting(_ count: Int) -> [Element] {
-        let (taken, hasRoom) = state.withLock { state -> ([Element], Bool) in
-            let wasFull = state.bytes >= capacityBytes
-            var taken: [Element] = []
-            while taken.count < count, let element = state.pop() { taken.append(element) }
-            return (taken, wasFull && state.bytes < capacityBytes)
-        }
-        if hasRoom { onRoom() }
-        return taken
-    }
-
-    /// Ends the consumer's present wait with nil.
+    /// Ends the consumer's current wait with nil.
     func cancelWait() {
         state.withLock { state -> CheckedContinuation<Element?, Never>? in
             defer { state.consumer = nil }
@@ -87,7 +69,7 @@ final class Inbox<Element: Sendable>: Sendable {
         }?.resume(returning: nil)
     }
 
-    /// No more elements; those that wait can still be taken.
+    /// Accepts no more elements; the waiting ones can still be taken.
     func finish() {
         state.withLock { $0.isFinished = true }
         cancelWait()

@@ -1,11 +1,11 @@
+import DequeModule
+
 /// Messages for one peer that libzmq has not taken yet, bounded by bytes.
 struct Outbox {
-    private var messages: [[[UInt8]]] = []
-    private var head = 0
+    private var messages: Deque<[[UInt8]]> = []
     private(set) var bytes = 0
 
-    var isEmpty: Bool { head == messages.count }
-    var first: [[UInt8]]? { isEmpty ? nil : messages[head] }
+    var isEmpty: Bool { messages.isEmpty }
 
     static func bytes(of frames: [[UInt8]]) -> Int { frames.reduce(64) { $0 + $1.count } }
 
@@ -19,18 +19,8 @@ struct Outbox {
     }
 
     mutating func popFirst() -> [[UInt8]]? {
-        guard let first else { return nil }
-        removeFirst()
+        guard let first = messages.popFirst() else { return nil }
+        bytes -= Self.bytes(of: first)
         return first
-    }
-
-    mutating func removeFirst() {
-        bytes -= Self.bytes(of: messages[head])
-        messages[head] = []
-        head += 1
-        if isEmpty || head >= 64 {
-            messages.removeFirst(head)
-            head = 0
-        }
     }
 }

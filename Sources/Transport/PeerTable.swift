@@ -1,6 +1,4 @@
-import ClusterCore
-
-/// The peers heard of lately, at most `limit`: what an address open to strangers can cost is bounded.
+/// The peers that have spoken lately, at most `limit`: it bounds what strangers can cost an open address.
 struct PeerTable {
     private var lastHeard: [Peer: ContinuousClock.Instant] = [:]
     private let limit: Int
@@ -11,7 +9,7 @@ struct PeerTable {
         self.idleTime = idleTime
     }
 
-    /// Whether a message of this peer is taken.
+    /// Whether to accept a message of this peer.
     mutating func admit(_ peer: Peer, at now: ContinuousClock.Instant) -> Bool {
         if lastHeard[peer] == nil, lastHeard.count >= limit {
             lastHeard = lastHeard.filter { now - $0.value < idleTime }

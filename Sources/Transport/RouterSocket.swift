@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import CZeroMQ
 import Foundation
@@ -5,46 +6,47 @@ import Logging
 import Protocol
 import Synchronization
 
-/// A connection to a worker, named by libzmq's routing id. Says nothing about who the worker is: HELLO does.
+/// A connection to a worker, named by libzmq's routing id. The worker itself says in its HELLO who it is.
 public struct Peer: Hashable, Sendable, CustomStringConvertible {
     public let routingID: [UInt8]
     public init(routingID: [UInt8]) { self.routingID = routingID }
-    public var description: String { SHA256Text.hex(routingID) }
+    public var description: String { hexadecimal(routingID) }
 }
 
-/// The coordinator's socket: a ROUTER with a thread of its own.
+/// The coordinator's socket: a ROUTER on its own thread.
 ///
-/// Open until ``close()``. Peers that cannot be routed to are reported, never waited for.
+/// Open until ``close()``. The socket reports unreachable peers and never waits for one.
 public final class RouterSocket: Sendable {
     public struct Configuration: Sendable {
         /// For example `tcp://127.0.0.1:7741`; `tcp://127.0.0.1:*` takes a free port.
         public var endpoint: String
-        /// Listening beyond this machine needs this, said in plain words: there is no encryption yet.
-        public var allowUnencrypted = false
-        /// Peers heard of lately. One more is refused while all of them are within `peerIdleTime`.
-        public var maxPeers = 2048
-        /// After this long without a word a peer's place may be given to another: 24 default heartbeats.
-        public var peerIdleTime = Duration.seconds(120)
-        /// Bytes that wait for one peer beyond what libzmq holds (16 messages): two windows of chunks.
-        public var outboxBytesPerPeer = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
-        /// The same of all peers together, for chunks; a chunk that is dropped is asked for again.
-        public var chunkBytes = 256 << 20
-        /// Bytes read but not yet taken by the consumer; beyond, the socket is not read.
-        public var inboxBytes = 64 << 20
+        /// Whether addresses other than loopback may be bound: the connection is neither encrypted nor authenticated.
+        public var exposesToNetwork = false
+        /// Bytes that wait for one peer beyond what libzmq holds (2 messages): two windows of chunks. Tests change it.
+        var outboxBytesPerPeer = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
+        /// Bytes of chunks that wait for all peers together. A peer asks again for a dropped chunk. Tests change it.
+        var chunkBytes = 256 << 20
 
         public init(endpoint: String) { self.endpoint = endpoint }
     }
 
+    /// Peers in the table. While all of them have spoken within ``peerIdleTime``, one more is refused.
+    static let maxPeers = 2048
+    /// After this long without a message a peer's place may go to another: 24 default heartbeats.
+    static let peerIdleTime = Duration.seconds(120)
+    /// Bytes that wait for the consumer. Beyond them, the thread stops reading the socket.
+    static let inboxBytes = 64 << 20
+
     public enum Incoming: Sendable {
         case message(WireMessage, from: Peer)
-        /// A message could not be routed: the connection is gone, and so is what waited for it.
+        /// A message could not be routed: the connection is closed, and the messages queued for it are lost.
         case gone(Peer)
-        /// The peer's outbox was full and the message was dropped: the peer does not read.
+        /// The peer does not read: its outbox is full and the message was dropped.
         case slow(Peer)
     }
 
     private struct State {
-        /// Goes first: an answer behind a window of chunks would come too late on a slow line.
+        /// Sent before chunks: on a slow line an answer behind a window of chunks would be late.
         var urgent: [Peer: Outbox] = [:]
         var chunks: [Peer: Outbox] = [:]
         var waitingChunkBytes = 0
@@ -53,7 +55,7 @@ public final class RouterSocket: Sendable {
         var isClosed = false
         var closers: [CheckedContinuation<Void, Never>] = []
 
-        /// - Parameter frames: with the routing id; a chunk has a payload behind its envelope.
+        /// - Parameter frames: the routing id, the envelope, and for a chunk its payload.
         mutating func append(_ frames: [[UInt8]], for peer: Peer, _ configuration: Configuration) -> Bool {
             let limit = configuration.outboxBytesPerPeer
             guard frames.count > 2 else { return urgent[peer, default: Outbox()].append(frames, limit: limit) }
@@ -84,7 +86,7 @@ public final class RouterSocket: Sendable {
         var peers: Set<Peer> { Set(urgent.keys).union(chunks.keys) }
     }
 
-    /// The endpoint really bound, wildcards resolved.
+    /// The bound endpoint, with wildcards resolved.
     public let endpoint: String
     private let configuration: Configuration
     private let logger: Logger
@@ -93,13 +95,13 @@ public final class RouterSocket: Sendable {
     private let inbox: Inbox<Incoming>
 
     /// Binds and starts the socket's thread.
-    /// - Throws: ``TransportError`` if the endpoint is malformed, in use, or not local without `allowUnencrypted`.
+    /// - Throws: ``TransportError`` if the endpoint is malformed, in use, or not a loopback address without `exposesToNetwork`.
     public init(_ configuration: Configuration, logger: Logger) throws(TransportError) {
-        try Endpoint.requireLocal(configuration.endpoint, unlessAllowed: configuration.allowUnencrypted)
+        try Endpoint.requireLoopback(configuration.endpoint, unless: configuration.exposesToNetwork)
         let waker = try Waker()
         let socket = try ZeroMQSocket(type: ZMQ_ROUTER)
         socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
-        // What libzmq holds for a peer cannot be overtaken any more.
+        // An urgent message cannot overtake what libzmq holds for a peer, so it holds little.
         socket.set(ZMQ_SNDHWM, Int32(2))
         do {
             // A name may have several addresses; workers try them in the same order.
@@ -112,8 +114,8 @@ public final class RouterSocket: Sendable {
         self.logger = logger
         self.waker = waker
         endpoint = socket.lastEndpoint
-        inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: { waker.wake() })
-        // The only reference to the socket moves to the thread; starting a thread is the fence libzmq asks for.
+        inbox = Inbox(capacityBytes: Self.inboxBytes, onRoom: { waker.wake() })
+        // The only reference to the socket moves to the thread. Starting the thread is the fence that libzmq wants.
         nonisolated(unsafe) let moved = socket
         let thread = Thread { [self] in run(moved) }
         thread.name = "texloom-router"
@@ -123,18 +125,16 @@ public final class RouterSocket: Sendable {
     /// Messages and reports, for one consumer. Ends after ``close()``.
     public var incoming: AsyncStream<Incoming> { inbox.stream }
 
-    /// Up to `count` more that have arrived already, to be handled in one batch with the one from ``incoming``.
-    public func takeWaiting(upTo count: Int) -> [Incoming] { inbox.takeWaiting(count) }
-
     public var counters: SocketCounters { state.withLock { $0.counters } }
 
-    /// Queues a message; never waits. What cannot be delivered is reported as `.gone` or `.slow`.
+    /// Queues a message without waiting. ``incoming`` reports an undeliverable one as `.gone` or `.slow`.
     public func send(_ message: WireMessage, to peer: Peer) {
         let frames: [[UInt8]]
         do {
             frames = [peer.routingID] + (try message.frames())
         } catch {
-            logger.error("not sent, would be refused by the peer", metadata: ["peer": "\(peer)", "error": "\(error)"])
+            logger.error(
+                "a message is not sent: the peer would refuse it", metadata: ["peer": "\(peer)", "error": "\(error)"])
             state.withLock { $0.counters.dropped += 1 }
             return
         }
@@ -147,7 +147,7 @@ public final class RouterSocket: Sendable {
         if isQueued { waker.wake() } else { inbox.push(.slow(peer), bytes: 0) }
     }
 
-    /// Sends what waits as far as peers take it within a second, closes the socket and ends ``incoming``.
+    /// Sends for up to a second what is still queued, closes the socket and ends ``incoming``.
     public func close() async {
         await withCheckedContinuation { continuation in
             let isClosed = state.withLock { state in
@@ -162,10 +162,10 @@ public final class RouterSocket: Sendable {
     // MARK: The socket's thread
 
     private func run(_ socket: ZeroMQSocket) {
-        var peers = PeerTable(limit: configuration.maxPeers, idleTime: configuration.peerIdleTime)
+        var peers = PeerTable(limit: Self.maxPeers, idleTime: Self.peerIdleTime)
         var held: [Peer: [[UInt8]]] = [:]
         while true {
-            // A ROUTER's POLLOUT says that some peer can be written to, not which: a blocked one is tried again soon.
+            // A ROUTER's POLLOUT says that some peer is writable, not which one, so a blocked peer is tried again soon.
             let isBlocked = flush(socket, &held, &peers)
             if state.withLock({ $0.isClosing }) { break }
             let reads = !inbox.isFull
@@ -175,7 +175,7 @@ public final class RouterSocket: Sendable {
             ]
             _ = zmq_poll(&items, 2, isBlocked ? 10 : -1)
             waker.drain()
-            // A share of the turn, so that a flood of input does not keep answers waiting.
+            // At most 64 a turn, so that a flood of input does not delay answers.
             for _ in 0..<64 where !inbox.isFull {
                 guard let frames = socket.receive(maxFrames: 3) else { break }
                 receive(frames, &peers)
@@ -204,9 +204,9 @@ public final class RouterSocket: Sendable {
                 }
                 if SocketCounters.isWorthLogging(count) {
                     logger.warning(
-                        "refused a peer: as many as configured are connected",
+                        "refused a peer: the table of peers is full",
                         metadata: [
-                            "peer": "\(peer)", "maxPeers": .stringConvertible(configuration.maxPeers),
+                            "peer": "\(peer)", "maxPeers": .stringConvertible(Self.maxPeers),
                             "refused": .stringConvertible(count),
                         ])
                 }
@@ -228,8 +228,8 @@ public final class RouterSocket: Sendable {
         }
     }
 
-    /// The one thing worth an answer to a peer of another version: that it has to greet anew, and whom to upgrade if
-    /// that does not help. In the oldest version there is, which every peer reads.
+    /// Answers a peer of another version: it has to greet again, and if that fails, one side needs an upgrade. The
+    /// refusal is in the oldest version, which every peer reads.
     private func refuse(_ peer: Peer, _ frame: [UInt8]) {
         let head = WireMessage.head(ofFrame: frame)
         var refusal = WireRefusal()
@@ -240,8 +240,8 @@ public final class RouterSocket: Sendable {
         send(WireMessage(.refusal(refusal), session: session, version: ProtocolVersion.oldest), to: peer)
     }
 
-    /// Sends what peers take; true if somebody's outbox is blocked.
-    /// - Parameter held: what is taken from an outbox and not sent yet.
+    /// Sends what the peers accept. Returns true if a peer is blocked.
+    /// - Parameter held: messages taken from an outbox and still unsent.
     private func flush(
         _ socket: ZeroMQSocket, _ held: inout [Peer: [[UInt8]]], _ peers: inout PeerTable
     ) -> Bool {

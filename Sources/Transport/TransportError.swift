@@ -1,8 +1,8 @@
-/// Why a socket or a transfer cannot be what it was asked to be.
+/// Why a socket cannot be opened, or a file of a transfer not be read or written.
 public struct TransportError: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         case badEndpoint, unencryptedEndpoint, addressInUse, system
-        case artifactTooLarge, digestMismatch, chunkOutOfRange, fileSystem
+        case chunkOutOfRange, fileSystem
     }
     public var code: Code
     /// Names the endpoint or file, what was found, what was expected and what to do.

@@ -8,7 +8,7 @@ final class Waker: Sendable {
     init() throws(TransportError) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else {
-            throw TransportError(.system, "no pipe for a socket thread: \(String(cString: strerror(errno)))")
+            throw TransportError(.system, "cannot open a pipe for a socket thread: \(String(cString: strerror(errno)))")
         }
         for end in ends {
             _ = fcntl(end, F_SETFL, O_NONBLOCK)
@@ -23,7 +23,7 @@ final class Waker: Sendable {
         close(writingEnd)
     }
 
-    /// May be called from any thread. A full pipe is as good as a written one.
+    /// May be called from any thread. A full pipe wakes the thread as well.
     func wake() {
         var byte: UInt8 = 1
         _ = write(writingEnd, &byte, 1)

@@ -3,7 +3,7 @@ import CZeroMQ
 import Foundation
 import Protocol
 
-/// A libzmq socket in a context of its own, with its calls as Swift functions. Belongs to one thread at a time.
+/// A libzmq socket in its own context, with its calls as Swift functions. For one thread at a time.
 struct ZeroMQSocket {
     enum Sent { case done, wouldBlock, unroutable, failed(String) }
 
@@ -22,11 +22,11 @@ struct ZeroMQSocket {
         set(ZMQ_MAXMSGSIZE, Int64(Limits.maxFrameBytes))
         set(ZMQ_HANDSHAKE_IVL, Int32(5_000))
         set(ZMQ_LINGER, Int32(1_000))
-        // Per peer, in messages. Small, because a message may be a chunk of 1 MiB; what is beyond waits in our outbox,
-        // which counts bytes.
+        // Messages per peer. Few, because a message may be a chunk of 1 MiB; the others wait in our outbox, which counts
+        // bytes.
         set(ZMQ_SNDHWM, Int32(16))
         set(ZMQ_RCVHWM, Int32(16))
-        // A host that vanished without closing its connection is noticed by libzmq and its pipe freed.
+        // libzmq then notices a host that vanished without closing its connection, and frees its pipe.
         set(ZMQ_HEARTBEAT_IVL, Int32(15_000))
         set(ZMQ_HEARTBEAT_TIMEOUT, Int32(60_000))
     }
@@ -37,7 +37,7 @@ struct ZeroMQSocket {
         precondition(result == 0, "libzmq refused option \(option): \(Self.lastError())")
     }
 
-    /// - Parameter endpoint: With an address, an interface or `*`; names are for ``Endpoint/resolve(_:)``.
+    /// - Parameter endpoint: with an address, an interface or `*`; ``Endpoint/resolve(_:)`` looks names up.
     func bind(_ endpoint: String) throws(TransportError) {
         set(ZMQ_IPV6, Int32(Endpoint.isIPv6(endpoint) ? 1 : 0))
         guard zmq_bind(handle, endpoint) == 0 else {
@@ -67,8 +67,8 @@ struct ZeroMQSocket {
         return String(decoding: bytes[..<(count - 1)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Receives one whole message without waiting; nil if there is none. Frames beyond `maxFrames` are read and dropped;
-    /// one empty frame stands for them, so that the count tells.
+    /// Receives one whole message without waiting; nil if none has arrived. Reads and drops frames beyond `maxFrames`, and
+    /// puts one empty frame in their place, so that the caller sees that there were too many.
     func receive(maxFrames: Int) -> [[UInt8]]? {
         var frames: [[UInt8]] = []
         while true {
@@ -76,7 +76,7 @@ struct ZeroMQSocket {
             zmq_msg_init(&message)
             defer { zmq_msg_close(&message) }
             guard Self.retrying({ zmq_msg_recv(&message, handle, ZMQ_DONTWAIT) }) >= 0 else {
-                // Messages arrive whole: nothing can be missing after the first frame.
+                // Messages arrive whole: after the first frame none is missing.
                 return nil
             }
             if frames.count < maxFrames {
@@ -107,7 +107,7 @@ struct ZeroMQSocket {
         return .done
     }
 
-    /// Closes socket and context; waits up to LINGER for what was sent to leave.
+    /// Closes socket and context; waits up to LINGER until the sent messages have left.
     func close(lingerMilliseconds: Int32) {
         set(ZMQ_LINGER, lingerMilliseconds)
         zmq_close(handle)

@@ -16,7 +16,7 @@ struct LoadMeter {
         let load = WorkerLoad(
             coresBusy: passed > 0 ? max(0, (cpuSeconds - self.cpuSeconds) / passed) : 0,
             residentBytes: min(Self.residentBytes(), Int(Limits.maxLoadBytes)),
-            spoolBytes: min(spool.reportBytes(), Int(Limits.maxLoadBytes)), loadAverage: Self.loadAverage())
+            spoolBytes: min(spool.artifactBytes(), Int(Limits.maxLoadBytes)), loadAverage: Self.loadAverage())
         self.cpuSeconds = cpuSeconds
         measuredAt = now
         return load

@@ -1,5 +1,6 @@
 import ClusterCore
 import Foundation
+import OperatingSystem
 import Protocol
 import Transport
 
@@ -14,26 +15,10 @@ extension Spool {
             unlink(file.path)
             return
         }
-        let data = try record.encoded()
         try create(record.ref)
-        let temporary = file.appendingPathExtension("partial")
-        try data.write(to: temporary)
-        try sync(temporary)
-        guard rename(temporary.path, file.path) == 0 else {
-            throw WorkerError("cannot put \(file.path) in place: \(String(cString: strerror(errno)))")
-        }
-        // The names of the reported files as well: they were synced before they got them.
-        for folder in [folder(of: record.ref), reports(of: record.ref)] { try sync(folder) }
-    }
-
-    /// Makes a file's bytes, or a folder's names, durable.
-    func sync(_ url: URL) throws {
-        let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw WorkerError("cannot open \(url.path): \(String(cString: strerror(errno)))") }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else {
-            throw WorkerError("cannot sync \(url.path): \(String(cString: strerror(errno)))")
-        }
+        try DurableFile.write(try record.encoded(), to: file)
+        // The names of the artifacts as well: their files were synced before they got them.
+        for folder in [folder(of: record.ref), artifacts(of: record.ref)] { try DurableFile.sync(folder) }
     }
 
     /// The attempts that an earlier process has left a record of; everything else is removed.
@@ -61,12 +46,12 @@ extension Spool {
             let size = try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int
             return size == artifact.sizeBytes
         }
-        let reports = reports(of: record.ref)
+        let artifacts = artifacts(of: record.ref)
         var lacksProduct = false
         record.results.removeAll { item in
             guard case .artifact(let offer, let file) = item.content else { return false }
             // A name in a record is no path.
-            if !file.contains("/"), isThere(reports.appendingPathComponent(file), offer.artifact) {
+            if !file.contains("/"), isThere(artifacts.appendingPathComponent(file), offer.artifact) {
                 return false
             }
             if offer.role != .snapshot { lacksProduct = true }
@@ -76,8 +61,8 @@ extension Spool {
         if lacksProduct { record.results.removeAll { if case .finish = $0.content { true } else { false } } }
         let kept = Set(
             record.results.compactMap { if case .artifact(_, let file) = $0.content { file } else { nil } })
-        let reported = (try? FileManager.default.contentsOfDirectory(atPath: reports.path)) ?? []
-        for file in reported where !kept.contains(file) { remove(file, of: record.ref) }
+        let found = (try? FileManager.default.contentsOfDirectory(atPath: artifacts.path)) ?? []
+        for file in found where !kept.contains(file) { remove(file, of: record.ref) }
         let isWhole = record.assignment.inputs.allSatisfy { job in
             (try? ArtifactFile.identify(input(job.artifact.sha256, of: record.ref)) == job.artifact) == true
         }
@@ -92,13 +77,13 @@ extension Spool {
             throw WorkerError("an attempt without a checkpoint cannot take \(file) for it")
         }
         let target = input(checkpoint.sha256, of: ref)
-        let kept = ["record.json", "reports"] + assignment.inputs.map(\.artifact.sha256)
+        let kept = ["record.json", Self.artifactsFolder] + assignment.inputs.map(\.artifact.sha256)
         for name in try FileManager.default.contentsOfDirectory(atPath: folder(of: ref).path) where !kept.contains(name)
         {
             try FileManager.default.removeItem(at: folder(of: ref).appendingPathComponent(name))
         }
-        guard link(reports(of: ref).appendingPathComponent(file).path, target.path) == 0 else {
-            throw WorkerError("cannot link \(target.path): \(String(cString: strerror(errno)))")
+        guard link(artifacts(of: ref).appendingPathComponent(file).path, target.path) == 0 else {
+            throw FileFailure("link", target)
         }
     }
 }

@@ -36,6 +36,9 @@ struct Spool: Sendable {
         return id
     }
 
+    /// Called so since the first version; an upgraded worker has to find what the old one left.
+    static let artifactsFolder = "reports"
+
     /// What a usable disk takes at least.
     static let probeBytes: UInt64 = 16 << 20
     /// Between two tries of a disk that failed.
@@ -58,27 +61,27 @@ struct Spool: Sendable {
     }
 
     func folder(of ref: AttemptReference) -> URL { attempts.appendingPathComponent("\(ref.job)-\(ref.number)") }
-    func reports(of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent("reports") }
+    func artifacts(of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent(Self.artifactsFolder) }
     func input(_ sha256: String, of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent(sha256) }
 
     /// Bytes of the files that wait for delivery, or are being written for it.
-    func reportBytes() -> Int {
+    func artifactBytes() -> Int {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: attempts.path)) ?? []
         return names.reduce(0) { total, name in
-            let reports = attempts.appendingPathComponent(name).appendingPathComponent("reports").path
-            let files = (try? FileManager.default.contentsOfDirectory(atPath: reports)) ?? []
+            let artifacts = attempts.appendingPathComponent(name).appendingPathComponent(Self.artifactsFolder).path
+            let files = (try? FileManager.default.contentsOfDirectory(atPath: artifacts)) ?? []
             return files.reduce(total) { sum, file in
                 var status = stat()
-                return lstat(reports + "/" + file, &status) == 0 ? sum + Int(status.st_size) : sum
+                return lstat(artifacts + "/" + file, &status) == 0 ? sum + Int(status.st_size) : sum
             }
         }
     }
 
     func create(_ ref: AttemptReference) throws {
-        try FileManager.default.createDirectory(at: reports(of: ref), withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(at: artifacts(of: ref), withIntermediateDirectories: true)
     }
     func remove(_ ref: AttemptReference) { try? FileManager.default.removeItem(at: folder(of: ref)) }
     func remove(_ file: String, of ref: AttemptReference) {
-        try? FileManager.default.removeItem(at: reports(of: ref).appendingPathComponent(file))
+        try? FileManager.default.removeItem(at: artifacts(of: ref).appendingPathComponent(file))
     }
 }

@@ -1,7 +1,9 @@
+import Base
 import ClusterCore
 import Foundation
 import Logging
 import Machine
+import OperatingSystem
 import Protocol
 import Transport
 
@@ -25,15 +27,14 @@ public struct Worker: Sendable {
         signal(SIGXFSZ, SIG_IGN)
         let allowance = MachineAllowance.current
         let (slots, threads) = try configuration.resolvedCounts(within: allowance)
-        let lock = try FolderLock(configuration.dataFolder)
+        let lock = try Self.lock(configuration.dataFolder)
         defer { withExtendedLifetime(lock) {} }
         let spool = try Spool(folder: configuration.dataFolder)
         let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
         let identity = WorkerIdentity(
             id: try spool.workerID(), name: (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes),
-            softwareVersion: configuration.softwareVersion.shortened(to: Limits.maxNameBytes), slots: slots,
-            threadsPerSlot: threads, cpu: Self.cpuType().shortened(to: Limits.maxNameBytes),
-            equipment: .found(slots: slots))
+            softwareVersion: texloomVersion, slots: slots, threadsPerSlot: threads,
+            cpu: Self.cpuType().shortened(to: Limits.maxNameBytes), equipment: .found(slots: slots))
         // Lines of several workers in one place are told apart by it.
         var logger = logger
         logger[metadataKey: "worker"] = "\(identity.name)"
@@ -119,6 +120,25 @@ public struct Worker: Sendable {
         executor.stop()
         logger.info("worker ends: \(exit)")
         return exit
+    }
+
+    /// Keeps a second worker out of a data folder, whose attempts it would remove and whose id it would take.
+    /// - Throws: ``WorkerError`` if the folder cannot be used, or is in use.
+    static func lock(_ folder: URL) throws(WorkerError) -> LockFile {
+        let lock: LockFile
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            lock = try LockFile(folder.appendingPathComponent("worker.lock"))
+        } catch {
+            throw WorkerError("cannot use the data folder \(folder.path): \(error.systemReason)")
+        }
+        switch lock.state {
+        case .held: return lock
+        case .taken:
+            throw WorkerError("another worker is using \(folder.path); give this one a folder of its own with --data")
+        case .unsupported(let failure):
+            throw WorkerError("\(failure); name a folder on a local disk with --data")
+        }
     }
 
     /// The CPU's model as the system names it; equal types give equal bytes.

@@ -32,8 +32,6 @@ public struct WorkerConfiguration: Sendable {
     /// How long a stopping worker waits for the coordinator's next word before it gives up delivering what is left:
     /// longer than the 32 s a greeting backs off to.
     public var drainPatience = Duration.seconds(60)
-    /// Of this build, for HELLO.
-    public var softwareVersion = "unknown"
 
     public init(dataFolder: URL = Self.defaultDataFolder()) { self.dataFolder = dataFolder }
 

@@ -94,7 +94,7 @@ actor WorkerLoop {
                 WireMessage(withLoad(message), session: state.session, version: state.version(of: message)))
         case .sendChunk(let ref, let file, let chunk, let transferID):
             do {
-                let payload = try ArtifactFile.read(chunk, of: spool.reports(of: ref).appendingPathComponent(file))
+                let payload = try ArtifactFile.read(chunk, of: spool.artifacts(of: ref).appendingPathComponent(file))
                 let piece = ArtifactChunk(transferID: transferID, offset: chunk.offset, isLast: chunk.isLast)
                 socket.send(WireMessage(.chunk(piece, payload), session: state.session, version: state.version))
             } catch {
@@ -108,12 +108,12 @@ actor WorkerLoop {
                 guard verify else { break }
                 // On a thread of its own: a large checkpoint takes longer to hash than a heartbeat may wait.
                 let context = metadata(ref, [:])
-                let thread = Thread { [post, logger, spool] in
+                let thread = Thread { [post, logger] in
                     do {
                         let found = try ArtifactFile.identify(file)
                         if found == artifact {
                             // The next process may need it, also after a power cut.
-                            try spool.sync(file)
+                            try DurableFile.sync(file)
                             post(.downloaded(ref, transferID: transferID))
                             return
                         }
@@ -196,7 +196,7 @@ actor WorkerLoop {
                 exemplar: spool.input(exemplar.artifact.sha256, of: ref),
                 exemplarName: exemplar.fileName,
                 checkpoint: assignment.checkpoint.map { spool.input($0.artifact.sha256, of: ref) },
-                threads: threadsPerSlot, folder: spool.reports(of: ref), repeatsHistory: file != nil,
+                threads: threadsPerSlot, folder: spool.artifacts(of: ref), repeatsHistory: file != nil,
                 concurrentRuns: state.worker.slots),
             trainer: trainer, post: post)
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Foundation
 import OperatingSystem
 import TextureGAN
@@ -22,8 +23,8 @@ struct TexloomCommand: AsyncParsableCommand {
               texloom gather
 
             Options can also be set in the environment (TEXLOOM_API, TEXLOOM_RECIPE, ...) or in \
-            ~/.config/texloom/config.yaml (api: http://..., recipe: fast); flags win over the environment, the \
-            environment over the file. docs/settings.md lists all of them.
+            ~/.config/texloom/config.yaml (api: http://..., recipe: fast); flags override the environment, which \
+            overrides the file. docs/settings.md lists all of them.
 
             Exit codes: 0 done, 1 failed, 2 wrong usage, 75 try again, 85 stopped with a checkpoint.
             """,
@@ -46,13 +47,12 @@ struct TexloomCommand: AsyncParsableCommand {
         ])
 
     static func main() async {
-        // A reader that goes away (head, less) is the reader's right, not our death.
+        // A reader may leave early (head, less); that must not end the process by a signal.
         signal(SIGPIPE, SIG_IGN)
-        // A limit on the size of files is an error like a full disk, and has its message.
+        // A limit on file sizes becomes an error with a message, as on a full disk.
         signal(SIGXFSZ, SIG_IGN)
         do {
             requireInstructionSet()
-            requireFittingBLAS()
             let arguments = CommandLine.exactArguments
             if let failure = unknownCommand(in: arguments) { throw failure }
             var command = try parseAsRoot(arguments)
@@ -86,7 +86,7 @@ struct TexloomCommand: AsyncParsableCommand {
         }
     }
 
-    /// A failure that names the command that there is not, and the one that was probably meant.
+    /// A failure that names the unknown command, and the one that was probably meant.
     static func unknownCommand(in arguments: [String]) -> CommandFailure? {
         var command: any ParsableCommand.Type = Self.self
         var path = "texloom"
@@ -96,7 +96,7 @@ struct TexloomCommand: AsyncParsableCommand {
             guard let (name, next) = names.first(where: { $0.0 == word }) else {
                 let hint = suggestion(for: word, among: names.map(\.0)).map { "; did you mean '\(path) \($0)'?" }
                 return CommandFailure(
-                    "there is no command '\(path) \(word)'\(hint ?? ";") '\(path) --help' lists what there is",
+                    "there is no command '\(path) \(word)'\(hint ?? ";") '\(path) --help' lists the commands",
                     exit: .usage)
             }
             (command, path) = (next, "\(path) \(name)")
@@ -105,20 +105,20 @@ struct TexloomCommand: AsyncParsableCommand {
     }
 }
 
-/// What exit codes mean to scripts.
+/// Exit codes, for scripts.
 enum CommandExit: Int32 {
     case done = 0
     case failed = 1
     case usage = 2
-    /// Nobody's fault, and it may work later: the coordinator is away, or a trainer hung.
+    /// A later try may succeed: the coordinator is away, or a trainer hung.
     case tryAgain = 75
-    /// Started again it would fare no better: a person has to give it another data folder.
+    /// A restart would fail again: a person has to give the worker another data folder.
     case duplicate = 78
-    /// Interrupted, with everything saved to go on from.
+    /// Interrupted, with a checkpoint to resume from.
     case checkpointed = 85
 }
 
-/// A failure whose message is all that a user needs: no usage text follows it.
+/// A failure with a complete message: no usage text follows it.
 struct CommandFailure: Error {
     let message: String
     let exitCode: CommandExit
@@ -129,7 +129,8 @@ struct CommandFailure: Error {
     }
 }
 
-/// Writes a message to standard error. What a terminal would obey in it is written out: parts of it come from others.
+/// Writes a message to standard error, with characters that a terminal would interpret written out: parts of the message
+/// come from strangers.
 func complain(_ message: String) {
     let text = FileName.readable(message).split(separator: "\n", omittingEmptySubsequences: false)
         .map { String($0).printable }.joined(separator: "\n")
@@ -144,8 +145,8 @@ func sayJSON(_ value: some Encodable) throws {
     say(terminalSafe(json: try encoder.encode(value)))
 }
 
-/// JSON in which everything that a terminal would obey is escaped: names come from others. Only strings can hold such
-/// characters, but for the line breaks between the values.
+/// JSON with every character escaped that a terminal would interpret: names come from strangers. Apart from line breaks
+/// between values, only strings can hold such characters.
 func terminalSafe(json: Data) -> String {
     let text = String(decoding: json, as: UTF8.self)
     guard text.unicodeScalars.contains(where: { $0.isObeyed && $0 != "\n" }) else { return text }

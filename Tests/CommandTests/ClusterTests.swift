@@ -212,7 +212,7 @@ import Testing
         }
         victim.killAndWait()
         let stopped = try TexloomProcess(arguments, folder: cluster.scratch.folder.url)
-        try eventually("it goes on") { stopped.output.contains("going on from iteration") || !stopped.isRunning }
+        try eventually("it goes on") { stopped.output.contains("resuming from iteration") || !stopped.isRunning }
         stopped.send(SIGTERM)
         #expect(stopped.wait().status == 85)
         let last = try cluster.run(arguments)

@@ -65,8 +65,4 @@ import Testing
         #expect(!safe.unicodeScalars.contains { $0.isObeyed }, "\(safe)")
         #expect(try JSONDecoder().decode([String].self, from: Data(safe.utf8)) == [hostile])
     }
-
-    @Test func numbersAgreeWithTheirNouns() {
-        #expect(counted(0, "worker") == "0 workers" && counted(1, "worker") == "1 worker")
-    }
 }

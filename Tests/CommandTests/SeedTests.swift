@@ -91,7 +91,7 @@ import Testing
         // Its place is taken: both stay.
         try place("again")
         let failure = #expect(throws: CommandFailure.self) { try makeRoom("0000000001") }
-        #expect(failure?.message.contains("is there already") == true)
+        #expect(failure?.message.contains("already exists") == true)
         #expect(FileManager.default.fileExists(atPath: folder.path))
         #expect(try String(contentsOf: note, encoding: .utf8) == "of seed 1")
     }

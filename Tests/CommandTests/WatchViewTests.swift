@@ -153,8 +153,4 @@ import Testing
         let lines = ClusterView(columns: 120, rows: 24, isUnicode: true).lines(picture([job(1, .running)], workers: 1))
         #expect(lines[0].text(paints: false).hasPrefix("1 worker, 4 slots"))
     }
-
-    @Test func sizesReadWell() {
-        #expect(bytes(0) == "0 bytes" && bytes(1536) == "1.5 KiB" && bytes(5 << 30) == "5.0 GiB")
-    }
 }

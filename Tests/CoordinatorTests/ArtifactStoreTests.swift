@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Foundation
 import Protocol
@@ -16,7 +17,7 @@ struct ArtifactStoreTests {
     }
 
     private func artifact(of data: Data) -> Artifact {
-        Artifact(sha256: SHA256Text.hex(SHA256.hash(data: data)), sizeBytes: data.count)
+        Artifact(sha256: hexadecimal(SHA256.hash(data: data)), sizeBytes: data.count)
     }
 
     @Test func bytesComeBackUnderTheirDigest() throws {

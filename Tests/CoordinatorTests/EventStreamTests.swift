@@ -89,7 +89,7 @@ struct EventStreamTests {
         defer { loop.cancel() }
         let feed = EventFeed(
             reader: ClusterReader(
-                store: store, engine: engine, softwareVersion: "test", startedAt: Date(), workerEndpoint: ""),
+                store: store, engine: engine, startedAt: Date(), workerEndpoint: ""),
             logger: logger)
         func submit(_ count: Int) async throws {
             let submission = Submission(

@@ -47,7 +47,7 @@ struct FairShareTests {
             state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
             clock: { .origin }, logger: logger)
         let transfers = Transfers(
-            artifacts: artifacts, disk: BlockingWork(), engine: engine, maxTransfers: 256, logger: logger)
+            artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger)
         let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
         let payload = [UInt8](repeating: 7, count: Limits.chunkBytes)
         var most = 0

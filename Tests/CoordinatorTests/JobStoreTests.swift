@@ -157,7 +157,7 @@ struct JobStoreTests {
         #expect(rows.map(\.values) == [["l1": 0.5], ["l1": 0.25, "style": 3]])
         #expect(try await store.metrics(of: id, after: 10, limit: 10).map(\.iteration) == [20])
         #expect(try await store.logs(of: id, after: 0, limit: 10).filter { $0.source == "worker" }.count == 1)
-        let summary = try await store.summaries(JobQuestion(limit: 10)).jobs[0]
+        let summary = try await store.summaries(JobQuery(limit: 10)).jobs[0]
         #expect(summary.lossLatest == ["l1": 0.25, "style": 3])
 
         // A snapshot's figures are metrics, and no losses.
@@ -166,7 +166,7 @@ struct JobStoreTests {
             rows: [.init(iteration: 25, unixSeconds: 3, values: [0.2, 2, 0.1])])
         try await store.apply([.metrics(id, attempt: 1, snapshot)], at: Date())
         #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values["quality_patches"] == 0.1)
-        #expect(try await store.summaries(JobQuestion(limit: 10)).jobs[0].lossLatest == ["l1": 0.2, "style": 2])
+        #expect(try await store.summaries(JobQuery(limit: 10)).jobs[0].lossLatest == ["l1": 0.2, "style": 2])
 
         // A worker's next process repeats the rows of its attempt, without these figures; another attempt makes its own.
         let plain = MetricsBlock(

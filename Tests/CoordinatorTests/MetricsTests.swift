@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Protocol
 import Testing
@@ -20,7 +21,7 @@ struct MetricsTests {
     @Test func everyCounterIsThereFromTheStart() async throws {
         let coordinator = try await RunningCoordinator()
         let page = try await scrape(coordinator)
-        #expect(page["texloom_build_info", ["version": "test"]] == 1)
+        #expect(page["texloom_build_info", ["version": texloomVersion]] == 1)
         for state in JobState.allCases { #expect(page["texloom_jobs", ["state": state.rawValue]] == 0) }
         for outcome in Attempt.Outcome.allCases {
             #expect(page["texloom_attempts_ended_total", ["outcome": outcome.rawValue]] == 0)

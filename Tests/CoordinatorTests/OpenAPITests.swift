@@ -41,9 +41,9 @@ struct OpenAPITests {
             state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: disk, clock: { .origin },
             logger: logger)
         let reader = ClusterReader(
-            store: store, engine: engine, softwareVersion: "test", startedAt: Date(), workerEndpoint: "")
+            store: store, engine: engine, startedAt: Date(), workerEndpoint: "")
         let service = try CoordinatorService(
-            CoordinatorConfiguration(dataFolder: folder.url), softwareVersion: "test", logger: logger)
+            CoordinatorConfiguration(dataFolder: folder.url), logger: logger)
         let router = try service.router(
             reader, EventFeed(reader: reader, logger: logger), artifacts, disk, dataFolder)
 
@@ -66,7 +66,6 @@ struct OpenAPITests {
     }
 
     @Test func itsLimitsAreTheCodes() {
-        let configuration = CoordinatorConfiguration()
         let schemas = document["components"]?["schemas"]
         let submission = schemas?["JobSubmission"]?["properties"]
         #expect(submission?["fileName"]?["maxLength"] == .integer(Int64(Limits.maxNameBytes)))
@@ -76,8 +75,8 @@ struct OpenAPITests {
             #expect(priority?["maximum"] == .integer(Int64(ClusterCommands.priorities.upperBound)))
         }
         let jobs = schemas?["SubmitJobsRequest"]?["properties"]?["jobs"]
-        #expect(jobs?["maxItems"] == .integer(Int64(configuration.maxJobsPerRequest)))
-        #expect(configuration.maxExemplarBytes == 64 << 20 && configuration.maxRequestBytes == 8 << 20)
+        #expect(jobs?["maxItems"] == .integer(Int64(APIRoutes.maxJobsPerRequest)))
+        #expect(ExemplarIntake.maxBytes == 64 << 20 && APIRoutes.maxRequestBytes == 8 << 20)
     }
 
     @Test func everyReferenceAndEveryLinkLeadsSomewhere() {

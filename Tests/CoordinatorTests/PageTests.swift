@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Protocol
 import Testing
@@ -10,19 +11,6 @@ struct PageTests {
         #expect(Readable.plain("a\u{7}b\u{0}\n\tc") == "a\u{FFFD}b\u{FFFD}\n\tc")
     }
 
-    @Test func theLossPlotDrawsEveryTermThatARunHas() {
-        let rows = (0..<3000).map { index in
-            MetricsEntry(
-                iteration: index * 10, unixSeconds: 0,
-                values: ["l1": 1 / Float(index + 1), "style": 0, "adversarial": 0.7])
-        }
-        let svg = LossPlot.svg(rows, title: "a <b> & c")
-        #expect(svg.contains(">L1") && svg.contains(">adversarial") && !svg.contains(">style"))
-        #expect(svg.contains("a &lt;b&gt; &amp; c") && !svg.contains("nan") && !svg.contains("inf"))
-        #expect(svg.components(separatedBy: "<polyline").count == 5)
-        #expect(LossPlot.svg([], title: "x").contains("no losses yet"))
-    }
-
     @Test(arguments: [
         ("bytes=0-9", ByteRange.part(0..<10)), ("bytes=90-", .part(90..<100)), ("bytes=-5", .part(95..<100)),
         ("bytes=-500", .part(0..<100)), ("bytes=50-500", .part(50..<100)), ("bytes=99-99", .part(99..<100)),
@@ -33,11 +21,6 @@ struct PageTests {
     ])
     func rangesAreReadAsTheStandardSays(header: String, expected: ByteRange) {
         #expect(ByteRange.parse(header, size: 100) == expected)
-    }
-
-    @Test(arguments: [(5.4, "5 s"), (61, "1 min 1 s"), (3725, "1 h 2 min"), (90_000, "1 d 1 h"), (-1, "0 s")])
-    func durationsAreReadable(seconds: Double, expected: String) {
-        #expect(Readable.duration(seconds) == expected)
     }
 }
 

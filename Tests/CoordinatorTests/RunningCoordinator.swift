@@ -26,7 +26,7 @@ final class RunningCoordinator: Sendable {
         configure(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let service = try CoordinatorService(configuration, softwareVersion: "test", logger: logger)
+        let service = try CoordinatorService(configuration, logger: logger)
         let (ready, signal) = AsyncThrowingStream<CoordinatorService.Addresses, any Error>.makeStream()
         task = Task {
             do {

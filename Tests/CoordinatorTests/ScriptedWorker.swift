@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Foundation
 import Logging
@@ -121,7 +122,7 @@ final class ScriptedWorker {
     }
 
     static func artifact(_ bytes: [UInt8]) -> WireArtifact {
-        WireArtifact(sha256: SHA256Text.hex(SHA256.hash(data: bytes)), sizeBytes: UInt64(bytes.count))
+        WireArtifact(sha256: hexadecimal(SHA256.hash(data: bytes)), sizeBytes: UInt64(bytes.count))
     }
 
     /// Offers an artifact and sends it as far and as often as credit says.

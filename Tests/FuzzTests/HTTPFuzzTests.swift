@@ -18,7 +18,7 @@ import Testing
         (configuration.httpPort, configuration.workerEndpoint) = (0, "tcp://127.0.0.1:0")
         var logger = Logger(label: "fuzz")
         logger.logLevel = .critical
-        let service = try CoordinatorService(configuration, softwareVersion: "fuzz", logger: logger)
+        let service = try CoordinatorService(configuration, logger: logger)
         let (ready, signal) = AsyncStream.makeStream(of: CoordinatorService.Addresses.self)
         let running = Task {
             defer { signal.finish() }

@@ -230,8 +230,8 @@ struct SocketTests {
         ("tcp://[::ffff:127.0.0.1]:1", true), ("tcp://[::]:1", false), ("tcp://[::ffff:10.0.0.1]:1", false),
         ("tcp://[fe80::1]:1", false), ("tcp://*:1", false), ("tcp://no-such-name.invalid:1", false),
     ])
-    func onlyLoopbackAddressesAreLocal(_ address: String, _ isLocal: Bool) {
-        #expect(Endpoint.isLocal(address) == isLocal)
+    func onlyAddressesOfThisMachineAreLoopback(_ address: String, _ isLoopback: Bool) {
+        #expect(Endpoint.isLoopback(address) == isLoopback)
     }
 
     @Test(arguments: ["tcp://*:7741", "tcp://0.0.0.0:7741", "tcp://10.0.0.1:7741", "tcp://127.example.org:7741"])

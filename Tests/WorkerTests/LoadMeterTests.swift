@@ -12,16 +12,16 @@ struct LoadMeterTests {
     @Test func whatWaitsForDeliveryIsMeasuredAndInputsAreNot() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let spool = try Spool(folder: folder)
-        #expect(spool.reportBytes() == 0)
+        #expect(spool.artifactBytes() == 0)
         let other = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 2)
         for ref in [ref, other] { try spool.create(ref) }
         try Data(count: 1_000).write(to: spool.input(String(repeating: "a", count: 64), of: ref))
-        try Data(count: 300).write(to: spool.reports(of: ref).appendingPathComponent("checkpoint"))
-        try Data(count: 20).write(to: spool.reports(of: ref).appendingPathComponent("snapshot"))
-        try Data(count: 1).write(to: spool.reports(of: other).appendingPathComponent("snapshot"))
-        #expect(spool.reportBytes() == 321)
+        try Data(count: 300).write(to: spool.artifacts(of: ref).appendingPathComponent("checkpoint"))
+        try Data(count: 20).write(to: spool.artifacts(of: ref).appendingPathComponent("snapshot"))
+        try Data(count: 1).write(to: spool.artifacts(of: other).appendingPathComponent("snapshot"))
+        #expect(spool.artifactBytes() == 321)
         spool.remove("snapshot", of: ref)
-        #expect(spool.reportBytes() == 301)
+        #expect(spool.artifactBytes() == 301)
     }
 
     @Test func coresAreTheCPUTimeOfTheTimeThatPassed() throws {

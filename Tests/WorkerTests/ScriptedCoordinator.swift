@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Foundation
 import Logging
@@ -154,6 +155,6 @@ struct ScriptedCoordinator: ~Copyable {
     }
 
     static func identify(_ content: [UInt8]) -> WireArtifact {
-        WireArtifact(sha256: SHA256Text.hex(SHA256.hash(data: content)), sizeBytes: UInt64(content.count))
+        WireArtifact(sha256: hexadecimal(SHA256.hash(data: content)), sizeBytes: UInt64(content.count))
     }
 }

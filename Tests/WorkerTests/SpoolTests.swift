@@ -1,4 +1,6 @@
 import Foundation
+import OperatingSystem
+import Protocol
 import Testing
 
 @testable import ClusterCore
@@ -49,7 +51,7 @@ final class SpoolTests {
 
     private func write(_ name: String, bytes: Int, in spool: Spool) throws {
         try spool.create(ref)
-        try Data(repeating: 1, count: bytes).write(to: spool.reports(of: ref).appendingPathComponent(name))
+        try Data(repeating: 1, count: bytes).write(to: spool.artifacts(of: ref).appendingPathComponent(name))
     }
 
     @Test func aRecordedAttemptIsThereForTheNextProcessAndAnUnrecordedOneIsRemoved() throws {
@@ -67,7 +69,7 @@ final class SpoolTests {
         try Data(repeating: 2, count: 3).write(to: spool.input(exemplar.sha256, of: ref))
         #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: true)])
         #expect(!FileManager.default.fileExists(atPath: spool.folder(of: other).path))
-        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.reports(of: ref).path) == ["checkpoint"])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.artifacts(of: ref).path) == ["checkpoint"])
         // Nothing more to deliver: nothing to remember.
         try spool.remember(record([]))
         #expect(try Spool(folder: folder).recover() == [])
@@ -130,10 +132,10 @@ final class SpoolTests {
         let next = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 3)
         try spool.create(ref)
         try spool.create(next)
-        try Data([1]).write(to: spool.reports(of: next).appendingPathComponent("checkpoint"))
+        try Data([1]).write(to: spool.artifacts(of: next).appendingPathComponent("checkpoint"))
         spool.remove("checkpoint", of: ref)
         spool.remove(ref)
-        #expect(FileManager.default.fileExists(atPath: spool.reports(of: next).path + "/checkpoint"))
+        #expect(FileManager.default.fileExists(atPath: spool.artifacts(of: next).path + "/checkpoint"))
         #expect(!FileManager.default.fileExists(atPath: spool.folder(of: ref).path))
     }
 
@@ -146,10 +148,10 @@ final class SpoolTests {
     @Test func aFolderHasOneWorkerAtATime() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }
-        var lock: FolderLock? = try FolderLock(folder)
-        let error = #expect(throws: WorkerError.self) { try FolderLock(folder) }
+        var lock: LockFile? = try Worker.lock(folder)
+        let error = #expect(throws: WorkerError.self) { try Worker.lock(folder) }
         #expect(error?.message.contains("another worker") == true)
-        // Each refusal closed its descriptor; that it does so once only is shown by `AfterAThrow`.
+        // Each refusal closed its descriptor.
         let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count { descriptor in
             let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)")
             return target == folder.appendingPathComponent("worker.lock").path
@@ -157,26 +159,6 @@ final class SpoolTests {
         #expect(open == 1)
         withExtendedLifetime(lock) {}
         lock = nil
-        _ = try FolderLock(folder)
-    }
-
-    /// What the locks rely on: deinit runs after a throw once all properties are set, so closing before it as well would
-    /// close a descriptor that another thread may have got meanwhile.
-    private final class AfterAThrow {
-        static nonisolated(unsafe) var endings = 0
-        let number: Int
-        init(isSet: Bool) throws {
-            if !isSet { throw WorkerError("before") }
-            number = 1
-            throw WorkerError("after")
-        }
-        deinit { Self.endings += 1 }
-    }
-
-    @Test func anObjectWhoseInitialiserThrowsIsDeinitialisedOnceItIsWhole() {
-        _ = try? AfterAThrow(isSet: false)
-        #expect(AfterAThrow.endings == 0)
-        _ = try? AfterAThrow(isSet: true)
-        #expect(AfterAThrow.endings == 1)
+        _ = try Worker.lock(folder)
     }
 }

@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Crypto
 import Foundation
@@ -14,6 +15,10 @@ struct APIRoutes: Sendable {
     let exemplars: ExemplarIntake
     let artifacts: ArtifactResponder
     let randomSalt: @Sendable () -> UInt32
+
+    /// Largest JSON body: a thousand jobs with their recipes.
+    static let maxRequestBytes = 8 << 20
+    static let maxJobsPerRequest = 1_000
 
     func add(to router: Router<BasicRequestContext>) {
         let api = router.group("api/v1")
@@ -49,10 +54,10 @@ struct APIRoutes: Sendable {
 
     @Sendable private func submit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let body = try await decode(SubmitJobsRequest.self, request)
-        guard (1...configuration.maxJobsPerRequest).contains(body.jobs.count) else {
+        guard (1...Self.maxJobsPerRequest).contains(body.jobs.count) else {
             throw Problem(
                 .unprocessableContent,
-                "the request has \(body.jobs.count) jobs; expected 1...\(configuration.maxJobsPerRequest)")
+                "the request has \(body.jobs.count) jobs; expected 1...\(Self.maxJobsPerRequest)")
         }
         let submissions = try body.jobs.enumerated().map { try submission($1, at: $0) }
         let times = await expectedTimes(of: submissions)
@@ -134,14 +139,14 @@ struct APIRoutes: Sendable {
     /// The key of a submission that counts once: recipes are told apart by their values, not by their text.
     private func key(of job: JobSubmission) -> String {
         let text = "\(job.name)\n\(job.exemplarSHA256)\n\(configuration.recipeValues(job.recipeYAML))"
-        return SHA256Text.hex(SHA256.hash(data: Data(text.utf8)))
+        return hexadecimal(SHA256.hash(data: Data(text.utf8)))
     }
 
     // MARK: Jobs
 
     @Sendable private func list(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let query = try QueryParameters(request, known: "state", "name", "recipe", "sort", "cursor", "limit")
-        return try jsonResponse(try await reader.jobs(JobQuestion(query, limit: 100, in: 1...1000)))
+        return try jsonResponse(try await reader.jobs(JobQuery(query, limit: 100, in: 1...1000)))
     }
 
     @Sendable private func show(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
@@ -205,7 +210,7 @@ struct APIRoutes: Sendable {
     // MARK: Requests
 
     private func decode<Value: Decodable>(_ type: Value.Type, _ request: Request) async throws -> Value {
-        let limit = configuration.maxRequestBytes
+        let limit = Self.maxRequestBytes
         let tooLarge = Problem(.contentTooLarge, "the body is larger than \(limit) bytes; split the request")
         if let declared = request.headers[.contentLength].flatMap({ Int($0) }), declared > limit { throw tooLarge }
         var data = Data()

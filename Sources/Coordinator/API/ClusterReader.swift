@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import Protocol
@@ -6,7 +7,6 @@ import Protocol
 struct ClusterReader: Sendable {
     let store: JobStore
     let engine: ClusterEngine
-    let softwareVersion: String
     let startedAt: Date
     let workerEndpoint: String
     /// Which recipes differ in the seed alone. Default: none that is known.
@@ -14,8 +14,8 @@ struct ClusterReader: Sendable {
     /// See `CoordinatorConfiguration`.
     var qualityScores: @Sendable ([[String: Float]]) -> [Float?] = { $0.map { _ in nil } }
 
-    func jobs(_ question: JobQuestion) async throws -> JobPage {
-        let (rows, next, total) = try await store.summaries(question)
+    func jobs(_ query: JobQuery) async throws -> JobPage {
+        let (rows, next, total) = try await store.summaries(query)
         let cluster = await engine.committed
         return JobPage(jobs: rows.map { live($0, in: cluster) }, next: next?.text, total: total)
     }
@@ -91,7 +91,7 @@ struct ClusterReader: Sendable {
         let connected = cluster.sessions.values.filter(\.isAttached)
         let jobs = JobState.allCases.map { ($0.rawValue, cluster.counts[$0] ?? 0) }
         return ClusterSummary(
-            version: softwareVersion, coordinatorID: store.coordinatorID, startedAt: startedAt,
+            version: texloomVersion, coordinatorID: store.coordinatorID, startedAt: startedAt,
             workerEndpoint: workerEndpoint, jobs: Dictionary(uniqueKeysWithValues: jobs),
             workersConnected: connected.count, slots: connected.map(\.worker.slots).reduce(0, +),
             iterationsPerSecond: cluster.leases.values.map(\.iterationsPerSecond).reduce(0, +),

@@ -4,6 +4,9 @@ import Protocol
 
 /// Takes exemplars in: streamed to disk under a size limit, stored under their digest, decoded once to be sure.
 struct ExemplarIntake: Sendable {
+    /// 64 MiB: a 16-bit PNG of some ten megapixels.
+    static let maxBytes = 64 << 20
+
     let store: ArtifactStore
     let disk: BlockingWork
     let pictures: Pictures

@@ -84,7 +84,7 @@ struct QueryParameters: Sendable {
     }
 }
 
-extension JobQuestion {
+extension JobQuery {
     /// The parameters that choose jobs, in the query of a list.
     /// - Throws: `Problem` (400) naming the parameter, what was found and what is expected.
     init(_ query: QueryParameters, limit: Int, in limits: ClosedRange<Int>) throws {

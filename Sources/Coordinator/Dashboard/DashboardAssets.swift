@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Foundation
 import HTTPTypes
@@ -27,7 +28,7 @@ struct DashboardAssets: Sendable {
     init() {
         var hash = SHA256()
         for name in files.keys.sorted() { hash.update(data: files[name]!.bytes) }
-        version = hash.finalize().prefix(8).map { String(format: "%02x", $0) }.joined()
+        version = hexadecimal(hash.finalize().prefix(8))
     }
 
     /// - Throws: `Problem` (404).

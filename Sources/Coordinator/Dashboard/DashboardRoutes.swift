@@ -1,7 +1,9 @@
+import Base
 import ClusterCore
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Plots
 import Protocol
 
 /// The pages for people: complete without JavaScript, live with it.
@@ -53,7 +55,7 @@ struct DashboardRoutes: Sendable {
         let summary = try await reader.summary()
         func some(_ state: JobState, _ order: JobOrder) async throws -> [JobSummary] {
             guard summary.jobs[state.rawValue] ?? 0 > 0 else { return [] }
-            return try await reader.jobs(JobQuestion(state: state, order: order, limit: Self.jobsOnOverview)).jobs
+            return try await reader.jobs(JobQuery(state: state, order: order, limit: Self.jobsOnOverview)).jobs
         }
         let running = try await some(.running, .priority)
         let attention = try await some(.held, .ended) + some(.failed, .ended)
@@ -81,17 +83,17 @@ struct DashboardRoutes: Sendable {
     }
 
     @Sendable private func jobs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        let question = try JobQuestion(QueryParameters(form: request), limit: Self.jobsPerPage, in: 1...200)
-        let page = try await reader.jobs(question)
+        let query = try JobQuery(QueryParameters(form: request), limit: Self.jobsPerPage, in: 1...200)
+        let page = try await reader.jobs(query)
         func choices(_ names: [String], _ chosen: String?) -> [[String: Any]] {
             names.map { ["name": $0, "isChosen": $0 == chosen] }
         }
         var content = Item.pager(
             page, path: "/jobs",
             [
-                ("state", question.state?.rawValue), ("name", question.name), ("recipe", question.recipe),
-                ("sort", question.order == .newest ? nil : question.order.rawValue),
-            ], isFirst: question.after == nil)
+                ("state", query.state?.rawValue), ("name", query.name), ("recipe", query.recipe),
+                ("sort", query.order == .newest ? nil : query.order.rawValue),
+            ], isFirst: query.after == nil)
         let seeds = try await reader.seeds(of: page.jobs)
         content["jobs"] = page.jobs.map { job in
             let seed: [String: Any] =
@@ -99,24 +101,24 @@ struct DashboardRoutes: Sendable {
                 ?? ["hasSeeds": false]
             return Item.job(job).merging(seed) { $1 }
         }
-        content["name"] = question.name ?? ""
-        content["states"] = choices(JobState.allCases.map(\.rawValue), question.state?.rawValue)
-        content["recipes"] = choices(try await reader.store.recipeNames(), question.recipe)
+        content["name"] = query.name ?? ""
+        content["states"] = choices(JobState.allCases.map(\.rawValue), query.state?.rawValue)
+        content["recipes"] = choices(try await reader.store.recipeNames(), query.recipe)
         content["orders"] = JobOrder.allCases.map { order in
-            ["name": order.rawValue, "title": order.title, "isChosen": order == question.order] as [String: Any]
+            ["name": order.rawValue, "title": order.title, "isChosen": order == query.order] as [String: Any]
         }
         return renderer.response(.init(template: "jobs", title: "Jobs"), content)
     }
 
     @Sendable private func gallery(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        var question = try JobQuestion(QueryParameters(form: request), limit: Self.picturesPerPage, in: 1...200)
-        question.state = .finished
-        question.order = .ended
-        let page = try await reader.jobs(question)
-        var content = Item.pager(page, path: "/gallery", [("name", question.name)], isFirst: question.after == nil)
+        var query = try JobQuery(QueryParameters(form: request), limit: Self.picturesPerPage, in: 1...200)
+        query.state = .finished
+        query.order = .ended
+        let page = try await reader.jobs(query)
+        var content = Item.pager(page, path: "/gallery", [("name", query.name)], isFirst: query.after == nil)
         content["pictures"] = page.jobs.map(Item.job)
-        content["name"] = question.name ?? ""
-        content["hasName"] = question.name != nil
+        content["name"] = query.name ?? ""
+        content["hasName"] = query.name != nil
         return renderer.response(.init(template: "gallery", title: "Gallery"), content)
     }
 
@@ -179,14 +181,14 @@ struct DashboardRoutes: Sendable {
             throw Problem(.notFound, "there is no job '\(text)'")
         }
         let rows = try await reader.store.metrics(of: id, after: -1, limit: 50_000)
+        let plot = LossPlot.svg(rows.map { ($0.iteration, $0.values) }, title: Readable.plain(detail.job.name))
         return Response(
             status: .ok,
             headers: [
                 .contentType: "image/svg+xml", .cacheControl: "no-store", .xContentTypeOptions: "nosniff",
                 .contentSecurityPolicy: "default-src 'none'",
             ],
-            body: ResponseBody(
-                byteBuffer: ByteBuffer(string: LossPlot.svg(rows, title: Readable.plain(detail.job.name)))))
+            body: ResponseBody(byteBuffer: ByteBuffer(string: plot)))
     }
 
     @Sendable private func thumbnail(_ request: Request, _ context: BasicRequestContext) async throws -> Response {

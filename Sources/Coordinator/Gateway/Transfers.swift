@@ -32,6 +32,8 @@ final class Transfers: Sendable {
         var failures = 0
     }
 
+    /// Transfers of all workers at once, each with a window of a few MiB.
+    static let maxTransfers = 256
     /// Transfers of one worker process at once, so that a flood of offers from one leaves places for the others.
     static let maxPerSession = 64
     /// Chunks that all uploads together may have under way: 256 MiB.
@@ -40,7 +42,6 @@ final class Transfers: Sendable {
     private let artifacts: ArtifactStore
     private let disk: BlockingWork
     private let engine: ClusterEngine
-    private let maxTransfers: Int
     private let logger: Logger
     private let state = Mutex(State())
     /// Chunks that have arrived and wait for the disk, by session. With a lock of its own: a chunk may leave while the
@@ -50,11 +51,10 @@ final class Transfers: Sendable {
             maxCount: .max, maxCountPerOwner: .max, maxBytes: Transfers.maxChunks * Limits.chunkBytes,
             maxBytesPerOwner: .max))
 
-    init(artifacts: ArtifactStore, disk: BlockingWork, engine: ClusterEngine, maxTransfers: Int, logger: Logger) {
+    init(artifacts: ArtifactStore, disk: BlockingWork, engine: ClusterEngine, logger: Logger) {
         self.artifacts = artifacts
         self.disk = disk
         self.engine = engine
-        self.maxTransfers = maxTransfers
         self.logger = logger
     }
 
@@ -141,7 +141,7 @@ final class Transfers: Sendable {
     private func add(_ entry: Entry, _ key: Key) -> UInt64? {
         let (serial, replaced) = state.withLock { state -> (UInt64?, Entry?) in
             let ofSession = state.entries.keys.count { $0.session == key.session }
-            let hasRoom = state.entries.count < maxTransfers && ofSession < Self.maxPerSession
+            let hasRoom = state.entries.count < Self.maxTransfers && ofSession < Self.maxPerSession
             guard hasRoom || state.entries[key] != nil else { return (nil, nil) }
             var entry = entry
             state.nextSerial += 1
@@ -181,7 +181,7 @@ final class Transfers: Sendable {
     }
 
     private func refuse(_ id: UInt64, _ send: @escaping Send) {
-        logger.warning("too many transfers at once", metadata: ["limit": .stringConvertible(maxTransfers)])
+        logger.warning("too many transfers at once", metadata: ["limit": .stringConvertible(Self.maxTransfers)])
         Task { await send(.acknowledge(id: id, .tryLater, message: "too many transfers are under way; try again")) }
     }
 }

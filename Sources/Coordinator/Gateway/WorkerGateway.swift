@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import Logging
@@ -11,7 +12,6 @@ actor WorkerGateway {
     private let socket: RouterSocket
     private let engine: ClusterEngine
     private let transfers: Transfers
-    private let softwareVersion: String
     /// What WELCOME says in a version of the protocol.
     private let greeting: @Sendable (UInt32) -> Greeting
     private let logger: Logger
@@ -32,15 +32,13 @@ actor WorkerGateway {
 
     init(
         socket: RouterSocket, engine: ClusterEngine, artifacts: ArtifactStore, disk: BlockingWork,
-        softwareVersion: String, greeting: @escaping @Sendable (UInt32) -> Greeting, maxTransfers: Int, logger: Logger
+        greeting: @escaping @Sendable (UInt32) -> Greeting, logger: Logger
     ) {
         self.socket = socket
         self.engine = engine
-        self.softwareVersion = softwareVersion
         self.greeting = greeting
         self.logger = logger
-        transfers = Transfers(
-            artifacts: artifacts, disk: disk, engine: engine, maxTransfers: maxTransfers, logger: logger)
+        transfers = Transfers(artifacts: artifacts, disk: disk, engine: engine, logger: logger)
     }
 
     /// Works until the task is cancelled or the socket closed.
@@ -111,7 +109,7 @@ actor WorkerGateway {
     /// Says which side is too old.
     private func refuse(_ hello: Hello, _ outcome: ProtocolVersion.Outcome, _ session: UInt64, _ peer: Peer) {
         let reason =
-            "this coordinator (\(softwareVersion)) speaks protocol versions \(ProtocolVersion.oldest) to "
+            "this coordinator (\(texloomVersion)) speaks protocol versions \(ProtocolVersion.oldest) to "
             + "\(ProtocolVersion.newest), the worker (\(hello.worker.softwareVersion)) \(hello.minVersion) to "
             + "\(hello.maxVersion): upgrade the \(outcome == .upgradeWorker ? "worker" : "coordinator")"
         logger.warning("refused a worker", metadata: ["worker": "\(hello.worker.name)", "reason": "\(reason)"])

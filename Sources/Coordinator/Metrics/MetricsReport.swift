@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import Protocol
@@ -7,7 +8,6 @@ import Transport
 ///
 /// No label names a job: there are as many series after a million jobs as after ten.
 struct MetricsReport {
-    var softwareVersion: String
     var startedAt: Date
     var cluster: ClusterState
     var counts: CoordinatorMetrics.Counts
@@ -26,7 +26,7 @@ struct MetricsReport {
         var page = Exposition()
         page.gauge(
             "texloom_build_info", "The version that runs; always 1.",
-            [Sample(labels: [("version", softwareVersion)], value: 1)])
+            [Sample(labels: [("version", texloomVersion)], value: 1)])
         addJobs(to: &page)
         addWorkers(to: &page)
         addArtifacts(to: &page)

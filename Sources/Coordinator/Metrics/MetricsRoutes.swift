@@ -23,7 +23,7 @@ struct MetricsRoutes: Sendable {
     private func report() async throws -> MetricsReport {
         let engine = reader.engine
         return MetricsReport(
-            softwareVersion: reader.softwareVersion, startedAt: reader.startedAt, cluster: await engine.committed,
+            startedAt: reader.startedAt, cluster: await engine.committed,
             counts: engine.metrics.current, socket: socket.counters, waitingEvents: await engine.waitingEvents,
             droppedEvents: await engine.droppedEvents, isStoreWritable: await engine.storeProblem == nil,
             eventStreams: await feed.openStreams, storedBytes: await storedBytes.byKind(at: engine.now),

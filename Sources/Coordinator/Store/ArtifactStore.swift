@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Crypto
 import Foundation
@@ -181,7 +182,7 @@ final class ArtifactStore: Sendable {
         if mkdir(folder.path, 0o755) == 0 {
             _ = unsyncedFolders.withLock { $0.insert(folder) }
         } else if errno != EEXIST {
-            throw FileFailure.error("create", folder)
+            throw CoordinatorError(FileFailure("create", folder))
         }
         // Also of a folder that is there since a sync that failed.
         if unsyncedFolders.withLock({ $0.contains(folder) }) {
@@ -190,10 +191,11 @@ final class ArtifactStore: Sendable {
         }
         // Until the directory is synced nobody may be told that the file is stored, least of all after a failure.
         _ = unsynced.withLock { $0.insert(sha256) }
-        guard rename(temporary.path, target.path) == 0 else {
-            let failure = FileFailure.error("rename", temporary)
+        do {
+            try DurableFile.rename(temporary, to: target)
+        } catch {
             _ = unsynced.withLock { $0.remove(sha256) }
-            throw failure
+            throw CoordinatorError(error)
         }
         try syncFolder(folder)
         _ = unsynced.withLock { $0.remove(sha256) }
@@ -203,7 +205,7 @@ final class ArtifactStore: Sendable {
     func remove(_ sha256: String) throws {
         guard SHA256Text.isValid(sha256) else { return }
         guard unlink(url(of: sha256).path) == 0 || errno == ENOENT else {
-            throw FileFailure.error("remove", url(of: sha256))
+            throw CoordinatorError(FileFailure("remove", url(of: sha256)))
         }
     }
 
@@ -211,7 +213,7 @@ final class ArtifactStore: Sendable {
     func read(_ sha256: String, offset: Int, count: Int) throws -> Data {
         let file = try file(of: sha256)
         let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileFailure.error("open", file) }
+        guard descriptor >= 0 else { throw CoordinatorError(FileFailure("open", file)) }
         defer { close(descriptor) }
         var data = Data(count: count)
         var filled = 0
@@ -219,7 +221,7 @@ final class ArtifactStore: Sendable {
             while filled < count {
                 let got = pread(descriptor, buffer.baseAddress! + filled, count - filled, off_t(offset + filled))
                 if got < 0 && errno == EINTR { continue }
-                guard got >= 0 else { throw FileFailure.error("read", file) }
+                guard got >= 0 else { throw CoordinatorError(FileFailure("read", file)) }
                 guard got > 0 else { break }
                 filled += got
             }
@@ -244,7 +246,7 @@ final class ArtifactStore: Sendable {
         }
         let file = url(of: artifact.sha256)
         let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileFailure.error("open", file) }
+        guard descriptor >= 0 else { throw CoordinatorError(FileFailure("open", file)) }
         defer { close(descriptor) }
         var hasher = SHA256()
         do {
@@ -252,7 +254,7 @@ final class ArtifactStore: Sendable {
         } catch let error as CoordinatorError where error.code == .damaged {
             return .damaged(error.message)
         }
-        let found = SHA256Text.hex(hasher.finalize())
+        let found = hexadecimal(hasher.finalize())
         return found == artifact.sha256 ? .intact : .damaged("has the SHA-256 \(found)")
     }
 
@@ -266,7 +268,7 @@ final class ArtifactStore: Sendable {
             if count < 0 && errno == EIO {
                 throw CoordinatorError(.damaged, "cannot be read from the disk (input/output error)")
             }
-            guard count >= 0 else { throw FileFailure.error("read", file) }
+            guard count >= 0 else { throw CoordinatorError(FileFailure("read", file)) }
             guard count > 0 else { return total }
             block.withUnsafeBytes { hasher.update(bufferPointer: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
             total += count
@@ -284,7 +286,7 @@ final class ArtifactStore: Sendable {
         }
         let file = url(of: sha256)
         guard rename(file.path, damaged.appendingPathComponent(sha256).path) == 0 || errno == ENOENT else {
-            throw FileFailure.error("move", file)
+            throw CoordinatorError(FileFailure("move", file))
         }
         // From now on it counts by its age here.
         utimes(damaged.appendingPathComponent(sha256).path, nil)
@@ -327,22 +329,10 @@ final class ArtifactStore: Sendable {
     }
 
     static func sync(_ folder: URL) throws {
-        let descriptor = open(folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileFailure.error("open", folder) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw FileFailure.error("sync", folder) }
-    }
-}
-
-/// The last system call's error as a `CoordinatorError`.
-enum FileFailure {
-    static func error(_ operation: String, _ file: URL) -> CoordinatorError {
-        let code = errno
-        // EFBIG: a limit on file sizes, as `ulimit -f` sets it.
-        let isFull = code == ENOSPC || code == EDQUOT || code == EFBIG
-        return CoordinatorError(
-            isFull ? .noSpace : .fileSystem,
-            "cannot \(operation) \(file.path): \(String(cString: strerror(code)))"
-                + (isFull ? "; free some space, work then goes on by itself" : ""))
+        do {
+            try DurableFile.sync(folder)
+        } catch {
+            throw CoordinatorError(error)
+        }
     }
 }

@@ -1,3 +1,4 @@
+import DequeModule
 import Foundation
 import Synchronization
 
@@ -45,7 +46,7 @@ struct BlockingWork: Sendable {
 /// Up to so many threads, each of which lives while there is work.
 private final class Threads: Sendable {
     private struct State {
-        var waiting: [@Sendable () -> Void] = []
+        var waiting: Deque<@Sendable () -> Void> = []
         var running = 0
     }
 
@@ -74,7 +75,7 @@ private final class Threads: Sendable {
     /// nil: the thread is no longer needed.
     private func next() -> (@Sendable () -> Void)? {
         state.withLock { state in
-            guard state.waiting.isEmpty else { return state.waiting.removeFirst() }
+            if let work = state.waiting.popFirst() { return work }
             state.running -= 1
             return nil
         }

@@ -1,6 +1,8 @@
+import Base
 import ClusterCore
 import Crypto
 import Foundation
+import OperatingSystem
 import Protocol
 
 /// An artifact while its bytes arrive. Used by one task at a time.
@@ -18,7 +20,7 @@ final class IncomingArtifact: @unchecked Sendable {
         self.store = store
         part = nil
         descriptor = open(file.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw FileFailure.error("create", file) }
+        guard descriptor >= 0 else { throw CoordinatorError(FileFailure("create", file)) }
     }
 
     /// Goes on with the part in `file`, if there is one.
@@ -36,7 +38,7 @@ final class IncomingArtifact: @unchecked Sendable {
         }
         if found > artifact.sizeBytes {
             close(descriptor)
-            guard unlink(file.path) == 0 else { throw FileFailure.error("remove", file) }
+            guard unlink(file.path) == 0 else { throw CoordinatorError(FileFailure("remove", file)) }
             descriptor = try Self.openPart(file)
             hasher = SHA256()
             found = 0
@@ -49,7 +51,7 @@ final class IncomingArtifact: @unchecked Sendable {
 
     private static func openPart(_ part: URL) throws -> Int32 {
         let descriptor = open(part.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw FileFailure.error("create", part) }
+        guard descriptor >= 0 else { throw CoordinatorError(FileFailure("create", part)) }
         return descriptor
     }
 
@@ -61,14 +63,8 @@ final class IncomingArtifact: @unchecked Sendable {
     func append(_ data: Data) throws {
         precondition(descriptor >= 0)
         try store.requireSpace(for: data.count)
-        try data.withUnsafeBytes { buffer in
-            var written = 0
-            while written < buffer.count {
-                let count = write(descriptor, buffer.baseAddress! + written, buffer.count - written)
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { throw FileFailure.error("write", file) }
-                written += count
-            }
+        if let number = writeAll(data, into: descriptor) {
+            throw CoordinatorError(FileFailure("write", file, number: number))
         }
         hasher.update(data: data)
         sizeBytes += data.count
@@ -81,7 +77,7 @@ final class IncomingArtifact: @unchecked Sendable {
     /// - Throws: `.digestMismatch` if the bytes are not those announced; the temporary file is then gone.
     func commit(expecting expected: Artifact? = nil) throws -> Artifact {
         precondition(descriptor >= 0)
-        let digest = SHA256Text.hex(hasher.finalize())
+        let digest = hexadecimal(hasher.finalize())
         let found = Artifact(sha256: digest, sizeBytes: sizeBytes)
         if let expected, expected != found {
             abandon()
@@ -91,7 +87,7 @@ final class IncomingArtifact: @unchecked Sendable {
                     + "found \(found.sizeBytes) with \(found.sha256); send the file again")
         }
         do {
-            guard fsync(descriptor) == 0 else { throw FileFailure.error("sync", file) }
+            guard fsync(descriptor) == 0 else { throw CoordinatorError(FileFailure("sync", file)) }
             close(descriptor)
             descriptor = -1
             try store.adopt(file, as: digest)

@@ -6,19 +6,19 @@ import Protocol
 // What the API and the pages show, as committed.
 extension JobStore {
     /// A page of jobs.
-    func summaries(_ question: JobQuestion) async throws -> (jobs: [JobSummary], next: JobCursor?, total: Int) {
-        let (filter, filterArguments) = question.filter
-        let (position, positionArguments) = question.position
+    func summaries(_ query: JobQuery) async throws -> (jobs: [JobSummary], next: JobCursor?, total: Int) {
+        let (filter, filterArguments) = query.filter
+        let (position, positionArguments) = query.position
         let page = """
-            SELECT jobs.*, \(question.order.key) AS sort_key FROM jobs
+            SELECT jobs.*, \(query.order.key) AS sort_key FROM jobs
             WHERE \((filter + position).joined(separator: " AND "))
-            ORDER BY \(question.order.sql) LIMIT \(question.limit + 1)
+            ORDER BY \(query.order.sql) LIMIT \(query.limit + 1)
             """
-        let sql = Self.summarySQL(of: page) + " ORDER BY " + question.order.outerSQL
+        let sql = Self.summarySQL(of: page) + " ORDER BY " + query.order.outerSQL
         let count = "SELECT COUNT(*) FROM jobs WHERE " + filter.joined(separator: " AND ")
         return try await pool.read { db in
             var rows = try StoredRow.all(db, sql: sql, arguments: filterArguments + positionArguments)
-            let hasMore = rows.count > question.limit
+            let hasMore = rows.count > query.limit
             if hasMore { rows.removeLast() }
             let next =
                 try hasMore ? rows.last.map { try JobCursor(key: $0["sort_key"], sequence: $0["sequence"]) } : nil

@@ -115,7 +115,7 @@ final class JobStore: Sendable {
         }
     }
 
-    /// A question of no consequence that fails if the store does.
+    /// Reads a little; fails if the store cannot be read.
     func ping() async throws {
         _ = try await pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM meta") }
     }

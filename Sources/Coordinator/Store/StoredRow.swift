@@ -1,7 +1,7 @@
 import GRDB
 
-/// A row as it is on disk. GRDB's own rows end the process over a value that is not what was written; a damaged database
-/// has such, and is to be reported.
+/// A row whose values are decoded with errors: GRDB's subscripts end the process over a value of another type, and a
+/// damaged database has such values.
 struct StoredRow {
     let row: Row
 
@@ -14,12 +14,14 @@ struct StoredRow {
     /// - Throws: `CoordinatorError` (storeUnavailable) if the column has no value of the wanted type.
     subscript<Value: DatabaseValueConvertible>(column: String) -> Value {
         get throws {
-            guard row.hasColumn(column) else { throw Self.damaged("column \(column) is missing") }
-            let stored: DatabaseValue = row[column]
-            guard let value = Value.fromDatabaseValue(stored) else {
-                throw Self.damaged("\(column) is \(stored.description.prefix(100)), expected \(Value.self)")
+            do {
+                return try row.decode(forColumn: column)
+            } catch is RowDecodingError {
+                // GRDB's own message has the whole row in it.
+                let found: DatabaseValue? = row[column]
+                throw Self.damaged(
+                    "\(column) is \(found?.description.prefix(100) ?? "missing"), expected \(Value.self)")
             }
-            return value
         }
     }
 

@@ -1,3 +1,4 @@
+import Base
 import Foundation
 
 /// How long a training is expected to take, and how that is known.

@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Base
 import Crypto
 import Foundation
 import NIOCore

@@ -27,21 +27,21 @@ struct JobQuery {
 }
 
 extension APIClient {
-    /// The jobs that a question lets through, newest first if it does not say otherwise.
-    func jobs(_ question: JobQuery = JobQuery()) async throws -> [JobSummary] {
+    /// The jobs that match a query, by default newest first.
+    func jobs(_ query: JobQuery = JobQuery()) async throws -> [JobSummary] {
         var all: [JobSummary] = []
         var cursor: String?
         repeat {
-            var query = ["limit": "\(min(1000, (question.limit ?? .max) - all.count))"]
-            query["state"] = question.state?.rawValue
-            query["name"] = question.name
-            query["recipe"] = question.recipe
-            query["sort"] = question.sort?.rawValue
-            query["cursor"] = cursor
-            let page = try await get("/api/v1/jobs", query: query, as: JobPage.self)
+            var parameters = ["limit": "\(min(1000, (query.limit ?? .max) - all.count))"]
+            parameters["state"] = query.state?.rawValue
+            parameters["name"] = query.name
+            parameters["recipe"] = query.recipe
+            parameters["sort"] = query.sort?.rawValue
+            parameters["cursor"] = cursor
+            let page = try await get("/api/v1/jobs", query: parameters, as: JobPage.self)
             all += page.jobs
             cursor = page.next
-        } while cursor != nil && all.count < question.limit ?? .max
+        } while cursor != nil && all.count < query.limit ?? .max
         return all
     }
 

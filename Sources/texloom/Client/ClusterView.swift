@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import Protocol
@@ -41,7 +42,7 @@ struct ClusterView {
                 + (counts.isEmpty ? StyledText("no jobs") : counts.joined(separator: ", "))
         ]
         if total > 0 {
-            let time = summary.queueSeconds.map { $0 < 1 ? "finishing" : "\(duration($0)) left" }
+            let time = summary.queueSeconds.map { $0 < 1 ? "finishing" : "\(Readable.duration($0)) left" }
             let left = ended == total ? "" : ", " + (time ?? "time left not known")
             let text = " \(ended) of \(total) ended\(left)"
             let bar = progressBar(
@@ -68,7 +69,7 @@ struct ClusterView {
                         worker.iterationsPerSecond > 0 ? String(format: "%.1f it/s", worker.iterationsPerSecond) : ""),
                     worker.isConnected
                         ? StyledText(worker.isDraining ? "draining" : "", .yellow)
-                        : StyledText("gone since \(duration(now.timeIntervalSince(worker.lastSeenAt)))", .red),
+                        : StyledText("gone since \(Readable.duration(now.timeIntervalSince(worker.lastSeenAt)))", .red),
                     StyledText(worker.cpu.printable, .faint),
                 ]
             }

@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Protocol
 
@@ -30,7 +31,9 @@ struct JobView {
         if job.priority != 0 { lines.append(labelled("priority", StyledText("\(job.priority)"))) }
         lines.append(labelled("submitted", StyledText(job.submittedAt.formatted(.iso8601))))
         if let end = job.finishedAt { lines.append(labelled("ended", StyledText(end.formatted(.iso8601)))) }
-        if let seconds = detail.trainingSeconds { lines.append(labelled("trained", StyledText(duration(seconds)))) }
+        if let seconds = detail.trainingSeconds {
+            lines.append(labelled("trained", StyledText(Readable.duration(seconds))))
+        }
         return lines
     }
 
@@ -69,7 +72,7 @@ struct JobView {
             return StyledText("  \(attempt.number)  ") + StyledText(outcome.printable, colour)
                 + StyledText(
                     ", iterations \(attempt.startIteration) to \(attempt.iteration), on \(attempt.worker.printable), "
-                        + duration(max(0, span)) + (attempt.reason.map { ": \($0.printable)" } ?? ""))
+                        + Readable.duration(max(0, span)) + (attempt.reason.map { ": \($0.printable)" } ?? ""))
         }
     }
 
@@ -78,7 +81,7 @@ struct JobView {
         let others = artifacts.filter { $0.kind != .snapshot }.map { artifact in
             [
                 StyledText("  " + artifact.kind.rawValue), StyledText("iteration \(artifact.iteration)"),
-                StyledText(bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
+                StyledText(Readable.bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
             ]
         }
         let columns = [0, 1, 2, 3].map { TextTable.Column(title: "", alignsRight: $0 == 2) }
@@ -88,7 +91,8 @@ struct JobView {
             let sum = snapshots.map(\.sizeBytes).reduce(0, +)
             lines.append(
                 StyledText(
-                    "  \(counted(snapshots.count, "snapshot")), \(bytes(sum)), the last at iteration \(last.iteration)")
+                    "  \(counted(snapshots.count, "snapshot")), \(Readable.bytes(sum)), the last at iteration \(last.iteration)"
+                )
             )
         }
         return lines
@@ -118,15 +122,4 @@ struct JobView {
         }
         return lines
     }
-}
-
-/// "512 bytes", "3.4 MiB".
-func bytes(_ count: Int) -> String {
-    guard count >= 1024 else { return "\(count) bytes" }
-    var size = Double(count) / 1024
-    for unit in ["KiB", "MiB", "GiB"] {
-        if size < 1024 { return "\(String(format: "%.1f", size)) \(unit)" }
-        size /= 1024
-    }
-    return String(format: "%.1f TiB", size)
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import ClusterCore
 import Foundation
 import Protocol
@@ -28,8 +29,8 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
     }
 
     func run() async throws {
-        let question = JobQuery(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
-        let jobs = try await client.client().jobs(question)
+        let query = JobQuery(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
+        let jobs = try await client.client().jobs(query)
         if client.json {
             say(terminalSafe(json: try APIFormat.encoder.encode(jobs)))
             return
@@ -107,7 +108,7 @@ extension JobSummary {
     /// The remaining time; nil while it is unknown.
     var timeLeft: String? {
         if state == .running, totalIterations > 0, iteration >= totalIterations { return "finishing" }
-        return etaSeconds.map(duration)
+        return etaSeconds.map(Readable.duration)
     }
 }
 

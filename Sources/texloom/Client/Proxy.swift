@@ -81,7 +81,7 @@ struct Proxy: Equatable, Sendable {
         }
     }
 
-    /// 10.0.0.0/8 or fd00::/8 as a question to an address.
+    /// Whether an address belongs to a network such as 10.0.0.0/8 or fd00::/8; nil if the text names none.
     private static func network(_ text: String) -> (([UInt8]) -> Bool)? {
         let parts = text.split(separator: "/")
         guard parts.count == 2, let bits = Int(parts[1]), let base = addressBytes(bare(String(parts[0]))),

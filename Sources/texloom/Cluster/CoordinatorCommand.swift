@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Coordinator
 import Foundation
 import Logging
@@ -93,7 +94,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let needs = RecipeNeeds()
         configuration.needsOfRecipe = { needs.needs(of: $0) }
         do {
-            let service = try CoordinatorService(configuration, softwareVersion: texloomVersion, logger: logger)
+            let service = try CoordinatorService(configuration, logger: logger)
             try await service.run { addresses in
                 say("coordinator: \(addresses.httpURL) for people and scripts, \(addresses.workerEndpoint) for workers")
             }

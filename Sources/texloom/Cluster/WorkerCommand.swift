@@ -42,7 +42,6 @@ struct WorkerCommand: AsyncParsableCommand {
     private func work(_ logger: Logger) async throws {
         let settings = try Settings.current.get()
         var configuration = WorkerConfiguration()
-        configuration.softwareVersion = texloomVersion
         if let address = coordinator ?? settings[.coordinator] { configuration.coordinator = address }
         if let folder = data ?? settings[.workerData] {
             configuration.dataFolder = URL(fileURLWithPath: folder, isDirectory: true)

@@ -14,14 +14,14 @@ struct BenchCommand: ParsableCommand {
 struct BenchStepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "step", abstract: "Times iterations of a recipe on noise.",
-        discussion: "Without installed feature weights random ones are used: the work is the same.")
+        discussion: "Without installed feature weights it uses random ones: the work is the same.")
 
     @OptionGroup var recipeOptions: RecipeOptions
 
     @Option(help: "Threads. Default: TEXLOOM_THREADS, or one for each processor that may be used.")
     var threads: Int?
 
-    @Option(help: "Iterations timed; two more come first.")
+    @Option(help: "Iterations to time, after two that warm up.")
     var iterations = 10
 
     @Flag(help: "Print JSON.")
@@ -102,7 +102,7 @@ struct BenchExpandCommand: ParsableCommand {
     @Option(help: "Threads. Default: TEXLOOM_THREADS, or one for each processor that may be used.")
     var threads: Int?
 
-    @Option(help: "Expansions timed; one more comes first.")
+    @Option(help: "Expansions to time, after one that warms up.")
     var repeats = 3
 
     @Option(help: "image or running, as in 'texloom expand'.")
@@ -172,7 +172,7 @@ private func median(_ values: [Double]) -> Double {
     return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/// The most memory that this process has had resident.
+/// The peak resident memory of this process.
 private func peakResidentMiB() -> Double {
     var usage = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)

@@ -6,15 +6,15 @@ import TextureGAN
 
 struct EvaluateCommand: ParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
-        commandName: "evaluate", abstract: "Says in figures how near an image comes to an exemplar's texture.",
+        commandName: "evaluate", abstract: "Measures how close an image comes to an exemplar's texture.",
         discussion: """
-            The figures that training reports beside each snapshot, of any image, by whatever it was made:
+            Prints the figures that training reports beside each snapshot, for any image, however it was made:
 
               texloom evaluate photo.jpg double.png
               texloom evaluate photo.jpg out/photo_result/img/*.png
               texloom evaluate photo.jpg photo.jpg
 
-            Several images get a column each. The last example gives what the exemplar itself has.
+            Several images get a column each. The last example measures the exemplar itself.
 
             Read them together: a good expansion is near in gram, patches and colour (0), shows no checkerboard (0), is \
             texture at the exemplar's scale (1), copies little (0), covers all (1), has everything where the exemplar \
@@ -36,7 +36,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
 
     @Option(
         help: ArgumentHelp(
-            "Pixel values that VGG is fed: raw, caffe or torchvision. Default: what its weights were trained on.",
+            "Pixel values that VGG gets: raw, caffe or torchvision. Default: those that its weights were trained on.",
             valueName: "name"))
     var styleInput: String?
 
@@ -72,7 +72,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
         print(figures, reason)
     }
 
-    /// The features, or why there are none. What was asked for by name has to be there.
+    /// The features, or why there are none. A network that was named must be installed.
     private func loadFeatures() throws -> (VGGFeatures?, reason: String?) {
         if style == "off" { return (nil, "--style off") }
         let network = style.flatMap(FeatureNetwork.init) ?? .vgg16
@@ -107,10 +107,10 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
             }
         }
         let scores = figures.map { Self.cell(QualityVerdict($0).score.map { String(format: "%.3f", $0) } ?? "-") }
-        say("\(Self.label("score"))\(scores.joined())  one number to choose by: lower is better")
+        say("\(Self.label("score"))\(scores.joined())  one number to compare by: lower is better")
         if let reason { say("- gram was not measured: \(reason)") }
         let isSmall = figures.contains { $0.measured.count < QualityFigure.allCases.count - (reason == nil ? 0 : 1) }
-        if isSmall { say("- other figures that are missing need larger images (docs/quality.md)") }
+        if isSmall { say("- the other missing figures need larger images (docs/quality.md)") }
     }
 
     private static func label(_ text: String) -> String { text.padding(toLength: 13, withPad: " ", startingAt: 0) }
@@ -143,6 +143,6 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
 }
 
 extension QualityFigure {
-    /// The column's name without what all have in common.
+    /// The column's name without the common prefix.
     var shortName: String { String(rawValue.trimmingPrefix("quality_")) }
 }

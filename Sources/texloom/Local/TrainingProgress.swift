@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import TextureGAN
 
@@ -33,7 +34,7 @@ final class TrainingProgress {
         }
         last = now
         // The last snapshot, its figures and the files follow the last iteration.
-        let left = iteration == total ? "finishing" : "\(duration(remaining(after: iteration).seconds)) left"
+        let left = iteration == total ? "finishing" : "\(Readable.duration(remaining(after: iteration).seconds)) left"
         let line =
             "\(progressBar(Double(iteration) / Double(total), width: 24)) \(iteration)/\(total)  "
             + "\(String(format: "%.1f", 1 / pace.secondsPerIteration)) it/s  \(losses)  \(left)"
@@ -53,18 +54,5 @@ final class TrainingProgress {
 
     func end() {
         if isTerminal && !quiet { say() }
-    }
-}
-
-/// "45 s", "12 min", "3 h 20 min", "2 d 4 h".
-func duration(_ seconds: Double) -> String {
-    // Longer than any training, and than an integer holds.
-    guard (0..<1e12).contains(seconds) else { return "?" }
-    let whole = Int(seconds.rounded())
-    switch whole {
-    case ..<90: return "\(whole) s"
-    case ..<5400: return "\((whole + 30) / 60) min"
-    case ..<172_800: return "\(whole / 3600) h \(whole % 3600 / 60) min"
-    default: return "\(whole / 86400) d \(whole % 86400 / 3600) h"
     }
 }

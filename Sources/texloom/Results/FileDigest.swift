@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Foundation
 
@@ -11,8 +12,4 @@ func sha256(of url: URL) throws -> String {
     var hash = SHA256()
     while let block = try handle.read(upToCount: 1 << 20), !block.isEmpty { hash.update(data: block) }
     return hexadecimal(hash.finalize())
-}
-
-func hexadecimal(_ digest: SHA256.Digest) -> String {
-    digest.map { String(format: "%02x", $0) }.joined()
 }

@@ -1,8 +1,8 @@
-import Coordinator
 import EventFiles
 import Foundation
 import NNCore
 import OperatingSystem
+import Plots
 import Protocol
 import TextureGAN
 
@@ -98,7 +98,8 @@ struct ResultFolder {
 
     /// Writes loss.svg.
     func drawPlot(of rows: [Row]) throws {
-        try texloom.write(Data(LossPlot.svg(rows, title: url.lastPathComponent).utf8), to: lossPlot)
+        let plot = LossPlot.svg(rows.map { ($0.iteration, $0.values) }, title: url.lastPathComponent)
+        try texloom.write(Data(plot.utf8), to: lossPlot)
     }
 
     func readMetrics() -> [Row] {

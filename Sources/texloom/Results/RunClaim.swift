@@ -2,8 +2,7 @@ import Foundation
 import NNCore
 import OperatingSystem
 
-/// The right of one `texloom train` to write into a result folder. Held as long as it lives; the system gives it back
-/// when the process ends, however it ends.
+/// The right of one `texloom train` to write into a result folder, held as long as this value lives.
 ///
 /// The lock file stays: it says which exemplar the folder belongs to, and who last wrote into it.
 final class RunClaim {
@@ -37,11 +36,9 @@ final class RunClaim {
         case foreign(Owner?)
     }
 
-    private let descriptor: Int32
+    private let lock: LockFile
 
-    private init(_ descriptor: Int32) { self.descriptor = descriptor }
-
-    deinit { close(descriptor) }
+    private init(_ lock: LockFile) { self.lock = lock }
 
     /// Changes nothing in a folder of another run.
     /// - Throws: `CommandFailure` if the folder cannot be used.
@@ -51,14 +48,17 @@ final class RunClaim {
         let known = folder.exemplarOfNetworks()
         if let known, known != owner.exemplar, !FileManager.default.fileExists(atPath: file) { return .foreign(nil) }
         try folder.create()
-        let claim = RunClaim(open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o644))
-        guard claim.descriptor >= 0 else { throw failure("opened", file) }
-        if flock(claim.descriptor, LOCK_EX | LOCK_NB) != 0 {
-            guard [ENOLCK, ENOSYS, EOPNOTSUPP].contains(errno) else {
-                guard errno == EWOULDBLOCK else { throw failure("locked", file) }
-                return .busy(claim.owner(patiently: true))
-            }
-            complain("\(file) cannot be locked on this file system: make sure that no other train writes into the folder")
+        let claim: RunClaim
+        do {
+            claim = RunClaim(try LockFile(folder.claim))
+        } catch {
+            throw CommandFailure("\(error)")
+        }
+        switch claim.lock.state {
+        case .held: break
+        case .taken: return .busy(claim.owner(patiently: true))
+        case .unsupported:
+            complain("\(file) cannot be locked on this file system: make sure that no other train uses the folder")
         }
         let previous = isRun ? claim.owner() : nil
         if let exemplar = previous?.exemplar ?? known, exemplar != owner.exemplar { return .foreign(previous) }
@@ -66,9 +66,9 @@ final class RunClaim {
         encoder.dateEncodingStrategy = .iso8601
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let record = try encoder.encode(owner)
-        guard ftruncate(claim.descriptor, 0) == 0,
-            record.withUnsafeBytes({ pwrite(claim.descriptor, $0.baseAddress, $0.count, 0) }) == record.count
-        else { throw failure("written", file) }
+        guard ftruncate(claim.lock.descriptor, 0) == 0,
+            record.withUnsafeBytes({ pwrite(claim.lock.descriptor, $0.baseAddress, $0.count, 0) }) == record.count
+        else { throw CommandFailure("\(FileFailure("write", folder.claim))") }
         return .claimed(claim)
     }
 
@@ -78,14 +78,10 @@ final class RunClaim {
         decoder.dateDecodingStrategy = .iso8601
         var bytes = [UInt8](repeating: 0, count: 16384)
         for _ in 0..<(patiently ? 50 : 1) {
-            let count = pread(descriptor, &bytes, bytes.count, 0)
+            let count = pread(lock.descriptor, &bytes, bytes.count, 0)
             if count > 0, let owner = try? decoder.decode(Owner.self, from: Data(bytes.prefix(count))) { return owner }
             if patiently { usleep(20_000) }
         }
         return nil
-    }
-
-    private static func failure(_ operation: String, _ file: String) -> CommandFailure {
-        CommandFailure("\(file) cannot be \(operation): \(reasonOfSystem(errno))")
     }
 }

@@ -1,14 +1,15 @@
-// Finds elements and formats numbers for the other parts of the script. Readable.swift has the same formats.
+// Finds elements and formats numbers for the other parts of the script. Base/Readable.swift has the same formats.
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 export const put = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
 
 export function duration(seconds) {
-  const s = Math.round(Math.min(Math.max(seconds, 0), 1e9));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
+  if (!(seconds < 1e12)) return "?";
+  const s = Math.round(Math.max(seconds, 0));
+  if (s < 90) return `${s} s`;
+  if (s < 5400) return `${Math.floor((s + 30) / 60)} min`;
+  if (s < 172800) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
   return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
 }
 

@@ -1,27 +1,8 @@
+import Base
 import Foundation
 
-/// Numbers and texts as people read them.
-enum Readable {
-    static func duration(_ seconds: Double) -> String {
-        // NaN is less than nothing.
-        let total = seconds > 0 ? Int(min(seconds, 1e9).rounded()) : 0
-        if total < 60 { return "\(total) s" }
-        if total < 3600 { return "\(total / 60) min \(total % 60) s" }
-        if total < 86_400 { return "\(total / 3600) h \(total % 3600 / 60) min" }
-        return "\(total / 86_400) d \(total % 86_400 / 3600) h"
-    }
-
-    static func bytes(_ count: Int) -> String {
-        var value = Double(count)
-        for unit in ["B", "KiB", "MiB", "GiB"] {
-            if value < 1024 || unit == "GiB" {
-                return unit == "B" ? "\(count) B" : String(format: "%.1f %@", value, unit)
-            }
-            value /= 1024
-        }
-        return "\(count) B"
-    }
-
+/// Times, figures and texts as pages show them.
+extension Readable {
     /// To the minute, for lists.
     static func minute(_ date: Date) -> String { String(time(date).dropLast(3)) }
 

@@ -1,11 +1,11 @@
 import Foundation
-import Protocol
 
-/// The losses over the iterations as an SVG: one panel a term, since their sizes differ by orders of magnitude.
+/// The losses over the iterations as an SVG: one panel for each term, because their sizes differ by orders of magnitude.
 ///
-/// Each panel draws the smoothed curve over the pale raw one, with its own scale; light and dark backgrounds both work.
+/// Each panel has its own scale and draws the smoothed curve over the pale raw one. Light and dark backgrounds both
+/// work.
 public enum LossPlot {
-    /// What is drawn, in this order, as far as a run has it.
+    /// The drawn terms, in this order; a run may lack some.
     private static let terms: [(column: String, title: String, color: String)] = [
         ("discriminator_fake", "discriminator, generated", "#d97706"),
         ("discriminator_real", "discriminator, real", "#b45309"),
@@ -18,10 +18,11 @@ public enum LossPlot {
     private static let left = 84.0
     private static let top = 64.0
     private static let gap = 44.0
-    /// More points than this a curve would be drawn between pixels.
+    /// With more points, neighbours would share a pixel.
     private static let maxPoints = 1500
 
-    public static func svg(_ rows: [MetricsEntry], title: String) -> String {
+    /// - Parameter rows: ascending iterations, each with its losses by name; other names are not drawn.
+    public static func svg(_ rows: [(iteration: Int, values: [String: Float])], title: String) -> String {
         let panels = terms.filter { term in rows.contains { ($0.values[term.column] ?? 0) != 0 } }
         let height = top + Double(max(panels.count, 1)) * (panelHeight + gap) + 8
         var svg = """
@@ -47,7 +48,7 @@ public enum LossPlot {
     private static func panel(
         _ title: String, _ color: String, _ points: [(iteration: Int, value: Double)], _ lastIteration: Int, y: Double
     ) -> String {
-        // The scale leaves out the wildest half per cent, so that one spike does not flatten the curve.
+        // The scale ignores the most extreme half per cent, so that one spike does not flatten the curve.
         let sorted = points.map(\.value).sorted()
         let low = min(sorted.first!, sorted[sorted.count / 200])
         let high = max(sorted[min(sorted.count - 1, sorted.count * 199 / 200)], low + 1e-12)

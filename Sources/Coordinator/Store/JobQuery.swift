@@ -4,7 +4,7 @@ import GRDB
 import Protocol
 
 /// Which jobs are asked for, in which order, from where on.
-struct JobQuestion: Sendable {
+struct JobQuery: Sendable {
     var state: JobState?
     /// Part of the name, letter case apart.
     var name: String?

@@ -1,0 +1,23 @@
+import Testing
+
+@testable import Coordinator
+
+@Suite struct RecipeNameTests {
+    @Test(arguments: [
+        ("name: draft\nk: 8", "draft"), ("k: 8\nname: 'a # b' # a comment", "a # b"), ("name: a # a comment", "a"),
+        ("name: >-\n  two\n  lines", "two lines"), ("outer:\n  name: inner\nname: outer", "outer"), ("name: 3", "3"),
+        (#"name: "caf\u00e9""#, "café"), ("k: 8", "custom"), ("name:", "custom"), ("name: [a]", "custom"),
+        ("- name: a", "custom"), ("name: a: b", "custom"), ("", "custom"),
+    ])
+    func itIsTheTopLevelName(yaml: String, expected: String) {
+        #expect(RecipeName.read(from: yaml) == expected)
+    }
+
+    @Test func itIsCutToWhatAListShows() {
+        #expect(RecipeName.read(from: "name: " + String(repeating: "a", count: 1000)).count == 100)
+    }
+
+    @Test func deepNestingIsNoName() {
+        #expect(RecipeName.read(from: "name: a\nk: " + String(repeating: "[", count: 100_000)) == "custom")
+    }
+}

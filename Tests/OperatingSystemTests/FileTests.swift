@@ -1,0 +1,67 @@
+import Foundation
+import Testing
+
+@testable import OperatingSystem
+
+/// Locks and durable files.
+@Suite final class FileTests {
+    private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-\(UUID().uuidString)")
+
+    init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    @Test func aLockIsHeldOnceAndReleasedWithItsValue() throws {
+        let file = folder.appendingPathComponent("lock")
+        var first: LockFile? = try LockFile(file)
+        #expect(first?.state == .held)
+        #expect(try LockFile(file).state == .taken)
+        withExtendedLifetime(first) {}
+        first = nil
+        #expect(try LockFile(file).state == .held)
+    }
+
+    @Test func aLockKnowsWhetherItsPathStillNamesIt() throws {
+        let inner = folder.appendingPathComponent("inner")
+        try FileManager.default.createDirectory(at: inner, withIntermediateDirectories: true)
+        let lock = try LockFile(inner.appendingPathComponent("lock"))
+        #expect(lock.isInPlace)
+        try FileManager.default.moveItem(at: inner, to: folder.appendingPathComponent("moved"))
+        #expect(!lock.isInPlace)
+        try FileManager.default.createDirectory(at: inner, withIntermediateDirectories: true)
+        try Data().write(to: inner.appendingPathComponent("lock"))
+        #expect(!lock.isInPlace, "another file of that name")
+    }
+
+    @Test func aLockThatCannotBeOpenedSaysWhere() {
+        let error = #expect(throws: FileFailure.self) {
+            try LockFile(URL(fileURLWithPath: "/nowhere/lock"))
+        }
+        #expect(error?.description == "cannot open /nowhere/lock: No such file or directory")
+    }
+
+    @Test func aWrittenFileIsWholeAndReplacesItsPredecessor() throws {
+        let file = folder.appendingPathComponent("record.json")
+        for text in ["first", "second"] { try DurableFile.write(Data(text.utf8), to: file) }
+        try DurableFile.sync(folder)
+        #expect(try String(contentsOf: file, encoding: .utf8) == "second")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["record.json"])
+    }
+
+    @Test func aFailedWriteLeavesTheFileOfBefore() throws {
+        let file = folder.appendingPathComponent("record.json")
+        try DurableFile.write(Data("first".utf8), to: file)
+        // A folder where the partial file would be.
+        try FileManager.default.createDirectory(
+            at: file.appendingPathExtension("partial"), withIntermediateDirectories: true)
+        let error = #expect(throws: FileFailure.self) { try DurableFile.write(Data("second".utf8), to: file) }
+        #expect(error?.operation == "create" && error?.number == EISDIR)
+        #expect(try String(contentsOf: file, encoding: .utf8) == "first")
+    }
+
+    @Test func aFullDiskIsTold() {
+        let full = FileFailure("write", folder, number: ENOSPC)
+        #expect(full.isFull && FileFailure("write", folder, number: EDQUOT).isFull)
+        #expect(!FileFailure("write", folder, number: EACCES).isFull)
+        #expect(full.description == "cannot write \(folder.path): No space left on device")
+    }
+}

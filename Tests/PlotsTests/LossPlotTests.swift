@@ -1,0 +1,19 @@
+import Testing
+
+@testable import Plots
+
+@Suite struct LossPlotTests {
+    @Test func everyTermThatARunHasIsDrawn() {
+        let rows: [(iteration: Int, values: [String: Float])] = (0..<3000).map { index in
+            (index * 10, ["l1": 1 / Float(index + 1), "style": 0, "adversarial": 0.7])
+        }
+        let svg = LossPlot.svg(rows, title: "a <b> & c")
+        #expect(svg.contains(">L1") && svg.contains(">adversarial") && !svg.contains(">style"))
+        #expect(svg.contains("a &lt;b&gt; &amp; c") && !svg.contains("nan") && !svg.contains("inf"))
+        #expect(svg.components(separatedBy: "<polyline").count == 5)
+    }
+
+    @Test func aRunWithoutLossesSaysSo() {
+        #expect(LossPlot.svg([], title: "x").contains("no losses yet"))
+    }
+}
