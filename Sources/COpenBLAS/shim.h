@@ -1,6 +1,6 @@
 #pragma once
 // Declared here rather than included: Debian keeps cblas.h in an architecture-dependent folder that only
-// pkg-config knows, and these are all that NNCore calls. Signatures as in OpenBLAS 0.3's cblas.h.
+// pkg-config knows, and these are all that Kernels calls. Signatures as in OpenBLAS 0.3's cblas.h.
 enum CBLAS_ORDER { CblasRowMajor = 101, CblasColMajor = 102 };
 enum CBLAS_TRANSPOSE { CblasNoTrans = 111, CblasTrans = 112 };
 void cblas_sgemm(enum CBLAS_ORDER order, enum CBLAS_TRANSPOSE transA, enum CBLAS_TRANSPOSE transB,
