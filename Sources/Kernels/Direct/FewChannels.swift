@@ -1,12 +1,12 @@
-/// Convolutions of few input channels (an image's 3, say), any kernel size and stride. A patch of the input is short and
-/// contiguous row by row, so patches are made in the cache, for some pixels at a time, and multiplied there.
+/// Convolutions of few input channels (an image's 3, say), any kernel size and stride. A patch of the input is short
+/// and contiguous row by row, so patches are made in the cache, for some pixels at a time, and multiplied there.
 ///
-/// Weights are `[kernelSize, kernelSize, inputChannels, outputChannels]`. Scratch comes from the workspace's arena and is given back. The same
-/// bytes for any number of threads. Accuracy is that of a plain float sum.
+/// Weights are `[kernelSize, kernelSize, inputChannels, outputChannels]`. Scratch comes from the workspace's arena and
+/// is given back. The same bytes for any number of threads. Accuracy is that of a plain float sum.
 public enum FewInputsConvolution {
     /// - Parameters:
-    ///   - output: `[(H + 2 padding - kernelSize) / stride + 1, (W + 2 padding - kernelSize) / stride + 1, K]`; overwritten, must
-    ///     not alias `input`.
+    ///   - output: `[(H + 2 padding - kernelSize) / stride + 1, (W + 2 padding - kernelSize) / stride + 1, K]`;
+    ///     overwritten, must not alias `input`.
     ///   - bias: K values, or nil.
     public static func forward(
         input: Tensor, kernelSize: Int, stride: Int = 1, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
@@ -37,7 +37,8 @@ public enum FewInputsConvolution {
     /// The gradient with respect to the input, zero padding.
     ///
     /// - Parameters:
-    ///   - rectified: the output of a ReLU that follows the convolution, whose gradient is taken on the way; nil for none.
+    ///   - rectified: the output of a ReLU that follows the convolution, whose gradient is taken on the way; nil for
+    ///     none.
     ///   - dInput: overwritten; must not alias `dOutput`.
     public static func inputGradient(
         dOutput: Tensor, rectified: Tensor? = nil, kernelSize: Int, stride: Int = 1, weight: UnsafePointer<Float>,
@@ -58,11 +59,12 @@ public enum FewInputsConvolution {
     }
 }
 
-/// Stride-1 convolutions to few output channels. As `FewInputsConvolution`, with the roles of input and output exchanged in
-/// the gradients.
+/// Stride-1 convolutions to few output channels. As `FewInputsConvolution`, with the roles of input and output
+/// exchanged in the gradients.
 public enum FewOutputsConvolution {
     /// - Parameters:
-    ///   - output: `[H + 2 padding - kernelSize + 1, W + 2 padding - kernelSize + 1, K]`; overwritten, must not alias `input`.
+    ///   - output: `[H + 2 padding - kernelSize + 1, W + 2 padding - kernelSize + 1, K]`; overwritten, must not alias
+    ///     `input`.
     ///   - bias: K values, or nil.
     public static func forward(
         input: Tensor, kernelSize: Int, padding: Padding, weight: UnsafePointer<Float>, output: Tensor,
@@ -112,8 +114,8 @@ public enum FewOutputsConvolution {
 }
 
 /// Convolution to few channels: for each row of the kernel a product computes what each pixel adds to the `kernelSize`
-/// results around it; these contributions are then summed. The product has kernel size times output channels as columns,
-/// which fill registers where the channels alone would not, and padded columns need no product.
+/// results around it; these contributions are then summed. The product has kernel size times output channels as
+/// columns, which fill registers where the channels alone would not, and padded columns need no product.
 enum RowProduct {
     /// Which row (or column) of the input a row `tap` of the kernel contributes to a row of the output.
     enum Reach {

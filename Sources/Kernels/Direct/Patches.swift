@@ -4,8 +4,8 @@ struct Patches: Sendable {
     enum Kind {
         /// For a pixel of the output: the window of the input under the kernel.
         case gathered(stride: Int)
-        /// For a pixel of the input: the window of the output gradient that saw it, for a kernel turned by 180 degrees. If
-        /// padding repeats the pixel, the windows of those positions are added.
+        /// For a pixel of the input: the window of the output gradient that saw it, for a kernel turned by 180 degrees.
+        /// If padding repeats the pixel, the windows of those positions are added.
         case folded(height: Int, width: Int)
     }
 

@@ -1,7 +1,7 @@
 /// The Gram matrix of a feature map: `F^T F / (H W)`, `[C, C]`, F being the map as `[H W, C]`.
 public enum GramMatrix {
-    /// Takes one image. Pixels are cut into at most eight parts whose products are added in order. OpenBLAS, whose kernels
-    /// differ between CPU types, is not involved, so quality figures are the same everywhere.
+    /// Takes one image. Pixels are cut into at most eight parts whose products are added in order. OpenBLAS, whose
+    /// kernels differ between CPU types, is not involved, so quality figures are the same everywhere.
     /// - Parameter gram: `[C, C]`, overwritten.
     public static func forward(_ features: Tensor, into gram: UnsafeMutablePointer<Float>, in workspace: Workspace) {
         let channels = features.channels

@@ -2,11 +2,12 @@ import COpenBLAS
 
 /// The microkernel: small matrix products held in registers, the inner loop of every convolution here.
 ///
-/// Twelve accumulators of eight floats, two loads and six broadcasts per twelve fused multiply-adds keep both FMA
-/// pipes of an AVX2 core busy. Each result is the sum over `k` in ascending order, so rows and columns may be cut anywhere
+/// Twelve accumulators of eight floats, two loads and six broadcasts per twelve fused multiply-adds keep both FMA pipes
+/// of an AVX2 core busy. Each result is the sum over `k` in ascending order, so rows and columns may be cut anywhere
 /// without changing a byte.
 enum Microkernel {
-    /// The left factor: element (row, k) is at `data[row * rowStride + k * step]`, so a transposed matrix needs no copy.
+    /// The left factor: element (row, k) is at `data[row * rowStride + k * step]`, so a transposed matrix needs no
+    /// copy.
     struct Left {
         let data: UnsafePointer<Float>
         let rowStride: Int

@@ -6,9 +6,9 @@ import Machine
 
 /// Scratch and activation memory for a computation: one reserved address range, used as a stack.
 ///
-/// `floats(_:)` takes memory; `release(to:)` gives it back in the reverse order, in which backward passes end. The range
-/// is reserved once and committed as the stack grows, so a training step needs no plan in advance, and after the first
-/// step `peakBytes` no longer changes and nothing is allocated.
+/// `floats(_:)` takes memory; `release(to:)` gives it back in the reverse order, in which backward passes end. The
+/// range is reserved once and committed as the stack grows, so a training step needs no plan in advance, and after the
+/// first step `peakBytes` no longer changes and nothing is allocated.
 ///
 /// Buffers are raw pointers: nothing checks accesses within the range. Taking more than the range ends the process.
 ///
@@ -44,8 +44,8 @@ public final class Arena {
         self.init(reservedBytes: bytes)
     }
 
-    /// - Parameter reservedBytes: address space to reserve; memory is committed later. Taking more ends the process with a
-    ///   message.
+    /// - Parameter reservedBytes: address space to reserve; memory is committed later. Taking more ends the process
+    ///   with a message.
     public init(reservedBytes: Int) {
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
         var bytes = reservedBytes
@@ -98,8 +98,8 @@ public final class Arena {
         return try body()
     }
 
-    /// Returns the pages above a height to the system, after work that needed far more memory than the work that follows.
-    /// Pages in use stay. When the stack grows again, it gets fresh pages.
+    /// Returns the pages above a height to the system, after work that needed far more memory than the work that
+    /// follows. Pages in use stay. When the stack grows again, it gets fresh pages.
     public func returnPages(above height: Int) {
         let step = Self.commitStepBytes
         let start = (max(height, offset) + step - 1) / step * step

@@ -1,7 +1,7 @@
 /// One or more float32 images of one shape, `[images, height, width, channels]` (NHWC), densely packed.
 ///
-/// A view: an `Arena` or a `Parameter` owns the memory. Copying a Tensor copies the view. `data` is a raw pointer: nothing
-/// checks accesses through it.
+/// A view: an `Arena` or a `Parameter` owns the memory. Copying a Tensor copies the view. `data` is a raw pointer:
+/// nothing checks accesses through it.
 public struct Tensor: @unchecked Sendable, BitwiseCopyable {
     public let data: UnsafeMutablePointer<Float>
     public let images: Int

@@ -25,7 +25,7 @@ public struct Dropout: Sendable, BitwiseCopyable {
         let data = tensor.data
         workspace.pool.run(over: tensor.count, grain: 1 << 13) { range in
             for index in stride(from: range.lowerBound, to: range.upperBound, by: Self.lanes) {
-                let bits = stream.block(at: first + UInt64(index / Self.lanes))
+                let bits = stream.block(at: first &+ UInt64(index / Self.lanes))
                 var draws = SIMD8<UInt32>()
                 draws.evenHalf = bits & 0xFFFF
                 draws.oddHalf = bits &>> 16

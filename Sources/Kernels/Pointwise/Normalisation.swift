@@ -24,7 +24,8 @@ public struct ChannelStatistics: @unchecked Sendable, BitwiseCopyable {
 
 /// The passes over an image of batch normalisation and its gradient. Each takes one image.
 ///
-/// Pixels are cut into blocks of fixed size whose sums are added in order, so any number of threads gives the same bytes.
+/// Pixels are cut into blocks of fixed size whose sums are added in order, so any number of threads gives the same
+/// bytes.
 package enum Normalisation {
     /// The layer as `y = activation(scale x + shift)`, one factor and one addend for each channel.
     package struct Affine: @unchecked Sendable {
@@ -48,9 +49,10 @@ package enum Normalisation {
 
     /// Calls `body` with each channel's mean and its sum of squared deviations from the mean.
     ///
-    /// Each block's mean comes first, then its squared deviations while the block is in the cache; blocks are combined in
-    /// order in double precision, so large means cost no digits.
-    /// - Source: Chan, Golub & LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979).
+    /// Each block's mean comes first, then its squared deviations while the block is in the cache; blocks are combined
+    /// in order in double precision, so large means cost no digits.
+    /// - Source: Chan, Golub & LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances"
+    ///   (1979).
     package static func moments(
         of image: Tensor, in workspace: Workspace, _ body: (_ channel: Int, _ mean: Double, _ squares: Double) -> Void
     ) {

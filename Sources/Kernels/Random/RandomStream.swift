@@ -4,8 +4,8 @@
 
 /// A counter-based stream of random numbers: Philox 4x32-10.
 ///
-/// The numbers are a pure function of seed, purpose and position: the position alone restores a stream, and draws for one
-/// purpose never disturb another.
+/// The numbers are a pure function of seed, purpose and position: the position alone restores a stream, and draws for
+/// one purpose never disturb another.
 /// - Source: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
 public struct RandomStream: Sendable, Equatable, BitwiseCopyable {
     public let seed: UInt64

@@ -68,7 +68,8 @@ public final class ThreadPool {
         run(blocks: blocks) { block, _ in body(block) }
     }
 
-    /// Like `run`, and passes the lane, the number of the thread that runs the block (`0..<threads`): for scratch memory.
+    /// Like `run`, and passes the lane, the number of the thread that runs the block (`0..<threads`): for scratch
+    /// memory.
     @inline(__always)
     public func run(blocks: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
         if threads == 1 || blocks <= 1 {

@@ -1,5 +1,5 @@
-/// Where the tiles of a convolution lie in its images: the offsets of the samples of each tile row and tile column. Tile
-/// rows are numbered across all images.
+/// Where the tiles of a convolution lie in its images: the offsets of the samples of each tile row and tile column.
+/// Tile rows are numbered across all images.
 ///
 /// Padding happens here: a sample outside the image has the offset of the pixel it stands for, or -1 for a zero.
 struct TileTable: @unchecked Sendable {

@@ -1,7 +1,7 @@
 /// 3x3, stride-1 convolution by Winograd F(4x4, 3x3): a quarter of the multiplications.
 ///
-/// Weights are `[3, 3, inputChannels, outputChannels]`; any number of channels, fastest in multiples of 16. Scratch comes from the
-/// workspace's arena and is given back. The same bytes for any number of threads.
+/// Weights are `[3, 3, inputChannels, outputChannels]`; any number of channels, fastest in multiples of 16. Scratch
+/// comes from the workspace's arena and is given back. The same bytes for any number of threads.
 /// - Accuracy: 6e-6 of the largest result at most, 1.5e-6 rms, asserted in `WinogradTests`.
 /// - Source: Lavin & Gray, arXiv:1509.09308.
 public enum Winograd3x3 {
@@ -27,8 +27,8 @@ public enum Winograd3x3 {
     ///
     /// - Parameters:
     ///   - dOutput: as `output` in `forward`.
-    ///   - rectified: the output of a ReLU that follows the convolution (shaped like `dOutput`), whose gradient is taken on
-    ///     the way; nil for none.
+    ///   - rectified: the output of a ReLU that follows the convolution (shaped like `dOutput`), whose gradient is
+    ///     taken on the way; nil for none.
     ///   - dInput: overwritten; must not alias `dOutput`.
     public static func inputGradient(
         dOutput: Tensor, rectified: Tensor? = nil, weight: UnsafePointer<Float>, padding: Padding, dInput: Tensor,

@@ -64,8 +64,8 @@ extension WinogradConvolution {
         }
     }
 
-    /// As many tiles as fill most of the L2 cache, in whole microkernel tiles: enough that the products take longer than
-    /// reading the transformed weights, and at most all tiles.
+    /// As many tiles as fill most of the L2 cache, in whole microkernel tiles: enough that the products take longer
+    /// than reading the transformed weights, and at most all tiles.
     private static func tilesPerBlock(floatsPerTile: Int, weightFloats: Int, tiles: Int) -> Int {
         let least = weightFloats > 600_000 && tiles > 96 ? 24 : 12
         let fitting = max(least, min(Caches.level2Floats * 5 / 6 / floatsPerTile / 6 * 6, 24))

@@ -3,9 +3,9 @@ extension WinogradConvolution where Axis: WinogradGradientAxis {
     enum Direction { case forward, inputGradient }
 
     /// Convolution of an image with few tiles, or one whose results overlap: the tiles are transformed first, then each
-    /// lane takes panels of 16 or 32 result channels through weight transform, products and result transform. Transformed
-    /// weights never leave the cache, and a lane owns its channels of the result, so overlapping tiles of an input
-    /// gradient, reflected borders among them, are added up in place.
+    /// lane takes panels of 16 or 32 result channels through weight transform, products and result transform.
+    /// Transformed weights never leave the cache, and a lane owns its channels of the result, so overlapping tiles of
+    /// an input gradient, reflected borders among them, are added up in place.
     ///
     /// - Parameters:
     ///   - source: tiles of the input, or output gradient.

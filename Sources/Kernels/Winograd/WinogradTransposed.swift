@@ -1,6 +1,6 @@
 /// Eight neighbouring results of a transposed 3-tap filter of stride 2, from five samples: the even results are the
-/// middle tap times a sample (4 products), the odd ones F(4, 2) of the outer taps (5 products); 9 products instead of 12.
-/// The first four points share the middle tap as their weight.
+/// middle tap times a sample (4 products), the odd ones F(4, 2) of the outer taps (5 products); 9 products instead of
+/// 12. The first four points share the middle tap as their weight.
 private enum F8x3Transposed: WinogradAxis {
     static var stride: Int { 1 }
     static var kernelSize: Int { 3 }

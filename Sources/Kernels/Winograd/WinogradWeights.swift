@@ -1,7 +1,7 @@
 import COpenBLAS
 
-/// Convolution weights `[kernelSize, kernelSize, first, second]` as the right factor of the products: a matrix of `rows x columns`
-/// per tap, read in groups of 8 rows and panels of 16 columns.
+/// Convolution weights `[kernelSize, kernelSize, first, second]` as the right factor of the products: a matrix of `rows
+/// x columns` per tap, read in groups of 8 rows and panels of 16 columns.
 struct WeightView: @unchecked Sendable {
     let data: UnsafePointer<Float>
     let kernelSize: Int

@@ -16,8 +16,8 @@ public struct SafetensorsError: Error, Sendable, CustomStringConvertible {
 
 /// A safetensors file: named arrays behind a JSON header.
 ///
-/// Layout: `[header length: 8 bytes LE][header JSON][data]`. Files come from other machines, so reading checks every claim
-/// of the header against the file before it returns any value.
+/// Layout: `[header length: 8 bytes LE][header JSON][data]`. Files come from other machines, so reading checks every
+/// claim of the header against the file before it returns any value.
 /// - Source: the format description of the safetensors project, version 0.4 and later.
 public struct Safetensors: Sendable {
     public enum ElementType: String, Sendable {

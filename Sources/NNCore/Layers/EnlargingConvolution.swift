@@ -1,7 +1,7 @@
 /// A transposed convolution with kernel 3, stride 2, padding 1 and output padding 1: exactly doubles height and width.
 ///
-/// It is the adjoint of the convolution that halves an image: its forward pass is that convolution's input gradient, and
-/// its input gradient that convolution's forward pass.
+/// It is the adjoint of the convolution that halves an image: its forward pass is that convolution's input gradient,
+/// and its input gradient that convolution's forward pass.
 public struct TransposedConvolution: ConvolutionLayer {
     public let weight: Parameter
     public let bias: Parameter?

@@ -62,7 +62,8 @@ public struct SpectralNorm: Sendable {
         }
     }
 
-    /// Adds `(G - <G, W / sigma> left right') / sigma` to the weight's gradient, where G is the gradient of `normalised`.
+    /// Adds `(G - <G, W / sigma> left right') / sigma` to the weight's gradient, where G is the gradient of
+    /// `normalised`.
     func accumulateGradient(dNormalised: UnsafePointer<Float>, in workspace: Workspace) {
         guard let dWeight = weight.gradient else { preconditionFailure("\(weight.name) is frozen") }
         let used = normalised.value

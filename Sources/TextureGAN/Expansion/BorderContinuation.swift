@@ -2,8 +2,8 @@ import Imaging
 
 /// Pixels beyond an image's borders that continue its texture: rings keep their direction, bricks their rows.
 ///
-/// Blocks are copied from inside, from where the image looks most like what lies before the border, as in image quilting
-/// (Efros & Freeman, SIGGRAPH 2001). They come from nearby, so that light and size match that place. A
+/// Blocks are copied from inside, from where the image looks most like what lies before the border, as in image
+/// quilting (Efros & Freeman, SIGGRAPH 2001). They come from nearby, so that light and size match that place. A
 /// mirrored margin instead bends every line that meets the border, and a generator shows the bend some ten pixels deep.
 struct BorderContinuation {
     /// Pixels to add beyond each border.
@@ -43,8 +43,8 @@ struct BorderContinuation {
     /// - Parameters:
     ///   - length: length of the side.
     ///   - depth: extent of the image perpendicular to the side.
-    ///   - offset: offset of a pixel of the result, by its row (counted inwards from the outermost) and its place along the
-    ///     side.
+    ///   - offset: offset of a pixel of the result, by its row (counted inwards from the outermost) and its place along
+    ///     the side.
     private func fill(_ result: inout Image, length: Int, depth: Int, offset: (_ row: Int, _ along: Int) -> Int) {
         let rows = margin + min(depth, Self.reach + margin + Self.overlap)
         var strip = [UInt8](repeating: 0, count: rows * length * 3)
@@ -72,8 +72,8 @@ struct BorderContinuation {
         }
     }
 
-    /// The corner of the block whose end is most similar to the image inside the border at `left`, and whose first `overlap`
-    /// columns are most similar to the previous block.
+    /// The corner of the block whose end is most similar to the image inside the border at `left`, and whose first
+    /// `overlap` columns are most similar to the previous block.
     private func bestSource(
         for left: Int, overlap: Int, in strip: [UInt8], rows: Int, length: Int
     ) -> (row: Int, left: Int) {

@@ -25,9 +25,9 @@ public enum Expansion {
         }
     }
 
-    /// Pixels of margin around an image for a generator without norms. The layers' padding, which training crops have at each
-    /// border, draws a frame of a few pixels around a picture; the margin continues the image's texture, and its expansion
-    /// is cropped away. With norms the margin would change the image's statistics.
+    /// Pixels of margin around an image for a generator without norms. The layers' padding, which training crops have
+    /// at each border, draws a frame of a few pixels around a picture; the margin continues the image's texture, and
+    /// its expansion is cropped away. With norms the margin would change the image's statistics.
     static let frame = 16
 
     private static func framed<Failure: Error>(
@@ -41,8 +41,8 @@ public enum Expansion {
     /// The same in bounded memory: an image that does not fit is computed in pieces.
     ///
     /// Without norms, or with running averages, any size fits; with 200 bytes for each pixel (at the recipe `paper`'s
-    /// width) the bytes are the same, with less they agree to the last rounding. The image's own statistics need that much,
-    /// cost about 1.6 times the work, and agree to the last rounding.
+    /// width) the bytes are the same, with less they agree to the last rounding. The image's own statistics need that
+    /// much, cost about 1.6 times the work, and agree to the last rounding.
     /// - Parameter memoryLimit: bytes for features and scratch, without weights and pictures.
     /// - Throws: `ExpansionError` if the image cannot be expanded within the limit.
     public static func expand(
@@ -172,8 +172,8 @@ public enum Expansion {
         return result
     }
 
-    /// Writes the pixels from `corner`, in [-1, 1]. Beyond the image they are mirrored back and forth, so that even a single
-    /// row fills any height.
+    /// Writes the pixels from `corner`, in [-1, 1]. Beyond the image they are mirrored back and forth, so that even a
+    /// single row fills any height.
     private static func write(_ image: Image, from corner: (y: Int, x: Int), to target: Tensor) {
         for y in 0..<target.height {
             let row = mirroredPosition(corner.y + y, image.height) * image.width

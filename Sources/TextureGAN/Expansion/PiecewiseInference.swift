@@ -2,13 +2,13 @@ import NNCore
 
 /// Inference of images whose features do not fit in memory.
 ///
-/// Memory holds only the features at a quarter of the size as a whole, those between the halvings and the doublings. Larger
-/// features are computed piece by piece with a margin, and dropped after use. Pieces start where the kernels' tiles start,
-/// so that without norms, or with running averages, the result is bit for bit that of `Generator.infer`.
+/// Memory holds only the features at a quarter of the size as a whole, those between the halvings and the doublings.
+/// Larger features are computed piece by piece with a margin, and dropped after use. Pieces start where the kernels'
+/// tiles start, so that without norms, or with running averages, the result is bit for bit that of `Generator.infer`.
 ///
-/// With the image's own statistics, each norm on features in pieces costs a pass over all pieces to measure them: about 1.6
-/// times the work. Mean and variance are then summed in another order, so the result differs from the whole image's in the
-/// last rounding.
+/// With the image's own statistics, each norm on features in pieces costs a pass over all pieces to measure them: about
+/// 1.6 times the work. Mean and variance are then summed in another order, so the result differs from the whole image's
+/// in the last rounding.
 struct PiecewiseInference {
     let generator: Generator
     let statistics: BatchNorm.Statistics

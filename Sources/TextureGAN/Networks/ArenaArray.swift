@@ -1,7 +1,7 @@
 import NNCore
 
-/// A short array in an arena's memory, so that a training step allocates nothing. It is valid until the arena is released
-/// to a height below it.
+/// A short array in an arena's memory, so that a training step allocates nothing. It is valid until the arena is
+/// released to a height below it.
 struct ArenaArray<Element: BitwiseCopyable>: RandomAccessCollection {
     private let elements: UnsafeMutablePointer<Element>
     private let capacity: Int

@@ -15,8 +15,8 @@ public struct AveragedGenerator: Sendable {
         for (average, trained) in pairs { average.copy(trained) }
     }
 
-    /// Moves the average towards the trained weights after each of their updates. It keeps min(ema, i / (i + 10)) of itself,
-    /// so that the initial weights are soon forgotten.
+    /// Moves the average towards the trained weights after each of their updates. It keeps min(ema, i / (i + 10)) of
+    /// itself, so that the initial weights are soon forgotten.
     /// - Parameter iteration: i, counted from 1.
     func follow(iteration: Int, in workspace: Workspace) {
         let share = 1 - min(memory, Float(iteration) / Float(iteration + 10))

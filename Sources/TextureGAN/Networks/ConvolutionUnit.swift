@@ -17,8 +17,8 @@ struct ConvolutionUnit: Sendable {
 
     var parameters: [Parameter] { convolution.parameters + (norm?.parameters ?? []) }
 
-    /// Whether the activation's gradient needs the output, which the output's gradient must then not overwrite. A unit with a
-    /// norm computes the activation again from the norm's input.
+    /// Whether the activation's gradient needs the output, which the output's gradient must then not overwrite. A unit
+    /// with a norm computes the activation again from the norm's input.
     var needsOutput: Bool { norm == nil && activation != .identity }
 
     /// What a forward pass leaves for `backward`, which overwrites it: gradients take the place of their tensors, or of
@@ -69,7 +69,8 @@ struct ConvolutionUnit: Sendable {
 
     /// - Parameters:
     ///   - dOutput: the gradient of the output; only read. If `needsOutput` it must not alias `saved.output`.
-    ///   - dInput: receives the gradient of the input, for `.input`; may be `saved.input`, and `dOutput` if `needsOutput`.
+    ///   - dInput: receives the gradient of the input, for `.input`; may be `saved.input`, and `dOutput` if
+    ///     `needsOutput`.
     func backward(
         _ saved: Saved, dOutput: Tensor, _ wanted: Gradients, dInput: Tensor?, in workspace: Workspace
     ) {
@@ -97,8 +98,8 @@ struct ConvolutionUnit: Sendable {
     }
 }
 
-/// Places for the gradients of units' outputs in a backward pass: the output's own memory, or, if the activation's gradient
-/// still needs the output, a shared buffer that is free again once the unit's backward pass has begun.
+/// Places for the gradients of units' outputs in a backward pass: the output's own memory, or, if the activation's
+/// gradient still needs the output, a shared buffer that is free again once the unit's backward pass has begun.
 struct GradientPlaces {
     private let beside: UnsafeMutablePointer<Float>
 

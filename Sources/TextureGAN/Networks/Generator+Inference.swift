@@ -3,8 +3,8 @@ import NNCore
 extension Generator {
     /// The output for `input`, in the workspace's arena, without saving anything for a backward pass. Dropout is off.
     ///
-    /// Besides the output, memory holds only one layer's input and output at a time (and a residual block's skip): layers
-    /// alternate between the two ends of one buffer.
+    /// Besides the output, memory holds only one layer's input and output at a time (and a residual block's skip):
+    /// layers alternate between the two ends of one buffer.
     /// - Parameter input: `[h, w, 3]`, h and w multiples of 4.
     public func infer(_ input: Tensor, statistics: BatchNorm.Statistics, in workspace: Workspace) -> Tensor {
         precondition(input.height % 4 == 0 && input.width % 4 == 0)

@@ -4,9 +4,10 @@ import NNCore
 
 /// The networks' weights at the start of a training.
 ///
-/// Networks trained on drawn textures of all kinds already know edges, surfaces and repetition: from them a training needs
-/// a quarter of the iterations (decision 17). A case's name consists of the kind of textures, the networks' width, and the
-/// first digits of the file's SHA-256, so that a recipe means the same weights in every version of texloom.
+/// Networks trained on drawn textures of all kinds already know edges, surfaces and repetition: from them a training
+/// needs a quarter of the iterations (decision 17). A case's name consists of the kind of textures, the networks'
+/// width, and the first digits of the file's SHA-256, so that a recipe means the same weights in every version of
+/// texloom.
 public enum StartWeights: String, Sendable, CaseIterable {
     case random
     /// Made by `scripts/pretrain`; embedded in the executable at half precision.

@@ -3,8 +3,8 @@ import NNCore
 
 /// A frozen VGG up to its last tapped layer, and the style loss on its Gram matrices.
 ///
-/// Taps are relu1_1 ... relu{taps}_1. No layer after the last tap is computed, there are no weight gradients, and a target
-/// image has no gradient.
+/// Taps are relu1_1 ... relu{taps}_1. No layer after the last tap is computed, there are no weight gradients, and a
+/// target image has no gradient.
 public struct VGGFeatures: Sendable {
     private enum Layer: Sendable {
         case convolution(Convolution, tap: Int?)
@@ -36,7 +36,8 @@ public struct VGGFeatures: Sendable {
                     layers.append(.pool)
                     continue
                 }
-                // Fixtures carry thin networks. Values are read before the layer asks for memory: a file may claim any shape.
+                // Fixtures carry thin networks. Values are read before the layer asks for memory: a file may claim any
+                // shape.
                 let width = file?.entries["\(name).weight"]?.shape.first ?? min(64 << (block - 1), 512)
                 let weight = try file?.floats("\(name).weight", shape: [width, channels, 3, 3])
                 let bias = try file?.floats("\(name).bias", shape: [width])

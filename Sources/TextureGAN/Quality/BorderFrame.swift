@@ -3,9 +3,9 @@ import NNCore
 
 /// Whether a frame runs along an image's borders, as the padding of a generator's convolutions can leave one.
 ///
-/// Features of a line of pixels parallel to a border: the mean colours of its eight parts, and the logs of the differences
-/// along it and across it, of lightness and of colour. The four outermost lines are compared with the lines 12 and more
-/// pixels inside:
+/// Features of a line of pixels parallel to a border: the mean colours of its eight parts, and the logs of the
+/// differences along it and across it, of lightness and of colour. The four outermost lines are compared with the lines
+/// 12 and more pixels inside:
 ///
 ///     d = sqrt( mean over borders and lines of (mean of 24 z^2 of colours + sum of 4 z^2 of differences) / 5 )
 ///     z = (x - mean inside) / sqrt(variance inside + just visible^2),  figure = d / max(1, d of the exemplar)

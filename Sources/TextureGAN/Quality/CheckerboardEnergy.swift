@@ -12,7 +12,8 @@ import NNCore
 /// The first part is the share of a fixed pattern in the energy of the detail; the second finds patterns whose strength
 /// follows the picture. The subtracted terms are what chance alone yields. An exemplar with a period of 8 pixels is
 /// compared with its own value.
-/// - Source: Odena et al., "Deconvolution and Checkerboard Artifacts", Distill (2016), for the artifact; the formula is ours.
+/// - Source: Odena et al., "Deconvolution and Checkerboard Artifacts", Distill (2016), for the artifact; the formula is
+///   ours.
 struct CheckerboardEnergy: Sendable {
     private static let side = 8
     static let minSide = 3 * side

@@ -12,7 +12,8 @@ import NNCore
 /// is its length.
 /// - Source: Ottosson, "A perceptual color space for image processing" (2020); Rabin et al., "Wasserstein Barycenter
 ///   and its Application to Texture Mixing" (2011). 0.02 is a just noticeable difference (CSS Color 4, deltaEOK)
-///   between two flat colours; a mean of distances is seen from less on, where a part of the picture has lost its colour.
+///   between two flat colours; a mean of distances is seen from less on, where a part of the picture has lost its
+///   colour.
 struct ColourDistance: Sendable {
     private static let bases = 4
     /// No projection of a colour exceeds it.

@@ -2,10 +2,10 @@ import NNCore
 
 /// How much of an image is copied from the exemplar unchanged.
 ///
-/// At 576 places, three windows (one, its right neighbour, the one below) are looked up among all windows of the exemplar.
-/// A place counts as copied if the three nearest windows have the same arrangement in the exemplar. The matches of new
-/// texture are scattered; those of a copy are neighbours. Among equally near windows, the first one is the match of the
-/// first window, and any of them matches the others.
+/// At 576 places, three windows (one, its right neighbour, the one below) are looked up among all windows of the
+/// exemplar. A place counts as copied if the three nearest windows have the same arrangement in the exemplar. The
+/// matches of new texture are scattered; those of a copy are neighbours. Among equally near windows, the first one is
+/// the match of the first window, and any of them matches the others.
 ///
 /// Rotated, mirrored or enlarged copies are not detected, and a texture that repeats exactly counts as copied.
 /// - Source: the coherence of nearest neighbours is Ashikhmin's, "Synthesizing Natural Textures" (2001).
@@ -126,8 +126,8 @@ struct Copying: Sendable {
         }
     }
 
-    /// The exemplar's nearest window to each query: its number, and its squared distance less the query's own square. The
-    /// first of equal ones.
+    /// The exemplar's nearest window to each query: its number, and its squared distance less the query's own square.
+    /// The first of equal ones.
     private func nearest(
         to queries: UnsafeMutablePointer<Float>, count: Int, _ workspace: Workspace
     ) -> [(window: Int, distance: Float)] {

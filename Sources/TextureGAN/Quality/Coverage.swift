@@ -1,10 +1,10 @@
 import NNCore
 
-/// How much of the exemplar also appears in the image: the share of 1024 windows (16x16) of the exemplar that have a window
-/// of the image, of 1024, closer than their fifth neighbour in the exemplar.
+/// How much of the exemplar also appears in the image: the share of 1024 windows (16x16) of the exemplar that have a
+/// window of the image, of 1024, closer than their fifth neighbour in the exemplar.
 ///
-/// Two samples of the same texture yield 1 - 2^-5 = 0.97 on average. The figure falls when the image lacks a part of the
-/// exemplar (large stones, a dark corner).
+/// Two samples of the same texture yield 1 - 2^-5 = 0.97 on average. The figure falls when the image lacks a part of
+/// the exemplar (large stones, a dark corner).
 /// - Source: Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models" (2020), "coverage".
 struct Coverage: Sendable {
     private static let perSide = 32

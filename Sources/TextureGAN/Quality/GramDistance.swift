@@ -8,8 +8,8 @@ import NNCore
 ///
 ///     D = mean over taps of |G - G_exemplar| / (|G| + |G_exemplar|),  |.| Frobenius norms
 ///
-/// 0 for equal correlations, 1 for nothing in common. Features depend on the network and the input convention, so figures
-/// are comparable only for the same pair.
+/// 0 for equal correlations, 1 for nothing in common. Features depend on the network and the input convention, so
+/// figures are comparable only for the same pair.
 /// - Source: Gatys et al., "Texture Synthesis Using Convolutional Neural Networks" (2015); the normalisation is ours.
 struct GramDistance: Sendable {
     private static let maxSide = 128

@@ -1,18 +1,18 @@
 import Foundation
 import NNCore
 
-/// Whether an image looks at each place like its exemplar at the same fraction of width and height: the rings around the
-/// pith, the light of the lamps, plates that shrink from top to bottom.
+/// Whether an image looks at each place like its exemplar at the same fraction of width and height: the rings around
+/// the pith, the light of the lamps, plates that shrink from top to bottom.
 ///
 /// Both images are cut into 16 x 16 cells; windows are 4 x 4 cells, at all positions. A window has five groups of
-/// statistics: mean lightness and colours in Oklab, the log (base 2) of the contrast, the size of the detail (mean band of
-/// a Laplacian pyramid of lightness, in octaves), and its direction (from the structure tensor). For each group,
+/// statistics: mean lightness and colours in Oklab, the log (base 2) of the contrast, the size of the detail (mean band
+/// of a Laplacian pyramid of lightness, in octaves), and its direction (from the structure tensor). For each group,
 ///
 ///     r^2 = (mean |x_I - x_E|^2 - 3 chance) / (max(spread, chance) + visible^2),  at least 0
 ///
 /// spread is the variance of x_E over the exemplar. chance is the variance of a window's x_E that comes from its few
-/// elements, measured by its four quarters a b c d: ((a - b - c + d) / 4)^2, in which gradients cancel. visible is a just
-/// visible difference. The figure is the fourth root of the mean of r^4 over the groups.
+/// elements, measured by its four quarters a b c d: ((a - b - c + d) / 4)^2, in which gradients cancel. visible is a
+/// just visible difference. The figure is the fourth root of the mean of r^4 over the groups.
 ///
 /// The factor three is for elements larger than half a window, which are not independent in its quarters.
 /// - Source: the structure tensor is Förstner & Gülch's (1987); the rest is ours.

@@ -1,7 +1,7 @@
 import NNCore
 
-/// The distance between the distributions of an image's patches and the exemplar's: the sliced Wasserstein distance at the
-/// scales of a Laplacian pyramid.
+/// The distance between the distributions of an image's patches and the exemplar's: the sliced Wasserstein distance at
+/// the scales of a Laplacian pyramid.
 ///
 /// In each band (three and the rest), in opponent colours, 4096 patches of 7x7 of each image are projected on 64 random
 /// directions; x and y are the sorted projections of exemplar and image:

@@ -68,8 +68,8 @@ public struct QualityReference: Sendable {
     }
 }
 
-/// The purposes of the figures' random streams. Their seed is fixed, so the same images have the same figures under every
-/// recipe.
+/// The purposes of the figures' random streams. Their seed is fixed, so the same images have the same figures under
+/// every recipe.
 enum QualityStream: UInt32 {
     case patchPositions = 1, patchDirections, colourBases, copyPositions, coveragePositions
 

@@ -2,8 +2,8 @@ import Foundation
 
 /// The verdict on an image's figures, in words and as a number: good, or its faults and what to try.
 ///
-/// The limits separate the good controls of docs/quality.md (true continuations of the examples, and pieces of them that no
-/// training saw) from the bad ones.
+/// The limits separate the good controls of docs/quality.md (true continuations of the examples, and pieces of them
+/// that no training saw) from the bad ones.
 public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
     public struct Fault: Sendable, Equatable {
         public let figure: QualityFigure
@@ -11,11 +11,12 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
         public let text: String
     }
 
-    /// The fault furthest beyond its limit comes first, except that a wrong scale precedes the others, which follow from it.
+    /// The fault furthest beyond its limit comes first, except that a wrong scale precedes the others, which follow
+    /// from it.
     public let faults: [Fault]
 
-    /// Ranks images of one exemplar: lower is better. The whole part counts the faults; the fraction is d / (1 + d), where d
-    /// is the mean of the figures' deviations. Nil without any figure.
+    /// Ranks images of one exemplar: lower is better. The whole part counts the faults; the fraction is d / (1 + d),
+    /// where d is the mean of the figures' deviations. Nil without any figure.
     public let score: Float?
 
     public var isGood: Bool { faults.isEmpty }

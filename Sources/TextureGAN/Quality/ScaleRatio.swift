@@ -1,8 +1,8 @@
 import Foundation
 import NNCore
 
-/// How much an image looks enlarged compared with its exemplar: 1 is texture at the exemplar's scale, 2 the exemplar blown
-/// up to twice the size.
+/// How much an image looks enlarged compared with its exemplar: 1 is texture at the exemplar's scale, 2 the exemplar
+/// blown up to twice the size.
 ///
 /// With the variogram `g(d) = mean |I(x + d) - I(x)|^2` of opponent colours along four directions, an enlargement by s
 /// has `g(d) = g_exemplar(d / s)`. The figure is the s between 1/2 and 2^1.5 with the least variance of

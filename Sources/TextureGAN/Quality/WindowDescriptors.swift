@@ -3,7 +3,8 @@ import NNCore
 
 /// Describes square windows of an image by 24 numbers: lightness of 4x4 cells, and both opponent colours of 2x2 cells.
 ///
-/// Their distances are those of the windows at a coarse resolution. A summed-area table yields any window's in a few steps.
+/// Their distances are those of the windows at a coarse resolution. A summed-area table yields any window's in a few
+/// steps.
 /// - Source: Crow, "Summed-area tables for texture mapping" (1984).
 struct WindowDescriptors {
     static let count = 24

@@ -1,5 +1,6 @@
 extension Recipe {
-    /// The fields that differ from the recipe `paper`, sorted by key. They identify a recipe, whatever its file looks like.
+    /// The fields that differ from the recipe `paper`, sorted by key. They identify a recipe, whatever its file looks
+    /// like.
     ///
     /// Equal recipes have equal values, also across releases that add fields or reword their explanations.
     public var values: String { values(of: Self.fields) }

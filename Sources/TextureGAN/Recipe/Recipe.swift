@@ -65,7 +65,8 @@ public struct Recipe: Equatable, Sendable {
     /// Iterations before the learning rate begins to fall.
     public var constantIterations: Int { Int((Double(constantShare) * Double(iterations)).rounded()) }
 
-    /// Whether an iteration, counted from 1, computes the style loss. The first one does, so that the loss history has it.
+    /// Whether an iteration, counted from 1, computes the style loss. The first one does, so that the loss history has
+    /// it.
     func hasStyle(at iteration: Int) -> Bool { iteration == 1 || iteration % styleEvery == 0 }
 
     /// Adam's rate at an iteration, counted from 1: constant, then falling linearly, changed every iteration.

@@ -35,8 +35,8 @@ public struct MovingAverage: Sendable, Equatable {
     private var weight = 0.0
     private let limit: Double
 
-    /// - Parameter limit: a new value counts for at least one part in `limit`. Some recipes compute the style loss in every
-    ///   second iteration only, so a few values must not decide.
+    /// - Parameter limit: a new value counts for at least one part in `limit`. Some recipes compute the style loss in
+    ///   every second iteration only, so a few values must not decide.
     public init(limit: Double = 50) { self.limit = limit }
 
     /// - Parameter weight: the number of values that the first one stands for.

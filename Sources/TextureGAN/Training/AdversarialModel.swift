@@ -1,11 +1,11 @@
 import NNCore
 
-/// The networks, their losses and their optimisers. `update` is the method: one update of the discriminator, then one of
-/// the generator against the updated discriminator.
+/// The networks, their losses and their optimisers. `update` is the method: one update of the discriminator, then one
+/// of the generator against the updated discriminator.
 ///
-/// An update computes only what it needs: VGG ends at its last tap, frozen networks have no weight gradients, the target's
-/// features have no gradients, and the generator has a single backward pass. Generated image and target pass shared weights
-/// as a batch of two.
+/// An update computes only what it needs: VGG ends at its last tap, frozen networks have no weight gradients, the
+/// target's features have no gradients, and the generator has a single backward pass. Generated image and target pass
+/// shared weights as a batch of two.
 struct AdversarialModel {
     let recipe: Recipe
     let generator: Generator

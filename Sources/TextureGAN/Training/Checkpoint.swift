@@ -251,8 +251,8 @@ extension Generator {
         return Checkpoint.network(generator.parameters, kind: "generator", recipe: recipe, origin: origin).encoded()
     }
 
-    /// Checks that the file has the weights of its recipe before the network allocates them: a small file may claim a huge
-    /// network.
+    /// Checks that the file has the weights of its recipe before the network allocates them: a small file may claim a
+    /// huge network.
     private static func checkSize(
         of recipe: Recipe, in file: Safetensors, _ prefix: String, _ url: URL
     ) throws(SafetensorsError) {

@@ -121,8 +121,8 @@ public final class Trainer {
             values: report.columns.map { Float($0.value) } + [recipe.learningRate(at: iteration), Float(seconds)])
     }
 
-    /// Memory for a snapshot's features; a snapshot that needs more is computed in pieces. The same on every machine, so
-    /// that the picture is the same too; far more than a step of the recipe `paper` needs.
+    /// Memory for a snapshot's features; a snapshot that needs more is computed in pieces. The same on every machine,
+    /// so that the picture is the same too; far more than a step of the recipe `paper` needs.
     static let snapshotBytes = 2 << 30
 
     /// The whole exemplar, expanded by the current generator with the image's own statistics; a large one in pieces.

@@ -6,9 +6,9 @@ import OperatingSystem
 extension TrainingRun {
     /// Trains to the end, or until `wish` says otherwise.
     ///
-    /// Reports arrive on the calling thread; training waits while they are handled. Iteration 0 has no snapshot; the last
-    /// iteration always has a snapshot and a checkpoint. While the disk takes no files training continues; the run waits
-    /// for its last files.
+    /// Reports arrive on the calling thread; training waits while they are handled. Iteration 0 has no snapshot; the
+    /// last iteration always has a snapshot and a checkpoint. While the disk takes no files training continues; the run
+    /// waits for its last files.
     /// - Parameter wish: asked after every iteration.
     /// - Throws: `TrainingError`; its `isRetryable` says whether another attempt may succeed.
     public static func run(

@@ -15,8 +15,8 @@ public enum TrainingRun {
         public var threads: Int
         /// An existing folder for the reported files. The receiver of a report owns its file and removes it.
         public var folder: URL
-        /// The last iteration of the checkpoint's loss history whose row is known to have arrived; the run reports later rows
-        /// again. `.max`: all rows arrived; 0: none is known to have.
+        /// The last iteration of the checkpoint's loss history whose row is known to have arrived; the run reports
+        /// later rows again. `.max`: all rows arrived; 0: none is known to have.
         public var historyArrivedUntil: Int
         /// Runs that share this process, including this one.
         public var concurrentRuns: Int
@@ -66,8 +66,8 @@ public enum TrainingRun {
     struct Patience: Sendable {
         /// Time between two attempts.
         var interval = Duration.seconds(5)
-        /// How long the run retries its last files, unless it is asked to stop. Before the end training continues without
-        /// the files.
+        /// How long the run retries its last files, unless it is asked to stop. Before the end training continues
+        /// without the files.
         var atTheEnd = Duration.seconds(30 * 60)
         /// How long a run that is asked to stop retries its checkpoint.
         var whenStopping = Duration.seconds(10)

@@ -54,4 +54,16 @@ import Testing
         let near = Double(values.filter { abs($0 - 1) < 0.02 }.count) / Double(values.count)
         #expect(abs(near - 0.6827) < 0.02)
     }
+
+    /// NNCore reads files, so its traps stay in every build (decision 19).
+    @Test func preconditionsHoldInOptimisedBuilds() async throws {
+        let result = try #require(
+            await #expect(processExitsWith: .failure) {
+                let (long, short) = (
+                    Parameter("long", .vector(8), trained: false), Parameter("short", .vector(4), trained: false)
+                )
+                long.copy(short)
+            })
+        #expect(result.exitStatus != .exitCode(0))
+    }
 }

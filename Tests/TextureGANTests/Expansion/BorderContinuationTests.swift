@@ -5,8 +5,8 @@ import Testing
 @testable import TextureGAN
 
 @Suite struct BorderContinuationTests {
-    /// A texture that repeats within reach, so that exactly one continuation is right. Period 20 across, 12 down, with each
-    /// row of bricks shifted.
+    /// A texture that repeats within reach, so that exactly one continuation is right. Period 20 across, 12 down, with
+    /// each row of bricks shifted.
     private static func bricks(_ x: Int, _ y: Int) -> [UInt8] {
         let (row, line) = (Int((Double(y) / 12).rounded(.down)), ((y % 12) + 12) % 12)
         let column = (((x + (row % 2 == 0 ? 0 : 10)) % 20) + 20) % 20

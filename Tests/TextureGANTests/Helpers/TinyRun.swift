@@ -86,8 +86,8 @@ enum TinyRun {
 }
 
 extension Trainer {
-    /// A digest of every bit of both networks, their optimisers and the averaged weights. After a failed comparison of whole
-    /// arrays the test library would search for their differences for minutes.
+    /// A digest of every bit of both networks, their optimisers and the averaged weights. After a failed comparison of
+    /// whole arrays the test library would search for their differences for minutes.
     var state: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for parameter in generator.parameters + discriminator.parameters

@@ -139,6 +139,14 @@ import Testing
             let shape = TinyRun.error { _ = try VGGFeatures(.vgg16, taps: 1, input: .raw, weights: .file(url)) }
             #expect(shape?.message.contains("[5]") == true)
 
+            // A file without data that claims a layer larger than any memory.
+            writer = SafetensorsWriter(metadata: [:])
+            writer.add("conv1_1.weight", shape: [1 << 50, 0, 3, 3]) { [] }
+            writer.add("conv1_1.bias", shape: [0]) { [] }
+            try writer.write(to: url)
+            let huge = TinyRun.error { _ = try VGGFeatures(.vgg16, taps: 1, input: .raw, weights: .file(url)) }
+            #expect(huge?.code == .badWeights && huge?.message.contains("[\(1 << 50), 0, 3, 3]") == true)
+
             let missing = folder.appendingPathComponent("none.safetensors")
             let none = TinyRun.error { _ = try VGGFeatures(.vgg16, taps: 1, input: .raw, weights: .file(missing)) }
             #expect(none?.code == .badWeights && none?.message.contains("none.safetensors") == true)

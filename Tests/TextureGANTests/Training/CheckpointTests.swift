@@ -133,7 +133,7 @@ import Testing
     private func rewrite(_ url: URL, _ change: (inout [String: String]) -> Void) throws {
         let file = try Safetensors(Data(contentsOf: url), file: url.path)
         var metadata = file.metadata
-        // Without the sum, which would find every change.
+        // Without the checksum, which would reveal every change.
         metadata["crc64"] = nil
         change(&metadata)
         var writer = SafetensorsWriter(metadata: metadata)
@@ -179,7 +179,30 @@ import Testing
         }
     }
 
-    @Test func cpuTimeThatWasNotCountedIsNotTold() throws {
+    /// Numbers within their type that training could not continue from: with traps, a crash; without, undefined.
+    @Test func extremeCountersAreRefusedOrTrainedFrom() throws {
+        try TinyRun.inFolder { folder in
+            let file = folder.appendingPathComponent("c.safetensors")
+            let trainer = try TinyRun.trainer()
+            try trainer.advance(by: 2)
+            for key in ["generator_steps", "discriminator_steps"] {
+                try trainer.writeCheckpoint(to: file)
+                try rewrite(file) { $0[key] = String(Int.max) }
+                #expect(try refusal(file).contains("'\(key)' is '\(Int.max)', expected a number from 0 to 40"))
+            }
+            try trainer.writeCheckpoint(to: file)
+            try rewrite(file) {
+                $0["crops_position"] = String(UInt64.max)
+                $0["dropout_position"] = String(UInt64.max - 1)
+            }
+            let heir = try TinyRun.trainer()
+            try heir.restore(from: file)
+            try heir.advance(by: 2)
+            #expect(heir.iteration == 4 && heir.crops.stream.position < 100)
+        }
+    }
+
+    @Test func cpuTimeThatWasNotCountedIsAbsent() throws {
         try TinyRun.inFolder { folder in
             let file = folder.appendingPathComponent("c.safetensors")
             let trainer = try TinyRun.trainer()
@@ -241,8 +264,8 @@ import Testing
         }
     }
 
-    /// It is no fault of the job's, which would be tried, and charged, until it is held.
-    @Test func aCheckpointThatAnotherVersionWroteAndThisOneCannotReadIsToldFromABadOne() throws {
+    /// A bad checkpoint counts against the job's retry budget, a foreign one does not.
+    @Test func anUnreadableCheckpointOfAnotherVersionIsNotCalledBad() throws {
         try TinyRun.inFolder { folder in
             let original = folder.appendingPathComponent("original.safetensors")
             let file = folder.appendingPathComponent("c.safetensors")
@@ -260,7 +283,7 @@ import Testing
         }
     }
 
-    @Test func aBitThatChangedAnywhereInACheckpointIsFoundByItsSum() throws {
+    @Test func theChecksumDetectsAChangedBitAnywhereInACheckpoint() throws {
         try TinyRun.inFolder { folder in
             let file = folder.appendingPathComponent("c.safetensors")
             let trainer = try TinyRun.trainer()
@@ -283,14 +306,14 @@ import Testing
                 #expect(error?.code == .damagedCheckpoint && error?.isRetryable == true)
                 #expect(error?.message.contains("c.safetensors") == true)
             }
-            // The header too: a digit of the iteration, and of the sum itself.
+            // The header too: a digit of the iteration, and of the checksum itself.
             for text in ["\"iteration\":\"2\"", "\"crc64\":\""] {
                 var data = whole
                 let place = try #require(data.range(of: Data(text.utf8)))
                 let digit = text.hasSuffix("2\"") ? place.upperBound - 2 : place.upperBound
                 data[digit] = data[digit] == 0x31 ? 0x32 : 0x31
                 try data.write(to: file)
-                #expect(try refusal(file).contains("sum is wrong"))
+                #expect(try refusal(file).contains("checksum is wrong"))
             }
         }
     }

@@ -4,8 +4,8 @@ import Testing
 
 @testable import TextureGAN
 
-/// Repeats training steps of an independent PyTorch implementation: the same weights, crops and feature weights give the
-/// same gradients, losses, trained weights and expansions.
+/// Repeats training steps of an independent PyTorch implementation: the same weights, crops and feature weights give
+/// the same gradients, losses, trained weights and expansions.
 ///
 /// Fixtures: the project's own, and any named by TEXLOOM_PARITY (paths separated by ':'). Their tensors, and what ties
 /// are, are described at the head of Benchmarks/pytorch/make_fixture.py, which also turns fixtures of single precision
@@ -88,8 +88,8 @@ struct ParityReplay {
     struct Errors: CustomStringConvertible {
         /// Relative.
         var loss = 0.0
-        /// The largest error of a gradient as a multiple of what is allowed: a ten-thousandth of its length and what its
-        /// ties may change.
+        /// The largest error of a gradient as a multiple of what is allowed: a ten-thousandth of its length and what
+        /// its ties may change.
         var gradient = 0.0
         var worstGradient = ""
         /// The largest share of a gradient that ties may change.
@@ -139,8 +139,8 @@ struct ParityReplay {
         return recipe
     }
 
-    /// A file of single precision has no information on ties; its first step is compared as far as that goes, and none of
-    /// the later ones: which way its own ties went has grown into their weights.
+    /// A file of single precision has no information on ties; its first step is compared as far as that goes, and none
+    /// of the later ones: which way its own ties went has grown into their weights.
     private var isDouble: Bool { config.arithmetic == "float64" }
     var steps: [Step] { isDouble && config.steps > 1 ? [.first, .last] : [.first] }
 
@@ -197,8 +197,8 @@ struct ParityReplay {
             errors.loss = max(errors.loss, abs(value - expected) / max(abs(expected), 1e-12))
         }
         let prefix = which == .first ? "" : "last."
-        // Where a gradient is nothing but rounding, as that of the last bias is in relativistic pairs, Adam makes a step of
-        // full length all the same, in a direction that means nothing.
+        // Where a gradient is nothing but rounding, as that of the last bias is in relativistic pairs, Adam makes a
+        // step of full length all the same, in a direction that means nothing.
         var isTold: [String: [Bool]] = [:]
         for ((network, parameters), means) in zip(networks, means) {
             for (parameter, mean) in zip(parameters, means) where parameter.isTrained {
