@@ -15,10 +15,16 @@ let march = Context.environment["TEXLOOM_MARCH"] ?? "x86-64-v3"
     let level: [SwiftSetting] = []
 #endif
 
-/// Numerical code is optimised in debug builds too: a training step there would otherwise take minutes.
-/// -fno-math-errno lets the compiler vectorise square roots; bounds are checked by the tests' plain references.
-let numerical: [SwiftSetting] = [
+/// The kernels' own: optimised in debug builds too, where a training step would otherwise take minutes, and without
+/// traps. -fno-math-errno lets the compiler vectorise square roots.
+let kernels: [SwiftSetting] = [
     .unsafeFlags(machine + ["-Xcc", "-fno-math-errno", "-Ounchecked", "-wmo", "-num-threads", "2"])
+]
+
+/// The rest of the training core: as fast in debug builds as in release builds, with its traps. It reads files of
+/// strangers (docs/decisions/0014).
+let checked: [SwiftSetting] = [
+    .unsafeFlags(machine + ["-Xcc", "-fno-math-errno", "-O", "-wmo", "-num-threads", "2"])
 ]
 
 /// Optimised in debug builds too: tests that walk over millions of values in plain loops, and the cluster's decisions,
@@ -91,8 +97,8 @@ let package = Package(
 
         // The training core.
         .target(
-            name: "NNCore", dependencies: ["CBorrowedClosure", "COpenBLAS", "Machine", "OperatingSystem"],
-            swiftSettings: numerical),
+            name: "Kernels", dependencies: ["CBorrowedClosure", "COpenBLAS", "Machine"], swiftSettings: kernels),
+        .target(name: "NNCore", dependencies: ["Kernels", "OperatingSystem"], swiftSettings: checked),
         // Keeps its bounds checks: it reads what strangers send.
         .target(name: "Imaging", dependencies: ["CPNG", "CJPEG", "CLCMS", "OperatingSystem"]),
         .target(name: "EventFiles", dependencies: ["Imaging", "OperatingSystem"], swiftSettings: optimised),
@@ -103,7 +109,7 @@ let package = Package(
                 "Base", "NNCore", "Imaging", "CStartWeights", "OperatingSystem",
                 .product(name: "Yams", package: "Yams"),
             ],
-            swiftSettings: numerical),
+            swiftSettings: checked),
 
         // The cluster. Every decision of it, on both sides, as values: no clock, file, socket or wire.
         .target(
@@ -168,7 +174,11 @@ let package = Package(
         .testTarget(name: "BaseTests", dependencies: ["Base"]),
         .testTarget(name: "OperatingSystemTests", dependencies: ["OperatingSystem"]),
         .testTarget(name: "PlotsTests", dependencies: ["Plots"]),
-        .testTarget(name: "NNCoreTests", dependencies: ["NNCore", "Machine"], swiftSettings: optimised),
+        .target(
+            name: "TensorChecks", dependencies: ["Kernels"], path: "Tests/TensorChecks", swiftSettings: optimised),
+        .testTarget(
+            name: "KernelsTests", dependencies: ["Kernels", "Machine", "TensorChecks"], swiftSettings: optimised),
+        .testTarget(name: "NNCoreTests", dependencies: ["NNCore", "TensorChecks"], swiftSettings: optimised),
         .target(name: "ImageFixtures", path: "Tests/ImageFixtures"),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "ImageFixtures"]),
         .target(name: "EventReader", path: "Tests/EventReader"),

@@ -82,16 +82,16 @@ struct Mutator {
         bytes.replaceSubrange(first..<end, with: Array(Self.texts[below(Self.texts.count)].utf8))
     }
 
-    /// Makes the sum of a checkpoint right again, where there is still a place for it.
+    /// Corrects the checksum of a checkpoint, if its header still has one.
     static func withCheckpointSum(_ file: [UInt8]) -> [UInt8] {
         guard file.count >= 8 else { return file }
         let length = file[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard length <= UInt64(file.count - 8) else { return file }
         var data = Data(file)
         let header = data[..<(8 + Int(length))]
-        guard let place = SafetensorsWriter.placeOfSum(in: header) else { return file }
+        guard let place = SafetensorsWriter.placeOfChecksum(in: header) else { return file }
         var sum = CRC64()
-        sum.update(SafetensorsWriter.withoutSum(header, at: place))
+        sum.update(SafetensorsWriter.withoutChecksum(header, at: place))
         sum.update(data[(8 + Int(length))...])
         data.replaceSubrange(place, with: Data(sum.text.utf8))
         return [UInt8](data)

@@ -76,12 +76,12 @@ private func winograd3x3(
     }
 }
 
-/// One row of the table for kernels of any taps and stride.
+/// One row of the table for kernels of any kernelSize and stride.
 ///
 /// - Parameters:
 ///   - side: height and width of the input, `outputSide` of the output.
 private func row(
-    _ name: String, images: Int = 1, side: Int, outputSide: Int, taps: Int, _ inputs: Int, _ outputs: Int,
+    _ name: String, images: Int = 1, side: Int, outputSide: Int, kernelSize: Int, _ inputs: Int, _ outputs: Int,
     forward: @escaping (Tensor, UnsafeMutablePointer<Float>, Tensor, Workspace) -> Void,
     inputGradient: @escaping (Tensor, UnsafeMutablePointer<Float>, Tensor, Workspace) -> Void,
     weightGradient: @escaping (Tensor, Tensor, UnsafeMutablePointer<Float>, Workspace) -> Void
@@ -90,8 +90,8 @@ private func row(
         let workspace = bench.workspace
         let x = bench.tensor(side, side, inputs, images: images)
         let y = bench.tensor(outputSide, outputSide, outputs, images: images)
-        let weight = bench.random(taps * taps * inputs * outputs)
-        let flops = 2 * Double(images * outputSide * outputSide * taps * taps) * Double(inputs * outputs)
+        let weight = bench.random(kernelSize * kernelSize * inputs * outputs)
+        let flops = 2 * Double(images * outputSide * outputSide * kernelSize * kernelSize) * Double(inputs * outputs)
         return [
             Candidate("forward", flops: flops, threads: workspace.pool.threads) { forward(x, weight, y, workspace) },
             Candidate("inputGradient", flops: flops, threads: workspace.pool.threads) {
@@ -107,7 +107,7 @@ private func row(
 private func winograd4x4Stride2(images: Int = 1, side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
     row(
         "4x4 s2 \(inputs)->\(outputs) @\(size(images, side))", images: images, side: side, outputSide: side / 2,
-        taps: 4, inputs, outputs,
+        kernelSize: 4, inputs, outputs,
         forward: {
             Winograd4x4Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
         },
@@ -122,7 +122,7 @@ private func winograd4x4Stride2(images: Int = 1, side: Int, _ inputs: Int, _ out
 private func winograd4x4(images: Int = 1, side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
     row(
         "4x4 s1 \(inputs)->\(outputs) @\(size(images, side))", images: images, side: side, outputSide: side - 1,
-        taps: 4, inputs, outputs,
+        kernelSize: 4, inputs, outputs,
         forward: { Winograd4x4.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3) },
         inputGradient: {
             Winograd4x4.inputGradient(dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
@@ -134,7 +134,7 @@ private func winograd4x4(images: Int = 1, side: Int, _ inputs: Int, _ outputs: I
 
 private func winograd3x3Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> ConvolutionBenchmark {
     row(
-        "3x3 s2 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side / 2, taps: 3, inputs, outputs,
+        "3x3 s2 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side / 2, kernelSize: 3, inputs, outputs,
         forward: {
             Winograd3x3Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
         },
@@ -171,39 +171,44 @@ private func transposed3x3(side: Int, _ inputs: Int, _ outputs: Int) -> Convolut
 }
 
 private func fewInputs(
-    _ label: String, side: Int, taps: Int, stride: Int = 1, padding: Padding, outputs: Int
+    _ label: String, side: Int, kernelSize: Int, stride: Int = 1, padding: Padding, outputs: Int
 ) -> ConvolutionBenchmark {
     row(
-        "\(taps)x\(taps)\(stride > 1 ? " s\(stride)" : "") 3->\(outputs) @\(side) \(label)", side: side,
-        outputSide: side / stride, taps: taps, 3, outputs,
+        "\(kernelSize)x\(kernelSize)\(stride > 1 ? " s\(stride)" : "") 3->\(outputs) @\(side) \(label)", side: side,
+        outputSide: side / stride, kernelSize: kernelSize, 3, outputs,
         forward: {
             FewInputsConvolution.forward(
-                input: $0, taps: taps, stride: stride, padding: padding, weight: $1, output: $2, in: $3)
+                input: $0, kernelSize: kernelSize, stride: stride, padding: padding, weight: $1, output: $2, in: $3)
         },
         inputGradient: {
             FewInputsConvolution.inputGradient(
-                dOutput: $0, taps: taps, stride: stride, weight: $1, padding: Padding(padding.amount), dInput: $2,
+                dOutput: $0, kernelSize: kernelSize, stride: stride, weight: $1, padding: Padding(padding.amount),
+                dInput: $2,
                 in: $3)
         },
         weightGradient: {
             FewInputsConvolution.weightGradient(
-                input: $0, taps: taps, stride: stride, padding: padding, dOutput: $1, dWeight: $2, in: $3)
+                input: $0, kernelSize: kernelSize, stride: stride, padding: padding, dOutput: $1, dWeight: $2, in: $3)
         })
 }
 
-private func fewOutputs(_ label: String, side: Int, taps: Int, padding: Padding, inputs: Int) -> ConvolutionBenchmark {
+private func fewOutputs(_ label: String, side: Int, kernelSize: Int, padding: Padding, inputs: Int)
+    -> ConvolutionBenchmark
+{
     row(
-        "\(taps)x\(taps) \(inputs)->3 @\(side) \(label)", side: side, outputSide: side, taps: taps, inputs, 3,
+        "\(kernelSize)x\(kernelSize) \(inputs)->3 @\(side) \(label)", side: side, outputSide: side,
+        kernelSize: kernelSize, inputs, 3,
         forward: {
-            FewOutputsConvolution.forward(input: $0, taps: taps, padding: padding, weight: $1, output: $2, in: $3)
+            FewOutputsConvolution.forward(
+                input: $0, kernelSize: kernelSize, padding: padding, weight: $1, output: $2, in: $3)
         },
         inputGradient: {
             FewOutputsConvolution.inputGradient(
-                dOutput: $0, taps: taps, weight: $1, padding: padding, dInput: $2, in: $3)
+                dOutput: $0, kernelSize: kernelSize, weight: $1, padding: padding, dInput: $2, in: $3)
         },
         weightGradient: {
             FewOutputsConvolution.weightGradient(
-                input: $0, taps: taps, padding: padding, dOutput: $1, dWeight: $2, in: $3)
+                input: $0, kernelSize: kernelSize, padding: padding, dOutput: $1, dWeight: $2, in: $3)
         })
 }
 
@@ -224,10 +229,10 @@ extension ConvolutionBenchmark {
             winograd3x3("conv4_1", images: 2, side: 32, 256, 512, learns: false),
             winograd3x3("conv4_2", images: 2, side: 32, 512, 512, learns: false),
             winograd3x3("conv5_1", images: 2, side: 16, 512, 512, learns: false),
-            fewInputs("head", side: 128, taps: 7, padding: Padding(3, .reflect), outputs: 64),
-            fewOutputs("tail", side: 256, taps: 7, padding: Padding(3, .reflect), inputs: 64),
-            fewInputs("conv1_1", side: 256, taps: 3, padding: Padding(1), outputs: 64),
-            fewInputs("D first", side: 256, taps: 4, stride: 2, padding: Padding(1), outputs: 64),
+            fewInputs("head", side: 128, kernelSize: 7, padding: Padding(3, .reflect), outputs: 64),
+            fewOutputs("tail", side: 256, kernelSize: 7, padding: Padding(3, .reflect), inputs: 64),
+            fewInputs("conv1_1", side: 256, kernelSize: 3, padding: Padding(1), outputs: 64),
+            fewInputs("D first", side: 256, kernelSize: 4, stride: 2, padding: Padding(1), outputs: 64),
             winograd4x4Stride2(side: 128, 64, 128),
             winograd4x4Stride2(side: 64, 128, 256),
             winograd4x4Stride2(side: 32, 256, 512),

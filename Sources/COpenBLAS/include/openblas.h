@@ -1,6 +1,6 @@
 #pragma once
 // OpenBLAS, loaded at the first call rather than with the program: most commands compute nothing, and it starts a thread
-// for every processor when it is loaded. What NNCore calls, with the signatures of OpenBLAS 0.3's cblas.h. If the library
+// for every processor when it is loaded. What Kernels calls, with the signatures of OpenBLAS 0.3's cblas.h. If the library
 // cannot be loaded, the first call ends the process with a message.
 enum CBLAS_ORDER { CblasRowMajor = 101, CblasColMajor = 102 };
 enum CBLAS_TRANSPOSE { CblasNoTrans = 111, CblasTrans = 112 };

@@ -3,7 +3,8 @@ import NNCore
 /// One step of a Gaussian pyramid: 1 4 6 4 1 across and down, edges repeated.
 /// - Source: Burt & Adelson, "The Laplacian Pyramid as a Compact Image Code" (1983).
 enum BinomialPyramid {
-    /// An image without its details. - Parameter output: overwritten, must not be `input`.
+    /// Smooths an image.
+    /// - Parameter output: overwritten, must not alias `input`.
     static func smooth(_ input: Tensor, into output: Tensor, in workspace: Workspace) {
         let length = input.width * input.channels
         let channels = input.channels
@@ -46,7 +47,7 @@ enum BinomialPyramid {
         }
     }
 
-    /// Every other pixel of every other row, from the arena.
+    /// Every other pixel of every other row, in the arena.
     static func halved(_ input: Tensor, in workspace: Workspace) -> Tensor {
         let result = Tensor(
             in: workspace.arena, height: (input.height + 1) / 2, width: (input.width + 1) / 2, channels: input.channels)

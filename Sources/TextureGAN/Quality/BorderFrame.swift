@@ -1,11 +1,11 @@
 import Foundation
 import NNCore
 
-/// Whether a frame runs along an image's borders, as the padding of a generator's convolutions may leave it.
+/// Whether a frame runs along an image's borders, as the padding of a generator's convolutions can leave one.
 ///
-/// Of the line of pixels at a distance from each of the four borders: the mean colours of its eight parts, and the logs
-/// of the differences along it and across it, of lightness and of colour. Lines at 12 pixels and more are the measure
-/// of the four outermost:
+/// Features of a line of pixels parallel to a border: the mean colours of its eight parts, and the logs of the
+/// differences along it and across it, of lightness and of colour. The four outermost lines are compared with the lines
+/// 12 and more pixels inside:
 ///
 ///     d = sqrt( mean over borders and lines of (mean of 24 z^2 of colours + sum of 4 z^2 of differences) / 5 )
 ///     z = (x - mean inside) / sqrt(variance inside + just visible^2),  figure = d / max(1, d of the exemplar)
@@ -16,7 +16,7 @@ struct BorderFrame: Sendable {
     private static let minLines = 8
     private static let parts = 8
     private static let features = 3 * parts + 4
-    /// Just visible: of colours in Oklab, and of logs (base 2) of differences.
+    /// Just visible differences: of colours in Oklab, and of logs (base 2) of differences.
     private static let visibleColour = 0.02
     private static let visibleLog = 0.2
 
@@ -54,10 +54,10 @@ struct BorderFrame: Sendable {
         return (sum / Double(4 * depth * 5)).squareRoot()
     }
 
-    /// What is told of a line, in units of what is just visible.
+    /// The features of a line, in units of just visible differences.
     private static func line(_ colours: Tensor, border: Int, distance: Int) -> [Double] {
         let (row, pixel) = (3 * colours.width, 3)
-        // From the first pixel of the outermost line: one along it, one into the image.
+        // The first pixel of the outermost line, the step along it, and the step into the image.
         let (start, along, inwards, length) =
             switch border {
             case 0: (0, pixel, row, colours.width)

@@ -1,7 +1,7 @@
 import Imaging
 import NNCore
 
-/// How much of an image's detail follows the phases of its pixel grid, as the doublings of a generator leave it.
+/// How much of an image's detail follows the phases of its pixel grid, as the doublings of a generator can cause.
 ///
 /// With r = lightness minus its mean over 8x8 pixels (which holds no wave of period 2, 4 or 8), n pixels at each phase
 /// and m_i, e_i the means of r and r^2 over the pixels of phase i of `p x p`:
@@ -9,10 +9,11 @@ import NNCore
 ///     V(p) = (mean of m_i^2) / mean(r^2) - 1 / n  +  (variance of e_i) / mean(r^2)^2 - variance(r^2) / mean(r^2)^2 / n
 ///     figure = max over p of 2, 4, 8 of V(p) - max(0, V(p) of the exemplar), at least 0
 ///
-/// The first part is the share of a fixed pattern in the energy of the detail, the second finds patterns that follow
-/// the picture in strength; what is subtracted is what chance alone gives. A texture that has a period of 8 pixels
-/// itself is compared with its own.
-/// - Source: Odena et al., "Deconvolution and Checkerboard Artifacts", Distill (2016), for what is looked for.
+/// The first part is the share of a fixed pattern in the energy of the detail; the second finds patterns whose strength
+/// follows the picture. The subtracted terms are what chance alone yields. An exemplar with a period of 8 pixels is
+/// compared with its own value.
+/// - Source: Odena et al., "Deconvolution and Checkerboard Artifacts", Distill (2016), for the artifact; the formula is
+///   ours.
 struct CheckerboardEnergy: Sendable {
     private static let side = 8
     static let minSide = 3 * side
@@ -35,11 +36,11 @@ struct CheckerboardEnergy: Sendable {
     /// V(2), V(4), V(8).
     private static func values(_ image: Image, in workspace: Workspace) -> [Double]? {
         guard min(image.width, image.height) >= minSide else { return nil }
-        // Where the mean has all its pixels, and as many pixels of each phase.
+        // Positions with a complete mean, the same number for each phase.
         let rows = (image.height - side + 1) / side
         let columns = (image.width - side + 1) / side
         let size = side * side
-        // Per row of phases: sums of r, r^2 and r^4 at each phase.
+        // For each row of phases: sums of r, r^2 and r^4 at each phase.
         let sums = workspace.arena.scoped {
             let partial = UnsafeMutableRawPointer(workspace.arena.floats(rows * 3 * size * 2))
                 .bindMemory(to: Double.self, capacity: rows * 3 * size)

@@ -2,8 +2,8 @@ import Foundation
 import Imaging
 import NNCore
 
-/// How far the colours of an image lie from the exemplar's, wherever in it they are: the sliced Wasserstein distance in
-/// Oklab.
+/// The distance between the colours of an image and the exemplar's, regardless of their places: the sliced Wasserstein
+/// distance in Oklab.
 ///
 ///     D = sqrt( mean over orthonormal bases of the sum over their axes of W1(axis)^2 )
 ///
@@ -12,14 +12,15 @@ import NNCore
 /// is its length.
 /// - Source: Ottosson, "A perceptual color space for image processing" (2020); Rabin et al., "Wasserstein Barycenter
 ///   and its Application to Texture Mixing" (2011). 0.02 is a just noticeable difference (CSS Color 4, deltaEOK)
-///   between two flat colours; a mean of distances is seen from less on, where a part of the picture has lost its colour.
+///   between two flat colours; a mean of distances is seen from less on, where a part of the picture has lost its
+///   colour.
 struct ColourDistance: Sendable {
     private static let bases = 4
-    /// No projection of a colour lies beyond.
+    /// No projection of a colour exceeds it.
     private static let reach: Float = 1.25
     private static let binsPerUnit: Float = 1024
     private static let bins = Int(2 * reach * binsPerUnit)
-    /// Of a larger image every so many pixels are looked at that no more are left.
+    /// A larger image is sampled at a regular step down to this number.
     private static let maxSamples = 1 << 18
     private static let axes = makeAxes()
 

@@ -1,23 +1,23 @@
 import NNCore
 
-/// How much of an image was taken from the exemplar as it is.
+/// How much of an image is copied from the exemplar unchanged.
 ///
-/// At 576 places three windows, one beside and one below the first, are looked up among all windows of the exemplar. A
-/// place counts as copied if the three nearest lie to one another in the exemplar as they do in the image. New texture
-/// finds its likes here and there; what was copied finds them side by side. Where several windows are equally near, the
-/// first is taken for the first of the three, and any will do for the others.
+/// At 576 places, three windows (one, its right neighbour, the one below) are looked up among all windows of the
+/// exemplar. A place counts as copied if the three nearest windows have the same arrangement in the exemplar. The
+/// matches of new texture are scattered; those of a copy are neighbours. Among equally near windows, the first one is
+/// the match of the first window, and any of them matches the others.
 ///
-/// Turned, mirrored or enlarged copies are not found, and a texture that repeats exactly counts as copied.
+/// Rotated, mirrored or enlarged copies are not detected, and a texture that repeats exactly counts as copied.
 /// - Source: the coherence of nearest neighbours is Ashikhmin's, "Synthesizing Natural Textures" (2001).
 struct Copying: Sendable {
     private static let perSide = 24
     private static let baseSide = 16
     private static let maxPositions = 1 << 17
-    /// A descriptor with what makes a scalar product a distance: see `init`.
+    /// A descriptor and the number that turns a scalar product into a distance; see `init`.
     private static let columns = WindowDescriptors.count + 1
 
-    /// Windows of the exemplar begin at every so many pixels, in both directions; with coarser steps they are larger,
-    /// so that one in between is still recognised.
+    /// The distance between windows of the exemplar, in pixels in both directions. Windows grow with it, so that a copy
+    /// between two of them is still recognised.
     private let step: Int
     private let side: Int
     private let perRow: Int
@@ -56,7 +56,7 @@ struct Copying: Sendable {
                     }
                 }
             }
-            // What fills the last panel is nearer to nothing.
+            // Columns that fill the last panel are never nearest.
             for index in rows * perRow..<panels * lanes {
                 target[((index / lanes + 1) * Self.columns - 1) * lanes + index % lanes] = .greatestFiniteMagnitude
             }
@@ -103,7 +103,7 @@ struct Copying: Sendable {
         }
     }
 
-    /// Whether one of the windows within `step` pixels of a place is as near to the query as the nearest of all is.
+    /// Whether a window within `step` pixels of a place is as near to the query as the nearest of all windows.
     private func hasNearest(_ query: UnsafePointer<Float>, _ least: Float, around place: (y: Int, x: Int)) -> Bool {
         func candidates(_ centre: Int, _ count: Int) -> ClosedRange<Int>? {
             let first = max(0, (centre - step + step - 1) / step)
@@ -126,8 +126,8 @@ struct Copying: Sendable {
         }
     }
 
-    /// The exemplar's window that is nearest to each of some queries: its number, and its distance but for the query's
-    /// own square. Of equal ones the first.
+    /// The exemplar's nearest window to each query: its number, and its squared distance less the query's own square.
+    /// The first of equal ones.
     private func nearest(
         to queries: UnsafeMutablePointer<Float>, count: Int, _ workspace: Workspace
     ) -> [(window: Int, distance: Float)] {
@@ -163,7 +163,7 @@ struct Copying: Sendable {
     }
 }
 
-/// The smallest of some numbers and where it first is.
+/// The smallest value and its first place.
 private func smallest(_ values: UnsafePointer<Float>, count: Int) -> (place: Int, value: Float) {
     var lanes = SIMD16<Float>(repeating: .infinity)
     var index = 0

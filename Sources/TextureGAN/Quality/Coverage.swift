@@ -1,10 +1,10 @@
 import NNCore
 
-/// How much of what is in the exemplar is in the image as well: the share of 1024 windows (16x16) of the exemplar that
-/// have one of 1024 of the image within the distance of their own fifth neighbour in the exemplar.
+/// How much of the exemplar also appears in the image: the share of 1024 windows (16x16) of the exemplar that have a
+/// window of the image, of 1024, closer than their fifth neighbour in the exemplar.
 ///
-/// Two samples of the same texture come to 1 - 2^-5 = 0.97 on average; what falls out of the image (large stones, a
-/// dark corner) is missing in it.
+/// Two samples of the same texture yield 1 - 2^-5 = 0.97 on average. The figure falls when the image lacks a part of
+/// the exemplar (large stones, a dark corner).
 /// - Source: Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models" (2020), "coverage".
 struct Coverage: Sendable {
     private static let perSide = 32
@@ -12,7 +12,7 @@ struct Coverage: Sendable {
     private static let neighbour = 5
 
     private let exemplar: [Float]
-    /// Squared distance to the fifth neighbour, of each window.
+    /// Each window's squared distance to its fifth neighbour.
     private let radii: [Float]
 
     /// Nil if the exemplar is too small.
@@ -20,7 +20,7 @@ struct Coverage: Sendable {
         guard let windows = Self.sample(image) else { return nil }
         exemplar = windows
         radii = Self.rows(windows, windows, in: workspace) { distances in
-            // The nearest of all is the window itself.
+            // The nearest window is the window itself.
             distances.sorted()[Self.neighbour]
         }
     }
@@ -47,7 +47,7 @@ struct Coverage: Sendable {
         return result
     }
 
-    /// What `reduce` makes of the squared distances from each of `a` to all of `b`.
+    /// The results of `reduce` for each window of `a`, given its squared distances to all windows of `b`.
     private static func rows(
         _ a: [Float], _ b: [Float], in workspace: Workspace, _ reduce: (UnsafeMutableBufferPointer<Float>) -> Float
     ) -> [Float] {

@@ -1,15 +1,15 @@
 import Imaging
 import NNCore
 
-/// How far the correlations of VGG's features are from the exemplar's.
+/// The distance between the correlations of VGG's features and the exemplar's.
 ///
 /// Windows of at most 128x128, at most three across and three down and evenly spread, pass the network up to its third
 /// tap; G is the mean of their Gram matrices at a tap:
 ///
 ///     D = mean over taps of |G - G_exemplar| / (|G| + |G_exemplar|),  |.| Frobenius norms
 ///
-/// 0 if they are the same, 1 if they have nothing in common. Networks and input conventions differ in their features:
-/// figures compare within one of them.
+/// 0 for equal correlations, 1 for nothing in common. Features depend on the network and the input convention, so
+/// figures are comparable only for the same pair.
 /// - Source: Gatys et al., "Texture Synthesis Using Convolutional Neural Networks" (2015); the normalisation is ours.
 struct GramDistance: Sendable {
     private static let maxSide = 128
@@ -47,7 +47,7 @@ struct GramDistance: Sendable {
         return Float(sum / Double(exemplar.count))
     }
 
-    /// Of each tap, the mean over the windows.
+    /// For each tap the mean over the windows.
     private static func grams(
         _ image: Image, side: Int, _ features: VGGFeatures, in workspace: Workspace
     ) -> [[Float]] {

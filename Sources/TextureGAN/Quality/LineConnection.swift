@@ -15,7 +15,7 @@ import NNCore
 ///   (1998); the rest is ours.
 struct LineConnection: Sendable {
     private static let levels = 2
-    /// Of the pixels that count as lines.
+    /// Shares of the pixels that count as lines.
     private static let shares = [0.3, 0.2, 0.12]
     private static let strongShare = 1
     private static let maxSide = 64
@@ -23,14 +23,14 @@ struct LineConnection: Sendable {
     private static let perSide = 6
 
     private struct Lines {
-        /// Of each share.
+        /// One value for each share.
         var openness: [Double]
         /// The mean over the strongest fifth.
         var strength: Double
     }
 
     private let side: Int
-    /// Dark and light of the first level, and so on.
+    /// Dark and light lines of the first level, then of the second.
     private let exemplar: [[Double]]
     private let weights: [Double]
 
@@ -138,7 +138,7 @@ struct LineConnection: Sendable {
                 }
                 var (squares, total) = (0, 0)
                 for seed in 0..<side * side where isFree[seed] {
-                    // Each pixel is put on the stack once: what is on it is no longer free.
+                    // A pixel goes on the stack once: it is no longer free then.
                     var (depth, size) = (1, 0)
                     stack[0] = Int32(seed)
                     isFree[seed] = false
@@ -166,7 +166,7 @@ struct LineConnection: Sendable {
     }
 }
 
-/// The values at some ranks of the ascending order, without sorting: by the upper and then the lower half of their bits.
+/// The values at given ranks in ascending order, without sorting: by the upper, then the lower half of their bits.
 func orderStatistics(_ values: UnsafePointer<Float>, count: Int, ranks: [Int]) -> [Float] {
     func key(_ value: Float) -> UInt32 {
         let bits = value.bitPattern

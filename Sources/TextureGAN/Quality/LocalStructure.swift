@@ -1,20 +1,20 @@
 import Foundation
 import NNCore
 
-/// Whether an image looks at each place as its exemplar does at the same fraction of width and height: the rings
-/// around the pith, the light of the lamps, plates that shrink from top to bottom.
+/// Whether an image looks at each place like its exemplar at the same fraction of width and height: the rings around
+/// the pith, the light of the lamps, plates that shrink from top to bottom.
 ///
-/// Both images are cut into 16 x 16 cells; windows are 4 x 4 of them, wherever they fit. Of each window: the mean
-/// lightness and colours in Oklab, the logs (base 2) of the contrast, the size of the detail (mean band of a Laplacian
-/// pyramid of lightness, in octaves), and its direction (from the structure tensor). Of each of these five groups,
+/// Both images are cut into 16 x 16 cells; windows are 4 x 4 cells, at all positions. A window has five groups of
+/// statistics: mean lightness and colours in Oklab, the log (base 2) of the contrast, the size of the detail (mean band
+/// of a Laplacian pyramid of lightness, in octaves), and its direction (from the structure tensor). For each group,
 ///
 ///     r^2 = (mean |x_I - x_E|^2 - 3 chance) / (max(spread, chance) + visible^2),  at least 0
 ///
-/// spread is the variance of x_E over the exemplar, chance the variance that a window's x_E has because a window holds
-/// few elements (from the four quarters a b c d of each: ((a - b - c + d) / 4)^2, which gradients leave out), visible
-/// a difference that can just be seen. The figure is the fourth root of the mean of r^4 over the groups.
+/// spread is the variance of x_E over the exemplar. chance is the variance of a window's x_E that comes from its few
+/// elements, measured by its four quarters a b c d: ((a - b - c + d) / 4)^2, in which gradients cancel. visible is a
+/// just visible difference. The figure is the fourth root of the mean of r^4 over the groups.
 ///
-/// Chance is taken three times because elements larger than half a window are not independent in its quarters.
+/// The factor three is for elements larger than half a window, which are not independent in its quarters.
 /// - Source: the structure tensor is Förstner & Gülch's (1987); the rest is ours.
 struct LocalStructure: Sendable {
     private static let cells = 16
@@ -25,7 +25,7 @@ struct LocalStructure: Sendable {
     private static let tensor = bands + maxBands
     private static let channels = tensor + 3
 
-    /// A difference that can just be seen, for: lightness, colour (Oklab), contrast, size (octaves), direction.
+    /// Just visible differences of lightness, colour (Oklab), contrast, size (octaves), direction.
     private static let visible = [0.03, 0.02, 0.35, 0.25, 0.2]
 
     /// Lightness; green to red and blue to yellow; contrast; size; direction, twice the angle.
@@ -33,9 +33,9 @@ struct LocalStructure: Sendable {
     private static let groups = [[0], [1, 2], [3], [4], [5, 6]]
 
     private let usedBands: Int
-    /// Of the windows, by rows.
+    /// The windows' statistics, by rows.
     private let exemplar: [Statistics]
-    /// `max(spread, chance) + visible^2`, and three times chance, of each group.
+    /// For each group `max(spread, chance) + visible^2`, and three times chance.
     private let scales: [Double]
     private let chances: [Double]
 
@@ -74,7 +74,7 @@ struct LocalStructure: Sendable {
         return Float((ratios.reduce(0) { $0 + $1 * $1 } / Double(ratios.count)).squareRoot().squareRoot())
     }
 
-    /// Of each group, the mean square length.
+    /// For each group the mean square length.
     private static func meanSquares(_ values: [Statistics]) -> [Double] {
         let sum = values.reduce(Statistics.zero) { $0 + $1 * $1 } / Double(values.count)
         return groups.map { $0.reduce(0) { $0 + sum[$1] } }
@@ -151,7 +151,7 @@ struct LocalStructure: Sendable {
                 for channel in 0..<channels { means[channel] += cells[place * channels + channel] }
             }
             for channel in 0..<channels { means[channel] /= Double(side * side) }
-            // Energies below rounding to 8 bits say nothing.
+            // Energies below the rounding to 8 bits carry no information.
             var (energy, moment) = (0.0, 0.0)
             for band in 0..<used {
                 energy += means[bands + band] + 1e-7

@@ -1,7 +1,7 @@
 import Imaging
 import NNCore
 
-/// An image in Oklab, where equal distances look about equally far: lightness in 0...1, green to red, blue to yellow.
+/// An image in Oklab, where equal distances look about equal: lightness in 0...1, green to red, blue to yellow.
 enum OklabColours {
     /// `[height, width, 3]`, in the arena.
     static func tensor(of image: Image, in workspace: Workspace) -> Tensor {

@@ -1,14 +1,14 @@
 import NNCore
 
-/// How far the patches of an image are from the exemplar's, as distributions: the sliced Wasserstein distance at the
-/// scales of a Laplacian pyramid.
+/// The distance between the distributions of an image's patches and the exemplar's: the sliced Wasserstein distance at
+/// the scales of a Laplacian pyramid.
 ///
-/// Of each band (three, and what is left), in opponent colours, 4096 patches of 7x7 of each image are projected on 64
-/// random directions; x and y are the sorted projections of exemplar and image:
+/// In each band (three and the rest), in opponent colours, 4096 patches of 7x7 of each image are projected on 64 random
+/// directions; x and y are the sorted projections of exemplar and image:
 ///
 ///     D = mean over bands of sqrt( mean over directions of mean (x - y)^2  /  mean over directions of variance(x) )
 ///
-/// 0 if the patches are the same; 1 in a band where the image has nothing (a blur in the finest).
+/// 0 for equal patches; 1 in a band where the image is empty (a blur in the finest).
 /// - Source: Karras et al., "Progressive Growing of GANs" (2018), section 5; the division by the exemplar's variance,
 ///   which makes textures comparable, is ours.
 struct PatchDistance: Sendable {
@@ -17,7 +17,7 @@ struct PatchDistance: Sendable {
     private static let directions = 64
     private static let maxBands = 3
     private static let matrix = makeDirections()
-    /// Of 8-bit values: there is no smaller variance to compare with.
+    /// The variance of rounding to 8 bits, a lower bound for the variances.
     private static let rounding = 1.0 / 12
 
     /// Sorted projections, `[bands + 1][directions][patches]`.

@@ -1,4 +1,4 @@
-/// A figure that says how near an expanded image comes to its exemplar's texture. The raw value is its column's name.
+/// A measure of how close an expanded image is to its exemplar's texture. The raw value is its column's name.
 ///
 /// Formulas, ranges and limits: docs/quality.md.
 public enum QualityFigure: String, Sendable, CaseIterable {
@@ -13,7 +13,7 @@ public enum QualityFigure: String, Sendable, CaseIterable {
     case border = "quality_border"
     case connection = "quality_connection"
 
-    /// What it says, in a line.
+    /// The figure's meaning in one line.
     public var explanation: String {
         switch self {
         case .gram: "distance of VGG's Gram matrices, 0 to 1: 0 is the exemplar's own"
@@ -30,13 +30,13 @@ public enum QualityFigure: String, Sendable, CaseIterable {
     }
 }
 
-/// The figures of an image; what could not be measured is absent, never made up.
+/// The figures of an image. A figure that could not be measured is absent.
 public struct QualityFigures: Sendable, Equatable {
     public private(set) var measured: [QualityFigure: Float] = [:]
 
     public init() {}
 
-    /// What is among the values by the name of a figure's column.
+    /// The figures among named values, by the names of their columns.
     public init(columns: [String: Float]) {
         for figure in QualityFigure.allCases { self[figure] = columns[figure.rawValue] }
     }
@@ -49,6 +49,6 @@ public struct QualityFigures: Sendable, Equatable {
     /// The columns of `values`.
     public static let columns = QualityFigure.allCases.map(\.rawValue)
 
-    /// One per column; NaN for what is absent, as everywhere in metrics.
+    /// One value for each column; NaN for an absent figure, as everywhere in metrics.
     public var values: [Float] { QualityFigure.allCases.map { measured[$0] ?? .nan } }
 }

@@ -1,10 +1,10 @@
 import Imaging
 import NNCore
 
-/// An exemplar as the measure of its expansions: its own statistics, computed once.
+/// An exemplar as the reference of its expansions: its own statistics, computed once.
 ///
-/// The figures are functions of the two images (and of the feature weights) alone: random directions and positions come
-/// from fixed streams, and any number of threads gives the same bits.
+/// The figures depend only on the two images and the feature weights: random directions and positions come from fixed
+/// streams, and any number of threads gives the same bits.
 public struct QualityReference: Sendable {
     private let gram: GramDistance?
     private let patches: PatchDistance?
@@ -40,13 +40,13 @@ public struct QualityReference: Sendable {
         }
     }
 
-    /// Measures an image of any size. Figures that need larger images than these are absent.
+    /// Measures an image of any size. Figures that need larger images are absent.
     public func measure(_ image: Image, in workspace: Workspace) -> QualityFigures {
         var figures = QualityFigures()
         figures[.gram] = gram?.value(image, in: workspace)
         figures[.colour] = colour.value(image, in: workspace)
         figures[.checkerboard] = checkerboard?.value(image, in: workspace)
-        // One after another, so that an image of any size is in memory in one form at a time.
+        // One after another, so that memory holds one form of the image at a time.
         workspace.arena.scoped {
             let opponent = OpponentColours.tensor(of: image, in: workspace)
             figures[.patches] = patches?.value(opponent, in: workspace)
@@ -68,8 +68,8 @@ public struct QualityReference: Sendable {
     }
 }
 
-/// What the random streams of the figures are for. Their seed is no recipe's: the same images have the same figures
-/// whatever trained them.
+/// The purposes of the figures' random streams. Their seed is fixed, so the same images have the same figures under
+/// every recipe.
 enum QualityStream: UInt32 {
     case patchPositions = 1, patchDirections, colourBases, copyPositions, coveragePositions
 

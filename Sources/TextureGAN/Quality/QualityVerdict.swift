@@ -1,21 +1,22 @@
 import Foundation
 
-/// What an image's figures come to, in words and as a number: good, or what is wrong with it and what to try.
+/// The verdict on an image's figures, in words and as a number: good, or its faults and what to try.
 ///
-/// The limits lie between what the controls of docs/quality.md read that are good (true continuations of the examples,
-/// and pieces of them that no training saw) and those that are bad.
+/// The limits separate the good controls of docs/quality.md (true continuations of the examples, and pieces of them
+/// that no training saw) from the bad ones.
 public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
     public struct Fault: Sendable, Equatable {
         public let figure: QualityFigure
-        /// What is wrong, and what to try.
+        /// The fault, and what to try.
         public let text: String
     }
 
-    /// What is furthest beyond its limit first; before that a wrong scale, of which the others are consequences.
+    /// The fault furthest beyond its limit comes first, except that a wrong scale precedes the others, which follow
+    /// from it.
     public let faults: [Fault]
 
-    /// Chooses among images of one exemplar: lower is better. The whole part counts the faults; the fraction is
-    /// d / (1 + d), with d the mean of the figures' deviations. Nil if nothing was measured.
+    /// Ranks images of one exemplar: lower is better. The whole part counts the faults; the fraction is d / (1 + d),
+    /// where d is the mean of the figures' deviations. Nil without any figure.
     public let score: Float?
 
     public var isGood: Bool { faults.isEmpty }
@@ -39,19 +40,19 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// How far a figure is from the exemplar's own: 0 is there, 1 at the limit.
+    /// A figure's distance from the exemplar's own value: 0 is equal, 1 is at the limit.
     static func deviation(_ figure: QualityFigure, _ value: Float) -> Float {
         switch figure {
         case .coverage: (1 - value) / (1 - limit(figure))
         // 1 is right; 1 / limit is as wrong as the limit.
         case .scale: abs(log(max(value, 0.1))) / log(limit(figure))
-        // Outermost pixels that are more like the inside than the exemplar's are no fault.
+        // Outermost pixels more similar to the inside than the exemplar's are no fault.
         case .border: max(0, value - 1) / (limit(figure) - 1)
         default: value / limit(figure)
         }
     }
 
-    /// Figures that were not measured are left out of account.
+    /// Absent figures do not count.
     public init(_ figures: QualityFigures) {
         let deviations = QualityFigure.allCases.compactMap { figure in
             figures[figure].map { (figure: figure, value: $0, deviation: Self.deviation(figure, $0)) }
@@ -65,8 +66,8 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
         score = deviations.isEmpty ? nil : Float(beyond.count) + mean / (1 + mean)
     }
 
-    /// Scores that can be compared with one another: a figure that one of the images lacks is left out for all of them.
-    /// - Returns: nil for an image without any figure, on whose account none is left out.
+    /// Comparable scores: a figure that one of the images lacks counts for none of them.
+    /// - Returns: nil for an image without any figure, which excludes no figure from the others.
     public static func scores(of images: [QualityFigures]) -> [Float?] {
         let measured = images.map { Set($0.measured.keys) }.filter { !$0.isEmpty }
         let common = measured.dropFirst().reduce(measured.first ?? []) { $0.intersection($1) }

@@ -1,7 +1,7 @@
 import Foundation
 import NNCore
 
-/// By how much an image looks enlarged against its exemplar: 1 is texture at the exemplar's own scale, 2 the exemplar
+/// How much an image looks enlarged compared with its exemplar: 1 is texture at the exemplar's scale, 2 the exemplar
 /// blown up to twice the size.
 ///
 /// With the variogram `g(d) = mean |I(x + d) - I(x)|^2` of opponent colours along four directions, an enlargement by s
@@ -9,14 +9,14 @@ import NNCore
 ///
 ///     log g(d) - log g_exemplar(d / s)
 ///
-/// over directions and lags d; the variance leaves a difference in contrast out of account.
+/// over directions and lags d; a difference in contrast does not change the variance.
 /// - Source: Matheron, "Principles of geostatistics" (1963), for variograms.
 struct ScaleRatio: Sendable {
     private static let minSide = 16
     private static let maxSamples = 1 << 18
     /// Candidates are 2^(step / 64).
     private static let steps = -64...96
-    /// Differences below this are the rounding to 8 bits.
+    /// Smaller differences are rounding to 8 bits.
     private static let rounding = 1.0 / 6
 
     private struct Direction {
@@ -32,7 +32,7 @@ struct ScaleRatio: Sendable {
     private let exemplar: [[(length: Double, value: Double)]]
     private let maxLag: Int
 
-    /// Nil if the exemplar is too small, or flat: nothing would be larger in it.
+    /// Nil if the exemplar is too small, or flat and so without a scale.
     init?(_ image: Tensor, in workspace: Workspace) {
         let side = min(image.height, image.width)
         guard side >= Self.minSide else { return nil }
@@ -46,7 +46,7 @@ struct ScaleRatio: Sendable {
         guard min(image.height, image.width) > maxLag else { return nil }
         let own = Self.variograms(image, maxLag: maxLag, in: workspace)
         var best = (step: 0, variance: Double.infinity)
-        // From 1 outwards: of equals the one that says the least wins.
+        // From 1 outwards: among equals the smallest change wins.
         for step in Self.steps.sorted(by: { abs($0) < abs($1) }) {
             let shift = Double(step) / 64
             var differences: [Double] = []
@@ -98,7 +98,7 @@ struct ScaleRatio: Sendable {
         }
     }
 
-    /// The mean of |I(x + d) - I(x)|^2; of a large image over every so many rows.
+    /// The mean of |I(x + d) - I(x)|^2; a large image is sampled by rows.
     private static func meanSquare(of image: Tensor, lag: Int, _ direction: Direction) -> Float {
         let (dy, dx) = (direction.dy * lag, direction.dx * lag)
         let count = image.width - abs(dx)

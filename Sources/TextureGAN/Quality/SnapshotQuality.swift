@@ -1,12 +1,12 @@
 import Imaging
 import NNCore
 
-/// The figures of a run's snapshots. The exemplar is looked at when the first one comes.
+/// The figures of a run's snapshots. The first snapshot computes the exemplar's statistics.
 final class SnapshotQuality {
     private let trainer: Trainer
     private lazy var reference = QualityReference(
         trainer.exemplar.image, features: trainer.features, in: trainer.workspace)
-    /// Nil until a snapshot was measured.
+    /// Nil before the first snapshot.
     private(set) var last: QualityFigures?
 
     init(_ trainer: Trainer) { self.trainer = trainer }

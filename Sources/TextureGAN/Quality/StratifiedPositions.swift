@@ -1,13 +1,13 @@
 import NNCore
 
-/// Corners of windows spread over an image: it is cut into `perSide x perSide` cells, with one window at random in each.
+/// Corners of windows spread over an image: one window at random in each of `perSide x perSide` cells.
 ///
-/// The same fractions of width and height for every image, so that an image and its expansion are looked at in
-/// corresponding places, and an image against itself in the same ones.
+/// The fractions of width and height are the same for every image, so that an image and its expansion are sampled at
+/// corresponding places.
 struct StratifiedPositions {
     let corners: [(y: Int, x: Int)]
 
-    /// - Parameter side: of the windows; the image has to hold one.
+    /// - Parameter side: side of the windows; the image must be at least as large.
     init(perSide: Int, side: Int, height: Int, width: Int, _ purpose: QualityStream) {
         precondition(height >= side && width >= side)
         var stream = purpose.stream

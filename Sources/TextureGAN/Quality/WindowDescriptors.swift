@@ -1,9 +1,10 @@
 import Imaging
 import NNCore
 
-/// Square windows of an image in 24 numbers each: lightness of 4x4 cells, and of both opponent colours of 2x2 cells.
+/// Describes square windows of an image by 24 numbers: lightness of 4x4 cells, and both opponent colours of 2x2 cells.
 ///
-/// Distances between them are those of the windows seen coarsely. A summed-area table gives any window's in a few steps.
+/// Their distances are those of the windows at a coarse resolution. A summed-area table yields any window's in a few
+/// steps.
 /// - Source: Crow, "Summed-area tables for texture mapping" (1984).
 struct WindowDescriptors {
     static let count = 24
@@ -13,7 +14,7 @@ struct WindowDescriptors {
     /// `[height + 1, width + 1, 3]`: sums of R, G, B above and to the left. They wrap around; differences do not.
     private let sums: UnsafeMutablePointer<UInt32>
 
-    /// The table lies in the arena.
+    /// The table is in the arena.
     init(_ image: Image, in workspace: Workspace) {
         height = image.height
         width = image.width
@@ -42,7 +43,8 @@ struct WindowDescriptors {
     }
 
     /// - Parameters:
-    ///   - side: a multiple of 4. - target: `count` numbers.
+    ///   - side: a multiple of 4.
+    ///   - target: room for `count` numbers.
     func describe(y: Int, x: Int, side: Int, into target: UnsafeMutablePointer<Float>) {
         let cell = side / 4
         let stride = 3 * (width + 1)

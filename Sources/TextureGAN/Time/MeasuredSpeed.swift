@@ -1,10 +1,10 @@
 import Imaging
 import NNCore
 
-/// How fast this machine trains a recipe, by a few steps and snapshots on a made-up exemplar.
+/// How fast this machine trains a recipe, measured by a few iterations and snapshots on a synthetic exemplar.
 public struct MeasuredSpeed: Sendable, Equatable {
     public var secondsPerIteration: Double
-    /// A snapshot takes `snapshotSeconds` and so much for each pixel of the exemplar.
+    /// A snapshot takes `snapshotSeconds`, plus this time for each pixel of the exemplar.
     public var snapshotSeconds: Double
     public var snapshotSecondsPerPixel: Double
 
@@ -15,9 +15,9 @@ public struct MeasuredSpeed: Sendable, Equatable {
     }
 
     public enum Clock: Sendable {
-        /// What a training beside everything else that runs here takes.
+        /// Elapsed time, beside everything else that runs on this machine.
         case wall
-        /// What the threads compute: of one thread, what it takes on a core of its own.
+        /// CPU time of the threads; for one thread, the time on a core of its own.
         case processor
     }
 
@@ -29,9 +29,9 @@ public struct MeasuredSpeed: Sendable, Equatable {
             secondsPerSnapshot: snapshotSeconds + snapshotSecondsPerPixel * Double(width * height))
     }
 
-    /// Trains for about a second, and at least three steps, in memory of its own that is given back.
+    /// Trains for about a second, at least three iterations, in memory that it releases.
     ///
-    /// Feature weights that are not installed are replaced by random ones: the work is the same.
+    /// Random weights replace feature weights that are not installed: the work is the same.
     /// - Parameters:
     ///   - width: of the exemplar, which decides the crop size if the recipe does not, and how much a snapshot matters.
     ///   - clock: of one thread, `.processor` is the better measure on a busy machine.
@@ -43,7 +43,7 @@ public struct MeasuredSpeed: Sendable, Equatable {
         let k = try recipe.cropSize(forWidth: width, height: height, exemplar: "the exemplar")
         recipe.k = k
         let snapshotEvery = min(recipe.snapshotEvery, recipe.iterations)
-        // Never the last one, nor one at a rate of 0.
+        // So that no measured iteration is the last one, or has a rate of 0.
         recipe.iterations = 1_000_000
         let weights = recipe.style.map { network in
             (try? FeatureWeights.installed(network)) ?? .random(seed: 1)
@@ -57,7 +57,7 @@ public struct MeasuredSpeed: Sendable, Equatable {
         let (small, seconds) = snapshot(by: trainer, width: width, height: height, most: 16_384, clock)
         var speed = MeasuredSpeed(
             secondsPerIteration: step, snapshotSeconds: 0, snapshotSecondsPerPixel: seconds / small)
-        // What does not grow with the picture counts as if it did: too much, which matters where snapshots take long.
+        // The constant part of the time counts as if it grew with the picture, which matters if snapshots take long.
         if pixels * speed.snapshotSecondsPerPixel > 0.1 * step * Double(snapshotEvery), pixels > small {
             let (large, more) = snapshot(by: trainer, width: width, height: height, most: 65_536, clock)
             speed.snapshotSecondsPerPixel = max(0, more - seconds) / (large - small)
@@ -66,7 +66,7 @@ public struct MeasuredSpeed: Sendable, Equatable {
         return speed
     }
 
-    /// Steps are timed in pairs: a recipe may leave work out of every second one.
+    /// Iterations are timed in pairs: a recipe may skip the style loss in every second one.
     private static func secondsPerStep(of trainer: Trainer, by clock: Clock) throws(TrainingError) -> Double {
         let began = ContinuousClock.now
         var elapsed: Double { began.duration(to: .now) / .seconds(1) }
@@ -109,7 +109,7 @@ public struct MeasuredSpeed: Sendable, Equatable {
 
     private static let origin = ContinuousClock.now
 
-    /// Blotches with grain: what figures look at, in every picture alike.
+    /// Blotches with grain, so that every figure has something to measure.
     static func madeUp(width: Int, height: Int) -> Image {
         var stream = RandomStream(seed: 5, purpose: 0)
         var pixels: [UInt8] = []

@@ -1,9 +1,9 @@
-/// How long a training takes: its iterations, and the snapshots with their figures between them.
+/// The duration of a training: its iterations, and the snapshots between them with their figures.
 public struct TrainingTime: Sendable, Equatable {
     public var iterations: Int
     public var secondsPerIteration: Double
     public var snapshots: Int
-    /// Of the expansion, its figures and its file.
+    /// For the expansion, its figures and its file.
     public var secondsPerSnapshot: Double
 
     public init(iterations: Int, secondsPerIteration: Double, snapshots: Int, secondsPerSnapshot: Double) {
@@ -13,22 +13,22 @@ public struct TrainingTime: Sendable, Equatable {
         self.secondsPerSnapshot = secondsPerSnapshot
     }
 
-    /// Of the whole.
+    /// The total.
     public var seconds: Double {
         Double(iterations) * secondsPerIteration + Double(snapshots) * secondsPerSnapshot
     }
 }
 
 extension Recipe {
-    /// How many snapshots come after an iteration: one every `snapshotEvery`, and one of the last.
+    /// The number of snapshots after an iteration: one every `snapshotEvery` iterations, and one of the last.
     public func snapshots(after iteration: Int) -> Int {
         guard iteration < iterations else { return 0 }
         return (iterations + snapshotEvery - 1) / snapshotEvery - iteration / snapshotEvery
     }
 
-    /// What tells the recipe's work from that of others, as text: all values but the name and the seed.
+    /// Identifies the recipe's amount of work, as text: all values except name and seed.
     ///
-    /// Nil where the work depends on the exemplar, whose size decides the crops (`k: auto`).
+    /// Nil if the exemplar's size decides the crops (`k: auto`), and with them the work.
     public var workload: String? {
         guard k != nil else { return nil }
         var recipe = self
@@ -37,7 +37,7 @@ extension Recipe {
         return recipe.values
     }
 
-    /// The workload of a recipe file; nil also of a text that is none.
+    /// The workload of a recipe file; nil also for a text that is no recipe.
     public static func workload(ofFile yaml: String) -> String? {
         (try? Recipe(yaml: yaml, source: "the recipe"))?.workload
     }

@@ -154,7 +154,7 @@ struct TrainCommand: ParsableCommand {
         for file in [folder.checkpoint, folder.previousCheckpoint]
         where FileManager.default.fileExists(atPath: file.path) {
             do {
-                guard try Safetensors(contentsOf: file).sumIsRight != false else {
+                guard try Safetensors(contentsOf: file).hasValidChecksum != false else {
                     throw SafetensorsError(file: file.path, problem: "is damaged, its sum is wrong")
                 }
                 return file

@@ -1,0 +1,157 @@
+import Imaging
+
+/// Pixels beyond an image's borders that continue its texture: rings keep their direction, bricks their rows.
+///
+/// Blocks are copied from inside, from where the image looks most like what lies before the border, as in image
+/// quilting (Efros & Freeman, SIGGRAPH 2001). They come from nearby, so that light and size match that place. A
+/// mirrored margin instead bends every line that meets the border, and a generator shows the bend some ten pixels deep.
+struct BorderContinuation {
+    /// Pixels to add beyond each border.
+    let margin: Int
+
+    /// Side of a block's new part.
+    private static let block = 16
+    /// Pixels by which a block overlaps the image inside the border and the previous block.
+    private static let overlap = 8
+    /// The greatest distance of a block's source, in pixels along the border and away from it.
+    private static let reach = 48
+    /// Columns of a block.
+    private static let width = block + overlap
+
+    /// The image with `margin` pixels beyond each border; mirrored ones if it is too small to copy from.
+    ///
+    /// A function of the pixels alone: distances are integers, and of equal ones the first counts.
+    func extended(_ image: Image) -> Image {
+        var result = mirrored(image)
+        guard min(image.width, image.height) >= margin + 2 * Self.width else { return result }
+        let (wide, high) = (result.width, result.height)
+        // Above and below first; left and right then continue the corners as well.
+        for isFlipped in [false, true] {
+            fill(&result, length: image.width, depth: image.height) { row, along in
+                ((isFlipped ? high - 1 - row : row) * wide + margin + along) * 3
+            }
+        }
+        for isFlipped in [false, true] {
+            fill(&result, length: high, depth: image.width) { row, along in
+                (along * wide + (isFlipped ? wide - 1 - row : row)) * 3
+            }
+        }
+        return result
+    }
+
+    /// Fills the margin of one side.
+    /// - Parameters:
+    ///   - length: length of the side.
+    ///   - depth: extent of the image perpendicular to the side.
+    ///   - offset: offset of a pixel of the result, by its row (counted inwards from the outermost) and its place along
+    ///     the side.
+    private func fill(_ result: inout Image, length: Int, depth: Int, offset: (_ row: Int, _ along: Int) -> Int) {
+        let rows = margin + min(depth, Self.reach + margin + Self.overlap)
+        var strip = [UInt8](repeating: 0, count: rows * length * 3)
+        for row in margin..<rows {
+            for along in 0..<length {
+                for channel in 0..<3 {
+                    strip[(row * length + along) * 3 + channel] = result.pixels[offset(row, along) + channel]
+                }
+            }
+        }
+        var start = 0
+        while start < length {
+            let along = min(start, length - Self.block)
+            let left = max(0, min(along - Self.overlap, length - Self.width))
+            let source = bestSource(for: left, overlap: along - left, in: strip, rows: rows, length: length)
+            copy(source, to: left, overlap: along - left, in: &strip, length: length)
+            start += Self.block
+        }
+        for row in 0..<margin {
+            for along in 0..<length {
+                for channel in 0..<3 {
+                    result.pixels[offset(row, along) + channel] = strip[(row * length + along) * 3 + channel]
+                }
+            }
+        }
+    }
+
+    /// The corner of the block whose end is most similar to the image inside the border at `left`, and whose first
+    /// `overlap` columns are most similar to the previous block.
+    private func bestSource(
+        for left: Int, overlap: Int, in strip: [UInt8], rows: Int, length: Int
+    ) -> (row: Int, left: Int) {
+        var best = (row: margin, left: left)
+        var least = Int.max
+        strip.withUnsafeBufferPointer { strip in
+            for row in margin...rows - margin - Self.overlap {
+                for column in max(0, left - Self.reach)...min(length - Self.width, left + Self.reach) {
+                    var distance = 0
+                    for line in 0..<Self.overlap where distance < least {
+                        distance +=
+                            (Self.overlap - line)
+                            * difference(
+                                strip, ((row + margin + line) * length + column) * 3,
+                                ((margin + line) * length + left) * 3, Self.width * 3)
+                    }
+                    if overlap > 0 {
+                        for line in 0..<margin where distance < least {
+                            distance +=
+                                Self.overlap / 2
+                                * difference(
+                                    strip, ((row + line) * length + column) * 3, (line * length + left) * 3,
+                                    overlap * 3)
+                        }
+                    }
+                    if distance < least { (least, best) = (distance, (row, column)) }
+                }
+            }
+        }
+        return best
+    }
+
+    /// The sum of the squared differences of two runs of values.
+    private func difference(_ values: UnsafeBufferPointer<UInt8>, _ a: Int, _ b: Int, _ count: Int) -> Int {
+        var sum: Int32 = 0
+        for index in 0..<count {
+            let difference = Int32(values[a + index]) - Int32(values[b + index])
+            sum &+= difference &* difference
+        }
+        return Int(sum)
+    }
+
+    /// Copies a block into the margin. It fades in over the columns that it shares with the previous block.
+    private func copy(
+        _ source: (row: Int, left: Int), to left: Int, overlap: Int, in strip: inout [UInt8], length: Int
+    ) {
+        for line in 0..<margin {
+            for column in 0..<Self.width {
+                for channel in 0..<3 {
+                    let target = (line * length + left + column) * 3 + channel
+                    let new = Int(strip[((source.row + line) * length + source.left + column) * 3 + channel])
+                    let old = Int(strip[target])
+                    let share = column < overlap ? column + 1 : overlap + 1
+                    strip[target] = UInt8((old * (overlap + 1 - share) + new * share) / (overlap + 1))
+                }
+            }
+        }
+    }
+
+    private func mirrored(_ image: Image) -> Image {
+        var pixels: [UInt8] = []
+        let (wide, high) = (image.width + 2 * margin, image.height + 2 * margin)
+        pixels.reserveCapacity(wide * high * 3)
+        for y in -margin..<image.height + margin {
+            let row = mirroredPosition(y, image.height) * image.width
+            for x in -margin..<image.width + margin {
+                let source = (row + mirroredPosition(x, image.width)) * 3
+                pixels += image.pixels[source..<source + 3]
+            }
+        }
+        return Image(width: wide, height: high, pixels: pixels)
+    }
+}
+
+/// Where a position beyond 0 ..< length lands when a row of pixels is mirrored back and forth.
+func mirroredPosition(_ position: Int, _ length: Int) -> Int {
+    if length == 1 { return 0 }
+    let period = 2 * (length - 1)
+    let phase = (position % period + period) % period
+    return phase < length ? phase : period - phase
+}

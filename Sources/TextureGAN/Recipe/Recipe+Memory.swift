@@ -1,0 +1,46 @@
+import NNCore
+
+extension Recipe {
+    /// The least memory for a training of an exemplar, in bytes: weights with their gradients and moments, VGG, the
+    /// activations of an iteration or the features of a snapshot, and the program. A machine with less is too small.
+    /// - Accuracy: 75 to 100 % of the resident memory that `texloom bench step` shows, asserted in `RecipeTests`.
+    /// - Throws: `TrainingError` if the exemplar is too small.
+    public func trainingBytes(width: Int, height: Int, exemplar: String) throws(TrainingError) -> Int {
+        let k = try cropSize(forWidth: width, height: height, exemplar: exemplar)
+        let generator = Generator(self, trained: false)
+        let trained = generator.parameters.reduce(discriminatorWeightCount) { $0 + $1.count }
+        // For each pixel of the crop the generator's activations, and VGG's.
+        let step = k * k * (150 * generatorWidth + (style == nil ? 0 : 7000))
+        let whole = 4 * generator.inferenceCount(height: (height + 3) / 4 * 4, width: (width + 3) / 4 * 4)
+        let snapshot =
+            whole <= Trainer.snapshotBytes
+            ? whole : 4 * PiecewiseInference.count(generator, height: height, width: width)
+        return (48 << 20) + 16 * trained + 4 * (style?.weightCount(taps: styleTaps) ?? 0) + max(step, snapshot)
+    }
+}
+
+extension Recipe {
+    /// Weights of the discriminator's 4x4 convolutions.
+    private var discriminatorWeightCount: Int {
+        var inputChannels = discriminatorWidth
+        var count = 3 * inputChannels
+        for layer in 0..<discriminatorLayers {
+            let outputChannels = discriminatorWidth * min(2 << layer, 8)
+            count += inputChannels * outputChannels
+            inputChannels = outputChannels
+        }
+        return 16 * (count + inputChannels)
+    }
+}
+
+extension FeatureNetwork {
+    /// Weights of the 3x3 convolutions up to the last tap.
+    fileprivate func weightCount(taps: Int) -> Int {
+        var inputChannels = 3
+        return layers(taps: taps).compactMap { $0 }.reduce(0) { total, layer in
+            let outputChannels = min(512, 64 << (layer.block - 1))
+            defer { inputChannels = outputChannels }
+            return total + 9 * inputChannels * outputChannels
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import Yams
+
+extension Recipe {
+    /// A named recipe with overrides of the form `key=value`, as in `--set`.
+    /// - Throws: `TrainingError` (badRecipe) with the recipe, key or value at fault and the accepted ones.
+    public init(named name: String, overrides: [String] = []) throws(TrainingError) {
+        guard let recipe = Self.named.first(where: { $0.name == name }) else {
+            let names = Self.named.map(\.name).joined(separator: ", ")
+            throw TrainingError(.badRecipe, "unknown recipe '\(name)'; the named recipes are \(names)")
+        }
+        self = recipe
+        try apply(overrides)
+    }
+
+    /// Applies `key=value` overrides, then checks the whole.
+    public mutating func apply(_ overrides: [String]) throws(TrainingError) {
+        for override in Self.absoluteLast(overrides, key: { $0.prefix { $0 != "=" } }) {
+            guard let equals = override.firstIndex(of: "=") else {
+                throw TrainingError(.badRecipe, "--set \(override): expected key=value")
+            }
+            try set(
+                String(override[..<equals]), to: String(override[override.index(after: equals)...]),
+                where: "--set \(override)")
+        }
+        try validate(source: "recipe '\(name)'")
+    }
+
+    /// Parses a recipe file: a YAML mapping of fields; `base: NAME` starts from a named recipe instead of `paper`.
+    /// - Parameter source: the recipe's name in errors.
+    public init(yaml: String, source: String) throws(TrainingError) {
+        let node: Node?
+        do {
+            node = try Yams.compose(yaml: yaml)
+        } catch {
+            throw TrainingError(.badRecipe, "\(source) is not YAML: \(error)")
+        }
+        guard let mapping = node?.mapping else {
+            throw TrainingError(.badRecipe, "\(source) is not a recipe: expected a mapping of keys to values")
+        }
+        self = .paper
+        var seen: Set<String> = []
+        if let base = mapping["base"] {
+            guard let name = base.scalar?.string else {
+                throw TrainingError(.badRecipe, "\(source): base must be the name of a recipe")
+            }
+            try self.init(named: name)
+        }
+        for (key, value) in Self.absoluteLast(Array(mapping), key: { ($0.key.scalar?.string ?? "")[...] }) {
+            let place = "\(source), line \(key.mark?.line ?? 0)"
+            guard let key = key.scalar?.string else { throw TrainingError(.badRecipe, "\(place): a key is not text") }
+            guard seen.insert(key).inserted else { throw TrainingError(.badRecipe, "\(place): \(key) is given twice") }
+            if key == "base" { continue }
+            guard let text = value.scalar?.string else {
+                throw TrainingError(.badRecipe, "\(place): \(key) must be a single value")
+            }
+            try set(key, to: text, where: place)
+        }
+        try validate(source: source)
+    }
+
+    /// The recipe as a file that explains every field. Reading it yields the same recipe.
+    public func yaml() -> String {
+        Self.fields.map { field in
+            let value = field.read(self)
+            let quoted =
+                field.key == "name" ? "\"\(value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\"" : value
+            return "# \(field.summary)\n\(field.key): \(quoted)\n"
+        }.joined()
+    }
+
+    /// The predecessor of `constant_share`, which older files and checkpoints have.
+    private static let absoluteKey = "constant_iterations"
+
+    /// Moves the old key to the end: its share depends on `iterations`, which may follow it in the file.
+    private static func absoluteLast<Entry>(_ entries: [Entry], key: (Entry) -> Substring) -> [Entry] {
+        entries.filter { key($0) != absoluteKey } + entries.filter { key($0) == absoluteKey }
+    }
+
+    private mutating func setConstantIterations(_ text: String, where place: String) throws(TrainingError) {
+        guard let count = Int(text.replacing("_", with: "")), count >= 0 else {
+            throw TrainingError(
+                .badRecipe, "\(place): \(Self.absoluteKey) cannot be '\(text)'; expected a whole number from 0")
+        }
+        guard count <= iterations else {
+            throw TrainingError(
+                .badRecipe,
+                "\(place): \(Self.absoluteKey) (\(count)) is more than iterations (\(iterations)); constant_share gives "
+                    + "it as a share of them")
+        }
+        constantShare = Float(Double(count) / Double(iterations))
+    }
+
+    private mutating func set(_ key: String, to text: String, where place: String) throws(TrainingError) {
+        if key == Self.absoluteKey { return try setConstantIterations(text, where: place) }
+        guard let field = Self.fields.first(where: { $0.key == key }) else {
+            let keys = Self.fields.map(\.key).joined(separator: ", ")
+            throw TrainingError(.badRecipe, "\(place): unknown recipe field '\(key)'; the fields are \(keys)")
+        }
+        guard field.write(&self, text) != nil else {
+            throw TrainingError(.badRecipe, "\(place): \(key) cannot be '\(text)'; expected \(field.accepts)")
+        }
+    }
+
+    private func validate(source: String) throws(TrainingError) {
+        func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(TrainingError) {
+            if !holds { throw TrainingError(.badRecipe, "\(source): \(message())") }
+        }
+        let smallest = Self.smallestCrop(discriminatorLayers: discriminatorLayers)
+        try require(
+            k.map { $0 >= smallest } ?? true,
+            "k (\(k ?? 0)) is too small for \(discriminatorLayers) discriminator layers, which need k >= \(smallest)")
+        for (key, value) in start.architecture {
+            let own = Self.fields.first { $0.key == key }?.read(self)
+            try require(
+                own == value,
+                "start weights \(start.rawValue) are for networks with \(key)=\(value), and this recipe has "
+                    + "\(key)=\(own ?? "?"): set start=random, or \(key)=\(value)")
+        }
+        try require(
+            adversarialWeight > 0 || l1Weight > 0 || (style != nil && styleWeight > 0), "every loss has weight 0")
+    }
+}

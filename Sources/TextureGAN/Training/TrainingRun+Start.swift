@@ -1,0 +1,63 @@
+import Foundation
+import Imaging
+import NNCore
+import OperatingSystem
+
+extension TrainingRun {
+    /// Trains to the end, or until `wish` says otherwise.
+    ///
+    /// Reports arrive on the calling thread; training waits while they are handled. Iteration 0 has no snapshot; the
+    /// last iteration always has a snapshot and a checkpoint. While the disk takes no files training continues; the run
+    /// waits for its last files.
+    /// - Parameter wish: asked after every iteration.
+    /// - Throws: `TrainingError`; its `isRetryable` says whether another attempt may succeed.
+    public static func run(
+        _ input: Input, wish: () -> Wish, report: (Report) -> Void
+    ) throws(TrainingError) -> Outcome {
+        try run(input, patience: Patience(), wish: wish, report: report)
+    }
+
+    static func run(
+        _ input: Input, patience: Patience, wish: () -> Wish, report: (Report) -> Void
+    ) throws(TrainingError) -> Outcome {
+        let (exemplar, notes) = try readExemplar(input)
+        let trainer = try Trainer(
+            exemplar: exemplar, recipe: input.recipe, threads: input.threads, concurrentRuns: input.concurrentRuns)
+        if let checkpoint = input.checkpoint { try trainer.restore(from: checkpoint) }
+        for note in notes { report(.log(level: .info, message: "\(input.exemplarName): \(note)")) }
+        report(.log(level: .info, message: describe(trainer, input)))
+        report(.started(iteration: trainer.iteration, totalIterations: input.recipe.iterations))
+        return try withoutActuallyEscaping(wish) { (wish) throws(TrainingError) in
+            try withoutActuallyEscaping(report) { (report) throws(TrainingError) in
+                try TrainingLoop(input, trainer, patience, wish: wish, report: report).run()
+            }
+        }
+    }
+
+    private static func readExemplar(_ input: Input) throws(TrainingError) -> (Exemplar, [DecodedImage.Note]) {
+        let data: Data
+        do {
+            data = try Data(contentsOf: input.exemplar)
+        } catch {
+            throw TrainingError(
+                .badExemplar, "\(input.exemplarName) cannot be read: \(error.systemReason)", isRetryable: true)
+        }
+        do {
+            let decoded = try DecodedImage(data, name: input.exemplarName, limits: .exemplar)
+            return (Exemplar(decoded.image, name: input.exemplarName), decoded.notes)
+        } catch {
+            throw TrainingError(.badExemplar, "\(error)")
+        }
+    }
+
+    private static func describe(_ trainer: Trainer, _ input: Input) -> String {
+        let recipe = trainer.recipe
+        let image = trainer.exemplar.image
+        let start = trainer.iteration > 0 ? ", resumed at iteration \(trainer.iteration)" : ""
+        let style =
+            recipe.style.map { "\($0.rawValue) (\(recipe.styleInput.rawValue) input)" }
+            ?? "off, so without quality_gram"
+        return "training \(input.exemplarName) (\(image.width)x\(image.height)) with recipe '\(recipe.name)': "
+            + "k=\(trainer.k), \(recipe.iterations) iterations, style \(style), \(input.threads) \(input.threads == 1 ? "thread" : "threads")\(start)"
+    }
+}
