@@ -1,5 +1,3 @@
-import Base
-import Protocol
 /// Deaths of a worker in a row: processes that ended with what they ran, before a checkpoint of any of it. By worker,
 /// because each of its processes is another session.
 struct WorkerDeaths: Sendable, Equatable {
