@@ -5,6 +5,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import NIOPosix
+import OperatingSystem
 import Protocol
 import ServiceLifecycle
 import Transport
@@ -112,7 +113,7 @@ public struct CoordinatorService: Sendable {
                     .init(
                         service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                         failureTerminationBehavior: .cancelGroup)
-                }, gracefulShutdownSignals: [.sigterm, .sigint] + (Self.hangUpIsIgnored ? [] : [.sighup]),
+                }, gracefulShutdownSignals: [.sigterm, .sigint] + (StopSignals.isIgnored(SIGHUP) ? [] : [.sighup]),
                 logger: quiet(logger)))
         // The lock on the folder is held until everything has stopped.
         defer { withExtendedLifetime(folder) {} }
@@ -207,15 +208,6 @@ public struct CoordinatorService: Sendable {
             await engine.post(.tick)
             try? await Task.sleep(for: interval)
         }
-    }
-
-    /// Whether the process was started to outlive its terminal (nohup).
-    private static var hangUpIsIgnored: Bool {
-        var action = sigaction()
-        guard sigaction(SIGHUP, nil, &action) == 0, let handler = action.__sigaction_handler.sa_handler else {
-            return false
-        }
-        return unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
     }
 
     private func quiet(_ logger: Logger) -> Logger {

@@ -2,8 +2,8 @@ import ArgumentParser
 import Foundation
 import Imaging
 import NNCore
+import OperatingSystem
 import TextureGAN
-import Worker
 
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

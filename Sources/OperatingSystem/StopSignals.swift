@@ -2,13 +2,13 @@
 import Foundation
 import Synchronization
 
-/// The signals by which people and machines ask a training process to end, as a wish to stop with a checkpoint.
+/// The signals by which people and machines ask a training process to stop, which it does after a checkpoint.
 ///
-/// SIGTERM; SIGINT, which is Ctrl-C; SIGHUP, when the terminal or the connection goes away, unless the process was
-/// started with it ignored (nohup); SIGUSR1 and SIGXCPU, by which batch systems announce the end of the time. Systems
-/// repeat their signals, without effect. A second Ctrl-C is a person's, and ends the process at once.
+/// SIGTERM; SIGINT, which is Ctrl-C; SIGHUP, when the terminal or the connection closes, unless the process was started
+/// with it ignored (nohup); SIGUSR1 and SIGXCPU, by which batch systems announce the time limit. Repeated signals have no
+/// effect, because systems repeat them; a second Ctrl-C comes from a person and ends the process at once.
 ///
-/// The handlers are the process's, and in place as long as this value lives.
+/// The handlers count for the whole process, as long as this value lives.
 public final class StopSignals: Sendable {
     private struct Received {
         var isAny = false
@@ -22,8 +22,8 @@ public final class StopSignals: Sendable {
     /// Whether the process is to stop.
     public var received: Bool { state.withLock { $0.isAny } }
 
-    /// - Parameter announce: called at the first signal, and at the first Ctrl-C if that comes later; on any thread.
-    ///   After an interruption, a Ctrl-C, the person has to be told what another one does.
+    /// - Parameter announce: called on any thread at the first signal, and at the first Ctrl-C if that comes later. After a
+    ///   Ctrl-C (an interruption), tell the person what a second one does.
     public init(announce: @escaping @Sendable (_ isInterruption: Bool) -> Void) {
         numbers = [SIGTERM, SIGINT, SIGUSR1, SIGXCPU] + (Self.isIgnored(SIGHUP) ? [] : [SIGHUP])
         sources = numbers.map { number in
@@ -39,7 +39,7 @@ public final class StopSignals: Sendable {
         }
     }
 
-    /// Gives whether the signal has to be announced.
+    /// Counts a signal. Returns whether to announce it.
     private func takeNote(of number: Int32) -> Bool {
         let (isFirst, interruptions) = state.withLock { received in
             defer { received.isAny = true }
@@ -48,8 +48,8 @@ public final class StopSignals: Sendable {
         }
         guard number == SIGINT else { return isFirst }
         if interruptions > 1 {
-            // Ended by the signal itself, so that a shell ends the loop around the command as well. The queue's thread
-            // blocks it.
+            // End by the signal itself, so that a shell also ends the loop around the command. The queue's thread blocks
+            // the signal.
             signal(SIGINT, SIG_DFL)
             var interruption = sigset_t()
             sigemptyset(&interruption)
@@ -60,7 +60,8 @@ public final class StopSignals: Sendable {
         return interruptions == 1
     }
 
-    private static func isIgnored(_ number: Int32) -> Bool {
+    /// Whether the process was started to ignore a signal, as nohup does with SIGHUP.
+    public static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()
         guard sigaction(number, nil, &action) == 0, let handler = action.__sigaction_handler.sa_handler else {
             return false
@@ -70,7 +71,7 @@ public final class StopSignals: Sendable {
 
     deinit {
         for source in sources { source.cancel() }
-        // What comes after the end is for the system to obey.
+        // Later signals get the default action again.
         for number in numbers { signal(number, SIG_DFL) }
     }
 }
