@@ -46,10 +46,10 @@ let dashboard: [Resource] = [
     "Templates/overview.mustache", "Templates/pager.mustache", "Templates/picture.mustache",
     "Templates/seed-cards.mustache", "Templates/seeds.mustache", "Templates/submit.mustache",
     "Templates/worker-card.mustache", "Templates/workers.mustache",
-].map { .embedInCode("Dashboard/\($0)") }
+].map { .embedInCode("HTTP/Dashboard/\($0)") }
 
 /// Served as it is.
-let apiDescription = Resource.embedInCode("API/openapi.json")
+let apiDescription = Resource.embedInCode("HTTP/JSON/openapi.json")
 
 /// Set by scripts/check and CI: a warning in our own code is an error. Not for users, whose compiler may be newer.
 let strict: [SwiftSetting] =
@@ -153,7 +153,8 @@ let package = Package(
         .executableTarget(
             name: "texloom",
             dependencies: [
-                "Base", "ClusterCore", "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging", "EventFiles",
+                "Base", "ClusterCore", "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging",
+                "EventFiles",
                 "Protocol", "OperatingSystem", "Plots",
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -199,7 +200,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "ClusterCore", "NNCore", "Imaging", "ImageFixtures", "TextureGAN", "Protocol", "Transport", "Coordinator",
+                "ClusterCore", "NNCore", "Imaging", "ImageFixtures", "TextureGAN", "Protocol", "Transport",
+                "Coordinator",
                 "Worker",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: optimised),

@@ -106,7 +106,9 @@ extension WireHello {
         }
         for name in equipment.weights { try check(name, atMost: Limits.maxNameBytes, "weights") }
         try check(equipment.memoryBytes, atMost: Limits.maxLoadBytes, "memory_bytes")
-        guard kinds.count <= Limits.maxKinds else { throw .malformed("\(kinds.count) kinds; at most \(Limits.maxKinds)") }
+        guard kinds.count <= Limits.maxKinds else {
+            throw .malformed("\(kinds.count) kinds; at most \(Limits.maxKinds)")
+        }
         for kind in kinds { try check(identifier: kind, "kinds") }
     }
 }

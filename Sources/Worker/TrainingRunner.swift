@@ -117,7 +117,8 @@ public final class TrainingRunner: Sendable {
             return .metrics(ref, MetricsBlock(columns: columns, rows: rows))
         case .artifact(let kind, let iteration, let file):
             guard let role = ArtifactRole(rawValue: kind.rawValue) else {
-                throw TransportError(.fileSystem, "a trainer made a \(kind.rawValue), which the cluster has no role for")
+                throw TransportError(
+                    .fileSystem, "a trainer made a \(kind.rawValue), which the cluster has no role for")
             }
             // Hashing hundreds of megabytes belongs to this thread, not to the one that beats.
             return .spooled(

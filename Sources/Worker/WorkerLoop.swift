@@ -43,7 +43,8 @@ actor WorkerLoop {
     /// Decides and acts; gives the exit once there is one.
     func handle(_ event: WorkerState.Event) -> WorkerExit? {
         if case .log(let ref, let line) = event {
-            logger.log(level: Logger.Level(rawValue: line.level) ?? .info, "\(line.message)", metadata: metadata(ref, [:]))
+            logger.log(
+                level: Logger.Level(rawValue: line.level) ?? .info, "\(line.message)", metadata: metadata(ref, [:]))
         }
         if case .ended(let ref, let ending) = event {
             runners[ref] = nil
@@ -171,7 +172,8 @@ actor WorkerLoop {
             do {
                 try spool.adopt(file, for: assignment)
             } catch {
-                return post(.ended(ref, .failed(code: FailureCode.fileSystem, reason: error.systemReason, retryable: true)))
+                return post(
+                    .ended(ref, .failed(code: FailureCode.fileSystem, reason: error.systemReason, retryable: true)))
             }
         }
         logger.info(
@@ -179,7 +181,8 @@ actor WorkerLoop {
             metadata: metadata(
                 ref,
                 [
-                    "name": "\(assignment.name)", "iteration": .stringConvertible(assignment.checkpoint?.iteration ?? 0),
+                    "name": "\(assignment.name)",
+                    "iteration": .stringConvertible(assignment.checkpoint?.iteration ?? 0),
                     "recovered": "\(file != nil)",
                 ]))
         // The only kind that a worker announces; a coordinator that gives it another breaks the protocol.

@@ -17,7 +17,8 @@ import Testing
             if handled % 50 == 0 { state = try Self.worker(training: ref) }
             now = now + .milliseconds(300)
             var hasExited = false
-            let heard = MessageToWorker(message).map { WorkerState.Event.received($0, session: message.session) } ?? .tick
+            let heard =
+                MessageToWorker(message).map { WorkerState.Event.received($0, session: message.session) } ?? .tick
             for effect in state.handle(heard, at: now) + state.handle(.tick, at: now) {
                 switch effect {
                 // Files and frames are made of what was heard; that they can be is not the input's affair.

@@ -46,25 +46,27 @@ struct TranslationTests {
         .goodbye(reason: "stopped"),
     ]
 
-    private static let fromCoordinator: [MessageToWorker] = [
-        .welcome(
-            Greeting(
-                version: 2, coordinatorID: "c", softwareVersion: "0.1.0", heartbeat: .seconds(5), lease: .seconds(20)),
-            lost: [attempt]),
-        .helloAgain,
-        .assign(
-            requestID: 5,
-            Assignment(
-                attempt: attempt, name: "wall", spec: "base: draft",
-                inputs: [JobInput(name: JobInput.exemplar, artifact: artifact, fileName: "wall.png")],
-                checkpoint: StoredCheckpoint(iteration: 30, artifact: artifact))),
-        .noWork(requestID: 6, retryAfter: .milliseconds(1500)),
-        .heartbeatReply(sequence: 7, cancelled: [attempt], lost: [], isDraining: true),
-        .artifactReceipt(transferID: 8, sha256: artifact.sha256), .cancel(attempt, reason: "asked"),
-        .drain(reason: "asked"), .chunk(ArtifactChunk(transferID: 12, offset: 8, isLast: true), [1, 2, 3, 4]),
-        .credit(ArtifactCredit(transferID: 13, nextOffset: 4, windowChunks: 2, isRewind: false)),
-        .refusal(.duplicateWorker, message: "another"),
-    ] + AcknowledgementCode.allCases.map { .acknowledge(id: 9, $0, message: "m") }
+    private static let fromCoordinator: [MessageToWorker] =
+        [
+            .welcome(
+                Greeting(
+                    version: 2, coordinatorID: "c", softwareVersion: "0.1.0", heartbeat: .seconds(5),
+                    lease: .seconds(20)),
+                lost: [attempt]),
+            .helloAgain,
+            .assign(
+                requestID: 5,
+                Assignment(
+                    attempt: attempt, name: "wall", spec: "base: draft",
+                    inputs: [JobInput(name: JobInput.exemplar, artifact: artifact, fileName: "wall.png")],
+                    checkpoint: StoredCheckpoint(iteration: 30, artifact: artifact))),
+            .noWork(requestID: 6, retryAfter: .milliseconds(1500)),
+            .heartbeatReply(sequence: 7, cancelled: [attempt], lost: [], isDraining: true),
+            .artifactReceipt(transferID: 8, sha256: artifact.sha256), .cancel(attempt, reason: "asked"),
+            .drain(reason: "asked"), .chunk(ArtifactChunk(transferID: 12, offset: 8, isLast: true), [1, 2, 3, 4]),
+            .credit(ArtifactCredit(transferID: 13, nextOffset: 4, windowChunks: 2, isRewind: false)),
+            .refusal(.duplicateWorker, message: "another"),
+        ] + AcknowledgementCode.allCases.map { .acknowledge(id: 9, $0, message: "m") }
 
     @Test(arguments: versions)
     func whatAWorkerSaysIsWhatTheCoordinatorHears(version: UInt32) throws {

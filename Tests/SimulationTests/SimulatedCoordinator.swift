@@ -286,7 +286,8 @@ struct SimulatedCoordinator {
     }
 
     private static let greeting = Greeting(
-        version: ProtocolVersion.newest, coordinatorID: "simulated", softwareVersion: "1", heartbeat: .seconds(5), lease: .seconds(20))
+        version: ProtocolVersion.newest, coordinatorID: "simulated", softwareVersion: "1", heartbeat: .seconds(5),
+        lease: .seconds(20))
 }
 
 extension ClusterEvent {

@@ -173,7 +173,9 @@ final class Witness {
         check(
             job.failures <= faults[job.id] ?? 0,
             "\(job.id) is charged \(job.failures) failures, \(faults[job.id] ?? 0) happened")
-        if job.state == .held, job.failures <= state.configuration.retries, !damaged.contains(job.inputs[0].artifact.sha256) {
+        if job.state == .held, job.failures <= state.configuration.retries,
+            !damaged.contains(job.inputs[0].artifact.sha256)
+        {
             let lost = attempts.values.sorted { $0.number > $1.number }.prefix { $0.outcome == .lost }
             check(lost.count >= ClusterState.lossesOfHeld, "\(job.id) is held after \(lost.count) losses in a row")
         }

@@ -30,7 +30,11 @@ package struct Job: Sendable, Equatable {
     package var secondsPerIteration = 0.0
 
     package init(
-        id: JobID, name: String, resultName: String, kind: JobKind, key: String? = nil, inputs: [JobInput], spec: String, needs: JobNeeds = JobNeeds(), priority: Int, queueOrder: Int64, state: JobState = .queued, reason: String? = nil, failures: Int = 0, avoidedWorkerIDs: [String] = [], attempt: Attempt? = nil, checkpoints: [StoredCheckpoint] = [], products: [ArtifactRole: String] = [:], iteration: Int = 0, totalIterations: Int = 0, secondsPerIteration: Double = 0.0
+        id: JobID, name: String, resultName: String, kind: JobKind, key: String? = nil, inputs: [JobInput],
+        spec: String, needs: JobNeeds = JobNeeds(), priority: Int, queueOrder: Int64, state: JobState = .queued,
+        reason: String? = nil, failures: Int = 0, avoidedWorkerIDs: [String] = [], attempt: Attempt? = nil,
+        checkpoints: [StoredCheckpoint] = [], products: [ArtifactRole: String] = [:], iteration: Int = 0,
+        totalIterations: Int = 0, secondsPerIteration: Double = 0.0
     ) {
         self.id = id
         self.name = name
@@ -78,7 +82,8 @@ package struct Attempt: Sendable, Equatable {
     package var reason: String?
 
     package init(
-        number: Int, workerID: String, workerName: String, session: UInt64, startIteration: Int, iteration: Int, outcome: Outcome? = nil, reason: String? = nil
+        number: Int, workerID: String, workerName: String, session: UInt64, startIteration: Int, iteration: Int,
+        outcome: Outcome? = nil, reason: String? = nil
     ) {
         self.number = number
         self.workerID = workerID

@@ -13,7 +13,8 @@ package struct Lease: Sendable, Equatable {
     package var hasIterated = false
 
     package init(
-        attempt: AttemptReference, session: UInt64, expires: Instant, iteration: Int, totalIterations: Int, secondsPerIteration: Double, progressed: Instant, hasIterated: Bool = false
+        attempt: AttemptReference, session: UInt64, expires: Instant, iteration: Int, totalIterations: Int,
+        secondsPerIteration: Double, progressed: Instant, hasIterated: Bool = false
     ) {
         self.attempt = attempt
         self.session = session
@@ -51,7 +52,10 @@ package struct WorkerSession: Sendable, Equatable {
     package var failedJobs: Set<JobID> = []
 
     package init(
-        session: UInt64, worker: WorkerIdentity, expires: Instant, askedAt: Instant, isAttached: Bool = true, isDraining: Bool = false, isConfirmed: Bool = false, displaced: [UInt64] = [], request: WorkRequest? = nil, load: WorkerLoad? = nil, lostJobs: Set<JobID> = [], attempts: Set<AttemptReference> = [], failedJobs: Set<JobID> = []
+        session: UInt64, worker: WorkerIdentity, expires: Instant, askedAt: Instant, isAttached: Bool = true,
+        isDraining: Bool = false, isConfirmed: Bool = false, displaced: [UInt64] = [], request: WorkRequest? = nil,
+        load: WorkerLoad? = nil, lostJobs: Set<JobID> = [], attempts: Set<AttemptReference> = [],
+        failedJobs: Set<JobID> = []
     ) {
         self.session = session
         self.worker = worker

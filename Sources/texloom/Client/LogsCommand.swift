@@ -24,7 +24,8 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
             "Only what is not older: 90s, 15m, 6h, 2d, or a time like 2026-05-01T12:00:00Z.", valueName: "age"))
     var since: String?
 
-    @Option(help: ArgumentHelp("Only this level and more severe ones: debug, info, warning or error.", valueName: "level"))
+    @Option(
+        help: ArgumentHelp("Only this level and more severe ones: debug, info, warning or error.", valueName: "level"))
     var level: String?
 
     @OptionGroup var client: ClientOptions

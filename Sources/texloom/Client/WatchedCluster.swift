@@ -63,7 +63,8 @@ struct WatchedCluster {
                     for line in last { say(line.text(paints: features.hasColours)) }
                 }
                 guard unfinished > 0 else { return }
-                throw CommandFailure("\(unfinished) of \(counted(total, "job")) did not finish; 'texloom list' says why")
+                throw CommandFailure(
+                    "\(unfinished) of \(counted(total, "job")) did not finish; 'texloom list' says why")
             }
         }
     }

@@ -116,7 +116,9 @@ extension CoordinatorCommand {
         say(
             "\(counted(report.jobs, "job")), \(counted(report.artifacts, "artifact")) of \(report.bytes >> 20) MiB read and "
                 + "compared")
-        if report.incomingBytes > 0 { say("\(report.incomingBytes >> 20) MiB of interrupted transfers that may resume") }
+        if report.incomingBytes > 0 {
+            say("\(report.incomingBytes >> 20) MiB of interrupted transfers that may resume")
+        }
         if report.orphans > 0 {
             say(
                 "\(counted(report.orphans, "file")) of \(report.orphanBytes >> 20) MiB that no job refers to"

@@ -30,7 +30,8 @@ struct TrainCommand: ParsableCommand {
     var out: String?
 
     @Option(
-        help: "What to call the result. Default: the file's name without its extension, after its folder's if necessary.")
+        help:
+            "What to call the result. Default: the file's name without its extension, after its folder's if necessary.")
     var name: String?
 
     @Option(

@@ -42,7 +42,8 @@ struct RecoveryTests {
         var bench = WorkerBench()
         let effects = bench.play(recovered(left(3, 4)))
         let assignment = try #require(trained(effects).first)
-        #expect(assignment.checkpoint?.artifact.sha256 == WorkerBench.digests[4] && assignment.checkpoint?.iteration == 4)
+        #expect(
+            assignment.checkpoint?.artifact.sha256 == WorkerBench.digests[4] && assignment.checkpoint?.iteration == 4)
         #expect(assignment.input(JobInput.exemplar)?.artifact.sha256 == WorkerBench.digests[1])
         #expect(hello(effects)?.running.map(\.attempt) == [ref.wire])
         #expect(hello(effects)?.running.map(\.iteration) == [4])

@@ -186,7 +186,8 @@ extension JobStore {
     private static func summary(_ row: StoredRow, _ db: Database) throws -> JobSummary {
         let secondsPerIteration: Double = try row["seconds_per_iteration"]
         return try JobSummary(
-            id: row["id"], kind: JobKind(rawValue: row["kind"]), name: row["name"], resultName: row["result_name"], fileName: row["file_name"],
+            id: row["id"], kind: JobKind(rawValue: row["kind"]), name: row["name"], resultName: row["result_name"],
+            fileName: row["file_name"],
             recipe: row["recipe_name"], state: JobState(rawValue: row["state"]) ?? .held, priority: row["priority"],
             iteration: row["iteration"],
             totalIterations: row["total_iterations"],

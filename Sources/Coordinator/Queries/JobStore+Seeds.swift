@@ -22,7 +22,8 @@ extension JobStore {
             WHERE sha256 IN (SELECT sha256 FROM inputs WHERE position = 0 AND job IN (\(list)))
             """
         return try await pool.read { db in
-            let found = try StoredRow.all(db, sql: "SELECT sequence, sha256, recipe \(jobs) WHERE sequence IN (\(list))")
+            let found = try StoredRow.all(
+                db, sql: "SELECT sequence, sha256, recipe \(jobs) WHERE sequence IN (\(list))")
             return (
                 try found.map {
                     try JobRecipe(sequence: $0["sequence"], exemplar: $0["sha256"], recipe: $0["recipe"])

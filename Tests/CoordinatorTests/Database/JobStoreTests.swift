@@ -188,7 +188,7 @@ struct JobStoreTests {
 
     /// What version 1 of the store looked like, frozen: never to be brought up to date.
     @Test func aStoreOfVersionOneIsMigratedForwardWithAllThatIsInIt() async throws {
-        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("Fixtures/store-version-1.sql")
         let sql = try String(contentsOf: fixture, encoding: .utf8)
         let queue = try DatabaseQueue(path: file.path)

@@ -141,7 +141,9 @@ struct ClusterStateDeathTests {
         #expect(cluster.take(1)?.job == draft, "however many are before it")
         #expect(cluster.ask(1).assignment == nil)
         #expect(cluster.state.problem(ofWorker: "plain")?.contains("lacks the weights vgg19") == true)
-        #expect(cluster.state.obstacle(to: Demand(needs: Self.paper))?.contains("host of plain lacks the weights vgg19") == true)
+        #expect(
+            cluster.state.obstacle(to: Demand(needs: Self.paper))?.contains("host of plain lacks the weights vgg19")
+                == true)
         // Just too little, within the same power of two.
         cluster.hello(2, worker: "small", equipment: .init(weights: ["vgg16", "vgg19"], memoryBytes: 600 << 20))
         #expect(cluster.take(2) == nil)

@@ -170,7 +170,7 @@ struct StoreCheckTests {
     @Test func aCheckAloneLeavesTheFolderAsItIs() async throws {
         // A store of the first version, as an older program left it, and what an interrupted write left.
         let old = TemporaryFolder()
-        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("Fixtures/store-version-1.sql")
         let sql = try String(contentsOf: fixture, encoding: .utf8)
         let file = old.url.appendingPathComponent("jobs.sqlite")

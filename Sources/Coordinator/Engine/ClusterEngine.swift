@@ -272,7 +272,8 @@ actor ClusterEngine {
         case .reply(let token, let reply): answer(token, reply)
         case .discard(let sha256): await discard(sha256)
         case .warn(let text): logger.warning("\(text)")
-        case .send, .welcome, .receiveArtifact, .sendArtifact, .endTransfers, .closeSession, .refuse: outlet.yield(effect)
+        case .send, .welcome, .receiveArtifact, .sendArtifact, .endTransfers, .closeSession, .refuse:
+            outlet.yield(effect)
         }
     }
 
