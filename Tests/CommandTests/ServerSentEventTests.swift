@@ -8,16 +8,16 @@ import Testing
     private let stream =
         "retry: 2000\n\nid: a-1\nevent: job\ndata: {\"ü\":1}\n\n: alive\n\ndata:x\r\ndata: y\r\n\r\nid: 7.3\revent: log\rdata\r\r"
     private let expected = [
-        ServerSentEvent(id: "a-1", name: "job", data: "{\"ü\":1}"),
-        ServerSentEvent(id: "a-1", name: "message", data: "x\ny"),
-        ServerSentEvent(id: "7.3", name: "log", data: ""),
+        StreamEvent(id: "a-1", name: "job", data: "{\"ü\":1}"),
+        StreamEvent(id: "a-1", name: "message", data: "x\ny"),
+        StreamEvent(id: "7.3", name: "log", data: ""),
     ]
 
     @Test func eventsAreReadInWhateverPiecesTheyArrive() {
         let bytes = Array(stream.utf8)
         for size in 1...bytes.count {
-            var parser = ServerSentEventParser()
-            var events: [ServerSentEvent] = []
+            var parser = StreamEventParser()
+            var events: [StreamEvent] = []
             for start in stride(from: 0, to: bytes.count, by: size) {
                 events += parser.feed(bytes[start..<min(start + size, bytes.count)])
             }
@@ -26,9 +26,9 @@ import Testing
     }
 
     @Test func whatIsNotFinishedIsNoEvent() {
-        var parser = ServerSentEventParser()
+        var parser = StreamEventParser()
         #expect(parser.feed("event: job\ndata: 1\n".utf8).isEmpty)
-        #expect(parser.feed("\n".utf8) == [ServerSentEvent(id: "", name: "job", data: "1")])
+        #expect(parser.feed("\n".utf8) == [StreamEvent(id: "", name: "job", data: "1")])
     }
 
     @Test func filtersSayWhatTheyExpect() throws {

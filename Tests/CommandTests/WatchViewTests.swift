@@ -122,7 +122,8 @@ import Testing
         let log = (1...300).map {
             LogRecord(time: Date(), level: "info", process: "worker", message: "line \($0)", fields: [:])
         }
-        let lines = JobView(columns: columns, isUnicode: true).screen(detail, history, log: log, rows: rows, away: nil)
+        let lines = JobScreen(columns: columns, isUnicode: true).screen(
+            detail, history, log: log, rows: rows, away: nil)
         #expect(lines.count <= rows || rows == 8)
         let drawn = lines.prefix(rows).map { $0.fitted(to: columns).text(paints: false) }
         #expect(drawn.allSatisfy { $0.columns <= columns })

@@ -15,9 +15,9 @@ extension WorkerState {
                 effects.append(.removeFolder(record.ref))
                 continue
             }
-            let isTraining = attempts.values.count { $0.phase == .training } < worker.slots
+            let hasFreeSlot = attempts.values.count { $0.phase == .training } < worker.slots
             var assignment = record.assignment
-            if !hasEnded, one.canTrain, isTraining, record.resumptions < Self.maxResumptions,
+            if !hasEnded, one.canTrain, hasFreeSlot, record.resumptions < Self.maxResumptions,
                 case .artifact(let offer, let file)? = newest?.content
             {
                 assignment.checkpoint = StoredCheckpoint(iteration: offer.iteration, artifact: offer.artifact)

@@ -17,7 +17,7 @@ struct ClientOptions: ParsableArguments {
 }
 
 /// Which jobs to list.
-struct JobQuery {
+struct JobFilter {
     var state: JobState?
     /// Part of the name.
     var name: String?
@@ -28,7 +28,7 @@ struct JobQuery {
 
 extension APIClient {
     /// The jobs that match a query, by default newest first.
-    func jobs(_ query: JobQuery = JobQuery()) async throws -> [JobSummary] {
+    func jobs(_ query: JobFilter = JobFilter()) async throws -> [JobSummary] {
         var all: [JobSummary] = []
         var cursor: String?
         repeat {
@@ -49,10 +49,10 @@ extension APIClient {
     func jobs(meant word: String) async throws -> [JobSummary] {
         let idAlphabet = Set("0123456789abcdefghjkmnpqrstvwxyz")
         if word.count == 10, word.allSatisfy(idAlphabet.contains), let job = try await job(id: word) { return [job] }
-        var found = try await jobs(JobQuery(name: word)).filter { $0.name == word || $0.resultName == word }
+        var found = try await jobs(JobFilter(name: word)).filter { $0.name == word || $0.resultName == word }
         // bricks-2 is the result name of the second job named bricks.
         if found.isEmpty, let number = word.lastIndex(of: "-"), Int(word[word.index(after: number)...]) != nil {
-            found = try await jobs(JobQuery(name: String(word[..<number]))).filter { $0.resultName == word }
+            found = try await jobs(JobFilter(name: String(word[..<number]))).filter { $0.resultName == word }
         }
         // A result name lacks the characters that file systems refuse, so the query by name may miss it.
         if found.isEmpty, word.contains("_") { found = try await jobs().filter { $0.resultName == word } }

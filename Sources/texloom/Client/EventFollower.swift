@@ -5,7 +5,7 @@ import Protocol
 
 /// What following a coordinator's event stream brings.
 enum Followed: Sendable {
-    case event(ServerSentEvent)
+    case event(StreamEvent)
     /// The stream broke; the follower reconnects and continues after the last event.
     case away(CommandFailure)
 }
@@ -43,7 +43,7 @@ extension APIClient {
 
     /// The events of one connection. Always ends with an error, because the coordinator never ends a stream itself.
     private func read(
-        _ path: String, query: [String: String], after lastID: String?, take: (ServerSentEvent) -> Void
+        _ path: String, query: [String: String], after lastID: String?, take: (StreamEvent) -> Void
     ) async throws {
         var request = request(path, query)
         request.headers.add(name: "Accept", value: "text/event-stream")
@@ -52,7 +52,7 @@ extension APIClient {
         let type = response.headers.first(name: "Content-Type") ?? ""
         guard response.status == .ok, type.hasPrefix("text/event-stream") else { throw strange(path) }
         try await reaching {
-            var parser = ServerSentEventParser()
+            var parser = StreamEventParser()
             for try await buffer in response.body {
                 for event in parser.feed(buffer.readableBytesView) { take(event) }
             }

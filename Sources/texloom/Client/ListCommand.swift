@@ -29,7 +29,7 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
     }
 
     func run() async throws {
-        let query = JobQuery(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
+        let query = JobFilter(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
         let jobs = try await client.client().jobs(query)
         if client.json {
             say(terminalSafe(json: try APIFormat.encoder.encode(jobs)))

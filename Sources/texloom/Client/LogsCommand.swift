@@ -141,7 +141,7 @@ struct LogFilter: Equatable {
     }
 }
 
-extension ServerSentEvent {
+extension StreamEvent {
     /// - Throws: `CommandFailure` if the data does not fit the event's name.
     func decoded<Value: Decodable>(as type: Value.Type = Value.self) throws -> Value {
         do {

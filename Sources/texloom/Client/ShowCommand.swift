@@ -23,7 +23,7 @@ struct ShowCommand: AsyncParsableCommand, PrintsOnly {
         let artifacts = try await api.get("/api/v1/jobs/\(id)/artifacts", as: ArtifactList.self).artifacts
         if client.json { return try sayJSON(Everything(detail: detail, artifacts: artifacts)) }
         let features = TerminalFeatures(descriptor: STDOUT_FILENO)
-        let view = JobView(
+        let view = JobScreen(
             columns: terminalSize(STDOUT_FILENO)?.columns ?? 100, isUnicode: features.isUnicode || !features.isTerminal)
         let history = try await api.history(of: id)
         var lines = view.header(detail)

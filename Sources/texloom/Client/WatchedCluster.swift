@@ -72,7 +72,7 @@ struct WatchedCluster {
     // MARK: Knowledge
 
     /// - Returns: the job that the event is about, if it is watched.
-    private mutating func take(_ event: ServerSentEvent) throws -> JobSummary? {
+    private mutating func take(_ event: StreamEvent) throws -> JobSummary? {
         switch event.name {
         // The coordinator does not know which events this stream has missed.
         case "reset":
@@ -108,7 +108,7 @@ struct WatchedCluster {
             for state in JobState.allCases {
                 let order: JobOrder = state == .queued ? .priority : state.isSettled ? .ended : .newest
                 let limit = state == .running ? nil : Self.jobsPerState
-                found += try await api.jobs(JobQuery(state: state, sort: order, limit: limit))
+                found += try await api.jobs(JobFilter(state: state, sort: order, limit: limit))
             }
         } else {
             for id in chosen { found.append(try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self).job) }

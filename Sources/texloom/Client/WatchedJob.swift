@@ -55,7 +55,7 @@ struct WatchedJob {
         }
     }
 
-    private mutating func take(_ event: ServerSentEvent) throws {
+    private mutating func take(_ event: StreamEvent) throws {
         switch event.name {
         case "metrics":
             for row in try event.decoded(as: MetricsPage.self).rows {
@@ -83,7 +83,7 @@ struct WatchedJob {
 
     private func lines(_ size: (columns: Int, rows: Int)) -> [StyledText] {
         guard let detail else { return [StyledText(away ?? "asking the coordinator", .yellow)] }
-        return JobView(columns: size.columns, isUnicode: features.isUnicode)
+        return JobScreen(columns: size.columns, isUnicode: features.isUnicode)
             .screen(detail, history, log: log, rows: size.rows, away: away)
     }
 }

@@ -73,7 +73,8 @@ struct DashboardTests {
         var detail = try await coordinator.get("/api/v1/jobs/\(job.id)").decoded(JobDetail.self)
         func verdict(_ report: String?) -> String? {
             detail.reportJSON = report
-            return JobView(detail: detail, artifacts: [], log: [], shownIteration: nil).content["verdict"] as? String
+            return JobPageView(detail: detail, artifacts: [], log: [], shownIteration: nil).content["verdict"]
+                as? String
         }
         #expect(verdict(#"{"quality":{},"verdict":"good"}"#) == "good")
         for report in [nil, "", "[]", #"{"verdict":1}"#, "{}"] { #expect(verdict(report) == nil) }

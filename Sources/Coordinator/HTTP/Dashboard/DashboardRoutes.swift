@@ -154,9 +154,9 @@ struct DashboardRoutes: Sendable {
         guard let id = JobID(text), let detail = try await reader.detail(id) else { return noJob(text) }
         let artifacts = try await reader.store.artifacts(of: id)
         let shown = request.uri.queryParameters.get("snapshot").flatMap { Int($0) }
-        let view = JobView(
+        let view = JobPageView(
             detail: detail, artifacts: artifacts,
-            log: try await reader.store.newestLogs(of: id, limit: JobView.logLinesShown), shownIteration: shown)
+            log: try await reader.store.newestLogs(of: id, limit: JobPageView.logLinesShown), shownIteration: shown)
         var content = view.content
         if let iteration = view.shown?.iteration {
             let row = try await reader.store.metrics(of: id, after: iteration - 1, limit: 1).first

@@ -3,7 +3,7 @@ import Foundation
 import Protocol
 
 /// One job as lines for a terminal or a file.
-struct JobView {
+struct JobScreen {
     var columns: Int
     var isUnicode: Bool
 

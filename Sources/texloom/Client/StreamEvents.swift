@@ -1,7 +1,7 @@
 import Foundation
 
 /// An event of a stream as the HTML standard reads it (section 9.2.6).
-struct ServerSentEvent: Sendable, Equatable {
+struct StreamEvent: Sendable, Equatable {
     /// The position from which the server continues for a returning client.
     var id: String
     var name: String
@@ -9,15 +9,15 @@ struct ServerSentEvent: Sendable, Equatable {
 }
 
 /// Parses the bytes of an event stream, which arrive in arbitrary pieces.
-struct ServerSentEventParser: Sendable {
+struct StreamEventParser: Sendable {
     private var line: [UInt8] = []
     private var endedInReturn = false
     private var lastID = ""
     private var name = ""
     private var data: [String] = []
 
-    mutating func feed(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
-        var events: [ServerSentEvent] = []
+    mutating func feed(_ bytes: some Sequence<UInt8>) -> [StreamEvent] {
+        var events: [StreamEvent] = []
         for byte in bytes {
             // A line ends in LF, CR or both.
             let isSecondHalf = endedInReturn && byte == 0x0A
@@ -33,11 +33,11 @@ struct ServerSentEventParser: Sendable {
         return events
     }
 
-    private mutating func take(_ line: String) -> ServerSentEvent? {
+    private mutating func take(_ line: String) -> StreamEvent? {
         guard !line.isEmpty else {
             defer { (name, data) = ("", []) }
             guard !data.isEmpty else { return nil }
-            return ServerSentEvent(
+            return StreamEvent(
                 id: lastID, name: name.isEmpty ? "message" : name, data: data.joined(separator: "\n"))
         }
         let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)

@@ -3,7 +3,7 @@ import Foundation
 import Protocol
 
 /// What the page of one job shows.
-struct JobView {
+struct JobPageView {
     /// How many snapshots the strip shows, evenly over the run, the newest always.
     static let snapshotsShown = 120
     static let logLinesShown = 200
