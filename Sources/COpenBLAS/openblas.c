@@ -13,8 +13,15 @@ static struct {
     char *(*get_corename)(void);
 } library;
 
-// OpenBLAS reads it when it is loaded. Set before main, while no other thread can read the environment.
-__attribute__((constructor)) static void forbid_threads(void) { setenv("OPENBLAS_NUM_THREADS", "1", 1); }
+// A place in the environment for OPENBLAS_CORETYPE=..., under another name until it is needed: once threads run, setenv
+// may free the list of variables while getenv reads it. Long enough for the longest value below.
+static char core_type[] = "TEXLOOM_OPENBLAS_CORETYPE=";
+
+// OpenBLAS reads its variables when it is loaded. They are set before main, while there is one thread.
+__attribute__((constructor)) static void prepare_environment(void) {
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    if (!getenv("OPENBLAS_CORETYPE")) putenv(core_type);
+}
 
 static void *open_library(void) {
     void *handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
@@ -51,7 +58,7 @@ static void load(void) {
     // less. It reads OPENBLAS_CORETYPE when it is loaded, so it is loaded again. A user's value stays.
     const char *kernels = getenv("OPENBLAS_CORETYPE") ? NULL : better_kernels(library.get_corename());
     if (!kernels) return;
-    setenv("OPENBLAS_CORETYPE", kernels, 1);
+    snprintf(core_type, sizeof core_type, "OPENBLAS_CORETYPE=%s", kernels);
     dlclose(handle);
     open_library();
 }
