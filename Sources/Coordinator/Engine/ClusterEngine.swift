@@ -203,7 +203,7 @@ actor ClusterEngine {
         let changed = changes.compactMap(\.job)
         touched.formUnion(changed)
         recorded.formUnion(changed)
-        // Only running attempts count: a heartbeat's ids are the worker's claim.
+        // Only running attempts count: a heartbeat's ids are only the worker's claim.
         for event in batch {
             touched.formUnion(
                 event.progress.map(\.attempt).filter { committed.leases[$0.job]?.attempt == $0 }.map(\.job))

@@ -69,7 +69,7 @@ extension ClusterReader {
 extension SeedGroup {
     /// - Parameters:
     ///   - members: At least one, without scores.
-    ///   - scores: Compares figures with one another.
+    ///   - scores: Scores jobs by their figures, relative to one another.
     init(_ members: [SeedJob], scoredBy scores: ([[String: Float]]) -> [Float?]) {
         // Ids sort by age.
         var jobs = members.sorted { ($0.seed ?? 0, $0.job.id) < ($1.seed ?? 0, $1.job.id) }

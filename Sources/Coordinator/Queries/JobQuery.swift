@@ -32,8 +32,8 @@ struct JobQuery: Sendable {
         return (conditions, arguments)
     }
 
-    /// The start of the page: after the last job of the previous page. Jobs that come or go between two pages neither
-    /// repeat nor hide another.
+    /// The start of the page: after the last job of the previous page. A job that comes or goes between two pages
+    /// neither repeats nor hides another.
     var position: (conditions: [String], arguments: StatementArguments) {
         guard let after else { return ([], []) }
         let (key, isDescending) = (order.key, order.isDescending)

@@ -11,7 +11,7 @@ struct Upload: Sendable {
         case remind
     }
 
-    /// A chunk in memory. It reports when it leaves memory: written, dropped, or left in a transfer that ended.
+    /// A chunk in memory. It calls `onEnd` when it leaves memory: written, dropped, or left in a transfer that ended.
     final class Arrival: Sendable {
         let chunk: ArtifactChunk
         let payload: [UInt8]

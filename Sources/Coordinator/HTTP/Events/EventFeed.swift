@@ -6,9 +6,9 @@ import Protocol
 
 /// Sends what changed in the cluster, once a second, to every listener.
 ///
-/// A stream carries states, not steps. An event says how a job is now; if two changes fall into one beat, only the
-/// second state is sent. So a client that was away needs no backlog: it gets the present state of everything that
-/// changed since its last beat. The feed does the work of a beat once for all open streams, and not at all without one.
+/// A stream carries states, not steps. An event says how a job is now, and the feed never sends an outdated state. So a
+/// client that was away needs no backlog: it gets the present state of everything that changed since its last beat. The
+/// feed does the work of a beat once for all open streams, and not at all without one.
 actor EventFeed {
     /// Time between two beats: short enough to look alive, long enough to cost nothing.
     static let interval = Duration.seconds(1)
@@ -32,7 +32,7 @@ actor EventFeed {
     private let epoch = String(UInt32.random(in: 0...UInt32.max), radix: 36)
     private var beat = 0
     private var waiting: Set<JobID> = []
-    /// The beat that last sent each job. A job that is not in it has not changed since `forgotten`.
+    /// The beat of each job's last change. A job without an entry has not changed since `forgotten`.
     private(set) var lastChanged: [JobID: Int] = [:]
     /// The last beat whose changes the feed forgot.
     private var forgotten = 0

@@ -77,7 +77,7 @@ struct APIRoutes: Sendable {
         return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
     }
 
-    /// Expected times by recipe. An unknown time refuses no job.
+    /// Expected times by recipe. A job is accepted even if its time is unknown.
     private func expectedTimes(of submissions: [Submission]) async -> [String: ExpectedTime] {
         var known: [String: ExpectedTime] = [:]
         for yaml in Set(submissions.map(\.spec)) { known[yaml] = try? await times.recorded(yaml) }

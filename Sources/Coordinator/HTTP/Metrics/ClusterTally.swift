@@ -7,7 +7,7 @@ import Protocol
 struct ClusterTally: Sendable {
     private(set) var attemptsStarted = 0
     private(set) var attemptsEnded: [Attempt.Outcome: Int] = [:]
-    /// Attempts lost because their workers fell silent. Attempts whose workers reported them lost or restarted do not
+    /// Attempts lost because their workers fell silent. If a worker reports the loss or restarts, its attempts do not
     /// count.
     private(set) var leaseExpiries = 0
     /// Iterations trained while this process listened. An iteration that is trained again after a resume counts again.

@@ -2,8 +2,8 @@ import ClusterCore
 import Protocol
 import Synchronization
 
-/// Counts events while the coordinator runs. The code that causes an event updates it, and a scrape by Prometheus reads
-/// it. All counts start at 0 with the process, as Prometheus expects of counters.
+/// The counts of a running coordinator. Code updates a count where its event happens, and a Prometheus scrape reads it.
+/// All counts start at 0 with the process, as Prometheus expects of counters.
 final class CoordinatorMetrics: Sendable {
     struct Counts: Sendable {
         var cluster = ClusterTally()

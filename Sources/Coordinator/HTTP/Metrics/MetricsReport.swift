@@ -163,7 +163,7 @@ struct MetricsReport {
         page.gauge("texloom_event_streams", "Open streams of server-sent events.", Double(eventStreams))
     }
 
-    /// Uses the names of every client library.
+    /// Uses the standard names, as every client library does.
     private func addProcess(to page: inout Exposition) {
         page.gauge(
             "process_start_time_seconds", "Start of the process, in Unix time.", startedAt.timeIntervalSince1970)
