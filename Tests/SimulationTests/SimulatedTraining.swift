@@ -49,7 +49,7 @@ struct Training {
     }
 
     var checkpoint: Content { Content(value: state | UInt64(iteration)) }
-    /// A checkpoint with damage from before its digest was computed.
+    /// A checkpoint that was damaged before the worker computed its digest.
     var tornCheckpoint: Content { Content(value: checkpoint.value | 0x80) }
     var generator: Content { Content(value: SeededRandom.mix(state ^ 1)) }
     var discriminator: Content { Content(value: SeededRandom.mix(state ^ 2)) }

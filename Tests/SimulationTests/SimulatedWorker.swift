@@ -9,7 +9,7 @@ struct SimulatedWorker {
     enum Timer {
         /// A training's next iteration, by the number of its runner.
         case iterate(Int)
-        /// The last chunk is written, and the checksum is being compared.
+        /// The last chunk is written, and the worker is comparing the file's digest.
         case verify(AttemptReference, transferID: UInt64, sha256: String)
         /// The next try on a disk that failed.
         case probe
@@ -56,7 +56,7 @@ struct SimulatedWorker {
     private(set) var timers: [(after: Int, Timer)] = []
     /// Jobs whose attempt failed or hung on the simulation's order. The simulation collects them.
     var faults: [JobID] = []
-    /// Digests of checkpoints with damage from before the digest. The simulation collects them.
+    /// Digests of checkpoints that were damaged before the worker computed them. The simulation collects them.
     var torn: [String] = []
     /// A violation by the worker.
     private(set) var complaint: String?
@@ -134,8 +134,8 @@ struct SimulatedWorker {
         switch timer {
         case .iterate(let number): iterate(number, now, &random, faultRate)
         case .verify(let ref, let transferID, let sha256):
-            // The worker may have forgotten the attempt meanwhile, and may even have got it again. Its folder
-            // disappears before or after the checksum is known.
+            // The worker may have forgotten the attempt since, and may even have got it again. Its folder
+            // disappears before or after the result of the comparison.
             if inputs[ref]?.contains(sha256) == true || random.happens(0.5) {
                 handle(.downloaded(ref, transferID: transferID), now)
             } else {

@@ -57,7 +57,7 @@ final class Simulation {
     private var diskFullUntil = 0
     private var workers: [SimulatedWorker]
     private var workersStopped: [Int]
-    /// The life in which each worker's process was started. If a worker's own number differs, the process was killed.
+    /// The life number of each worker's last start. If the worker's own number differs, its process was killed.
     private var lives: [Int]
     /// The times until which no message reaches a worker, or leaves it.
     private var cutTo: [Int]

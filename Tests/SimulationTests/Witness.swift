@@ -136,7 +136,7 @@ final class Witness {
         mayLeave = []
     }
 
-    /// Checks after every batch that the store, as readers see it, and the matching state are right.
+    /// Runs after every batch. Checks the store as readers see it, and the state that belongs to it.
     func verify(_ store: SimulatedStore, _ state: ClusterState) {
         let rows = store.rows
         blamedWorkers.formUnion(state.deaths.values.filter(\.isBlamed).map(\.worker.id))

@@ -48,7 +48,7 @@ struct IdempotenceTests {
                             for _ in 0..<3 { cluster.handle(message(index, cluster, job, attempt)) }
                             let state = try #require(cluster.state.job(job)?.state)
                             if let terminal {
-                                // The only further change: a person cancels a job that was handed back and waits.
+                                // The only further change: a person cancels a job that waits after a hand-back.
                                 #expect(state == terminal, "\(order), restart before \(restartBefore)")
                             } else if state.isSettled {
                                 terminal = state

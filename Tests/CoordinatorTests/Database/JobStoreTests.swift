@@ -98,7 +98,7 @@ struct JobStoreTests {
         #expect(try store.load().jobs.isEmpty)
     }
 
-    /// The next process restarts its request numbers, just as the earlier process began.
+    /// Every process numbers its requests from the start.
     @Test func theLinesOfAWorkersNextProcessAreNotTakenForRepeatedOnes() async throws {
         let driver = ClusterDriver()
         let store = try open()

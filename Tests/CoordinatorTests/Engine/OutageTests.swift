@@ -125,7 +125,7 @@ struct OutageTests {
         _ = await submit("b")
         await engine.post(.heartbeat(session: 1, sequence: 0, running: [.at(attempt, 5)]))
         try await setFull(true)
-        // For two hours the trainer only has to report: far longer than the stall limit. The engine handles each step
+        // For two hours, far longer than the stall limit, the trainer only waits to report. The engine handles each step
         // before the next, so that it never counts as absent itself.
         for step in 0..<1440 {
             clock.advance(.seconds(5))

@@ -220,7 +220,7 @@ struct EventFileWriterTests {
 
     @Test func aFileThatHasEverythingIsNotReadAgainAtTheNextStart() async throws {
         let (_, url) = try await endedJob("wood")
-        // An artificial damage that shows whether the writer reads the file.
+        // Artificial damage that shows whether the writer reads the file.
         let time = try #require(FileManager.default.attributesOfItem(atPath: url.path)[.modificationDate] as? Date)
         let torn = try Data(contentsOf: url).dropLast()
         try torn.write(to: url)

@@ -6,7 +6,7 @@ import Testing
 @Suite struct RandomStreamTests {
     /// Counter words are (position low, position high, purpose, 0); key words are (seed low, seed high). The fourth
     /// word is 0, so the stream can reproduce only the first published answer. The others check `philox`, which takes
-    /// all four words. Through it they fix how position, purpose and seed map to words.
+    /// all four words. The next test uses `philox` to fix how position, purpose and seed map to words.
     @Test func philoxGivesTheKnownAnswersOfItsAuthors() {
         // From the Random123 distribution, kat_vectors, philox4x32 with 10 rounds.
         let answers: [(counter: [UInt32], key: [UInt32], expected: [UInt32])] = [

@@ -82,7 +82,7 @@ enum TextureControls {
         }
     }
 
-    /// Blurred twice: each pass takes the mean of squares of `2 radius + 1` pixels.
+    /// Blurred twice. Each pass averages squares with sides of `2 radius + 1` pixels.
     static func blurred(_ image: Image, radius: Int = 2) -> Image {
         func once(_ image: Image) -> Image {
             drawn(width: image.width, height: image.height) { x, y in

@@ -86,8 +86,8 @@ enum TinyRun {
 }
 
 extension Trainer {
-    /// A digest of every bit of both networks, their optimisers and the averaged weights. If a comparison of whole
-    /// arrays fails, the test library searches for their differences for minutes.
+    /// A digest of every bit of both networks, their optimisers and the averaged weights. Tests compare
+    /// this digest: for unequal whole arrays, the test library searches for minutes for their differences.
     var state: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for parameter in generator.parameters + discriminator.parameters

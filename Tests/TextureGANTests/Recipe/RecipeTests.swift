@@ -183,7 +183,7 @@ import Testing
         #expect(short.constantIterations == counts.short && short.learningRate(at: 1000) < recipe.learningRate / 300)
     }
 
-    /// Earlier versions' files, checkpoints and jobs count iterations.
+    /// Files, checkpoints and jobs of earlier versions give the constant part in iterations.
     @Test(arguments: Recipe.named)
     func theConstantPartIsAlsoReadAsANumberOfIterations(recipe: Recipe) throws {
         let lines = recipe.yaml().split(separator: "\n").filter {

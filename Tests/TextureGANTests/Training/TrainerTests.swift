@@ -153,7 +153,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         for (found, expected) in zip(average, expected) {
             #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-6 })
         }
-        // The averaged weights keep the trained norm's averages.
+        // The averaged generator has the trained generator's running averages.
         for (average, trained) in zip(trainer.usedGenerator.parameters, trainer.generator.parameters)
         where trained.name.contains("running_") {
             #expect(average.fileOrder() == trained.fileOrder(), "\(trained.name)")

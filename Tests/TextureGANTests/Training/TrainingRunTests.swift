@@ -251,7 +251,7 @@ import Testing
         }
     }
 
-    /// A stopped run loses no row: the checkpoint has the rows that it has not reported.
+    /// A stopped run loses no row: the checkpoint has the rows that the run has not reported.
     @Test func everyRowOfTheHistoryIsReportedOnceAcrossAStop() throws {
         try TinyRun.inFolder { folder in
             let first = Log()

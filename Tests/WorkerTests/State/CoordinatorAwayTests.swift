@@ -207,7 +207,7 @@ struct CoordinatorAwayTests {
         #expect(effects.contains { if case .exit(.hung) = $0 { true } else { false } })
     }
 
-    /// The disk must take as much as did not fit before. Otherwise the job is fetched and handed back for ever.
+    /// The disk must take as much as did not fit before. Otherwise the worker fetches the job and hands it back for ever.
     @Test func aDiskIsTrustedAgainOnceItTakesWhatItDidNotTake() throws {
         var bench = WorkerBench.training()
         let failure = WorkerState.Ending.failed(
