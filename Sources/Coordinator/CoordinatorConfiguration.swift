@@ -4,50 +4,53 @@ import OperatingSystem
 import Protocol
 import Transport
 
-/// Everything that can be set about a coordinator. The defaults serve one machine.
+/// All settings of a coordinator. The defaults serve one machine.
 public struct CoordinatorConfiguration: Sendable {
-    /// Jobs, artifacts and thumbnails. Default: the XDG state folder, because it must outlive caches and is no setting.
+    /// Jobs, artifacts and thumbnails. Default: the XDG state folder, because the data must outlive caches and is no
+    /// setting.
     public var dataFolder: URL
-    /// Where workers connect, as a ZeroMQ TCP endpoint: tcp://HOST:PORT with an IPv4 address, an IPv6 address in brackets,
-    /// or a host name; port 0 takes a free one. Default: loopback, because the
-    /// protocol is not encrypted.
+    /// Where workers connect, as a ZeroMQ TCP endpoint: tcp://HOST:PORT with an IPv4 address, an IPv6 address in
+    /// brackets, or a host name. Port 0 takes a free port. Default: loopback, because the protocol is not encrypted.
     public var workerEndpoint = "tcp://127.0.0.1:7741"
     /// Where people and scripts connect. Default: loopback, because the API asks for no password.
     public var httpHost = "127.0.0.1"
     /// 0 takes a free port.
     public var httpPort = 7740
-    /// Whether addresses other than loopback may be bound: anyone who can reach them can read and cancel every job.
+    /// Whether to allow addresses other than loopback. Anyone who can reach such an address can read and cancel every
+    /// job.
     public var exposesToNetwork = false
 
-    /// How often workers report, 0.1...60 s. Default 5 s: often enough to look alive, rare enough for a thousand.
+    /// How often workers report, 0.1...60 s. Default 5 s: often enough to look alive, rare enough for a thousand
+    /// workers.
     public var heartbeat: Duration = .seconds(5)
-    /// How long an attempt survives its worker's silence, at least two heartbeats. Default 20 s: four missed beats.
+    /// How long an attempt survives its worker's silence, at least two heartbeats. Default 20 s: four heartbeats.
     public var lease: Duration = .seconds(20)
-    /// How long an iteration may stand still. Default 15 min, and never less than 20 of the attempt's own iterations:
-    /// slow but moving work is not killed.
+    /// How long an attempt may stay at one iteration. Default 15 min, but never less than 20 of the attempt's own
+    /// iterations, so that the coordinator does not end slow work.
     public var stall: Duration = .seconds(15 * 60)
-    /// How many failing attempts a job may have beyond the first before it is held. Default 2.
+    /// How many failed attempts beyond the first a job may have before the coordinator holds it. Default 2.
     public var retries = 2
 
-    /// Largest exemplar accepted, in bytes: 64 MiB, a 16-bit PNG of some ten megapixels. No option; tests lower it.
+    /// Size limit of an exemplar, in bytes: 64 MiB, a 16-bit PNG of some ten megapixels. No option; tests lower it.
     var maxExemplarBytes = ExemplarIntake.maxBytes
-    /// Offered to those who submit from a browser, the default first. The coordinator itself knows no recipes.
+    /// Recipes on offer in the browser, the default first. The coordinator itself knows no recipes.
     public var recipes: [NamedRecipe] = []
-    /// What tells two recipes apart, of a recipe's YAML: two with the same values are the same recipe. Default: the text.
+    /// The values of a recipe's YAML, as text: two recipes with equal values are the same recipe. Default: the YAML.
     public var recipeValues: @Sendable (String) -> String = { $0 }
-    /// Tells the seed from the rest of a recipe, by its YAML: jobs of one exemplar that differ in it alone are shown side by
-    /// side. Default: cannot be told.
+    /// Splits a recipe's YAML into the seed and the rest. Pages compare jobs of one exemplar that differ only in the
+    /// seed. Default: nil, which means unknown.
     public var seedOfRecipe: @Sendable (String) -> RecipeSeed? = { _ in nil }
-    /// Scores of jobs to be compared, by their quality figures: the lowest is the best; nil for one without figures.
+    /// Scores that compare jobs by their quality figures. The lowest score is the best; nil for a job without figures.
     /// Default: no scores.
     public var qualityScores: @Sendable ([[String: Float]]) -> [Float?] = { $0.map { _ in nil } }
-    /// What a job needs of its worker, by its recipe's YAML, where its submission does not say. Default: nothing.
+    /// What a job needs of its worker, from its recipe's YAML, if the submission does not say. Default: nothing.
     public var needsOfRecipe: @Sendable (String) -> JobNeeds = { _ in JobNeeds() }
-    /// What tells the work of recipes apart, of a recipe's YAML: jobs with the same workload take the same time. Nil: the
-    /// recipe is comparable with no other. Default: the text.
+    /// The work of a recipe's YAML, as text: jobs with the same workload take the same time. Nil: the recipe compares
+    /// with no other. Default: the YAML.
     public var workloadOfRecipe: @Sendable (String) -> String? = { $0 }
-    /// Measures how long a job of an offered recipe takes on this machine. Called once for each recipe, on a thread of
-    /// its own; may take seconds. The answer is nil if it cannot be measured. Default: nothing is measured.
+    /// Measures how long a job of an offered recipe takes on this machine. The coordinator calls it once for each
+    /// recipe, on a separate thread; it may take seconds. It returns nil if it cannot measure. Default: nil, no
+    /// measurements.
     public var measureRecipe: (@Sendable (NamedRecipe) -> ExpectedTime?)?
 
     public init(dataFolder: URL? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) {
@@ -60,7 +63,7 @@ public struct CoordinatorConfiguration: Sendable {
     }
 
     /// Checks every value.
-    /// - Throws: `CoordinatorError.badConfiguration` naming the option, its value and what is allowed.
+    /// - Throws: `CoordinatorError.badConfiguration`, which names the option, its value and the allowed values.
     public func validate() throws {
         func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
             if !isRight { throw CoordinatorError(.badConfiguration, message()) }

@@ -1,13 +1,13 @@
 import OperatingSystem
 
-/// Why the coordinator cannot start, or cannot do what it was asked.
+/// Why the coordinator cannot start, or cannot do what a caller asked.
 public struct CoordinatorError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         /// An option has an impossible or unsafe value.
         case badConfiguration
         /// Another coordinator holds the data folder.
         case dataFolderInUse
-        /// The data folder was written by a newer texloom.
+        /// A newer texloom wrote the data folder.
         case newerStore
         /// The job store cannot be read or written.
         case storeUnavailable
@@ -15,15 +15,15 @@ public struct CoordinatorError: Error, Sendable, CustomStringConvertible {
         case fileSystem
         /// The disk is full.
         case noSpace
-        /// An address cannot be listened on.
+        /// The coordinator cannot listen on an address.
         case addressUnavailable
         /// An artifact is not in the store.
         case notStored
-        /// Stored bytes are no longer what they were.
+        /// Stored bytes have changed.
         case damaged
-        /// Bytes do not have the digest or size that was announced.
+        /// The bytes do not have the announced digest or size.
         case digestMismatch
-        /// An upload is larger than allowed.
+        /// An upload exceeds the size limit.
         case tooLarge
         /// An exemplar does not decode.
         case badExemplar
@@ -44,6 +44,6 @@ extension CoordinatorError {
     init(_ failure: FileFailure) {
         self.init(
             failure.isFull ? .noSpace : .fileSystem,
-            failure.isFull ? "\(failure); free some space: work then continues by itself" : "\(failure)")
+            failure.isFull ? "\(failure); free some space, and work continues by itself" : "\(failure)")
     }
 }

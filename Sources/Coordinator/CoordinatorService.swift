@@ -10,9 +10,9 @@ import Protocol
 import ServiceLifecycle
 import Transport
 
-/// The coordinator's process: opens the data folder, listens to workers and people, runs until it is told to stop.
+/// The coordinator's process: opens the data folder, serves workers and people, and runs until it is told to stop.
 public struct CoordinatorService: Sendable {
-    /// Where a running coordinator listens, ports resolved.
+    /// Where a running coordinator listens, with the actual ports.
     public struct Addresses: Sendable, Equatable {
         /// For browsers and `texloom --api`.
         public var httpURL: String
@@ -30,11 +30,12 @@ public struct CoordinatorService: Sendable {
         self.logger = logger
     }
 
-    /// Serves until SIGTERM, SIGINT, SIGHUP or cancellation; what was accepted is on disk at every moment.
+    /// Serves until SIGTERM, SIGINT, SIGHUP or cancellation. Everything that it has accepted is on disk at every
+    /// moment.
     /// - Parameter onReady: Called once, when both addresses answer.
-    /// - Throws: `CoordinatorError` if the data folder or an address cannot be had.
+    /// - Throws: `CoordinatorError` if the data folder or an address is not available.
     public func run(onReady: @escaping @Sendable (Addresses) async -> Void = { _ in }) async throws {
-        // A limit on file sizes is to be an error like a full disk, and not the end of the process.
+        // A file size limit must cause an error, like a full disk, and must not end the process.
         signal(SIGXFSZ, SIG_IGN)
         let folder = try DataFolder(configuration.dataFolder)
         let store = try JobStore(file: folder.database, newCoordinatorID: UUID().uuidString.lowercased())
@@ -69,7 +70,7 @@ public struct CoordinatorService: Sendable {
             loops: MultiThreadedEventLoopGroup.singleton, metrics: engine.metrics, now: { clock.now })
         router.answerOtherMethods()
 
-        // Shut down in reverse: people first, then workers, and the engine when nobody asks it any more.
+        // Services stop in reverse order: first people, then workers, then the engine, when nothing asks it any more.
         let services: [any Service] = [
             BackgroundService { await engine.run() },
             BackgroundService {
@@ -115,7 +116,7 @@ public struct CoordinatorService: Sendable {
                         failureTerminationBehavior: .cancelGroup)
                 }, gracefulShutdownSignals: [.sigterm, .sigint] + (StopSignals.isIgnored(SIGHUP) ? [] : [.sighup]),
                 logger: quiet(logger)))
-        // The lock on the folder is held until everything has stopped.
+        // Holds the lock on the folder until everything has stopped.
         defer { withExtendedLifetime(folder) {} }
         do {
             try await group.run()
@@ -127,9 +128,10 @@ public struct CoordinatorService: Sendable {
         try? store.close()
     }
 
-    /// Verifies a data folder that no coordinator is using: the database, and every artifact by its sum.
-    /// - Parameter repairs: see ``StoreReport/repairs``: nothing that anyone could need is removed.
-    /// - Throws: `CoordinatorError` if the folder is in use, holds no job store, or one of a newer texloom.
+    /// Verifies a data folder that no coordinator uses: the database, and every artifact by its digest.
+    /// - Parameter repairs: Whether to repair; see ``StoreReport/repairs``. A repair removes nothing that anyone could
+    ///   need.
+    /// - Throws: `CoordinatorError` if the folder is in use, has no job store, or has one of a newer texloom.
     public static func check(_ dataFolder: URL, repairs: Bool) async throws -> StoreReport {
         guard FileManager.default.fileExists(atPath: dataFolder.appendingPathComponent("jobs.sqlite").path) else {
             throw CoordinatorError(
@@ -146,7 +148,7 @@ public struct CoordinatorService: Sendable {
         return try await StoreCheck(store: store, artifacts: artifacts).run(repairs: repairs)
     }
 
-    /// What is damaged is said, and unfinished jobs go on without it; nothing of it keeps the coordinator from serving.
+    /// Logs what is damaged. Unfinished jobs continue without it, and the coordinator serves all the same.
     private func verify(_ check: StoreCheck) async {
         do {
             for problem in try await check.quick() {
@@ -201,7 +203,7 @@ public struct CoordinatorService: Sendable {
         return router
     }
 
-    /// Lets the cluster look at its deadlines.
+    /// Makes the cluster check its deadlines.
     private func tick(_ engine: ClusterEngine) async {
         let interval = min(.milliseconds(250), configuration.heartbeat / 4)
         while !Task.isCancelled {
@@ -217,15 +219,15 @@ public struct CoordinatorService: Sendable {
     }
 }
 
-/// Monotonic time since the process started. Stands still while the machine sleeps: a laptop that wakes up has not
-/// lost its workers.
+/// Monotonic time since the process started. It stops while the machine sleeps: a laptop that wakes up has not lost its
+/// workers.
 private struct MonotonicClock: Sendable {
     private let origin = SuspendingClock.now
 
     var now: Instant { .origin + origin.duration(to: SuspendingClock.now) }
 }
 
-/// Work that ends on cancellation, as a service that ends on shutdown.
+/// Runs work that ends on cancellation as a service that ends on shutdown.
 private struct BackgroundService: Service {
     let work: @Sendable () async -> Void
 

@@ -2,7 +2,7 @@ import EventReader
 import Foundation
 import Testing
 
-/// Whole clusters of real processes. Serialised: each needs the machine's cores.
+/// Whole clusters of real processes. Serialised, because each needs all the machine's cores.
 @Suite(.serialized) struct ClusterTests {
     @Test func aJobGoesFromPhotographToGatheredFolder() throws {
         let cluster = try TinyCluster()
@@ -17,7 +17,7 @@ import Testing
         #expect(submitted.output.contains("accepted  \(good)"))
         #expect(submitted.output.contains("refused   \(small)") && submitted.output.contains("12x12"))
         #expect(submitted.output.contains("notes.txt") && submitted.output.contains("neither PNG nor JPEG"))
-        // The same again is the same job.
+        // The same submission again gives the same job.
         let again = try cluster.run(["submit", good] + TinyCluster.recipe(iterations: 60))
         #expect(again.status == 0 && again.output.contains("was submitted before"))
 
@@ -36,12 +36,12 @@ import Testing
             #expect(size > 0, "\(name) of the gathered folder")
         }
         try expectEventsOfEverything(in: folder)
-        // Gathering can be repeated: nothing is written again.
+        // A repeated gather writes nothing.
         let events = URL(fileURLWithPath: "\(folder)/events.out.tfevents.texloom")
         let before = try Data(contentsOf: events)
         #expect(try cluster.run(["gather", "--out", out]).status == 0)
         #expect(try Data(contentsOf: events) == before)
-        // What the cluster trained is what this machine trains alone.
+        // The cluster and this machine alone train the same networks.
         let alone = try cluster.run(
             ["train", good, "--out", cluster.scratch.folder.path("alone"), "--threads", "2"]
                 + TinyCluster.recipe(iterations: 60))
@@ -103,7 +103,7 @@ import Testing
                 ["submit", exemplar] + TinyCluster.recipe(iterations: 1_000_000, checkpointEvery: 1_000_000)
             )
             .status == 0)
-        // As a person, a closed terminal and batch systems say it.
+        // A person, a closed terminal and batch systems send these signals.
         for signal in [SIGTERM, SIGHUP, SIGUSR1, SIGXCPU] {
             let before = try cluster.jobs().first?.iteration ?? 0
             let worker = try cluster.startWorker("leaver-\(signal)")
@@ -114,7 +114,7 @@ import Testing
             #expect(job.state == .queued && job.iteration > before + 30 && job.failures == 0, "\(job)")
         }
         let job = try #require(try cluster.jobs().first)
-        // Another goes on from there; a cancel then ends it.
+        // Another worker resumes from there. Then a cancel ends the job.
         try cluster.startWorker("next")
         try eventually("the next worker goes on") { (try cluster.jobs().first?.iteration ?? 0) > job.iteration + 10 }
         #expect(try cluster.run(["cancel", "sand"]).status == 0)
@@ -143,7 +143,7 @@ import Testing
         #expect(!ended.wasKilled && ended.status == 0, "\(ended.errors)")
     }
 
-    /// The short form of the storm that docs/reliability.md publishes.
+    /// A short form of the storm that docs/reliability.md publishes.
     @Test func aShortStormLosesNothing() throws {
         let scratch = try ScratchFolder()
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
@@ -164,7 +164,7 @@ import Testing
         #expect(storm.terminationStatus == 0, "\(said)")
     }
 
-    /// A result folder's event file has every row of its metrics and every snapshot, each once.
+    /// Expects every row of the metrics and every snapshot once in a result folder's event file.
     private func expectEventsOfEverything(in folder: String) throws {
         let url = URL(fileURLWithPath: folder)
         let events = ReadEvent.counting(
@@ -175,7 +175,7 @@ import Testing
         }
         let measured = events.filter { !$0.scalars.isEmpty }
         #expect(measured.map(\.step) == rows.compactMap { $0["iteration"] as? Int } && rows.count > 5)
-        // The seconds differ between two trainings of the same iteration.
+        // The seconds of one iteration differ between two trainings.
         for (tag, name) in [
             ("loss/l1", "l1"), ("training/seconds_per_iteration", "seconds_per_iteration"),
         ] {
@@ -204,7 +204,7 @@ import Testing
             ["train", exemplar, "--out", out, "--threads", "1"]
             + TinyCluster.recipe(iterations: 1500, checkpointEvery: 150)
         let folder = "\(out)/wall_result"
-        // Killed without a word: the event file is then ahead of the checkpoint.
+        // Killed without warning: the event file is then ahead of the checkpoint.
         let victim = try TexloomProcess(arguments, folder: cluster.scratch.folder.url)
         try eventually("it is past its first checkpoint") {
             let metrics = (try? String(contentsOfFile: "\(folder)/metrics.jsonl", encoding: .utf8)) ?? ""
@@ -220,7 +220,7 @@ import Testing
         try expectEventsOfEverything(in: folder)
     }
 
-    /// The generator in the cluster's result is the one that an undisturbed run gives.
+    /// Expects the same generator in the cluster's result as from an undisturbed run.
     private func expectUndisturbedBytes(
         _ cluster: TinyCluster, _ exemplar: String, _ recipe: [String], result: String
     ) throws {

@@ -24,7 +24,7 @@ import NNCore
         #expect(try status(["expand"]).0 == 2)
         #expect(try status(["recipes", "nosuch"]).0 == 2)
         #expect(try status(["worker", "--slots", "none"]).0 == 2)
-        // Nobody listens on port 9.
+        // No server listens on port 9.
         let (code, message) = try status(["list"], ["TEXLOOM_API": "http://127.0.0.1:9"])
         #expect(code == 75 && message.contains("127.0.0.1:9"))
     }
@@ -85,7 +85,7 @@ import NNCore
             try Data(contentsOf: URL(fileURLWithPath: scratch.path("a/\(file)")))
                 == Data(contentsOf: URL(fileURLWithPath: scratch.path("b/\(file)"))))
 
-        // Both damaged: nothing is guessed.
+        // With both damaged, the command must not guess.
         try FileManager.default.removeItem(at: folder.resultJSON)
         try bytes.write(to: folder.checkpoint)
         try Data(whole.prefix(100)).write(to: folder.previousCheckpoint)
@@ -101,7 +101,7 @@ import NNCore
     }
 
     @Test func aTorchvisionCheckpointBecomesFeatureWeights() throws {
-        // A state dict as PyTorch's zip format holds it, made without PyTorch: thin layers, the real names.
+        // A state dict in PyTorch's zip format, made without PyTorch: thin layers, real names.
         let make = """
             import io, pickle, struct, sys, zipfile, collections
             class Ref:
@@ -150,7 +150,7 @@ import NNCore
         #expect(converted.output.contains("vgg19  complete"))
         let file = try Safetensors(contentsOf: URL(fileURLWithPath: scratch.path("weights/vgg19.safetensors")))
         #expect(try file.floats("conv2_1.weight", shape: [3, 2, 3, 3]).prefix(2) == [5, 5 + 1 / 64])
-        // A file that is none is refused by name.
+        // The error names a file that is not a checkpoint.
         try Data("not a checkpoint".utf8).write(to: scratch.url.appendingPathComponent("bad.pth"))
         let refused = try TexloomProcess.run(
             ["weights", "--convert", scratch.path("bad.pth")], folder: scratch.url, environment: environment)

@@ -49,8 +49,8 @@ import TextureGAN
         #expect((list[1]["quality_patches"] as? Double ?? 0) > 0.1)
     }
 
-    /// OpenBLAS picks kernels by CPU type, and they round differently: no figure may be made of them. A tiled exemplar
-    /// has four windows equally near to each, which rounding would choose among.
+    /// OpenBLAS picks kernels by CPU type, and they round differently, so no figure may depend on its results. A tiled
+    /// exemplar has four equally near windows for each window, and rounding would choose among them.
     @Test func figuresAreTheSameWhateverKernelsOpenBLASPicks() throws {
         let tile = Self.moss
         let wide = (0..<2 * tile.height).flatMap { y in
@@ -61,7 +61,7 @@ import TextureGAN
         let exemplar = try write(tiled, "tiled.png")
         let other = try write(tiled.resized(width: 210, height: 170), "other.png")
         let outputs = try [nil, "Haswell", "Zen", "SkylakeX", "Sandybridge"].map { type in
-            // The feature weights that are installed, if any.
+            // Uses the installed feature weights, if any.
             let result = try TexloomProcess.run(
                 ["evaluate", exemplar, exemplar, other, "--json"], folder: scratch.url,
                 environment: type.map { ["OPENBLAS_CORETYPE": $0] } ?? [:])
@@ -104,7 +104,7 @@ import TextureGAN
         #expect(missing.status == 1 && missing.errors.contains("missing.png"))
         let style = try evaluate([exemplar, exemplar, "--style", "vgg11"])
         #expect(style.status == 2 && style.errors.contains("expected vgg16, vgg19 or off"))
-        // Weights that were asked for by name have to be there.
+        // Weights requested by name must exist.
         let weights = try evaluate([exemplar, exemplar, "--style", "vgg19"])
         #expect(weights.status == 1 && weights.errors.contains("vgg19.safetensors"))
         #expect(try evaluate([exemplar]).status == 2)

@@ -4,7 +4,7 @@ import Imaging
 import NNCore
 import Testing
 
-/// What the commands say of an exemplar, and make of it.
+/// What the commands say about an exemplar and do with it.
 @Suite struct ExemplarTests {
     let scratch: ScratchFolder
 
@@ -24,7 +24,7 @@ import Testing
         return path
     }
 
-    /// A header that declares it, and no pixels.
+    /// Writes a header with a large size and no pixels.
     private func writeLarge(_ name: String) throws -> String {
         let path = scratch.path(name)
         try PNGFixture(width: 6000, height: 4000, bitDepth: 8, colorType: .rgb, rows: []).encoded()
@@ -52,7 +52,7 @@ import Testing
         #expect(try Image(contentsOf: exemplar) == expected)
         let log = try String(contentsOf: folder.appendingPathComponent("log.jsonl"), encoding: .utf8)
         #expect(log.contains("laid over white") && log.contains("its part 50x40+0+0"))
-        // The same part is the same run, and another is another.
+        // The same crop continues the same run; another crop is another run.
         #expect(try train(photograph, framing).output.contains("is finished already"))
         #expect(try train(photograph, ["--crop", "50x40+1+0", "--resize", "40"]).status == 2)
 
@@ -69,7 +69,7 @@ import Testing
         #expect(refused.status == 1 && refused.errors.contains("24.0 megapixels"), "\(refused.errors)")
         #expect(refused.errors.contains("--resize 5016") && refused.errors.contains("--crop"))
         #expect(!FileManager.default.fileExists(atPath: scratch.path("out")))
-        // A part that is too large as well, of a picture that can be read.
+        // The crop of a readable picture can also be too large.
         let wide = scratch.path("wide.png")
         try Image(width: 9000, height: 2000, pixels: [UInt8](repeating: 9, count: 54_000_000)).png()
             .write(to: URL(fileURLWithPath: wide))
@@ -110,7 +110,7 @@ import Testing
         #expect(try cluster.run(["logs", "part"]).output.contains("(44x40)"))
     }
 
-    /// ulimit -v, which batch systems set as h_vmem.
+    /// Limits with ulimit -v, which batch systems set as h_vmem.
     @Test func aLimitOfAddressesIsKeptOrSpokenOf() throws {
         let photograph = try writePhotograph("wall.png")
         func limited(_ kibibytes: Int, _ arguments: [String]) throws -> (status: Int32, errors: String) {
@@ -130,7 +130,7 @@ import Testing
             ["train", photograph, "--out", scratch.path("out"), "--threads", "1"] + TinyCluster.recipe(iterations: 20)
         let enough = try limited(4_000_000, training)
         #expect(enough.status == 0, "\(enough.errors)")
-        // More than an arena gets of the limit.
+        // More than the arena's share of the limit.
         let little = try limited(
             1_200_000, ["bench", "expand", "--size", "2400", "--memory", "4000", "--threads", "1", "--repeats", "1"])
         #expect(little.status == 2 && little.errors.contains("do not fit"), "\(little.errors)")

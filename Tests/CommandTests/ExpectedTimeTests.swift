@@ -4,7 +4,7 @@ import Testing
 
 @testable import texloom
 
-/// That times are told, before what takes them, and by what they are known. Never how long they are.
+/// Checks that commands announce times before the work starts, and name their source. Never checks how long they are.
 @Suite struct ExpectedTimeTests {
     private func object(_ json: String) throws -> [String: Any] {
         try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
@@ -26,7 +26,7 @@ import Testing
             String(contentsOfFile: scratch.path("out/wall_result/result.json"), encoding: .utf8))
         let report = try #require(result["report"] as? [String: Any])
         #expect(report["cpuSeconds"] as? Double ?? 0 > 0)
-        // Lines for programs are those of the metrics alone.
+        // With --json, the output has only the metrics' lines.
         let json = try TexloomProcess.run(
             arguments + ["--json", "--name", "other"] + TinyCluster.recipe(iterations: 20), folder: scratch.url)
         #expect(json.status == 0 && !json.output.contains("about"))
@@ -61,7 +61,7 @@ import Testing
         #expect(first.status == 0, "\(first.errors)")
         let measured = /about .* on a core like this machine's \(.* an iteration\); no worker is connected\n/
         #expect(first.output.contains(measured), "\(first.output)")
-        // Nothing is added by what was submitted before.
+        // A repeated submission adds no time.
         #expect(try !cluster.run(["submit", exemplars[0]] + recipe).output.contains("about"))
 
         try cluster.startWorker("one")
@@ -76,7 +76,7 @@ import Testing
             (JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]])?.first)
         let expected = try #require(outcome["expected"] as? [String: Any], "\(json.output)")
         #expect(expected["source"] as? String == "finishedJobs" && expected["jobs"] as? Int ?? 0 > 0)
-        // Another length is another recipe.
+        // Another number of iterations is another recipe.
         let other = try cluster.run(["submit", exemplars[0]] + TinyCluster.recipe(iterations: 80))
         #expect(other.output.contains("on a core like this machine's"), "\(other.output)")
 

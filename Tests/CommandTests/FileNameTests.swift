@@ -23,7 +23,7 @@ import Testing
         #expect(FileName.stem(of: "a/b.c.jpg") == "b.c")
     }
 
-    /// é is one character or two; Swift takes them for the same.
+    /// é is one character or two in Unicode, and Swift treats the two as equal.
     @Test func twinsInTheTwoFormsOfUnicodeAreTwoFiles() throws {
         let scratch = try ScratchFolder()
         let names = ["caf\u{E9}.png", "cafe\u{301}.png"]
@@ -42,7 +42,7 @@ import Testing
         let cluster = try TinyCluster()
         let folder = cluster.scratch.folder.path("archive")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
-        // Made by a shell: Foundation has no name for the first.
+        // A shell makes these files: Foundation cannot name the first.
         let plain = try cluster.writeExemplar("plain.png", seed: 1)
         let twin = try cluster.writeExemplar("twin.png", seed: 2)
         let recipe = TinyCluster.recipe(iterations: 10)

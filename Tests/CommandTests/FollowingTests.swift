@@ -2,13 +2,13 @@ import Foundation
 import Protocol
 import Testing
 
-/// The commands that stay and follow, against real processes.
+/// Commands that follow a cluster, against real processes.
 @Suite(.serialized) struct FollowingTests {
-    /// Those who watch share the machine with the trainers. Measured is the processes' own CPU time, which does not
-    /// depend on what else runs.
-    /// - Parameter trains: whether the job runs meanwhile, or waits for a worker.
+    /// Followers share the machine with the trainers. The test measures their own CPU time, which does not depend on
+    /// other processes.
+    /// - Parameter trains: Whether the job runs meanwhile, or waits for a worker.
     @Test(arguments: [false, true]) func followersTakeLessThanAHundredthOfACore(trains: Bool) throws {
-        // A beat as everywhere: the tests' own is 25 times as fast.
+        // The default heartbeat: the tests' own is 25 times as fast.
         let cluster = try TinyCluster(heartbeat: 5)
         let exemplar = try cluster.writeExemplar("tile.png", seed: 1)
         let recipe = TinyCluster.recipe(iterations: 1_000_000, checkpointEvery: 1_000_000)
@@ -22,7 +22,7 @@ import Testing
             try cluster.start(["watch", "tile"]),
         ]
         try eventually("all have begun") { followers.allSatisfy { !$0.output.isEmpty } }
-        // What starting costs is over.
+        // Wait until the start is over.
         Thread.sleep(forTimeInterval: 2)
         let before = try followers.map { try $0.processorSeconds }
         Thread.sleep(forTimeInterval: 20)
@@ -54,7 +54,7 @@ import Testing
         for process in [log, one, all] {
             #expect(process.errors.contains("looking again") && process.errors.contains("is back"), "\(process.errors)")
         }
-        // No line is lost, and none is repeated.
+        // The log loses no line and repeats none.
         let stored = try cluster.run(["logs", "tile1", "--json"])
         #expect(stored.status == 0 && stored.output == log.output, "\(log.output)\n\(stored.output)")
         let lines = log.output.split(separator: "\n").map(String.init)

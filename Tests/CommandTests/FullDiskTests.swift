@@ -4,14 +4,14 @@ import Testing
 
 @testable import texloom
 
-/// Real processes whose files may not grow: to them the disk is full. Space returns when the limit is lifted.
+/// Real processes under a file size limit, which works like a full disk. Lifting the limit frees the space.
 @Suite(
     .serialized,
     .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit"), "prlimit is not installed"))
 struct FullDiskTests {
     private static let limiter = "/usr/bin/prlimit"
 
-    /// - Parameter bytes: how large files may become; nil: as they like.
+    /// - Parameter bytes: The size limit for files; nil: none.
     private func limitFiles(of process: TexloomProcess, to bytes: Int?) throws {
         let limiter = Process()
         limiter.executableURL = URL(fileURLWithPath: Self.limiter)
@@ -110,7 +110,7 @@ struct FullDiskTests {
             FileManager.default.fileExists(atPath: "\(out)/wall_result/img/itr\(iteration).png")
         }
         try eventually("training moves") { snapshot("00000100") }
-        // What it says of it still fits.
+        // The error message itself still fits.
         try limitFiles(of: training, to: 4096)
         try eventually("it says what is wrong") { training.errors.contains("metrics.jsonl cannot be written") }
         try limitFiles(of: training, to: nil)
@@ -156,7 +156,7 @@ struct FullDiskTests {
 }
 
 extension TinyCluster {
-    /// `texloom coordinator --check` on this cluster's folder.
+    /// Runs `texloom coordinator --check` on this cluster's folder.
     func check(_ flags: String...) throws -> TexloomProcess.Result {
         try run(["coordinator", "--check", "--data", scratch.folder.path("coordinator")] + flags)
     }

@@ -12,7 +12,7 @@ import Testing
         #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
         let scratch = cluster.scratch.folder
 
-        // The older one's folder holds another run.
+        // The folder of the older job holds another run.
         let taken = scratch.url.appendingPathComponent("out/tile1_result")
         try FileManager.default.createDirectory(at: taken, withIntermediateDirectories: true)
         try Data("x: y\n".utf8).write(to: taken.appendingPathComponent("recipe.yaml"))
@@ -24,7 +24,7 @@ import Testing
             try FileManager.default.contentsOfDirectory(atPath: taken.path) == ["recipe.yaml"], "it is left as it is")
         #expect(try String(contentsOf: taken.appendingPathComponent("recipe.yaml"), encoding: .utf8) == "x: y\n")
 
-        // Nothing goes by way of the folder for temporary files.
+        // Gathering does not use the folder for temporary files.
         let second = try cluster.run(
             ["gather", "--out", scratch.path("second")], environment: ["TMPDIR": "/nonexistent"])
         #expect(second.status == 0 && second.output.contains("tile2_result: finished"), "\(second.errors)")
@@ -39,7 +39,7 @@ import Testing
         try expectAMessageOnAFullDisk(cluster)
     }
 
-    /// Files may not grow beyond 2 KiB, which is less than a network has.
+    /// Limits files to 2 KiB, which is less than a network needs.
     private func expectAMessageOnAFullDisk(_ cluster: TinyCluster) throws {
         let limiter = "/usr/bin/prlimit"
         guard FileManager.default.isExecutableFile(atPath: limiter) else { return }

@@ -11,7 +11,7 @@ import Testing
         [command] + command.configuration.subcommands.flatMap { commands($0) }
     }
 
-    /// ArgumentParser breaks lines where the terminal ends; lines that are broken already come out in pieces.
+    /// ArgumentParser wraps lines at the terminal's width. Lines that already have breaks would come out in pieces.
     @Test func helpIsBrokenOnce() {
         for command in Self.commands() {
             let lines = command.configuration.discussion.split(separator: "\n", omittingEmptySubsequences: false)

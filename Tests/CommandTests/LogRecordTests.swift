@@ -6,7 +6,7 @@ import Testing
 @testable import texloom
 
 @Suite struct LogRecordTests {
-    /// What a logger wrote.
+    /// The lines that a logger wrote.
     final class Lines: Sendable {
         private let lines = Mutex<[String]>([])
         var all: [String] { lines.withLock { $0 } }
@@ -55,7 +55,7 @@ import Testing
         let object = try parsed(lines.all[0])
         #expect(object["a"] as? String == "event" && object["b"] as? String == "provider")
         #expect(object["c"] as? String == "logger")
-        // A field cannot take the place of the line's own.
+        // A metadata field cannot replace the line's own field.
         #expect(object["message"] as? String == "x" && object["message_"] as? String == "taken")
     }
 
@@ -87,7 +87,7 @@ import Testing
     @Test func theProcessesLogAsTold() throws {
         let scratch = try ScratchFolder()
         func coordinator(_ arguments: [String], _ environment: [String: String] = [:]) throws -> TexloomProcess.Result {
-            // It cannot start: the worker address is none.
+            // It cannot start, because the worker address is invalid.
             try TexloomProcess.run(
                 [
                     "coordinator", "--data", scratch.path("data"), "--http", "127.0.0.1:0", "--workers", "nowhere",

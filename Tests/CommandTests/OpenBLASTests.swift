@@ -1,7 +1,7 @@
 import Testing
 
 @Suite struct OpenBLASTests {
-    /// It starts a thread for every processor when it is loaded.
+    /// OpenBLAS starts a thread for every processor when it loads.
     @Test func onlyCommandsThatComputeLoadIt() throws {
         func loads(_ arguments: String...) throws -> Bool {
             let scratch = try ScratchFolder()

@@ -54,7 +54,7 @@ import Testing
         reader.arguments = ["-c", "cat pipe > copy"]
         reader.currentDirectoryURL = scratch.url
         try reader.run()
-        // More than a pipe holds.
+        // More than the buffer of a pipe.
         let data = Data((0..<300_000).map { UInt8(truncatingIfNeeded: $0) })
         try OutputFile(path).write(data)
         reader.waitUntilExit()
@@ -86,9 +86,9 @@ import Testing
     @Test func filesThatShareANameGetTheirFoldersNameBefore() {
         let paths = ["brick/albedo.png", "wood/albedo.png", "wood/rings.jpg", "/albedo.png"]
         #expect(ExemplarNames.together(paths) == ["brick_albedo", "wood_albedo", "rings", "albedo"])
-        // Where folders do not tell them apart, the coordinator's numbers do.
+        // If folders do not distinguish the names, the coordinator's numbers do.
         #expect(ExemplarNames.together(["a/x.png", "a/x.jpg"]) == ["x", "x"])
-        // Twins in the two forms of Unicode keep the one that each has.
+        // Twins in the two forms of Unicode keep their own form.
         let twins = ExemplarNames.together(["a/caf\u{E9}.png", "a/cafe\u{301}.png"])
         #expect(twins.map { Array($0.utf8) } == [Array("caf\u{E9}".utf8), Array("cafe\u{301}".utf8)])
         let latin1 = FileName.text(of: Array("caf".utf8) + [0xE9, 0x2F] + Array("x.png".utf8))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import texloom
 
-/// What becomes of commands whose output is not taken.
+/// How commands behave when nothing reads their output.
 @Suite struct OutputTests {
     private func shell(_ script: String, folder: URL, environment: [String: String] = [:]) throws -> (Int32, String) {
         let process = Process()
@@ -35,7 +35,7 @@ import Testing
         #expect(said.split(separator: "\n").count == 2 && said.hasSuffix("status 0\n"), "\(said)")
     }
 
-    /// The job waits for ever, so nothing is written that could find the pipe broken.
+    /// The job waits for ever, so the command writes nothing that could reveal the broken pipe.
     @Test(arguments: ["logs -f tile", "watch --json", "watch tile --json"])
     func aFollowerEndsWithItsReaderEvenIfNothingMoreComes(command: String) throws {
         let cluster = try TinyCluster()

@@ -49,7 +49,7 @@ import Testing
 
     @Test func aCoordinatorHereIsReachedAndAProxyOnTheWayIsNamed() throws {
         let cluster = try TinyCluster()
-        // Nothing listens on port 9.
+        // No server listens on port 9.
         let dead = "http://127.0.0.1:9"
         #expect(try cluster.run(["list"], environment: ["http_proxy": dead, "all_proxy": dead]).status == 0)
         let asked = try cluster.run(["list"], environment: ["TEXLOOM_PROXY": dead])

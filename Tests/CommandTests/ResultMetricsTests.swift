@@ -21,7 +21,7 @@ import Testing
         return stat(url.path, &status) == 0 ? UInt64(status.st_ino) : 0
     }
 
-    /// When a file was last written, in nanoseconds.
+    /// The modification time of a file, in nanoseconds.
     private func time(_ url: URL) -> Int {
         var status = stat()
         return stat(url.path, &status) == 0 ? status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec : 0
@@ -34,7 +34,7 @@ import Testing
         try metrics.resume(from: 0)
         try metrics.add(rows(1...1000))
         let file = inode(folder.metrics)
-        // What is there is not read again, let alone written.
+        // Does not read the existing file again, let alone write it.
         let handle = try FileHandle(forWritingTo: folder.metrics)
         try handle.write(contentsOf: Data("#".utf8))
         try handle.close()
@@ -45,7 +45,7 @@ import Testing
         }
         #expect(inode(folder.metrics) == file && iterations() == Array(2...1200))
         #expect((2...5).contains(drawings.count), "\(drawings.count) drawings for a fifth more of rows")
-        // The end's shows all.
+        // The plot at the end shows everything.
         try metrics.draw()
         #expect(try String(contentsOf: folder.lossPlot, encoding: .utf8).contains("last 0.0008333"))
     }
@@ -55,7 +55,7 @@ import Testing
         try metrics.resume(from: 0)
         try metrics.add(rows(1...9))
         let whole = try Data(contentsOf: folder.metrics)
-        // Torn by a crash, in the middle of a row or of what the disk made of it.
+        // Torn by a crash: in the middle of a row, or with zeros that the disk put there.
         for tail in ["{\"iteration\":10,\"unix", "\0\0\0\n{\"iteration\":12,\"unix_seconds\":1}\n"] {
             try (whole + Data(tail.utf8)).write(to: folder.metrics)
             var again = ResultMetrics(of: folder)

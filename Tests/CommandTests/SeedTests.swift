@@ -5,7 +5,7 @@ import Testing
 @testable import ClusterCore
 @testable import texloom
 
-/// Several seeds of one exemplar, and the best of them.
+/// Several seeds of one exemplar, and the choice of the best.
 @Suite struct SeedTests {
     private func member(
         _ seed: UInt64, _ state: JobState = .finished, score: Float? = nil, _ change: (inout SeedJob) -> Void = { _ in }
@@ -88,7 +88,7 @@ import Testing
         let note = URL(fileURLWithPath: move.to).appendingPathComponent("note")
         #expect(try String(contentsOf: note, encoding: .utf8) == "of seed 1")
         #expect(!FileManager.default.fileExists(atPath: folder.path))
-        // Its place is taken: both stay.
+        // The new name is taken, so both stay.
         try place("again")
         let failure = #expect(throws: CommandFailure.self) { try makeRoom("0000000001") }
         #expect(failure?.message.contains("already exists") == true)
@@ -145,7 +145,7 @@ import Testing
         let marker = URL(fileURLWithPath: out + "/moss_result/.job")
         #expect(try String(contentsOf: marker, encoding: .utf8) == best.job.id)
 
-        // As if the other one had been the best when it was gathered.
+        // Pretends that the other job was the best at the earlier gather.
         try Data(other.job.id.utf8).write(to: marker)
         let again = try cluster.run(["gather", "--best", "moss-seed2", "--out", out])
         let place = "moss-seed\(other.seed!)_result"

@@ -22,7 +22,7 @@ import Testing
     @Test func jobsAreSpreadOverFreeSlots() {
         let each = "8 jobs, about 4 minutes each on a core like this machine's"
         #expect(text(eight, slots: 2) == "\(each); with 2 slots about 17 minutes")
-        // Five rounds of the slots for nine jobs.
+        // Nine jobs take five rounds on two slots.
         #expect(text(eight + [252], slots: 2)?.hasSuffix("with 2 slots about 21 minutes") == true)
         #expect(text(eight, slots: 16) == "\(each); with 16 slots about 4 minutes")
         // One job in the free slot, then seven in both.
@@ -35,7 +35,7 @@ import Testing
             text(eight, slots: 2, running: 2, queued: 3, ahead: 720)?.hasSuffix(
                 "; with 2 slots about 29 minutes, 5 jobs ahead included") == true)
         #expect(text(eight, slots: 2, running: 2, ahead: nil)?.hasSuffix("; 2 jobs ahead on 2 slots") == true)
-        // Something waits that the free slot cannot run, or is about to.
+        // One job waits: the free slot cannot run it, or is about to start it.
         #expect(text(eight, slots: 2, queued: 1, ahead: 0)?.hasSuffix("1 job ahead included") == true)
     }
 
@@ -53,7 +53,7 @@ import Testing
         #expect(
             text([252, 252], .finishedJobs, jobs: 3, slots: 2)
                 == "2 jobs, about 4 minutes each, as 3 finished jobs of this recipe took; with 2 slots about 4 minutes")
-        // The longest cannot be shared.
+        // Slots cannot share the longest job.
         #expect(
             text([60, 600], slots: 2)
                 == "2 jobs, about 60 seconds to 10 minutes each on a core like this machine's; "

@@ -5,7 +5,7 @@ import Testing
 
 @testable import texloom
 
-/// A photograph with a recipe is one job, however the recipe is written down.
+/// A photograph and a recipe make one job, however the recipe is written.
 @Suite struct SubmissionTests {
     @Test func aReleaseThatExplainsItsRecipesInOtherWordsTrainsNothingTwice() async throws {
         let cluster = try TinyCluster()
@@ -28,7 +28,7 @@ import Testing
                 "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self
             ).jobs
         }
-        // As the dashboard sends it.
+        // The same request as the dashboard's.
         let again = try await submit(reworded, once: true)
         #expect(again.map(\.id) == [job.id] && again[0].alreadyExisted)
         let other = try await submit(stored.replacing("seed: 1\n", with: "seed: 2\n"), once: true)

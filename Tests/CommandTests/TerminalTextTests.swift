@@ -35,7 +35,7 @@ import Testing
         #expect(Sparkline.text([0, 1, 2, 3, 4, 5, 6, 7], width: 8, unicode: true) == "▁▂▃▄▅▆▇█")
         #expect(Sparkline.text([6, 3, 0], width: 20, unicode: false) == "#=_", "fewer values are not stretched")
         #expect(Sparkline.text([1, 1, 5, 5, 9, 9], width: 3, unicode: true) == "▁▅█", "more are averaged")
-        // 1, 10, 100, 1000: even steps of their logarithms.
+        // 1, 10, 100, 1000 have evenly spaced logarithms.
         #expect(Sparkline.text([1, 10, 100, 1000], width: 4, unicode: true) == "▁▃▆█")
     }
 

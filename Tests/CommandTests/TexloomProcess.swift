@@ -1,17 +1,17 @@
 import Foundation
 import Synchronization
 
-/// The built program, run as users run it.
+/// The built program, started as users start it.
 final class TexloomProcess: Sendable {
     struct Result {
         let status: Int32
         let output: String
         let errors: String
-        /// Whether a signal ended it, whose number the status is then.
+        /// Whether a signal ended the process. The status is then the signal's number.
         let wasKilled: Bool
     }
 
-    /// The folder that this test run was built into holds the program as well.
+    /// The program is in the folder where this test run was built.
     static let executable = URL(fileURLWithPath: CommandLine.arguments[0])
         .deletingLastPathComponent().appendingPathComponent("texloom")
 
@@ -19,8 +19,8 @@ final class TexloomProcess: Sendable {
     private let outputFile: URL
     private let errorFile: URL
 
-    /// Starts `texloom ARGUMENTS`; output goes to files in `folder`.
-    /// - Parameter launcher: a command that becomes the program, such as `env`.
+    /// Starts `texloom ARGUMENTS`. The output goes to files in `folder`.
+    /// - Parameter launcher: A command that executes the program, such as `env`.
     init(
         _ arguments: [String], folder: URL, environment: [String: String] = [:], launcher: [String] = []
     ) throws {
@@ -44,11 +44,11 @@ final class TexloomProcess: Sendable {
     var outputBytes: Data { get throws { try Data(contentsOf: outputFile) } }
     var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
 
-    /// CPU time so far, of the kernel as well.
+    /// CPU time so far, including the kernel's.
     var processorSeconds: Double {
         get throws {
             let text = try String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8)
-            // The name, in brackets, may hold anything. Behind it the 12th and 13th fields are ticks.
+            // The name is in brackets and may contain anything. The 12th and 13th fields after it are ticks.
             let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
             let ticks = fields[12...13].compactMap { Double($0) }.reduce(0, +)
             return ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
@@ -75,7 +75,7 @@ final class TexloomProcess: Sendable {
     }
 }
 
-/// Waits for something to become true; the bound only keeps a broken test from hanging.
+/// Waits for a condition. The time limit only keeps a broken test from hanging.
 func eventually(
     within seconds: Double = 120, _ what: String, _ condition: () throws -> Bool
 ) throws {
@@ -91,7 +91,7 @@ struct Unmet: Error, CustomStringConvertible {
     var description: String { "it never came to this: \(what)" }
 }
 
-/// A folder that goes away with the test.
+/// A folder that is removed after the test.
 final class ScratchFolder {
     let url: URL
 

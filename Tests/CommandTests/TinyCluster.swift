@@ -2,19 +2,19 @@ import Foundation
 import Imaging
 import Protocol
 
-/// Real coordinator and worker processes on loopback, with trainings of seconds.
+/// Real coordinator and worker processes on loopback, with trainings that take seconds.
 final class TinyCluster {
     let scratch = ScratchFolderBox()
     private(set) var coordinator: TexloomProcess
     private(set) var workers: [TexloomProcess] = []
-    /// Of the HTTP API.
+    /// The address of the HTTP API.
     private(set) var address = ""
     private var endpoint = ""
 
-    /// Whatever started the tests may ignore SIGHUP.
+    /// Restores the default action of SIGHUP, because the tests' parent process may ignore it.
     static let heedingHangUps = ["/usr/bin/env", "--default-signal=HUP"]
 
-    /// A recipe whose training takes some seconds, without a style loss: tests do not depend on installed weights.
+    /// A recipe that trains for some seconds. It has no style loss, so tests do not depend on installed weights.
     static func recipe(iterations: Int, checkpointEvery: Int = 20) -> [String] {
         [
             "--recipe", "draft", "--set", "style=off", "--set", "start=random", "--set", "k=8", "--set", "ngf=4",
@@ -27,7 +27,7 @@ final class TinyCluster {
 
     private let heartbeat: Double
 
-    /// - Parameter heartbeat: seconds.
+    /// - Parameter heartbeat: In seconds.
     init(heartbeat: Double = 0.2) throws {
         self.heartbeat = heartbeat
         coordinator = try Self.startCoordinator(
@@ -60,7 +60,7 @@ final class TinyCluster {
         }
     }
 
-    /// Kills the coordinator without a word and starts it again on the same data and addresses.
+    /// Kills the coordinator without warning and restarts it with the same data and addresses.
     func restartCoordinator() throws {
         coordinator.killAndWait()
         coordinator = try Self.startCoordinator(
@@ -83,7 +83,7 @@ final class TinyCluster {
         try start(arguments, environment: environment).wait()
     }
 
-    /// Starts a command that asks the coordinator.
+    /// Starts a command that talks to the coordinator.
     func start(_ arguments: [String], environment: [String: String] = [:]) throws -> TexloomProcess {
         try TexloomProcess(
             arguments, folder: scratch.folder.url, environment: ["TEXLOOM_API": address].merging(environment) { $1 })
@@ -95,14 +95,14 @@ final class TinyCluster {
         return try APIFormat.decoder.decode([JobSummary].self, from: Data(result.output.utf8))
     }
 
-    /// A noisy stripe pattern, as a PNG file.
+    /// Writes a noisy stripe pattern as a PNG file.
     func writeExemplar(_ name: String, seed: Int, width: Int = 40, height: Int = 36) throws -> String {
         let path = scratch.folder.path(name)
         try Self.exemplar(seed: seed, width: width, height: height).write(to: URL(fileURLWithPath: path))
         return path
     }
 
-    /// The same as a PNG's bytes.
+    /// The same picture as the bytes of a PNG file.
     static func exemplar(seed: Int, width: Int = 40, height: Int = 36) throws -> Data {
         var pixels: [UInt8] = []
         var state = UInt64(seed &+ 1)
@@ -119,7 +119,7 @@ final class TinyCluster {
     }
 }
 
-/// Keeps the scratch folder alive as long as the cluster.
+/// Keeps the scratch folder as long as the cluster.
 struct ScratchFolderBox {
     let folder: ScratchFolder
     init() {

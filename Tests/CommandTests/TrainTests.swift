@@ -5,7 +5,7 @@ import Testing
 
 @testable import texloom
 
-/// `texloom train`, and what comes out of it, as users run it.
+/// `texloom train` and its results, as users run it.
 @Suite struct TrainTests {
     private let scratch: ScratchFolder
 
@@ -47,7 +47,7 @@ import Testing
         let first = try start(brick)
         defer { first.killAndWait() }
         try eventually("a checkpoint is there") { exists("out/albedo_result/last_checkpoint.safetensors") }
-        // Standing still it writes nothing itself, so whatever changes is another's doing.
+        // A stopped process writes nothing, so another process causes every change.
         first.send(SIGSTOP)
         let before = try listing("out/albedo_result")
 
@@ -57,7 +57,7 @@ import Testing
         let named = try TexloomProcess.run(
             arguments(wood, iterations: 40, ["--name", "albedo"]), folder: scratch.url)
         #expect(named.status == 75 && named.errors.contains("--name"), "\(named.errors)")
-        // Another exemplar gets a folder of its own, and finds it again.
+        // Another exemplar gets its own folder, and a second run finds that folder again.
         for expected in ["done: ", "is finished already"] {
             let other = try TexloomProcess.run(arguments(wood, iterations: 40), folder: scratch.url)
             #expect(other.status == 0 && other.output.contains(expected), "\(other.errors)")
@@ -70,7 +70,7 @@ import Testing
         #expect(first.wait().status == 85)
         let again = try TexloomProcess.run(arguments(wood, iterations: 40, ["--name", "albedo"]), folder: scratch.url)
         #expect(again.status == 2 && again.errors.contains("holds a run of another exemplar"), "\(again.errors)")
-        // The same file with other contents is the user's change, and no other exemplar.
+        // The same file with other contents means that the user changed it. It is not another exemplar.
         _ = try writeExemplar("brick/albedo.png", seed: 13)
         let changed = try TexloomProcess.run(arguments(brick, iterations: 40), folder: scratch.url)
         #expect(changed.status == 2 && !exists("out/brick_albedo_result"), "\(changed.errors)")
@@ -100,7 +100,7 @@ import Testing
     @Test func aSecondInterruptionIsAnnouncedAndEndsAtOnce() throws {
         let training = try start(try writeExemplar("moss.png"))
         try eventually("a snapshot is there") { exists("out/moss_result/img/itr00000050.png") }
-        // Without its folder the checkpoint is tried for ten seconds.
+        // Without its folder, the program tries to write the checkpoint for ten seconds.
         try FileManager.default.removeItem(atPath: scratch.path("out/moss_result/.training"))
         training.send(SIGUSR1)
         training.send(SIGTERM)
@@ -164,7 +164,7 @@ import Testing
         let input = try expand(checkpoint, exemplar, "-o", exemplar)
         #expect(input.status == 2 && input.errors.contains("is the input"), "\(input.errors)")
         #expect(try Data(contentsOf: URL(fileURLWithPath: exemplar)) == photo)
-        // The program's standard output is a file here; nothing but the picture is in it.
+        // The program's standard output is a file here. It contains only the picture.
         let piped = try TexloomProcess(["expand", checkpoint, exemplar, "-o", "-"], folder: scratch.url)
         #expect(piped.wait().status == 0)
         #expect(try piped.outputBytes == Data(contentsOf: URL(fileURLWithPath: scratch.path("g.safetensors.png"))))

@@ -40,7 +40,7 @@ import Testing
         return picture
     }
 
-    /// More than fits, of everything.
+    /// More jobs and workers than fit the view.
     private var busy: ClusterPicture {
         var jobs = (1...4).map { job($0, .running) }
         jobs += (5...60).map { job($0, .queued) }
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    /// The last snapshot and the upload come after the last iteration.
+    /// The last snapshot and the upload follow the last iteration.
     @Test func aJobThatHasOnlyToFinishIsNotAtItsEnd() {
         let finishing = job(1, .running) {
             $0.iteration = 1000; $0.etaSeconds = 0

@@ -1,4 +1,4 @@
-"""Chromium without a window, driven over the DevTools protocol by a pair of pipes: nothing to install but the browser."""
+"""Headless Chromium, driven by the DevTools protocol over a pair of pipes: only the browser must be installed."""
 import base64
 import itertools
 import json
@@ -17,7 +17,7 @@ KEYS = {
 
 
 class Failure(Exception):
-    """The page is not as it should be."""
+    """The page differs from what a test expects."""
 
 
 class Browser:
@@ -25,7 +25,7 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="texloom-browser-")
         to_browser, self.to = os.pipe()
         self.answers, from_browser = os.pipe()
-        # The browser reads commands from descriptor 3 and writes answers to 4.
+        # The browser reads commands from descriptor 3 and writes answers to descriptor 4.
         self.process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "browser", program, "--headless=new",
              "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
@@ -62,7 +62,7 @@ class Browser:
         return found["result"]
 
     def page(self, host, **looks):
-        """A new window of its own, with a profile of its own. `looks`: see Page."""
+        """Opens a new window with its own profile. `looks`: see Page."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -77,7 +77,7 @@ class Browser:
 
 
 class Page:
-    """A window on the dashboard. What it complains of, and what it asks of other hosts, is kept in `problems`."""
+    """A window with the dashboard. `problems` collects its errors and its requests to other hosts."""
 
     def __init__(self, browser, session, target, host, width=1440, height=1000, dark=False, javascript=True):
         self.browser, self.session, self.target, self.host = browser, session, target, host
@@ -94,7 +94,7 @@ class Page:
                   deviceScaleFactor=2 if self.width < 600 else 1, mobile=self.width < 600)
         self.call("Emulation.setEmulatedMedia", features=[
             dict(name="prefers-color-scheme", value="dark" if self.dark else "light"),
-            # No transition is half done in a picture.
+            # Avoids pictures in the middle of a transition.
             dict(name="prefers-reduced-motion", value="reduce")])
         self.call("Emulation.setScriptExecutionDisabled", value=not self.javascript)
 
@@ -113,19 +113,19 @@ class Page:
                     self.problems.append(f"a request to another host: {address}")
 
     def go(self, path):
-        # Answers once the new page has taken the old one's place.
+        # The command returns once the new page has replaced the old one.
         self.call("Page.navigate", url=self.host + path)
         self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(self.host + path)}", f"{path} has loaded")
 
     def wait(self, condition, what, seconds=30):
-        """Until a condition holds, or an expression is true in the page."""
+        """Waits until a condition holds, or an expression is true in the page."""
         end = time.monotonic() + seconds
         while True:
             try:
                 if found := condition() if callable(condition) else self.evaluate(condition):
                     return found
             except Failure:
-                # The page may be on its way to another one.
+                # The page may be loading another one.
                 pass
             if time.monotonic() > end:
                 raise Failure(f"it never came to this: {what}")
@@ -142,7 +142,7 @@ class Page:
         return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? null")
 
     def middle(self, selector):
-        """Where a person would point; fails for what is not there or cannot be seen."""
+        """The place where a person would point. Fails if the element is missing or invisible."""
         place = self.evaluate(f"""(() => {{
             const element = document.querySelector({json.dumps(selector)});
             if (!element) return null;
@@ -170,7 +170,7 @@ class Page:
         self.mouse("mouseReleased", x, y, button="left", clickCount=1)
 
     def drag(self, selector, start, end):
-        """Across an element, from one share of its width to another."""
+        """Drags across an element, from one fraction of its width to another."""
         _, y, width, _, left, _ = self.middle(selector)
         self.mouse("mouseMoved", left + width * start, y)
         self.mouse("mousePressed", left + width * start, y, button="left", clickCount=1)
@@ -192,19 +192,19 @@ class Page:
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def type(self, selector, text):
-        """Instead of what an input field holds."""
+        """Replaces the content of an input field."""
         self.evaluate(f"(() => {{ const field = document.querySelector({json.dumps(selector)}); field.focus(); field.select(); }})()")
         self.call("Input.insertText", text=text)
 
     def drop(self, selector, *files):
-        """As if the files came from the desktop."""
+        """Drops files as if they came from the desktop."""
         x, y, *_ = self.middle(selector)
         data = dict(items=[], files=[str(file) for file in files], dragOperationsMask=1)
         for kind in ("dragEnter", "dragOver", "drop"):
             self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
     def overflow(self):
-        """Pixels by which the page is wider than the window, and what sticks out."""
+        """How many pixels the page is wider than the window, and which elements stick out."""
         return self.evaluate("""(() => {
             const room = document.documentElement.clientWidth, excess = document.documentElement.scrollWidth - room;
             const wide = [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > room + 1);

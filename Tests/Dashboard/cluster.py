@@ -1,5 +1,5 @@
-"""A coordinator with jobs in every state: some trained by real workers, the others played by scripted ones, which speak
-the worker protocol and train nothing."""
+"""A coordinator with jobs in every state. Real workers train some. Scripted workers play the others: they speak the
+worker protocol and train nothing."""
 import asyncio
 import hashlib
 import importlib.machinery
@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def benchmark(name):
-    """A script of Benchmarks/ as a module."""
+    """Loads a script of Benchmarks/ as a module."""
     loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(ROOT / "Benchmarks" / name))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
@@ -41,7 +41,7 @@ TINY = dict(style="off", start="random", k=8, ngf=4, ndf=4, blocks=1, discrimina
 
 
 def tiny(recipe, **settings):
-    """A recipe that trains in seconds."""
+    """Changes a recipe so that it trains in seconds."""
     for key, value in {**TINY, **settings}.items():
         recipe = re.sub(rf"^{key}:.*$", f"{key}: {value}", recipe, flags=re.MULTILINE)
     return recipe
@@ -67,7 +67,7 @@ class Cluster:
         self.recipe = {recipe["name"]: recipe["yaml"] for recipe in self.get("/api/v1/recipes")["recipes"]}
 
     def worker(self, name, slots=1):
-        """A real one."""
+        """Starts a real worker."""
         with open(self.folder / f"{name}.log", "ab") as log:
             process = subprocess.Popen(
                 [self.program, "worker", "--coordinator", self.endpoint, "--slots", str(slots), "--threads", "1", "--name",
@@ -94,7 +94,7 @@ class Cluster:
         return self.call("GET", path)
 
     def submit(self, name, png, recipe=None, priority=0):
-        """A job's id."""
+        """Submits a job and returns its id."""
         digest = self.call("POST", "/api/v1/exemplars", png)["sha256"]
         job = dict(name=name, fileName=f"{name}.png"[-200:], exemplarSHA256=digest, priority=priority,
                    recipeYAML=recipe or self.recipe["draft"])
@@ -124,7 +124,7 @@ class Cluster:
 
 
 class ScriptedWorker(load.Worker):
-    """Does what it is told to, and beats in between."""
+    """Follows orders, and sends heartbeats in between."""
     class Count:
         surprises = repetitions = 0
 
@@ -138,7 +138,7 @@ class ScriptedWorker(load.Worker):
 
     async def arrive(self, port):
         await self.connect(port)
-        # That the coordinator ends before its workers is nothing to report.
+        # The coordinator ends before its workers. That is no error.
         self.receiving.add_done_callback(lambda task: task.cancelled() or task.exception())
         slots, threads, cpu, version = self.hello
         await self.ask(load.HELLO, message((1, 1), (2, 1), (3, self.name), (4, self.name), (5, version), (6, slots),
@@ -153,17 +153,17 @@ class ScriptedWorker(load.Worker):
             await asyncio.sleep(0.5)
 
     def leave(self):
-        """Without a word, as when a machine loses its power."""
+        """Vanishes without a message, as when a machine loses power."""
         self.cluster.loop.call_soon_threadsafe(lambda: (self.beating.cancel(), self.receiving.cancel(), self.writer.close()))
 
     def take(self, envelope):
         if load.ASSIGN in envelope:
-            # The name is beside the attempt.
+            # The name is next to the attempt.
             self.assigned = load.parse(envelope[load.ASSIGN])
         super().take(envelope)
 
     def work(self):
-        """Takes the next job; its attempt."""
+        """Takes the next job and returns the attempt."""
         async def take():
             while True:
                 request = self.id()
@@ -179,7 +179,7 @@ class ScriptedWorker(load.Worker):
         self.running[attempt] = (iteration, total, pace)
 
     def tell(self, kind, attempt, *values):
-        """Something that is acknowledged under a number of its own."""
+        """Sends a message that the coordinator acknowledges by its request number."""
         request = self.id()
         _, answer = self.run(self.ask(kind, message((1, attempt), (2, ("fixed64", request)), *values), request))
         if answer.get(2, 0) != 0:
@@ -197,7 +197,7 @@ class ScriptedWorker(load.Worker):
         self.tell(LOG, attempt, *((3, message((1, time.time()), (2, level), (3, text))) for level, text in lines))
 
     def send_file(self, attempt, kind, data, iteration):
-        """Its SHA-256."""
+        """Delivers a file and returns its SHA-256."""
         digest = hashlib.sha256(data).hexdigest()
 
         async def offer():
@@ -231,7 +231,7 @@ class ScriptedWorker(load.Worker):
 
 
 class Exemplar:
-    """A piece of an example, and the snapshots that a training of it would make: at twice its size, ever less noisy."""
+    """A piece of an example, and the snapshots of its training: at twice the size, with less and less noise."""
 
     def __init__(self, name, width=160, height=120):
         rows = pictures.read(ROOT / "Examples" / f"{name}.png")
@@ -245,7 +245,7 @@ class Exemplar:
 
 
 def losses(last, step=20, seed=1):
-    """Curves such as trainings have."""
+    """Makes curves that look like a training's."""
     dice, rows = random.Random(seed), []
     for iteration in range(step, last + 1, step):
         fall = math.exp(-iteration / 1500)

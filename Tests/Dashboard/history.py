@@ -1,17 +1,17 @@
-"""Jobs in every state, as a week of work leaves them."""
+"""Jobs in every state, as after a week of work."""
 import re
 
 from cluster import Exemplar, ROOT, losses, tiny, train
 
 EXAMPLES = sorted(file.stem for file in (ROOT / "Examples").glob("*.png"))
-# Names that strangers may give: long, foreign, and with everything that HTML must not take literally.
+# Names that strangers may choose: long, foreign, or with characters that HTML must not interpret.
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'name'"
 LONG = "a-photograph-with-a-name-that-nobody-would-have-chosen-but-a-camera-or-a-colleague_IMG_20260714_173312_HDR_cropped_v2_final"
 FOREIGN = "été à Málaga 石畳"
 
 
 def fill(cluster):
-    """Returns what tests ask for by name: scripted workers and ids of jobs."""
+    """Returns what tests look up by name: scripted workers and ids of jobs."""
     exemplars = {name: Exemplar(name) for name in EXAMPLES}
     workers = {
         "oak": cluster.scripted("oak", slots=4), "elm": cluster.scripted("elm", slots=2, cpu="Intel Xeon Platinum 8481C"),
@@ -45,7 +45,7 @@ def fill(cluster):
         train(oak, attempt, exemplar, until=2400, snapshots=4)
         oak.log(attempt, ("warning", "the style loss is 30 times what it was 100 iterations ago"), ("error", "l1 is not finite"))
         oak.fail(attempt, 2400, "l1 is not finite at iteration 2412; a smaller learning_rate may help", True, "notFinite")
-        # A job that failed goes to another worker, if there is one.
+        # A failed job goes to another worker, if there is one.
         for worker, until in ((elm, 400), (oak, 800)):
             attempt = worker.work()
             worker.measure(attempt, losses(until))
@@ -76,7 +76,7 @@ def fill(cluster):
         train(worker, attempt, exemplar, until=1000 + 900 * number, snapshots=2 + number)
         found.setdefault("running", job)
         found.setdefault("running attempt", attempt)
-    # Whoever takes this job next trains for long.
+    # The next worker with this job trains for long.
     endless = tiny(cluster.recipe["draft"], iterations=2_000_000, snapshot_every=1_000_000)
     found["lost"], attempt, _ = begin("lost-and-found", yew, "scales", recipe=endless)
     yew.reach(attempt, 400)
@@ -84,7 +84,7 @@ def fill(cluster):
 
 
 def queue(cluster, count=36):
-    """Jobs that wait, all of the same exemplar."""
+    """Submits waiting jobs of one exemplar."""
     png = Exemplar("tree-rings").png
     recipes = [cluster.recipe["draft"], cluster.recipe["fast"], tiny(cluster.recipe["draft"]).replace('"draft"', '"tiny"')]
     return [cluster.submit(f"waiting-{number:02}", png, recipes[number % 3], -number % 5 * 10) for number in range(count)]

@@ -1,4 +1,4 @@
-"""PNG files of 8-bit RGB, as much as the fixtures need: read the examples, cut them, fade noise over them."""
+"""What the fixtures need of 8-bit RGB PNG files: read the examples, cut them, fade noise over them."""
 import random
 import struct
 import zlib
@@ -48,6 +48,6 @@ def cut(rows, x, y, width, height):
 
 
 def faded(rows, share, seed):
-    """A share of noise over a picture: what a training that is not done looks like."""
+    """Mixes noise into a picture, so that it looks like an unfinished training."""
     dice, keep = random.Random(seed), round(256 * (1 - share))
     return [bytes((keep * a + (256 - keep) * b) >> 8 for a, b in zip(row, dice.randbytes(len(row)))) for row in rows]

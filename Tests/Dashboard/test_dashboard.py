@@ -26,7 +26,7 @@ def equal(found, expected, what):
 
 
 class Tests:
-    """Each method is a test; they run in this order, since some change what there is."""
+    """Each method is a test. They run in this order, because some change the cluster for later ones."""
 
     def __init__(self, cluster, browser, screenshots):
         self.cluster, self.browser, self.screenshots = cluster, browser, screenshots
@@ -46,7 +46,7 @@ class Tests:
         return page
 
     def done(self, page):
-        """Ends a visit, which must have been without complaint."""
+        """Ends a visit. The browser must not have reported a problem."""
         equal(page.problems, [], "what the browser complained of")
         page.close()
 
@@ -56,7 +56,7 @@ class Tests:
     def test_a_real_training_is_seen_live_without_a_reload(self):
         page = self.page("/")
         page.evaluate("window.wasHere = true")
-        # The exemplar is as small as its training is short.
+        # A small exemplar for a short training.
         png = clusters.Exemplar("tree-rings", 48, 40).png
         recipe = clusters.tiny(self.cluster.recipe["draft"], iterations=30_000, snapshot_every=5000)
         job = self.cluster.submit("live-rings", png, recipe, priority=100)
@@ -115,11 +115,11 @@ class Tests:
         page.click(f'[data-worker="{row}"] form button')
         self.answer(page, "“ash” gets no more work")
         self.cluster.wait(self.found["lost"], "queued")
-        # An idle worker that is drained ends.
+        # A drained idle worker ends.
         page.wait(f"document.querySelector('[data-worker=\"{row}\"] .standing').innerText === 'away'", "the page says so")
         expect("handed back" in self.cluster.job(self.found["lost"])["reason"], "the job was handed back")
         self.done(page)
-        # From here on, what is queued stays so.
+        # From here on, queued jobs stay queued.
         self.found["queue"] = history.queue(self.cluster)
 
     def test_a_job_is_cancelled_and_retried(self):
@@ -221,7 +221,7 @@ class Tests:
         best = f'[data-job="{self.found["seed 2"]}"]'
         equal(page.evaluate("[...document.querySelectorAll('.best')].map((card) => card.dataset.job)"), [self.found["seed 2"]], "the best")
         expect("lines break" in page.text(f'[data-job="{self.found["seed 1"]}"]') and "good" in page.text(best), "verdicts")
-        # The last one is seen to move on.
+        # The page shows the last job's progress.
         self.found["oak"].reach(self.found["seed attempt"], 4321)
         page.wait(f"""document.querySelector('[data-job="{self.found["seed 4"]}"] progress').value === 4321""", "it lives")
         page.click(f"{best} a")
@@ -244,10 +244,10 @@ class Tests:
         page.wait("document.querySelector('#shown-iteration').innerText === '1500'", "the newest is shown")
         page.wait("document.querySelector('#charts p').innerText.endsWith('at 1500')", "the curves grow")
         page.wait("document.querySelector('[data-quality=quality_coverage]').innerText.includes('0.66')", "its quality is told")
-        # Elements that were adopted still work, and once.
+        # Elements kept by a refresh still work, and only once.
         page.click("#play")
         page.wait("document.querySelector('#play').innerText === 'Stop'", "it plays after a refresh")
-        # Labels of a scale are whole, however large the values.
+        # Labels of a scale are complete, however large the values.
         page.evaluate("""
             window.labels = []; window.cut = [];
             const real = CanvasRenderingContext2D.prototype.fillText;
@@ -356,7 +356,7 @@ class Tests:
                 for name, path in self.pages.items():
                     page.go(path)
                     page.wait("document.querySelector('#connection').dataset.state === 'live'", f"{name} is live")
-                    # Pictures that nobody has scrolled to are not loaded.
+                    # Loads pictures that no one has scrolled to.
                     page.evaluate("document.querySelectorAll('img[loading]').forEach((image) => { image.loading = 'eager'; })")
                     page.wait("[...document.images].every((image) => image.complete)", f"{name} has its pictures")
                     equal(page.evaluate("[...document.images].filter((image) => image.naturalWidth === 0).map((image) => image.src)"), [], f"broken pictures of {name}")

@@ -90,7 +90,7 @@ final class EventFileTests {
             let kept = try Data(contentsOf: url)
             #expect(kept.count < bytes.count && kept == bytes.prefix(kept.count), "damaged at byte \(index)")
         }
-        // What a power cut leaves of a file that was longer: zeros.
+        // A power cut may leave zeros in the place of the lost bytes.
         try (bytes + Data(count: 4096)).write(to: url)
         #expect(try EventFile(goingOnWith: url).lastStep == 15)
         #expect(try Data(contentsOf: url) == bytes)

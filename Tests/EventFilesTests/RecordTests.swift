@@ -7,7 +7,7 @@ import Testing
 @Suite("Records and their sums")
 struct RecordTests {
     @Test func knownSumsComeOut() {
-        // RFC 3720, appendix B.4, and the check value of the catalogues.
+        // From RFC 3720, appendix B.4, and the usual check value for "123456789".
         #expect(CRC32C.checksum(Data(repeating: 0, count: 32)) == 0x8A91_36AA)
         #expect(CRC32C.checksum(Data(repeating: 0xFF, count: 32)) == 0x62A8_AB43)
         #expect(CRC32C.checksum(Data(0..<32)) == 0x46DD_794E)
@@ -25,7 +25,7 @@ struct RecordTests {
         }
     }
 
-    /// The first record of any file that TensorFlow wrote at the time 1.0.
+    /// The first record of any file that TensorFlow writes at time 1.0.
     @Test func aRecordHasTheBytesThatTensorFlowWrites() {
         let record = RecordFraming.frame(Event.version(wallTime: 1))
         let expected: [UInt8] =

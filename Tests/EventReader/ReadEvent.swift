@@ -1,12 +1,12 @@
 import Foundation
 
-/// An event as TensorBoard's own schema describes it, read by other code than it was written by: bit by bit where the
-/// writer has tables, field numbers spelled out where the writer has names.
+/// An event in TensorBoard's own schema. The reader shares no code with the writer: it computes bit by bit what the
+/// writer takes from tables, and uses field numbers where the writer has names.
 public struct ReadEvent: Equatable {
     public var wallTime = 0.0
     public var step = 0
     public var fileVersion: String?
-    /// status and message of a session log.
+    /// The status and message of a session log.
     public var session: (status: Int, message: String)?
     public var scalars: [String: Float] = [:]
     public var images: [String: Image] = [:]
@@ -38,7 +38,7 @@ public struct ReadEvent: Equatable {
     }
 
     /// Every event of a file.
-    /// - Throws: `Damage` unless all records are whole and every sum is right.
+    /// - Throws: `Damage` if a record is incomplete or a checksum is wrong.
     public static func all(in file: URL) throws -> [ReadEvent] {
         let bytes = [UInt8](try Data(contentsOf: file))
         var events: [ReadEvent] = []
@@ -56,7 +56,7 @@ public struct ReadEvent: Equatable {
         return events
     }
 
-    /// What counts of a file's events: a start of a session takes back what was written for its step and later ones.
+    /// The events of a file that count. A session start cancels earlier events of its step and of later steps.
     public static func counting(_ events: [ReadEvent]) -> [ReadEvent] {
         events.reduce(into: []) { kept, event in
             if event.session?.status == 1 { kept.removeAll { $0.step >= event.step && $0.fileVersion == nil } }
@@ -66,7 +66,7 @@ public struct ReadEvent: Equatable {
 
     // MARK: Sums
 
-    /// CRC-32C by its definition: reflected polynomial 0x82F63B78, a bit at a time.
+    /// CRC-32C by its definition: reflected polynomial 0x82F63B78, one bit at a time.
     public static func crc32c(_ bytes: some Sequence<UInt8>) -> UInt32 {
         var value: UInt32 = 0xFFFF_FFFF
         for byte in bytes {
@@ -137,7 +137,7 @@ public struct ReadEvent: Equatable {
 
     private static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
 
-    /// Calls with each field's number and its value: a number, or bytes.
+    /// Calls `take` with each field's number and value: a number, or bytes.
     private static func fields(
         _ message: ArraySlice<UInt8>, _ take: (Int, UInt64, ArraySlice<UInt8>) throws -> Void
     ) throws {

@@ -5,7 +5,7 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-/// What reaches a coordinator: messages, and its own database.
+/// The coordinator's inputs: messages, and its own database.
 @Suite struct CoordinatorFuzzTests {
     /// A cluster with a running attempt of the corpus's session.
     private static func cluster() -> (ClusterState, AttemptReference) {
@@ -32,7 +32,7 @@ import Testing
         try Fuzzer(name: "messages to the coordinator", corpus: corpus).run(executions: 20_000) { bytes in
             let message = try WireCorpus.unpack(bytes)
             count += 1
-            // A hostile worker may have done anything before.
+            // A hostile worker may have sent anything before.
             if count % 50 == 0 { state = fresh }
             now = now + .milliseconds(300)
             if case .message(let content, _) = InboundMessage(message) {
@@ -66,7 +66,7 @@ import Testing
         let file = folder.file("input.sqlite")
         try Fuzzer(name: "SQLite file", corpus: corpus).run(executions: 500) { bytes in
             for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: file.path + suffix) }
-            // Much of a database is empty: a few changes more, or none is felt.
+            // Much of a database is empty, so a few more changes are needed to have an effect.
             var more = Mutator(seed: UInt64(bytes.count) &+ bytes.reduce(0) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 })
             var bytes = bytes
             if bytes != corpus[0], !bytes.isEmpty {

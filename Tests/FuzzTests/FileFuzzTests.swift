@@ -6,7 +6,7 @@ import Testing
 
 @testable import TextureGAN
 
-/// Files that come from people and from other machines.
+/// Files from people and from other machines.
 @Suite struct FileFuzzTests {
     private static let image = Image(
         width: 24, height: 20, pixels: (0..<24 * 20 * 3).map { UInt8(truncatingIfNeeded: $0 &* 37 ^ $0 >> 3) })
@@ -108,7 +108,7 @@ import Testing
                     throw error
                 }
                 taken += 1
-                // Training must continue from what was accepted.
+                // Training must continue from an accepted checkpoint.
                 afterwards {
                     do { try trainer.advance() } catch let error as TrainingError where error.code == .notFinite {}
                 }

@@ -1,11 +1,11 @@
 import Foundation
 import Testing
 
-/// Feeds damaged inputs to a decoder. What it throws is its own affair; that it comes back is asserted by being here
-/// afterwards.
+/// Feeds damaged inputs to a decoder. The decoder may throw anything, but it must return: a crash ends the test
+/// process.
 ///
-/// `TEXLOOM_FUZZ=N` multiplies the executions by N; `TEXLOOM_FUZZ_SEED` starts elsewhere; `TEXLOOM_FUZZ_KEEP=FILE` has
-/// every input written there before it is tried, so that the one that ends the process is at hand.
+/// `TEXLOOM_FUZZ=N` multiplies the executions by N. `TEXLOOM_FUZZ_SEED` starts elsewhere. `TEXLOOM_FUZZ_KEEP=FILE`
+/// writes every input to FILE before trying it, so that FILE keeps the input that ends the process.
 struct Fuzzer {
     let name: String
     let corpus: [[UInt8]]
@@ -16,13 +16,13 @@ struct Fuzzer {
     private static let kept = environment["TEXLOOM_FUZZ_KEEP"].map { URL(fileURLWithPath: $0) }
 
     /// - Parameters:
-    ///   - executions: how many inputs are tried.
-    ///   - repair: makes checksums right, for some of the inputs.
-    ///   - decode: throws for what it refuses.
+    ///   - executions: The number of inputs to try.
+    ///   - repair: Corrects the checksums of some inputs.
+    ///   - decode: Throws on inputs that it refuses.
     func run(
         executions: Int, repair: ([UInt8]) -> [UInt8] = { $0 }, decode: ([UInt8]) throws -> Void
     ) throws {
-        // The fuzzer is of no use if not even the undamaged ones are taken.
+        // The fuzzer is useless if the decoder refuses even undamaged inputs.
         for input in corpus { #expect(throws: Never.self, "\(name): of the corpus") { try decode(input) } }
         var (taken, longest) = (0, Duration.zero)
         let count = executions * Self.factor
@@ -45,10 +45,10 @@ struct Fuzzer {
     }
 }
 
-/// What follows from an input that was taken. A throw here is a finding, and not a refusal.
+/// Work on an accepted input. A throw here is a bug, not a refusal.
 func afterwards(_ body: () throws -> Void) { #expect(throws: Never.self, performing: body) }
 
-/// A folder that goes away with the test.
+/// A folder that is removed after the test.
 final class ScratchFolder {
     let url: URL
 

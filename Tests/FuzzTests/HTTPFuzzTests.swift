@@ -10,7 +10,7 @@ import Testing
 
 @testable import Coordinator
 
-/// What people's programs, and other people's, send to a coordinator's HTTP address.
+/// Requests that any program may send to a coordinator's HTTP address.
 @Suite struct HTTPFuzzTests {
     @Test func requests() async throws {
         let folder = try ScratchFolder()
@@ -70,7 +70,7 @@ import Testing
             statuses[found, default: 0] += 1
         }
         print("fuzz: HTTP: \(executions) requests, answers by status \(statuses.sorted { $0.key < $1.key })")
-        // Every refusal says whose fault it is, and none is ours.
+        // A refusal is always the client's fault, never the server's.
         #expect(statuses.keys.allSatisfy { $0 < 500 })
         #expect(try await send("GET", "/readyz", nil).0 == 200)
         running.cancel()

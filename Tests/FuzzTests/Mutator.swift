@@ -3,8 +3,8 @@ import Protocol
 
 @testable import NNCore
 
-/// Damages valid inputs in the ways that decoders fall over: bits and bytes, lengths and numbers at their limits,
-/// parts that are missing, doubled or from another file. A seed replays it.
+/// Damages valid inputs in ways that break decoders: bits and bytes, lengths and numbers at their limits, parts that
+/// are missing, doubled or from another file. A seed replays the damage.
 struct Mutator {
     private var state: UInt64
 
@@ -56,7 +56,7 @@ struct Mutator {
             bytes = Array(bytes[..<at]) + other[min(other.count, below(other.count))...]
         case 10, 11: replaceNumber(&bytes, from: at)
         default:
-            // Deep rather than large: recursive readers have a stack to lose.
+            // Deep rather than large: recursive readers can exhaust the stack.
             let opening = Array(Self.openings[below(Self.openings.count)].utf8)
             let depth = [3, 40, 600, 30_000][below(4)]
             bytes.insert(contentsOf: (0..<depth).flatMap { _ in opening }, at: at)
@@ -74,7 +74,7 @@ struct Mutator {
         }
     }
 
-    /// Puts another number where the text from `at` on has one.
+    /// Replaces the first number in the text after `at`.
     private mutating func replaceNumber(_ bytes: inout [UInt8], from at: Int) {
         func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
         guard let first = bytes[at...].firstIndex(where: isDigit) else { return }
@@ -82,7 +82,7 @@ struct Mutator {
         bytes.replaceSubrange(first..<end, with: Array(Self.texts[below(Self.texts.count)].utf8))
     }
 
-    /// Corrects the checksum of a checkpoint, if its header still has one.
+    /// Corrects the checksum of a checkpoint if its header still has one.
     static func withCheckpointSum(_ file: [UInt8]) -> [UInt8] {
         guard file.count >= 8 else { return file }
         let length = file[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -97,7 +97,7 @@ struct Mutator {
         return [UInt8](data)
     }
 
-    /// Makes the checks of a PNG's chunks right again, so that damage gets past them.
+    /// Corrects the checksums of a PNG's chunks, so that the damage gets past them.
     static func withPNGChecks(_ file: [UInt8]) -> [UInt8] {
         var bytes = file
         var at = 8

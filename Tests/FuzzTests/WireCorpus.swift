@@ -3,7 +3,7 @@ import Testing
 @testable import ClusterCore
 @testable import Protocol
 
-/// A message of every kind, with every field set.
+/// A message of every kind with every field set.
 enum WireCorpus {
     static let digest = String(repeating: "0123456789abcdef", count: 4)
     static let session: UInt64 = 77
@@ -90,7 +90,7 @@ enum WireCorpus {
         let products: [ArtifactRole: String] = [.generator: digest, .discriminator: digest, .checkpoint: digest]
         let worker = WorkerIdentity(
             id: "worker-1", name: "fuzz:1", softwareVersion: "1", slots: 2, threadsPerSlot: 1, cpu: "cpu")
-        // What version 2 says otherwise.
+        // Messages that differ in version 2.
         let newer: [MessageToCoordinator] = [
             .hello(Hello(minVersion: 1, maxVersion: 2, worker: worker)),
             .offer(

@@ -21,7 +21,7 @@ import Testing
                 MessageToWorker(message).map { WorkerState.Event.received($0, session: message.session) } ?? .tick
             for effect in state.handle(heard, at: now) + state.handle(.tick, at: now) {
                 switch effect {
-                // Files and frames are made of what was heard; that they can be is not the input's affair.
+                // The worker makes files and frames from what it hears. They must be valid for any input.
                 case .send(let content):
                     #expect(WireMessage.breach(content) == nil)
                 case .remember(let record):
@@ -38,7 +38,7 @@ import Testing
                 default: break
                 }
             }
-            // One that has ended hears nothing any more.
+            // A worker that has exited hears nothing more.
             if hasExited {
                 exits += 1
                 state = try Self.worker(training: ref)

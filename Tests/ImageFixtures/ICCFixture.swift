@@ -1,10 +1,10 @@
 import Foundation
 
-/// Small ICC profiles of version 2, written plainly.
+/// Small ICC profiles of version 2 in a simple encoding.
 package enum ICCFixture {
     package typealias XYZ = (Double, Double, Double)
 
-    /// Columns of red, green and blue, adapted to D50, and one curve.
+    /// A profile with the red, green and blue columns, adapted to D50, and one curve.
     package static func rgb(_ name: String, _ red: XYZ, _ green: XYZ, _ blue: XYZ, gamma: Double) -> [UInt8] {
         let curve = curve(gamma)
         return profile(
@@ -20,7 +20,7 @@ package enum ICCFixture {
     package static let adobeRGB = rgb(
         "Adobe RGB (1998)", (0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446), gamma: 2.2)
 
-    /// sRGB, its curve as a table.
+    /// sRGB with its curve as a table.
     package static let sRGB: [UInt8] = {
         let table = (0..<1024).flatMap { index -> [UInt8] in
             let value = Double(index) / 1023
@@ -40,7 +40,7 @@ package enum ICCFixture {
         profile("grey", space: "GRAY", class: "mntr", connection: "XYZ ", [("kTRC", curve(gamma))])
     }
 
-    /// Inks that make neutral greys, whichever they are: paper is white, and an ink takes a quarter of the lightness.
+    /// Inks that all make neutral grey: paper is white, and each ink takes a quarter of the lightness.
     package static let greyInks: [UInt8] = {
         let identity = (0..<256).map { UInt8($0) }
         var table = Array("mft1\0\0\0\0".utf8) + [4, 3, 2, 0]

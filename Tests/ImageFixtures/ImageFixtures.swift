@@ -1,6 +1,6 @@
 import Foundation
 
-/// A PNG of any colour type, written plainly (stored deflate blocks, no filters) so that tests control every byte.
+/// A PNG of any colour type in a simple encoding (stored deflate blocks, no filters), so that tests control every byte.
 package struct PNGFixture {
     package enum ColorType: UInt8, Sendable { case grey = 0, rgb = 2, palette = 3, greyAlpha = 4, rgba = 6 }
 
@@ -12,7 +12,7 @@ package struct PNGFixture {
     package var rows: [[UInt8]]
     package var palette: [UInt8] = []
     package var transparency: [UInt8] = []
-    /// Before the pixels, and behind them.
+    /// Chunks before and after the pixels.
     package var chunks: [(type: String, content: [UInt8])] = []
     package var trailingChunks: [(type: String, content: [UInt8])] = []
 
@@ -104,7 +104,7 @@ package enum JPEGFixture {
         return inserting([(0xE1, Array("Exif\0\0".utf8) + exif)], into: colour)
     }
 
-    /// Segments behind the first marker.
+    /// Inserts segments after the first marker.
     package static func inserting(_ segments: [(marker: UInt8, content: [UInt8])], into file: Data) -> Data {
         var result = Data(file.prefix(2))
         for (marker, content) in segments {
@@ -114,7 +114,7 @@ package enum JPEGFixture {
         return result + file.dropFirst(2)
     }
 
-    /// The APP2 segments of a profile, of at most so many bytes each.
+    /// The APP2 segments of a profile, each with at most `partBytes` bytes.
     package static func embedded(_ profile: [UInt8], partBytes: Int = 60_000) -> [(marker: UInt8, content: [UInt8])] {
         let starts = Array(stride(from: 0, to: profile.count, by: partBytes))
         return starts.enumerated().map { index, start in
@@ -123,7 +123,7 @@ package enum JPEGFixture {
         }
     }
 
-    /// `file` with a byte changed, counted from a marker.
+    /// `file` with changed bytes at a marker.
     package static func patched(_ file: Data, marker: UInt8, _ change: (inout [UInt8], Int) -> Void) -> Data {
         var bytes = [UInt8](file)
         let at = bytes.indices.first { bytes[$0] == 0xFF && $0 + 1 < bytes.count && bytes[$0 + 1] == marker }!
@@ -132,7 +132,7 @@ package enum JPEGFixture {
     }
 }
 
-/// A TIFF structure with an orientation alone.
+/// A TIFF structure with nothing but an orientation.
 package enum EXIFFixture {
     package static func orientation(_ value: UInt8, littleEndian: Bool, isLong: Bool = false) -> [UInt8] {
         let type: UInt8 = isLong ? 4 : 3

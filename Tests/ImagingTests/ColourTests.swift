@@ -4,10 +4,10 @@ import Testing
 
 @testable import Imaging
 
-/// Colours that are not sRGB become so, and those that are keep their bytes.
+/// Other colours are converted to sRGB, and sRGB colours keep their bytes.
 @Suite struct ColourTests {
     private static let colours: [[UInt8]] = [[180, 110, 70], [60, 120, 200], [128, 128, 128], [20, 20, 20]]
-    /// Computed apart from Little CMS: matrices adapted to D50, and the two curves.
+    /// Computed independently of Little CMS: matrices adapted to D50, and the two curves.
     private static let fromP3 = [[193, 106, 58], [22, 123, 208], [129, 129, 129], [12, 12, 12]]
     private static let fromAdobe = [[201, 110, 66], [0, 121, 204], [129, 129, 129], [12, 12, 12]]
 
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test func colours16BitsDeepAreRoundedAfterTheConversion() throws {
-        // Linear values whose 8-bit roundings are all 0: rounded first, the darkest greys would be one.
+        // Linear values that all round to 0 in 8 bits: with early rounding, the darkest greys would be equal.
         var fixture = PNGFixture(
             width: 3, height: 1, bitDepth: 16, colorType: .rgb,
             rows: [[0, 10, 0, 10, 0, 10, 0, 40, 0, 40, 0, 40, 0, 120, 0, 120, 0, 120]])
@@ -67,7 +67,7 @@ import Testing
         #expect(try DecodedImage(jpeg, name: "x") == DecodedImage(JPEGFixture.colour, name: "x"))
     }
 
-    /// sRGB's, but for green: of Adobe RGB it is (21000, 71000).
+    /// sRGB's chromaticities with another green. Adobe RGB's green is (21000, 71000).
     private static func chromaticities(green: (Int, Int)) -> [UInt8] {
         [31_270, 32_900, 64_000, 33_000, green.0, green.1, 15_000, 6_000].flatMap(PNGFixture.big32)
     }
@@ -82,7 +82,7 @@ import Testing
             let wide = try DecodedImage(png(rows: [[180, 110, 70, 128, 128, 128]], chunks), name: "x")
             expect(wide.image, [[200, 110, 68], [128, 128, 128]])
         }
-        // The profile says more.
+        // The profile overrides gAMA.
         let both = try DecodedImage(png([iCCP(ICCFixture.displayP3), ("gAMA", PNGFixture.big32(45_455))]), name: "x")
         expect(both.image, Self.fromP3)
     }
@@ -109,7 +109,7 @@ import Testing
     @Test func aGreyPicturesProfileIsConverted() throws {
         var fixture = PNGFixture(width: 3, height: 1, bitDepth: 8, colorType: .grey, rows: [[0, 60, 255]])
         fixture.chunks = [iCCP(ICCFixture.grey(gamma: 1))]
-        // sRGB's own curve of a linear 60 / 255.
+        // sRGB's own curve for a linear 60 / 255.
         expect(try DecodedImage(fixture.encoded(), name: "x").image, [[0, 0, 0], [133, 133, 133], [255, 255, 255]])
         let jpeg = JPEGFixture.inserting(JPEGFixture.embedded(ICCFixture.grey(gamma: 1)), into: JPEGFixture.grey)
         let (linear, plain) = (try Image(decoding: jpeg, name: "x"), try Image(decoding: JPEGFixture.grey, name: "x"))

@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test func jpegsOfOurOwnKeepTheColourOfEveryPixel() throws {
-        // Red and blue columns of a pixel, of equal brightness nearly: with colour at half resolution both are violet.
+        // Red and blue columns of almost equal brightness: with colour at half resolution, both would be violet.
         let pixels = (0..<32 * 16).flatMap { $0 % 2 == 0 ? [200, 60, 60] : [90, 90, 220] as [UInt8] }
         let image = Image(width: 32, height: 16, pixels: pixels)
         let decoded = try Image(decoding: image.jpeg(), name: "x")
@@ -46,7 +46,7 @@ import Testing
                 PNGFixture(
                     width: 2, height: 1, bitDepth: 8, colorType: .palette, rows: [[1, 0]],
                     palette: [10, 20, 30, 40, 50, 60])) == [40, 50, 60, 10, 20, 30])
-        // Half transparent over white.
+        // Half-transparent grey over white.
         #expect(
             try decode(PNGFixture(width: 2, height: 1, bitDepth: 8, colorType: .greyAlpha, rows: [[100, 255, 100, 0]]))
                 == [100, 100, 100, 255, 255, 255])
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func sixteenBitSamplesAreRoundedToTheNearest() throws {
-        // 128 = 0.5 * 257 - 0.5: below it rounds to 0, from 129 on to 1; truncation would give 0 up to 255.
+        // 128 = 0.5 * 257 - 0.5: values up to it round to 0, 129 and above to 1; truncation would give 0 up to 255.
         for (value, expected) in [(0, 0), (128, 0), (129, 1), (255, 1), (256, 1), (385, 1), (386, 2), (65535, 255)] {
             let row = [UInt8(value >> 8), UInt8(value & 255)]
             let fixture = PNGFixture(width: 1, height: 1, bitDepth: 16, colorType: .grey, rows: [row])
@@ -97,7 +97,7 @@ import Testing
         let header = try Image.header(of: data, name: "turned")
         #expect(header.width == image.width && header.height == image.height)
         #expect(image.width == (value >= 5 ? 8 : 16) && image.height == (value >= 5 ? 16 : 8))
-        // Where the stored top-left corner (red) has to lie, by the EXIF standard.
+        // The place of the stored top-left corner (red), by the EXIF standard.
         let corners = [1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)]
         let (right, bottom) = corners[value]!
         let x = right == 1 ? image.width - 1 : 0

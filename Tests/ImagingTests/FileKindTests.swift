@@ -4,7 +4,7 @@ import Testing
 
 @testable import Imaging
 
-/// Kinds of files: what is read although it is odd, and what is refused by its name.
+/// Odd files that the decoder reads, and kinds of files that it refuses by name.
 @Suite struct FileKindTests {
     private func error(_ data: Data) -> ImagingError? {
         do {
@@ -16,7 +16,7 @@ import Testing
     @Test func aJPEGWhosePixelsAreAllThereIsRead() throws {
         let colour = JPEGFixture.colour
         let plain = try Image(decoding: colour, name: "x")
-        // Samsung's cameras write scans from coefficient 0 to 0, and mean all.
+        // Samsung's cameras write scans from coefficient 0 to 0 and mean all coefficients.
         let samsung = JPEGFixture.patched(colour, marker: 0xDA) { bytes, at in
             let end = at + 2 + (Int(bytes[at + 2]) << 8 | Int(bytes[at + 3]))
             bytes.replaceSubrange(end - 3..<end, with: [0, 0, 0])
@@ -39,7 +39,7 @@ import Testing
         for length in 4..<progressive.count - 2 {
             #expect(error(progressive.prefix(length))?.code == .corrupt, "\(length) bytes")
         }
-        // As a broken copy leaves it: entropy-coded zeros would be pixels.
+        // A broken copy ends in zeros: entropy decoding would turn them into pixels.
         let colour = JPEGFixture.colour
         for length in colour.count - 20..<colour.count - 3 {
             let padded = colour.prefix(length) + Data(repeating: 0, count: 4096)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Imaging
 
-/// Limits, and what makes a photograph fit into them.
+/// Size limits, and the crops and resizes that fit a photograph into them.
 @Suite struct FramingTests {
     private let image = Image(
         width: 20, height: 10, pixels: (0..<10).flatMap { y in (0..<20).flatMap { x in [UInt8(x), UInt8(y), 0] } })

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Machine
 
-/// A folder that stands for `/`, with the files of the kernel that a test writes.
+/// A folder in the place of `/`, with the kernel's files as a test writes them.
 private final class FakeRoot {
     let url = FileManager.default.temporaryDirectory.appendingPathComponent("machine-\(UUID().uuidString)")
 

@@ -50,7 +50,7 @@ import Testing
     @Test func aFailedWriteLeavesTheFileOfBefore() throws {
         let file = folder.appendingPathComponent("record.json")
         try DurableFile.write(Data("first".utf8), to: file)
-        // A folder where the partial file would be.
+        // A folder takes the place of the partial file.
         try FileManager.default.createDirectory(
             at: file.appendingPathExtension("partial"), withIntermediateDirectories: true)
         let error = #expect(throws: FileFailure.self) { try DurableFile.write(Data("second".utf8), to: file) }

@@ -4,7 +4,7 @@ import Testing
 @testable import OperatingSystem
 
 @Suite struct OperatingSystemTests {
-    /// Foundation says "NSCocoaErrorDomain 512" of some of these.
+    /// For some of these, Foundation alone says "NSCocoaErrorDomain 512".
     @Test func reasonsOfFailuresAreWordsOfTheSystem() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

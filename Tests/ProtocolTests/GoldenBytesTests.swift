@@ -3,7 +3,7 @@ import Testing
 
 @testable import Protocol
 
-/// What version 1 looks like on the wire, for ever: bytes that other software wrote and reads.
+/// Version 1 on the wire, for ever: other software writes and reads these bytes.
 struct GoldenBytesTests {
     private static let session: UInt64 = 0x0123_4567_89ab_cdef
     private static let ref = WireAttemptRef(jobID: "00000c00ze", attempt: 3)

@@ -3,7 +3,7 @@ import Testing
 @testable import ClusterCore
 @testable import Protocol
 
-/// Messages keep their meaning on their way through the wire, in every version that both sides may speak.
+/// Messages keep their meaning through the wire, in every version that both sides may speak.
 struct TranslationTests {
     private static let attempt = AttemptReference(job: JobID(sequence: 7, salt: 99), number: 3)
     private static let artifact = Artifact(sha256: String(repeating: "a", count: 64), sizeBytes: 12)
@@ -108,7 +108,7 @@ struct TranslationTests {
         #expect(WorkerIdentity(hello).kinds == [.train, JobKind(rawValue: "expand")])
     }
 
-    /// Of other kinds of work, version 2 carries everything that version 1 has no field for.
+    /// For other kinds of work, version 2 carries everything that version 1 has no field for.
     @Test func anotherKindOfWorkKeepsItsNamesInVersionTwo() throws {
         let inputs = ["generator", "image"].map { JobInput(name: $0, artifact: Self.artifact, fileName: "\($0).bin") }
         let assignment = Assignment(

@@ -96,7 +96,7 @@ struct WireMessageTests {
     }
 
     @Test func mutatedBytesNeverTrap() throws {
-        // Seeded, so that a failure can be played again.
+        // Seeded, so that a failure can be replayed.
         var generator = SplitMix(state: 17)
         let good = try heartbeat(jobID: "job-1").frames()[0]
         for _ in 0..<20_000 {
@@ -104,7 +104,7 @@ struct WireMessageTests {
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
                 bytes[Int.random(in: bytes.indices, using: &generator)] = .random(in: 0...255, using: &generator)
             }
-            // Whatever is accepted can be sent again.
+            // An accepted message can be sent again.
             if let message = try? WireMessage(frames: [bytes]) { _ = try message.frames() }
         }
     }
@@ -125,17 +125,18 @@ struct WireMessageTests {
         #expect(ProtocolVersion.negotiate(min: min, max: max, supported: 3...5) == expected)
     }
 
-    /// A peer of the same version with newer software may say more; what this side knows of it counts.
+    /// A peer with newer software may send more fields in the same version. The fields that this side knows still
+    /// count.
     @Test func fieldsThatThisSoftwareDoesNotKnowChangeNothing() throws {
         let known = heartbeat(jobID: "a")
-        // Field 500, length-delimited, behind the envelope's own: a later optional field.
+        // Field 500, length-delimited, after the envelope's own fields: a later optional field.
         let bytes = try known.frames()[0] + [0xA2, 0x1F, 0x03, 1, 2, 3]
         let message = try WireMessage(frames: [bytes])
         #expect(message.body == known.body && message.session == known.session)
         #expect(try message.frames() == [bytes], "and is passed on as it came")
     }
 
-    /// The version 1 bytes that other implementations were written against.
+    /// The bytes of version 1 in the specification, for other implementations.
     @Test func theHelloOfTheSpecificationIsWhatIsEncoded() throws {
         let specification = URL(fileURLWithPath: #filePath)
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
@@ -143,7 +144,7 @@ struct WireMessageTests {
         let text = try String(contentsOf: specification, encoding: .utf8)
         let block = try #require(text.components(separatedBy: "```hex\n").last?.components(separatedBy: "```").first)
         let bytes = block.split(separator: "\n").flatMap { line in
-            // Bytes are two digits each, up to the first thing that is not.
+            // Each byte is two digits. The text ends at the first word that is not a byte.
             line.split(separator: " ").prefix { $0.count == 2 && UInt8($0, radix: 16) != nil }
                 .compactMap { UInt8($0, radix: 16) }
         }

@@ -2,30 +2,30 @@ import Protocol
 
 @testable import ClusterCore
 
-/// A mistake made on purpose, to see that the simulation finds it.
+/// A deliberate bug, to check that the simulation finds it.
 enum Sabotage: Sendable {
     case none
-    /// Messages are taken whatever their attempt number and session are.
+    /// Accepts messages with any attempt number and session.
     case noFence
-    /// Effects go out when the changes are written, not when they are synced.
+    /// Sends effects when changes are written, before they are synced.
     case acknowledgeBeforeCommit
-    /// Files are recorded when they have their names, which are not synced.
+    /// Records files when they have their names, before the names are synced.
     case recordUnsyncedFiles
-    /// A worker's log lines are known by their request, whichever process it came from.
+    /// Recognises a worker's log lines only by their request, whichever process sent them.
     case logsForgetSessions
 }
 
-/// Where a message came from and answers go to.
+/// The sender of a message, and the target of its answers.
 struct Route: Hashable {
     var worker: Int
-    /// A worker that connects anew gets nothing that was sent to its old connection.
+    /// A worker that reconnects gets nothing that was sent to its old connection.
     var connection: Int
 }
 
-/// One life of the coordinator's process: `ClusterState`, and around it what the engine, the gateway and the transfers
-/// do, without threads, sockets and files.
+/// One life of the coordinator's process: `ClusterState`, surrounded by the work of the engine, the gateway and the
+/// transfers, without threads, sockets and files.
 struct SimulatedCoordinator {
-    /// Where the process dies while it handles a batch.
+    /// The point where the process dies while it handles a batch.
     enum Death { case beforeFileSync, beforeWrite, beforeSync, beforeEffects, amidEffects }
 
     private struct TransferKey: Hashable {
@@ -49,17 +49,17 @@ struct SimulatedCoordinator {
     private var routes: [UInt64: Route] = [:]
     private var uploads: [TransferKey: Upload] = [:]
     private var downloads: [TransferKey: Download] = [:]
-    /// Complete and in their places; their folders are synced before anything is said of them.
+    /// Complete files with their names. Their folders are synced before any message mentions them.
     private var arrived: [(offer: ArtifactOffer, session: UInt64)] = []
-    /// Which attempt a FINISH spoke of, to know what its answer promises.
+    /// The attempt of each FINISH, because its answer makes a promise.
     private var finishes: [TransferKey: AttemptReference] = [:]
-    /// Which lines a LOG brought, for the same reason.
+    /// The lines of each LOG, for the same reason.
     private var logs: [TransferKey: (job: JobID, lines: [LogLine])] = [:]
-    /// Up to when a time in which nothing could be recorded was given back.
+    /// The end of the outage time that the deadlines already exclude.
     private var forgivenTo: Instant?
     private(set) var outbox: [(message: WireMessage, to: Route)] = []
 
-    /// - Parameter now: Milliseconds of the simulation's clock; the process counts from its own start.
+    /// - Parameter now: Milliseconds of the simulation's clock. The process counts from its own start.
     init(restoring store: SimulatedStore, at now: Int, sabotage: Sabotage) {
         var configuration = ClusterState.Configuration()
         configuration.stall = .seconds(120)
@@ -83,7 +83,7 @@ struct SimulatedCoordinator {
 
     // MARK: Gateway
 
-    /// - Parameter isFull: Whether the disk has no space.
+    /// - Parameter isFull: Whether the disk is full.
     mutating func receive(_ message: WireMessage, from route: Route, _ store: inout SimulatedStore, isFull: Bool) {
         let session = message.session
         let inbound = InboundMessage(message)
@@ -147,12 +147,12 @@ struct SimulatedCoordinator {
 
     // MARK: Engine
 
-    /// Handles what has arrived as one batch: commit, then effects.
+    /// Handles all arrived events as one batch: first the commit, then the effects.
     /// - Returns: false if the process died.
     mutating func process(
         _ store: inout SimulatedStore, at now: Int, isFull: Bool, death: Death?, _ witness: Witness
     ) -> Bool {
-        // A crash may come between the name of a file and the sync of its folder.
+        // A crash may come between the rename of a file and the sync of its folder.
         guard !pending.isEmpty || !arrived.isEmpty else { return true }
         if death == .beforeFileSync { return false }
         for (offer, session) in arrived {
@@ -291,7 +291,7 @@ struct SimulatedCoordinator {
 }
 
 extension ClusterEvent {
-    /// Sender and attempt of a message that changes its attempt.
+    /// The sender and attempt of a message that changes the attempt.
     fileprivate var fenced: (session: UInt64, attempt: AttemptReference)? {
         switch self {
         case .artifactOffered(let session, let offer, _), .artifactStored(let session, let offer):

@@ -1,7 +1,7 @@
 @testable import ClusterCore
 
-/// The coordinator's disk: what was written and not synced is gone after a crash. Rows as in `JobStore`, files as in
-/// `ArtifactStore`.
+/// The coordinator's disk. A crash loses everything that was written but not synced. Rows are as in `JobStore`, files
+/// as in `ArtifactStore`.
 struct SimulatedStore {
     struct ArtifactKey: Hashable {
         var kind: ArtifactRole
@@ -14,9 +14,9 @@ struct SimulatedStore {
         var artifacts: [JobID: [ArtifactKey: Artifact]] = [:]
         var workers: [String: RecordedCluster.Worker] = [:]
         var reports: [JobID: String] = [:]
-        /// Lines of workers, as `ChangeWriter` recognises repeated ones.
+        /// Workers' log lines. Keys recognise repeated lines as in `ChangeWriter`.
         var logs: [JobID: [LogKey: String]] = [:]
-        /// The mistake of forgetting that a worker's next process counts its requests from the start.
+        /// Sabotage: forgets that a worker's next process restarts its request numbers.
         var logsForgetSessions = false
     }
 
@@ -32,16 +32,16 @@ struct SimulatedStore {
         synced = rows
     }
 
-    /// How often a line is stored.
+    /// How many times a line is stored.
     func count(of line: String, in job: JobID) -> Int { rows.logs[job]?.values.count { $0 == line } ?? 0 }
 
-    /// What readers see.
+    /// The rows that readers see.
     private(set) var rows = Rows()
-    /// What a crash leaves.
+    /// The rows that survive a crash.
     private var synced = Rows()
     /// Files that have their names.
     private(set) var files: Set<String> = []
-    /// Those that still have them after a crash: their folder was synced.
+    /// Files that keep their names after a crash, because their folder is synced.
     private var syncedFiles: Set<String> = []
 
     mutating func write(_ changes: [Change]) {
@@ -54,7 +54,7 @@ struct SimulatedStore {
         files = syncedFiles
     }
 
-    /// Files whose bytes are not what was written, which their size does not show.
+    /// Files with damaged bytes of the right size.
     private var rotten: Set<String> = []
 
     mutating func addFile(_ sha256: String) {
@@ -72,12 +72,12 @@ struct SimulatedStore {
         rotten.remove(sha256)
     }
 
-    /// What the janitor finds.
+    /// Files that the janitor finds.
     var unreferenced: [String] {
         let named = Set(rows.artifacts.values.flatMap { $0.values.map(\.sha256) })
         return files.subtracting(named).sorted()
     }
-    /// What workers fetch.
+    /// Files that workers fetch.
     var inputs: [String] {
         rows.artifacts.values.flatMap { row in
             row.filter { $0.key.kind == .checkpoint || $0.key.kind == .exemplar }.map(\.value.sha256)
@@ -88,7 +88,7 @@ struct SimulatedStore {
         files.contains(artifact.sha256) && artifact.sizeBytes == Content.sizeBytes
     }
 
-    /// Whether it is there, and will be after a crash.
+    /// Whether the file exists and survives a crash.
     func isSafe(_ artifact: Artifact) -> Bool { contains(artifact) && syncedFiles.contains(artifact.sha256) }
 
     /// Removes a file that no row names.
@@ -97,7 +97,7 @@ struct SimulatedStore {
         setAside(sha256)
     }
 
-    /// What a starting coordinator reads.
+    /// The records that a starting coordinator reads.
     func load() -> RecordedCluster {
         var recorded = RecordedCluster()
         recorded.jobs = rows.jobs.values.map(rows.complete).sorted { $0.id < $1.id }
@@ -108,7 +108,7 @@ struct SimulatedStore {
 }
 
 extension SimulatedStore.Rows {
-    /// A job with what is stored beside it: its newest attempt, its checkpoints.
+    /// A job with its newest attempt and its checkpoints.
     func complete(_ stored: Job) -> Job {
         var job = stored
         job.attempt = attempts[job.id]?.max { $0.key < $1.key }?.value

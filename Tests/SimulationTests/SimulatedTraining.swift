@@ -1,4 +1,4 @@
-/// An artifact of the simulation: eight bytes, under a digest made up from them.
+/// An artifact of the simulation: eight bytes, with a digest derived from them.
 struct Content: Hashable {
     let value: UInt64
 
@@ -6,7 +6,7 @@ struct Content: Hashable {
 
     var bytes: [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
 
-    /// Bytes that arrived; nil if they are not eight.
+    /// Makes an artifact of received bytes; nil if they are not eight.
     init?(_ bytes: [UInt8]) {
         guard bytes.count == Self.sizeBytes else { return nil }
         value = bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
@@ -14,7 +14,7 @@ struct Content: Hashable {
 
     init(value: UInt64) { self.value = value }
 
-    /// A digest holds the value, so that a simulated trainer can read its checkpoint without a table.
+    /// The digest contains the value, so that a simulated trainer can read its checkpoint without a table.
     var sha256: String {
         let digits = Array("0123456789abcdef".utf8)
         let half = (0..<16).map { digits[Int(value >> (60 - 4 * UInt64($0)) & 15)] }
@@ -24,15 +24,15 @@ struct Content: Hashable {
     init(sha256: String) { value = UInt64(sha256.prefix(16), radix: 16)! }
 }
 
-/// What a simulated training computes: every iteration depends on all before it, so that a run that resumed from a
-/// wrong checkpoint, or counted an iteration twice, ends with another generator.
+/// The computation of a simulated training. Every iteration depends on all earlier ones, so a run that resumes from a
+/// wrong checkpoint or counts an iteration twice ends with another generator.
 struct Training {
-    /// The recipe is `TOTAL every N`, and `poison` for one that fails wherever it runs.
+    /// The recipe is `TOTAL every N`, plus `poison` if it fails on every worker.
     let total: Int
     let checkpointEvery: Int
     let isPoison: Bool
     private(set) var iteration = 0
-    /// The lowest byte is 0: in a checkpoint it holds the iteration, and whether its sum is wrong.
+    /// The lowest byte is 0. In a checkpoint it holds the iteration, and a flag for a wrong checksum.
     private var state: UInt64
 
     init(exemplar: String, recipe: String) {
@@ -49,21 +49,21 @@ struct Training {
     }
 
     var checkpoint: Content { Content(value: state | UInt64(iteration)) }
-    /// One that was damaged on its way to the disk, before its digest was taken.
+    /// A checkpoint that was damaged before the worker computed its digest.
     var tornCheckpoint: Content { Content(value: checkpoint.value | 0x80) }
     var generator: Content { Content(value: SeededRandom.mix(state ^ 1)) }
     var discriminator: Content { Content(value: SeededRandom.mix(state ^ 2)) }
     var snapshot: Content { Content(value: SeededRandom.mix(state ^ 3)) }
 
-    /// Goes on from a checkpoint.
-    /// - Returns: false if its sum is wrong.
+    /// Resumes from a checkpoint.
+    /// - Returns: false if its checksum is wrong.
     mutating func resume(_ checkpoint: Content) -> Bool {
         iteration = Int(checkpoint.value & 0x7F)
         state = checkpoint.value & ~0xFF
         return checkpoint.value & 0x80 == 0
     }
 
-    /// What an undisturbed run of the same exemplar and recipe ends with.
+    /// The generator of an undisturbed run with the same exemplar and recipe.
     static func undisturbedGenerator(exemplar: String, recipe: String) -> String {
         var training = Training(exemplar: exemplar, recipe: recipe)
         while training.iteration < training.total { training.advance() }

@@ -2,16 +2,16 @@ import Protocol
 
 @testable import ClusterCore
 
-/// A worker, life after life: `WorkerState`, and around it what the loop, the spool and the trainers do, without
+/// A worker over all its lives: `WorkerState`, surrounded by the work of the loop, the spool and the trainers, without
 /// threads, sockets and files.
 struct SimulatedWorker {
-    /// Something that takes time.
+    /// Work that takes time.
     enum Timer {
         /// A training's next iteration, by the number of its runner.
         case iterate(Int)
-        /// The last chunk was written; its sum is being compared.
+        /// The last chunk is written, and the worker is comparing the file's digest.
         case verify(AttemptReference, transferID: UInt64, sha256: String)
-        /// A disk that failed is tried again.
+        /// The next try on a disk that failed.
         case probe
     }
 
@@ -19,11 +19,11 @@ struct SimulatedWorker {
         let ref: AttemptReference
         var training: Training
         var wish = TrainerWish.proceed
-        /// The checkpoint it was given is damaged.
+        /// Whether the checkpoint it got is damaged.
         var isTorn: Bool
-        /// A checkpoint could not be written.
+        /// Whether a checkpoint is still unwritten.
         var lacksCheckpoint = false
-        /// The iteration of the newest that there is.
+        /// The iteration of its newest checkpoint.
         var checkpointed: Int?
         var mustStopBy: Int?
         var hasBegun = false
@@ -32,9 +32,9 @@ struct SimulatedWorker {
     let id: String
     private let slots: Int
     private(set) var life = 0
-    /// Counts the sockets.
+    /// Number of sockets so far.
     private(set) var connection = 0
-    /// No process runs: it has ended, or died, or not begun.
+    /// Whether no process runs: it has ended, died, or not started.
     private(set) var hasExited = true
     private(set) var refusal: String?
     private var start = 0
@@ -45,20 +45,20 @@ struct SimulatedWorker {
     private var spooled: [AttemptReference: [String: Content]] = [:]
     private var inputs: [AttemptReference: Set<String>] = [:]
     private var records: [AttemptReference: AttemptRecord] = [:]
-    /// Attempts taken up from an earlier life.
+    /// Attempts that a later life resumed.
     private(set) var recoveries = 0
     private var lines = 0
-    /// A worker that dies at every start of a training.
+    /// Whether the worker dies at every start of a training.
     var diesAtTraining = false
-    /// After so many effects more it dies.
+    /// The worker dies after this many more effects.
     var effectsUntilDeath: Int?
     private(set) var outbox: [WireMessage] = []
     private(set) var timers: [(after: Int, Timer)] = []
-    /// Jobs whose attempt failed or hung because the simulation wanted it; the simulation takes them.
+    /// Jobs whose attempt failed or hung on the simulation's order. The simulation collects them.
     var faults: [JobID] = []
-    /// Digests of checkpoints that were damaged before their digest was taken; the simulation takes them.
+    /// Digests of checkpoints that were damaged before the worker computed them. The simulation collects them.
     var torn: [String] = []
-    /// What must not happen in a worker.
+    /// A violation by the worker.
     private(set) var complaint: String?
     var diskFullUntil = 0
     private var hasMetFullDisk = false
@@ -78,7 +78,7 @@ struct SimulatedWorker {
             breach: WireMessage.breach, at: .origin)
     }
 
-    /// The process is killed. Its folder stays.
+    /// Kills the process. Its folder stays.
     mutating func die() {
         life += 1
         connection += 1
@@ -89,7 +89,7 @@ struct SimulatedWorker {
         timers = []
     }
 
-    /// A new process with the same data folder.
+    /// Starts a new process with the same data folder.
     mutating func begin(session: UInt64, at now: Int) {
         die()
         start = now
@@ -129,13 +129,13 @@ struct SimulatedWorker {
     }
     mutating func terminate(at now: Int) { handle(.drain("signal"), now) }
 
-    /// - Parameter faultRate: How likely an iteration fails or hangs.
+    /// - Parameter faultRate: The probability that an iteration fails or hangs.
     mutating func fire(_ timer: Timer, at now: Int, _ random: inout SeededRandom, faultRate: Double) {
         switch timer {
         case .iterate(let number): iterate(number, now, &random, faultRate)
         case .verify(let ref, let transferID, let sha256):
-            // The attempt may have been forgotten meanwhile, and perhaps been given again: its folder is gone, before
-            // the sum was known or after it.
+            // The worker may have forgotten the attempt since, and may even have got it again. Its folder
+            // disappears before or after the result of the comparison.
             if inputs[ref]?.contains(sha256) == true || random.happens(0.5) {
                 handle(.downloaded(ref, transferID: transferID), now)
             } else {
@@ -147,7 +147,7 @@ struct SimulatedWorker {
         }
     }
 
-    /// Whether a file can be written now.
+    /// Whether the disk accepts a file now.
     private mutating func hasSpace(_ now: Int) -> Bool {
         if now < diskFullUntil { hasMetFullDisk = true }
         return now >= diskFullUntil
@@ -281,11 +281,11 @@ struct SimulatedWorker {
         }
         if random.happens(faultRate) {
             faults.append(ref.job)
-            // Longer than the coordinator lets an iteration stand still.
+            // Longer than the coordinator's limit for one iteration.
             return timers.append((200_000, .iterate(number)))
         }
         var training = runner.training
-        // A run may resume from its last checkpoint, with nothing left to do but to deliver.
+        // A run may resume from its last checkpoint and only have to deliver.
         if training.iteration < training.total {
             training.advance()
             runners[number]!.training = training
@@ -298,7 +298,7 @@ struct SimulatedWorker {
             if isDue, hasSpace(now) { spool(.snapshot, training.snapshot, ref, training.iteration, now) }
             if isDue || runner.lacksCheckpoint { runners[number]?.lacksCheckpoint = true }
         }
-        // Without space training goes on, and its end waits.
+        // Without space, training continues, but its end waits.
         if runners[number]?.lacksCheckpoint == true, hasSpace(now) {
             runners[number]?.lacksCheckpoint = false
             let isTorn = random.happens(4 * faultRate)
@@ -317,7 +317,7 @@ struct SimulatedWorker {
         ended(.finished(iteration: training.total, trainingSeconds: 1, reportJSON: "{}"))
     }
 
-    /// Says something that it has never said before.
+    /// Logs a line that differs from all earlier ones.
     private mutating func log(_ ref: AttemptReference, _ now: Int) {
         lines += 1
         handle(.log(ref, LogLine(unixSeconds: 0, level: "info", message: "line \(lines) of \(id)")), now)

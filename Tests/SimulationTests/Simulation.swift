@@ -2,13 +2,13 @@ import Protocol
 
 @testable import ClusterCore
 
-/// A coordinator, some workers and some clients on a virtual clock: real decisions, made-up world. The network loses,
-/// duplicates, reorders, delays and cuts; processes crash and are stopped; the disk fills up and forgets what was not
-/// synced. After a while all that stops, and everything has to come to its end.
+/// A coordinator, some workers and some clients on a virtual clock: real decisions in an invented world. The network
+/// loses, duplicates, reorders, delays and cuts. Processes crash and stop. The disk fills up, and forgets what was not
+/// synced. After a while the faults end, and then every job must reach its end.
 ///
-/// Everything that happens follows from the seed.
+/// The seed determines everything.
 final class Simulation {
-    /// Milliseconds; what falls into the same one happens in random order.
+    /// In milliseconds. Events of one step happen in random order.
     static let step = 100
 
     private enum Happening {
@@ -23,13 +23,13 @@ final class Simulation {
         case misfortune
     }
 
-    /// How a seed's world behaves until the faults stop.
+    /// The faults of a seed's world until they end.
     private struct Weather {
         var faultsEnd: Int
         var loss: Double
         var duplication: Double
         var maxDelay: Int
-        /// Multiplies how often processes die and connections break.
+        /// Multiplies the rate of process deaths and broken connections.
         var violence: Double
     }
 
@@ -41,9 +41,9 @@ final class Simulation {
 
     private let weather: Weather
     private let sabotage: Sabotage
-    /// Whether messages go through their bytes: slower, and finds what one side sends and the other cannot read.
+    /// Whether messages are serialised: slower, but it finds messages that one side can send and the other cannot read.
     private let isSerialised: Bool
-    /// Whether the first worker dies at every start of a training, while the faults last.
+    /// Whether the first worker dies at every start of a training while the faults last.
     private let hasBrokenWorker: Bool
     private(set) var random: SeededRandom
     let witness = Witness()
@@ -57,9 +57,9 @@ final class Simulation {
     private var diskFullUntil = 0
     private var workers: [SimulatedWorker]
     private var workersStopped: [Int]
-    /// In which a process was last begun; another one says that it was killed.
+    /// The life number of each worker's last start. If the worker's own number differs, its process was killed.
     private var lives: [Int]
-    /// Until when nothing gets through, to a worker and from it.
+    /// The times until which no message reaches a worker, or leaves it.
     private var cutTo: [Int]
     private var cutFrom: [Int]
     private var clients: [Client] = []
@@ -67,7 +67,7 @@ final class Simulation {
     private var nextToken: UInt64 = 0
     private(set) var messages = 0
     private(set) var crashes = 0
-    /// Attempts that a worker's new process took up.
+    /// Attempts that workers' new processes resumed.
     var recoveries: Int { workers.reduce(0) { $0 + $1.recoveries } }
 
     init(seed: UInt64, sabotage: Sabotage = .none, traces: Bool = false) {
@@ -89,7 +89,7 @@ final class Simulation {
         cutTo = workersStopped
         cutFrom = workersStopped
         for number in 1...random.number(2...4) {
-            // Some share exemplar and recipe, and so every artifact.
+            // Some jobs share exemplar and recipe, and so every artifact.
             let exemplar = Content(value: SeededRandom.mix(UInt64(random.number(1...3))))
             let recipe = "\(random.number(1...2) * 6) every 3\(random.happens(0.1) ? " poison" : "")"
             let input = JobInput(
@@ -131,7 +131,7 @@ final class Simulation {
     }
 
     private func plan(_ happening: Happening, after delay: Int) {
-        // Never in the step that is under way.
+        // Never in the current step.
         let index = (now + max(delay, now == 0 ? 0 : Self.step)) / Self.step
         while agenda.count <= index { agenda.append([]) }
         agenda[index].append(happening)
@@ -190,7 +190,7 @@ final class Simulation {
         }
     }
 
-    /// Puts off what happens to a stopped process.
+    /// Postpones an event of a stopped process.
     private func isAwake(_ happening: Happening, until stopped: Int) -> Bool {
         guard stopped > now else { return true }
         plan(happening, after: stopped - now)
@@ -218,7 +218,7 @@ final class Simulation {
         plan(.startCoordinator, after: random.happens(0.8) ? random.number(100...5000) : random.number(5000...60_000))
     }
 
-    /// Lets the coordinator handle what has arrived in this step.
+    /// Lets the coordinator handle everything that arrived in this step.
     private func runCoordinator() {
         guard coordinator != nil else { return }
         var death: SimulatedCoordinator.Death?
@@ -234,7 +234,7 @@ final class Simulation {
         if !survived { killCoordinator() }
     }
 
-    /// Takes what a worker has produced.
+    /// Collects a worker's output.
     private func attend(_ index: Int) {
         let route = Route(worker: index, connection: workers[index].connection)
         for message in workers[index].takeOutbox() {
@@ -278,7 +278,7 @@ final class Simulation {
         }
     }
 
-    /// A chunk with a flipped bit; other messages are protected by TCP alone, and stay as they are.
+    /// Flips a bit of a chunk. TCP alone protects other messages, so they stay as they are.
     private func damaged(_ parcel: Happening) -> Happening {
         func flip(_ message: WireMessage) -> WireMessage {
             guard let payload = message.payload, !payload.isEmpty else { return message }
@@ -302,12 +302,12 @@ final class Simulation {
         return token
     }
 
-    /// Submits a client's job until the answer comes; now and then once more after it.
+    /// Submits a client's job until an answer comes, and sometimes once more after it.
     private func submit(_ index: Int) {
         let isDone = clients[index].job != nil
         if !isDone || (isStormy && random.happens(0.3)) { plan(.client(index), after: random.number(2000...6000)) }
         guard coordinator != nil, coordinatorStopped <= now, !isDone || isStormy else { return }
-        // The exemplar is uploaded first, and synced before its name is given out.
+        // The client uploads the exemplar first. Its file is synced before its digest is returned.
         store.addFile(clients[index].submission.inputs[0].artifact.sha256)
         store.syncFile(clients[index].submission.inputs[0].artifact.sha256)
         let salt = UInt32(truncatingIfNeeded: random.next())
@@ -332,7 +332,7 @@ final class Simulation {
         let violence = weather.violence
         for index in workers.indices {
             if random.happens(0.012 * violence), !workers[index].hasExited {
-                // At once, or in the middle of what it does next.
+                // Dies at once, or in the middle of its next work.
                 if random.happens(0.5) {
                     workers[index].die()
                 } else {

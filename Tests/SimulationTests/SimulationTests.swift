@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// Thousands of worlds, each from a seed. `TEXLOOM_SEED=N swift test --filter SimulationTests` plays one again and prints
-/// what happened; `TEXLOOM_SEEDS=N` plays more or fewer than 10,000.
+/// Thousands of worlds, each from a seed. `TEXLOOM_SEED=N swift test --filter SimulationTests` replays one and prints
+/// its events. `TEXLOOM_SEEDS=N` plays more or fewer than 10,000.
 @Suite struct SimulationTests {
     private static let environment = ProcessInfo.processInfo.environment
 
@@ -50,7 +50,7 @@ import Testing
         #expect(trace(7) == trace(7))
     }
 
-    /// The simulation finds what it is there to find.
+    /// The simulation finds each planted bug.
     @Test(arguments: [Sabotage.noFence, .acknowledgeBeforeCommit, .recordUnsyncedFiles, .logsForgetSessions])
     func aPlantedBugIsFound(_ sabotage: Sabotage) async {
         let totals = await Self.play(1...1000, sabotage: sabotage)
@@ -60,7 +60,7 @@ import Testing
         #expect(totals.violations.count >= 3)
     }
 
-    /// Plays the seeds on all cores, and lets other tests have their turn.
+    /// Plays the seeds on all cores, and gives other tests their turn.
     private static func play(_ seeds: ClosedRange<UInt64>, sabotage: Sabotage = .none) async -> Totals {
         let cores = UInt64(ProcessInfo.processInfo.activeProcessorCount)
         return await withTaskGroup(of: Totals.self) { group in

@@ -2,27 +2,27 @@ import Protocol
 
 @testable import ClusterCore
 
-/// Remembers what was promised and seen, and says when something later contradicts it.
+/// Remembers promises and observations, and reports when something later contradicts them.
 final class Witness {
     private(set) var violations: [String] = []
     /// The simulation's clock, for messages.
     var now = 0
-    /// Attempts that failed or hung because the simulation wanted it.
+    /// Attempts that failed or hung on the simulation's order.
     var faults: [JobID: Int] = [:]
-    /// Digests of files that the simulation has damaged: these may get lost, and no others.
+    /// Digests of files that the simulation has damaged. Only these files may get lost.
     var damaged: Set<String> = []
     private(set) var replies: [(RequestToken, Reply)] = []
 
-    /// Jobs whose acceptance a client has heard of, by key.
+    /// Jobs whose acceptance a client has received, by key.
     private var accepted: [String: JobID] = [:]
     private var jobOfKey: [String: JobID] = [:]
     private var holderOfAttempt: [AttemptReference: String] = [:]
-    /// Attempts whose FINISH was answered OK.
+    /// Attempts whose FINISH the coordinator has answered with OK.
     private var finished: [JobID: AttemptReference] = [:]
     private var settled: [JobID: Job] = [:]
     private var checkpoints: [JobID: [StoredCheckpoint]] = [:]
     private var highestAttempt: [JobID: Int] = [:]
-    /// Log lines that their worker was told are recorded.
+    /// Log lines that the coordinator has confirmed to their worker.
     private var acknowledgedLines: [JobID: Set<String>] = [:]
     /// Jobs that a person has just asked to retry.
     private var mayLeave: Set<JobID> = []
@@ -31,7 +31,7 @@ final class Witness {
     private(set) var reassignedJobs = 0
     /// Workers that died with every job.
     private(set) var blamedWorkers: Set<String> = []
-    /// How often a job had to go on from an older checkpoint.
+    /// How often a job resumed from an older checkpoint.
     private(set) var fallBacks = 0
 
     func violated(_ message: String) {
@@ -51,7 +51,7 @@ final class Witness {
         return replies
     }
 
-    /// A client has heard that its job is accepted.
+    /// A client receives the acceptance of its job.
     func clientHeard(accepted id: JobID, key: String) {
         check(
             accepted[key] == nil || accepted[key] == id, "key \(key) is \(id), was \(accepted[key]?.description ?? "")")
@@ -90,8 +90,8 @@ final class Witness {
             "\(artifact.sha256) is given out and not stored")
     }
 
-    /// A message that speaks of an attempt has been handled.
-    /// - Parameter newest: the job's newest attempt before.
+    /// The coordinator has handled a message about an attempt.
+    /// - Parameter newest: The job's newest attempt before the message.
     func handled(_ attempt: AttemptReference, from session: UInt64, newest: Attempt?, _ effects: [ClusterEffect]) {
         guard newest?.number != attempt.number || newest?.session != session else { return }
         let changes = effects.contains { effect in
@@ -105,7 +105,7 @@ final class Witness {
         check(!changes, "a message of attempt \(attempt.number) at \(attempt.job) got past the fence")
     }
 
-    /// A worker is told that its log lines are recorded. Every line of a simulation is another.
+    /// The coordinator confirms a worker's log lines. Every line of a simulation is different.
     func acknowledged(_ lines: [String], of job: JobID, _ store: SimulatedStore) {
         acknowledgedLines[job, default: []].formUnion(lines)
         verify(lines, of: job, store)
@@ -126,7 +126,7 @@ final class Witness {
 
     func crashed(_ store: SimulatedStore) {
         for id in accepted.values { check(store.rows.jobs[id] != nil, "accepted job \(id) is lost") }
-        // What a person has asked for may have been committed before its answer was lost.
+        // A retry may have been committed even if its answer was lost.
         for (id, before) in settled {
             let job = store.rows.jobs[id]
             compare(settled: before, with: job, id)
@@ -136,7 +136,7 @@ final class Witness {
         mayLeave = []
     }
 
-    /// What has to be true after every batch: of the store as it is read, and of the state that goes with it.
+    /// Runs after every batch. Checks the store as readers see it, and the state that belongs to it.
     func verify(_ store: SimulatedStore, _ state: ClusterState) {
         let rows = store.rows
         blamedWorkers.formUnion(state.deaths.values.filter(\.isBlamed).map(\.worker.id))
@@ -209,7 +209,7 @@ final class Witness {
         check(rows.reports[job.id] != nil, "\(job.id) has finished without its report")
     }
 
-    /// A finished job stays as it is; the others that ended are left by an explicit retry only.
+    /// A finished job never changes. A job with another end changes only after an explicit retry.
     private func compare(settled before: Job, with job: Job?, _ id: JobID) {
         guard let job else { return violated("settled job \(id) is lost") }
         if before.state == .finished {
@@ -232,7 +232,7 @@ final class Witness {
         }
     }
 
-    /// At the end of a run in which the faults have stopped long ago.
+    /// Checks the end of a run, long after the faults have ended.
     func verifyEnd(_ store: SimulatedStore, submitted: Int) {
         check(accepted.count == submitted, "\(submitted) jobs submitted, \(accepted.count) accepted")
         verifyLogs(store)

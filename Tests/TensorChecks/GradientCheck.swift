@@ -2,8 +2,8 @@ import Kernels
 
 /// Compares gradients with differences of function values.
 package enum GradientCheck {
-    /// The gradient of `function` by central differences, element by element, in double precision: good to about 1e-9
-    /// for the smooth functions that it is used on.
+    /// The gradient of `function` by central differences, element by element, in double precision. For the smooth
+    /// functions of these tests, the error is about 1e-9.
     package static func differences(
         at point: [Double], step: Double = 1e-5, _ function: ([Double]) -> Double
     ) -> [Double] {
@@ -18,12 +18,12 @@ package enum GradientCheck {
         }
     }
 
-    /// The largest error of `gradient` along three random directions of signs, relative to the gradient's norm (which
-    /// is the size that a derivative along such a direction is expected to have).
+    /// The largest error of `gradient` along three random directions of signs, relative to the gradient's norm, which
+    /// is the expected size of a derivative in such a direction.
     ///
-    /// `function` runs float32 kernels: a step of 1e-2 balances their rounding (about 1e-6 / step) against curvature
-    /// (about step^2), so errors near 1e-3 are to be expected and 1e-2 is a failure. Functions that are linear in the
-    /// point can take any step.
+    /// `function` runs float32 kernels. A step of 1e-2 balances their rounding (about 1e-6 / step) against curvature
+    /// (about step^2), so expect errors near 1e-3 and treat 1e-2 as a failure. Functions that are linear in the point
+    /// allow any step.
     package static func projectionError(
         at point: [Float], gradient: [Float], step: Float = 1e-2, _ function: ([Float]) -> Double
     ) -> Double {
@@ -40,7 +40,7 @@ package enum GradientCheck {
     }
 }
 
-/// The sum of products, in double precision: projects an output onto fixed weights.
+/// The sum of products in double precision. It projects an output onto fixed weights.
 package func dot(_ a: [Float], _ b: [Float]) -> Double {
     precondition(a.count == b.count)
     var sum = 0.0
@@ -52,12 +52,12 @@ extension Array<Float> {
     package var doubles: [Double] { map(Double.init) }
 }
 
-/// A workspace with an address range small enough that many can live at once.
+/// A workspace with a small address range, so that many can exist at once.
 package func smallWorkspace(threads: Int = 1) -> Workspace {
     Workspace(threads: threads, arena: Arena(reservedBytes: 1 << 30))
 }
 
-/// The bits of `body`'s results for 1, 2 and 3 threads.
+/// The bits of `body`'s results with 1, 2 and 3 threads.
 package func forOneToThreeThreads(_ body: (Workspace) -> [Float]) -> (one: [UInt32], two: [UInt32], three: [UInt32]) {
     func bits(_ threads: Int) -> [UInt32] { body(smallWorkspace(threads: threads)).map(\.bitPattern) }
     return (bits(1), bits(2), bits(3))

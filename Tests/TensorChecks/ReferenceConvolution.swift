@@ -1,6 +1,6 @@
 import Kernels
 
-/// Convolution in double precision by its definition, the reference of the fast kernels.
+/// Convolution in double precision by its definition: the reference for the fast kernels.
 package struct ReferenceConvolution {
     let kernelSize: Int
     let stride: Int
@@ -77,7 +77,7 @@ package struct Image {
     }
 }
 
-/// Uniform in [-1, 1), by splitmix64.
+/// Uniform in [-1, 1), from splitmix64.
 package func randomValues(_ count: Int, seed: UInt64) -> [Float] {
     var state = seed
     return (0..<count).map { _ in
@@ -90,7 +90,7 @@ package func randomValues(_ count: Int, seed: UInt64) -> [Float] {
     }
 }
 
-/// How far a result is from the reference, relative to the largest reference value.
+/// The deviation of a result from the reference, relative to the largest reference value.
 package struct Deviation: CustomStringConvertible {
     package let rms: Double
     package let maximum: Double

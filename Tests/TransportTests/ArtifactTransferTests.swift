@@ -11,13 +11,13 @@ struct ArtifactTransferTests {
         Artifact(sha256: String(repeating: "a", count: 64), sizeBytes: content.count)
     }
 
-    /// As it goes over the wire.
+    /// A chunk as a message on the wire.
     private func message(_ chunk: ArtifactSender.Chunk) -> (WireArtifactChunk, [UInt8]) {
         let payload = Array(content[Int(chunk.offset)..<Int(chunk.offset) + chunk.count])
         return (ArtifactChunk(transferID: 1, offset: chunk.offset, isLast: chunk.isLast).wire(payload), payload)
     }
 
-    /// Plays a transfer over a network that loses, repeats, reorders and damages chunks; gives what was written.
+    /// Plays a transfer over a network that loses, repeats, reorders and damages chunks. Returns the written bytes.
     private func transfer(from offset: UInt64, seed: UInt64) -> [UInt8] {
         var random = SplitMix(state: seed)
         var sender = ArtifactSender(transferID: 1, sizeBytes: UInt64(artifact.sizeBytes))
@@ -61,7 +61,7 @@ struct ArtifactTransferTests {
             ArtifactCredit(transferID: 1, nextOffset: UInt64(Limits.chunkBytes), windowChunks: 2, isRewind: false))
         #expect(sender.next()?.offset == UInt64(2 * Limits.chunkBytes))
         #expect(sender.next() == nil)
-        // A late duplicate takes nothing back, and one beyond the end is no credit.
+        // A late duplicate revokes nothing, and a grant beyond the end gives no credit.
         sender.grant(
             ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 2, isRewind: false))
         sender.grant(

@@ -12,7 +12,7 @@ struct InboxTests {
         }
         consumer.cancel()
         #expect(await consumer.value == nil)
-        // What is there is still taken.
+        // A waiting message can still be taken.
         inbox.push(7, bytes: 1)
         #expect(await inbox.next() == 7)
     }

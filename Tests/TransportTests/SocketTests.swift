@@ -48,7 +48,7 @@ struct SocketTests {
         var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
         configuration.outboxBytesPerPeer = 128 << 20
         let router = try RouterSocket(configuration, logger: logger)
-        // Its inbox holds one chunk: what libzmq and the system do not take waits at the router.
+        // Its inbox holds one chunk. The router keeps what libzmq and the system do not take.
         let dealer = try DealerSocket(endpoint: router.endpoint, inboxBytes: 1000, logger: logger)
         var atRouter = router.incoming.makeAsyncIterator()
         dealer.send(beat(1))
@@ -58,7 +58,7 @@ struct SocketTests {
         }
         let count = 80
         for _ in 0..<count { router.send(chunk(Limits.chunkBytes), to: peer) }
-        // Everything that the system's buffers take has left.
+        // The router has sent everything that the system's buffers take.
         var sent = -1
         while router.counters.sent != sent {
             sent = router.counters.sent
@@ -85,14 +85,14 @@ struct SocketTests {
         var atRouter = router.incoming.makeAsyncIterator()
         for dealer in dealers {
             dealer.send(beat(1))
-            // Before it come the reports of what was dropped for the others.
+            // First come the reports of messages dropped for the other peers.
             var peer: Peer?
             while peer == nil, let incoming = await atRouter.next() {
                 if case .message(_, let sender) = incoming { peer = sender }
             }
             let receiver = try #require(peer)
             for _ in 0..<80 { router.send(chunk(Limits.chunkBytes), to: receiver) }
-            // A small message still goes.
+            // A small message still gets through.
             router.send(beat(2), to: receiver)
         }
         #expect(router.counters.dropped > 0)
@@ -191,7 +191,7 @@ struct SocketTests {
     @Test(arguments: ["tcp://[::1]:*", "tcp://localhost:*", "tcp://[::ffff:127.0.0.1]:*"])
     func addressesOfEveryKindConnect(_ address: String) async throws {
         let router = try RouterSocket(.init(endpoint: address), logger: logger)
-        // By the name as well, where it was a name.
+        // Connects by the name too, if the address was a name.
         let port = try #require(router.endpoint.split(separator: ":").last)
         let dealer = try DealerSocket(
             endpoint: address.hasPrefix("tcp://[") ? router.endpoint : "tcp://localhost:\(port)", logger: logger)
@@ -206,14 +206,14 @@ struct SocketTests {
         await router.close()
     }
 
-    /// The coordinator listens on one of the addresses that its host's name has.
+    /// The coordinator listens on one of its host name's addresses.
     @Test func aNameIsTriedByAllItsAddressesIPv4First() throws {
         let local = try Endpoint.resolve("tcp://localhost:7741")
         #expect(local.first == "tcp://127.0.0.1:7741" && local.dropFirst().allSatisfy { $0 == "tcp://[::1]:7741" })
         #expect(try Endpoint.resolve("tcp://[::1]:*") == ["tcp://[::1]:*"])
         #expect(try Endpoint.resolve("tcp://127.0.0.2:1") == ["tcp://127.0.0.2:1"])
         #expect(try Endpoint.resolve("tcp://*:7741") == ["tcp://*:7741"])
-        // Its server may come later: libzmq goes on asking.
+        // The name may resolve later, so libzmq keeps trying.
         #expect(try Endpoint.resolve("tcp://no-such-name.invalid:7741") == ["tcp://no-such-name.invalid:7741"])
     }
 

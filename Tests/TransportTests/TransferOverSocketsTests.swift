@@ -24,8 +24,8 @@ final class TransferOverSocketsTests {
         return offer
     }
 
-    /// Sends a file as a worker does: chunks as credit comes, the offer again when nothing moves. Makes its connection
-    /// anew once a third has arrived.
+    /// Sends a file as a worker does: it sends chunks as credit comes, and repeats the offer when nothing moves. It
+    /// reconnects once a third has arrived.
     private static func send(_ file: URL, _ offer: WireArtifactOffer, over dealer: DealerSocket) async throws {
         let reminder = Task {
             while !Task.isCancelled {
@@ -48,7 +48,7 @@ final class TransferOverSocketsTests {
                     dealer.send(message(.artifactChunk(chunk.wire(payload)), payload))
                 }
                 if !hasRecreated, sender.acknowledged > offer.artifact.sizeBytes / 3 {
-                    // With a window of chunks on its way, and the credit for them.
+                    // A window of chunks is on its way, and so is the credit for them.
                     dealer.recreate()
                     hasRecreated = true
                 }
@@ -58,7 +58,7 @@ final class TransferOverSocketsTests {
     }
 
     @Test func twentyMebibytesArriveOverASocketThatIsMadeAnewInTheMiddle() async throws {
-        // A prime length: no two chunks are equal.
+        // A prime length, so that no two chunks are equal.
         let pattern = (0..<4099).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
         var content = Data()
         while content.count < 20 * Limits.chunkBytes { content.append(contentsOf: pattern) }
@@ -110,7 +110,7 @@ final class TransferOverSocketsTests {
         let payload = [UInt8](repeating: 1, count: 1000)
         var chunk = WireArtifactChunk()
         chunk.crc32 = CRC32.checksum(payload)
-        // Nobody listens yet: all of it waits.
+        // No socket listens yet, so all of it waits.
         for _ in 0..<8 { dealer.send(message(.artifactChunk(chunk), payload)) }
         dealer.send(message(.heartbeat(WireHeartbeat())))
         let router = try RouterSocket(.init(endpoint: endpoint), logger: logger)
@@ -119,7 +119,7 @@ final class TransferOverSocketsTests {
             if case .heartbeat = incoming.body { break arriving }
             chunksBefore += 1
         }
-        // One may have been taken out to be sent before the heartbeat came.
+        // One chunk may have left the queue before the heartbeat came.
         #expect(chunksBefore <= 1)
         await dealer.close()
         await router.close()

@@ -31,7 +31,7 @@ struct LoadMeterTests {
         var meter = LoadMeter(at: start)
         var sum: UInt64 = 0
         let before = clock()
-        // A tenth of a second of this process's CPU time, however long that takes.
+        // Uses a tenth of a second of this process's CPU time, however long that takes.
         while clock() - before < CLOCKS_PER_SEC / 10 { sum = sum &* 31 &+ 7 }
         let load = meter.read(spool, at: start + .seconds(1))
         #expect(load.coresBusy >= 0.09 && sum != 1)

@@ -11,7 +11,7 @@ final class SpoolTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spool-\(UUID().uuidString)")
     private let ref = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 2)
 
-    /// Of three bytes 2.
+    /// Three bytes of value 2.
     private let exemplar = Artifact(
         sha256: "970bec7483984728e413a0ff65986310f4bbe8fff5f02c58e6064856262d8476", sizeBytes: 3)
 
@@ -63,14 +63,14 @@ final class SpoolTests {
         let kept = record([artifact(.checkpoint, "checkpoint", bytes: 5)])
         try spool.remember(kept)
         #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: false)])
-        // A power cut may leave a file of the right size and other bytes; trained on, it would fail the job for good.
+        // A power cut may leave a file with the right size but other bytes. Training on it would fail the job for good.
         try Data([2, 2, 0]).write(to: spool.input(exemplar.sha256, of: ref))
         #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: false)])
         try Data(repeating: 2, count: 3).write(to: spool.input(exemplar.sha256, of: ref))
         #expect(try Spool(folder: folder).recover() == [RecoveredAttempt(record: kept, canTrain: true)])
         #expect(!FileManager.default.fileExists(atPath: spool.folder(of: other).path))
         #expect(try FileManager.default.contentsOfDirectory(atPath: spool.artifacts(of: ref).path) == ["checkpoint"])
-        // Nothing more to deliver: nothing to remember.
+        // With nothing left to deliver, the spool remembers nothing.
         try spool.remember(record([]))
         #expect(try Spool(folder: folder).recover() == [])
         #expect(!FileManager.default.fileExists(atPath: spool.folder(of: ref).path))
@@ -86,7 +86,7 @@ final class SpoolTests {
                 checkpoint, artifact(.snapshot, "gone", bytes: 1), artifact(.generator, "generator", bytes: 6), finish,
             ]))
         #expect(spool.recover().first?.record.results.map(\.id) == [9, 9, 10], "a snapshot is not missed")
-        // A result without its generator is none; the checkpoint is as good as before.
+        // A result without its generator does not count. The checkpoint still does.
         try write("generator", bytes: 4, in: spool)
         #expect(spool.recover().first?.record.results == [checkpoint])
     }
@@ -100,7 +100,7 @@ final class SpoolTests {
             var text = try String(contentsOf: file, encoding: .utf8)
             switch damage {
             case 0: text.removeLast(text.count / 2)
-            // The name of a file is not a way out of the folder.
+            // A file's name must not lead out of the folder.
             case 1: text = text.replacing("\"checkpoint\"", with: "\"..\\/record.json\"")
             default: text = text.replacing("resumptions", with: "resumption")
             }

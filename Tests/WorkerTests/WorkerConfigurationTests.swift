@@ -4,7 +4,7 @@ import Testing
 
 @testable import Worker
 
-/// How many trainings a worker takes, of what its process may use.
+/// How many trainings a worker accepts, given the resources of its process.
 @Suite struct WorkerConfigurationTests {
     private func counts(
         _ slots: WorkerConfiguration.Count, _ threads: WorkerConfiguration.Count, processors: Int,
@@ -36,7 +36,7 @@ import Testing
     @Test func aLimitOfAddressesThatLeavesTooLittleIsRefused() {
         var configuration = WorkerConfiguration(dataFolder: FileManager.default.temporaryDirectory)
         configuration.slots = .exactly(2)
-        // Less than this process has already.
+        // Less than this process already uses.
         let allowance = MachineAllowance(processors: 2, memoryBytes: 1 << 40, addressBytes: 1 << 20)
         let error = #expect(throws: WorkerError.self) { try configuration.resolvedCounts(within: allowance) }
         #expect(error?.message.contains("ulimit -v") == true && error?.message.contains("2 slots") == true)

@@ -81,7 +81,7 @@ final class WorkerTests {
         let hello = try await coordinator.welcome()
         #expect(hello.slots == 1 && hello.running.isEmpty)
         try await coordinator.assign(ref, exemplar: exemplar)
-        // The first try arrives damaged on disk, not on the way: its checksums are right.
+        // The first try arrives damaged, but its checksums are right: as from a damaged disk.
         try await coordinator.serve(exemplar) { $0[5] ^= 1 }
         try await coordinator.serve(exemplar)
 
@@ -108,7 +108,7 @@ final class WorkerTests {
     }
 
     @Test func anAttemptReportsWhatItsIterationsTakeOnAverage() async {
-        // Every second one is without the style loss.
+        // Every second iteration is without the style loss.
         let trainer = FakeTrainer { _, _, report in
             report(.started(iteration: 0, totalIterations: 4))
             for (index, seconds) in [1.0, 3, 1, 3].enumerated() {
@@ -144,7 +144,7 @@ final class WorkerTests {
         var cancel = WireCancel()
         cancel.attempt = ref.wire
         coordinator.say(.cancel(cancel))
-        // The one slot asks for work again.
+        // The only slot asks for work again.
         _ = try await coordinator.expect { if case .workRequest(let request) = $0 { request } else { nil } }
         #expect(ended.isRaised)
         try await coordinator.drain()
@@ -180,7 +180,7 @@ final class WorkerTests {
 
     @Test func whatWasTrainedWhileTheCoordinatorWasAwayIsGoneOnWithByTheNextProcess() async throws {
         var coordinator = try ScriptedCoordinator()
-        // Its patience is over at once, as a killed process's is.
+        // Its patience ends at once, as in a killed process.
         let first = start(coordinator, drainPatience: .zero) { input, wish, report in
             #expect(input.checkpoint == nil && !input.repeatsHistory)
             report(.artifact(.checkpoint, iteration: 7, file: Self.write("checkpoint-7", [9, 9], input)))
@@ -190,7 +190,7 @@ final class WorkerTests {
         _ = try await coordinator.welcome()
         try await coordinator.assign(ref, exemplar: exemplar)
         try await coordinator.serve(exemplar)
-        // Heard, and not answered any more.
+        // The test receives the offer but no longer answers it.
         _ = try await coordinator.expect { if case .artifactOffer(let offer) = $0 { offer } else { nil } }
         first.cancel()
         #expect(try await first.value == .stopped)

@@ -1,6 +1,6 @@
 import Foundation
 
-// libFuzzer's entry to the readers in Swift that need no package. scripts/fuzz builds it together with their sources.
+// libFuzzer's entry point for the Swift readers that need no package. scripts/fuzz builds it with their sources.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func readFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = start.map { Data(bytes: $0, count: count) } ?? Data()

@@ -7,18 +7,17 @@ import OperatingSystem
 import Protocol
 import Synchronization
 
-/// Immutable files by their SHA-256: `artifacts/ab/cdef...`.
+/// Immutable files named by their SHA-256: `artifacts/ab/cdef...`.
 ///
-/// A file appears under its name only when it is complete, verified and synced; a crash leaves at most the part of it
-/// that had arrived, from where a repeated transfer goes on. All calls block on the disk: make them through
-/// `BlockingWork`.
+/// A file gets its name only when it is complete, verified and synced. A crash leaves at most a part, and a repeated
+/// transfer continues from that part. All calls block on the disk: make them through `BlockingWork`.
 final class ArtifactStore: Sendable {
-    /// What is left for the job store when artifacts fill the disk, so that jobs can still be accepted and recorded.
+    /// Disk space reserved for the job store: when artifacts fill the disk, it can still accept and record jobs.
     static let reservedBytes = 64 << 20
-    /// How long the part of an interrupted transfer is kept for its sender, by the files' times.
+    /// How long the store keeps the part of an interrupted transfer for its sender, by the file's modification time.
     static let partLifetime: TimeInterval = 24 * 3600
     private static let partExtension = "part"
-    /// What is kept in `damaged/` for whoever wants to look into it, the newest.
+    /// Upper limit on the bytes kept in `damaged/` for inspection. The newest files stay.
     static let damagedBytesKept = 1 << 30
     static let damagedLifetime: TimeInterval = 30 * 24 * 3600
 
@@ -26,19 +25,19 @@ final class ArtifactStore: Sendable {
     private let incoming: URL
     private let damaged: URL
     private let availableBytes: @Sendable (URL) -> Int
-    /// Parts that are being written.
+    /// Digests of the parts that a transfer is writing.
     private let claimed = Mutex(Set<String>())
-    /// Files that have their names, but perhaps not yet after a power cut.
+    /// Files that have their names, but may lose them in a power cut.
     private let unsynced = Mutex(Set<String>())
-    /// Folders that were made and perhaps are not there after a power cut.
+    /// New folders that a power cut may remove.
     private let unsyncedFolders = Mutex(Set<URL>())
     private let syncFolder: @Sendable (URL) throws -> Void
 
-    /// Opens or creates the store in a data folder and removes what interrupted writes left, except the parts of
-    /// transfers that may go on.
+    /// Opens or creates the store in a data folder. Removes what interrupted writes left, except the parts of transfers
+    /// that may continue.
     /// - Parameters:
-    ///   - isReadOnly: Whether everything is to be left as it is.
-    ///   - availableBytes: What is left on the disk of a folder.
+    ///   - isReadOnly: Whether to change nothing on the disk.
+    ///   - availableBytes: The free bytes on the disk of a folder.
     ///   - syncFolder: Makes the names in a folder durable.
     init(
         dataFolder: URL, isReadOnly: Bool = false,
@@ -60,7 +59,7 @@ final class ArtifactStore: Sendable {
                 try FileManager.default.removeItem(at: left)
             }
             removeStaleParts()
-            // Also what an earlier process made and did not come to sync.
+            // Covers names that an earlier process made but did not sync.
             for folder in [artifacts, dataFolder] { try syncFolder(folder) }
         } catch let error as CoordinatorError {
             throw error
@@ -71,7 +70,7 @@ final class ArtifactStore: Sendable {
         }
     }
 
-    /// Nothing but a digest becomes a path.
+    /// The path of an artifact. Only a digest becomes a path.
     private func url(of sha256: String) -> URL {
         precondition(SHA256Text.isValid(sha256))
         return artifacts.appendingPathComponent(String(sha256.prefix(2)), isDirectory: true)
@@ -87,7 +86,7 @@ final class ArtifactStore: Sendable {
         return url(of: sha256)
     }
 
-    /// Size in bytes; nil if it is not stored.
+    /// Size in bytes; nil if the store does not have the artifact.
     func size(of sha256: String) -> Int? {
         guard SHA256Text.isValid(sha256) else { return nil }
         var status = stat()
@@ -95,7 +94,7 @@ final class ArtifactStore: Sendable {
         return Int(status.st_size)
     }
 
-    /// Whether an artifact is there to stay, by its size.
+    /// Whether the store has the artifact durably, judged by its size.
     func contains(_ artifact: Artifact) -> Bool {
         size(of: artifact.sha256) == artifact.sizeBytes && unsynced.withLock { !$0.contains(artifact.sha256) }
     }
@@ -105,11 +104,11 @@ final class ArtifactStore: Sendable {
         try IncomingArtifact(file: incoming.appendingPathComponent(UUID().uuidString.lowercased()), in: self)
     }
 
-    /// The file to write an announced artifact's bytes to, with what an interrupted transfer of it left.
+    /// The file for the bytes of an announced artifact. It starts with the part that an interrupted transfer left.
     /// - Throws: `.noSpace` if the rest would fill the disk.
     func resumeIncoming(_ artifact: Artifact) throws -> IncomingArtifact {
         precondition(SHA256Text.isValid(artifact.sha256))
-        // Two workers may send equal bytes at once: the second writes a file of its own.
+        // Two workers may send equal bytes at once. The second one writes its own file.
         guard claimed.withLock({ $0.insert(artifact.sha256).inserted }) else {
             try requireSpace(for: artifact.sizeBytes)
             return try makeIncoming()
@@ -128,8 +127,8 @@ final class ArtifactStore: Sendable {
 
     func release(_ sha256: String) { claimed.withLock { _ = $0.remove(sha256) } }
 
-    /// Before a transfer, rather than after half of it; and before every write, since others write as well. What nobody
-    /// is sending at present, and what is only kept to be looked at, makes room first.
+    /// Call this before a transfer, to refuse it early, and before every write, because other writers use the disk too.
+    /// It makes room first: it deletes parts without a running transfer, and damaged files.
     func requireSpace(for bytes: Int) throws {
         guard availableBytes(incoming) - Self.reservedBytes < bytes else { return }
         removeParts(olderThan: 0)
@@ -139,17 +138,17 @@ final class ArtifactStore: Sendable {
         throw CoordinatorError(
             .noSpace,
             "\(incoming.path) has \(available >> 20) MiB left, \(bytes >> 20) MiB and \(Self.reservedBytes >> 20) in reserve "
-                + "are needed; free some space, work then goes on by itself")
+                + "are needed; free some space, and work continues by itself")
     }
 
     static func availableBytes(_ folder: URL) -> Int {
         var status = statvfs()
-        // What cannot be asked is found out by writing.
+        // If the system does not say, the write finds out.
         guard statvfs(folder.path, &status) == 0 else { return .max }
         return Int(status.f_bavail) * Int(status.f_frsize)
     }
 
-    /// Removes parts that no sender has gone on with for long.
+    /// Removes parts whose senders have not continued for a long time.
     func removeStaleParts() { removeParts(olderThan: Self.partLifetime) }
 
     private func removeParts(olderThan age: TimeInterval) {
@@ -164,7 +163,7 @@ final class ArtifactStore: Sendable {
         }
     }
 
-    /// Removes damaged files that have been kept long enough, and the oldest of too many.
+    /// Removes damaged files older than `age`, and the oldest ones beyond the size limit.
     func removeDamaged(olderThan age: TimeInterval = ArtifactStore.damagedLifetime) {
         var kept = 0
         for file in Self.entries(of: damaged).sorted(by: { $0.changedAt > $1.changedAt }) {
@@ -174,8 +173,8 @@ final class ArtifactStore: Sendable {
         }
     }
 
-    /// Gives a closed, synced temporary file its name, also in the place of one that has it already: that one may be
-    /// damaged, or not be synced. The directory is synced, so that the name survives a power cut.
+    /// Gives a closed, synced temporary file its name. It replaces a file of that name, which may be damaged or
+    /// unsynced. It syncs the directory, so that the name survives a power cut.
     func adopt(_ temporary: URL, as sha256: String) throws {
         let target = url(of: sha256)
         let folder = target.deletingLastPathComponent()
@@ -184,12 +183,12 @@ final class ArtifactStore: Sendable {
         } else if errno != EEXIST {
             throw CoordinatorError(FileFailure("create", folder))
         }
-        // Also of a folder that is there since a sync that failed.
+        // Also syncs a folder that exists but whose sync failed.
         if unsyncedFolders.withLock({ $0.contains(folder) }) {
             try syncFolder(artifacts)
             _ = unsyncedFolders.withLock { $0.remove(folder) }
         }
-        // Until the directory is synced nobody may be told that the file is stored, least of all after a failure.
+        // Until the directory is synced, `contains` must not report the file as stored, least of all after a failure.
         _ = unsynced.withLock { $0.insert(sha256) }
         do {
             try DurableFile.rename(temporary, to: target)
@@ -201,7 +200,7 @@ final class ArtifactStore: Sendable {
         _ = unsynced.withLock { $0.remove(sha256) }
     }
 
-    /// Removes an artifact; one that is not there is no error.
+    /// Removes an artifact. A missing file is not an error.
     func remove(_ sha256: String) throws {
         guard SHA256Text.isValid(sha256) else { return }
         guard unlink(url(of: sha256).path) == 0 || errno == ENOENT else {
@@ -209,7 +208,7 @@ final class ArtifactStore: Sendable {
         }
     }
 
-    /// Reads bytes of an artifact; fewer than asked for at its end.
+    /// Reads bytes of an artifact; returns fewer than `count` at its end.
     func read(_ sha256: String, offset: Int, count: Int) throws -> Data {
         let file = try file(of: sha256)
         let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
@@ -233,12 +232,12 @@ final class ArtifactStore: Sendable {
 
     enum Condition: Equatable, Sendable {
         case intact, missing
-        /// What was found instead.
+        /// What the file contains instead.
         case damaged(String)
     }
 
-    /// Reads the whole file and compares it with its name.
-    /// - Throws: `.fileSystem` if it cannot be read for a reason that may pass.
+    /// Reads the whole file and compares its digest with its name.
+    /// - Throws: `.fileSystem` if the read fails for a reason that may pass.
     func condition(of artifact: Artifact) throws -> Condition {
         guard let size = size(of: artifact.sha256) else { return .missing }
         guard size == artifact.sizeBytes else {
@@ -258,7 +257,7 @@ final class ArtifactStore: Sendable {
         return found == artifact.sha256 ? .intact : .damaged("has the SHA-256 \(found)")
     }
 
-    /// Hashes a file from its descriptor's position to its end; the count of bytes.
+    /// Hashes a file from its descriptor's position to its end, and returns the byte count.
     static func feed(_ hasher: inout SHA256, from descriptor: Int32, _ file: URL) throws -> Int {
         var block = [UInt8](repeating: 0, count: 1 << 20)
         var total = 0
@@ -275,8 +274,8 @@ final class ArtifactStore: Sendable {
         }
     }
 
-    /// Takes a damaged file out of the way, so that the right bytes can be stored again. It is kept in `damaged/` for
-    /// whoever wants to look into it.
+    /// Moves a damaged file to `damaged/`, so that the store can accept the right bytes again. People can inspect it
+    /// there.
     func setAside(_ sha256: String) throws {
         guard SHA256Text.isValid(sha256) else { return }
         do {
@@ -288,7 +287,7 @@ final class ArtifactStore: Sendable {
         guard rename(file.path, damaged.appendingPathComponent(sha256).path) == 0 || errno == ENOENT else {
             throw CoordinatorError(FileFailure("move", file))
         }
-        // From now on it counts by its age here.
+        // Its age in `damaged/` starts now.
         utimes(damaged.appendingPathComponent(sha256).path, nil)
         removeDamaged()
     }
@@ -301,7 +300,7 @@ final class ArtifactStore: Sendable {
         var isFolder: Bool
     }
 
-    /// Everything under `artifacts/`, by digest; nil for a file whose name is none.
+    /// Everything under `artifacts/`, by digest; nil for a file whose name is not a digest.
     func files() -> [(sha256: String?, file: Entry)] {
         Self.entries(of: artifacts).flatMap { folder -> [(sha256: String?, file: Entry)] in
             guard folder.isFolder else { return [(nil, folder)] }

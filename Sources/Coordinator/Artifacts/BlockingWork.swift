@@ -2,18 +2,19 @@ import DequeModule
 import Foundation
 import Synchronization
 
-/// Runs calls that wait for the disk, or compute for long, on threads of their own, so that they never hold up Swift's
+/// Runs calls that wait for the disk or compute for long on its own threads, so that they never hold up Swift's
 /// cooperative pool.
 ///
-/// Each kind has its own threads: a worker's heartbeat never waits behind the hashing of a checkpoint of gigabytes.
+/// Each kind of work has its own threads: a worker's heartbeat never waits behind the hash of a checkpoint of
+/// gigabytes.
 struct BlockingWork: Sendable {
-    /// What a call is for, and so what may wait behind it.
+    /// The kind of a call. Calls of one kind may wait for each other.
     enum Lane: CaseIterable {
-        /// The engine waits for it, and with the engine everybody.
+        /// The engine waits for it, and everything waits for the engine.
         case engine
-        /// Reads or writes no more than a few chunks.
+        /// Reads or writes at most a few chunks.
         case chunks
-        /// Hashes or decodes a whole file, or goes through a folder.
+        /// Hashes or decodes a whole file, or lists a folder.
         case files
         /// Takes seconds, and nothing waits for it.
         case measurements
@@ -21,9 +22,9 @@ struct BlockingWork: Sendable {
         var threads: Int {
             switch self {
             case .engine: 1
-            // Two at a time would measure each other.
+            // Two at a time would distort each other's measurements.
             case .measurements: 1
-            // They wait for the disk more than they compute.
+            // These threads wait for the disk more than they compute.
             case .chunks: 16
             case .files: 4
             }
@@ -33,7 +34,7 @@ struct BlockingWork: Sendable {
     private let lanes = Dictionary(
         uniqueKeysWithValues: Lane.allCases.map { ($0, Threads("texloom-\($0)", $0.threads)) })
 
-    /// Runs a call in its turn.
+    /// Runs a call after the earlier calls of its lane have started.
     func run<Result: Sendable>(
         _ lane: Lane, _ work: @escaping @Sendable () throws -> Result
     ) async throws -> Result {
@@ -43,7 +44,7 @@ struct BlockingWork: Sendable {
     }
 }
 
-/// Up to so many threads, each of which lives while there is work.
+/// At most `limit` threads. Each ends when no work is left.
 private final class Threads: Sendable {
     private struct State {
         var waiting: Deque<@Sendable () -> Void> = []
@@ -72,7 +73,7 @@ private final class Threads: Sendable {
         thread.start()
     }
 
-    /// nil: the thread is no longer needed.
+    /// The next call; nil if the thread must end.
     private func next() -> (@Sendable () -> Void)? {
         state.withLock { state in
             if let work = state.waiting.popFirst() { return work }

@@ -1,12 +1,12 @@
 import Foundation
 import OperatingSystem
 
-/// The coordinator's folder, held by one process at a time.
+/// The coordinator's folder. One process at a time holds it.
 final class DataFolder: Sendable {
     let url: URL
     private let lock: LockFile
 
-    /// Creates the folder if need be and locks it.
+    /// Creates the folder if necessary and locks it.
     /// - Throws: `.dataFolderInUse`, `.fileSystem`.
     init(_ url: URL) throws {
         self.url = url
@@ -32,7 +32,7 @@ final class DataFolder: Sendable {
         }
     }
 
-    /// Whether this is still the folder that its path names: not removed, moved away or covered by a mount.
+    /// Whether the path still names this folder. False after a removal, a move, or a mount over it.
     var isInPlace: Bool { lock.isInPlace && FileManager.default.fileExists(atPath: database.path) }
 
     var database: URL { url.appendingPathComponent("jobs.sqlite") }

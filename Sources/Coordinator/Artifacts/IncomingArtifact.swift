@@ -5,14 +5,14 @@ import Foundation
 import OperatingSystem
 import Protocol
 
-/// An artifact while its bytes arrive. Used by one task at a time.
+/// An artifact while its bytes arrive. One task at a time uses it.
 final class IncomingArtifact: @unchecked Sendable {
     private let file: URL
     private let store: ArtifactStore
     private var descriptor: Int32
     private var hasher = SHA256()
     private(set) var sizeBytes = 0
-    /// The artifact whose part this is, and what an earlier transfer had left of it.
+    /// The artifact that this part belongs to, and the bytes that an earlier transfer left of it.
     private let part: (sha256: String, found: Int)?
 
     init(file: URL, in store: ArtifactStore) throws {
@@ -23,7 +23,7 @@ final class IncomingArtifact: @unchecked Sendable {
         guard descriptor >= 0 else { throw CoordinatorError(FileFailure("create", file)) }
     }
 
-    /// Goes on with the part in `file`, if there is one.
+    /// Continues the part in `file`, if there is one.
     init(resuming artifact: Artifact, file: URL, in store: ArtifactStore) throws {
         self.file = file
         self.store = store
@@ -33,7 +33,8 @@ final class IncomingArtifact: @unchecked Sendable {
         do {
             found = try ArtifactStore.feed(&hasher, from: descriptor, file)
         } catch {
-            // On a bad sector, say. Its bytes will come again; a part that stays would fail every offer.
+            // For example because of a bad sector. The worker sends the bytes again; a part that stays would fail every
+            // offer.
             found = .max
         }
         if found > artifact.sizeBytes {
@@ -57,7 +58,7 @@ final class IncomingArtifact: @unchecked Sendable {
 
     deinit { suspend() }
 
-    /// Whether some of the bytes are from a transfer that was interrupted; a crash may have damaged them.
+    /// Whether some bytes come from an interrupted transfer. A crash may have damaged them.
     var isResumed: Bool { (part?.found ?? 0) > 0 }
 
     func append(_ data: Data) throws {
@@ -70,11 +71,11 @@ final class IncomingArtifact: @unchecked Sendable {
         sizeBytes += data.count
     }
 
-    /// Looks at what has arrived, before it is committed.
+    /// Looks at the bytes before `commit`.
     func inspect<Result>(_ look: (URL) throws -> Result) throws -> Result { try look(file) }
 
-    /// Verifies, syncs and names the artifact; it is durable when this returns.
-    /// - Throws: `.digestMismatch` if the bytes are not those announced; the temporary file is then gone.
+    /// Verifies, syncs and names the artifact. It is durable when this returns.
+    /// - Throws: `.digestMismatch` if the bytes are not the announced ones; the temporary file is then gone.
     func commit(expecting expected: Artifact? = nil) throws -> Artifact {
         precondition(descriptor >= 0)
         let digest = hexadecimal(hasher.finalize())
@@ -102,7 +103,7 @@ final class IncomingArtifact: @unchecked Sendable {
         return found
     }
 
-    /// Removes what has arrived. May be called at any time, and again.
+    /// Removes the bytes. Callers may call it at any time, and more than once.
     func abandon() {
         guard descriptor >= 0 else { return }
         close(descriptor)
@@ -111,7 +112,7 @@ final class IncomingArtifact: @unchecked Sendable {
         releasePart()
     }
 
-    /// Lets go of the file and keeps what has arrived, if it is the part of an announced artifact.
+    /// Closes the file. Keeps the bytes if they are the part of an announced artifact.
     func suspend() {
         guard part != nil else { return abandon() }
         guard descriptor >= 0 else { return }

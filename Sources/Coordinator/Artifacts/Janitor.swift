@@ -3,14 +3,14 @@ import Foundation
 import Logging
 import Protocol
 
-/// Removes files that nothing needs: exemplars that were sent and never submitted, files whose record a crash
-/// prevented, parts of transfers that nobody goes on with, damaged files and thumbnails beyond what is kept, workers
-/// that are gone for good.
+/// Removes what nothing needs: exemplars without a job, files that a crash left unrecorded, abandoned parts of
+/// transfers, damaged files and thumbnails beyond their limits, and workers that have been away for too long.
 struct Janitor: Sendable {
-    /// How old a file must be, by its time of change: far more than lies between sending an exemplar and submitting it.
+    /// Minimum age of a file, by its modification time: much longer than the time between sending and submitting an
+    /// exemplar.
     static let orphanAge: TimeInterval = 24 * 3600
     static let interval = Duration.seconds(3600)
-    /// Of some 80 KiB each; one that is looked at again is made again.
+    /// Each has about 80 KiB. The cache makes a removed one again on demand.
     static let thumbnailsKept = 4096
     static let workerLifetime: TimeInterval = 30 * 24 * 3600
 
@@ -28,17 +28,17 @@ struct Janitor: Sendable {
                 try await trim()
                 let count = try await collect(olderThan: Self.orphanAge)
                 if count > 0 {
-                    logger.info("removes \(counted(count, "file")) that no job refers to")
+                    logger.info("removing \(counted(count, "file")) that no job refers to")
                 }
             } catch {
-                // They only cost space.
+                // These files only cost space.
                 logger.warning("cannot look for files that are no longer needed", metadata: ["error": "\(error)"])
             }
             try? await Task.sleep(for: Self.interval)
         }
     }
 
-    /// Keeps within their bounds what nothing else bounds.
+    /// Enforces the limits that nothing else enforces.
     func trim() async throws {
         try await disk.run(.files) { [artifacts, thumbnails] in
             artifacts.removeStaleParts()
@@ -51,7 +51,8 @@ struct Janitor: Sendable {
             lastSeenBefore: Date(timeIntervalSinceNow: -Self.workerLifetime), connected: connected)
     }
 
-    /// Hands what may go to the engine, which looks once more in turn with everything that could need it.
+    /// Hands old unreferenced files to the engine. The engine checks again, in turn with every event that may need
+    /// them.
     func collect(olderThan age: TimeInterval) async throws -> Int {
         let limit = Date(timeIntervalSinceNow: -age)
         let old = try await disk.run(.files) { [artifacts] in

@@ -48,7 +48,7 @@ struct ChangeWriter {
         }
     }
 
-    /// The newest lines say what became of a job; one that writes without end must not fill the disk.
+    /// Keeps the newest lines, because they say how a job ended. A job that logs without end must not fill the disk.
     private func forgetOldLines(of id: JobID) throws {
         try run(
             """
@@ -58,16 +58,16 @@ struct ChangeWriter {
     }
 
     private func write(_ job: Job) throws {
-        // Thousands of jobs share a recipe, and reading its name takes longer than looking it up.
+        // Thousands of jobs share a recipe. Reading its name takes longer than a lookup.
         if try Int64.fetchOne(db, sql: "SELECT id FROM recipes WHERE yaml = ?", arguments: [job.spec]) == nil {
             try run("INSERT INTO recipes (yaml, name) VALUES (?, ?)", [job.spec, RecipeName.read(from: job.spec)])
         }
-        // Ids have no spaces.
+        // Ids contain no spaces.
         let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
         let needs =
             job.needs == JobNeeds()
             ? nil : String(decoding: try JSONEncoder().encode(job.needs), as: UTF8.self)
-        // A finished job is left as it is, whatever the caller believes.
+        // A finished job never changes, whatever the caller believes.
         try run(
             """
             INSERT INTO jobs (sequence, id, name, result_name, kind, submission_key, recipe, priority, queue_order,

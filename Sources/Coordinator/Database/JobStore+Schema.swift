@@ -1,7 +1,7 @@
 import GRDB
 
 extension JobStore {
-    /// The database's history. Migrations are append-only: a released one is never changed.
+    /// The database's history. Migrations are append-only: never change a released one.
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("v1") { db in
@@ -110,7 +110,7 @@ extension JobStore {
                     """)
         }
         migrator.registerMigration("v2") { db in
-            // What a recipe calls itself, so that jobs can be filtered by it.
+            // The recipe's own name, so that queries can filter jobs by it.
             try db.execute(sql: "ALTER TABLE recipes ADD COLUMN name TEXT NOT NULL DEFAULT ''")
             for row in try StoredRow.all(db, sql: "SELECT id, yaml FROM recipes") {
                 let (id, yaml): (Int64, String) = (try row["id"], try row["yaml"])
@@ -120,7 +120,7 @@ extension JobStore {
             try db.execute(sql: "CREATE INDEX recipes_by_name ON recipes (name)")
         }
         migrator.registerMigration("indexes of the orders") { db in
-            // The first page of each `JobOrder`, of all jobs and of those of a state, without sorting them all.
+            // For the first page of each `JobOrder`, of all jobs and of one state, without a sort of all jobs.
             try db.execute(
                 sql: """
                     CREATE INDEX jobs_in_order_of_name ON jobs (lower(name), sequence DESC);
@@ -134,13 +134,13 @@ extension JobStore {
                     """)
         }
         migrator.registerMigration("v3") { db in
-            // Which attempt measured a row: what one measured beyond the checkpoint that the next goes on from is no part
-            // of the training any more. 0 in rows from before, which are taken as they are.
+            // The attempt that measured a row. Rows beyond the checkpoint where the next attempt resumes are no longer
+            // part of the training. Older rows have 0 and always count.
             try db.execute(sql: "ALTER TABLE metrics ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0")
         }
         migrator.registerMigration("logs by session") { db in
-            // A worker's next process counts its requests from the start again: without the session its first lines were
-            // taken for repeated ones and dropped. Lines from before have none.
+            // A new worker process restarts its request numbers. Without the session, its first lines looked like
+            // repeated ones and were dropped. Older lines have no session.
             try db.execute(
                 sql: """
                     CREATE TABLE new_logs (
@@ -164,16 +164,16 @@ extension JobStore {
                     """)
         }
         migrator.registerMigration("needs of jobs") { db in
-            // What a job needs of a worker, as JSON; without it any worker may get the job.
+            // What a job needs of a worker, as JSON. Without it, any worker may get the job.
             try db.execute(sql: "ALTER TABLE jobs ADD COLUMN needs TEXT")
         }
         migrator.registerMigration("jobs by exemplar") { db in
-            // Holds all that tells jobs of an exemplar apart: pages look for those that differ in the seed alone.
+            // A covering index: pages look for jobs of one exemplar that differ only in the seed.
             try db.execute(sql: "CREATE INDEX jobs_by_exemplar ON jobs (exemplar_sha256, recipe)")
         }
         migrator.registerMigration("kinds of work") { db in
-            // Until here every job was a training of one exemplar with two networks. Now a job has a kind, named inputs
-            // and the products of its kind; "recipes" holds what jobs of any kind say of their work.
+            // Before this migration, every job trained two networks on one exemplar. Now a job has a kind, named inputs
+            // and the products of its kind. "recipes" holds the specification of any kind of job.
             try db.execute(
                 sql: """
                     ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'train';

@@ -3,22 +3,22 @@ import Foundation
 import GRDB
 import Protocol
 
-/// What the cluster promised, in SQLite: jobs, attempts, artifacts, metrics, logs and workers.
+/// The cluster's promises, in SQLite: jobs, attempts, artifacts, metrics, logs and workers.
 ///
-/// WAL with `synchronous = FULL`: what `apply` returned for survives a power cut. One writer; readers see the last
-/// committed state and never wait for it.
+/// WAL with `synchronous = FULL`: after `apply` returns, its changes survive a power cut. There is one writer. Readers
+/// see the last committed state and never wait for the writer.
 final class JobStore: Sendable {
-    /// Log lines kept of each job, the newest.
+    /// Log lines kept for each job, the newest.
     static let logLinesKept = 10_000
-    /// Workers remembered, the last heard of.
+    /// Workers kept in the database, the most recently seen.
     static let workersKept = 10_000
 
     let pool: DatabasePool
-    /// Random, made with the database: tells this cluster from another at the same address.
+    /// Random, made with the database: distinguishes this cluster from another one at the same address.
     let coordinatorID: String
 
     /// Opens or creates the database and migrates it forward.
-    /// - Throws: `CoordinatorError` if the file is no database, is damaged, or was written by a newer texloom.
+    /// - Throws: `CoordinatorError` if the file is no database, is damaged, or comes from a newer texloom.
     init(file: URL, newCoordinatorID: @autoclosure () -> String) throws {
         var configuration = Configuration()
         configuration.label = "texloom.jobs"
@@ -27,7 +27,7 @@ final class JobStore: Sendable {
         configuration.foreignKeysEnabled = true
         do {
             pool = try DatabasePool(path: file.path, configuration: configuration)
-            // GRDB sets NORMAL with WAL; a promise must survive a power cut.
+            // GRDB sets NORMAL with WAL, but a promise must survive a power cut.
             try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             try Self.refuseNewer(pool, file)
             try Self.migrator.migrate(pool)
@@ -43,8 +43,8 @@ final class JobStore: Sendable {
         }
     }
 
-    /// Opens the database to look at it, and leaves it as it is, in whatever older version.
-    /// - Throws: `CoordinatorError` if the file is no job store, is damaged, or was written by a newer texloom.
+    /// Opens the database of any older version for reading, without a migration.
+    /// - Throws: `CoordinatorError` if the file is no job store, is damaged, or comes from a newer texloom.
     init(reading file: URL) throws {
         var configuration = Configuration()
         configuration.label = "texloom.jobs"
@@ -73,8 +73,8 @@ final class JobStore: Sendable {
             "\(file.path) cannot be used as a job store: \(error.message ?? "SQLite error \(error.resultCode)")")
     }
 
-    /// Records changes, all or none, in their order. Returns once they are on disk.
-    /// - Parameter time: the wall clock, for people; nothing is decided by it.
+    /// Records changes in order, all or none. Returns once they are on disk.
+    /// - Parameter time: The wall clock, for people. No decision depends on it.
     func apply(_ changes: [Change], at time: Date) async throws {
         guard !changes.isEmpty else { return }
         try await pool.write { db in
@@ -83,7 +83,7 @@ final class JobStore: Sendable {
         }
     }
 
-    /// Everything `ClusterState` goes on from.
+    /// Everything that `ClusterState` needs to continue after a restart.
     func load() throws -> RecordedCluster {
         do {
             return try pool.read { try RecordedCluster(reading: $0) }
@@ -100,8 +100,8 @@ final class JobStore: Sendable {
         }
     }
 
-    /// Forgets workers that were not heard of since a time, and the longest unheard of too many; those in `connected`
-    /// never.
+    /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit. It never forgets a worker
+    /// in `connected`.
     func forgetWorkers(lastSeenBefore time: Date, connected: Set<String>) async throws {
         try await pool.write { db in
             let rows = try StoredRow.all(db, sql: "SELECT id, last_seen_at FROM workers ORDER BY last_seen_at DESC, id")
@@ -115,13 +115,13 @@ final class JobStore: Sendable {
         }
     }
 
-    /// Reads a little; fails if the store cannot be read.
+    /// Reads a little. Fails if the store cannot be read.
     func ping() async throws {
         _ = try await pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM meta") }
     }
 
-    /// Writes more than what may be left on a full disk, and takes it back.
-    /// - Throws: if the store cannot be written.
+    /// Writes more than a full disk may have left, and deletes it again.
+    /// - Throws: If the store cannot be written.
     func tryWriting() async throws {
         try await pool.write { db in
             try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('probe', hex(zeroblob(32768)))")

@@ -1,10 +1,10 @@
 import Yams
 
-/// What a recipe calls itself. The coordinator reads nothing else in it: its meaning is the worker's business.
+/// A recipe's own name. The coordinator reads nothing else in a recipe: the rest concerns only the worker.
 enum RecipeName {
     static let unnamed = "custom"
 
-    /// The top-level `name`, or "custom" if there is none or the text is no YAML.
+    /// The top-level `name`, or "custom" if there is none or the text is not YAML.
     static func read(from yaml: String) -> String {
         guard let name = (try? Yams.compose(yaml: yaml))?.mapping?["name"]?.scalar?.string, !name.isEmpty else {
             return unnamed

@@ -4,7 +4,7 @@ import GRDB
 import Protocol
 
 extension RecordedCluster {
-    /// Reads what `ClusterState` goes on from.
+    /// Reads what `ClusterState` needs to continue after a restart.
     init(reading db: Database) throws {
         self.init()
         let iterations = 0...Int(Limits.maxIterations)
@@ -14,7 +14,7 @@ extension RecordedCluster {
         }
 
         var attempts: [Int64: Attempt] = [:]
-        // With a bare MAX, SQLite takes the other columns from the row that has it.
+        // With a bare MAX, SQLite takes the other columns from the row with the maximum.
         for row in try StoredRow.all(db, sql: "SELECT *, MAX(number) FROM attempts GROUP BY job") {
             attempts[try row["job"]] = try Attempt(
                 number: row["number", in: 1...Int(Int32.max)], workerID: row["worker_id"],
@@ -40,7 +40,7 @@ extension RecordedCluster {
         }
         var products: [Int64: [ArtifactRole: String]] = [:]
         for row in try StoredRow.all(db, sql: "SELECT * FROM products") {
-            // A role of a newer version completes nothing here.
+            // Skips a role that only a newer version knows: no kind of job here needs it.
             guard let role = ArtifactRole(rawValue: try row["role"]) else { continue }
             products[try row["job"], default: [:]][role] = try row["sha256"] as String
         }
@@ -58,7 +58,7 @@ extension RecordedCluster {
                 id: id, name: row["name"], resultName: row["result_name"], kind: JobKind(rawValue: row["kind"]),
                 key: row["submission_key"], inputs: inputs[sequence] ?? [], spec: recipe, priority: row["priority"],
                 queueOrder: row["queue_order", in: 0...Int64.max / 2])
-            // Damaged ones are none: the worker says what it lacks.
+            // Damaged needs count as none: the worker reports what it lacks.
             job.needs =
                 (try row["needs"] as String?).flatMap { try? JSONDecoder().decode(JobNeeds.self, from: Data($0.utf8)) }
                 ?? JobNeeds()

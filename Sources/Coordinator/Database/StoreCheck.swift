@@ -3,7 +3,7 @@ import Foundation
 import GRDB
 import Protocol
 
-/// Compares what the job store says with what is on disk.
+/// Compares the job store's records with the files on disk.
 struct StoreCheck: Sendable {
     let store: JobStore
     let artifacts: ArtifactStore
@@ -20,9 +20,9 @@ struct StoreCheck: Sendable {
     }
 
     /// Reads every page of the database and every byte of every artifact.
-    /// - Parameter repairs: Removes what nothing refers to, lets unfinished jobs go on from the checkpoint before a
-    ///   damaged one, and sets damaged exemplars aside, so that they can be stored again. Nothing else is changed: what
-    ///   cannot be restored is only reported.
+    /// - Parameter repairs: Whether to remove unreferenced files, let unfinished jobs resume from the checkpoint before
+    ///   a damaged one, and set damaged exemplars aside, so that people can send them again. A repair changes nothing
+    ///   else: the report lists what it cannot restore.
     func run(repairs: Bool) async throws -> StoreReport {
         var report = StoreReport()
         let records: [Record]
@@ -32,7 +32,7 @@ struct StoreCheck: Sendable {
             records = rows.records
             report.problems += rows.unreadable.map { .init(.database, "jobs.sqlite: \($0)") }
         } catch let error as DatabaseError {
-            // Without the rows nothing can be said of the files, least of all that nobody refers to them.
+            // Without the rows, nothing is known about the files, and certainly not that they are unreferenced.
             let found = error.message ?? "SQLite error \(error.resultCode)"
             report.problems.append(
                 .init(.database, "jobs.sqlite cannot be read: \(found); restore the data folder from a copy"))
@@ -59,19 +59,19 @@ struct StoreCheck: Sendable {
             }
             guard Self.canFallBack(record) else { continue }
             try await drop(record)
-            report.repairs.append("job \(record.job) goes on without its checkpoint of iteration \(record.iteration)")
+            report.repairs.append("job \(record.job) continues without its checkpoint of iteration \(record.iteration)")
         }
         report.problems += finishedWithoutProducts(records).map { .init(.artifact, $0) }
-        // Rows that a damaged page hides may name any of the files.
+        // A damaged page may hide rows that name any of the files.
         let isWhole = !report.problems.contains { $0.kind == .database }
         try collectOrphans(except: Set(records.map(\.artifact.sha256)), repairs: repairs && isWhole, &report)
         report.incomingBytes = artifacts.incomingBytes()
         return report
     }
 
-    /// What every start does: exemplars and checkpoints that are still needed must be there in their size. Contents are
-    /// compared when they are sent.
-    /// - Returns: What was found, in words.
+    /// Runs at every start: exemplars and checkpoints of unfinished jobs must exist with the right size. The
+    /// coordinator compares their contents before it sends them.
+    /// - Returns: The problems, in words.
     func quick() async throws -> [String] {
         let rows = try Self.records(in: store, onlyNeeded: true)
         var found = rows.unreadable
@@ -88,12 +88,12 @@ struct StoreCheck: Sendable {
 
     // MARK: Rows
 
-    /// - Returns: What the rows say, and what is wrong with those that cannot be read.
+    /// - Returns: The records, and descriptions of the unreadable rows.
     static func records(
         in store: JobStore, onlyNeeded: Bool = false
     ) throws -> (records: [Record], unreadable: [String]) {
         return try store.pool.read { db in
-            // A check alone migrates nothing, and an older store knows one kind of work.
+            // A check without repairs migrates nothing, and an older store knows one kind of work.
             let knowsKinds = try db.columns(in: "jobs").contains { $0.name == "kind" }
             let needed = """
                 WHERE jobs.state <> 'finished' AND (artifacts.kind = 'checkpoint'
@@ -122,7 +122,7 @@ struct StoreCheck: Sendable {
         try store.pool.read { db in
             let pages = try String.fetchAll(db, sql: "PRAGMA integrity_check(20)").filter { $0 != "ok" }
             let references = try StoredRow.all(db, sql: "PRAGMA foreign_key_check").map {
-                "a row of \(try $0["table"] as String) refers to nothing in \(try $0["parent"] as String)"
+                "a row of \(try $0["table"] as String) refers to a missing row of \(try $0["parent"] as String)"
             }
             return pages + references
         }
@@ -142,12 +142,12 @@ struct StoreCheck: Sendable {
         switch record.role {
         case .exemplar where record.state.isSettled: advice = "send the photograph again before you retry the job"
         case .exemplar: advice = "send the photograph again; the job is held until then"
-        case .checkpoint where record.state != .finished: advice = "the job goes on from the one before"
-        case .checkpoint: advice = "the job is finished; training cannot go on from it"
+        case .checkpoint where record.state != .finished: advice = "the job resumes from the previous one"
+        case .checkpoint: advice = "the job is finished; training cannot resume from it"
         case .generator, .discriminator:
             advice =
                 record.state == .finished
-                ? "restore it from a copy, or submit the job again under another key" : "it is made again"
+                ? "restore it from a copy, or submit the job again under another key" : "the job makes it again"
         case .snapshot: advice = "a picture to look at; nothing depends on it"
         }
         return StoreReport.Problem(.artifact, "\(subject) (\(record.artifact.sha256)) \(found); \(advice)")
@@ -163,7 +163,7 @@ struct StoreCheck: Sendable {
                 .artifactDropped(record.job, .checkpoint, iteration: record.iteration),
                 .note(
                     record.job, attempt: 0, level: "warning",
-                    message: "the checkpoint of iteration \(record.iteration) is damaged or gone; going on without it"),
+                    message: "the checkpoint of iteration \(record.iteration) is damaged or gone; resuming without it"),
             ], at: Date())
         try artifacts.setAside(record.artifact.sha256)
     }
@@ -176,7 +176,7 @@ struct StoreCheck: Sendable {
         }
         return lacking.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { job, roles in
             let names = roles.map(\.rawValue).sorted().joined(separator: ", ")
-            return "job \(job) is finished, but a product of it was never recorded: \(names)"
+            return "job \(job) is finished, but the store has no record of its products: \(names)"
         }
     }
 
@@ -185,7 +185,7 @@ struct StoreCheck: Sendable {
     private func collectOrphans(except known: Set<String>, repairs: Bool, _ report: inout StoreReport) throws {
         for (sha256, file) in artifacts.files() {
             guard let sha256 else {
-                report.problems.append(.init(.stray, "\(file.url.path) is no artifact; move it away"))
+                report.problems.append(.init(.stray, "\(file.url.path) is not an artifact; move it away"))
                 continue
             }
             guard !known.contains(sha256) else { continue }
@@ -201,7 +201,7 @@ struct StoreCheck: Sendable {
 }
 
 extension StoreCheck.Record {
-    /// - Throws: `CoordinatorError` naming the column that is not what a coordinator writes.
+    /// - Throws: `CoordinatorError`, which names the column with an unexpected value.
     fileprivate init(_ row: StoredRow) throws {
         func known<Value>(_ column: String, _ read: (String) -> Value?) throws -> Value {
             let text: String = try row[column]
@@ -220,12 +220,12 @@ extension StoreCheck.Record {
     }
 }
 
-/// What a check of a data folder found.
+/// The result of a check of a data folder.
 public struct StoreReport: Sendable, Equatable {
     public struct Problem: Sendable, Equatable {
         public enum Kind: Sendable, Equatable { case database, artifact, stray }
         public var kind: Kind
-        /// What it concerns, what was found and what to do.
+        /// The subject, what was found and what to do.
         public var text: String
 
         init(_ kind: Kind, _ text: String) {
@@ -235,15 +235,15 @@ public struct StoreReport: Sendable, Equatable {
     }
 
     public var jobs = 0
-    /// Distinct files that jobs refer to, and their bytes.
+    /// The number of distinct files that jobs refer to, and their bytes.
     public var artifacts = 0
     public var bytes = 0
-    /// Files that no job refers to: no problem, they only cost space.
+    /// Files that no job refers to. They are no problem: they only cost space.
     public var orphans = 0
     public var orphanBytes = 0
-    /// Of transfers that were interrupted.
+    /// Bytes of interrupted transfers.
     public var incomingBytes = 0
     public var problems: [Problem] = []
-    /// What was put right.
+    /// What the check repaired.
     public var repairs: [String] = []
 }

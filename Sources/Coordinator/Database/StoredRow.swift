@@ -1,7 +1,7 @@
 import GRDB
 
-/// A row whose values are decoded with errors: GRDB's subscripts end the process over a value of another type, and a
-/// damaged database has such values.
+/// A row that throws on a wrong type. GRDB's subscripts end the process on a value of another type, and a damaged
+/// database has such values.
 struct StoredRow {
     let row: Row
 
@@ -11,13 +11,13 @@ struct StoredRow {
         try Row.fetchAll(db, sql: sql, arguments: arguments).map(StoredRow.init)
     }
 
-    /// - Throws: `CoordinatorError` (storeUnavailable) if the column has no value of the wanted type.
+    /// - Throws: `CoordinatorError` (storeUnavailable) if the column has no value of the requested type.
     subscript<Value: DatabaseValueConvertible>(column: String) -> Value {
         get throws {
             do {
                 return try row.decode(forColumn: column)
             } catch is RowDecodingError {
-                // GRDB's own message has the whole row in it.
+                // GRDB's own message contains the whole row.
                 let found: DatabaseValue? = row[column]
                 throw Self.damaged(
                     "\(column) is \(found?.description.prefix(100) ?? "missing"), expected \(Value.self)")
@@ -25,7 +25,7 @@ struct StoredRow {
         }
     }
 
-    /// The same for a number that arithmetic is done with.
+    /// The same for a number used in arithmetic: it must lie in `range`.
     subscript<Value: DatabaseValueConvertible & Comparable>(column: String, in range: ClosedRange<Value>) -> Value {
         get throws {
             let value: Value = try self[column]

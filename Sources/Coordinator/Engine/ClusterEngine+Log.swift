@@ -2,17 +2,17 @@ import ClusterCore
 import Logging
 
 extension ClusterEngine {
-    /// Every line of the coordinator's log about an attempt says the same of it.
+    /// The metadata of an attempt, the same in every line of the coordinator's log.
     func metadata(_ attempt: AttemptReference, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
         committed.metadata(attempt.job, attempt: attempt.number).merging(more) { $1 }
     }
 
-    /// What people call the worker behind a session; the session's number if it is over.
+    /// The name of a session's worker, or the session's number if the session is over.
     func workerName(_ session: UInt64) -> String { committed.sessions[session]?.worker.name ?? "session \(session)" }
 }
 
 extension Change {
-    /// Says in the process's log what is recorded of jobs and workers; `cluster` is the state with the change in it.
+    /// Logs what the store has recorded about jobs and workers. `cluster` is the state with the change applied.
     func log(to logger: Logger, _ cluster: ClusterState) {
         switch self {
         case .note(let job, let attempt, let level, let message):
@@ -29,7 +29,7 @@ extension Change {
 }
 
 extension ClusterState {
-    /// - Parameter attempt: 0: the line is about the job as a whole.
+    /// - Parameter attempt: 0 for a line about the whole job.
     fileprivate func metadata(_ id: JobID, attempt number: Int) -> Logger.Metadata {
         var metadata: Logger.Metadata = ["job": "\(id)"]
         guard let job = job(id) else { return metadata }

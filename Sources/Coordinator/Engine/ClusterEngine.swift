@@ -2,18 +2,18 @@ import ClusterCore
 import Foundation
 import Logging
 
-/// Runs `ClusterState`: collects events into batches, commits what they record, and only then lets their effects out.
+/// Runs `ClusterState`: collects events into batches, commits their changes, and only then performs their effects.
 ///
-/// One transaction for everything that arrived while the last one was committing (group commit). If it fails, the
-/// state before the batch is put back and nothing is sent; peers repeat what was not answered.
+/// One transaction takes everything that arrived during the previous commit (group commit). If it fails, the engine
+/// restores the state before the batch and sends nothing. Peers repeat unanswered messages.
 actor ClusterEngine {
-    /// The longest batch: bounds the time to the first answer.
+    /// Upper limit on a batch. It bounds the time to the first answer.
     static let maxBatch = 512
-    /// How often it is tried during an outage whether the store can be written again.
+    /// How often the engine tries to write the store during an outage.
     static let outageProbeInterval = Duration.seconds(1)
-    /// People's requests that may wait, whatever waits of the workers'.
+    /// Upper limit on waiting requests from people, whatever else waits from workers.
     static let maxWaitingRequests = 2_000
-    /// How often a store that cannot commit is mentioned in the log.
+    /// How often the log mentions a store that cannot commit.
     static let outageLogInterval = Duration.seconds(60)
 
     private let store: JobStore
@@ -22,20 +22,20 @@ actor ClusterEngine {
     private let clock: @Sendable () -> Instant
     private let wallClock: @Sendable () -> Date
     private let logger: Logger
-    /// What the gateway has to do, in order.
+    /// What the gateway must do, in order.
     nonisolated let effects: AsyncStream<ClusterEffect>
     nonisolated let metrics: CoordinatorMetrics
     private let outlet: AsyncStream<ClusterEffect>.Continuation
     private let wake: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
 
-    /// Ahead of the store while a batch commits.
+    /// Runs ahead of the store while a batch commits.
     private var state: ClusterState
-    /// The state that is on disk, for readers.
+    /// The state on disk, for readers.
     private(set) var committed: ClusterState
-    /// Jobs of which something changed since they were last taken.
+    /// Jobs that changed since the last `takeTouchedJobs`.
     private var touched: Set<JobID> = []
-    /// The same of records alone, for another taker.
+    /// Jobs with new records since the last `takeRecordedJobs`.
     private var recorded: Set<JobID> = []
     private var pending: [(event: ClusterEvent, since: Instant)] = []
     private var queued = FairShare(
@@ -45,10 +45,10 @@ actor ClusterEngine {
     private var waiters: [RequestToken: CheckedContinuation<Reply, Never>] = [:]
     private var nextToken: UInt64 = 0
     private var isStopped = false
-    /// Worker messages dropped because the store could not keep up, or their sender sent too many.
+    /// Worker messages dropped because the store was too slow or their sender sent too many.
     private(set) var droppedEvents = 0
 
-    /// A time in which nothing can be recorded: the disk is full, or fails.
+    /// A time in which the store records nothing: the disk is full, or fails.
     private struct Outage {
         var reason: String
         let since: Instant
@@ -77,10 +77,11 @@ actor ClusterEngine {
         (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Hands in an event; it is handled in the order of the calls. A worker's may be dropped: it repeats them.
+    /// Queues an event. Events run in the order of the calls. The engine may drop a worker's event; the worker repeats
+    /// it.
     func post(_ event: ClusterEvent) {
         if case .tick = event {
-            // One that waits says all that another could.
+            // One waiting tick is enough.
             guard !hasPendingTick else { return }
             hasPendingTick = true
         }
@@ -99,28 +100,28 @@ actor ClusterEngine {
         waker.yield()
     }
 
-    /// Events that wait to be handled.
+    /// Number of events that wait for the engine.
     var waitingEvents: Int { pending.count }
 
-    /// The time that decisions go by.
+    /// The time for decisions.
     nonisolated var now: Instant { clock() }
 
-    /// The jobs of which something changed since the last call: records, or how far they are.
+    /// Takes the jobs that changed since the last call: those with new records or new progress.
     func takeTouchedJobs() -> Set<JobID> {
         defer { touched = [] }
         return touched
     }
 
-    /// The jobs of which something was recorded since the last call.
+    /// Takes the jobs with new records since the last call.
     func takeRecordedJobs() -> Set<JobID> {
         defer { recorded = [] }
         return recorded
     }
 
-    /// Why nothing can be recorded at present; nil if all is well, as far as was tried.
+    /// Why the store cannot record at present; nil unless the last write failed.
     var storeProblem: String? { outage?.reason }
 
-    /// Asks for something and waits until the answer is durable.
+    /// Sends a request and waits until its answer is durable.
     func request(_ event: @Sendable (RequestToken) -> ClusterEvent) async -> Reply {
         nextToken += 1
         let token = RequestToken(number: nextToken)
@@ -136,7 +137,7 @@ actor ClusterEngine {
         }
     }
 
-    /// Works until the task is cancelled; requests that still wait are then refused.
+    /// Works until the task is cancelled. It then refuses the waiting requests.
     func run() async {
         for await _ in wake {
             while !pending.isEmpty {
@@ -164,7 +165,7 @@ actor ClusterEngine {
     private func process(_ batch: [ClusterEvent]) async {
         let now = clock()
         if let outage {
-            // What nobody could report or be answered meanwhile is nobody's fault.
+            // During the outage, workers could not report and got no answers. Deadlines must not count that time.
             state.forgive(now.since(outage.forgivenTo), at: now)
             self.outage!.forgivenTo = now
         }
@@ -184,7 +185,7 @@ actor ClusterEngine {
             metrics.update { $0.commitFailures += 1 }
             state = before
             if batch.count > 1 {
-                // Heartbeats record nothing: one by one, what needs no disk still gets through.
+                // Heartbeats record nothing. One by one, events that need no disk still get through.
                 for event in batch { await process([event]) }
             } else {
                 noteOutage("\(error)", at: now)
@@ -202,7 +203,7 @@ actor ClusterEngine {
         let changed = changes.compactMap(\.job)
         touched.formUnion(changed)
         recorded.formUnion(changed)
-        // Of those that are running, and no others: ids in a heartbeat are what a worker claims.
+        // Only running attempts count: a heartbeat's ids are only the worker's claim.
         for event in batch {
             touched.formUnion(
                 event.progress.map(\.attempt).filter { committed.leases[$0.job]?.attempt == $0 }.map(\.job))
@@ -221,13 +222,13 @@ actor ClusterEngine {
         if isNew || now.since(current.loggedAt) >= Self.outageLogInterval {
             current.loggedAt = now
             logger.error(
-                "the job store cannot be written; nothing was changed, and work goes on once it can be",
+                "the job store cannot be written; nothing was changed, and work continues once writes succeed",
                 metadata: ["error": "\(reason)", "refused": .stringConvertible(current.refused)])
         }
         outage = current
     }
 
-    /// Where nobody asks for anything, nothing else would find that there is space again.
+    /// Without requests, only this probe notices that the disk has space again.
     private func probeOutage(at now: Instant) async {
         guard let current = outage, now.since(current.probedAt) >= Self.outageProbeInterval else { return }
         outage!.probedAt = now
@@ -246,17 +247,17 @@ actor ClusterEngine {
             ])
     }
 
-    /// Adds what only the artifact store knows. Files are removed in this same loop, so the answer stays true until
-    /// the batch is committed.
+    /// Adds what only the artifact store knows. This same loop also removes files, so the answer stays true until the
+    /// commit.
     private func withPresence(_ event: ClusterEvent) -> ClusterEvent? {
         switch event {
         case .received(.offer(let offer), let session):
             return .artifactOffered(session: session, offer, isStored: artifacts.contains(offer.artifact))
         case .artifactStored(_, let offer):
-            // Gone again: the worker gets no receipt and offers it once more.
+            // The file is gone again. The worker gets no receipt and repeats its offer.
             return artifacts.contains(offer.artifact) ? event : nil
         case .submit(let token, let submissions, _):
-            // It was there when the request arrived, and may have been collected since.
+            // The file existed when the request arrived. Since then the janitor may have removed it.
             let inputs = submissions.flatMap(\.inputs).map(\.artifact)
             guard let gone = inputs.first(where: { !artifacts.contains($0) }) else { return event }
             answer(token, .refused(.inputMissing(sha256: gone.sha256)))
@@ -282,7 +283,7 @@ actor ClusterEngine {
             guard try await !store.isReferenced(sha256: sha256) else { return }
             try await disk.run(.engine) { [artifacts] in try artifacts.remove(sha256) }
         } catch {
-            // It only costs space.
+            // The file only costs space.
             logger.warning("an artifact could not be removed", metadata: ["sha256": "\(sha256)", "error": "\(error)"])
         }
     }

@@ -1,9 +1,9 @@
 import ClusterCore
 import Protocol
 
-// Jobs of one exemplar whose recipes differ in the seed alone.
+// Jobs of one exemplar whose recipes differ only in the seed.
 extension ClusterReader {
-    /// A job's group, itself included; nil if there is no such job.
+    /// A job's group, including the job itself; nil if there is no such job.
     func seedGroup(of id: JobID) async throws -> SeedGroup? {
         guard let own = try await jobs([id]).first(where: { $0.id == id.description }) else { return nil }
         let (found, all) = try await store.recipes(ofJobs: [id.sequence])
@@ -14,7 +14,7 @@ extension ClusterReader {
             seedOfJob = try await store.jobs(ofExemplar: own.exemplarSHA256, recipes: recipes.keys)
                 .compactMapValues { recipes[$0]?.seed }
         }
-        // A recipe that cannot be read has no family, and its job is alone.
+        // An unreadable recipe has no family, so its job is alone.
         let group = seedOfJob.isEmpty ? [id.sequence] : Array(seedOfJob.keys)
         let reports = try await store.reports(of: group)
         var members: [SeedJob] = []
@@ -31,7 +31,7 @@ extension ClusterReader {
         return SeedGroup(members, scoredBy: qualityScores)
     }
 
-    /// Of a job that has not finished, or whose worker reported no figures.
+    /// The figures of a job that has not finished, or whose worker reported none.
     private func figuresOfLastSnapshot(of summary: JobSummary, _ id: JobID) async throws -> [String: Float] {
         guard let iteration = summary.latestSnapshotIteration,
             let row = try await store.metrics(of: id, after: iteration - 1, limit: 1).first, row.iteration == iteration
@@ -39,7 +39,7 @@ extension ClusterReader {
         return row.values.filter { $0.key.hasPrefix("quality_") }
     }
 
-    /// The jobs whose groups have several seeds, by id: their own seeds, and how many there are.
+    /// Jobs whose groups have several seeds, by id: the job's own seed, and the number of seeds.
     func seeds(of jobs: [JobSummary]) async throws -> [String: (seed: UInt64, count: Int)] {
         let sequences = jobs.compactMap { JobID($0.id)?.sequence }
         guard !sequences.isEmpty else { return [:] }
@@ -68,8 +68,8 @@ extension ClusterReader {
 
 extension SeedGroup {
     /// - Parameters:
-    ///   - members: at least one, not scored.
-    ///   - scores: of figures that are to be compared with one another.
+    ///   - members: At least one, without scores.
+    ///   - scores: Scores jobs by their figures, relative to one another.
     init(_ members: [SeedJob], scoredBy scores: ([[String: Float]]) -> [Float?]) {
         // Ids sort by age.
         var jobs = members.sorted { ($0.seed ?? 0, $0.job.id) < ($1.seed ?? 0, $1.job.id) }

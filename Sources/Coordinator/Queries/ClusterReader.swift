@@ -3,13 +3,13 @@ import ClusterCore
 import Foundation
 import Protocol
 
-/// Answers questions about the cluster: what is recorded, with what moves between records laid over it.
+/// Answers questions about the cluster. It combines the store's records with the newer values in the engine's state.
 struct ClusterReader: Sendable {
     let store: JobStore
     let engine: ClusterEngine
     let startedAt: Date
     let workerEndpoint: String
-    /// Which recipes differ in the seed alone. Default: none that is known.
+    /// Knows which recipes differ only in the seed. Default: none.
     var seeds = RecipeSeeds()
     /// See `CoordinatorConfiguration`.
     var qualityScores: @Sendable ([[String: Float]]) -> [Float?] = { $0.map { _ in nil } }
@@ -20,7 +20,7 @@ struct ClusterReader: Sendable {
         return JobPage(jobs: rows.map { live($0, in: cluster) }, next: next?.text, total: total)
     }
 
-    /// Those of the jobs that exist, by age.
+    /// The existing jobs of these ids, by age.
     func jobs(_ ids: some Collection<JobID>) async throws -> [JobSummary] {
         try await summaries(of: ids.map(\.sequence))
     }
@@ -98,7 +98,7 @@ struct ClusterReader: Sendable {
             queueSeconds: Self.queueSeconds(loads, cluster, slots: connected.map(\.worker.slots).reduce(0, +)))
     }
 
-    /// The queue's work spread over the slots, and at least what the slowest running job still takes.
+    /// The queue's work divided by the slots, but at least the time that the slowest running job still needs.
     private static func queueSeconds(_ loads: [RecipeLoad], _ cluster: ClusterState, slots: Int) -> Double? {
         let running = cluster.leases.values.compactMap(\.secondsLeft)
         let queued = loads.compactMap(\.seconds)
@@ -108,10 +108,10 @@ struct ClusterReader: Sendable {
 }
 
 extension Lease {
-    /// 0 while unknown, and for a time so short that only a mistake can be behind it.
+    /// 0 while unknown, and for a time so short that it must be a mistake.
     var iterationsPerSecond: Double { secondsPerIteration > 1e-9 && hasIterated ? 1 / secondsPerIteration : 0 }
 
-    /// Of training, at the present speed; nil while that is unknown.
+    /// Training time left at the present speed; nil while the speed is unknown.
     var secondsLeft: Double? {
         guard totalIterations > 0, secondsPerIteration > 0 else { return nil }
         return Double(max(0, totalIterations - iteration)) * secondsPerIteration

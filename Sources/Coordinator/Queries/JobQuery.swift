@@ -3,12 +3,12 @@ import Foundation
 import GRDB
 import Protocol
 
-/// Which jobs are asked for, in which order, from where on.
+/// Selects jobs, their order, and the start of the page.
 struct JobQuery: Sendable {
     var state: JobState?
-    /// Part of the name, letter case apart.
+    /// Part of the name; letter case does not matter.
     var name: String?
-    /// What the recipe calls itself.
+    /// The recipe's own name.
     var recipe: String?
     var order = JobOrder.newest
     var after: JobCursor?
@@ -32,13 +32,13 @@ struct JobQuery: Sendable {
         return (conditions, arguments)
     }
 
-    /// Where the page begins: behind the last job of the one before, so that jobs that come or go between two pages
-    /// neither repeat nor hide another.
+    /// The start of the page: after the last job of the previous page. A job that comes or goes between two pages
+    /// neither repeats nor hides another.
     var position: (conditions: [String], arguments: StatementArguments) {
         guard let after else { return ([], []) }
         let (key, isDescending) = (order.key, order.isDescending)
         let beyond = isDescending ? "<" : ">"
-        // The sequence breaks ties, newest first but for the oldest-first order.
+        // The sequence breaks ties: newest first, except in the oldest-first order.
         let tie = order == .oldest ? ">" : "<"
         return (
             ["(\(key) \(beyond) ? OR (\(key) = ? AND sequence \(tie) ?))"], [after.key, after.key, after.sequence]
@@ -46,7 +46,7 @@ struct JobQuery: Sendable {
     }
 }
 
-/// The place of a job in an order, as the API hands it out.
+/// The place of a job in an order, as the API returns it.
 struct JobCursor: Sendable, Equatable {
     var key: DatabaseValue
     var sequence: Int64
@@ -91,16 +91,16 @@ struct JobCursor: Sendable, Equatable {
     }
 }
 
-/// What waits of one recipe, and what jobs of it have told of its length.
+/// The queued jobs of one recipe, and what its jobs have shown about its length.
 struct RecipeLoad: Sendable {
     var queued: Int
-    /// Held by the checkpoints of the queued jobs.
+    /// Iterations that the checkpoints of the queued jobs hold.
     var iterationsDone: Int
-    /// 0 while no job of the recipe has begun.
+    /// 0 until a job of the recipe has begun.
     var totalIterations: Int
     var secondsPerIteration: Double?
 
-    /// Seconds of one slot's work; nil while nothing is known of the recipe.
+    /// Seconds of one slot's work; nil if the recipe's length or speed is unknown.
     var seconds: Double? {
         guard totalIterations > 0, let secondsPerIteration else { return nil }
         return Double(max(0, queued * totalIterations - iterationsDone)) * secondsPerIteration
@@ -108,7 +108,7 @@ struct RecipeLoad: Sendable {
 }
 
 extension JobOrder {
-    /// What is sorted by, of a row of `jobs`; never null.
+    /// The sort key in SQL, of a row of `jobs`; never null.
     var key: String {
         switch self {
         case .newest, .oldest: "sequence"
@@ -122,7 +122,7 @@ extension JobOrder {
 
     var sql: String { "\(key) \(direction), sequence \(tieDirection)" }
 
-    /// The same among the summaries of a page.
+    /// The same order for the summaries of a page.
     var outerSQL: String { "sort_key \(direction), jobs.sequence \(tieDirection)" }
 
     private var direction: String { isDescending ? "DESC" : "ASC" }

@@ -3,17 +3,17 @@ import Foundation
 import GRDB
 import Protocol
 
-/// What a job's event file lacks, as committed at one moment.
+/// What a job's event file lacks, as of one commit.
 struct MissingMeasurements: Sendable {
-    /// The newest attempt; 0: none yet.
+    /// The newest attempt; 0 if there is none yet.
     var attempt: Int
-    /// The iteration that the rows go on from: the file's last, or the earlier one that a newer attempt began at.
+    /// The rows start after this iteration: the file's last one, or the earlier one where a newer attempt began.
     var after: Int
-    /// Ascending iterations.
+    /// Rows in ascending order of iterations.
     var rows: [MetricsEntry]
     var snapshots: [Snapshot]
     var isRunning: Bool
-    /// When the job came to its present end; nil if it has not ended.
+    /// When the job reached its present end; nil if it has not ended.
     var endedAt: Date?
 
     struct Snapshot: Sendable {
@@ -23,7 +23,7 @@ struct MissingMeasurements: Sendable {
     }
 }
 
-/// A job of which something was measured.
+/// A job with metrics or snapshots.
 struct MeasuredJob: Sendable {
     var id: JobID
     var resultName: String
@@ -31,11 +31,11 @@ struct MeasuredJob: Sendable {
 }
 
 extension JobStore {
-    /// Of the training that the newest attempt goes on with: what an earlier attempt measured beyond the checkpoint that
-    /// a later one began at is left out.
+    /// Measurements of the training that the newest attempt continues. They leave out what an earlier attempt measured
+    /// beyond the checkpoint where a later one began.
     /// - Parameters:
-    ///   - last: the last iteration that is written, by attempt `attempt` or one before.
-    ///   - limit: of rows.
+    ///   - last: The file's last iteration, written by attempt `attempt` or an earlier one.
+    ///   - limit: The maximum number of rows.
     /// - Returns: nil if there is no such job.
     func measurements(
         of id: JobID, after last: Int, of attempt: Int, limit: Int

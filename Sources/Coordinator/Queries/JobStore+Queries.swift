@@ -29,14 +29,14 @@ extension JobStore {
         }
     }
 
-    /// The jobs of these sequence numbers that exist, in no order.
+    /// The existing jobs of these sequence numbers, in no order.
     func summaries(of sequences: [Int64]) async throws -> [JobSummary] {
         let list = sequences.map(String.init).joined(separator: ",")
         let sql = Self.summarySQL(of: "SELECT * FROM jobs WHERE sequence IN (\(list))")
         return try await pool.read { db in try StoredRow.all(db, sql: sql).map { try Self.summary($0, db) } }
     }
 
-    /// Names of the recipes that jobs have, with how many jobs wait for a worker, and what is known of their length.
+    /// Of each recipe with queued jobs: how many wait, and what is known of its length.
     func recipeLoads() async throws -> [RecipeLoad] {
         try await pool.read { db in
             let sql = """
@@ -58,7 +58,7 @@ extension JobStore {
         try await pool.read { try String.fetchAll($0, sql: "SELECT DISTINCT name FROM recipes ORDER BY name") }
     }
 
-    /// A job with its recipe and attempts; nil if there is none.
+    /// A job with its recipe and attempts; nil if there is no such job.
     func detail(_ id: JobID) async throws -> JobDetail? {
         try await pool.read { db in
             let sql = Self.summarySQL(of: "SELECT * FROM jobs WHERE sequence = ? AND id = ?")
@@ -97,7 +97,7 @@ extension JobStore {
         return list.filter { $0.kind == .exemplar } + list.filter { $0.kind != .exemplar }
     }
 
-    /// What an artifact is to some job that has it; nil if none has.
+    /// The role of an artifact in some job that has it; nil if no job has it.
     func kind(ofArtifact sha256: String) async throws -> ArtifactRole? {
         let kind = try await pool.read { db in
             try String.fetchOne(db, sql: "SELECT kind FROM artifacts WHERE sha256 = ? LIMIT 1", arguments: [sha256])
@@ -147,7 +147,7 @@ extension JobStore {
         return try await logs(of: id, after: start ?? 0, limit: limit)
     }
 
-    /// Every worker that has said hello, with the times of its last change of state.
+    /// Every known worker, with the time of its last change of state.
     func workers() async throws -> [RecordedWorkerRow] {
         try await pool.read { db in
             try StoredRow.all(db, sql: "SELECT * FROM workers ORDER BY name, id").map { row in
@@ -167,7 +167,7 @@ extension JobStore {
 
     // MARK: Rows
 
-    /// Summaries of the jobs that a query chooses. What is joined is looked up for those alone.
+    /// Summaries of the jobs that a query selects. The joins look up rows for those jobs only.
     private static func summarySQL(of jobs: String) -> String {
         """
         SELECT jobs.*, subjects.sha256 AS subject_sha256, subjects.file_name, recipes.name AS recipe_name, attempts.number AS attempt, attempts.worker_name AS worker,
@@ -202,7 +202,7 @@ extension JobStore {
             lossLatest: newestLosses(of: row["sequence"], db))
     }
 
-    /// Terms may be measured at different intervals, so a few rows are looked at for each one's newest value.
+    /// Workers may measure terms at different intervals, so a few rows are searched for each term's newest value.
     private static func newestLosses(of sequence: Int64, _ db: Database) throws -> [String: Float] {
         let sql = """
             SELECT names, "values" FROM metrics JOIN metric_columns ON metric_columns.id = metrics.columns
@@ -213,7 +213,7 @@ extension JobStore {
         for row in try db.cachedStatement(sql: sql).fetchRows(sequence) {
             newest.merge(try columns.values(row)) { newer, _ in newer }
         }
-        // Figures of a snapshot are no losses; they are older than the losses beside them at once.
+        // A snapshot's figures are not losses.
         return newest.filter { !$0.key.hasPrefix("quality_") }
     }
 }

@@ -3,7 +3,7 @@ import GRDB
 import Protocol
 
 extension JobStore {
-    /// A job as it is told from others of its exemplar.
+    /// A job's exemplar and recipe, which distinguish it from other jobs.
     struct JobRecipe: Sendable {
         var sequence: Int64
         var exemplar: String
@@ -11,7 +11,7 @@ extension JobStore {
         var recipe: Int64
     }
 
-    /// Those of the jobs that exist, and the recipes that their exemplars have in all jobs.
+    /// The existing jobs of these numbers, and all recipes that any job uses with their exemplars.
     func recipes(
         ofJobs sequences: [Int64]
     ) async throws -> (jobs: [JobRecipe], ofTheirExemplars: [(exemplar: String, recipe: Int64)]) {
@@ -46,7 +46,7 @@ extension JobStore {
         }
     }
 
-    /// Recipes as they were submitted, by their rows.
+    /// The submitted texts of recipes, by their rows.
     func recipeTexts(_ rows: some Collection<Int64>) async throws -> [Int64: String] {
         let list = rows.map(String.init).joined(separator: ",")
         return try await pool.read { db in
@@ -55,7 +55,7 @@ extension JobStore {
         }
     }
 
-    /// What workers reported of the jobs that have finished, by sequence number, as JSON text.
+    /// The workers' reports of finished jobs, by sequence number, as JSON text.
     func reports(of sequences: [Int64]) async throws -> [Int64: String] {
         let list = sequences.map(String.init).joined(separator: ",")
         let sql = "SELECT sequence, report_json FROM jobs WHERE sequence IN (\(list)) AND report_json IS NOT NULL"

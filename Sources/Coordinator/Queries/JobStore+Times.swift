@@ -1,19 +1,19 @@
 import GRDB
 import Protocol
 
-/// What the newest finished jobs of some recipes took.
+/// How long the newest finished jobs of some recipes took.
 struct FinishedJobTimes: Sendable {
     var jobs: Int
-    /// Of the attempts that finished, from their assignment to their result.
+    /// Total time of the attempts that finished, from assignment to result.
     var seconds: Double
-    /// That those attempts trained.
+    /// Iterations that those attempts trained.
     var iterations: Int
-    /// Of a whole job.
+    /// Iterations of a whole job.
     var totalIterations: Int
 }
 
 extension JobStore {
-    /// The recipes that came after one, by age.
+    /// The recipes added after one, by age.
     func recipes(after id: Int64) async throws -> [(id: Int64, yaml: String)] {
         try await pool.read { db in
             try StoredRow.all(db, sql: "SELECT id, yaml FROM recipes WHERE id > ? ORDER BY id", arguments: [id])
@@ -21,7 +21,7 @@ extension JobStore {
         }
     }
 
-    /// - Parameter limit: of jobs.
+    /// - Parameter limit: The maximum number of jobs.
     /// - Returns: nil if no job of these recipes has finished.
     func finishedTimes(ofRecipes ids: [Int64], limit: Int) async throws -> FinishedJobTimes? {
         let list = ids.map(String.init).joined(separator: ",")

@@ -2,7 +2,7 @@ import ClusterCore
 import Protocol
 
 extension JobStore {
-    /// Bytes of all artifact records together, by kind. Walks over every record.
+    /// Total bytes of all artifact records, by kind. It reads every record.
     func artifactBytes() async throws -> [ArtifactRole: Int] {
         try await pool.read { db in
             let rows = try StoredRow.all(db, sql: "SELECT kind, SUM(bytes) AS total FROM artifacts GROUP BY kind")

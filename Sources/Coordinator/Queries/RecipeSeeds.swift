@@ -1,6 +1,6 @@
-/// A recipe's seed, and what else it says.
+/// A recipe's seed, and the rest of the recipe.
 public struct RecipeSeed: Sendable, Equatable {
-    /// Equal for recipes that differ in the seed alone.
+    /// Equal for recipes that differ only in the seed.
     public var others: String
     public var seed: UInt64
 
@@ -10,23 +10,23 @@ public struct RecipeSeed: Sendable, Equatable {
     }
 }
 
-/// Tells which recipes differ in the seed alone. Stored recipes never change, so each is read once.
+/// Finds recipes that differ only in the seed. Stored recipes never change, so it reads each once.
 actor RecipeSeeds {
-    /// A stored recipe among those that are its equals but for the seed.
+    /// A stored recipe in a family of recipes that differ only in the seed.
     struct Variation: Sendable {
-        /// The same for all of them.
+        /// The same for the whole family.
         var family: Int
         var seed: UInt64
     }
 
     private let read: @Sendable (String) -> RecipeSeed?
     private var families: [String: Int] = [:]
-    /// By row of the store; nil: cannot be read.
+    /// By row of the store; nil if the recipe is unreadable.
     private var known: [Int64: Variation?] = [:]
 
     init(_ read: @escaping @Sendable (String) -> RecipeSeed? = { _ in nil }) { self.read = read }
 
-    /// The recipes that can be read, by their rows.
+    /// The readable recipes, by their rows.
     func variations(_ rows: Set<Int64>, in store: JobStore) async throws -> [Int64: Variation] {
         let new = rows.filter { known[$0] == nil }
         if !new.isEmpty {

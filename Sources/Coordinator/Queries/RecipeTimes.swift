@@ -3,19 +3,19 @@ import Foundation
 import Protocol
 import Synchronization
 
-/// How long jobs of a recipe take: by what jobs of the same work took, else by a measurement on this machine.
+/// How long jobs of a recipe take: from jobs with the same work, or else from a measurement on this machine.
 final class RecipeTimes: Sendable {
-    /// How many finished jobs are looked at: machines and releases change.
+    /// Number of finished jobs to average. Only the newest count, because machines and releases change.
     static let jobsAsked = 20
-    /// How long an answer may be repeated: a thousand photographs are a thousand submissions.
+    /// How long to reuse an answer: a thousand photographs make a thousand submissions.
     private static let memory = Duration.seconds(5)
 
     private struct State {
-        /// Of the stored recipes, by id; nil: comparable with no other.
+        /// Workloads of the stored recipes, by id; nil if a recipe compares with no other.
         var workloads: [Int64: String?] = [:]
         var newestRecipe: Int64 = 0
         var recorded: [String: (time: ExpectedTime, until: Instant)] = [:]
-        /// By the recipe's name; nil: it cannot be measured.
+        /// By the recipe's name; nil if it cannot be measured.
         var measured: [String: ExpectedTime?] = [:]
         var underWay: Set<String> = []
     }
@@ -33,8 +33,8 @@ final class RecipeTimes: Sendable {
 
     // MARK: Offered recipes
 
-    /// The offered recipes with what is known of their times. Those of which no job tells are measured, one after the
-    /// other, when this is asked first.
+    /// The offered recipes with their known times. The first call starts measurements of recipes without jobs, one
+    /// after another.
     func offered() async throws -> RecipeList {
         var list = RecipeList(recipes: [])
         for recipe in configuration.recipes {
@@ -50,7 +50,7 @@ final class RecipeTimes: Sendable {
         return list
     }
 
-    /// The measurement, if there is one, or begins it.
+    /// Returns the measurement, or starts it.
     private func measurement(of recipe: NamedRecipe) -> (ExpectedTime?, isUnderWay: Bool) {
         guard let measure = configuration.measureRecipe else { return (nil, false) }
         let (known, begins) = state.withLock { state -> (ExpectedTime??, Bool) in
@@ -72,7 +72,7 @@ final class RecipeTimes: Sendable {
 
     // MARK: Recorded jobs
 
-    /// What jobs of the same work tell of a recipe: those that finished, else those that run. Nil if there are none.
+    /// The time of a recipe, from finished jobs with the same work, or else from running ones. Nil if there are none.
     func recorded(_ yaml: String) async throws -> ExpectedTime? {
         guard let workload = configuration.workloadOfRecipe(yaml) else { return nil }
         let now = reader.engine.now

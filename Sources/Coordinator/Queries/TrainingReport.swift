@@ -1,8 +1,8 @@
 import Foundation
 
-/// What the coordinator reads of a worker's report of a finished job.
+/// What the coordinator reads from a worker's report of a finished job.
 struct TrainingReport {
-    /// What the figures come to, in the worker's words.
+    /// The worker's own summary of the figures.
     var verdict: String?
     /// The figures of the last snapshot, by the names of their columns.
     var quality: [String: Float]

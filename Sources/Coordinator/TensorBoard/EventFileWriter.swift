@@ -4,19 +4,20 @@ import Foundation
 import Logging
 import Protocol
 
-/// Keeps a TensorBoard event file of each job in `tensorboard/NAME/`, a beat behind the store.
+/// Keeps a TensorBoard event file of each job in `tensorboard/NAME/`, one beat behind the store.
 ///
-/// The files are derived: what is in one is read from itself, what it lacks is asked of the store after the commit. So
-/// nothing waits for them, a crash or a full disk leaves neither a gap nor a duplicate, and a folder that was deleted is
-/// made again.
+/// The files are derived. The writer reads a file to see what it has, and asks the store after the commit for what it
+/// lacks. So nothing waits for the files, a crash or a full disk leaves neither a gap nor a duplicate, and the writer
+/// makes a deleted folder again.
 actor EventFileWriter {
-    /// Time between two looks at what was recorded.
+    /// Time between two checks for new records.
     static let interval = Duration.seconds(1)
-    /// The same after something failed: each try reads a file from its start.
+    /// Time between two checks after a failure. It is longer, because each try reads a file from its start.
     static let patience = Duration.seconds(30)
-    /// Files that a start found incomplete or gone are seen to so many a beat, beside those of jobs that run.
+    /// Upper limit on the old files in one beat. At start the writer finds incomplete and missing files, and repairs
+    /// them beside those of running jobs.
     static let maxOldJobsPerBeat = 10
-    /// Rows asked of the store at once.
+    /// Rows to fetch from the store at once.
     static let rowsPerStep = 1_000
     /// More than one `append` writes: `rowsPerStep` rows, or a picture.
     private static let spaceNeeded = 2 << 20
@@ -27,12 +28,12 @@ actor EventFileWriter {
     private let engine: ClusterEngine
     private let disk: BlockingWork
     private let logger: Logger
-    /// Of running jobs, so that their files are not read again for every beat.
+    /// Files of running jobs, so that a beat does not read them again.
     private var files: [JobID: EventFile] = [:]
     private var waiting: Set<JobID> = []
     private var old: [JobID] = []
     private var hasFailed = false
-    /// Snapshots that are no images, so that each is mentioned once.
+    /// Snapshots that are not images. The log mentions each once.
     private var badSnapshots: Set<String> = []
 
     init(
@@ -56,13 +57,13 @@ actor EventFileWriter {
         }
     }
 
-    /// Looks for what an earlier process did not come to, or what was deleted since.
+    /// Finds files that an earlier process did not complete, or that someone deleted since.
     func findOldJobs() async {
         do {
             let jobs = try await store.measuredJobs()
             old = try await disk.run(.files) { [folder] in
                 jobs.filter { job in
-                    // The time of a file that has everything is the end of its job.
+                    // A complete file has its job's end as its modification time.
                     let file = Self.file(of: job.resultName, in: folder)
                     guard let endedAt = job.endedAt, let time = Self.time(of: file) else { return true }
                     return abs(time.timeIntervalSince(endedAt)) > 0.001
@@ -70,12 +71,12 @@ actor EventFileWriter {
             }
         } catch {
             logger.warning(
-                "event files of earlier jobs are left as they are until the next start",
+                "event files of earlier jobs stay as they are until the next start",
                 metadata: ["error": "\(error)"])
         }
     }
 
-    /// Sees to the jobs of which something was recorded since the last beat, and to some old ones.
+    /// Updates the files of jobs with new records since the last beat, and some old ones.
     func beat() async {
         let recorded = await engine.takeRecordedJobs()
         let some = old.suffix(Self.maxOldJobsPerBeat)
@@ -83,7 +84,7 @@ actor EventFileWriter {
         await bringUpToDate(recorded.union(some))
     }
 
-    /// Brings files up to date, those too that could not be before.
+    /// Updates the files of these jobs, and the files of earlier failures.
     func bringUpToDate(_ jobs: Set<JobID>) async {
         waiting.formUnion(jobs)
         var failure: (any Error)?
@@ -99,7 +100,7 @@ actor EventFileWriter {
         }
         if let failure, !hasFailed {
             logger.warning(
-                "an event file for TensorBoard cannot be written; nothing else depends on it, and it is caught up later",
+                "an event file for TensorBoard cannot be written; nothing else depends on it, and the coordinator retries",
                 metadata: ["error": "\(failure)"])
         } else if failure == nil, hasFailed {
             logger.notice("event files for TensorBoard can be written again")
@@ -125,7 +126,7 @@ actor EventFileWriter {
             var events = found.rows.filter { !$0.values.isEmpty }.map {
                 Event.measurements(iteration: $0.iteration, unixSeconds: $0.unixSeconds, values: $0.values)
             }
-            // Not before: until the new attempt has measured something, the old curve tells more.
+            // Not before: until the new attempt has measured something, the old curve says more.
             if let first = events.first, let step = restart {
                 events.insert(
                     Event(wallTime: first.wallTime, step: step, .start(note: Self.note(attempt))), at: 0)
@@ -146,8 +147,8 @@ actor EventFileWriter {
     ) async throws -> EventFile {
         var file = start
         for snapshot in missing.snapshots {
-            // Measured before it is drawn: what is beyond the measurements is an earlier attempt's. And out of order a
-            // picture would take the place of all later ones.
+            // A worker measures an iteration before it draws it, so a snapshot beyond the measurements comes from an
+            // earlier attempt. And an out-of-order picture would take the place of all later ones.
             let isDue = !missing.isRunning || snapshot.iteration <= file.lastStep
             guard isDue, snapshot.iteration > file.pictures.max() ?? -1, !badSnapshots.contains(snapshot.sha256)
             else { continue }
@@ -176,7 +177,7 @@ actor EventFileWriter {
 
     private func append(_ events: [Event], to file: EventFile) async throws -> EventFile {
         try await disk.run(.chunks) { [artifacts] in
-            // The last of the disk belongs to the job store.
+            // The last bytes of the disk belong to the job store.
             try artifacts.requireSpace(for: Self.spaceNeeded)
             var file = file
             try file.append(events)
@@ -197,7 +198,7 @@ actor EventFileWriter {
 
     private static func attempt(_ note: String) -> Int? { note.split(separator: " ").last.flatMap { Int($0) } }
 
-    /// Result names are file names, each of one job.
+    /// Result names are file names, and each belongs to one job.
     static func file(of resultName: String, in folder: URL) -> URL {
         folder.appendingPathComponent(resultName, isDirectory: true).appendingPathComponent(EventFile.name)
     }
@@ -207,7 +208,7 @@ actor EventFileWriter {
         return attributes?[.modificationDate] as? Date
     }
 
-    /// If it fails, the file is read once more at the next start.
+    /// If it fails, the next start reads the file once more.
     private static func setTime(of file: URL, _ time: Date) {
         try? FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: file.path)
     }

@@ -4,7 +4,7 @@ import Logging
 import Protocol
 import Transport
 
-/// Sends one artifact to a worker, as far as its credit goes.
+/// Sends one artifact to a worker, as far as the worker's credit allows.
 struct Download: Sendable {
     let artifact: Artifact
     let request: ArtifactRequest
@@ -15,11 +15,12 @@ struct Download: Sendable {
     let logger: Logger
     let send: Transfers.Send
 
-    /// Ends when all has arrived, the artifact cannot be read, or the commands end.
+    /// Ends when the worker has everything, the artifact cannot be read, or the commands end.
     func run(_ commands: AsyncStream<ArtifactCredit>) async {
         var sender = ArtifactSender(transferID: request.transferID, sizeBytes: UInt64(artifact.sizeBytes))
         do {
-            // Before the first byte goes: a damaged checkpoint must not cost the worker a transfer, nor the job a retry.
+            // Check before the first byte: a damaged checkpoint must not cost the worker a transfer, nor the job a
+            // retry.
             guard try await isIntact() else { return }
             for await grant in commands {
                 sender.grant(grant)
@@ -27,7 +28,7 @@ struct Download: Sendable {
                 if sender.isComplete { return }
             }
         } catch {
-            // The worker asks again, and the file is looked at again.
+            // The worker asks again, and this check runs again.
             await send(.acknowledge(id: request.transferID, .tryLater, message: "\(error)"))
         }
     }

@@ -4,7 +4,7 @@ import Logging
 import Protocol
 import Synchronization
 
-/// All artifact transfers under way, each in a task of its own, so that a slow one does not hold up the others.
+/// All running artifact transfers. Each has its own task, so that a slow one does not hold up the others.
 final class Transfers: Sendable {
     typealias Send = @Sendable (MessageToWorker) async -> Void
 
@@ -15,7 +15,7 @@ final class Transfers: Sendable {
 
     private struct Entry {
         var attempt: AttemptReference
-        /// Tells a transfer from an earlier one under the same key.
+        /// Distinguishes a transfer from an earlier one with the same key.
         var serial: UInt64
         var upload: AsyncStream<Upload.Command>.Continuation?
         var download: AsyncStream<ArtifactCredit>.Continuation?
@@ -32,11 +32,11 @@ final class Transfers: Sendable {
         var failures = 0
     }
 
-    /// Transfers of all workers at once, each with a window of a few MiB.
+    /// Upper limit on the transfers of all workers. Each has a window of a few MiB.
     static let maxTransfers = 256
-    /// Transfers of one worker process at once, so that a flood of offers from one leaves places for the others.
+    /// Upper limit on the transfers of one worker process, so that a flood of offers leaves places for other workers.
     static let maxPerSession = 64
-    /// Chunks that all uploads together may have under way: 256 MiB.
+    /// Upper limit on the chunks that all uploads together may have in flight: 256 MiB.
     static let maxChunks = 256
 
     private let artifacts: ArtifactStore
@@ -44,8 +44,8 @@ final class Transfers: Sendable {
     private let engine: ClusterEngine
     private let logger: Logger
     private let state = Mutex(State())
-    /// Chunks that have arrived and wait for the disk, by session. With a lock of its own: a chunk may leave while the
-    /// other is held.
+    /// Chunks that wait for the disk, by session. They need their own lock: a chunk may leave while another thread
+    /// holds the other lock.
     private let arrived = Mutex(
         FairShare(
             maxCount: .max, maxCountPerOwner: .max, maxBytes: Transfers.maxChunks * Limits.chunkBytes,
@@ -58,7 +58,8 @@ final class Transfers: Sendable {
         self.logger = logger
     }
 
-    /// Begins to receive an offered artifact; of one under way, says again how far it is.
+    /// Starts to receive an offered artifact. If the transfer already runs, it tells the worker again where to
+    /// continue.
     func receive(_ offer: ArtifactOffer, session: UInt64, send: @escaping Send) {
         let key = Key(session: session, id: offer.transferID)
         let known = state.withLock { $0.entries[key] }
@@ -66,7 +67,7 @@ final class Transfers: Sendable {
             upload.yield(.remind)
             return
         }
-        // Holds a window of chunks and a reminder or two; a peer that sends beyond its credit loses the rest.
+        // Holds a window of chunks and a reminder or two. A peer that sends beyond its credit loses the rest.
         let (commands, continuation) = AsyncStream<Upload.Command>.makeStream(
             bufferingPolicy: .bufferingOldest(2 * Int(Limits.windowChunks)))
         guard let serial = add(Entry(attempt: offer.attempt, serial: 0, upload: continuation), key) else {
@@ -81,7 +82,7 @@ final class Transfers: Sendable {
         }
     }
 
-    /// Begins to send a stored artifact, or goes on from where the worker says.
+    /// Starts to send a stored artifact, or continues where the worker says.
     func send(_ artifact: Artifact, _ request: ArtifactRequest, session: UInt64, send: @escaping Send) {
         let key = Key(session: session, id: request.transferID)
         let start = ArtifactCredit(
@@ -107,7 +108,7 @@ final class Transfers: Sendable {
         }
     }
 
-    /// What is beyond the sender's share of the memory for chunks is dropped: the gap is asked for again.
+    /// Drops a chunk beyond the sender's share of the memory. The receiver asks for the gap again.
     func receive(_ chunk: ArtifactChunk, _ payload: [UInt8], from session: UInt64) {
         let key = Key(session: session, id: chunk.transferID)
         let bytes = payload.count
@@ -117,7 +118,7 @@ final class Transfers: Sendable {
         upload.yield(.chunk(arrival))
     }
 
-    /// Bytes of chunks that have arrived and are not written yet.
+    /// Bytes of received chunks that are not on disk yet.
     var arrivedBytes: Int { arrived.withLock { $0.bytes } }
 
     func receive(_ credit: ArtifactCredit, from session: UInt64) {
@@ -152,13 +153,13 @@ final class Transfers: Sendable {
         return serial
     }
 
-    /// A full window each while few transfers are under way, and at least a chunk each when there are many.
+    /// A full window for each of a few transfers, or at least one chunk for each of many.
     private func window() -> UInt32 {
         let count = state.withLock { $0.entries.count }
         return min(Limits.windowChunks, UInt32(max(1, Self.maxChunks / max(1, count))))
     }
 
-    /// Mentions the first failure and then ever fewer: a full disk fails every transfer.
+    /// Logs the first failure, then the second, the fourth and so on: a full disk fails every transfer.
     private func noteFailure(_ reason: String, _ offer: ArtifactOffer) async {
         let count = state.withLock { state in
             state.failures += 1
@@ -171,7 +172,7 @@ final class Transfers: Sendable {
                 "kind": "\(offer.role)", "iteration": .stringConvertible(offer.iteration), "reason": "\(reason)",
                 "failures": .stringConvertible(count),
             ])
-        logger.warning("an artifact was not taken; its worker offers it again", metadata: about)
+        logger.warning("an artifact was not accepted; its worker offers it again", metadata: about)
     }
 
     private func remove(_ key: Key, _ serial: UInt64) {

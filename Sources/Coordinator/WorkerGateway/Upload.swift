@@ -3,15 +3,15 @@ import Foundation
 import Protocol
 import Transport
 
-/// Receives one artifact from a worker: writes its chunks, commits it, reports it stored.
+/// Receives one artifact from a worker: writes its chunks, commits it, and reports it stored.
 struct Upload: Sendable {
     enum Command: Sendable {
         case chunk(Arrival)
-        /// The worker asks where to go on.
+        /// The worker asks where to continue.
         case remind
     }
 
-    /// A chunk in memory. Says when it has left it, whether it was written, dropped or left in a transfer that ended.
+    /// A chunk in memory. It calls `onEnd` when it leaves memory: written, dropped, or left in a transfer that ended.
     final class Arrival: Sendable {
         let chunk: ArtifactChunk
         let payload: [UInt8]
@@ -32,11 +32,11 @@ struct Upload: Sendable {
     let disk: BlockingWork
     let engine: ClusterEngine
     let send: Transfers.Send
-    /// How many chunks the worker may have under way.
+    /// How many chunks the worker may have in flight.
     let windowChunks: @Sendable () -> UInt32
     let onFailure: @Sendable (String) async -> Void
 
-    /// Ends when the artifact is stored, cannot be, or the commands end.
+    /// Ends when the artifact is stored, a step fails, or the commands end.
     func run(_ commands: AsyncStream<Command>) async {
         do {
             let artifact = offer.artifact
@@ -45,14 +45,14 @@ struct Upload: Sendable {
                 try await receive(commands, into: incoming)
             } catch let error as CoordinatorError where error.code == .digestMismatch && incoming.isResumed {
                 throw CoordinatorError(
-                    .fileSystem, "what an interrupted transfer had left was damaged and is removed; send the file again"
+                    .fileSystem, "the part of an interrupted transfer was damaged and is removed; send the file again"
                 )
             } catch let error as CoordinatorError where error.code == .noSpace {
-                // Parts that wait for each other's space would wait for ever.
+                // Otherwise parts that wait for each other's space would wait for ever.
                 try await disk.run(.chunks) { incoming.abandon() }
                 throw error
             }
-            // The worker may come back and go on.
+            // Keep the part: the worker may come back and continue.
             try await disk.run(.chunks) { incoming.suspend() }
         } catch {
             let (code, message) = Self.answer(to: error)
@@ -64,7 +64,7 @@ struct Upload: Sendable {
     private func receive(_ commands: AsyncStream<Command>, into incoming: IncomingArtifact) async throws {
         var receiver = ArtifactReceiver(
             transferID: offer.transferID, artifact: offer.artifact, offset: UInt64(incoming.sizeBytes))
-        // All of it had arrived, and the process ended before it was named.
+        // All bytes had arrived, but the earlier process ended before it named the file.
         if receiver.isComplete { return try await commit(incoming) }
         func credit(rewind: Bool) async {
             await send(.credit(receiver.credit(rewind: rewind, windowChunks: windowChunks())))

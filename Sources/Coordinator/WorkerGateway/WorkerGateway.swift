@@ -5,20 +5,21 @@ import Logging
 import Protocol
 import Transport
 
-/// Between the socket and the cluster: messages become events, effects become messages and transfers.
+/// Connects the socket and the cluster: messages become events, effects become messages and transfers.
 ///
-/// Knows which connection a session speaks through; who a session is and what it may do, the cluster decides.
+/// The gateway knows which connection a session speaks through. The cluster decides who a session is and what it may
+/// do.
 actor WorkerGateway {
     private let socket: RouterSocket
     private let engine: ClusterEngine
     private let transfers: Transfers
-    /// What WELCOME says in a version of the protocol.
+    /// The content of WELCOME in a version of the protocol.
     private let greeting: @Sendable (UInt32) -> Greeting
     private let logger: Logger
-    /// Worker processes that may speak through one connection. One does; more is a flood, or a proxy.
+    /// Upper limit on worker processes per connection. Normally there is one; more is a flood, or a proxy.
     static let maxSessionsPerPeer = 256
 
-    /// Where a greeted session was last heard, and the version it speaks.
+    /// The connection that a greeted session last spoke through, and its protocol version.
     private struct Route {
         var peer: Peer
         var version: UInt32
@@ -27,7 +28,7 @@ actor WorkerGateway {
     private var routes: [UInt64: Route] = [:]
     private var slowMessages = 0
     private var sessionsOfPeer: [Peer: Set<UInt64>] = [:]
-    /// Attempts a session claims that are of no job here, until the next answer reports them lost.
+    /// Attempts that a session claims but that belong to no job here. The next answer reports them lost.
     private var foreign: [UInt64: [WireAttemptRef]] = [:]
 
     init(
@@ -41,7 +42,7 @@ actor WorkerGateway {
         transfers = Transfers(artifacts: artifacts, disk: disk, engine: engine, logger: logger)
     }
 
-    /// Works until the task is cancelled or the socket closed.
+    /// Works until the task is cancelled or the socket closes.
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.receiveAll() }
@@ -56,7 +57,7 @@ actor WorkerGateway {
         for await incoming in socket.incoming {
             switch incoming {
             case .message(let message, let peer): await receive(message, from: peer)
-            // A connection that is gone comes back under another name; leases decide what becomes of the work.
+            // A lost connection comes back under another name. Leases decide what becomes of the work.
             case .gone(let peer):
                 for session in sessionsOfPeer[peer] ?? [] { forget(session) }
             case .slow(let peer): noteSlow(peer)
@@ -64,7 +65,7 @@ actor WorkerGateway {
         }
     }
 
-    /// Mentions the first dropped message and then ever fewer: whoever does not read loses many.
+    /// Logs the first dropped message, then the second, the fourth and so on: a worker that does not read loses many.
     private func noteSlow(_ peer: Peer) {
         slowMessages += 1
         guard slowMessages & (slowMessages - 1) == 0 else { return }
@@ -106,19 +107,19 @@ actor WorkerGateway {
         }
     }
 
-    /// Says which side is too old.
+    /// Tells the worker which side is too old.
     private func refuse(_ hello: Hello, _ outcome: ProtocolVersion.Outcome, _ session: UInt64, _ peer: Peer) {
         let reason =
             "this coordinator (\(texloomVersion)) speaks protocol versions \(ProtocolVersion.oldest) to "
             + "\(ProtocolVersion.newest), the worker (\(hello.worker.softwareVersion)) \(hello.minVersion) to "
             + "\(hello.maxVersion): upgrade the \(outcome == .upgradeWorker ? "worker" : "coordinator")"
         logger.warning("refused a worker", metadata: ["worker": "\(hello.worker.name)", "reason": "\(reason)"])
-        // In the oldest version, which every worker can read.
+        // Uses the oldest version, because every worker can read it.
         let refusal = MessageToWorker.refusal(.versionUnsupported, message: reason)
         socket.send(WireMessage(refusal, session: session, version: ProtocolVersion.oldest), to: peer)
     }
 
-    /// Names who speaks through a connection: one worker, as a rule.
+    /// Logs a warning with the worker that speaks through a connection. As a rule there is only one.
     private func warn(_ message: Logger.Message, _ peer: Peer) async {
         var metadata: Logger.Metadata = ["peer": "\(peer)"]
         if let session = sessionsOfPeer[peer]?.first { metadata["worker"] = "\(await engine.workerName(session))" }

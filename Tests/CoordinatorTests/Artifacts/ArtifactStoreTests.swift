@@ -77,7 +77,7 @@ struct ArtifactStoreTests {
         let store = try ArtifactStore(dataFolder: folder.url)
         let part = try store.resumeIncoming(announced)
         #expect(part.sizeBytes == 6000 && part.isResumed)
-        // A second sender of the same bytes does not write into the first one's file.
+        // A second sender of the same bytes does not write to the first one's file.
         let other = try store.resumeIncoming(announced)
         #expect(other.sizeBytes == 0)
         try other.append(whole)
@@ -124,7 +124,7 @@ struct ArtifactStoreTests {
         #expect(try store.condition(of: stored) == .intact)
     }
 
-    /// What is left of a disk, as a test sets it.
+    /// Free disk space that a test sets.
     private final class Space: Sendable {
         private let bytes = Mutex(Int.max)
         var left: Int {
@@ -138,7 +138,7 @@ struct ArtifactStoreTests {
         let store = try ArtifactStore(dataFolder: folder.url) { _ in space.left }
         let writers = [try store.makeIncoming(), try store.resumeIncoming(artifact(of: Data("announced".utf8)))]
         for writer in writers { try writer.append(Data("x".utf8)) }
-        // Others have filled it meanwhile.
+        // Others have filled the disk meanwhile.
         space.left = ArtifactStore.reservedBytes + 10
         for writer in writers {
             try writer.append(Data(count: 10))
@@ -166,7 +166,7 @@ struct ArtifactStoreTests {
         let store = try ArtifactStore(dataFolder: folder.url)
         let whole = Data("whole".utf8)
         let announced = artifact(of: whole)
-        // Reading the start of this file is an input/output error, as of a bad sector.
+        // A read at the start of this file is an input/output error, like a bad sector.
         try FileManager.default.createSymbolicLink(
             atPath: folder.url.path + "/incoming/\(announced.sha256).part", withDestinationPath: "/proc/self/mem")
         let part = try store.resumeIncoming(announced)
@@ -197,7 +197,7 @@ struct ArtifactStoreTests {
         _ = try DataFolder(folder.url)
     }
 
-    /// A disk whose first sync of a folder fails.
+    /// A disk that fails the first sync of a folder.
     private final class FailingSyncs: Sendable {
         let log = Mutex<(failing: Set<String>, synced: [String])>(([], []))
 
@@ -222,7 +222,7 @@ struct ArtifactStoreTests {
         syncs.log.withLock { $0 = ([isOfParent ? "artifacts" : shelf], []) }
         #expect(throws: CoordinatorError.self) { try store.store(Data("hello".utf8)) }
         #expect(!store.contains(wanted))
-        // It is sent again. The folder is there by now, and perhaps not after a power cut.
+        // The sender repeats it. The folder exists by now, but might not survive a power cut.
         #expect(try store.store(Data("hello".utf8)) == wanted)
         #expect(store.contains(wanted))
         #expect(syncs.log.withLock { $0.synced } == ["artifacts", shelf])

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Cluster state: workers that die with every job")
 struct ClusterStateDeathTests {
-    /// Starts the worker again and again; each process dies with what it was given.
+    /// Starts the worker again and again. Each process dies with the job it got.
     private func crash(_ cluster: ClusterDriver, worker: String = "broken", times: Int, from session: UInt64) -> [JobID]
     {
         (0..<UInt64(times)).compactMap { round in
@@ -29,7 +29,7 @@ struct ClusterStateDeathTests {
         #expect(cluster.state.fruitlessLosses.isEmpty)
         #expect(cluster.state.job(jobs[0])?.reason?.contains("dies with every job") == true)
         #expect(cluster.state.problem(ofWorker: "broken")?.contains("4 times in a row, with 2 different jobs") == true)
-        // A sound worker does all of them.
+        // A sound worker finishes all of them.
         cluster.hello(1, worker: "sound")
         for _ in jobs { cluster.finish(1, try #require(cluster.take(1))) }
         #expect(cluster.state.counts[.finished] == 3)
@@ -42,7 +42,7 @@ struct ClusterStateDeathTests {
         let long = cluster.submit("long")[0]
         #expect(cluster.take(1)?.job == long)
         let one = cluster.submit("one")[0]
-        // It is the only job that waits; after three deaths it is left to the sound worker.
+        // It is the only waiting job. After three deaths, only the sound worker may get it.
         let given = crash(cluster, times: 30, from: 100)
         #expect(given == Array(repeating: one, count: ClusterState.lossesOfSuspect))
         #expect(cluster.state.job(one)?.state == .queued)
@@ -62,7 +62,7 @@ struct ClusterStateDeathTests {
             return cluster.pass(.seconds(3)).assignment?.attempt
         }
         #expect(wait(first, 200)?.job == jobs[2])
-        // Dead again: twice as long, and nothing is held against the job.
+        // The worker dies again: its wait doubles, and the job is not blamed.
         cluster.hello(201, worker: "broken")
         #expect(cluster.state.fruitlessLosses.isEmpty && cluster.state.job(jobs[2])?.state == .queued)
         let attempt = try #require(wait(first * 2, 201))
@@ -93,7 +93,7 @@ struct ClusterStateDeathTests {
         let killer = cluster.submit("killer")[0]
         cluster.submit("b")
         #expect(crash(cluster, times: 3, from: 1) == [killer, killer, killer])
-        // Two slots: both are lost at every death, which one job explains as well as the other.
+        // With two slots, every death loses both jobs, and either may be the cause.
         let double = ClusterDriver()
         double.submit("a", "b")
         for session in 1...3 as ClosedRange<UInt64> {
@@ -112,7 +112,7 @@ struct ClusterStateDeathTests {
         let attempts = [try #require(cluster.take(1)), try #require(cluster.take(1))]
         cluster.pass(.seconds(30))
         #expect(cluster.state.deaths["w"]?.count == 1)
-        // It was a cut line.
+        // The connection was cut; the worker had not died.
         cluster.hello(1, worker: "w", running: attempts.map { .at($0, 5) })
         cluster.store(1, attempts[0], .checkpoint, iteration: 10)
         #expect(cluster.state.deaths.isEmpty)
@@ -144,7 +144,7 @@ struct ClusterStateDeathTests {
         #expect(
             cluster.state.obstacle(to: Demand(needs: Self.paper))?.contains("host of plain lacks the weights vgg19")
                 == true)
-        // Just too little, within the same power of two.
+        // Just too little memory, within the same power of two.
         cluster.hello(2, worker: "small", equipment: .init(weights: ["vgg16", "vgg19"], memoryBytes: 600 << 20))
         #expect(cluster.take(2) == nil)
         #expect(cluster.state.obstacle(to: Demand(needs: Self.paper))?.contains("600 MiB") == true)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Cluster state: jobs that kill workers, workers that fail jobs")
 struct ClusterStateLossTests {
-    /// Lets a job take its worker with it, as often as said; every time a new process of the same worker comes.
+    /// Lets a job take its worker with it several times. A new process of the same worker follows each time.
     private func kill(_ cluster: ClusterDriver, with job: JobID, times: Int, from session: UInt64 = 1) throws {
         for round in 0..<UInt64(times) {
             cluster.hello(session + round, worker: "w")
@@ -27,7 +27,7 @@ struct ClusterStateLossTests {
         cluster.finish(session, try #require(cluster.take(session)))
         #expect(cluster.take(session) == nil, "the worker still has one")
         cluster.finish(session, others[1])
-        // The request that found nothing is answered at the next look.
+        // The request that found no work gets its answer at the next tick.
         #expect(cluster.pass(.seconds(1)).assignment?.attempt.job == killer)
         cluster.submit("later")
         #expect(cluster.take(session) == nil, "nothing runs beside it")
@@ -44,7 +44,7 @@ struct ClusterStateLossTests {
         let job = try #require(cluster.state.job(killer))
         #expect(job.state == .held && job.failures == 0)
         #expect(job.reason?.contains("host of w was lost with it 8 times in a row") == true)
-        // A retry starts anew.
+        // A retry starts the count again.
         #expect(cluster.handle(.retry(cluster.token(), killer)).reply == .job(killer, .queued))
         try kill(cluster, with: killer, times: ClusterState.lossesOfHeld - 1, from: 100)
         #expect(cluster.state.job(killer)?.state == .queued)
@@ -79,7 +79,7 @@ struct ClusterStateLossTests {
         for round in 1...20 as ClosedRange<UInt64> {
             cluster.hello(round, worker: "w")
             let attempt = try #require(cluster.take(round))
-            // Half a minute away, as by a cut line.
+            // Silent for half a minute, as after a cut connection.
             cluster.pass(.seconds(30))
             #expect(cluster.state.job(job)?.state == .queued)
             cluster.hello(round, worker: "w", running: [.at(attempt, 1)])
@@ -97,7 +97,7 @@ struct ClusterStateLossTests {
         cluster.hello(2)
         let long = try #require(cluster.take(2))
         cluster.fail(1, try #require(cluster.take(1)))
-        // An hour in which the worker it failed on is idle and asks, and the other one is busy.
+        // For an hour, the worker that failed the job is idle and asks for work. The other one is busy.
         cluster.pass(.seconds(3600)) { cluster in
             cluster.beat(1, nil)
             cluster.beat(2, long, iteration: Int(cluster.now.nanoseconds / 1_000_000_000))
@@ -147,7 +147,7 @@ struct ClusterStateLossTests {
         cluster.hello(1)
         cluster.hello(2)
         for name in (0..<10).map({ "poison \($0)" }) { cluster.submit(name) }
-        // Both workers try them all, until they are held.
+        // Both workers try all jobs until the coordinator holds them.
         for _ in 0..<100 {
             for session in [1, 2] as [UInt64] {
                 if let attempt = cluster.take(session) { cluster.fail(session, attempt) }
@@ -187,7 +187,7 @@ struct ClusterStateLossTests {
         cluster.hello(2, worker: "w")
         let assignment = try #require(cluster.ask(2).assignment)
         #expect(assignment.checkpoint?.iteration == 80)
-        // A starting coordinator leaves it out: its file is not there.
+        // A starting coordinator drops the record, because the file is missing.
         cluster.disk.apply(.artifactDropped(job, .checkpoint, iteration: 80))
         cluster.restart()
         cluster.hello(2, worker: "w", running: [.at(assignment.attempt, 80)])
@@ -216,7 +216,7 @@ struct ClusterStateLossTests {
         let attempt = try #require(cluster.take(1))
         for round in 0..<2000 {
             cluster.handle(.prioritise(cluster.token(), jobs[1], priority: round % 100))
-            // Away for a lease, and back.
+            // Silent for longer than a lease, then back.
             cluster.pass(.seconds(21))
             cluster.hello(1, running: [.at(attempt, round)])
         }

@@ -4,10 +4,10 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-/// Whatever is repeated, reordered or late: a terminal state stays, a cancel counts, a result is accepted once.
+/// Repeated, reordered or late messages: a terminal state stays, a cancel counts, a result is accepted once.
 @Suite("Cluster state: idempotence")
 struct IdempotenceTests {
-    /// A job in the middle of its first attempt, its products stored.
+    /// A job in its first attempt with its products stored.
     private func almostFinished(_ cluster: ClusterDriver) throws -> (JobID, AttemptReference) {
         let job = cluster.submit("a", key: "k")[0]
         cluster.hello(1)
@@ -30,7 +30,7 @@ struct IdempotenceTests {
         }
     }
 
-    /// Every order of FINISH, cancel, FAIL and HAND_BACK, each of them three times, with a restart anywhere between.
+    /// Every order of FINISH, cancel, FAIL and HAND_BACK, each sent three times, with a restart at any point.
     @Test func whicheverEndComesFirstStays() throws {
         for first in 0..<4 {
             for second in 0..<4 where second != first {
@@ -48,7 +48,7 @@ struct IdempotenceTests {
                             for _ in 0..<3 { cluster.handle(message(index, cluster, job, attempt)) }
                             let state = try #require(cluster.state.job(job)?.state)
                             if let terminal {
-                                // The one way on: a person cancels what was handed back and waits.
+                                // The only further change: a person cancels a job that waits after a hand-back.
                                 #expect(state == terminal, "\(order), restart before \(restartBefore)")
                             } else if state.isSettled {
                                 terminal = state
@@ -79,12 +79,12 @@ struct IdempotenceTests {
         let cluster = ClusterDriver()
         let (job, first) = try almostFinished(cluster)
         cluster.hello(2)
-        // The first worker is silent for a minute, the second one takes over and finishes.
+        // The first worker is silent for a minute. The second one gets the job and finishes it.
         cluster.pass(.seconds(60)) { $0.beat(2, nil) }
         let second = try #require(cluster.take(2))
         #expect(cluster.finish(2, second).acknowledgement == .ok)
         let generator = cluster.state.job(job)?.products[.generator]
-        // The first one comes back with its own.
+        // The first worker comes back with its own result.
         cluster.hello(1, running: [.at(first, 100)])
         let late = cluster.handle(.finish(session: 1, first, requestID: 11, .of(first, iteration: 100)))
         #expect(late.acknowledgement == .leaseLost)
@@ -110,7 +110,7 @@ struct IdempotenceTests {
         let job = cluster.submit("a")[0]
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
-        // The coordinator restarts; the worker has not said HELLO yet when a person cancels.
+        // The coordinator restarts. A person cancels before the worker says HELLO.
         cluster.restart()
         #expect(cluster.handle(.cancel(cluster.token(), job, reason: "enough")).reply == .job(job, .cancelled))
         cluster.restart()
@@ -164,7 +164,7 @@ struct DamageTests {
                 attempt: attempt, transferID: 9, sha256: checkpoint.artifact.sha256, offset: 0, windowChunks: 4)
             let effects = cluster.handle(.artifactDamaged(session: 1, request, reason: "is gone"))
             #expect(effects.acknowledgement == .leaseLost)
-            // The worker's beat before it hears of it brings nothing back.
+            // A heartbeat that the worker sends before it learns of this revives nothing.
             cluster.beat(1, attempt, iteration: expected)
             #expect(cluster.state.job(job)?.state == .queued)
             cluster.restart()
@@ -194,7 +194,7 @@ struct DamageTests {
         cluster.submit("a")
         cluster.hello(1, worker: "w")
         let attempt = try #require(cluster.take(1))
-        // The first one is alive, too: it is fenced, comes back, and in the end is told what to do.
+        // The first process is alive, too. It is fenced, comes back, and in the end gets the refusal.
         var answer: [ClusterEffect] = []
         for round in 1...ClusterState.displacementsOfDuplicate {
             cluster.hello(2, worker: "w")
@@ -217,7 +217,7 @@ struct DamageTests {
         cluster.hello(1, worker: "w")
         cluster.beat(1, nil)
         cluster.hello(2, worker: "w")
-        // What the dead process had sent arrives late, by another connection.
+        // A late message of the dead process arrives through another connection.
         cluster.hello(1, worker: "w")
         cluster.beat(1, nil)
         #expect(cluster.hello(2, worker: "w").welcomed == [])

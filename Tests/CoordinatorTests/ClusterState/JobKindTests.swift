@@ -3,11 +3,11 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-/// Work of any kind: a table says what a kind takes and what completes it, and nothing else asks for the kind.
+/// Work of any kind. A table says what a kind takes and what completes it, and no other code depends on the kind.
 struct JobKindTests {
     private static let expand = JobKind(rawValue: "expand")
 
-    /// A cluster that knows a second kind: it takes a generator and an image and is done with a snapshot.
+    /// A cluster with a second kind of work: it takes a generator and an image and ends with a snapshot.
     private func driver() -> ClusterDriver {
         ClusterDriver {
             $0.contracts[Self.expand] = WorkContract(inputs: ["generator", "image"], products: [.snapshot])
@@ -33,7 +33,7 @@ struct JobKindTests {
             return
         }
         cluster.submit("wood")
-        // One of version 1 trains, and never sees the other job that waits before it.
+        // A worker of version 1 trains. It never gets the other job, which waits ahead of it.
         hello(cluster, 1, kinds: [.train])
         #expect(cluster.ask(1).assignment?.kind == .train)
         #expect(cluster.ask(1).assignment == nil)

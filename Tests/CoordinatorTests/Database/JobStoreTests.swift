@@ -13,7 +13,7 @@ struct JobStoreTests {
 
     func open() throws -> JobStore { try JobStore(file: file, newCoordinatorID: "cluster") }
 
-    /// Plays events through a cluster and records them in the store, batch by batch.
+    /// Plays events through a cluster and stores each event's changes as a batch.
     private func play(_ store: JobStore, _ driver: ClusterDriver, _ events: [ClusterEvent]) async throws {
         for event in events {
             let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
@@ -72,7 +72,7 @@ struct JobStoreTests {
         let store = try open()
         let token = driver.token()
         try await play(store, driver, [.submit(token, [submission("a")], salts: [1])])
-        // The files as a killed process leaves them: the log of the database not yet folded in.
+        // The files as a killed process leaves them: the write-ahead log is not in the database yet.
         let copy = folder.url.appendingPathComponent("copy")
         try FileManager.default.createDirectory(at: copy, withIntermediateDirectories: true)
         for suffix in ["", "-wal"] {
@@ -98,7 +98,7 @@ struct JobStoreTests {
         #expect(try store.load().jobs.isEmpty)
     }
 
-    /// It counts its requests from the start again, as the one before it did.
+    /// Every process numbers its requests from the start.
     @Test func theLinesOfAWorkersNextProcessAreNotTakenForRepeatedOnes() async throws {
         let driver = ClusterDriver()
         let store = try open()
@@ -160,7 +160,7 @@ struct JobStoreTests {
         let summary = try await store.summaries(JobQuery(limit: 10)).jobs[0]
         #expect(summary.lossLatest == ["l1": 0.25, "style": 3])
 
-        // A snapshot's figures are metrics, and no losses.
+        // A snapshot's figures are metrics, but not losses.
         let snapshot = MetricsBlock(
             columns: ["l1", "style", "quality_patches"],
             rows: [.init(iteration: 25, unixSeconds: 3, values: [0.2, 2, 0.1])])
@@ -168,7 +168,7 @@ struct JobStoreTests {
         #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values["quality_patches"] == 0.1)
         #expect(try await store.summaries(JobQuery(limit: 10)).jobs[0].lossLatest == ["l1": 0.2, "style": 2])
 
-        // A worker's next process repeats the rows of its attempt, without these figures; another attempt makes its own.
+        // A worker's next process repeats the rows of its attempt without these figures. Another attempt makes its own.
         let plain = MetricsBlock(
             columns: ["l1", "style"], rows: [.init(iteration: 25, unixSeconds: 4, values: [0.2, 2])])
         try await store.apply([.metrics(id, attempt: 1, plain)], at: Date())
@@ -186,7 +186,7 @@ struct JobStoreTests {
         #expect(error?.message.contains("upgrade") == true)
     }
 
-    /// What version 1 of the store looked like, frozen: never to be brought up to date.
+    /// A frozen store of version 1. Never update it.
     @Test func aStoreOfVersionOneIsMigratedForwardWithAllThatIsInIt() async throws {
         let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("Fixtures/store-version-1.sql")
@@ -204,7 +204,7 @@ struct JobStoreTests {
         #expect(running.attempt?.number == 2 && running.attempt?.session == UInt64.max - 1 && running.failures == 1)
         #expect(running.checkpoints.map(\.iteration) == [100, 200] && running.spec == "recipe: draft\n")
         #expect(running.avoidedWorkerIDs == ["w2"] && running.key == "night-2")
-        // From before there were other kinds of work: every job trains on one exemplar.
+        // In this version, every job trains on one exemplar.
         let digests = try await store.pool.read { db in
             try String.fetchAll(db, sql: "SELECT sha256 FROM artifacts WHERE kind = 'exemplar' ORDER BY job")
         }
@@ -218,7 +218,7 @@ struct JobStoreTests {
         #expect(try await store.metrics(of: id, after: -1, limit: 9).map(\.values) == [["l1": 0.5, "style": 2]])
         #expect(try await store.logs(of: id, after: 0, limit: 9).map(\.message) == ["accepted", "begun"])
         #expect(try await store.detail(id)?.reportJSON == "{}")
-        // It can be gone on with, and what is then written is read back.
+        // Jobs continue from it, and later changes can be read back.
         var job = loaded.jobs[2]
         job.state = .queued
         try await store.apply([.job(job)], at: Date())
@@ -266,7 +266,7 @@ struct JobStoreTests {
     }
 }
 
-/// A folder that goes away with the test.
+/// A folder that is removed after the test.
 final class TemporaryFolder: Sendable {
     let url: URL
 

@@ -25,7 +25,7 @@ struct StoreCheckTests {
         try await store.apply(changes, at: Date())
     }
 
-    /// A running job with the given checkpoints, all of it stored.
+    /// A running job with the given checkpoints, all in the store.
     private func runningJob(checkpoints: [Int] = [10, 20]) async throws -> AttemptReference {
         let exemplar = try artifacts.store(Data("exemplar".utf8))
         let submission = Submission(
@@ -123,13 +123,13 @@ struct StoreCheckTests {
         try store.pool.close()
         let file = folder.url.appendingPathComponent("jobs.sqlite")
         var data = try Data(contentsOf: file)
-        // The cell pointers of every page behind the first few.
+        // Damages the cell pointers of every page after the first few.
         for page in stride(from: 4096 * 4, to: data.count, by: 4096) {
             for index in 8..<min(64, data.count - page) { data[page + index] ^= 0xFF }
         }
         try data.write(to: file)
         do {
-            // With rows that cannot be read no file is taken for one that nobody needs.
+            // If some rows are unreadable, the check must not treat any file as unreferenced.
             let report = try await CoordinatorService.check(folder.url, repairs: true)
             #expect(report.problems.contains { $0.kind == .database && $0.text.contains("jobs.sqlite") })
             #expect(report.repairs.isEmpty && artifacts.files().count == 3)
@@ -151,7 +151,7 @@ struct StoreCheckTests {
 
     @Test func aRowOfAnotherTypeDoesNotEndTheProcess() async throws {
         _ = try await runningJob()
-        // STRICT keeps SQLite itself from writing such; a damaged page is not asked.
+        // STRICT stops SQLite from writing such values, but does not stop a damaged page.
         try await store.pool.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA writable_schema = ON")
             try db.execute(
@@ -168,7 +168,7 @@ struct StoreCheckTests {
     }
 
     @Test func aCheckAloneLeavesTheFolderAsItIs() async throws {
-        // A store of the first version, as an older program left it, and what an interrupted write left.
+        // A store of the first version from an older program, with the remains of an interrupted write.
         let old = TemporaryFolder()
         let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("Fixtures/store-version-1.sql")

@@ -77,7 +77,7 @@ struct ClusterEngineTests {
         #expect(greeted == [2], "the first worker has heard nothing, and will say HELLO again")
     }
 
-    /// A store whose disk is full, as far as some tables go.
+    /// Makes writes to some tables fail, as on a full disk.
     private func setBroken(_ isBroken: Bool, _ tables: [String] = ["jobs"]) async throws {
         try await store.pool.write { db in
             for table in tables {
@@ -107,7 +107,7 @@ struct ClusterEngineTests {
         try await discardCheckpoints()
     }
 
-    /// The engine waits for the removal of a file, and every worker's heartbeat for the engine.
+    /// The engine waits for the removal of a file, and every worker's heartbeat waits for the engine.
     @Test(.timeLimit(.minutes(1))) func theEngineDoesNotWaitForWhoHashesAndDecodes() async throws {
         let release = DispatchSemaphore(value: 0)
         let lanes: [BlockingWork.Lane] = [.chunks, .files]
@@ -154,7 +154,7 @@ struct ClusterEngineTests {
         #expect(await submit("a") == .refused(.storeUnavailable))
     }
 
-    /// A worker may claim whatever it likes to run; what it says is kept for those who follow the cluster.
+    /// A worker may claim to run any job. The engine remembers touched jobs for clients that follow the cluster.
     @Test func aHeartbeatTouchesTheJobsThatTheWorkerRunsAndNoOthers() async {
         await running {
             guard case .accepted(let jobs) = await submit("a") else {

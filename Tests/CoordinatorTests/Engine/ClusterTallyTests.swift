@@ -47,7 +47,7 @@ struct ClusterTallyTests {
         cluster.submit("a", "b", "c")
         for session: UInt64 in 1...3 { cluster.hello(session) }
         let attempts = try (1...3).map { try #require(cluster.take(UInt64($0))) }
-        // One goes silent, one restarts, one says goodbye.
+        // One worker goes silent, one restarts, one says goodbye.
         cluster.hello(4, worker: "worker-2")
         cluster.handle(.goodbye(session: 3, reason: "stopped"))
         #expect(cluster.tally.attemptsEnded == [.lost: 2] && cluster.tally.leaseExpiries == 0)
@@ -69,7 +69,7 @@ struct ClusterTallyTests {
         cluster.handle(.handBack(session: 1, first, requestID: 5, iteration: 27, reason: "drained"))
         #expect(cluster.tally.iterations == 27)
 
-        // The next attempt trains 20...27 again: work that was done.
+        // The next attempt trains 20...27 again, which counts as work.
         let second = try #require(cluster.take(1))
         cluster.beat(1, second, iteration: 30)
         #expect(cluster.tally.iterations == 37)
@@ -89,7 +89,7 @@ struct ClusterTallyTests {
         #expect(cluster.tally.iterations == 0)
         cluster.beat(1, attempt, iteration: 70)
         #expect(cluster.tally.iterations == 10 && cluster.tally.attemptsStarted == 0)
-        // Its worker's process is another one, and claims it: still the same attempt.
+        // A new process of its worker claims it: it is still the same attempt.
         cluster.hello(2, worker: "worker-1", running: [.at(attempt, 75)])
         #expect(cluster.tally.iterations == 15 && cluster.tally.attemptsStarted == 0)
     }

@@ -15,7 +15,7 @@ final class ManualClock: Sendable {
     func advance(_ duration: Duration) { state.withLock { $0 = $0 + duration } }
 }
 
-/// A wall clock that somebody sets at every look: by an hour, a year, and back.
+/// A wall clock that jumps at every read: by an hour, a year, and back.
 final class JumpingClock: Sendable {
     private let state = Mutex((looks: 0, date: Date(timeIntervalSince1970: 1_700_000_000)))
 
@@ -29,7 +29,7 @@ final class JumpingClock: Sendable {
     }
 }
 
-/// A store whose disk is really full: SQLite may not take another page.
+/// A store on a really full disk: SQLite cannot allocate another page.
 @Suite("Engine on a full disk")
 struct OutageTests {
     let folder = TemporaryFolder()
@@ -55,7 +55,7 @@ struct OutageTests {
         }
     }
 
-    /// Enough text that a new page is needed.
+    /// Submits enough text to need a new page.
     private func submit(_ name: String) async -> Reply {
         guard let exemplar = try? artifacts.store(Data(name.utf8)) else { return .refused(.storeUnavailable) }
         let submission = Submission(
@@ -73,12 +73,12 @@ struct OutageTests {
         }
         try await setFull(true)
         for _ in 0..<3 { #expect(await submit("a") == .refused(.storeUnavailable)) }
-        // Trying whether there is space again does not take the disk for one that has it.
+        // The probe must not mistake a full disk for one with space.
         clock.advance(.seconds(5))
         await engine.post(.tick)
         #expect(await nobodysJob() == .refused(.noSuchJob))
         #expect(await engine.storeProblem?.contains("full") == true)
-        // What is stored can be read all the time, and nothing half-written is there.
+        // Stored jobs stay readable all the time, and there are no half-written ones.
         #expect(try store.load().jobs.map(\.name) == ["before"])
         #expect(await engine.committed.jobs.count == 1)
 
@@ -93,7 +93,7 @@ struct OutageTests {
         #expect(report.problems.isEmpty)
     }
 
-    /// A question that records nothing; everything before it has been handled when it is answered.
+    /// A request that records nothing. When its answer comes, the engine has handled everything before it.
     private func nobodysJob() async -> Reply {
         await engine.request { .cancel($0, JobID(sequence: 99, salt: 9), reason: "") }
     }
@@ -108,7 +108,7 @@ struct OutageTests {
         try await setFull(false)
         clock.advance(.seconds(2))
         await engine.post(.tick)
-        // Nobody asks for anything.
+        // No request arrives.
         while await engine.storeProblem != nil { await Task.yield() }
     }
 
@@ -125,8 +125,8 @@ struct OutageTests {
         _ = await submit("b")
         await engine.post(.heartbeat(session: 1, sequence: 0, running: [.at(attempt, 5)]))
         try await setFull(true)
-        // Two hours in which the trainer has nothing left to do but to be heard: far longer than a standstill may be.
-        // In steps, each handled before the next, so that the engine was never away itself.
+        // For two hours, far longer than the stall limit, the trainer only waits to report. The engine handles each step
+        // before the next, so that it never counts as absent itself.
         for step in 0..<1440 {
             clock.advance(.seconds(5))
             await engine.post(.tick)
@@ -173,7 +173,7 @@ struct OutageTests {
         }
         let state = await engine.committed
         #expect(state.job(attempt.job)?.state == .running && state.job(attempt.job)?.attempt?.number == 1)
-        // And without a beat the lease runs out by the monotonic clock, whatever the other one shows.
+        // Without heartbeats, the lease expires by the monotonic clock, whatever the wall clock shows.
         for second in 0..<21 {
             clock.advance(.seconds(1))
             await engine.post(.tick)
@@ -186,7 +186,7 @@ struct OutageTests {
         let text = String(repeating: "x", count: 16_000)
         let lines = (0..<100).map { _ in LogLine(unixSeconds: 1, level: "info", message: text) }
         let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
-        // Nothing is handled yet: all of it waits.
+        // The engine has handled nothing yet: all of it waits.
         for request in 0..<1000 {
             await engine.post(.log(session: 1, attempt, requestID: UInt64(request), lines))
         }
@@ -196,7 +196,7 @@ struct OutageTests {
         _ = await submit("everything before has been handled")
         loop.cancel()
         #expect(await engine.committed.sessionOfWorker["quiet"] == 2)
-        // What was handled has made room.
+        // Handled events have made room.
         let dropped = await engine.droppedEvents
         await engine.post(.log(session: 1, attempt, requestID: 1, lines))
         #expect(await engine.droppedEvents == dropped)
@@ -206,7 +206,7 @@ struct OutageTests {
         let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
         let small = MetricsBlock(columns: ["l1"], rows: [])
         let count = 256
-        // While the disk is slow.
+        // The disk is slow meanwhile.
         for request in 0..<200 as Range<UInt64> {
             for session in 1...UInt64(count) {
                 await engine.post(.metrics(session: session, attempt, requestID: request, small))

@@ -106,7 +106,7 @@ struct APITests {
 
     @Test func anExemplarWhoseSnapshotsCouldNotBeReadIsRefused() async throws {
         let coordinator = try await RunningCoordinator()
-        // A header that declares it, and no pixels: the limit is looked at first.
+        // A header with a large size and no pixels: the limit comes first.
         let large = PNGFixture(width: 6000, height: 4000, bitDepth: 8, colorType: .rgb, rows: []).encoded()
         let answer = try await coordinator.send("POST", "/api/v1/exemplars", body: large)
         #expect(answer.status == 422)
@@ -176,7 +176,7 @@ struct APITests {
         try FileManager.default.moveItem(at: coordinator.folder.url, to: elsewhere)
         let answer = try await coordinator.get("/readyz")
         #expect(answer.status == 503 && answer.text.contains("is gone"))
-        // Another folder of the same name is not the one that it writes to.
+        // Another folder of the same name is not the coordinator's folder.
         try FileManager.default.createDirectory(at: coordinator.folder.url, withIntermediateDirectories: true)
         for name in ["coordinator.lock", "jobs.sqlite"] {
             try Data().write(to: coordinator.folder.url.appendingPathComponent(name))

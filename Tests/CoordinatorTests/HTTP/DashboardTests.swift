@@ -4,13 +4,13 @@ import Testing
 
 @testable import Coordinator
 
-/// What the server sends to browsers; `scripts/test-dashboard` looks at it with one.
+/// What the server sends to browsers. `scripts/test-dashboard` checks the pages in a browser.
 @Suite("Dashboard")
 struct DashboardTests {
-    /// Everything that strangers name, and that HTML must not take literally.
+    /// A text for every name that strangers choose. HTML must not interpret it.
     private static let hostile = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"a\" 'b'"
 
-    /// A page of scripts and styles of this server alone, that holds the hostile text only escaped.
+    /// Expects a page that uses only this server's scripts and styles, and that escapes the hostile text.
     private func expectSafe(_ page: RunningCoordinator.Answer, _ path: String) throws {
         #expect(page.headers["content-type"] == "text/html; charset=utf-8", "\(path)")
         let policy = try #require(page.headers["content-security-policy"], "\(path)")
@@ -19,12 +19,12 @@ struct DashboardTests {
         #expect(rules.contains("style-src 'self'") && rules.contains("frame-ancestors 'none'"), "\(path)")
         #expect(!policy.contains("unsafe") && !policy.contains("http:") && !policy.contains("*"), "\(path)")
         #expect(page.headers["x-content-type-options"] == "nosniff", "\(path)")
-        // The one script is the page's own; nothing is written into it.
+        // The page has one script, its own. The server writes nothing into it.
         let scripts = page.text.matches(of: /<script[^>]*>(.?)/)
         #expect(
             scripts.count == 1
                 && page.text.contains(/<script src="\/assets\/[0-9a-f]+\/texloom.js" type="module"><\/script>/))
-        // Attributes' values may hold anything but the quote that ends them.
+        // An attribute's value may contain anything but the closing quote.
         let bare = page.text.replacing(/"[^"]*"/, with: "\"\"")
         #expect(!page.text.contains("<img src=x") && !bare.contains(/<[^>]*\son[a-z]+=/), "\(path)")
         #expect(!page.text.contains("style=\""), "\(path)")
@@ -49,7 +49,7 @@ struct DashboardTests {
         #expect(cancel.status == 200)
 
         let escaped = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt; &amp; &quot;a&quot;"
-        // How often each page says it at least: name, file name, recipe, reason and log.
+        // The minimum number of occurrences on each page: name, file name, recipe, reason and log.
         for (path, times) in [("/jobs", 3), ("/jobs/\(job.id)", 6), ("/jobs?name=\(reason)", 4)] {
             let page = try await coordinator.get(path)
             #expect(page.status == 200, "\(path)")

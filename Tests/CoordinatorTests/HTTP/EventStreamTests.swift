@@ -22,7 +22,7 @@ struct EventStreamTests {
         #expect(try await first.next("job").decoded(JobSummary.self).state == .queued)
         #expect(first.header("Content-Type") == "text/event-stream" && first.header("Cache-Control") == "no-store")
         _ = try await coordinator.send("POST", "/api/v1/jobs/\(id)/cancel")
-        // Live: nothing was asked again.
+        // The event arrives live, without another request.
         let cancelled = try await first.next("log")
         #expect(try cancelled.decoded(LogPage.self).entries.map(\.message) == ["cancelled: asked by a person"])
         first.close()
@@ -30,7 +30,7 @@ struct EventStreamTests {
         let worse = try EventReader(coordinator.addresses.httpURL + path, lastEventID: "nonsense")
         #expect(try await worse.next("log").decoded(LogPage.self).entries.count == 2, "starts from the beginning")
         worse.close()
-        // As a browser reconnects, and as a page opens a stream.
+        // A browser reconnects with the header; a page opens a stream with the query.
         for (query, header) in [("", accepted.id), ("?after=\(accepted.id)", nil), ("?after=0.-1", accepted.id)] {
             let again = try EventReader(coordinator.addresses.httpURL + path + query, lastEventID: header)
             let missed = try await again.next("log").decoded(LogPage.self).entries
@@ -49,7 +49,7 @@ struct EventStreamTests {
         #expect(try await first.next("summary").decoded(ClusterSummary.self).jobs["queued"] == 0)
         #expect(try await first.next("workers").decoded(WorkerList.self).workers.isEmpty)
         let id = try await coordinator.submit("wood")[0].id
-        // The job and the summary that counts it come in either order; a summary of before may come first.
+        // The job and the summary that counts it come in either order. An older summary may come first.
         var seen = try await first.next { $0.name == "job" || $0.name == "summary" }
         var job = seen.name == "job" ? seen : nil
         var queued = seen.name == "summary" ? try seen.decoded(ClusterSummary.self).jobs["queued"] : nil
@@ -67,14 +67,14 @@ struct EventStreamTests {
         #expect(missed.name == "job", "what is missed is known, so nothing need be asked again")
         #expect(try missed.decoded(JobSummary.self).id == other)
         again.close()
-        // Of another process, whose count says nothing here.
+        // The id of another process has no meaning here.
         let foreign = try EventReader(address, lastEventID: "elsewhere-1")
         #expect(try await foreign.next { _ in true }.name == "reset")
         foreign.close()
         await coordinator.stop()
     }
 
-    /// What is remembered for clients that come back is bounded, whatever happens while they are away.
+    /// The feed remembers a bounded number of changes for clients that come back.
     @Test func aClientThatMissedMoreThanIsRememberedAsksForItsPageAgain() async throws {
         let folder = TemporaryFolder()
         var logger = Logger(label: "test")
@@ -123,7 +123,7 @@ struct EventStreamTests {
     }
 }
 
-/// Reads server-sent events as they come.
+/// Reads server-sent events as they arrive.
 private final class EventReader: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     struct Ended: Error {}
 
@@ -155,7 +155,7 @@ private final class EventReader: NSObject, URLSessionDataDelegate, @unchecked Se
         session.finishTasksAndInvalidate()
     }
 
-    /// - Throws: ``Ended`` if the stream ends before.
+    /// - Throws: ``Ended`` if the stream ends first.
     func next(where isWanted: (Event) -> Bool) async throws -> Event {
         while true {
             while let end = buffer.range(of: "\n\n") {

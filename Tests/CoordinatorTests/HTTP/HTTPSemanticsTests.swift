@@ -8,7 +8,7 @@ import Testing
 
 @testable import Coordinator
 
-/// What RFC 9110 says of methods, conditions and ranges.
+/// The rules of RFC 9110 on methods, conditions and ranges.
 @Suite("HTTP semantics", .timeLimit(.minutes(2)))
 struct HTTPSemanticsTests {
     @Test func aMethodThatIsNotServedIsAnsweredWithThoseThatAre() async throws {
@@ -85,13 +85,13 @@ struct HTTPSemanticsTests {
             let jobs = try await coordinator.get("/api/v1/jobs?name=\(query)").decoded(JobPage.self).jobs
             #expect(jobs.map(\.name) == [name])
         }
-        // A form sends every field, filled or not.
+        // A form sends every field, even empty ones.
         let page = try await coordinator.get("/jobs?state=&name=tree+rings&recipe=&sort=newest")
         #expect(page.status == 200 && page.text.contains("tree rings") && !page.text.contains("a+b"))
         await coordinator.stop()
     }
 
-    /// A stored artifact's address and ETag.
+    /// The address and ETag of a stored artifact.
     private func artifact() async throws -> (RunningCoordinator, path: String, tag: String) {
         let coordinator = try await RunningCoordinator()
         let receipt = try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png)

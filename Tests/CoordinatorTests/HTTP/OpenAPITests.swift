@@ -7,7 +7,7 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-/// Holds openapi.json to the code, and the other way round.
+/// Compares openapi.json with the code, in both directions.
 @Suite("OpenAPI document", .timeLimit(.minutes(2)))
 struct OpenAPITests {
     private static let methods: Set = ["get", "put", "post", "delete", "options", "head", "patch", "trace"]
@@ -49,7 +49,7 @@ struct OpenAPITests {
 
         let routes = Set(router.routes.map { "\($0.method.rawValue) \($0.path)" })
         let documented = Set(operations.keys)
-        // The pages are for people, and describe themselves.
+        // openapi.json does not describe the pages, which are for people.
         let served = routes.filter { $0.contains(" /api/") || documented.contains($0) }
         #expect(documented.subtracting(served) == [], "described and not served")
         #expect(served.subtracting(documented) == [], "served and not described")
@@ -114,7 +114,7 @@ struct OpenAPITests {
 
     // MARK: Against a coordinator
 
-    /// Sends a request and finds whatever of the answer the document does not have.
+    /// Sends a request and finds parts of the answer that the document does not describe.
     private func check(
         _ coordinator: RunningCoordinator, _ operation: String, _ values: [String: String] = [:], query: String = "",
         body: Data? = nil, headers: [String: String] = [:], _ expected: Int,
@@ -244,11 +244,11 @@ struct OpenAPITests {
 }
 
 extension ScriptedWorker {
-    /// Trains to the end and delivers everything that a worker does.
+    /// Trains to the end and delivers everything that a worker delivers.
     /// - Parameters:
-    ///   - report: of the finished run, as JSON text.
-    ///   - figure: `quality_patches` of the snapshot, as metrics have it.
-    /// - Returns: the digests of the files.
+    ///   - report: The report of the finished run, as JSON text.
+    ///   - figure: `quality_patches` of the snapshot, as in the metrics.
+    /// - Returns: The digests of the files.
     @discardableResult
     func train(_ attempt: WireAttemptRef, report: String = "{}", figure: Float = .nan) async throws -> [String] {
         send(

@@ -10,7 +10,7 @@ struct RecipeTimesTests {
     private static let measured = ExpectedTime(
         seconds: 250, secondsPerIteration: 0.041, source: .measurement, place: "on a core like the coordinator's")
 
-    /// Counts its calls, and answers when it may.
+    /// Counts its calls and answers when the test allows it.
     private final class Measurement: Sendable {
         let calls = Mutex<[String: Int]>([:])
         let mayAnswer = Mutex(false)
@@ -26,7 +26,7 @@ struct RecipeTimesTests {
         try await RunningCoordinator {
             $0.recipes = ["draft", "paper"].map { NamedRecipe(name: $0, abstract: "", yaml: "recipe: \($0)") }
             $0.measureRecipe = { measurement.measure($0) }
-            // As if the seed were the second line.
+            // Treats the second line as the seed.
             $0.workloadOfRecipe = { $0.hasPrefix("k: auto") ? nil : String($0.prefix { $0 != "\n" }) }
         }
     }
@@ -39,7 +39,7 @@ struct RecipeTimesTests {
         let measurement = Measurement()
         let coordinator = try await coordinator(measurement)
         #expect(try await coordinator.get("/").status == 200 && measurement.calls.withLock { $0 } == [:])
-        // The page waits for no measurement.
+        // The page does not wait for a measurement.
         let page = try await coordinator.get("/submit")
         #expect(page.status == 200 && page.text.contains(">draft: </option>"))
         var list = try await offered(coordinator)
@@ -78,7 +78,7 @@ struct RecipeTimesTests {
         worker.hello()
         let attempt = try await worker.askForWork().attempt
 
-        // Running: as fast as its worker says, two seconds an iteration.
+        // While the job runs, its worker's speed counts: two seconds an iteration.
         var status = WireAttemptStatus()
         status.attempt = attempt
         status.iteration = 4
@@ -97,7 +97,7 @@ struct RecipeTimesTests {
         #expect(
             running.expected == ExpectedTime(seconds: 200, secondsPerIteration: 2, source: .runningJobs, jobs: 1))
 
-        // Finished: what the whole job took, here a moment.
+        // After the job has finished, its whole time counts: here only a moment.
         let files: [(WireArtifactKind, [UInt8])] = [(.checkpoint, [1]), (.generator, [2]), (.discriminator, [3])]
         for (kind, bytes) in files { _ = try await worker.upload(bytes, kind, iteration: 100, of: attempt) }
         worker.send(
@@ -117,11 +117,11 @@ struct RecipeTimesTests {
         let time = try #require(finished.expected)
         #expect(time.source == .finishedJobs && time.jobs == 1 && time.seconds > 0)
         #expect(abs(time.seconds - 100 * time.secondsPerIteration) < 1e-9 * time.seconds)
-        // An old job costs nothing more; work of another kind, or of no kind, is not told by these.
+        // A repeated submission adds no time. Finished jobs say nothing about other or unknown workloads.
         #expect(try await submit("third", "recipe: draft\nseed: 0").expected == nil)
         #expect(try await submit("other", "recipe: fast").expected == nil)
         #expect(try await submit("automatic", "k: auto").expected == nil)
-        // What is recorded is not measured, and is what the page shows.
+        // A recorded time replaces a measurement, on the page too.
         let list = try await offered(coordinator)
         #expect(list.recipes[0].expected?.source == .finishedJobs)
         #expect(measurement.calls.withLock { $0["draft"] } == nil)

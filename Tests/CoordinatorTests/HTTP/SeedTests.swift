@@ -6,10 +6,10 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-/// Jobs of one exemplar whose recipes differ in the seed alone.
+/// Jobs of one exemplar whose recipes differ only in the seed.
 @Suite("Seeds", .timeLimit(.minutes(2)))
 struct SeedTests {
-    /// Recipes of lines `key: value`; what is behind a # does not count, nor the order.
+    /// Reads recipes of lines `key: value`. Lines with a # and the order do not count.
     @Sendable private static func seed(of recipe: String) -> RecipeSeed? {
         let lines = recipe.split(separator: "\n").filter { !$0.hasPrefix("#") }
         guard let line = lines.first(where: { $0.hasPrefix("seed: ") }), let seed = UInt64(line.dropFirst(6)) else {
@@ -25,7 +25,7 @@ struct SeedTests {
         }
     }
 
-    /// - Parameter recipes: by the names of their jobs.
+    /// - Parameter recipes: By the names of their jobs.
     private func submit(
         _ recipes: KeyValuePairs<String, String>, of exemplar: Data = TestImages.png, to coordinator: RunningCoordinator
     ) async throws -> [String] {
@@ -104,7 +104,7 @@ struct SeedTests {
         worker.hello()
         let report = #"{"quality":{"quality_patches":0.25,"other":1,"quality_x":"y"},"verdict":"<b>lines</b> break"}"#
         try await worker.train(try await worker.askForWork().attempt, report: report)
-        // As an older worker reports.
+        // An older worker reports the figures only as metrics.
         try await worker.train(try await worker.askForWork().attempt, figure: 0.125)
         let found = try await group(jobs[2], coordinator)
         #expect(found.jobs.map(\.quality) == [["quality_patches": 0.25], ["quality_patches": 0.125], [:]])

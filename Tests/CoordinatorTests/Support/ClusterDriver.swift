@@ -3,7 +3,7 @@ import Protocol
 @testable import ClusterCore
 @testable import Coordinator
 
-/// Plays a cluster on a virtual clock and records what it asks to be recorded, as the store would.
+/// Plays a cluster on a virtual clock and records its changes as the store would.
 final class ClusterDriver {
     var configuration = ClusterState.Configuration()
     var state: ClusterState
@@ -26,7 +26,7 @@ final class ClusterDriver {
         return effects
     }
 
-    /// Lets time pass in the coordinator's usual small steps.
+    /// Advances time in the coordinator's usual small steps.
     @discardableResult
     func pass(_ duration: Duration, beat: (ClusterDriver) -> Void = { _ in }) -> [ClusterEffect] {
         var effects: [ClusterEffect] = []
@@ -39,7 +39,7 @@ final class ClusterDriver {
         return effects
     }
 
-    /// The process dies and a new one goes on from what was recorded.
+    /// The process dies, and a new one continues from the records.
     func restart() {
         state = ClusterState(configuration: configuration, restoring: disk, at: now)
         tally = ClusterTally()
@@ -79,13 +79,13 @@ final class ClusterDriver {
         return handle(.hello(session: session, worker: identity, running: running))
     }
 
-    /// Asks for work under a new request id.
+    /// Asks for work with a new request id.
     func ask(_ session: UInt64) -> [ClusterEffect] {
         requests += 1
         return handle(.workRequest(session: session, requestID: requests))
     }
 
-    /// Asks for work and returns the attempt given.
+    /// Asks for work and returns the attempt, if any.
     func take(_ session: UInt64) -> AttemptReference? { ask(session).assignment?.attempt }
 
     @discardableResult
@@ -125,7 +125,7 @@ final class ClusterDriver {
 }
 
 extension RecordedCluster {
-    /// What the store does with a change, as far as `ClusterState` reads it back.
+    /// Applies a change as the store does, as far as `ClusterState` reads it back.
     mutating func apply(_ change: Change) {
         switch change {
         case .job(var job):
@@ -159,7 +159,7 @@ extension RecordedCluster {
 }
 
 extension Artifact {
-    /// An artifact whose digest is made up from a text; equal texts give equal digests.
+    /// An artifact with a digest derived from a text. Equal texts give equal digests.
     static func named(_ text: String) -> Artifact {
         var value: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
@@ -202,7 +202,7 @@ extension [ClusterEffect] {
         compactMap { if case .send(let message, _) = $0 { message } else { nil } }
     }
 
-    /// The attempts that a WELCOME calls lost; nil without one.
+    /// The attempts that a WELCOME reports lost; nil if there is no WELCOME.
     var welcomed: [AttemptReference]? {
         for case .welcome(let lost, _) in self { return lost }
         return nil

@@ -1,6 +1,6 @@
 @testable import ClusterCore
 
-/// Workers' messages as events, in short.
+/// Short forms for workers' messages as events.
 extension ClusterEvent {
     static func hello(session: UInt64, worker: WorkerIdentity, running: [AttemptStatus]) -> ClusterEvent {
         .received(.hello(Hello(minVersion: 1, maxVersion: 2, worker: worker, running: running)), session: session)
@@ -66,7 +66,7 @@ extension ClusterEvent {
 }
 
 extension Submission {
-    /// A training.
+    /// A training job.
     init(
         name: String, fileName: String, exemplar: Artifact, recipeYAML: String, needs: JobNeeds = JobNeeds(),
         priority: Int, key: String?
@@ -89,7 +89,7 @@ extension ArtifactRequest {
 }
 
 extension Completion {
-    /// Of a training.
+    /// The result of a training job.
     init(
         iteration: Int, generatorSHA256: String, discriminatorSHA256: String, checkpointSHA256: String,
         trainingSeconds: Double, reportJSON: String

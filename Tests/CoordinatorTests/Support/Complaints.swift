@@ -1,7 +1,7 @@
 import Logging
 import Synchronization
 
-/// What a logger was told, notices and worse.
+/// The lines that a logger received, at level notice or above.
 final class Complaints: Sendable {
     private let lines = Mutex<[String]>([])
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// JSON as it is, for looking into.
+/// A JSON value for inspection.
 indirect enum JSON: Decodable, Equatable {
     case null
     case bool(Bool)
@@ -44,7 +44,7 @@ indirect enum JSON: Decodable, Equatable {
         }
     }
 
-    /// As JSON Schema names it; an integer is a number, too.
+    /// The value's types in JSON Schema. An integer is also a number.
     var types: Set<String> {
         switch self {
         case .null: ["null"]
@@ -58,15 +58,15 @@ indirect enum JSON: Decodable, Equatable {
     }
 }
 
-/// The part of JSON Schema (2020-12) that openapi.json uses. Stricter in two ways: an object has no members but those
-/// described, and a keyword that is not known here is a mistake, so that nothing goes unchecked.
+/// The part of JSON Schema (2020-12) that openapi.json uses. It is stricter in two ways, so that nothing goes
+/// unchecked: an object must have only the described members, and an unknown keyword is a mistake.
 struct JSONSchema {
     private static let annotations: Set = ["description", "default"]
 
-    /// In which references are looked up.
+    /// The document that references point into.
     let document: JSON
 
-    /// What of a value is not as the schema says; empty if all is well.
+    /// The ways in which a value breaks the schema; empty if there are none.
     func mistakes(in value: JSON, against schema: JSON, at path: String = "$") -> [String] {
         var mistakes: [String] = []
         for (keyword, rule) in schema.members where !Self.annotations.contains(keyword) {

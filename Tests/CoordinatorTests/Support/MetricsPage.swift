@@ -1,4 +1,4 @@
-/// Reads Prometheus' text format 0.0.4 as strictly as it can be read, and the naming rules that go with it.
+/// A strict reader of Prometheus' text format 0.0.4. It also checks the naming rules.
 struct MetricsPage {
     struct Malformed: Error, CustomStringConvertible {
         var description: String
@@ -15,7 +15,7 @@ struct MetricsPage {
     /// In the order of the page.
     private var family: [Series] = []
 
-    /// - Throws: `Malformed`, naming the line.
+    /// - Throws: `Malformed`, which names the line.
     init(parsing text: String) throws {
         guard text.hasSuffix("\n") else { throw Malformed(description: "the last line does not end") }
         let lines = text.dropLast().split(separator: "\n", omittingEmptySubsequences: false)

@@ -21,7 +21,7 @@ final class RunningCoordinator: Sendable {
         var configuration = CoordinatorConfiguration(dataFolder: folder.url)
         configuration.httpPort = 0
         configuration.workerEndpoint = "tcp://127.0.0.1:0"
-        // Scripted workers send no heartbeats, and a busy machine may take minutes over a test.
+        // Scripted workers send no heartbeats, and a test may take minutes on a busy machine.
         configuration.lease = .seconds(900)
         configure(&configuration)
         var logger = Logger(label: "test")
@@ -48,7 +48,7 @@ final class RunningCoordinator: Sendable {
         addresses = first
     }
 
-    /// Stops it and waits until it has let go of its folder.
+    /// Stops the coordinator and waits until it has released its folder.
     func stop() async {
         task.cancel()
         _ = await task.result

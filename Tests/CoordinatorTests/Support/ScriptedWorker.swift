@@ -28,7 +28,7 @@ final class ScriptedWorker {
         socket.send(WireMessage(body, session: session, version: 1, payload: payload))
     }
 
-    /// The next message of interest; others are passed over. The test's time limit guards against silence.
+    /// The next matching message; skips others. The test's time limit guards against silence.
     func next<Value>(_ wanted: String, _ pick: (WireMessage) -> Value?) async throws -> Value {
         while let message = await messages.next() {
             if let value = pick(message) { return value }
@@ -41,7 +41,7 @@ final class ScriptedWorker {
         return nextID
     }
 
-    /// - Parameter version: what HELLO itself is written in.
+    /// - Parameter version: The version of the HELLO message itself.
     func hello(
         id: String? = nil, versions: ClosedRange<UInt32> = 1...1, in version: UInt32 = 1,
         running: [WireAttemptStatus] = []
@@ -125,8 +125,8 @@ final class ScriptedWorker {
         WireArtifact(sha256: hexadecimal(SHA256.hash(data: bytes)), sizeBytes: UInt64(bytes.count))
     }
 
-    /// Offers an artifact and sends it as far and as often as credit says.
-    /// - Parameter spoil: May change a chunk on its way, told by its index among all chunks sent.
+    /// Offers an artifact and sends chunks as credit allows, again if the coordinator asks.
+    /// - Parameter spoil: May change a chunk on its way. It gets the index among all chunks sent.
     func upload(
         _ bytes: [UInt8], _ kind: WireArtifactKind, iteration: UInt64, of attempt: WireAttemptRef,
         announced: WireArtifact? = nil, spoil: (Int, inout [UInt8]) -> Void = { _, _ in }

@@ -25,7 +25,7 @@ extension TemporaryFolder {
         try data.write(to: artifact(sha256))
     }
 
-    /// Makes a file so many hours older.
+    /// Makes a file older by some hours.
     func age(_ sha256: String, hours: Double) throws {
         try FileManager.default.setAttributes(
             [.modificationDate: Date(timeIntervalSinceNow: -hours * 3600)], ofItemAtPath: artifact(sha256).path)

@@ -41,7 +41,7 @@ struct EventFileWriterTests {
         return try #require(driver.disk.jobs.last).id
     }
 
-    /// A worker takes the oldest job that waits.
+    /// A worker takes the oldest waiting job.
     private func take(_ session: UInt64) async throws -> AttemptReference {
         try await play(.hello(session: session, worker: .named("worker-\(session)"), running: []))
         try await play(.workRequest(session: session, requestID: .random(in: 1 ... .max)))
@@ -96,7 +96,7 @@ struct EventFileWriterTests {
         try counting(name).filter { !$0.images.isEmpty }.map(\.step)
     }
 
-    /// Lets a new writer, as after a restart, do what it finds.
+    /// Starts a new writer, as after a restart, and lets it do all its work.
     @discardableResult
     private func restart() async -> EventFileWriter {
         let writer = writer()
@@ -135,7 +135,7 @@ struct EventFileWriterTests {
         let attempt = try await take(1)
         try await measure([5], attempt, by: 1)
         await restart()
-        // Recorded, and the process died before it was written; the last it wrote is torn.
+        // The store has these records, but the process died before it wrote them. Its last write is torn.
         try await measure(stride(from: 10, through: 12_000, by: 5), attempt, by: 1)
         try await keep(.snapshot, 50, attempt, by: 1, TestImages.png)
         let writer = await restart()
@@ -147,7 +147,7 @@ struct EventFileWriterTests {
         }
         #expect(try losses("wood").count == 2_400)
         #expect(try pictures("wood") == [50])
-        // The running writer notices that the file is another one, or gone.
+        // The running writer notices a replaced or missing file.
         try FileManager.default.removeItem(at: eventFiles)
         await writer.bringUpToDate([job])
         #expect(try Data(contentsOf: file("wood")) == whole)
@@ -180,7 +180,7 @@ struct EventFileWriterTests {
         let whole = try Data(contentsOf: file("wood"))
         await restart()
         #expect(try Data(contentsOf: file("wood")) == whole)
-        // Made anew, it tells the same story.
+        // A file made again tells the same story.
         try FileManager.default.removeItem(at: eventFiles)
         await restart()
         #expect(try losses("wood") == expected)
@@ -208,7 +208,7 @@ struct EventFileWriterTests {
         #expect(try losses("wood") == [10: 10, 20: 20])
     }
 
-    /// - Returns: the job's file, which has all of it.
+    /// - Returns: The job's complete file.
     private func endedJob(_ name: String) async throws -> (JobID, URL) {
         let job = try await submit(name)
         let attempt = try await take(1)
@@ -220,14 +220,14 @@ struct EventFileWriterTests {
 
     @Test func aFileThatHasEverythingIsNotReadAgainAtTheNextStart() async throws {
         let (_, url) = try await endedJob("wood")
-        // Nobody would do this; it shows who looks.
+        // Artificial damage that shows whether the writer reads the file.
         let time = try #require(FileManager.default.attributesOfItem(atPath: url.path)[.modificationDate] as? Date)
         let torn = try Data(contentsOf: url).dropLast()
         try torn.write(to: url)
         try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: url.path)
         await restart()
         #expect(try Data(contentsOf: url) == torn)
-        // A file of another time is.
+        // The writer reads a file whose time differs.
         try torn.write(to: url)
         await restart()
         #expect(try losses("wood") == [10: 10])

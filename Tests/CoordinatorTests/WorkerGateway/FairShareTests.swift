@@ -57,7 +57,7 @@ struct FairShareTests {
                 attempt: attempt, transferID: id, role: .checkpoint, artifact: artifact, iteration: 1)
             transfers.receive(offer, session: 1) { _ in }
             for _ in 0..<16 {
-                // Behind a gap: never written.
+                // Behind a gap, so never written.
                 let chunk = ArtifactChunk(transferID: id, offset: 1 << 20, isLast: false)
                 transfers.receive(chunk, payload, from: 1)
                 most = max(most, transfers.arrivedBytes)

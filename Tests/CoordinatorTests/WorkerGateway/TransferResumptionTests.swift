@@ -5,7 +5,7 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-/// Transfers that are interrupted, repeated, or meet damage, over real sockets and processes' restarts.
+/// Interrupted, repeated and damaged transfers, over real sockets and across restarts.
 @Suite("Artifact transfers", .timeLimit(.minutes(3)))
 struct TransferResumptionTests {
     private func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
@@ -26,7 +26,7 @@ struct TransferResumptionTests {
         ]
     }
 
-    /// Offers and sends only the first `count` chunks; returns once the coordinator has said that it has them.
+    /// Offers an artifact and sends only its first chunks. Returns once the coordinator has confirmed them.
     private func beginUpload(
         _ worker: ScriptedWorker, _ content: [UInt8], chunks: Int, of attempt: WireAttemptRef
     ) async throws {
@@ -98,7 +98,7 @@ struct TransferResumptionTests {
         let part = folder.url.appendingPathComponent("incoming/\(ScriptedWorker.artifact(content).sha256).part")
         var torn = try Data(contentsOf: part)
         #expect(torn.count == 2 * Limits.chunkBytes)
-        // A power cut leaves the length and not the bytes.
+        // A power cut leaves the length but not the bytes.
         torn.replaceSubrange(torn.count - 5000..<torn.count, with: Data(count: 5000))
         try torn.write(to: part)
 
@@ -260,7 +260,7 @@ struct TransferResumptionTests {
     @Test func aNewerWorkerWorksInTheNewestVersionThatBothSpeak() async throws {
         let coordinator = try await RunningCoordinator()
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 83)
-        // Its HELLO is written in its own newest version.
+        // The worker writes its HELLO in its own newest version.
         worker.hello(versions: 1...7, in: 7)
         let (version, welcome) = try await worker.next("WELCOME") { message -> (UInt32, WireWelcome)? in
             if case .welcome(let welcome)? = message.body { (message.envelope.version, welcome) } else { nil }

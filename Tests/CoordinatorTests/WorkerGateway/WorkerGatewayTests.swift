@@ -40,7 +40,7 @@ struct WorkerGatewayTests {
         worker.send(.metrics(metrics))
         #expect(try await worker.acknowledgement().code == .ok)
 
-        // Several chunks, one of them damaged on its way.
+        // Several chunks, one of them damaged on the way.
         let checkpoint = bytes(3 * Limits.chunkBytes + 17, seed: 1)
         let receipt = try await worker.upload(checkpoint, .checkpoint, iteration: 5, of: assign.attempt) {
             index, chunk in
@@ -96,7 +96,7 @@ struct WorkerGatewayTests {
         let assign = try await second.askForWork()
         #expect(assign.attempt.attempt == 2 && assign.checkpointIteration == 40)
         #expect(try await second.download(assign.checkpoint, of: assign.attempt) == checkpoint)
-        // The first one's words count no more.
+        // Messages of the first session no longer count.
         first.send(.handBack(handBack))
         #expect(try await first.acknowledgement().code == .leaseLost)
         await first.socket.close()

@@ -4,7 +4,7 @@ import Testing
 @testable import Kernels
 
 @Suite struct FewChannelsTests {
-    /// Few channels on either side, as in the first and last layers, and sizes that are not.
+    /// Few channels on either side, as in the first and last layers, at various sizes.
     static func cases(_ padding: Padding, pairs: [(Int, Int)]) -> [ConvolutionCase] {
         [(4, 4), (5, 5), (7, 7), (8, 13), (31, 17), (70, 66)].enumerated().flatMap { index, size in
             pairs.indices.filter { ($0 + index) % 2 == 0 }.map { pair in

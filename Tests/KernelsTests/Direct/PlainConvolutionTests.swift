@@ -2,7 +2,7 @@ import Testing
 
 @testable import Kernels
 
-/// The im2col kernels, by the same driver as the fast ones.
+/// The im2col kernels, in the same driver as the fast ones.
 private func plainKernel(kernelSize: Int, stride: Int) -> ConvolutionKernel {
     @Sendable func shape(_ input: Tensor, _ output: Tensor, _ padding: Padding) -> ConvolutionShape {
         ConvolutionShape(
@@ -26,7 +26,7 @@ private func plainKernel(kernelSize: Int, stride: Int) -> ConvolutionKernel {
         })
 }
 
-/// A kernel and the odd shapes it is tried on.
+/// A kernel and an odd shape to try it on.
 struct PlainCase: CustomTestStringConvertible {
     var kernelSize: Int
     var stride: Int

@@ -12,7 +12,7 @@ import Testing
         func place(_ k: Int, _ column: Int) -> Int {
             (column / PanelProduct.width * inner + k) * PanelProduct.width + column % PanelProduct.width
         }
-        // The last column is the first again.
+        // The last column repeats the first.
         for k in 0..<inner { b[place(k, columns - 1)] = b[place(k, 0)] }
         var found = [Float](repeating: .nan, count: rows * columns)
         a.withUnsafeMutableBufferPointer { a in

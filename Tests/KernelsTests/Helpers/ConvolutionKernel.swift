@@ -3,7 +3,7 @@ import Testing
 
 @testable import Kernels
 
-/// A shape, and what to convolve it with.
+/// The shape of a convolution, with its padding.
 struct ConvolutionCase: CustomTestStringConvertible {
     var images = 1
     var height: Int
@@ -16,7 +16,7 @@ struct ConvolutionCase: CustomTestStringConvertible {
         "\(images)x\(height)x\(width) \(inputChannels)->\(outputChannels) padding \(padding.amount) \(padding.mode)"
     }
 
-    /// Sizes and widths of the networks, scaled down where the reference would take long, and odd ones.
+    /// Sizes and widths of the networks, scaled down where the reference would take long, and some odd ones.
     static func table(paddings: [Padding]) -> [ConvolutionCase] {
         var cases: [ConvolutionCase] = []
         for padding in paddings {
@@ -33,7 +33,7 @@ struct ConvolutionCase: CustomTestStringConvertible {
                             padding: padding))
                 }
             }
-            // Batches, few tiles and many; the last tiles of an image reach past it.
+            // Batches with few and with many tiles. The last tiles of an image reach beyond it.
             for (images, height, width, inputChannels, outputChannels) in [
                 (2, 7, 5, 5, 12), (3, 13, 6, 24, 20), (2, 9, 8, 64, 136), (2, 50, 47, 8, 16),
             ] {
@@ -43,7 +43,7 @@ struct ConvolutionCase: CustomTestStringConvertible {
                         outputChannels: outputChannels,
                         padding: padding))
             }
-            // The networks' widths, few tiles and many.
+            // The networks' widths with few and with many tiles.
             cases.append(ConvolutionCase(height: 8, width: 8, inputChannels: 64, outputChannels: 136, padding: padding))
             if padding.amount == 1 && padding.mode != .replicate {
                 cases += [
@@ -66,7 +66,8 @@ struct ConvolutionKernel: Sendable {
     var inputGradient: @Sendable (Tensor, UnsafePointer<Float>, Padding, Tensor, Workspace) -> Void
     var weightGradient: @Sendable (Tensor, Padding, Tensor, UnsafeMutablePointer<Float>, Workspace) -> Void
 
-    /// Whether the kernel defines the case: reflection needs room, filters an image at least as large.
+    /// Whether the kernel defines the case: reflection needs room, and the image must be at least as large as the
+    /// filter.
     func takes(_ shape: ConvolutionCase) -> Bool {
         let least = min(shape.height, shape.width)
         return least + 2 * shape.padding.amount >= kernelSize
@@ -107,7 +108,7 @@ struct ConvolutionKernel: Sendable {
         let problem = Problem(shape, kernelSize: kernelSize, stride: stride)
         let result = run(shape, threads: 1, inputGradient: inputGradient)
         let reference = ReferenceConvolution(kernelSize: kernelSize, stride: stride, padding: shape.padding)
-        // Results are image after image, but for the gradient of the weights, which is a sum.
+        // Results are per image, except the weight gradient, which is a sum.
         var weightGradient = problem.startOfWeightGradient.map(Double.init)
         for (x, dOutput) in zip(problem.x, problem.dOutput) {
             let share = reference.weightGradient(x, outputChannels: shape.outputChannels, dOutput: dOutput)

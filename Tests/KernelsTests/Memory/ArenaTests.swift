@@ -73,11 +73,11 @@ import Testing
         arena.returnPages(above: below * 4)
         #expect((0..<below).allSatisfy { kept[$0] == 7 })
         let again = arena.floats(above)
-        // The step in which the height lies stays.
+        // The step that contains the height keeps its pages.
         let step = 4_194_304
         #expect((step..<above).allSatisfy { again[$0] == 0 }, "the system had them")
         again.update(repeating: 2, count: above)
-        // Nothing in use is given back, whatever is asked.
+        // The arena never returns pages in use, whatever the height.
         arena.returnPages(above: 0)
         #expect(again[0] == 2 && again[above - 1] == 2 && kept[0] == 7)
     }

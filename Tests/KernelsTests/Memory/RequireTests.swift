@@ -3,7 +3,7 @@ import Testing
 
 @testable import Kernels
 
-/// Mistakes of shape end the process although the module is compiled -Ounchecked.
+/// Wrong shapes end the process, although the module is compiled with -Ounchecked.
 @Suite struct RequireTests {
     private static func message(_ result: ExitTest.Result?) throws -> String {
         String(decoding: try #require(result).standardErrorContent, as: UTF8.self)

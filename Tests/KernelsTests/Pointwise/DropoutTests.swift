@@ -19,7 +19,7 @@ import Testing
         let values = mask(count, rate: rate)
         let kept = values.filter { $0 != 0 }
         #expect(kept.allSatisfy { $0 == 1 / (1 - rate) })
-        // Five standard deviations of the share, which the fixed seed either meets or does not.
+        // Five standard deviations of the share. The seed is fixed, so the result never varies.
         let deviation = (Double(rate) * Double(1 - rate) / Double(count)).squareRoot()
         #expect(abs(1 - Double(kept.count) / Double(count) - Double(rate)) < 5 * deviation + 1.0 / 65536)
     }
@@ -57,7 +57,7 @@ import Testing
         for threads in 2...3 { #expect(mask(30_000, rate: 0.5, position: 12, threads: threads) == values) }
         #expect(mask(30_000, rate: 0.5, position: 13) != values)
         #expect(mask(30_000, rate: 0.5, seed: 10, position: 12) != values)
-        // A shorter tensor sees the beginning of the same mask.
+        // A shorter tensor gets the beginning of the same mask.
         #expect(mask(1001, rate: 0.5, position: 12)[...] == values[..<1001])
     }
 

@@ -6,7 +6,7 @@ import Testing
 @Suite struct MaxPoolTests {
     static let sizes = [(2, 2, 1), (3, 3, 2), (5, 4, 3), (4, 7, 5), (9, 9, 8), (2, 3, 12)]
 
-    /// The window's values in reading order, and where they lie.
+    /// The indices of a window's values, in reading order.
     private func window(_ y: Int, _ x: Int, _ channel: Int, _ width: Int, _ channels: Int) -> [Int] {
         [(0, 0), (0, 1), (1, 0), (1, 1)].map { ((2 * y + $0.0) * width + 2 * x + $0.1) * channels + channel }
     }

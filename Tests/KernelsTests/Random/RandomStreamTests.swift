@@ -5,8 +5,8 @@ import Testing
 
 @Suite struct RandomStreamTests {
     /// Counter words are (position low, position high, purpose, 0); key words are (seed low, seed high). The fourth
-    /// word is 0, so of the published known answers only the first can be reproduced as it stands; the others pin the
-    /// mapping of position, purpose and seed to words through `philox`, which does take all four.
+    /// word is 0, so the stream can reproduce only the first published answer. The others check `philox`, which takes
+    /// all four words. The next test uses `philox` to fix how position, purpose and seed map to words.
     @Test func philoxGivesTheKnownAnswersOfItsAuthors() {
         // From the Random123 distribution, kat_vectors, philox4x32 with 10 rounds.
         let answers: [(counter: [UInt32], key: [UInt32], expected: [UInt32])] = [
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    /// Philox 4x32-10, straight from the paper's text.
+    /// Philox 4x32-10, directly from the paper.
     private func philox(_ counter: [UInt32], _ key: [UInt32]) -> [UInt32] {
         var (c, k) = (counter, key)
         for round in 0..<10 {
@@ -88,7 +88,7 @@ import Testing
         var stream = RandomStream(seed: 12, purpose: 0)
         let values = (0..<20_000).map { _ in stream.uniform() }
         #expect(values.allSatisfy { $0 >= 0 && $0 < 1 })
-        // Five deviations of the mean of so many.
+        // Five deviations of the mean of 20,000 values.
         let mean = values.doubles.reduce(0, +) / 20_000
         #expect(abs(mean - 0.5) < 0.0102)
     }

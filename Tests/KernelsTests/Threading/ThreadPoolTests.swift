@@ -34,7 +34,7 @@ import Testing
 
     @Test func lanesAreThePoolsThreadsAndNeverSharedAtOnce() {
         let pool = ThreadPool(threads: 3)
-        // A bit for each lane that runs a block.
+        // One bit for each lane that runs a block.
         let busy = Atomic<UInt>(0)
         let clashes = Atomic<Int>(0)
         let lanesSeen = Atomic<UInt>(0)
@@ -45,7 +45,7 @@ import Testing
                 if busy.bitwiseOr(bit, ordering: .sequentiallyConsistent).oldValue & bit != 0 {
                     clashes.add(1, ordering: .relaxed)
                 }
-                // Long enough that a second user of the lane would be met.
+                // Long enough to meet a second user of the lane.
                 for _ in 0..<200 { _ = busy.load(ordering: .sequentiallyConsistent) }
                 busy.bitwiseAnd(~bit, ordering: .sequentiallyConsistent)
             }

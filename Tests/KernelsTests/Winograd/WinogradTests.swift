@@ -40,7 +40,7 @@ let winograd3x3Stride2 = ConvolutionKernel(
     @Test(
         "At the networks' own widths and tile counts, 3x3 convolutions agree with their definition",
         arguments: [
-            // conv5_1 and less; two parts of tiles and many panels; more than 256 tiles of wide features.
+            // conv5_1 and smaller; two parts of tiles and many panels; more than 256 tiles of wide features.
             ConvolutionCase(height: 8, width: 8, inputChannels: 512, outputChannels: 512),
             ConvolutionCase(
                 height: 40, width: 40, inputChannels: 128, outputChannels: 72, padding: Padding(1, .reflect)),

@@ -9,7 +9,7 @@ import Testing
 
     private func temporaryFile() -> URL { folder.appendingPathComponent("texloom-\(UUID().uuidString).safetensors") }
 
-    /// A file of a header and data, with a right or a stated header length.
+    /// A file of a header and data, with the right header length or a given one.
     static func file(_ header: String, data: Int = 0, length: UInt64? = nil) -> Data {
         var bytes = Data()
         withUnsafeBytes(of: (length ?? UInt64(header.utf8.count)).littleEndian) { bytes.append(contentsOf: $0) }
@@ -54,7 +54,8 @@ import Testing
         #expect(first[0] % 8 == 0)
     }
 
-    /// Written by safetensors 0.8 for Python: every type texloom reads, a scalar, an empty tensor, non-ASCII metadata.
+    /// Written by safetensors 0.8 for Python: every type that texloom reads, a scalar, an empty tensor, non-ASCII
+    /// metadata.
     static let fromPython =
         Data(
             base64Encoded: """
@@ -208,7 +209,7 @@ import Testing
             }
             do {
                 let file = try Safetensors(data, file: "mutant")
-                // Whatever was accepted can be read to its last byte.
+                // An accepted file is readable to its last byte.
                 for (name, entry) in file.entries {
                     switch entry.type {
                     case .float32: #expect(try file.floats(name).count == entry.count)

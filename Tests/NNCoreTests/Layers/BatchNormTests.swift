@@ -87,7 +87,7 @@ private struct ReferenceBatchNorm {
             in: workspace)
         #expect(
             Deviation(output.values, from: reference.forward(x.doubles, residual: skip.doubles)).maximum < 1e-5)
-        // In place, as inference does it.
+        // In place, as in inference.
         _ = layer.forward(input, shape.activation, statistics: .image, into: input, in: workspace)
         #expect(Deviation(input.values, from: reference.forward(x.doubles)).maximum < 1e-5)
     }
@@ -112,7 +112,7 @@ private struct ReferenceBatchNorm {
             #expect(gradient.values == dOutput)
 
             let dInput = GradientCheck.differences(at: x.doubles) { project(reference.forward($0)) }
-            // A pair of pixels normalises to +-1 whatever it is: its true gradient is all cancellation.
+            // A pair of pixels normalises to +-1 for any values, so its true gradient is pure cancellation.
             let tolerance = shape.height * shape.width < 4 ? 2e-3 : 2e-5
             let scale = dInput.map(abs).max()!
             if scale > 1e-3 { #expect(Deviation(input.values, from: dInput).maximum < tolerance) }
@@ -210,7 +210,7 @@ private struct ReferenceBatchNorm {
         let moments = ReferenceBatchNorm.moments(x.doubles, channels: 5)
         for channel in 0..<5 {
             let variance = (Double(layer.runningVariance!.value[channel]) - 0.9) / 0.1 * 4095 / 4096
-            // The average itself is rounded near 1, a tenth of which is what is looked at.
+            // The average is rounded near 1, but only a tenth of it comes from the batch.
             #expect(abs(variance / moments.variance[channel] - 1) < 1e-4)
             #expect(abs(Double(layer.runningMean!.value[channel]) / 0.1 - moments.mean[channel]) < 1e-2)
         }

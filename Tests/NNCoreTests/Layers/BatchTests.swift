@@ -3,7 +3,7 @@ import Testing
 
 @testable import NNCore
 
-/// A batch gives the results of its images one by one.
+/// A batch gives the same results as its images one by one.
 @Suite struct BatchTests {
     private let workspace = smallWorkspace(threads: 2)
     private var arena: Arena { workspace.arena }

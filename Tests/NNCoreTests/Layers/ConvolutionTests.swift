@@ -3,7 +3,7 @@ import Testing
 
 @testable import NNCore
 
-/// A convolution layer: sizes and its own parameters.
+/// A convolution layer: its sizes and parameters.
 struct LayerCase: CustomTestStringConvertible {
     var height: Int
     var width: Int
@@ -18,7 +18,7 @@ struct LayerCase: CustomTestStringConvertible {
             + "\(padding.mode)"
     }
 
-    /// The layers of the method on small images.
+    /// The method's layers on small images.
     static let table: [LayerCase] = PaddingMode.allCases.flatMap { mode in
         [
             LayerCase(
@@ -102,7 +102,7 @@ struct LayerCase: CustomTestStringConvertible {
             x, weight: weight, outputChannels: shape.outputChannels, dOutput: dOutput)
         #expect(Deviation(dInput.values, from: inputReference).maximum < 1e-5)
 
-        // A convolution is linear in each of its arguments, so a large step costs nothing.
+        // A convolution is linear in each argument, so a large step costs no accuracy.
         #expect(
             GradientCheck.projectionError(at: x.values, gradient: dInput.values, step: 0.5) {
                 dot(forward($0, weight, bias), dOutput)

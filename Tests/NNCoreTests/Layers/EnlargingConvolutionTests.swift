@@ -3,7 +3,7 @@ import Testing
 
 @testable import NNCore
 
-/// The two ways up, by their definitions in PyTorch's terms and weight layouts.
+/// The two enlarging layers, by their definitions in PyTorch's terms and weight layouts.
 @Suite struct EnlargingConvolutionTests {
     struct Size: CustomTestStringConvertible {
         var height: Int
@@ -93,8 +93,9 @@ import Testing
         for _ in 0..<2 { layer.accumulateGradients(input: input, dOutput: gradient, in: workspace) }
         layer.inputGradient(dOutput: gradient, dInput: dInput, in: workspace)
         func project(_ output: [Double]) -> Double { zip(output, dOutput).reduce(0) { $0 + $1.0 * Double($1.1) } }
-        // Linear in each argument: differences by steps of 1 are exact. Accumulated twice, so twice the gradient.
-        // A spread of single elements, since each costs a whole reference pass.
+        // The function is linear in each argument, so differences by steps of 1 are exact. The layer accumulates twice,
+        // so the gradient doubles. The test checks a spread of single elements, because each costs a whole reference
+        // pass.
         let dWeight = parameter.fileOrder(parameter.gradient)
         var (expected, found): ([Double], [Float]) = ([], [])
         for index in Swift.stride(from: 0, to: weight.count, by: max(1, weight.count / 40)) {

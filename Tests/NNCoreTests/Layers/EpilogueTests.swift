@@ -3,9 +3,9 @@ import Testing
 
 @testable import NNCore
 
-/// Bias, activation and residual, which a convolution applies as it stores its result.
+/// Bias, activation and residual. A convolution applies them when it stores its result.
 @Suite struct EpilogueTests {
-    /// One for each kernel, and sizes for few tiles and many.
+    /// One layer for each kernel, with sizes for few and for many tiles.
     static let layers: [@Sendable () -> any ConvolutionLayer] = [
         {
             Convolution(
@@ -67,7 +67,7 @@ import Testing
                     let value = value + bias[index % bias.count]
                     return (value > 0 ? gain * value : slope * value) + (added?.data[index] ?? 0)
                 }
-                // The plain kernel adds its products to the bias; the others the bias to their sum.
+                // The plain kernel adds its products to the bias; the others add the bias to their sum.
                 let agrees =
                     layer.parameters[0].name.hasPrefix("plain")
                     ? Deviation(output.values, from: expected.doubles).maximum < 1e-6 : output.values == expected

@@ -8,7 +8,7 @@ import Testing
         let parameter = Parameter("w", .convolution(kernelSize: 2, inputChannels: 3, outputChannels: 5), trained: true)
         #expect(parameter.layout.fileShape == [5, 3, 2, 2])
         parameter.load(fileOrder: (0..<60).map(Float.init))
-        // Memory is [ky][kx][in][out].
+        // The layout in memory is [ky][kx][in][out].
         for (ky, kx, input, output) in [(0, 0, 0, 0), (1, 0, 2, 4), (0, 1, 1, 3), (1, 1, 2, 0)] {
             let inFile = ((output * 3 + input) * 2 + ky) * 2 + kx
             #expect(parameter.value[((ky * 2 + kx) * 3 + input) * 5 + output] == Float(inFile))
@@ -20,7 +20,7 @@ import Testing
         let convolution = Parameter(
             "w", .convolution(kernelSize: 3, inputChannels: 8, outputChannels: 5), trained: true)
         #expect(abs(convolution.heDeviation - Float(2.0 / 72).squareRoot()) < 1e-7)
-        // PyTorch's fan-in of a transposed convolution, [in, out, 3, 3], is that of its second axis as well.
+        // For a transposed convolution, [in, out, 3, 3], PyTorch also takes the fan-in from the second axis.
         let transposed = TransposedConvolution("up", inputChannels: 8, outputChannels: 4)
         #expect(abs(transposed.weight.heDeviation - Float(2.0 / 36).squareRoot()) < 1e-7)
     }
@@ -50,7 +50,7 @@ import Testing
         let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count)
         #expect(abs(mean - 1) < 5 * 0.02 / Double(values.count).squareRoot())
         #expect(abs(variance.squareRoot() / 0.02 - 1) < 0.02)
-        // The share within one deviation distinguishes a normal distribution from others of the same variance.
+        // The share within one deviation distinguishes a normal distribution from others with the same variance.
         let near = Double(values.filter { abs($0 - 1) < 0.02 }.count) / Double(values.count)
         #expect(abs(near - 0.6827) < 0.02)
     }

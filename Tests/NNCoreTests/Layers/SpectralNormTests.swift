@@ -14,7 +14,7 @@ import Testing
         return layer
     }
 
-    /// The vectors' product with a weight `[outputChannels, inputChannels * kernel * kernel]`, all in the file's order.
+    /// `left^T W right` for a weight `[outputChannels, inputChannels * kernel * kernel]`, all in the file's order.
     private func sigma(_ weight: [Double], _ norm: SpectralNorm) -> Double {
         let (left, right) = (norm.left.fileOrder(), norm.right.fileOrder())
         var sum = 0.0
@@ -24,7 +24,7 @@ import Testing
         return sum
     }
 
-    /// By power iteration in double precision until it stands.
+    /// Power iteration in double precision until it converges.
     private func largestSingularValue(_ weight: [Double], rows: Int) -> Double {
         let columns = weight.count / rows
         var u = [Double](repeating: 1, count: rows)
@@ -62,7 +62,7 @@ import Testing
         let layer = layer()
         let norm = layer.spectralNorm!
         let weight = layer.weight.fileOrder().doubles
-        // u = W v and v = W' u, each brought to length 1.
+        // u = W v and v = W' u, each scaled to length 1.
         func unit(_ vector: [Double]) -> [Double] {
             let length = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
             return vector.map { $0 / length }
@@ -85,7 +85,7 @@ import Testing
         let input = Tensor(in: workspace.arena, x.values, height: 10, width: 8, channels: 5)
         let gradient = Tensor(in: workspace.arena, dOutput, height: 5, width: 4, channels: 12)
         let output = layer.forward(input, in: workspace)
-        // The convolution is linear in the normalised weight, whose gradient the reference knows.
+        // The convolution is linear in the normalised weight, and the reference knows that weight's gradient.
         let reference = ReferenceConvolution(kernelSize: 4, stride: 2, padding: Padding(1))
         let inMemory = reference.weightGradient(x, outputChannels: 12, dOutput: dOutput)
         let holder = Parameter("holder", layer.weight.layout, trained: false)
@@ -99,7 +99,7 @@ import Testing
         for _ in 0..<2 { layer.accumulateGradients(input: input, dOutput: gradient, in: workspace) }
         let expected = GradientCheck.differences(at: weight) { 2 * function($0) }
         #expect(Deviation(layer.weight.fileOrder(layer.weight.gradient), from: expected).maximum < 1e-4)
-        // Along the weight itself nothing changes.
+        // The gradient has no component along the weight itself.
         let along = zip(layer.weight.fileOrder(layer.weight.gradient).doubles, weight).reduce(0) { $0 + $1.0 * $1.1 }
         #expect(abs(along) < 1e-3)
     }

@@ -42,7 +42,7 @@ import Testing
         let features = Tensor(in: workspace.arena, x, height: height, width: width, channels: channels)
         var (own, other) = ([Float](repeating: 0, count: channels * channels), target.map { Float($0) })
         GramMatrix.forward(features, into: &own, in: workspace)
-        // In place, as the style loss does it.
+        // In place, as in the style loss.
         let value = own.withUnsafeMutableBufferPointer { own in
             Loss.meanSquare(
                 own.baseAddress!, &other, count: own.count, weight: 1, gradient: own.baseAddress!, in: workspace)

@@ -35,7 +35,7 @@ import Testing
         for target in [0, 1] as [Float] {
             let gradient = tensor([Float](repeating: .nan, count: logits.count))
             for (index, logit) in logits.enumerated() {
-                // One at a time, since the mean of all is the largest.
+                // One at a time, because the largest would dominate a mean.
                 let one = tensor([logit])
                 let slope = tensor([.nan])
                 let value = Loss.binaryCrossEntropy(logits: one, target: target, weight: 1, gradient: slope)
@@ -82,7 +82,7 @@ import Testing
 
     @Test(arguments: [true, false])
     func hingeLossesAgreeWithTheirDefinitions(isReal: Bool) {
-        // None within a step of the kink, some beyond it.
+        // No logit is within a step of the kink; some are beyond it.
         let logits = randomValues(31, seed: 88).map { 3 * $0 }.filter { abs(abs($0) - 1) > 1e-3 }
         func loss(_ x: [Double]) -> Double {
             x.reduce(0) { $0 + max(0, isReal ? 1 - $1 : 1 + $1) } / Double(x.count)

@@ -40,7 +40,7 @@ import Testing
         for step in 1...20 {
             let rate: Float = step < 10 ? 2e-2 : 2e-2 / Float(step)
             for (index, parameter) in parameters.enumerated() {
-                // Sizes over ten orders of magnitude, and exact zeros.
+                // Magnitudes over ten orders, and exact zeros.
                 let gradient = randomValues(parameter.count, seed: UInt64(100 * step + index)).enumerated().map {
                     $0.offset % 50 == 0 ? 0 : $0.element * pow(10, Float($0.offset % 10 - 8))
                 }
@@ -54,7 +54,7 @@ import Testing
         for (parameter, reference) in zip(parameters, references) {
             let count = parameter.count
             let moved = zip(UnsafeBufferPointer(start: parameter.value, count: count), reference.value)
-            // The parameters are near 1: twenty roundings of half a unit in their last place, and Adam's own.
+            // The parameters are near 1: twenty roundings of half a unit in the last place, and Adam's own roundings.
             #expect(moved.allSatisfy { abs(Double($0) - $1) < 3e-6 })
             #expect(
                 Deviation(Array(UnsafeBufferPointer(start: parameter.firstMoment, count: count)), from: reference.first)

@@ -5,8 +5,8 @@ import Testing
 @testable import TextureGAN
 
 @Suite struct BorderContinuationTests {
-    /// A texture that repeats within reach, so that exactly one continuation is right. Period 20 across, 12 down, with
-    /// each row of bricks shifted.
+    /// A texture that repeats at short distances, so that exactly one continuation is right. The period is 20 across
+    /// and 12 down, and each row of bricks is shifted.
     private static func bricks(_ x: Int, _ y: Int) -> [UInt8] {
         let (row, line) = (Int((Double(y) / 12).rounded(.down)), ((y % 12) + 12) % 12)
         let column = (((x + (row % 2 == 0 ? 0 : 10)) % 20) + 20) % 20
@@ -26,7 +26,7 @@ import Testing
         #expect(extended == Self.image(-16..<width + 16, -16..<height + 16))
     }
 
-    /// What mirroring breaks: lines that cross the border at an angle.
+    /// Mirroring breaks lines that cross the border at an angle.
     @Test func slantedLinesKeepTheirDirection() {
         func value(_ x: Int, _ y: Int) -> UInt8 { ((x + 3 * y) % 18 + 18) % 18 < 9 ? 40 : 210 }
         func stripes(_ columns: Range<Int>, _ rows: Range<Int>) -> Image {
@@ -40,7 +40,7 @@ import Testing
 
     @Test func lightStaysWhereItIs() {
         var stream = RandomStream(seed: 4, purpose: 0)
-        // From dark at the left to bright at the right, under noise.
+        // From dark on the left to bright on the right, with noise.
         let image = Image(
             width: 160, height: 100,
             pixels: (0..<100 * 160).flatMap { index in

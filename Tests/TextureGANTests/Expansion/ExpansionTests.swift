@@ -9,7 +9,7 @@ import Testing
         Generator(TinyRun.recipe, initialisedFrom: RandomStream(seed: 2, purpose: 1))
     }
 
-    /// Of a network that has diverged; the conversion of NaN to an integer would end the process.
+    /// A diverged network gives any value, and converting NaN to an integer would end the process.
     @Test func everyValueHasAnEightBitOne() {
         for (value, expected) in [
             (-1, 0), (0, 128), (1, 255), (-0.999, 0), (7, 255), (-7, 0), (.nan, 0), (-.nan, 0), (.infinity, 255),
@@ -49,7 +49,7 @@ import Testing
         let workspace = Workspace(threads: 1)
         let generator = generator()
         let image = TinyRun.image(width: 22, height: 17)
-        // Padded by hand: 24 x 20, mirrored at the last column and row.
+        // Padded by hand to 24 x 20, mirrored at the last column and row.
         var padded: [UInt8] = []
         for y in 0..<20 {
             for x in 0..<24 {
@@ -81,7 +81,7 @@ import Testing
         #expect(Expansion.expand(image, with: generator, in: Workspace(threads: 1)) == results[0])
     }
 
-    /// Wider than a piece before the halvings (256) and, in fours, after them (48).
+    /// Wider than a piece before the halvings (256). At a quarter of the size, wider than a piece after them (48).
     private static let large = noise(width: 301, height: 278)
 
     private static func noise(width: Int, height: Int) -> Image {
@@ -104,11 +104,12 @@ import Testing
     func piecesWithRunningAveragesAreTheWhole(_ upsample: Recipe.Upsample, width: Int) throws {
         var recipe = TinyRun.recipe
         recipe.upsample = upsample
-        // 3: the kernels of odd channels. 8: the kernels of real sizes, whose tiles must begin at the same pixels.
+        // Width 3 uses the kernels of odd channels. Width 8 uses the real kernels, whose tiles must begin at the same
+        // pixels.
         recipe.generatorWidth = width
         let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
         let workspace = Workspace(threads: 2)
-        // Running averages that fit the weights: others would leave a picture without contrast.
+        // Running averages that match the weights: with others, the picture would have no contrast.
         let sample = Tensor(in: workspace.arena, height: 64, width: 64, channels: 3)
         Self.noise(width: 64, height: 64).write(to: sample)
         var dropout = RandomStream(seed: 8, purpose: 0)
@@ -120,7 +121,7 @@ import Testing
         #expect(inFeatures)
         let margin = Expansion.margin(for: generator)
         #expect(agree(inPieces(Self.large, generator, .running, side: 128, margin: margin), whole))
-        // The margin is needed: without it the seams show.
+        // The margin is necessary: without it, seams are visible.
         #expect(!agree(inPieces(Self.large, generator, .running, side: 128, margin: 0), whole))
     }
 
@@ -146,13 +147,13 @@ import Testing
             ) { shares.append($0) }
             let isWhole = pieces == whole
             #expect(isWhole)
-            // One pass: 2 x 2 pieces before the halvings, a block, 2 x 2 behind them.
+            // One pass: 2 x 2 pieces before the halvings, one block, 2 x 2 pieces after them.
             #expect(shares.count == 9 && shares.last == 1)
         }
         let margin = Expansion.margin(for: generator)
         #expect(agree(inPieces(Self.large, generator, .image, side: 128, margin: margin), whole))
 
-        // The frame is made before the pieces: with it the bytes are the same as well.
+        // The frame is added before the pieces, so the bytes with it are the same as well.
         let framed = Expansion.expand(Self.large, with: generator, in: Workspace(threads: 2))
         let enough = PiecewiseInference.count(
             generator, height: Self.large.height + 2 * Expansion.frame + 2,
@@ -167,7 +168,7 @@ import Testing
         ) { shares.append($0) }
         #expect(snapshot == framed)
         #expect(shares.count > 1, "in pieces")
-        // Any size fits: here in pieces that go through the whole generator.
+        // Any size fits a limit: here the pieces go through the whole generator.
         let little = PiecewiseInference.count(generator, height: 256 + 2 * margin, width: 256 + 2 * margin)
         let bounded = try Expansion.expand(
             Self.large, with: generator, statistics: .image, memoryLimit: 4 * little, in: Workspace(threads: 2))
@@ -190,7 +191,7 @@ import Testing
     func whatLiesBeyondABorderIsMirrored(_ upsample: Recipe.Upsample) throws {
         let (generator, workspace) = (normless(upsample), Workspace(threads: 2))
         let image = Self.noise(width: 37, height: 29)
-        // By hand, 16 pixels on each side.
+        // Continued by hand, 16 pixels on each side.
         var pixels: [UInt8] = []
         for y in -16..<29 + 16 {
             for x in -16..<37 + 16 {
@@ -204,7 +205,7 @@ import Testing
             .cropped(x: 32, y: 32, width: 74, height: 58)
         let result = Expansion.expand(image, with: generator, in: workspace)
         #expect(result == expected)
-        // It makes a difference, in the outermost row as well.
+        // The frame makes a difference, even in the outermost row.
         let bare = Expansion.whole(image, with: generator, statistics: .image, in: workspace)
         #expect(result.pixels[..<(74 * 3)] != bare.pixels[..<(74 * 3)])
     }
@@ -216,7 +217,7 @@ import Testing
         #expect(result.width == 2 * width && result.height == 2 * height)
     }
 
-    /// With norms the frame would change the statistics of the image.
+    /// With norms, a frame would change the statistics of the image.
     @Test func aGeneratorWithNormsSeesTheImageAlone() {
         let (generator, workspace) = (generator(), Workspace(threads: 1))
         let image = Self.noise(width: 37, height: 29)
@@ -240,7 +241,7 @@ import Testing
         #expect(agree(pieces, whole))
     }
 
-    /// To the last rounding: at most one grey level, in fewer than one value in a hundred.
+    /// Equal up to rounding: at most one grey level, in fewer than one value in a hundred.
     private func agree(_ a: Image, _ b: Image) -> Bool {
         let differences = zip(a.pixels, b.pixels).map { abs(Int($0) - Int($1)) }
         return differences.max()! <= 1 && differences.count { $0 > 0 } < differences.count / 100

@@ -1,6 +1,6 @@
 import NNCore
 
-/// Values of a network, and the gradient that is to be checked.
+/// Values of a network, and their gradient to check.
 struct GradientClaim {
     var name: String
     var values: UnsafeMutablePointer<Float>
@@ -9,10 +9,11 @@ struct GradientClaim {
 
 /// The error of each claim against central differences of a function of float32 kernels.
 ///
-/// A random half of the values is moved, each by `step` in the direction in which the function should grow: all changes
-/// add up, which lifts the difference far above float32's rounding, while every missing, doubled or misplaced part of
-/// the gradient still shows. Errors are relative to the change expected, or to 3e-4 of the largest change that any
-/// claim expects where that is more: normalisation all but cancels some gradients, and what is left is rounding.
+/// The check moves a random half of the values, each by `step` in the direction that should increase the function. All
+/// changes add up, which lifts the difference far above float32's rounding. Every missing, doubled or misplaced part of
+/// the gradient still shows. Errors are relative to the expected change, or to 3e-4 of the largest change that any
+/// claim expects, if that is more: normalisation cancels some gradients almost completely, and only rounding is left of
+/// them.
 func differenceErrors(
     _ claims: [GradientClaim], step: Float, _ function: () -> Double
 ) -> [(name: String, error: Double)] {
@@ -38,7 +39,7 @@ func differenceErrors(
 }
 
 extension GradientClaim {
-    /// The claims that a backward pass has left in trained parameters.
+    /// The claims of the last backward pass for trained parameters.
     static func of(_ parameters: [Parameter]) -> [GradientClaim] {
         parameters.filter(\.isTrained).map { parameter in
             let gradient = UnsafeBufferPointer(start: parameter.gradient, count: parameter.count)

@@ -2,21 +2,21 @@ import Foundation
 import Imaging
 import NNCore
 
-/// Images whose quality as expansions of an exemplar is known.
+/// Images with a known quality as expansions of an exemplar.
 enum TextureControls {
     /// An exemplar of Examples/.
     static func example(_ name: String) throws -> Image {
         try Image(contentsOf: projectFolder.appendingPathComponent("Examples/\(name).png"))
     }
 
-    /// An example's formula at twice the layout, with elements of unchanged size: what a perfect expansion would be.
+    /// An example's formula at twice the layout, with elements of unchanged size: a perfect expansion.
     ///
     /// Made by `scripts/draw-examples --layout 2 --jpeg 92 --out Tests/TextureGANTests/Fixtures/continuations`.
     static func continuation(_ name: String) throws -> Image {
         try Image(contentsOf: fixturesFolder.appendingPathComponent("continuations/\(name).jpg"))
     }
 
-    /// A window of an endless pavement of stones (Voronoi cells some 20 pixels wide), whose formula is this.
+    /// A window of an endless pavement of stones (Voronoi cells, about 20 pixels wide), computed by a formula.
     static func pavement(x left: Int, y top: Int, width: Int, height: Int) -> Image {
         func lattice(_ x: Int, _ y: Int, _ index: UInt32) -> Double {
             let stream = RandomStream(seed: UInt64(bitPattern: Int64(y)), purpose: 77)
@@ -52,7 +52,7 @@ enum TextureControls {
         return Image(width: width, height: height, pixels: pixels)
     }
 
-    /// For each place the pixel of another image.
+    /// Takes each pixel from another place of the image.
     static func rearranged(
         _ image: Image, width: Int, height: Int, _ source: (_ x: Int, _ y: Int) -> (x: Int, y: Int)
     ) -> Image {
@@ -62,15 +62,15 @@ enum TextureControls {
         }
     }
 
-    /// Twice the size, by bicubic interpolation.
+    /// Enlarged to twice the size by bicubic interpolation.
     static func enlarged(_ image: Image) -> Image { image.resized(width: 2 * image.width, height: 2 * image.height) }
 
-    /// Twice the size, by four copies.
+    /// Enlarged to twice the size with four copies.
     static func tiled(_ image: Image) -> Image {
         rearranged(image, width: 2 * image.width, height: 2 * image.height) { ($0 % image.width, $1 % image.height) }
     }
 
-    /// The image cut in `perSide x perSide` tiles, in another order.
+    /// Cut into `perSide x perSide` tiles in another order.
     static func shuffled(_ image: Image, perSide: Int = 4) -> Image {
         let (width, height) = (image.width / perSide, image.height / perSide)
         var order = Array(0..<perSide * perSide)
@@ -82,7 +82,7 @@ enum TextureControls {
         }
     }
 
-    /// The mean of `2 radius + 1` squared pixels, twice.
+    /// Blurred twice. Each pass averages squares with sides of `2 radius + 1` pixels.
     static func blurred(_ image: Image, radius: Int = 2) -> Image {
         func once(_ image: Image) -> Image {
             drawn(width: image.width, height: image.height) { x, y in
@@ -102,7 +102,7 @@ enum TextureControls {
         return once(once(image))
     }
 
-    /// Each value replaced by a function of it, its place and its channel.
+    /// Replaces each value by a function of the value, its place and its channel.
     static func changed(_ image: Image, _ change: (_ value: Double, _ x: Int, _ y: Int, _ channel: Int) -> Double)
         -> Image
     {
@@ -111,7 +111,7 @@ enum TextureControls {
         }
     }
 
-    /// With a faint pattern of a period on it.
+    /// With a faint periodic pattern on it.
     static func checkered(_ image: Image, period: Int, strength: Double) -> Image {
         changed(image) { value, x, y, _ in
             let isLight = (x % period < period / 2) == (y % period < period / 2)
@@ -119,7 +119,7 @@ enum TextureControls {
         }
     }
 
-    /// The same light and colours everywhere: means of 8x8 cells, interpolated, are replaced by the mean of all.
+    /// Equal light and colours everywhere: replaces the interpolated means of 8x8 cells with the mean of all.
     static func flattened(_ image: Image) -> Image {
         let cells = 8
         var means = [[Double]](repeating: [0, 0, 0], count: cells * cells)
@@ -148,7 +148,7 @@ enum TextureControls {
         }
     }
 
-    /// Lines are interrupted: in discs of 9 pixels, one to each 16x16, each pixel is the lightest within four pixels.
+    /// Interrupts lines: in discs of 9 pixels, one in each 16x16 square, each pixel is the lightest within four pixels.
     static func interrupted(_ image: Image) -> Image {
         var stream = RandomStream(seed: 4, purpose: 79)
         let (rows, columns) = (image.height / 16, image.width / 16)

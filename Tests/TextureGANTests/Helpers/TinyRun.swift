@@ -5,7 +5,7 @@ import Testing
 
 @testable import TextureGAN
 
-/// The smallest training run with every part of the method, for tests.
+/// The smallest training run that has every part of the method.
 enum TinyRun {
     static var recipe: Recipe {
         var recipe = Recipe()
@@ -25,7 +25,7 @@ enum TinyRun {
         return recipe
     }
 
-    /// Stripes that widen to the right.
+    /// Stripes that get wider to the right.
     static func image(width: Int = 31, height: Int = 27, seed: Int = 0) -> Image {
         var pixels: [UInt8] = []
         for y in 0..<height {
@@ -41,7 +41,7 @@ enum TinyRun {
 
     static func exemplar() -> Exemplar { Exemplar(image(), name: "stripes.png") }
 
-    /// A thin VGG of random filters, as the weights file that training reads.
+    /// A thin VGG with random filters, as a weights file that training reads.
     static let features: FeatureWeights = {
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-tests-thin-vgg.safetensors")
         var writer = SafetensorsWriter(metadata: [:])
@@ -68,7 +68,7 @@ enum TinyRun {
         try Trainer(exemplar: exemplar(), recipe: recipe, features: features, threads: threads)
     }
 
-    /// Runs `body` with a folder that is removed afterwards.
+    /// Runs `body` with a folder and removes the folder afterwards.
     static func inFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -86,8 +86,8 @@ enum TinyRun {
 }
 
 extension Trainer {
-    /// A digest of every bit of both networks, their optimisers and the averaged weights. After a failed comparison of
-    /// whole arrays the test library would search for their differences for minutes.
+    /// A digest of every bit of both networks, their optimisers and the averaged weights. Tests compare
+    /// this digest: for unequal whole arrays, the test library searches for minutes for their differences.
     var state: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for parameter in generator.parameters + discriminator.parameters

@@ -3,11 +3,11 @@ import Testing
 
 @testable import TextureGAN
 
-/// Whole networks against differences of their outputs. Layers are checked one by one in NNCoreTests; here it is their
-/// order, their residuals, their dropout and what they overwrite.
+/// Compares whole networks with differences of their outputs. NNCoreTests checks the layers one by one. These tests
+/// check their order, their residuals, their dropout and what they overwrite.
 @Suite struct NetworkGradientTests {
-    /// Weights with which no rectifier is near its kink: every other channel is far on, the others far off, so that
-    /// outputs are smooth in everything and differences distinguish right gradients from wrong ones.
+    /// Weights that keep every rectifier away from its kink: every other channel is far on, the others far off. So
+    /// outputs are smooth in everything, and differences distinguish right gradients from wrong ones.
     private func spread(_ parameters: [Parameter]) {
         let hasNorms = parameters.contains { $0.name.contains("bn") || $0.name.contains("norms") }
         for (index, parameter) in parameters.enumerated() where parameter.isTrained {
@@ -66,7 +66,7 @@ import Testing
             workspace.arena.scoped {
                 let input = Tensor(in: workspace.arena, height: 16, width: 12, channels: 3)
                 _ = input.buffer.update(fromContentsOf: source)
-                // The same masks every time.
+                // The same masks in every pass.
                 var dropout = RandomStream(seed: 5, purpose: 4)
                 return body(generator.forward(input, dropout: &dropout, in: workspace))
             }
@@ -82,7 +82,7 @@ import Testing
         for (name, error) in errors { #expect(error < 0.03, "\(name)") }
     }
 
-    /// A discriminator with `spread` weights and what belongs to them.
+    /// A discriminator with `spread` weights and matching statistics.
     private func discriminator(_ recipe: Recipe) -> Discriminator {
         let discriminator = Discriminator(recipe)
         spread(discriminator.parameters)
@@ -93,7 +93,7 @@ import Testing
         return discriminator
     }
 
-    /// Not with spectral norm, which makes weights so loud that rectifiers come near their kinks; see below.
+    /// Without spectral norm, which makes weights so loud that rectifiers come near their kinks; see below.
     @Test(arguments: [Recipe.DiscriminatorNorm.batch, .instance, .none], [1, 1.5 as Float])
     func theDiscriminatorsGradientsPassDifferences(norm: Recipe.DiscriminatorNorm, gain: Float) {
         var recipe = TinyRun.recipe

@@ -31,7 +31,7 @@ import Testing
         var expected: [String: [Int]] = [
             "head.weight": [4, 3, 7, 7], "down.0.weight": [8, 4, 3, 3], "down.1.weight": [16, 8, 3, 3],
             "widen.weight": [32, 16, 3, 3], "tail.weight": [3, 4, 7, 7], "tail.bias": [3],
-            // Transposed convolutions: in, out.
+            // Transposed convolutions have the order in, out.
             "up.0.weight": [32, 16, 3, 3], "up.1.weight": [16, 8, 3, 3], "up.2.weight": [8, 4, 3, 3],
         ]
         for (name, channels) in [
@@ -53,7 +53,7 @@ import Testing
         #expect(instance == expected.filter { !$0.key.contains("running_") })
 
         recipe.norm = .none
-        // A bias for each convolution in the place of its norm.
+        // A bias for each convolution replaces its norm.
         let convolutions = expected.filter { !$0.key.contains("bn") }
         var biased = convolutions
         for name in convolutions.keys where name.hasSuffix(".weight") {
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    /// The deviation of values around 0, over the one expected; 1 but for scatter.
+    /// Compares the deviation of values around 0 with the expected deviation, up to scatter.
     private func isDeviation(_ parameter: Parameter, _ deviation: Float) -> Bool {
         let values = parameter.fileOrder()
         let square = values.reduce(0) { $0 + Double($1) * Double($1) } / Double(values.count)
@@ -174,7 +174,7 @@ import Testing
         for upsample in Recipe.Upsample.allCases {
             var recipe = TinyRun.recipe
             recipe.upsample = upsample
-            // Reflection by the residual blocks needs two pixels after two halvings.
+            // The residual blocks reflect, so they need two pixels after two halvings.
             let height = max(height, 8)
             let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 1))
             let input = Tensor(in: workspace.arena, height: height, width: width, channels: 3)
@@ -203,7 +203,7 @@ import Testing
         let trained = Array(generator.forward(input, dropout: &dropout, in: workspace).output.buffer)
         #expect(Array(generator.infer(input, statistics: .image, in: workspace).buffer) == trained)
         #expect(dropout.position == 0)
-        // Only batch norm has averages of its own; the others have one way.
+        // Only batch norm has running averages. With other norms, the choice changes nothing.
         let running = Array(generator.infer(input, statistics: .running, in: workspace).buffer)
         #expect((running == trained) == (norm != .batch))
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import TextureGAN
 
-/// Trainings that begin with networks which have learned something already, and those with two discriminators.
+/// Trainings that start from pretrained networks, and trainings with two discriminators.
 @Suite struct StartWeightsTests {
     private static var recipe: Recipe {
         var recipe = Recipe.draft
@@ -31,12 +31,12 @@ import Testing
                 #expect(expected.contains { $0 != 0 }, "\(parameter.name)")
             }
         }
-        // What is used and averaged begins there as well.
+        // The used generator and the averaged weights also start there.
         #expect(trainer.usedGenerator.parameters[0].fileOrder() == trainer.generator.parameters[0].fileOrder())
         #expect(trainer.model.second != nil)
     }
 
-    /// Other weights need another name: a recipe with this name promises the same bytes.
+    /// Other weights need another name, because a recipe with this name promises the same bytes.
     @Test func theNameHasTheFirstDigitsOfTheFilesDigest() throws {
         let file = try Data(
             contentsOf: projectFolder.appendingPathComponent("Sources/CStartWeights/drawn-16.safetensors"))
@@ -56,7 +56,7 @@ import Testing
         _ = try Recipe(named: "draft", overrides: ["start=random", "ngf=24"])
     }
 
-    /// Each discriminator learns, and both have a say in the generator's gradient.
+    /// Each discriminator learns, and both contribute to the generator's gradient.
     @Test(arguments: [Recipe.Adversarial.bce, .hinge, .relativistic])
     func twoDiscriminatorsTakePart(_ adversarial: Recipe.Adversarial) throws {
         var recipe = TinyRun.recipe

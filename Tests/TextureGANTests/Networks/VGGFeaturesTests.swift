@@ -26,7 +26,7 @@ import Testing
 
     @Test("Input conventions are the published ones", arguments: FeatureInput.allCases)
     func inputConventions(_ input: FeatureInput) {
-        // An RGB pixel in 0...255, and what each convention feeds for it.
+        // An RGB pixel in 0...255, and the network's input for it in each convention.
         let pixel = [200.0, 100.0, 30.0]
         let expected: [Double] =
             switch input {

@@ -16,7 +16,7 @@ import Testing
         QualityReference(exemplar, features: try features(), in: workspace)
     }
 
-    /// The figures, none of them absent.
+    /// The figures. None may be absent.
     private func measure(_ image: Image, against reference: QualityReference) throws -> [QualityFigure: Float] {
         let figures = reference.measure(image, in: workspace).measured
         try #require(figures.count == QualityFigure.allCases.count)
@@ -31,7 +31,7 @@ import Testing
             .gram: 0, .patches: 0, .colour: 0, .checkerboard: 0, .scale: 1, .copying: 1, .coverage: 1, .structure: 0,
             .connection: 0,
         ]
-        // Its own border is the measure of others, and may be livelier than the inside.
+        // Other borders are measured against the exemplar's own border, which may be livelier than the inside.
         #expect(figures.filter { $0.key != .border } == expected && figures[.border]! <= 1)
     }
 
@@ -59,22 +59,22 @@ import Testing
                 #expect(low * factor < high, "\(figure.rawValue): \(values)", sourceLocation: sourceLocation)
             }
         }
-        // Seams are a small part of a picture; a blur and an enlargement have none of its detail.
+        // Seams are a small part of a picture. A blur and an enlargement lose its detail everywhere.
         ascends(.patches, tile, shuffle)
         ascends(.patches, by: 2, shuffle, blur)
         ascends(.patches, by: 2, shuffle, enlargement)
         ascends(.patches, by: 1.5, shuffle, corner)
-        // The few random filters of the tests hardly see hair blurred, which is soft already.
+        // The tests' few random filters hardly see a blur of hair, which is soft already.
         if name != "flowing-hair" {
             ascends(.gram, by: 1.5, tile, blur)
             ascends(.gram, by: 1.5, tile, enlargement)
         }
         ascends(.colour, by: 3, tile, corner)
-        // Tiles are copies, all but at their seams; shuffling makes more of those. An enlargement copies no window.
+        // Tiles are copies except at their seams, and shuffling adds seams. An enlargement copies no window.
         ascends(.copying, by: 1.1, shuffle, tile)
         ascends(.copying, by: 8, enlargement, shuffle)
         #expect(tile[.copying]! > 0.8 && enlargement[.copying]! < 0.05)
-        // A corner is not all; what an enlargement shows is at another scale.
+        // A corner does not show everything, and an enlargement shows it at another scale.
         ascends(.coverage, by: 1.1, corner, tile)
         ascends(.coverage, enlargement, tile)
         #expect(tile[.coverage]! > 0.93)
@@ -102,7 +102,7 @@ import Testing
             #expect(unseen[.gram]! * 3 < worse[.gram]!)
             #expect(unseen[.scale]! + 0.4 < worse[.scale]!)
         }
-        // Pieces of 6x5 pixels: all colours are there, and no stone.
+        // Pieces of 6x5 pixels have all the colours, but no stones.
         let crumbs = try measure(TextureControls.shuffled(tiled, perSide: 80), against: reference)
         #expect(unseen[.patches]! * 2 < crumbs[.patches]!, "\(unseen) \(crumbs)")
         #expect(crumbs[.coverage]! + 0.1 < unseen[.coverage]!, "\(unseen) \(crumbs)")
@@ -118,11 +118,11 @@ import Testing
         #expect(QualityVerdict(good).description == "good")
         #expect(good[.structure]! < 0.35 && good[.border]! < 1 && good[.connection]! < 0.25, "\(good.measured)")
 
-        // All of the texture, none of the structure.
+        // Shuffled: all of the texture, none of the structure.
         let shuffle = figures(TextureControls.shuffled(continuation))
         #expect(shuffle[.structure]! > 0.45 && shuffle[.patches]! < 0.25, "\(shuffle.measured)")
         #expect(QualityVerdict(shuffle).faults.contains { $0.figure == .structure })
-        // Light and colours that hardly change across the exemplar leave nothing to lose.
+        // If light and colours hardly vary across the exemplar, there is nothing to lose.
         if name != "pebbles" {
             let flat = figures(TextureControls.flattened(continuation))
             #expect(flat[.structure]! > 0.36 && flat[.structure]! > good[.structure]! + 0.1, "\(flat.measured)")
@@ -136,11 +136,11 @@ import Testing
         #expect(framed[.border]! > 1.25, "\(framed.measured)")
         let enlargement = QualityVerdict(figures(TextureControls.enlarged(try TextureControls.example(name))))
         #expect(enlargement.faults.first?.figure == .scale, "\(enlargement)")
-        // A frame is nothing but a frame.
+        // A frame hardly changes the other figures.
         #expect(framed[.structure]! < 0.4 && framed[.connection]! < 0.25, "\(framed.measured)")
     }
 
-    /// Scales from blue to gold that have all become olive.
+    /// Scales from blue to gold, all turned olive.
     @Test func lostColoursAreFound() throws {
         let reference = try reference(TextureControls.example("scales"))
         let continuation = try TextureControls.continuation("scales")
@@ -173,13 +173,13 @@ import Testing
             QualityVerdict(QualityFigures(columns: Dictionary(values.map { ($0.rawValue, $1) }) { $1 })).score
         }
         #expect(score([:]) == nil && score([.patches: 0, .scale: 1, .coverage: 1, .border: 0.8]) == 0)
-        // At the limits, each figure is as far away as any other: 1, which is a half beside no fault.
+        // Every figure at its limit has the same distance, 1, which adds a half to the number of faults.
         for figure in QualityFigure.allCases {
             let atLimit = try #require(score([figure: QualityVerdict.limit(figure)]))
             #expect(abs(atLimit.truncatingRemainder(dividingBy: 1) - 0.5) < 1e-5, "\(figure): \(atLimit)")
         }
         #expect(abs(try #require(score([.scale: 1.1])) - #require(score([.scale: 1 / 1.1]))) < 1e-6)
-        // One fault is worse than many figures near their limits, however small it is.
+        // One fault, however small, is worse than many figures near their limits.
         let near = try #require(score([.patches: 0.24, .colour: 0.0149, .coverage: 0.76]))
         let beyond = try #require(score([.patches: 0, .colour: 0.0151, .coverage: 1]))
         let gross = try #require(score([.patches: 5, .colour: 0.3, .coverage: 1]))
@@ -222,15 +222,15 @@ import Testing
         let faint = try value(TextureControls.checkered(exemplar, period: period, strength: 3))
         let plain = try value(TextureControls.checkered(exemplar, period: period, strength: 9))
         #expect(0.01 < faint && 5 * faint < plain, "\(faint) \(plain)")
-        // The share of the pattern in the energy is strength^2 / (strength^2 + detail^2): nine times at first.
+        // The pattern's share of the energy is strength^2 / (strength^2 + detail^2): at most ninefold here.
         #expect(plain < 10 * faint)
-        // A pattern that only makes the picture stronger at some phases has no mean to be seen by.
+        // A pattern that only changes the contrast at some phases keeps the mean, but the measure must find it.
         let mean = exemplar.pixels.reduce(0.0) { $0 + Double($1) } / Double(exemplar.pixels.count)
         let uneven = TextureControls.changed(exemplar) { value, x, y, _ in
             x % period < period / 2 && y % period < period / 2 ? mean + (value - mean) * 0.6 : value
         }
         #expect(try value(uneven) > 0.01)
-        // A texture of that very pattern is no artefact.
+        // In a texture that has this very pattern, it is no artefact.
         let own = TextureControls.checkered(exemplar, period: period, strength: 9)
         let reference = try #require(CheckerboardEnergy(own, in: workspace))
         #expect(try #require(reference.value(own, in: workspace)) == 0)
@@ -247,7 +247,7 @@ import Testing
     }
 
     @Test func aShiftOfAllColoursIsAsFarAsItIsLong() {
-        // Two greys a step apart, and their distance in Oklab by hand.
+        // Two greys one step apart, and their distance in Oklab by hand.
         let (dark, light) = (ColourDistance.oklab(100, 100, 100), ColourDistance.oklab(140, 140, 140))
         #expect(abs(dark[0] - 0.5032) < 1e-3 && abs(dark[1]) < 1e-4 && abs(dark[2]) < 1e-4)
         func flat(_ red: Double, _ green: Double, _ blue: Double) -> Image {
@@ -315,7 +315,7 @@ import Testing
         let withoutFeatures = QualityReference(exemplar, features: nil, in: workspace).measure(image, in: workspace)
         #expect(Set(withoutFeatures.measured.keys) == all.subtracting([.gram]))
         #expect(withoutFeatures.values[0].isNaN && QualityFigures.columns[0] == "quality_gram")
-        // The smallest images are measured in what they have.
+        // The smallest images get only the figures that they allow.
         func flat(_ width: Int, _ height: Int) -> Image {
             TextureControls.drawn(width: width, height: height) { _, _ in [90, 90, 90] }
         }
@@ -326,7 +326,7 @@ import Testing
             #expect(other[.colour] != nil && other[.gram] == nil)
             #expect((other[.copying] != nil) == (width == 32) && (other[.coverage] != nil) == (width == 32))
         }
-        // Nothing is larger in a flat image.
+        // A flat exemplar has no scale to compare with.
         #expect(try reference(flat(100, 100)).measure(image, in: workspace)[.scale] == nil)
     }
 
@@ -334,7 +334,7 @@ import Testing
         let exemplar = TextureControls.tiled(TextureControls.pavement(x: 0, y: 0, width: 300, height: 250))
         let reference = try reference(exemplar)
         let own = try measure(exemplar, against: reference)
-        // Each window is there four times, and any of the four makes a copy.
+        // The exemplar has each window four times, and any of the four makes a copy.
         #expect(own[.copying] == 1 && own[.scale] == 1 && own[.colour] == 0)
         let unseen = try measure(
             TextureControls.pavement(x: -3000, y: 900, width: 600, height: 500), against: reference)

@@ -17,7 +17,7 @@ import Testing
         return error.code == .badRecipe && !error.isRetryable ? error.message : "another error: \(error)"
     }
 
-    /// So they stay what they are when a release adds a field or explains one in other words.
+    /// The values stay the same when a release adds a field or explains one in other words.
     @Test func valuesAreWhatDiffersFromThePaper() throws {
         #expect(Recipe.paper.values == "")
         let recipe = try Recipe(named: "paper", overrides: ["seed=7", "k=64", "style=off"])
@@ -48,7 +48,7 @@ import Testing
         var recipe = Recipe()
         recipe.name = "a \"quoted\" \\ name: #1 é"
         recipe.seed = .max
-        // Asks for the networks' shape that follows.
+        // These start weights require the networks' shape that follows.
         recipe.start = .drawn
         recipe.k = nil
         recipe.generatorWidth = 16
@@ -81,7 +81,7 @@ import Testing
         recipe.checkpointEvery = 5
         let again = try Recipe(yaml: recipe.yaml(), source: "file")
         #expect(again == recipe)
-        // No field was left at the default that it would have anyway.
+        // No field above has its default value, so a lost field shows.
         let defaults = Recipe.paper
         for field in Recipe.fields { #expect(field.read(recipe) != field.read(defaults), "\(field.key)") }
     }
@@ -93,7 +93,7 @@ import Testing
                 try Recipe(yaml: "discriminator_norm: spectral\nnorm: \(norm)", source: "x").usedDiscriminatorNorm
                     == .spectral)
         }
-        // As files were written before there were the fields.
+        // Files from before these fields existed.
         let old = Recipe.paper.yaml().split(separator: "\n")
             .filter { line in !["discriminator_", "second_", "start", "ema"].contains { line.hasPrefix($0) } }
         #expect(old.count < Recipe.paper.yaml().split(separator: "\n").count)
@@ -183,7 +183,7 @@ import Testing
         #expect(short.constantIterations == counts.short && short.learningRate(at: 1000) < recipe.learningRate / 300)
     }
 
-    /// Files, checkpoints and jobs of earlier versions count the iterations.
+    /// Files, checkpoints and jobs of earlier versions give the constant part in iterations.
     @Test(arguments: Recipe.named)
     func theConstantPartIsAlsoReadAsANumberOfIterations(recipe: Recipe) throws {
         let lines = recipe.yaml().split(separator: "\n").filter {
@@ -231,7 +231,7 @@ import Testing
         #expect(tiny?.message.contains("at least 24") == true)
     }
 
-    /// The smallest crop of every depth of discriminator trains: no reflection or convolution runs out of pixels.
+    /// The smallest crop of every discriminator depth trains: no reflection or convolution runs out of pixels.
     @Test(arguments: 1...4)
     func theSmallestCropTrains(layers: Int) throws {
         var recipe = TinyRun.recipe
@@ -259,7 +259,7 @@ import Testing
         }
     }
 
-    /// Resident MiB of `texloom bench step --threads 1`; a worker of which so much is granted can train.
+    /// Resident MiB of `texloom bench step --threads 1`. A worker with this much memory can train.
     @Test(arguments: [("draft", 99.5), ("fast", 210.7), ("paper", 646)])
     func theMemoryOfATrainingIsKnownBeforeIt(_ name: String, _ measured: Double) throws {
         let recipe = try #require(Recipe.named.first { $0.name == name })

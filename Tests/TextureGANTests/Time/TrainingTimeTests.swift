@@ -4,7 +4,7 @@ import Testing
 
 @testable import TextureGAN
 
-/// The arithmetic of expected times. Never how long anything takes.
+/// The arithmetic of expected times. Never checks how long anything takes.
 @Suite("Training time")
 struct TrainingTimeTests {
     private func recipe(iterations: Int, snapshotEvery: Int) -> Recipe {
@@ -34,7 +34,7 @@ struct TrainingTimeTests {
         let expected = TrainingTime(iterations: 1000, secondsPerIteration: 0.04, snapshots: 2, secondsPerSnapshot: 1)
         var pace = TrainingPace(recipe, expected: expected)
         #expect(pace.remaining(after: 0) == expected)
-        // The first iteration gets its memory, and is no reason to jump.
+        // The first iteration also allocates its memory, so its time hardly moves the pace.
         pace.iterated(seconds: 0.2)
         #expect(abs(pace.secondsPerIteration - 0.0432) < 1e-9)
         for _ in 0..<400 { pace.iterated(seconds: 0.08) }
@@ -43,7 +43,7 @@ struct TrainingTimeTests {
         let left = pace.remaining(after: 500)
         #expect(left.iterations == 500 && left.snapshots == 1 && left.secondsPerSnapshot == 2)
         #expect(abs(left.seconds - 42) < 0.1)
-        // The last snapshot comes after the last iteration but one.
+        // After iteration 999, the last snapshot is still to come.
         #expect(pace.remaining(after: 999).seconds > 2)
         #expect(pace.remaining(after: 1000).seconds == 0)
     }
@@ -83,7 +83,7 @@ struct TrainingTimeTests {
         #expect(Recipe.workload(ofFile: other.yaml()) == other.workload)
         other.iterations = 12_000
         #expect(other.workload != Recipe.draft.workload)
-        // Its crops are the exemplar's matter.
+        // With an automatic k, the crops depend on the exemplar.
         other.k = nil
         #expect(other.workload == nil && Recipe.workload(ofFile: "recipe: draft") == nil)
     }
@@ -108,7 +108,7 @@ struct TrainingTimeTests {
     @Test func theThreadsOfAPoolCountAsItsDriverDoes() {
         let pool = ThreadPool(threads: 2)
         let before = pool.cpuSeconds
-        // Blocks so long that both threads get some.
+        // Long blocks, so that both threads get some.
         pool.run(blocks: 8) { _ in
             var sum = 0.0
             for index in 1..<400_000 { sum += 1 / Double(index) }

@@ -32,7 +32,7 @@ import Testing
         try whole.advance(by: 7)
         try TinyRun.inFolder { folder in
             let file = folder.appendingPathComponent("checkpoint.safetensors")
-            // Stopped twice, and gone on by other numbers of threads.
+            // Stopped twice, and each time resumed with another number of threads.
             let first = try TinyRun.trainer(variant.recipe, threads: 2)
             try first.advance(by: 3)
             try first.writeCheckpoint(to: file)
@@ -50,7 +50,7 @@ import Testing
             #expect(third.history.map(\.iteration) == whole.history.map(\.iteration))
             let losses = { (row: TrainingRun.MetricsRow) in row.values.dropLast() }
             #expect(third.history.map(losses) == whole.history.map(losses))
-            // The products are the same files.
+            // The results are the same files.
             let (a, b) = (folder.appendingPathComponent("a"), folder.appendingPathComponent("b"))
             try third.writeGenerator(to: a)
             try whole.writeGenerator(to: b)
@@ -75,7 +75,7 @@ import Testing
             try trainer.writeGenerator(to: generator)
             let isSame = try Generator.file(fromCheckpoint: checkpoint) == Data(contentsOf: generator)
             #expect(isSame)
-            // The checkpoint itself serves as well.
+            // The checkpoint itself also works as a generator file.
             let pictures = try [checkpoint, generator].map {
                 Expansion.expand(
                     TinyRun.image(), with: try Generator.load(contentsOf: $0).generator, in: Workspace(threads: 1))
@@ -130,11 +130,11 @@ import Testing
         }
     }
 
-    /// Writes a checkpoint again with other metadata.
+    /// Rewrites a checkpoint with other metadata.
     private func rewrite(_ url: URL, _ change: (inout [String: String]) -> Void) throws {
         let file = try Safetensors(Data(contentsOf: url), file: url.path)
         var metadata = file.metadata
-        // Without the checksum, which would reveal every change.
+        // Drops the checksum, which would reveal every change.
         metadata["crc64"] = nil
         change(&metadata)
         var writer = SafetensorsWriter(metadata: metadata)
@@ -164,14 +164,14 @@ import Testing
                     try FileManager.default.copyItem(at: original, to: file)
                     try rewrite(file) { $0[key] = value }
                     let refusal = try refusal(file)
-                    // Releases that did not count the CPU time wrote none.
+                    // Releases that did not count CPU time wrote no such field.
                     let isOld = key == "cpu_seconds" && value == nil
                     #expect(
                         refusal.contains(isOld ? "accepted" : "c.safetensors"),
                         "\(key) = \(value ?? "nothing"): \(refusal)")
                 }
             }
-            // Files of another kind.
+            // Files of other kinds.
             try trainer.writeGenerator(to: file)
             #expect(try refusal(file).contains("is of format 'texloom-generator-1', expected texloom-checkpoint-1"))
             try SafetensorsWriter(metadata: [:]).write(to: file)
@@ -180,7 +180,8 @@ import Testing
         }
     }
 
-    /// Numbers within their type that training could not continue from: with traps, a crash; without, undefined.
+    /// Numbers that fit their type but that training cannot continue from. With traps they would crash; without, the
+    /// behaviour is undefined.
     @Test func extremeCountersAreRefusedOrTrainedFrom() throws {
         try TinyRun.inFolder { folder in
             let file = folder.appendingPathComponent("c.safetensors")
@@ -265,7 +266,7 @@ import Testing
         }
     }
 
-    /// A bad checkpoint counts against the job's retry budget, a foreign one does not.
+    /// A bad checkpoint counts against the job's retry budget. A foreign one does not.
     @Test func anUnreadableCheckpointOfAnotherVersionIsNotCalledBad() throws {
         try TinyRun.inFolder { folder in
             let original = folder.appendingPathComponent("original.safetensors")
@@ -307,7 +308,7 @@ import Testing
                 #expect(error?.code == .damagedCheckpoint && error?.isRetryable == true)
                 #expect(error?.message.contains("c.safetensors") == true)
             }
-            // The header too: a digit of the iteration, and of the checksum itself.
+            // Damage in the header counts too: a digit of the iteration, and of the checksum itself.
             for text in ["\"iteration\":\"2\"", "\"crc64\":\""] {
                 var data = whole
                 let place = try #require(data.range(of: Data(text.utf8)))

@@ -4,12 +4,12 @@ import Testing
 
 @testable import TextureGAN
 
-/// Repeats training steps of an independent PyTorch implementation: the same weights, crops and feature weights give
-/// the same gradients, losses, trained weights and expansions.
+/// Repeats training steps of an independent PyTorch implementation. The same weights, crops and feature weights must
+/// give the same gradients, losses, trained weights and expansions.
 ///
-/// Fixtures: the project's own, and any named by TEXLOOM_PARITY (paths separated by ':'). Their tensors, and what ties
-/// are, are described at the head of Benchmarks/pytorch/make_fixture.py, which also turns fixtures of single precision
-/// (shared/parity) into such of double precision.
+/// Fixtures: the project's own, and those in TEXLOOM_PARITY (paths separated by ':'). The head of
+/// Benchmarks/pytorch/make_fixture.py describes their tensors and ties. It also converts fixtures of single precision
+/// (shared/parity) to double precision.
 @Suite struct ParityTests {
     static let fixtures: [URL] = {
         let own = ["steps_k24", "steps_none", "steps_spectral"].map {
@@ -41,21 +41,21 @@ import Testing
     private func expectAgreement(_ errors: ParityReplay.Errors, _ what: String) {
         #expect(errors.loss < 1e-4, "\(what): relative")
         #expect(errors.gradient < 1, "\(what): \(errors.worstGradient), in what rounding and its ties allow")
-        // Ties that may change a gradient by more than this would hide anything.
+        // Ties that may change a gradient by more than this could hide any error.
         #expect(errors.tie < 0.2, "\(what): the share of a gradient that ties may change")
         #expect(errors.statistic < 1e-4, "\(what): relative L2 of running averages and singular vectors")
         #expect(errors.update < errors.updateAllowed, "\(what): relative L2 of what Adam changed")
     }
 
-    /// What the comparison is worth: a weight of a loss that is wrong by a per cent is found, and one wrong tap.
+    /// The comparison is strict enough: it finds a loss weight that is wrong by one per cent, and one wrong tap.
     @Test(arguments: fixtures[..<3])
     func smallFaultsAreFound(fixture: URL) throws {
         let replay = try ParityReplay(fixture)
         for step in replay.steps {
             #expect(try replay.run(step) { recipe, _, _ in recipe.l1Weight *= 1.01 }.gradient > 1)
-            // As if two discriminators were added, not averaged.
+            // Pretends that two discriminators are added instead of averaged.
             #expect(try replay.run(step) { recipe, _, _ in recipe.adversarialWeight *= 2 }.gradient > 1)
-            // As if a kernel multiplied one tap of one channel wrongly.
+            // Pretends that a kernel multiplied one tap of one channel wrongly.
             let block = "blocks.\(replay.config.blocks - 1).conv2.weight"
             var faults = [(block, true), ("convs.1.weight", false)]
             if replay.recipe.secondDiscriminatorNorm != nil { faults.append(("second.convs.1.weight", false)) }
@@ -71,7 +71,7 @@ import Testing
     }
 }
 
-/// One fixture, and the largest errors of replaying it.
+/// One fixture, and the largest errors of its replay.
 struct ParityReplay {
     struct Config: Decodable {
         var k, ngf, ndf, blocks, d_layers, steps: Int
@@ -82,21 +82,21 @@ struct ParityReplay {
         var ema: Float?
     }
 
-    /// A step that can be repeated on its own.
+    /// A step that can be repeated alone.
     enum Step { case first, last }
 
     struct Errors: CustomStringConvertible {
         /// Relative.
         var loss = 0.0
-        /// The largest error of a gradient as a multiple of what is allowed: a ten-thousandth of its length and what
-        /// its ties may change.
+        /// The largest error of a gradient, as a multiple of the allowed error: a ten-thousandth of its length, plus
+        /// the possible effect of its ties.
         var gradient = 0.0
         var worstGradient = ""
         /// The largest share of a gradient that ties may change.
         var tie = 0.0
         var statistic = 0.0
-        /// Relative L2 of the change of the weights, and what may be expected of it: Adam makes as large a step of a
-        /// small gradient as of a large one, so errors of small ones weigh more than in the gradients.
+        /// Relative L2 error of the change of the weights, and its limit. Adam makes equally large steps for small and
+        /// large gradients, so errors of small gradients weigh more here than in the gradients.
         var update = 0.0
         var updateAllowed: Double { 1e-3 + 2 * tie }
 
@@ -110,7 +110,7 @@ struct ParityReplay {
     let file: Safetensors
     let url: URL
     let config: Config
-    /// Holds the exemplar while steps read it. Each replay has its own: fixtures are replayed side by side.
+    /// Holds the exemplar while steps read it. Each replay has its own, because fixtures are replayed in parallel.
     private let exemplarArena = Arena()
 
     init(_ url: URL) throws {
@@ -131,7 +131,7 @@ struct ParityReplay {
         recipe.styleInput = .raw
         recipe.norm = config.norm.map { Recipe.Norm(rawValue: $0)! } ?? .batch
         recipe.discriminatorNorm = config.discriminator_norm.map { Recipe.DiscriminatorNorm(rawValue: $0)! } ?? .same
-        // "off" is none of the norms.
+        // "off" names no norm, so it gives nil.
         recipe.secondDiscriminatorNorm = config.second_discriminator.flatMap(Recipe.DiscriminatorNorm.init)
         recipe.upsample = config.upsample.map { Recipe.Upsample(rawValue: $0)! } ?? .transposed
         recipe.adversarial = config.adversarial.map { Recipe.Adversarial(rawValue: $0)! } ?? .bce
@@ -139,13 +139,13 @@ struct ParityReplay {
         return recipe
     }
 
-    /// A file of single precision has no information on ties; its first step is compared as far as that goes, and none
-    /// of the later ones: which way its own ties went has grown into their weights.
+    /// A file of single precision has no information on ties. Its first step is compared as far as possible. Its later
+    /// steps are not compared, because the outcome of its own ties has grown into their weights.
     private var isDouble: Bool { config.arithmetic == "float64" }
     var steps: [Step] { isDouble && config.steps > 1 ? [.first, .last] : [.first] }
 
-    /// Repeats a step from the reference's weights, and compares all that comes of it.
-    /// - Parameter spoil: what to break before.
+    /// Repeats a step from the reference's weights, and compares all its results.
+    /// - Parameter spoil: Breaks something first.
     func run(
         _ which: Step, spoil: (_ recipe: inout Recipe, Generator, _ judges: [Parameter]) -> Void = { _, _, _ in }
     ) throws -> Errors {
@@ -197,12 +197,12 @@ struct ParityReplay {
             errors.loss = max(errors.loss, abs(value - expected) / max(abs(expected), 1e-12))
         }
         let prefix = which == .first ? "" : "last."
-        // Where a gradient is nothing but rounding, as that of the last bias is in relativistic pairs, Adam makes a
-        // step of full length all the same, in a direction that means nothing.
+        // Some gradients are pure rounding, such as that of the last bias in relativistic pairs. Adam still makes a
+        // step of full length, in a meaningless direction.
         var isTold: [String: [Bool]] = [:]
         for ((network, parameters), means) in zip(networks, means) {
             for (parameter, mean) in zip(parameters, means) where parameter.isTrained {
-                // Adam's mean of the gradient yields the gradient.
+                // Adam's mean of the gradient determines the gradient.
                 let gradient = zip(parameter.fileOrder(parameter.firstMoment), mean).map {
                     ($0 - recipe.beta1 * $1) / (1 - recipe.beta1)
                 }
@@ -213,7 +213,7 @@ struct ParityReplay {
                 let tie =
                     isDouble
                     ? Double(try file.floats(prefix + "tie." + network + parameter.name, shape: [1])[0]) : 0.15 * length
-                // Of a gradient that is nothing but rounding, rounding is all that can be asked.
+                // For a gradient that is pure rounding, only rounding can be compared.
                 let allowed = 1e-4 * length + tie + 1e-6
                 errors.tie = max(errors.tie, length > 1e-6 ? tie / length : 0)
                 let error = norm(zip(gradient, expected).map { $0 - $1 }) / allowed
@@ -223,14 +223,14 @@ struct ParityReplay {
                 }
             }
         }
-        // After the first of several steps the file has no weights.
+        // The file has no weights after the first of several steps.
         guard which == .last || config.steps == 1 else { return errors }
         if let average = model.average { networks.append(("average.", average.generator.parameters)) }
         var (change, difference) = (0.0, 0.0)
         for ((network, parameters), before) in zip(networks, before) {
             for (parameter, before) in zip(parameters, before) {
                 let expected = try values("final." + network, parameter)
-                // Averaged weights are trained by no gradient, but change as trained ones do.
+                // No gradient trains averaged weights, but they change with the trained ones.
                 if let isTold = isTold[(network == "average." ? "generator." : network) + parameter.name] {
                     let found = parameter.fileOrder()
                     for index in expected.indices where isTold[index] {
@@ -247,7 +247,7 @@ struct ParityReplay {
         return errors
     }
 
-    /// The largest difference of the final generator's expansions.
+    /// The largest difference between the final generator's expansions and the reference's.
     func expansionError() throws -> Double {
         let generator = Generator(recipe)
         try load(generator.parameters, "final.generator.")
@@ -256,7 +256,7 @@ struct ParityReplay {
         let input = image.window(
             y: 0, x: 0, height: image.height / 4 * 4, width: image.width / 4 * 4, in: workspace.arena)
         var largest = 0.0
-        // Without norms there are no statistics to choose from.
+        // Without norms, there is no choice of statistics.
         let hasNorms = recipe.norm == .batch
         for (name, statistics) in [("batch", BatchNorm.Statistics.image), (hasNorms ? "running" : "batch", .running)] {
             let output = generator.infer(input, statistics: statistics, in: workspace)
@@ -279,7 +279,7 @@ struct ParityReplay {
         for parameter in parameters { parameter.load(fileOrder: try values(prefix, parameter)) }
     }
 
-    /// The fixture's thin VGG19, as the feature weights file that it would be.
+    /// The fixture's thin VGG19 as a feature weights file.
     private func features() throws -> VGGFeatures {
         var writer = SafetensorsWriter(metadata: [:])
         for (name, entry) in file.entries where name.hasPrefix("vgg.") {

@@ -6,20 +6,20 @@ import Testing
 
 @testable import TextureGAN
 
-/// A training step takes all its memory from the arena, and after the first one the arena has it.
+/// A training step takes all its memory from the arena. After the first step, the arena has enough.
 ///
-/// Counted are heap allocations and page faults of the thread that trains and of its pool's threads, over whole
-/// iterations: crops, both networks' updates, the report. Rows of the loss history, snapshots and checkpoints, which
-/// come every so many iterations, may allocate.
+/// The test counts heap allocations and page faults of the training thread and its pool's threads over whole
+/// iterations: crops, both networks' updates, the report. Rows of the loss history, snapshots and checkpoints come only
+/// every so many iterations, and may allocate.
 @Suite(.enabled(if: texloom_counts_allocations(), "allocations are counted with glibc, without sanitizers"))
 struct SteadyStepTests {
-    /// Recipes that together run every kernel that training has, each in all its directions.
+    /// Recipes that together run every kernel of training in all its directions.
     enum Case: String, CaseIterable {
         /// 7x7, 3x3 of stride 1 and 2, transposed 3x3, 4x4 of stride 1 and 2, VGG with pooling, dropout; odd sizes.
         case small
-        /// The kernels of real sizes.
+        /// The kernels for real sizes.
         case draft
-        /// The other settings: instance norm, nearest upsampling, zero padding, least squares; channels too few for
+        /// The other settings: instance norm, nearest upsampling, zero padding, least squares, and too few channels for
         /// most kernels.
         case others
         /// No norms, spectral normalisation, averaged weights.
@@ -70,7 +70,7 @@ struct SteadyStepTests {
             #expect(after.allocations - before.allocations == 0)
             fewestFaults = min(fewestFaults, after.pageFaults - before.pageFaults)
         }
-        // Now and then the system itself moves a page; a step that takes new ones does so every time.
+        // The system itself sometimes moves a page. A step that takes new pages does so every time.
         #expect(fewestFaults == 0)
         #expect(trainer.workspace.arena.peakBytes == peak)
     }
@@ -88,7 +88,7 @@ struct SteadyStepTests {
     }
 }
 
-/// What the threads of a pool have asked of the system. Reading allocates nothing.
+/// What the threads of a pool have taken from the system. Reading it allocates nothing.
 private final class ThreadUsage {
     private let pool: ThreadPool
     private let arrived = Atomic<Int>(0)
@@ -108,7 +108,7 @@ private final class ThreadUsage {
         return (allocations.load(ordering: .relaxed), pageFaults.load(ordering: .relaxed))
     }
 
-    /// Runs `body` once on each thread: every thread that has taken a block waits for the others to take theirs.
+    /// Runs `body` once on each thread: every thread that has a block waits until the others have theirs.
     func onEveryThread(_ body: (_ lane: Int) -> Void) {
         meetings += 1
         let all = meetings * pool.threads

@@ -3,7 +3,7 @@ import Testing
 
 @testable import TextureGAN
 
-/// Options of a recipe, all of which train.
+/// A variant of the recipe. All variants must train.
 struct RecipeVariant: CustomTestStringConvertible, Sendable {
     var testDescription: String
     var change: @Sendable (inout Recipe) -> Void
@@ -49,7 +49,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         RecipeVariant(testDescription: "k: auto") { $0.k = nil },
         RecipeVariant(testDescription: "discriminator_layers: 1") { $0.discriminatorLayers = 1 },
         RecipeVariant(testDescription: "without l1") { $0.l1Weight = 0 },
-        // Wide enough for the kernels that real sizes take, in all their directions.
+        // Wide enough for the kernels of real sizes, in all their directions.
         RecipeVariant(testDescription: "widths of 8") {
             $0.generatorWidth = 8
             $0.discriminatorWidth = 8
@@ -81,7 +81,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         }
         #expect(trainer.iteration == 3)
         for parameter in trainer.generator.parameters + trainer.discriminator.parameters where parameter.isTrained {
-            // Within hinge's margins the two images' gradients of the last bias cancel.
+            // Within hinge's margins, the two images' gradients of the last bias cancel.
             let cancels = variant.recipe.adversarial == .hinge && parameter.name == "last.bias"
             #expect(
                 cancels || (0..<parameter.count).contains { parameter.firstMoment![$0] != 0 },
@@ -153,12 +153,12 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         for (found, expected) in zip(average, expected) {
             #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-6 })
         }
-        // A norm's averages are the trained ones'.
+        // The averaged generator has the trained generator's running averages.
         for (average, trained) in zip(trainer.usedGenerator.parameters, trainer.generator.parameters)
         where trained.name.contains("running_") {
             #expect(average.fileOrder() == trained.fileOrder(), "\(trained.name)")
         }
-        // Pictures are made with it.
+        // Pictures use the averaged weights.
         #expect(trainer.snapshot() != plain.snapshot())
         #expect(
             trainer.snapshot()
@@ -186,7 +186,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             let peak = trainer.workspace.arena.peakBytes
             try trainer.advance(by: 5)
             #expect(trainer.workspace.arena.peakBytes == peak && peak > 0)
-            // All of it is given back between steps.
+            // Each step returns all its memory.
             let mark = trainer.workspace.arena.floats(0)
             try trainer.advance(by: 1)
             #expect(trainer.workspace.arena.floats(0) == mark)
@@ -206,7 +206,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         #expect(shares.isEmpty, "it fits")
         let peak = arena.peakBytes
         #expect(peak > training + (32 << 20), "the test needs a picture that takes more than training")
-        // What it took beyond is the system's again.
+        // The arena has returned what the snapshot took beyond the training's memory.
         let first = training / 4 + (16 << 20) / 4
         arena.scoped {
             let memory = arena.floats(peak / 4)
@@ -216,7 +216,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         #expect(shares.count > 10 && shares == shares.sorted() && shares.last == 1)
         let differences = zip(whole.pixels, pieces.pixels).map { abs(Int($0) - Int($1)) }
         #expect(differences.max()! <= 1 && differences.count { $0 > 0 } < differences.count / 100)
-        // And training continues as if it had not happened.
+        // Training continues as if nothing had happened.
         let other = try Trainer(exemplar: large, recipe: recipe, threads: 2)
         try other.advance(by: 3)
         try trainer.advance(by: 2)
@@ -246,7 +246,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             }
         }
         let rare = try steps { $0.styleEvery = 3 }
-        // In the first iteration, with three times the weight; then in the third.
+        // The first iteration computes the loss with three times the weight. The third does so again.
         let heavy = try steps { $0.styleWeight *= 3 }
         #expect(rare[0] == heavy[0])
         #expect(rare[1].state != heavy[1].state)

@@ -7,7 +7,7 @@ import Testing
 @testable import TextureGAN
 
 @Suite struct TrainingRunTests {
-    /// Without style, so that no installed feature weights are needed.
+    /// Has no style loss, so it needs no installed feature weights.
     private static var recipe: Recipe {
         var recipe = TinyRun.recipe
         recipe.style = nil
@@ -25,12 +25,12 @@ import Testing
             folder: folder)
     }
 
-    /// A summary of a run's reports. Each artifact's file is checked at its report.
+    /// A summary of a run's reports. It checks each artifact's file when the run reports it.
     private final class Log {
         var lines: [String] = []
         var files: [(kind: TrainingRun.ArtifactKind, iteration: Int, file: URL)] = []
         var rows: [TrainingRun.MetricsRow] = []
-        /// Bits, since what is absent is NaN.
+        /// As bits, because absent figures are NaN.
         var figures: [(iteration: Int, bits: [UInt32])] = []
 
         func take(_ report: TrainingRun.Report) {
@@ -51,7 +51,7 @@ import Testing
             case .artifact(let kind, let iteration, let file):
                 lines.append("\(kind) \(iteration)")
                 files.append((kind, iteration, file))
-                // Complete when it is reported, and nothing half-written lies beside it.
+                // The file is complete when the run reports it, with no half-written file beside it.
                 #expect(FileManager.default.fileExists(atPath: file.path))
                 let names = try? FileManager.default.contentsOfDirectory(atPath: file.deletingLastPathComponent().path)
                 #expect(names?.contains { $0.hasSuffix(".partial") } == false)
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    /// The folder disappears for a while, which fails writes as a full disk does.
+    /// The folder disappears for a while, so writes fail as on a full disk.
     @Test func aDiskThatTakesNoFilesCostsNothingOfTheResult() throws {
         try TinyRun.inFolder { folder in
             let calm = folder.appendingPathComponent("calm")
@@ -82,7 +82,7 @@ import Testing
             let outcome = try TrainingRun.run(
                 input, patience: patience,
                 wish: {
-                    // Asked while the end waits for its files: space returns.
+                    // The run asks this while its end waits for the files. Then space returns.
                     if log.lines.contains("iterated 10") {
                         waits += 1
                         if waits == 3 {
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    /// The wish to stop ends the half-hour wait for the disk.
+    /// A wish to stop ends the half-hour wait for the disk.
     @Test func aRunThatWaitsForTheDiskAtItsEndHeedsTheWishToStop() throws {
         try TinyRun.inFolder { folder in
             var input = try input(folder)
@@ -213,7 +213,7 @@ import Testing
             let product = try #require(log.files.first { $0.kind == .generator })
             let (generator, recipe) = try Generator.load(contentsOf: product.file)
             #expect(recipe == Self.recipe)
-            // The last snapshot is what the product makes of the exemplar.
+            // The last snapshot is the final generator's expansion of the exemplar.
             #expect(Expansion.expand(TinyRun.image(), with: generator, in: Workspace(threads: 1)) == image)
         }
     }
@@ -241,7 +241,7 @@ import Testing
             let product = try Data(contentsOf: #require(second.files.first { $0.kind == .generator }).file)
             let isSame = product == wholeGenerator
             #expect(isSame)
-            // Together the two halves report what the whole run did.
+            // The two halves together report the same as the whole run.
             let losses = { (row: TrainingRun.MetricsRow) in
                 [Float(row.iteration)] + row.values.prefix(Trainer.columns.count - 1)
             }
@@ -251,7 +251,7 @@ import Testing
         }
     }
 
-    /// No row is lost when a run stops: the checkpoint has rows that were not reported yet.
+    /// A stopped run loses no row: the checkpoint has the rows that the run has not reported.
     @Test func everyRowOfTheHistoryIsReportedOnceAcrossAStop() throws {
         try TinyRun.inFolder { folder in
             let first = Log()
@@ -265,7 +265,7 @@ import Testing
         }
     }
 
-    /// The row of a snapshot is reported even if the history has no row for its iteration; the history stays unchanged.
+    /// The run reports a snapshot's row even if the history has no row for its iteration. The history does not change.
     @Test func aSnapshotBetweenTheRowsOfTheHistoryHasARowOfItsOwn() throws {
         try TinyRun.inFolder { folder in
             var recipe = Self.recipe
@@ -281,7 +281,7 @@ import Testing
         }
     }
 
-    /// After a worker's process has died, its next process does not know which rows the coordinator has.
+    /// After a worker's process has died, the next one does not know which rows the coordinator has.
     @Test func aRunThatRepeatsItsHistoryReportsAllOfIt() throws {
         try TinyRun.inFolder { folder in
             let first = Log()
@@ -293,7 +293,7 @@ import Testing
             again.historyArrivedUntil = 0
             _ = try TrainingRun.run(again, wish: { .proceed }, report: second.take)
             #expect(second.rows.map(\.iteration) == Array(1...10))
-            // Or what is known not to have arrived.
+            // Or it repeats only the rows that have not arrived.
             let third = Log()
             again.historyArrivedUntil = 2
             _ = try TrainingRun.run(again, wish: { .proceed }, report: third.take)

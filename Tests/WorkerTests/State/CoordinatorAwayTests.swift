@@ -8,7 +8,7 @@ import Transport
 @testable import TextureGAN
 @testable import Worker
 
-/// The coordinator is away, or this worker's disk is full: nothing that was trained is lost for it.
+/// The coordinator is away, or this worker's disk is full. No training may get lost because of it.
 struct CoordinatorAwayTests {
     private let ref = WorkerBench.ref
 
@@ -20,7 +20,7 @@ struct CoordinatorAwayTests {
     @Test func anHourWithoutACoordinatorCostsNoIteration() throws {
         var bench = WorkerBench.training()
         var removed: [String] = []
-        // An iteration a second, a row every ten, a snapshot every minute, a checkpoint every five.
+        // One iteration a second, a row every ten, a snapshot every minute, a checkpoint every five minutes.
         for second in 1...3600 {
             let effects = bench.play(.tick, after: .seconds(1))
             #expect(!effects.contains { if case .wish = $0 { true } else { false } })
@@ -40,7 +40,7 @@ struct CoordinatorAwayTests {
         #expect(waiting.count { $0.hasPrefix("checkpoint") } <= 2 && waiting.contains("checkpoint 3600"))
         #expect(removed.allSatisfy { $0.hasPrefix("checkpoint") }, "sixty snapshots fit")
 
-        // It is back: everything is delivered, in order, and training has gone on from where it was.
+        // The coordinator is back. The worker delivers everything in order, and training has continued meanwhile.
         var effects = bench.play(.tick, after: .seconds(40))
         let hello = try #require(
             effects.bodies.compactMap { if case .hello(let hello) = $0 { hello } else { nil } }.last)
@@ -162,7 +162,7 @@ struct CoordinatorAwayTests {
         refusal.message = "upgrade the coordinator"
         var bench = WorkerBench()
         bench.play(.tick)
-        // From a side that could not read the session.
+        // Sent by a side that could not read the session.
         let effects = bench.hear(.refusal(refusal), session: 1)
         #expect(effects.contains(.exit(.refused("upgrade the coordinator"))))
     }
@@ -171,10 +171,10 @@ struct CoordinatorAwayTests {
         .received(.refusal(.versionUnsupported, message: message), session: 1)
     }
 
-    /// The coordinator was upgraded and does not read the version agreed on; it may well speak another.
+    /// The coordinator was upgraded and does not read the agreed version, but may well speak another one.
     @Test func aVersionThatIsRefusedInMidTrainingIsNegotiatedAnew() {
         var bench = WorkerBench.training()
-        // As many as messages were under way.
+        // One refusal for each message that was on its way.
         for _ in 0..<20 {
             let effects = bench.play(Self.refusal("upgrade"))
             #expect(!effects.contains { if case .exit = $0 { true } else if case .wish = $0 { true } else { false } })
@@ -207,7 +207,7 @@ struct CoordinatorAwayTests {
         #expect(effects.contains { if case .exit(.hung) = $0 { true } else { false } })
     }
 
-    /// As much as did not fit has to fit, or the job is fetched and handed back for ever.
+    /// The disk must take as much as did not fit before. Otherwise the worker fetches the job and hands it back for ever.
     @Test func aDiskIsTrustedAgainOnceItTakesWhatItDidNotTake() throws {
         var bench = WorkerBench.training()
         let failure = WorkerState.Ending.failed(
@@ -245,7 +245,7 @@ struct CoordinatorAwayTests {
         let failure = WorkerState.Ending.failed(
             code: "foreignCheckpoint", reason: "texloom 9 wrote it", retryable: true)
         let fail = try #require(bench.play(.ended(ref, failure)).fails.first)
-        // The coordinator goes on from the one before and charges nothing.
+        // The coordinator falls back to the previous checkpoint and counts no failure.
         #expect(fail.code == "damagedCheckpoint" && fail.reason.contains("texloom 9"))
     }
 

@@ -5,11 +5,11 @@ import TextureGAN
 @testable import Protocol
 @testable import Worker
 
-/// A worker's process ends while the coordinator is away, and another one starts with the same folder.
+/// A worker's process ends while the coordinator is away. Another process starts with the same folder.
 struct RecoveryTests {
     private let ref = WorkerBench.ref
 
-    /// Which record a process leaves that had these effects.
+    /// The record that a process leaves after these effects.
     private func record(after effects: [WorkerState.Effect]) -> AttemptRecord? {
         effects.reduce(nil) { record, effect in
             switch effect {
@@ -24,7 +24,7 @@ struct RecoveryTests {
         .recovered(record.map { [RecoveredAttempt(record: $0, canTrain: canTrain)] } ?? [])
     }
 
-    /// What a training worker leaves that has written checkpoints of these iterations and delivered none.
+    /// The record of a training worker that has written checkpoints of these iterations and delivered none.
     private func left(_ iterations: Int...) -> AttemptRecord? {
         var bench = WorkerBench.training()
         return record(after: iterations.flatMap { bench.spool(.checkpoint, $0) })
@@ -48,7 +48,7 @@ struct RecoveryTests {
         #expect(hello(effects)?.running.map(\.attempt) == [ref.wire])
         #expect(hello(effects)?.running.map(\.iteration) == [4])
         #expect(bench.state.freeSlots == 1)
-        // The coordinator is back: both checkpoints go to it, and the attempt goes on.
+        // The coordinator is back. It gets both checkpoints, and the attempt continues.
         var offers = bench.welcome().offers
         #expect(offers.map(\.iteration) == [3])
         offers = bench.hear(WorkerBench.receipt(try #require(offers.first))).offers
@@ -79,7 +79,8 @@ struct RecoveryTests {
         #expect(heir.acknowledge(finish.requestID).contains(.removeFolder(ref)))
     }
 
-    /// It makes them again: were they offered twice, the first receipt would remove the file of the second.
+    /// The new process makes the networks again. If it offered them twice, the first receipt would remove the second
+    /// file.
     @Test func networksOfARunThatHadNotEndedAreDropped() {
         var bench = WorkerBench.training()
         let left = bench.spool(.checkpoint, 9) + bench.spool(.generator, 10)
@@ -96,7 +97,7 @@ struct RecoveryTests {
         var effects = bench.spool(.checkpoint, 3)
         effects += bench.hear(WorkerBench.receipt(try #require(effects.offers.first)))
         #expect(record(after: effects) == nil)
-        // Snapshots alone are no reason to keep a job from others.
+        // Snapshots alone do not justify keeping the job from other workers.
         effects = bench.spool(.snapshot, 4)
         var heir = WorkerBench()
         effects = heir.play(recovered(record(after: effects)))
@@ -151,7 +152,7 @@ struct RecoveryTests {
             bench.hear(WorkerBench.receipt(try #require(effects.offers.first))).handBacks.map(\.iteration) == [3])
     }
 
-    /// Its trainer makes the pictures since the checkpoint again, under the same names.
+    /// The trainer makes the pictures since the checkpoint again, under the same names.
     @Test func aPictureThatIsMadeAgainIsDeliveredOnceAndAsItIs() throws {
         var bench = WorkerBench.training()
         let left = bench.spool(.checkpoint, 3) + bench.spool(.snapshot, 4)
@@ -168,7 +169,7 @@ struct RecoveryTests {
                 == [WorkerBench.digests[5]])
     }
 
-    /// The coordinator would take its own checkpoint, from which the attempt began, for the damaged one.
+    /// The coordinator would think that its own checkpoint, where the attempt began, is the damaged one.
     @Test(arguments: ["damagedCheckpoint", "foreignCheckpoint", "badCheckpoint"])
     func aCheckpointOfItsOwnThatCannotBeUsedIsNotBlamedOnTheJob(_ code: String) throws {
         var bench = WorkerBench()
@@ -179,7 +180,7 @@ struct RecoveryTests {
         #expect(effects.handBacks.first?.reason.contains("wrong sum") == true)
     }
 
-    /// A hand-back is the word of a process that stops.
+    /// A hand-back only holds for the process that stops.
     @Test func aWorkerThatWasStoppedWhileTheCoordinatorWasAwayGoesOn() {
         var bench = WorkerBench.training()
         var effects = bench.play(.drain("signal")) + bench.spool(.checkpoint, 5)

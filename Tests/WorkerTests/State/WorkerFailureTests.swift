@@ -6,7 +6,7 @@ import Transport
 @testable import TextureGAN
 @testable import Worker
 
-/// What goes wrong with an attempt's deliveries ends, at worst, that attempt.
+/// A failed delivery ends at most its own attempt.
 struct WorkerFailureTests {
     private let ref = WorkerBench.ref
 
@@ -93,7 +93,7 @@ struct WorkerFailureTests {
         #expect(effects.contains(.wish(ref, .abandon)))
         effects += bench.play(.tick, after: .seconds(1))
         #expect(effects.fails.isEmpty && effects.workRequests.isEmpty && bench.state.freeSlots == 0)
-        // What the trainer still reports is nobody's.
+        // Later reports of the trainer belong to no attempt.
         #expect(bench.spool(.generator, 2).contains(.removeFile(ref, "generator-2")))
         effects = bench.play(.ended(ref, .finished(iteration: 9, trainingSeconds: 1, reportJSON: "{}")))
         #expect(effects.fails.map(\.code) == ["artifactRefused"] && effects.workRequests.count == 1)
@@ -110,7 +110,7 @@ struct WorkerFailureTests {
             let request = try #require(effects.artifactRequests.first)
             #expect(request.offset == 0 && request.transferID > transfer)
             #expect(effects.fails.isEmpty)
-            // What is still said of the transfer before is not taken for this one's.
+            // A late message about the earlier transfer does not count for this one.
             #expect(bench.play(damaged()).artifactRequests.isEmpty)
             transfer = request.transferID
         }
@@ -118,7 +118,7 @@ struct WorkerFailureTests {
         #expect(fail.code == "download" && fail.reason.contains("other bytes") && fail.retryable)
     }
 
-    /// Hashing takes a while, in which the lease may be lost and the very same attempt be given again.
+    /// A hash takes a while. Meanwhile the worker may lose the lease and get the very same attempt again.
     @Test func whatAnEarlierDownloadEndsWithIsNotTakenForTheNewOnes() throws {
         var bench = WorkerBench()
         bench.play(.tick)

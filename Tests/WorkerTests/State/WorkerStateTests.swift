@@ -55,7 +55,7 @@ struct WorkerStateTests {
             #expect(effects.finishes.isEmpty)
             let offer = try #require(effects.offers.first)
             #expect(offer.kind == kind)
-            // The answer is lost: the same offer comes again.
+            // The answer is lost, so the worker repeats the same offer.
             #expect(bench.play(.tick, after: .seconds(1)).offers.first == offer)
             effects = bench.hear(WorkerBench.receipt(offer))
             #expect(effects.contains(.removeFile(ref, "\(kind)")))
@@ -197,7 +197,7 @@ struct WorkerStateTests {
         for _ in 0..<200 { said += news(bench.play(.tick, after: .seconds(1))) }
         #expect(said == ["away"])
         #expect(news(bench.welcome()) == ["connected to c"])
-        // A restarted coordinator asks at once.
+        // A restarted coordinator asks for HELLO at once.
         #expect(news(bench.hear(.helloAgain(WireHelloAgain()))).isEmpty)
         #expect(news(bench.welcome()) == ["connected to c"])
     }

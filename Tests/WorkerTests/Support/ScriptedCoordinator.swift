@@ -8,7 +8,7 @@ import Transport
 @testable import ClusterCore
 @testable import Protocol
 
-/// A coordinator on a real socket that does what a test says, message by message. Heartbeats are answered by the way.
+/// A coordinator on a real socket that follows a test, message by message. It answers heartbeats on its own.
 struct ScriptedCoordinator: ~Copyable {
     struct Silence: Error {}
 
@@ -16,7 +16,7 @@ struct ScriptedCoordinator: ~Copyable {
     private var incoming: AsyncStream<RouterSocket.Incoming>.Iterator
     private var peer = Peer(routingID: [])
     private var session: UInt64 = 0
-    /// Heard while something else was waited for: lanes may overtake each other.
+    /// Messages that arrived during a wait for another one: lanes may overtake each other.
     private var backlog: [WireMessage] = []
 
     init() throws {
@@ -33,7 +33,7 @@ struct ScriptedCoordinator: ~Copyable {
         socket.send(WireMessage(MessageToWorker.credit(credit), session: session, version: 1), to: peer)
     }
 
-    /// The next message of the wanted kind.
+    /// The next message of the given kind.
     mutating func expect<Value>(_ pick: (WireMessage.Body) -> Value?) async throws -> Value {
         for (index, message) in backlog.enumerated() {
             if let value = message.body.flatMap(pick) {
@@ -67,7 +67,7 @@ struct ScriptedCoordinator: ~Copyable {
         var welcome = WireWelcome()
         welcome.version = 1
         welcome.coordinatorID = "test"
-        // Long, so that nothing is repeated while a busy machine stands still.
+        // Long, so that nothing is repeated while a busy machine stalls.
         welcome.heartbeatMilliseconds = 60_000
         welcome.leaseMilliseconds = 240_000
         say(.welcome(welcome))
@@ -86,7 +86,7 @@ struct ScriptedCoordinator: ~Copyable {
         say(.assign(assign))
     }
 
-    /// Sends what is asked for, chunk by chunk as credit comes; `damage` is done to it first.
+    /// Sends the requested artifact, chunk by chunk as credit comes, after `damage` has changed it.
     mutating func serve(_ content: [UInt8], damage: (inout [UInt8]) -> Void = { _ in }) async throws {
         let request = try await expect { if case .artifactRequest(let request) = $0 { request } else { nil } }
         #expect(request.artifact == Self.identify(content))
@@ -109,7 +109,7 @@ struct ScriptedCoordinator: ~Copyable {
         }
     }
 
-    /// Takes the next artifact whole and gives its receipt.
+    /// Receives the next artifact completely and sends its receipt.
     mutating func receiveArtifact() async throws -> (WireArtifactOffer, [UInt8]) {
         let offer = try await expect { if case .artifactOffer(let offer) = $0 { offer } else { nil } }
         var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: Artifact(offer.artifact))
@@ -144,7 +144,7 @@ struct ScriptedCoordinator: ~Copyable {
         say(.acknowledgement(answer))
     }
 
-    /// Asks the worker to stop and hears its goodbye.
+    /// Asks the worker to stop, and waits for its goodbye.
     mutating func drain() async throws {
         say(.drain(WireDrain()))
         try await expectGoodbye()

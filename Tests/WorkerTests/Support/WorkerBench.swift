@@ -4,7 +4,7 @@ import Testing
 @testable import Protocol
 @testable import Worker
 
-/// A worker with its clock, and what it said last.
+/// A worker's state with a clock. Each call returns the effects.
 struct WorkerBench {
     static let ref = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 1)
     static let digests = "0123456789abcdef".map { String(repeating: $0, count: 64) }
@@ -24,7 +24,7 @@ struct WorkerBench {
         now = now + after
         return state.handle(event, at: now)
     }
-    /// As a coordinator of version 1 says it.
+    /// Plays a message from a coordinator of version 1.
     @discardableResult mutating func hear(_ body: WireMessage.Body, session: UInt64 = 5) -> [WorkerState.Effect] {
         guard let message = MessageToWorker(WireMessage(body, session: session, version: 1)) else {
             Issue.record("\(body) is no message to a worker")
@@ -66,7 +66,7 @@ struct WorkerBench {
         return bench
     }
 
-    /// The transfer under way has arrived whole.
+    /// The running download has arrived completely.
     @discardableResult mutating func download() -> [WorkerState.Effect] {
         play(.downloaded(Self.ref, transferID: state.attempts[Self.ref]?.downloads.first?.transferID ?? 0))
     }
@@ -77,7 +77,7 @@ struct WorkerBench {
         receipt.sha256 = offer.artifact.sha256
         return .artifactReceipt(receipt)
     }
-    /// A file of the attempt, ready to be delivered.
+    /// A file of the attempt is ready for delivery.
     @discardableResult mutating func spool(_ kind: ArtifactRole, _ number: Int) -> [WorkerState.Effect] {
         let artifact = Artifact(sha256: Self.digests[number], sizeBytes: 1)
         return play(.spooled(Self.ref, kind, iteration: number, artifact, file: "\(kind)-\(number)"))
@@ -88,7 +88,7 @@ struct WorkerBench {
 }
 
 extension [WorkerState.Effect] {
-    /// In version 1 of the protocol.
+    /// The messages in version 1 of the protocol.
     var bodies: [WireMessage.Body] {
         compactMap {
             if case .send(let message) = $0 { WireMessage(message, session: 5, version: 1).body } else { nil }

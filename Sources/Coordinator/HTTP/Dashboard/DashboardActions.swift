@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Protocol
 
-/// The forms of the pages. Answered with a page, or with JSON to the pages' script, which shows it in place.
+/// Handles the pages' forms. It answers with a page, or with JSON for the pages' script, which shows it in place.
 struct DashboardActions: Sendable {
     static let maxFormBytes = 16 << 10
 
@@ -63,7 +63,7 @@ struct DashboardActions: Sendable {
     /// The fields of an `application/x-www-form-urlencoded` body.
     private static func form(_ request: Request) async throws -> [String: String] {
         let body = try await request.body.collect(upTo: maxFormBytes)
-        // Spaces are pluses in forms, and only there.
+        // In a form, and only there, a plus means a space.
         let text = String(buffer: body).replacing("+", with: "%20")
         var components = URLComponents()
         components.percentEncodedQuery = text.isEmpty ? nil : text

@@ -4,7 +4,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 
-/// The files that pages refer to, kept in the executable.
+/// The files that pages load, embedded in the executable.
 struct DashboardAssets: Sendable {
     private struct File: Sendable {
         var bytes: [UInt8]
@@ -22,7 +22,7 @@ struct DashboardAssets: Sendable {
         "submit.js": .script(PackageResources.submit_js),
         "icon.svg": File(bytes: PackageResources.icon_svg, type: "image/svg+xml"),
     ]
-    /// Part of their addresses: a new texloom's pages never meet an old one's files in a browser's cache.
+    /// Part of each file's address, so that a browser never uses an old texloom's cached files for a new one's pages.
     let version: String
 
     init() {

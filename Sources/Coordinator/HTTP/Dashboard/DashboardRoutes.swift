@@ -8,10 +8,10 @@ import Protocol
 
 /// The pages for people: complete without JavaScript, live with it.
 struct DashboardRoutes: Sendable {
-    /// On a page of the list, and of the gallery.
+    /// Jobs on a page of the list, and pictures on a page of the gallery.
     static let jobsPerPage = 50
     static let picturesPerPage = 60
-    /// Of each kind on the overview.
+    /// Jobs of each kind on the overview.
     static let jobsOnOverview = 12
 
     let reader: ClusterReader
@@ -45,7 +45,7 @@ struct DashboardRoutes: Sendable {
 
     // MARK: Pages
 
-    /// Jobs behind their last iteration have the last snapshot, its figures and the upload before them.
+    /// A job at its last iteration still needs time for the last snapshot, its figures and the upload.
     private func queueTime(_ summary: ClusterSummary) -> String {
         guard let seconds = summary.queueSeconds else { return "unknown" }
         return seconds < 1 && summary.jobs["running"] ?? 0 > 0 ? "finishing" : Readable.duration(seconds)
@@ -133,7 +133,7 @@ struct DashboardRoutes: Sendable {
             ])
     }
 
-    /// What is not known yet of the recipes' times, the page's script asks for again.
+    /// The page's script asks again for times that are not known yet.
     @Sendable private func submit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let recipes = try await times.offered().recipes.map { recipe in
             [
@@ -174,7 +174,7 @@ struct DashboardRoutes: Sendable {
             ["message": "There is no job '\(Readable.plain(text))'.", "isProblem": true, "back": "/jobs"])
     }
 
-    /// For those without JavaScript.
+    /// For browsers without JavaScript.
     @Sendable private func lossPlot(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
         guard let id = JobID(text), let detail = try await reader.detail(id) else {
@@ -210,7 +210,7 @@ struct DashboardRoutes: Sendable {
 }
 
 extension JobOrder {
-    /// As the list's form calls it.
+    /// The name in the list's form.
     fileprivate var title: String {
         switch self {
         case .newest: "newest first"

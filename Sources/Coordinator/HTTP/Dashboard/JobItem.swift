@@ -2,7 +2,7 @@ import Base
 import Foundation
 import Protocol
 
-/// What templates show of a job, of a worker, and of pages of them.
+/// What templates show of a job, of a worker, and of a page of jobs.
 enum Item {
     static func job(_ job: JobSummary) -> [String: Any] {
         var item: [String: Any] = [
@@ -30,7 +30,7 @@ enum Item {
         return item
     }
 
-    /// After the last iteration come the last snapshot, its figures and the upload.
+    /// After the last iteration, the worker makes the last snapshot and its figures and uploads the result.
     private static func left(_ job: JobSummary) -> String {
         if job.state == .running, job.totalIterations > 0, job.iteration >= job.totalIterations { return "finishing" }
         return job.etaSeconds.map { "\(Readable.duration($0)) left" } ?? ""
@@ -42,7 +42,7 @@ enum Item {
         }
     }
 
-    /// - Parameter names: of the jobs, by id.
+    /// - Parameter names: The names of the jobs, by id.
     static func worker(_ worker: WorkerSummary, names: [String: String]) -> [String: Any] {
         var item: [String: Any] = [
             "id": worker.id, "name": Readable.plain(worker.name), "slots": max(worker.slots, 1),
@@ -63,7 +63,7 @@ enum Item {
         return item
     }
 
-    /// The foot of a list: how much there is, and the way on.
+    /// The foot of a list: the total, and links to the first and the next page.
     static func pager(_ page: JobPage, path: String, _ filters: [(name: String, value: String?)], isFirst: Bool)
         -> [String: Any?]
     {

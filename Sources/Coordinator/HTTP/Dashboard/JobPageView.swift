@@ -4,7 +4,7 @@ import Protocol
 
 /// What the page of one job shows.
 struct JobPageView {
-    /// How many snapshots the strip shows, evenly over the run, the newest always.
+    /// How many snapshots the strip shows, evenly spread over the run. It always shows the newest.
     static let snapshotsShown = 120
     static let logLinesShown = 200
 
@@ -15,7 +15,7 @@ struct JobPageView {
     private let snapshots: [ArtifactSummary]
     private let shownIndex: Int?
 
-    /// - Parameter shownIteration: of the snapshot beside the exemplar; nil: the newest.
+    /// - Parameter shownIteration: The iteration of the snapshot beside the exemplar; nil: the newest.
     init(detail: JobDetail, artifacts: [ArtifactSummary], log: [LogEntry], shownIteration: Int?) {
         self.detail = detail
         self.log = log
@@ -54,7 +54,7 @@ struct JobPageView {
         return content
     }
 
-    /// The figures of the snapshot that is shown.
+    /// The figures of the snapshot on display.
     func quality(_ values: [String: Float]) -> [String: Any?] {
         let figures = values.filter { $0.key.hasPrefix("quality_") }.sorted { $0.key < $1.key }.map { key, value in
             [
@@ -65,7 +65,7 @@ struct JobPageView {
         return ["hasQuality": !figures.isEmpty, "quality": figures]
     }
 
-    /// The recipe without its explanations.
+    /// The recipe without its comments.
     private var recipeFields: String {
         let lines = detail.recipeYAML.split(whereSeparator: \.isNewline)
         return Readable.plain(lines.filter { !$0.hasPrefix("#") }.joined(separator: "\n"))
@@ -80,7 +80,7 @@ struct JobPageView {
         let end = attempt.endedAt.map { " to \(Readable.time($0))" } ?? ""
         var item: [String: Any] = [
             "number": attempt.number, "outcome": attempt.outcome ?? "running", "worker": Readable.plain(attempt.worker),
-            // Said of every attempt: a template would else find the job's.
+            // Every attempt needs this key: otherwise a template would find the job's.
             "hasReason": attempt.reason != nil,
             "from": attempt.startIteration, "to": attempt.iteration,
             "times": "\(Readable.time(attempt.startedAt))\(end)",

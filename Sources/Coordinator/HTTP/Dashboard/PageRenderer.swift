@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Mustache
 
-/// Renders pages from the templates in the executable. Everything that a template shows is escaped.
+/// Renders pages from the templates in the executable. Templates escape every value.
 struct PageRenderer: Sendable {
     /// A page's template, its place in the header's links, and its title.
     struct Page: Sendable {
@@ -20,7 +20,7 @@ struct PageRenderer: Sendable {
     private let library: MustacheLibrary
     private let assets: String
 
-    /// - Throws: if a template is malformed, which every start would show.
+    /// - Throws: If a template is malformed. Every start would show it.
     init(assets: String) throws {
         self.assets = assets
         var library = MustacheLibrary()
@@ -39,7 +39,7 @@ struct PageRenderer: Sendable {
         self.library = library
     }
 
-    /// - Parameter content: what the template names.
+    /// - Parameter content: The values that the template names.
     func response(
         _ page: Page, status: HTTPResponse.Status = .ok, _ content: [String: Any?]
     ) -> Response {

@@ -1,7 +1,7 @@
 import Base
 import Foundation
 
-/// Times, figures and texts as pages show them.
+/// Formats times, figures and texts for pages.
 extension Readable {
     /// To the minute, for lists.
     static func minute(_ date: Date) -> String { String(time(date).dropLast(3)) }
@@ -19,7 +19,7 @@ extension Readable {
     /// Four significant digits.
     static func figure(_ value: Float) -> String { String(format: "%.4g", Double(value)) }
 
-    /// Without control characters, which HTML has no way to write; log lines may hold them.
+    /// Replaces control characters, because HTML cannot express them. Log lines may contain them.
     static func plain(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isControl) else { return text }
         return String(String.UnicodeScalarView(text.unicodeScalars.map { isControl($0) ? "\u{FFFD}" : $0 }))

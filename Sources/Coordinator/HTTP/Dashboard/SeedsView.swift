@@ -4,19 +4,19 @@ import Foundation
 import Hummingbird
 import Protocol
 
-/// What pages show of jobs that differ in the seed alone.
+/// What pages show of jobs that differ only in the seed.
 struct SeedsView {
     let group: SeedGroup
-    /// The job whose page it is on; nil: the page of the group.
+    /// The job whose page shows the group; nil: the group's own page.
     var shownOn: String?
 
-    /// Of a single seed there is nothing to compare.
+    /// A single seed has nothing to compare with.
     var content: [String: Any?] {
         let count = Set(group.jobs.map(\.seed)).count
         return ["hasSeeds": count > 1, "seedCount": count, "seeds": group.jobs.map(card)]
     }
 
-    /// Every key is there: a template would else find the page's own job's.
+    /// Every card needs every key: otherwise a template would find the key of the page's own job.
     private func card(_ member: SeedJob) -> [String: Any] {
         let job = member.job
         let figures = member.quality.sorted { $0.key < $1.key }.map { key, value in

@@ -1,7 +1,7 @@
 import Foundation
 import OperatingSystem
 
-/// Small pictures of snapshots and exemplars, made once and kept in the data folder.
+/// Small pictures of snapshots and exemplars. The cache makes each once and keeps it in the data folder.
 actor ThumbnailCache {
     /// Pixels of the longer side: sharp at the pages' 96 points on dense screens.
     static let side = 192
@@ -10,7 +10,7 @@ actor ThumbnailCache {
     private let store: ArtifactStore
     private let disk: BlockingWork
     private let pictures: Pictures
-    /// One decode at a time per picture, however many browsers ask for it.
+    /// At most one decode per picture at a time, however many browsers ask for it.
     private var underWay: [String: Task<Data, any Error>] = [:]
 
     init(folder: URL, store: ArtifactStore, disk: BlockingWork, pictures: Pictures) throws {
@@ -34,7 +34,7 @@ actor ThumbnailCache {
             try await disk.run(.files) {
                 if let cached = try? Data(contentsOf: file) { return cached }
                 let png = try pictures.thumbnail(of: store.file(of: sha256), side: Self.side)
-                // A cache that cannot be written only costs time.
+                // A failed write to the cache only costs time.
                 try? png.write(to: file, options: .atomic)
                 return png
             }

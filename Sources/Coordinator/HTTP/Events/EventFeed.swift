@@ -4,35 +4,37 @@ import Hummingbird
 import Logging
 import Protocol
 
-/// What changed in the cluster, once a second, to everyone who listens.
+/// Sends what changed in the cluster, once a second, to every listener.
 ///
-/// A stream carries states, not steps: an event says how a job is now, and a change that another one overtook is never
-/// sent. So a client that was away needs no backlog: whatever changed since the beat it saw last is sent to it as it is.
-/// The work of a beat is done once, however many streams are open, and not at all while none is.
+/// A stream carries states, not steps. An event says how a job is now, and the feed never sends an outdated state. So a
+/// client that was away needs no backlog: it gets the present state of everything that changed since its last beat. The
+/// feed does the work of a beat once for all open streams, and not at all without one.
 actor EventFeed {
-    /// Time between two beats: fast enough to look alive, slow enough to cost nothing.
+    /// Time between two beats: short enough to look alive, long enough to cost nothing.
     static let interval = Duration.seconds(1)
-    /// A stream that falls this many beats behind is ended; its client comes back and goes on from where it was.
+    /// The feed ends a stream that falls this many beats behind. Its client reconnects and continues from its last
+    /// event.
     static let maxBeatsBehind = 30
-    /// Jobs in one beat; the others follow in the next.
+    /// Upper limit on the jobs in one beat. The others follow in the next.
     static let maxJobsPerBeat = 500
-    /// A comment is sent after so many silent beats: proxies keep the connection, and a client that is gone is noticed.
+    /// After this many silent beats the feed sends a comment. It keeps proxies from closing the connection, and shows
+    /// which clients are gone.
     static let maxSilentBeats = 15
-    /// Jobs of which it is remembered when they last changed. A client that missed more than a beat's asks for its page
-    /// again anyway.
+    /// Number of jobs whose last change the feed remembers. A client that missed more than one beat's jobs asks for its
+    /// page again anyway.
     static let maxRemembered = 2 * maxJobsPerBeat
-    /// Streams open at once, each a socket.
+    /// Upper limit on open streams. Each takes a socket.
     static let maxStreams = 2_000
 
     private let reader: ClusterReader
     private let logger: Logger
-    /// Tells the beats of this process from those of an earlier one, whose count began at 0 as well.
+    /// Distinguishes this process's beats from an earlier one's, which also started at 0.
     private let epoch = String(UInt32.random(in: 0...UInt32.max), radix: 36)
     private var beat = 0
     private var waiting: Set<JobID> = []
-    /// In which beat a job was last sent; jobs not in it have not changed since `forgotten`.
+    /// The beat of each job's last change. A job without an entry has not changed since `forgotten`.
     private(set) var lastChanged: [JobID: Int] = [:]
-    /// The last beat of which changes were forgotten.
+    /// The last beat whose changes the feed forgot.
     private var forgotten = 0
     private var silentBeats = 0
     private var lastSummary = Data()
@@ -49,7 +51,7 @@ actor EventFeed {
 
     var openStreams: Int { clusterStreams.count + jobStreams.count }
 
-    /// Beats until the task is cancelled; then every stream ends.
+    /// Beats until the task is cancelled. It then ends every stream.
     func run() async {
         while !Task.isCancelled {
             try? await Task.sleep(for: Self.interval)
@@ -67,15 +69,16 @@ actor EventFeed {
     // MARK: Listening
 
     /// Events of the whole cluster.
-    /// - Parameter lastEventID: of the client's last event: what changed since comes first. Nil, or of another process:
-    ///   a `reset`, after which the client asks for what it shows, comes first.
+    /// - Parameter lastEventID: The id of the client's last event. The stream starts with everything that changed
+    ///   since. If it is nil or comes from another process, the stream starts with a `reset`, and the client reloads
+    ///   what it shows.
     func cluster(after lastEventID: String?) async throws -> AsyncStream<ByteBuffer> {
         let (stream, outlet) = AsyncStream.makeStream(
             of: ByteBuffer.self, bufferingPolicy: .bufferingOldest(Self.maxBeatsBehind))
         let number = try register()
         outlet.onTermination = { [weak self] _ in Task { await self?.close(number) } }
         clusterStreams[number] = outlet
-        // Registered first: what changes while the greeting is looked up is sent after it.
+        // Register first: changes during the lookup of the greeting then follow the greeting.
         let seen = beat
         var greeting: [ServerSentEvent] = []
         let missed = lastEventID.flatMap(parse).flatMap { last in
@@ -94,7 +97,7 @@ actor EventFeed {
         return stream
     }
 
-    /// A signal whenever something of the job changed; the first at once.
+    /// Signals whenever something about the job changed. The first signal comes at once.
     func changes(of job: JobID) throws -> AsyncStream<Void> {
         let (stream, outlet) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let number = try register()

@@ -5,9 +5,9 @@ import Hummingbird
 import Protocol
 import ServiceLifecycle
 
-/// Server-sent events: `/api/v1/events` of the whole cluster, `/api/v1/jobs/{id}/events` of one job.
+/// Server-sent events: `/api/v1/events` for the whole cluster, `/api/v1/jobs/{id}/events` for one job.
 struct EventRoutes: Sendable {
-    /// Log lines and metric rows sent at a time.
+    /// Upper limit on the log lines or metric rows in one event.
     static let rowsPerEvent = 1_000
 
     let feed: EventFeed
@@ -24,11 +24,11 @@ struct EventRoutes: Sendable {
         }
     }
 
-    /// What was logged and measured is stored, so a stream goes on exactly where the client's last one ended.
+    /// Logs and metrics are in the store, so a stream continues exactly where the client's last one ended.
     @Sendable private func job(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
         guard let id = JobID(text), await reader.engine.committed.job(id) != nil else { throw Problem.noJob(text) }
-        // A browser cannot set the header when it opens a stream, only repeat it when it opens it again.
+        // A browser cannot set the header on the first request. It only sends the header when it reconnects.
         let after = try QueryParameters(request, known: "after")
             .token("after", from: "the id of an event of this stream", Position.init)
         let start = request.headers[.lastEventID].flatMap(Position.init) ?? after ?? Position()
@@ -71,7 +71,7 @@ struct EventRoutes: Sendable {
             position.log = last.id
             try await write("log", LogPage(entries: lines, next: nil), position, to: &writer)
         }
-        // Last, so that whoever sees the job end has seen everything before.
+        // The job comes last, so that a client that sees the job end has seen everything before.
         try await write("job", detail.job, position, to: &writer)
     }
 
@@ -82,7 +82,7 @@ struct EventRoutes: Sendable {
             ServerSentEvent.buffer([try ServerSentEvent(id: position.description, name: name, value)]))
     }
 
-    /// A response that lasts until the client goes away, the source ends, or the server stops.
+    /// A response that lasts until the client disconnects, the source ends, or the server stops.
     private func respond<Element: Sendable>(
         with source: AsyncStream<Element>,
         _ body:
@@ -94,7 +94,7 @@ struct EventRoutes: Sendable {
             status: .ok,
             headers: [
                 .contentType: "text/event-stream", .cacheControl: "no-store", .xContentTypeOptions: "nosniff",
-                // nginx would keep events back until a buffer is full.
+                // Otherwise nginx would hold events until a buffer is full.
                 HTTPField.Name("X-Accel-Buffering")!: "no",
             ],
             body: ResponseBody { writer in

@@ -2,9 +2,9 @@ import Foundation
 import Hummingbird
 import Protocol
 
-/// One event of a stream as the HTML standard writes it (section 9.2).
+/// One event of a stream in the format of the HTML standard (section 9.2).
 struct ServerSentEvent: Sendable {
-    /// From where to go on: a client that reconnects sends it back as Last-Event-ID.
+    /// The position in the stream. A client that reconnects sends it back as Last-Event-ID.
     var id: String
     var name: String
     /// JSON on one line.

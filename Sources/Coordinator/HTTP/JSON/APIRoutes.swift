@@ -6,7 +6,7 @@ import HTTPTypes
 import Hummingbird
 import Protocol
 
-/// `/api/v1`: the JSON side of the coordinator, described by openapi.json beside this file.
+/// `/api/v1`: the JSON side of the coordinator. openapi.json beside this file describes it.
 struct APIRoutes: Sendable {
     let configuration: CoordinatorConfiguration
     let commands: ClusterCommands
@@ -16,7 +16,7 @@ struct APIRoutes: Sendable {
     let artifacts: ArtifactResponder
     let randomSalt: @Sendable () -> UInt32
 
-    /// Largest JSON body: a thousand jobs with their recipes.
+    /// Size limit of a JSON body: a thousand jobs with their recipes.
     static let maxRequestBytes = 8 << 20
     static let maxJobsPerRequest = 1_000
 
@@ -77,7 +77,7 @@ struct APIRoutes: Sendable {
         return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
     }
 
-    /// By recipe. No job is refused because its time cannot be told.
+    /// Expected times by recipe. A job is accepted even if its time is unknown.
     private func expectedTimes(of submissions: [Submission]) async -> [String: ExpectedTime] {
         var known: [String: ExpectedTime] = [:]
         for yaml in Set(submissions.map(\.spec)) { known[yaml] = try? await times.recorded(yaml) }
@@ -108,7 +108,7 @@ struct APIRoutes: Sendable {
         if let needs = job.needs {
             try require(
                 needs.weights.count <= JobNeeds.maxWeights && needs.weights.allSatisfy(Identifier.isValid),
-                "needs.weights are not up to \(JobNeeds.maxWeights) names of weights, such as vgg19")
+                "needs.weights is invalid; expected at most \(JobNeeds.maxWeights) names of weights, such as vgg19")
             try require(
                 (0...JobNeeds.maxMemoryBytes).contains(needs.memoryBytes),
                 "needs.memoryBytes is \(needs.memoryBytes); expected 0...\(JobNeeds.maxMemoryBytes)")
@@ -116,7 +116,7 @@ struct APIRoutes: Sendable {
         for (field, text) in [
             ("name", job.name), ("fileName", job.fileName), ("recipeYAML", job.recipeYAML), ("key", job.key ?? ""),
         ] {
-            // SQLite would take what is before it for the whole.
+            // SQLite would read the text only up to this character.
             try require(!text.utf8.contains(0), "\(field) has the character U+0000; leave it out")
         }
         guard let size = exemplars.size(of: job.exemplarSHA256) else {
@@ -136,7 +136,7 @@ struct APIRoutes: Sendable {
             key: job.once == true ? key(of: job) : job.key)
     }
 
-    /// The key of a submission that counts once: recipes are told apart by their values, not by their text.
+    /// The key of a submission with `once`. It depends on the recipe's values, not on its text.
     private func key(of job: JobSubmission) -> String {
         let text = "\(job.name)\n\(job.exemplarSHA256)\n\(configuration.recipeValues(job.recipeYAML))"
         return hexadecimal(SHA256.hash(data: Data(text.utf8)))

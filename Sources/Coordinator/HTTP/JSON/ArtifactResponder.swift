@@ -3,9 +3,9 @@ import HTTPTypes
 import Hummingbird
 import Protocol
 
-/// Answers with an artifact's bytes, read from disk as the client takes them.
+/// Answers with an artifact's bytes. It reads them from disk as fast as the client takes them.
 struct ArtifactResponder: Sendable {
-    /// Read and written at a time: bounds the memory of a slow download.
+    /// Block size of reads and writes. It bounds the memory of a slow download.
     static let blockBytes = 256 << 10
 
     let store: ArtifactStore
@@ -13,7 +13,8 @@ struct ArtifactResponder: Sendable {
     let disk: BlockingWork
     let metrics: CoordinatorMetrics
 
-    /// Whole, a single range (RFC 9110, section 14), or 304 if the client has it: a digest never changes its bytes.
+    /// The whole artifact, a single range (RFC 9110, section 14), or 304 if the client has it: a digest always names
+    /// the same bytes.
     func respond(to request: Request, sha256: String) async throws -> Response {
         guard let size = store.size(of: sha256) else {
             throw Problem(.notFound, "there is no artifact '\(sha256)'")
@@ -32,7 +33,7 @@ struct ArtifactResponder: Sendable {
 
         var range = 0..<size
         var status = HTTPResponse.Status.ok
-        // A range is defined for GET alone (RFC 9110, section 14.2).
+        // RFC 9110, section 14.2 defines a range for GET only.
         if request.method == .get, let text = request.headers[.range],
             request.headers[.ifRange].map({ $0 == tag }) ?? true
         {
@@ -44,7 +45,7 @@ struct ArtifactResponder: Sendable {
                 headers[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(size)"
             case .unsatisfiable:
                 throw Problem(
-                    .rangeNotSatisfiable, "the artifact has \(size) bytes, the range asked for is '\(text)'",
+                    .rangeNotSatisfiable, "the artifact has \(size) bytes, the requested range is '\(text)'",
                     headers: [.contentRange: "bytes */\(size)"])
             }
         }
@@ -89,9 +90,10 @@ struct ArtifactResponder: Sendable {
     }
 }
 
-/// What a Range header asks of a file.
+/// What a Range header requests of a file.
 enum ByteRange: Equatable {
-    /// No range this server understands: several ranges, another unit, or nonsense. The whole file is the right answer.
+    /// No range that this server supports: several ranges, another unit, or nonsense. The whole file is the right
+    /// answer.
     case whole
     case part(Range<Int>)
     case unsatisfiable
@@ -100,7 +102,7 @@ enum ByteRange: Equatable {
         guard header.prefix(6).lowercased() == "bytes=" else { return .whole }
         let parts = header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2 else { return .whole }
-        // A number that fits no integer is beyond every file.
+        // A number that does not fit an integer lies beyond every file.
         func number(_ text: Substring) -> Int? {
             text.isEmpty || !text.utf8.allSatisfy { (48...57).contains($0) } ? nil : Int(text) ?? .max
         }

@@ -4,24 +4,24 @@ import HTTPTypes
 import Hummingbird
 import Protocol
 
-/// What people ask of the cluster, for the API and the pages alike.
+/// People's commands to the cluster, for the API and the pages alike.
 struct ClusterCommands: Sendable {
     static let priorities = -100...100
 
     let engine: ClusterEngine
     let reader: ClusterReader
 
-    /// - Throws: `Problem`: 404, or 409 if it has ended.
+    /// - Throws: `Problem`: 404, or 409 if the job has ended.
     func cancel(_ id: String, reason: String?) async throws -> JobSummary {
         let asked = reason.map { String($0.prefix(500)) }
         let reason = asked.flatMap { $0.isEmpty ? nil : $0 } ?? "asked by a person"
         return try await job(id) { .cancel($0, $1, reason: reason) }
     }
 
-    /// - Throws: `Problem`: 404, or 409 if it has finished.
+    /// - Throws: `Problem`: 404, or 409 if the job has finished.
     func retry(_ id: String) async throws -> JobSummary { try await job(id) { .retry($0, $1) } }
 
-    /// - Throws: `Problem`: 404, 409 if it has finished, 422 for a priority out of range.
+    /// - Throws: `Problem`: 404, 409 if the job has finished, 422 for a priority out of range.
     func prioritise(_ id: String, _ priority: Int) async throws -> JobSummary {
         guard Self.priorities.contains(priority) else {
             throw Problem(.unprocessableContent, "priority is \(priority); expected -100...100")
@@ -47,7 +47,7 @@ struct ClusterCommands: Sendable {
         return detail.job
     }
 
-    /// Asks the cluster and throws its refusals as problems.
+    /// Sends a command to the cluster and throws its refusal as a problem.
     func ask(_ event: @Sendable (RequestToken) -> ClusterEvent) async throws -> Reply {
         let reply = await engine.request(event)
         guard case .refused(let refusal) = reply else { return reply }
@@ -57,9 +57,9 @@ struct ClusterCommands: Sendable {
         case .conflict(let reason): throw Problem(.conflict, reason)
         case .inputMissing(let sha256):
             throw Problem(
-                .unprocessableContent, "the input \(sha256) is not stored any more; send the file again")
+                .unprocessableContent, "the input \(sha256) is no longer stored; send the file again")
         case .storeUnavailable:
-            let reason = await engine.storeProblem ?? "it stops, or too much waits"
+            let reason = await engine.storeProblem ?? "it is stopping, or too many requests wait"
             throw Problem(
                 .serviceUnavailable, "the job store cannot be written (\(reason)); nothing was changed, try again",
                 headers: [.retryAfter: "5"])

@@ -2,7 +2,7 @@ import Foundation
 import Hummingbird
 import Protocol
 
-/// Takes exemplars in: streamed to disk under a size limit, stored under their digest, decoded once to be sure.
+/// Accepts exemplars: streams each to disk under a size limit, decodes it once to be sure, stores it under its digest.
 struct ExemplarIntake: Sendable {
     /// 64 MiB: a 16-bit PNG of some ten megapixels.
     static let maxBytes = 64 << 20
@@ -13,7 +13,7 @@ struct ExemplarIntake: Sendable {
     let maxBytes: Int
     let metrics: CoordinatorMetrics
 
-    /// - Throws: `.tooLarge`, `.badExemplar` with the reason, or what the disk says. Nothing is kept then.
+    /// - Throws: `.tooLarge`, `.badExemplar` with the reason, or the disk's error. It keeps nothing in that case.
     func receive(_ body: RequestBody) async throws -> ExemplarReceipt {
         let incoming = try await disk.run(.chunks) { [store] in try store.makeIncoming() }
         do {
@@ -29,11 +29,11 @@ struct ExemplarIntake: Sendable {
                 throw CoordinatorError(.badExemplar, "the image is empty; expected a PNG or JPEG file")
             }
             return try await disk.run(.files) { [store, pictures] in
-                // Looked at before it gets its name: a corrupt image never becomes an artifact.
+                // Checked before it gets its name, so that a corrupt image never becomes an artifact.
                 let (width, height) = try incoming.inspect { try pictures.check($0) }
                 let artifact = try incoming.commit()
                 guard store.contains(artifact) else {
-                    throw CoordinatorError(.fileSystem, "the image was stored and is gone again; send it again")
+                    throw CoordinatorError(.fileSystem, "the image disappeared after it was stored; send it again")
                 }
                 return ExemplarReceipt(
                     sha256: artifact.sha256, sizeBytes: artifact.sizeBytes, width: width, height: height)

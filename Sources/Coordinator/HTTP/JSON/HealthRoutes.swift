@@ -15,7 +15,7 @@ struct HealthRoutes: Sendable {
             guard folder.isInPlace else {
                 throw Problem(
                     .serviceUnavailable,
-                    "the data folder \(folder.url.path) is gone or is another one by now; put it back or mount it, then "
+                    "the data folder \(folder.url.path) is gone or was replaced; put it back or mount it, then "
                         + "restart the coordinator")
             }
             do {
@@ -26,7 +26,7 @@ struct HealthRoutes: Sendable {
             if let problem = await engine.storeProblem {
                 throw Problem(
                     .serviceUnavailable,
-                    "the job store cannot be written: \(problem); work goes on by itself once it can be")
+                    "the job store cannot be written: \(problem); work continues by itself once writes succeed")
             }
             return try jsonResponse(["status": "ready"])
         }

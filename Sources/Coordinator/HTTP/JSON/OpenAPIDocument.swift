@@ -1,6 +1,6 @@
 import Hummingbird
 
-/// The description of the API as it is served: openapi.json, kept in the executable.
+/// Serves the API's description: openapi.json, embedded in the executable.
 enum OpenAPIDocument {
     static let bytes = PackageResources.openapi_json
 

@@ -6,8 +6,8 @@ extension Router {
         [.get, .head, .post, .put, .patch, .delete, .options, .trace, .connect] + [.init("QUERY")!]
     }
 
-    /// Answers what the routes do not: OPTIONS with the methods there are, others with 405 and the same list. To be
-    /// called once every route has been added; alone, a router says 404 to a wrong method.
+    /// Answers the methods that no route serves: OPTIONS with the list of methods, others with 405 and the same list.
+    /// Call it after all routes are added. Without it, a router answers 404 to a wrong method.
     func answerOtherMethods() {
         for (path, routes) in Dictionary(grouping: routes, by: { "\($0.path)" }) {
             var served = Set(routes.map(\.method))

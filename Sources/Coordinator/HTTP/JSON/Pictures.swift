@@ -2,9 +2,9 @@ import Foundation
 import Imaging
 import OperatingSystem
 
-/// What the coordinator does with images: make sure that an exemplar decodes, and make small pictures.
+/// The coordinator's work on images: it makes sure that an exemplar decodes, and makes thumbnails.
 struct Pictures: Sendable {
-    /// Decodes an exemplar completely and forgets it.
+    /// Decodes an exemplar completely and discards the pixels.
     /// - Returns: Width and height in pixels.
     /// - Throws: `.badExemplar` with the reason.
     func check(_ file: URL) throws -> (width: Int, height: Int) {

@@ -24,7 +24,7 @@ struct Problem: Error, HTTPResponseError {
         return response
     }
 
-    /// The problem an error is to the one who asked.
+    /// Translates an error into a problem for the client.
     init(_ error: any Error) {
         switch error {
         case let problem as Problem: self = problem
@@ -85,10 +85,10 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
     }
 }
 
-/// Keeps other web sites from acting through a visitor's browser: the API needs no password, so a browser on the same
-/// machine could otherwise be made to cancel jobs (cross-site requests) or to read them (DNS rebinding).
+/// Stops other web sites from acting through a visitor's browser. The API needs no password, so without this check a
+/// site could make a browser on the same machine cancel jobs (cross-site requests) or read them (DNS rebinding).
 struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
-    /// Whether the server listens on loopback only; then a request must also name a loopback host.
+    /// Whether the server listens only on loopback. A request must then also name a loopback host.
     let isLoopbackOnly: Bool
 
     func handle(
@@ -109,7 +109,7 @@ struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
 }
 
 enum SameSite {
-    /// The host of `host:port`, brackets kept.
+    /// The host of `host:port`, with its brackets.
     static func host(of authority: String) -> String {
         if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") { return String(authority[...end]) }
         return String(authority.prefix { $0 != ":" })

@@ -2,18 +2,18 @@ import Foundation
 import Hummingbird
 import Protocol
 
-/// The query of a request, read strictly: what is misspelt is answered, not guessed at.
+/// The query of a request, read strictly: a misspelt parameter is an error, not a guess.
 struct QueryParameters: Sendable {
     private var values: [String: String] = [:]
 
-    /// - Parameter known: the names that the request may have, each once.
-    /// - Throws: `Problem` (400) naming what is unknown, given twice or not percent-encoded UTF-8.
+    /// - Parameter known: The names that the request may have, each once.
+    /// - Throws: `Problem` (400), which names what is unknown, repeated or not percent-encoded UTF-8.
     init(_ request: Request, known: String...) throws {
         for (name, value) in try Self.pairs(request) {
             guard known.contains(name) else {
                 throw Problem(
                     .badRequest,
-                    "the query has '\(name)', which this request does not know; expected \(known.joined(separator: ", "))"
+                    "the query has the unknown parameter '\(name)'; expected \(known.joined(separator: ", "))"
                 )
             }
             guard values.updateValue(value, forKey: name) == nil else {
@@ -22,14 +22,14 @@ struct QueryParameters: Sendable {
         }
     }
 
-    /// The fields of a page's form: a browser sends those that were not filled in as well, and links gather parameters
-    /// that are nobody's business.
+    /// The fields of a page's form. A browser also sends empty fields, and links collect unrelated parameters: both are
+    /// ignored.
     /// - Throws: `Problem` (400) for what is not percent-encoded UTF-8.
     init(form request: Request) throws {
         for (name, value) in try Self.pairs(request) where !value.isEmpty { values[name] = value }
     }
 
-    /// In the order of the query; spaces may be pluses, as forms write them.
+    /// In the order of the query. A plus means a space, as in forms.
     private static func pairs(_ request: Request) throws -> [(name: String, value: String)] {
         try (request.uri.query ?? "").split(separator: "&").map { pair in
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -41,14 +41,14 @@ struct QueryParameters: Sendable {
         guard let plain = text.replacing("+", with: " ").removingPercentEncoding else {
             throw Problem(.badRequest, "the query has '\(text)'; expected percent-encoded UTF-8")
         }
-        // SQLite would take what is before it for the whole.
+        // SQLite would read the text only up to this character.
         guard !plain.utf8.contains(0) else {
             throw Problem(.badRequest, "the query has the character U+0000 in '\(text)'; leave it out")
         }
         return plain
     }
 
-    /// - Throws: `Problem` (400) for what is no decimal number of the range.
+    /// - Throws: `Problem` (400) if the text is not a decimal number in the range.
     func number(_ name: String, default standard: Int, in range: ClosedRange<Int>) throws -> Int {
         guard let text = values[name] else { return standard }
         guard text.first != "+", let value = Int(text), range.contains(value) else {
@@ -58,7 +58,7 @@ struct QueryParameters: Sendable {
     }
 
     /// One of an enumeration's names.
-    /// - Throws: `Problem` (400) that lists the names.
+    /// - Throws: `Problem` (400), which lists the names.
     func choice<Choice: RawRepresentable & CaseIterable>(
         _ name: String, of type: Choice.Type = Choice.self
     ) throws -> Choice? where Choice.RawValue == String {
@@ -73,8 +73,8 @@ struct QueryParameters: Sendable {
     /// nil if absent or empty.
     func text(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
 
-    /// What only this server writes and reads; nil if absent.
-    /// - Throws: `Problem` (400) that says where it comes from.
+    /// A value that only this server writes and reads; nil if absent.
+    /// - Throws: `Problem` (400), which says where the value comes from.
     func token<Token>(_ name: String, from source: String, _ read: (String) -> Token?) throws -> Token? {
         guard let text = values[name] else { return nil }
         guard let token = read(text) else {
@@ -85,8 +85,8 @@ struct QueryParameters: Sendable {
 }
 
 extension JobQuery {
-    /// The parameters that choose jobs, in the query of a list.
-    /// - Throws: `Problem` (400) naming the parameter, what was found and what is expected.
+    /// The parameters of a list's query that select jobs.
+    /// - Throws: `Problem` (400), which names the parameter, what was found and what is expected.
     init(_ query: QueryParameters, limit: Int, in limits: ClosedRange<Int>) throws {
         self.init(
             state: try query.choice("state"), name: query.text("name"), recipe: query.text("recipe"),

@@ -1,23 +1,24 @@
 import ClusterCore
 import Protocol
 
-/// What became of jobs and attempts since the coordinator started, told from the cluster's decisions.
+/// Counts what became of jobs and attempts since the coordinator started, from the cluster's decisions.
 ///
-/// Fed after the commit: what was put back did not happen.
+/// The engine calls it after the commit: a change that was rolled back did not happen.
 struct ClusterTally: Sendable {
     private(set) var attemptsStarted = 0
     private(set) var attemptsEnded: [Attempt.Outcome: Int] = [:]
-    /// Attempts lost because nothing was heard of their workers; those of workers that said so, or restarted, are not.
+    /// Attempts lost because their workers fell silent. If a worker reports the loss or restarts, its attempts do not
+    /// count.
     private(set) var leaseExpiries = 0
-    /// Trained by attempts while this process listened; what an attempt trains again after a resume counts again.
+    /// Iterations trained while this process listened. An iteration that is trained again after a resume counts again.
     private(set) var iterations = 0
     private(set) var iterationSeconds = Histogram.iterations
-    /// From submission, or return to the queue, to a worker. Of jobs that waited before this process started nobody
-    /// knows since when: they are left out.
+    /// Time from submission, or return to the queue, to a worker. It leaves out jobs that waited before this process
+    /// started, because the start of their wait is unknown.
     private(set) var queueWait = Histogram.waits
 
     private var queuedSince: [JobID: Instant] = [:]
-    /// How far the newest attempt of an unfinished job was when last counted.
+    /// The last counted iteration of each unfinished job's newest attempt.
     private var progress: [JobID: Progress] = [:]
 
     private struct Progress {
@@ -27,13 +28,13 @@ struct ClusterTally: Sendable {
     }
 
     /// - Parameters:
-    ///   - effects: what the event led to.
-    ///   - cluster: the state behind it, or behind later events as well.
+    ///   - effects: The event's effects.
+    ///   - cluster: The state after the event, or after later events as well.
     mutating func note(
         _ event: ClusterEvent, _ effects: [ClusterEffect], _ cluster: ClusterState, at now: Instant
     ) {
         for report in event.progress {
-            // The lease, not the message: it has passed the fence.
+            // Uses the lease, not the message: the lease has passed the fence.
             guard let lease = cluster.leases[report.attempt.job], lease.attempt == report.attempt else { continue }
             advance(report.attempt, to: lease.iteration, secondsPerIteration: lease.secondsPerIteration)
         }
@@ -66,16 +67,16 @@ struct ClusterTally: Sendable {
             return
         }
         attemptsEnded[outcome, default: 0] += 1
-        // On a tick nothing but silence ends an attempt as lost.
+        // On a tick, only silence ends an attempt as lost.
         if outcome == .lost, case .tick = event { leaseExpiries += 1 }
         advance(AttemptReference(job: job, number: attempt.number), to: attempt.iteration)
     }
 
-    /// - Parameter secondsPerIteration: nil: as last reported.
+    /// - Parameter secondsPerIteration: nil: keep the last report's value.
     private mutating func advance(
         _ attempt: AttemptReference, to iteration: Int, secondsPerIteration: Double? = nil
     ) {
-        // An attempt from before this process: how far it is now is where the count begins.
+        // The attempt started before this process. The count begins at its present iteration.
         guard var known = progress[attempt.job], known.attempt == attempt.number else {
             progress[attempt.job] = Progress(
                 attempt: attempt.number, iteration: iteration, secondsPerIteration: secondsPerIteration ?? 0)

@@ -2,32 +2,32 @@ import ClusterCore
 import Protocol
 import Synchronization
 
-/// What is counted while the coordinator runs, fed where it happens and read when Prometheus asks. Everything begins at
-/// 0 with the process, as counters do there.
+/// The counts of a running coordinator. Code updates a count where its event happens, and a Prometheus scrape reads it.
+/// All counts start at 0 with the process, as Prometheus expects of counters.
 final class CoordinatorMetrics: Sendable {
     struct Counts: Sendable {
         var cluster = ClusterTally()
-        /// How long an event waited until the engine took it.
+        /// How long an event waited for the engine.
         var eventWait = Histogram.delays
-        /// How long a batch took from its decisions to the disk.
+        /// Time of a batch from its decisions to the disk.
         var commit = Histogram.delays
         var commitFailures = 0
-        /// How late the HTTP server's event loops are.
+        /// Delay of the HTTP server's event loops.
         var loopDelay = Histogram.delays
-        /// Artifact bytes taken, whatever became of them.
+        /// Artifact bytes received, whatever became of them.
         var receivedBytes: [ArtifactRole: Int] = [:]
         var sentBytes: [Recipient: Int] = [:]
         var requests: [RequestClass: Int] = [:]
-        /// From a request to the head of its answer, by route.
+        /// Time from a request to the head of its answer, by route.
         var requestSeconds: [String: Histogram] = [:]
     }
 
-    /// To whom artifacts go.
+    /// Who receives artifacts.
     enum Recipient: String, CaseIterable, Sendable {
         case worker, http
     }
 
-    /// Requests that count as one: no more of them than there are routes, methods and statuses.
+    /// Requests that count as one. There are at most as many classes as routes, methods and statuses allow.
     struct RequestClass: Hashable, Sendable {
         var route: String
         var method: String

@@ -1,17 +1,18 @@
 import ClusterCore
 import NIOCore
 
-/// Measures how late the HTTP server's event loops are: one that computes, or waits for a disk, is late for everybody.
+/// Measures the delay of the HTTP server's event loops. A loop that computes, or waits for a disk, delays every
+/// request.
 struct EventLoopProbe: Sendable {
     static let interval = Duration.seconds(1)
-    /// The timer whose lateness is measured.
+    /// The timer whose delay the probe measures.
     static let timer = Duration.milliseconds(10)
 
     let loops: any EventLoopGroup
     let metrics: CoordinatorMetrics
     let now: @Sendable () -> Instant
 
-    /// Looks at one loop after the other until the task is cancelled.
+    /// Probes one loop after another until the task is cancelled.
     func run() async {
         while !Task.isCancelled {
             try? await Task.sleep(for: Self.interval)

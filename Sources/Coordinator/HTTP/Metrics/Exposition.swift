@@ -1,7 +1,7 @@
 /// A page of metrics in Prometheus' text format 0.0.4.
 ///
-/// Written from plain values at the moment of a scrape. A registry of live metrics, as swift-metrics wants one, would
-/// keep a second copy of numbers that the cluster's state has anyway, and series of workers that are long gone.
+/// Each scrape writes it from plain values. A registry of live metrics, as in swift-metrics, would keep a second copy
+/// of numbers that the cluster's state has anyway, and series of workers that are long gone.
 ///
 /// - Source: prometheus.io/docs/instrumenting/exposition_formats.
 struct Exposition {
@@ -17,14 +17,14 @@ struct Exposition {
 
     // MARK: Metrics
 
-    /// Something that only grows while the process runs; its name ends in `_total`.
+    /// A value that only grows while the process runs. Its name ends in `_total`.
     mutating func counter(_ name: String, _ help: String, _ value: Double) {
         add(name, help, "counter", [Sample(value: value)])
     }
 
     mutating func counter(_ name: String, _ help: String, _ samples: [Sample]) { add(name, help, "counter", samples) }
 
-    /// Something that goes up and down.
+    /// A value that goes up and down.
     mutating func gauge(_ name: String, _ help: String, _ value: Double) {
         add(name, help, "gauge", [Sample(value: value)])
     }
@@ -87,7 +87,7 @@ struct Exposition {
 }
 
 extension [Exposition.Sample] {
-    /// A series for every value of a label, so that those at 0 are there from the start.
+    /// A series for every value of a label, so that even series at 0 exist from the start.
     static func by<Values: Sequence>(
         _ label: String, _ values: Values, _ count: (Values.Element) -> Int
     ) -> [Exposition.Sample] where Values.Element: RawRepresentable, Values.Element.RawValue == String {

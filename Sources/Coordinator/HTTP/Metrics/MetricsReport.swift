@@ -25,7 +25,7 @@ struct MetricsReport {
     var text: String {
         var page = Exposition()
         page.gauge(
-            "texloom_build_info", "The version that runs; always 1.",
+            "texloom_build_info", "The running version; always 1.",
             [Sample(labels: [("version", texloomVersion)], value: 1)])
         addJobs(to: &page)
         addWorkers(to: &page)
@@ -41,14 +41,14 @@ struct MetricsReport {
         page.gauge("texloom_jobs", "Jobs by state.", .by("state", JobState.allCases) { cluster.counts[$0] ?? 0 })
         page.histogram(
             "texloom_job_queue_wait_seconds",
-            "Time from submission, or return to the queue, to a worker. Jobs that waited before the start are left out.",
+            "Time from submission, or return to the queue, to a worker. Excludes jobs that waited before the start.",
             tally.queueWait)
         page.counter("texloom_attempts_started_total", "Attempts given to workers.", Double(tally.attemptsStarted))
         page.counter(
-            "texloom_attempts_ended_total", "Attempts by how they ended.",
+            "texloom_attempts_ended_total", "Ended attempts, by outcome.",
             .by("outcome", Attempt.Outcome.allCases) { tally.attemptsEnded[$0] ?? 0 })
         page.counter(
-            "texloom_lease_expiries_total", "Attempts lost because nothing was heard of their workers.",
+            "texloom_lease_expiries_total", "Attempts lost because their workers fell silent.",
             Double(tally.leaseExpiries))
         page.counter(
             "texloom_iterations_total", "Training iterations; those trained again after a resume count again.",
@@ -71,9 +71,9 @@ struct MetricsReport {
         page.gauge(
             "texloom_slots", "Attempts that connected workers can train at once; draining ones take no more.",
             Double(connected.filter { !$0.isDraining }.reduce(0) { $0 + $1.worker.slots }))
-        page.gauge("texloom_slots_busy", "Attempts that run.", Double(cluster.leases.count))
+        page.gauge("texloom_slots_busy", "Running attempts.", Double(cluster.leases.count))
 
-        // By id, which is theirs alone; a name may be shared. One session is a worker's current one.
+        // By id, because workers may share a name. A worker has one current session.
         let current = connected.filter { cluster.sessionOfWorker[$0.worker.id] == $0.session }
         page.gauge(
             "texloom_worker_info", "Connected workers by id, with their names; always 1.",
@@ -111,7 +111,7 @@ struct MetricsReport {
             .by("to", CoordinatorMetrics.Recipient.allCases) { counts.sentBytes[$0] ?? 0 })
         page.gauge(
             "texloom_artifact_stored_bytes",
-            "Artifact bytes on record, by kind, at most a minute ago. Equal files, which are stored once, count each time.",
+            "Artifact bytes on record, by kind, up to a minute old. Equal files, which are stored once, count each time.",
             .by("kind", ArtifactRole.allCases) { storedBytes[$0] ?? 0 })
         if let freeBytes {
             page.gauge("texloom_data_free_bytes", "Free space of the data folder's disk.", Double(freeBytes))
@@ -123,9 +123,9 @@ struct MetricsReport {
             "texloom_messages_received_total", "Valid messages from workers.", Double(socket.received))
         page.counter("texloom_messages_sent_total", "Messages to workers.", Double(socket.sent))
         page.counter(
-            "texloom_messages_dropped_total", "Messages not sent: the worker was gone or does not read.",
+            "texloom_messages_dropped_total", "Messages not sent because the worker was gone or did not read.",
             Double(socket.dropped))
-        page.counter("texloom_messages_malformed_total", "Messages that were not valid.", Double(socket.malformed))
+        page.counter("texloom_messages_malformed_total", "Invalid messages from workers.", Double(socket.malformed))
         page.counter(
             "texloom_peers_refused_total", "Messages refused because too many peers are connected.",
             Double(socket.refusedPeers))
@@ -135,15 +135,15 @@ struct MetricsReport {
         page.histogram(
             "texloom_event_wait_seconds", "Time an event waits for the engine.", counts.eventWait)
         page.gauge(
-            "texloom_store_writable", "Whether the job store could last be written.", isStoreWritable ? 1 : 0)
+            "texloom_store_writable", "Whether the last write to the job store succeeded.", isStoreWritable ? 1 : 0)
         page.histogram(
-            "texloom_store_commit_seconds", "Time of a transaction of the job store, with its wait for the database.",
+            "texloom_store_commit_seconds", "Time of a job store transaction, with its wait for the database.",
             counts.commit)
         page.counter(
-            "texloom_store_commit_failures_total", "Transactions that failed and were put back.",
+            "texloom_store_commit_failures_total", "Failed transactions; each was rolled back.",
             Double(counts.commitFailures))
         page.histogram(
-            "texloom_event_loop_delay_seconds", "How late a timer of the HTTP server is.", counts.loopDelay)
+            "texloom_event_loop_delay_seconds", "Delay of a timer of the HTTP server.", counts.loopDelay)
     }
 
     private func addRequests(to page: inout Exposition) {
@@ -163,7 +163,7 @@ struct MetricsReport {
         page.gauge("texloom_event_streams", "Open streams of server-sent events.", Double(eventStreams))
     }
 
-    /// Under the names that every client library uses.
+    /// Uses the standard names, as every client library does.
     private func addProcess(to page: inout Exposition) {
         page.gauge(
             "process_start_time_seconds", "Start of the process, in Unix time.", startedAt.timeIntervalSince1970)
@@ -171,6 +171,6 @@ struct MetricsReport {
         page.gauge("process_resident_memory_bytes", "Resident memory.", Double(process.residentBytes))
         page.gauge("process_virtual_memory_bytes", "Virtual memory.", Double(process.virtualBytes))
         page.gauge("process_open_fds", "Open file descriptors.", Double(process.openFiles))
-        page.gauge("process_max_fds", "Most file descriptors that may be open.", Double(process.maxOpenFiles))
+        page.gauge("process_max_fds", "Limit on open file descriptors.", Double(process.maxOpenFiles))
     }
 }

@@ -4,7 +4,7 @@ import Hummingbird
 import Protocol
 import Transport
 
-/// `/metrics`, for Prometheus. A scrape asks for counts that are kept anyway and walks over no jobs.
+/// `/metrics`, for Prometheus. A scrape reads counts that the process keeps anyway, and iterates over no jobs.
 struct MetricsRoutes: Sendable {
     let reader: ClusterReader
     let feed: EventFeed
@@ -31,7 +31,7 @@ struct MetricsRoutes: Sendable {
     }
 }
 
-/// Artifact bytes on record. The sum walks over every artifact, so it is made anew once a minute at most.
+/// Artifact bytes on record. The sum reads every artifact record, so it is computed at most once a minute.
 actor StoredBytes {
     static let lifetime = Duration.seconds(60)
 
@@ -40,7 +40,7 @@ actor StoredBytes {
 
     init(_ store: JobStore) { self.store = store }
 
-    /// The last sums while the store cannot be read: the other metrics say what is wrong.
+    /// Returns the last sums while the store cannot be read: the other metrics say what is wrong.
     func byKind(at now: Instant) async -> [ArtifactRole: Int] {
         if let known, now.since(known.at) < Self.lifetime { return known.sums }
         guard let sums = try? await store.artifactBytes() else { return known?.sums ?? [:] }

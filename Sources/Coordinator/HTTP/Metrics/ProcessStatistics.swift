@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the system says of this process.
+/// The system's figures about this process.
 struct ProcessStatistics: Sendable {
     /// User and system time of all threads.
     var cpuSeconds = 0.0
@@ -33,7 +33,7 @@ struct ProcessStatistics: Sendable {
         return statistics
     }
 
-    /// Bytes that this process may still write to the disk of a folder; nil if the system does not say.
+    /// Bytes that this process may still write to a folder's disk; nil if the system does not say.
     static func freeBytes(at folder: URL) -> Int? {
         var status = statvfs()
         guard statvfs(folder.path, &status) == 0 else { return nil }

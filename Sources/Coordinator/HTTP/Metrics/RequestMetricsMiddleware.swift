@@ -2,9 +2,10 @@ import ClusterCore
 import HTTPTypes
 import Hummingbird
 
-/// Counts requests by route, and how long their answers take. Outermost, so that it sees what is really answered.
+/// Counts requests by route, and measures their answers. It is the outermost middleware, so that it sees the real
+/// answer.
 struct RequestMetricsMiddleware<Context: RequestContext>: RouterMiddleware {
-    /// Label values that nobody outside can add to: routes are told by their patterns, other methods by this name.
+    /// Label values must not come from clients: a route's label is its pattern, and an unusual method gets this name.
     static var otherMethod: String { "other" }
     static var methods: Set<HTTPRequest.Method> { [.get, .head, .post, .put, .patch, .delete, .options] }
 
