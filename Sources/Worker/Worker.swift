@@ -30,26 +30,17 @@ public struct Worker: Sendable {
         let lock = try Self.lock(configuration.dataFolder)
         defer { withExtendedLifetime(lock) {} }
         let spool = try Spool(folder: configuration.dataFolder)
-        let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
-        let identity = WorkerIdentity(
-            id: try spool.workerID(), name: (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes),
-            softwareVersion: texloomVersion, slots: slots, threadsPerSlot: threads,
-            cpu: Self.cpuType().shortened(to: Limits.maxNameBytes), equipment: .found(slots: slots))
+        let identity = try identity(slots: slots, threads: threads, spool)
         // Lines of several workers in one place are told apart by it.
         var logger = logger
         logger[metadataKey: "worker"] = "\(identity.name)"
-        let session = UInt64.random(in: 1...UInt64.max)
-        let socket: DealerSocket
-        do {
-            socket = try DealerSocket(endpoint: configuration.coordinator, logger: logger)
-        } catch {
-            throw WorkerError(error.message)
-        }
+        let socket = try connect(logger)
         let (events, source) = AsyncStream.makeStream(of: WorkerState.Event.self)
         let executor = ThreadExecutor(name: "texloom-worker")
         let loop = WorkerLoop(
             state: WorkerState(
-                worker: identity, session: session, versions: ProtocolVersion.oldest...ProtocolVersion.newest,
+                worker: identity, session: UInt64.random(in: 1...UInt64.max),
+                versions: ProtocolVersion.oldest...ProtocolVersion.newest,
                 drainPatience: configuration.drainPatience, breach: WireMessage.breach, at: .origin),
             spool: spool, socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
             post: { source.yield($0) })
@@ -76,40 +67,7 @@ public struct Worker: Sendable {
             ])
 
         // Not a child task: it must deliver checkpoints after this task has been cancelled.
-        let work = Task { [logger] () -> WorkerExit in
-            await withTaskGroup(of: WorkerExit?.self) { group in
-                group.addTask {
-                    for await event in events { if let exit = await loop.handle(event) { return exit } }
-                    return nil
-                }
-                group.addTask {
-                    // Taken one by one, so that a full inbox holds the coordinator back.
-                    for await message in socket.incoming {
-                        guard let content = MessageToWorker(message) else {
-                            logger.warning("the coordinator sent a message that is not for workers")
-                            continue
-                        }
-                        if let exit = await loop.handle(.received(content, session: message.session)) { return exit }
-                    }
-                    return nil
-                }
-                group.addTask {
-                    while !Task.isCancelled {
-                        if let exit = await loop.handle(.tick) { return exit }
-                        try? await Task.sleep(for: .milliseconds(200))
-                    }
-                    return nil
-                }
-                var exit = WorkerExit.stopped
-                while let result = await group.next() {
-                    guard let result else { continue }
-                    exit = result
-                    group.cancelAll()
-                    break
-                }
-                return exit
-            }
-        }
+        let work = Task { [logger] in await Self.handle(events, socket, by: loop, logger) }
         let exit = await withTaskCancellationHandler {
             await work.value
         } onCancel: {
@@ -120,6 +78,58 @@ public struct Worker: Sendable {
         executor.stop()
         logger.info("worker ends: \(exit)")
         return exit
+    }
+
+    /// How this worker introduces itself.
+    private func identity(slots: Int, threads: Int, _ spool: Spool) throws(WorkerError) -> WorkerIdentity {
+        let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
+        return WorkerIdentity(
+            id: try spool.workerID(), name: (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes),
+            softwareVersion: texloomVersion, slots: slots, threadsPerSlot: threads,
+            cpu: Self.cpuType().shortened(to: Limits.maxNameBytes), equipment: .found(slots: slots))
+    }
+
+    private func connect(_ logger: Logger) throws(WorkerError) -> DealerSocket {
+        do {
+            return try DealerSocket(endpoint: configuration.coordinator, logger: logger)
+        } catch {
+            throw WorkerError(error.message)
+        }
+    }
+
+    /// Feeds events, messages and ticks to the loop until it has an exit.
+    private static func handle(
+        _ events: AsyncStream<WorkerState.Event>, _ socket: DealerSocket, by loop: WorkerLoop, _ logger: Logger
+    ) async -> WorkerExit {
+        await withTaskGroup(of: WorkerExit?.self) { group in
+            group.addTask {
+                for await event in events { if let exit = await loop.handle(event) { return exit } }
+                return nil
+            }
+            group.addTask {
+                // One by one, so that a full inbox holds the coordinator back.
+                for await message in socket.incoming {
+                    guard let content = MessageToWorker(message) else {
+                        logger.warning("the coordinator sent a message that is not for workers")
+                        continue
+                    }
+                    if let exit = await loop.handle(.received(content, session: message.session)) { return exit }
+                }
+                return nil
+            }
+            group.addTask {
+                while !Task.isCancelled {
+                    if let exit = await loop.handle(.tick) { return exit }
+                    try? await Task.sleep(for: .milliseconds(200))
+                }
+                return nil
+            }
+            for await case let exit? in group {
+                group.cancelAll()
+                return exit
+            }
+            return .stopped
+        }
     }
 
     /// Keeps a second worker out of a data folder, whose attempts it would remove and whose id it would take.

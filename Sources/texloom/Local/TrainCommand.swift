@@ -51,7 +51,6 @@ struct TrainCommand: ParsableCommand {
     func run() throws {
         let recipe = try recipeOptions.resolve()
         let threads = try chosenThreads(threads)
-        let fileName = FileName.last(of: exemplar)
         let framed: FramedExemplar
         do { framed = try FramedExemplar(exemplar, framing.framing) } catch { throw CommandFailure("\(error)") }
         let image = framed.image
@@ -74,13 +73,23 @@ struct TrainCommand: ParsableCommand {
             }
         }
         try folder.write(recipe: recipe.yaml())
+        let began = Date()
+        let outcome = try train(framed, recipe, from: checkpoint, in: folder, threads: threads)
+        try conclude(outcome, name: name, in: folder, began: began)
+    }
+
+    /// Runs the training and writes what it reports.
+    private func train(
+        _ framed: FramedExemplar, _ recipe: Recipe, from checkpoint: URL?, in folder: ResultFolder, threads: Int
+    ) throws -> TrainingRun.Outcome {
+        let fileName = FileName.last(of: exemplar)
         let signals = StopSignals { isInterruption in
             complain(
                 "stopping after this iteration, with a checkpoint"
                     + (isInterruption ? "; press Ctrl-C again to end at once, without one" : ""))
         }
-        // Measured only when it is printed.
-        let (width, height) = (image.width, image.height)
+        // JSON lines contain no estimate, so nothing is measured for them.
+        let (width, height) = (framed.image.width, framed.image.height)
         let speed = json ? nil : try? MeasuredSpeed.measure(recipe, width: width, height: height, threads: threads)
         let reports = try TrainingReports(
             to: folder, recipe: recipe, expected: speed?.time(of: recipe, width: width, height: height),
@@ -89,17 +98,23 @@ struct TrainCommand: ParsableCommand {
             exemplar: try framed.file(in: folder.url), exemplarName: fileName, recipe: recipe, checkpoint: checkpoint,
             threads: threads, folder: folder.scratch, historyArrivedUntil: reports.lastMeasured)
         for note in framed.unsaidNotes { reports.take(.log(level: .info, message: "\(fileName): \(note)")) }
-        let began = Date()
         let outcome = try TrainingRun.run(
             input, wish: { reports.failure != nil ? .abandon : signals.received ? .checkpointAndStop : .proceed },
             report: reports.take)
         reports.end()
         if let failure = reports.failure { throw failure }
+        return outcome
+    }
+
+    /// Writes result.json, or says why there is none.
+    private func conclude(
+        _ outcome: TrainingRun.Outcome, name: String, in folder: ResultFolder, began: Date
+    ) throws {
         switch outcome {
         case .finished(_, let trainingSeconds, let reportJSON):
             try folder.finish(
                 ResultFolder.Result(
-                    job: nil, name: name, exemplar: fileName, startedAt: began, finishedAt: Date(),
+                    job: nil, name: name, exemplar: FileName.last(of: exemplar), startedAt: began, finishedAt: Date(),
                     trainingSeconds: trainingSeconds, worker: ProcessInfo.processInfo.hostName, attempts: 1,
                     report: reportJSON))
             if !json { say("done: \(folder.url.path)") }
