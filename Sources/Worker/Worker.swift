@@ -7,7 +7,7 @@ import OperatingSystem
 import Protocol
 import Transport
 
-/// A worker process: takes jobs from a coordinator, trains them, delivers what comes out.
+/// A worker process: takes jobs from a coordinator, trains them and delivers the results.
 public struct Worker: Sendable {
     private let configuration: WorkerConfiguration
     private let trainer: any AttemptTrainer
@@ -19,11 +19,11 @@ public struct Worker: Sendable {
         self.logger = logger
     }
 
-    /// Works until one of ``StopSignals``, cancellation of the task, or the coordinator's word; then checkpoints and
-    /// hands back what was running.
+    /// Works until a stop signal (``StopSignals``), cancellation of the task or the coordinator stops it. Then
+    /// checkpoints its running attempts and hands them back.
     /// - Throws: ``WorkerError`` if the worker cannot start.
     public func run() async throws -> WorkerExit {
-        // A limit on file sizes is to be an error like a full disk, and not the end of the process.
+        // A limit on file sizes must cause an error, like a full disk, and not end the process.
         signal(SIGXFSZ, SIG_IGN)
         let allowance = MachineAllowance.current
         let (slots, threads) = try configuration.resolvedCounts(within: allowance)
@@ -35,7 +35,7 @@ public struct Worker: Sendable {
             id: try spool.workerID(), name: (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes),
             softwareVersion: texloomVersion, slots: slots, threadsPerSlot: threads,
             cpu: Self.cpuType().shortened(to: Limits.maxNameBytes), equipment: .found(slots: slots))
-        // Lines of several workers in one place are told apart by it.
+        // Distinguishes the log lines of several workers in one place.
         var logger = logger
         logger[metadataKey: "worker"] = "\(identity.name)"
         let session = UInt64.random(in: 1...UInt64.max)
@@ -55,14 +55,14 @@ public struct Worker: Sendable {
             post: { source.yield($0) })
         let recovered = spool.recover()
         if !recovered.isEmpty {
-            logger.notice("takes up \(counted(recovered.count, "attempt")) of an earlier process")
+            logger.notice("claims \(counted(recovered.count, "attempt")) of an earlier process")
         }
         _ = await loop.handle(.recovered(recovered))
         let signals = StopSignals { [logger] isInterruption in
             logger.notice(
                 """
-                worker stops: what runs is checkpointed and handed back\
-                \(isInterruption ? "; press Ctrl-C again to end at once, which costs the work since the last checkpoint" : "")
+                worker stops: it checkpoints its running attempts and hands them back\
+                \(isInterruption ? "; a second Ctrl-C ends it at once and loses the work since the last checkpoint" : "")
                 """)
             source.yield(.drain("signal"))
         }
@@ -83,7 +83,7 @@ public struct Worker: Sendable {
                     return nil
                 }
                 group.addTask {
-                    // Taken one by one, so that a full inbox holds the coordinator back.
+                    // Takes one message at a time, so that a full inbox holds the coordinator back.
                     for await message in socket.incoming {
                         guard let content = MessageToWorker(message) else {
                             logger.warning("the coordinator sent a message that is not for workers")
@@ -122,8 +122,8 @@ public struct Worker: Sendable {
         return exit
     }
 
-    /// Keeps a second worker out of a data folder, whose attempts it would remove and whose id it would take.
-    /// - Throws: ``WorkerError`` if the folder cannot be used, or is in use.
+    /// Keeps a second worker out of a data folder. It would remove the first worker's attempts and take its id.
+    /// - Throws: ``WorkerError`` if the folder cannot be used, or if another worker uses it.
     static func lock(_ folder: URL) throws(WorkerError) -> LockFile {
         let lock: LockFile
         do {
