@@ -62,7 +62,7 @@ public struct Worker: Sendable {
             logger.notice(
                 """
                 worker stops: it checkpoints its running attempts and hands them back\
-                \(isInterruption ? "; a second Ctrl-C ends it at once and loses the work since the last checkpoint" : "")
+                \(isInterruption ? "; press Ctrl-C again to end at once, without new checkpoints" : "")
                 """)
             source.yield(.drain("signal"))
         }

@@ -30,8 +30,8 @@ public struct WorkerConfiguration: Sendable {
     public var threadsPerSlot = Count.auto
     /// For people; `host:pid` unless set.
     public var name: String?
-    /// How long a stopping worker waits for the coordinator's next message before it gives up. This is longer than 32
-    /// s, the longest time between two HELLOs.
+    /// How long a stopping worker waits for the coordinator's next message before it gives up. It must exceed the
+    /// longest pause between two HELLOs, 32 s.
     public var drainPatience = Duration.seconds(60)
 
     public init(dataFolder: URL = Self.defaultDataFolder()) { self.dataFolder = dataFolder }

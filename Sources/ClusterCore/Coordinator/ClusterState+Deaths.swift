@@ -58,7 +58,8 @@ extension ClusterState {
             .warn(
                 "\(worker.name) died \(record.count) times in a row, with \(record.jobs.count) different jobs and "
                     + "before a checkpoint of any: it gets no work for \(Int(record.rest.inSeconds)) s, then one job "
-                    + "to prove itself. The jobs wait for other workers at no cost. Its log may show the cause"))
+                    + "to prove itself. The jobs wait for other workers at no cost. The log of \(worker.name) may show "
+                    + "the cause"))
         guard record.rests == 1 else { return }
         for id in record.jobs.sorted() {
             guard var job = job(id), job.state == .queued else { continue }
@@ -89,7 +90,7 @@ extension ClusterState {
         if before != worker { deaths[worker.id] = nil }
     }
 
-    // MARK: What people are told
+    // MARK: Explanations for people
 
     /// Why a worker gets no work, or cannot run some of the waiting jobs; nil if nothing is wrong.
     package func problem(ofWorker id: String) -> String? {

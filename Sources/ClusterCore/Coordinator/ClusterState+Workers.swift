@@ -50,8 +50,8 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// Whether another live process with the same worker id has replaced this one again and again. Then a data folder
-    /// was copied. After a restart the old process's messages may still arrive, but not for long.
+    /// Whether another live process with the same worker id has replaced this one again and again. That happens only if
+    /// a data folder was copied. After a restart the old process's messages may still arrive, but not for long.
     private func isDuplicate(_ id: UInt64, of worker: WorkerIdentity) -> Bool {
         guard let current = sessionOfWorker[worker.id], current != id, let other = sessions[current] else {
             return false

@@ -34,8 +34,8 @@ package struct ClusterState: Sendable {
     /// If this many workers in a row are lost with a job before its next checkpoint, the job goes to the back of the
     /// queue. From then on it runs only on an otherwise idle worker.
     package static let lossesOfSuspect = 3
-    /// After this many the job is held. The number is high, because hosts that die for other reasons must not get a job
-    /// held. By then the job was alone on five workers, and none of them lived until its next checkpoint.
+    /// After this many the job is held. The number is high, because hosts also die for other reasons. By then the job
+    /// was alone on five workers, and none of them lived until its next checkpoint.
     package static let lossesOfHeld = 8
     /// If this many different jobs in a row fail on a worker and nowhere else, it gets no work while others ask for
     /// work.

@@ -33,7 +33,7 @@ package struct WorkerState: Sendable {
         case spooled(AttemptReference, ArtifactRole, iteration: Int, Artifact, file: String)
         /// A spooled file is gone or has changed.
         case unreadable(AttemptReference, file: String, reason: String)
-        // A download's outcome is known later than its last chunk. By then the worker may have lost the attempt and got
+        // A download's outcome is known only after its last chunk. By then the worker may have lost the attempt and got
         // it again, so the outcome names its transfer.
         case downloaded(AttemptReference, transferID: UInt64)
         /// All bytes are there, but they are not the artifact's.
@@ -139,8 +139,8 @@ package struct WorkerState: Sendable {
         nextWork = now
     }
 
-    /// Slots without a trainer. None are free while the disk fails. To bound the spool, none are free either while more
-    /// ended attempts than slots wait for delivery.
+    /// Slots without a trainer. None while the disk fails. None while more ended attempts than slots wait for delivery,
+    /// which bounds the spool.
     var freeSlots: Int {
         guard storageProblem == nil else { return 0 }
         let slots = worker.slots

@@ -15,7 +15,7 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public var fileName: String
     /// The exemplar's digest as returned by `POST /api/v1/exemplars`: 64 lower-case hexadecimal digits.
     public var exemplarSHA256: String
-    /// The complete recipe. The coordinator stores it and does not look inside; the worker refuses a bad one.
+    /// The complete recipe. The coordinator stores it without checking it; the worker refuses a bad one.
     public var recipeYAML: String
     /// Higher runs first, -100...100; absent: 0.
     public var priority: Int?
@@ -57,7 +57,7 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
     /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
     public var resultName: String
     public var state: JobState
-    /// Whether an earlier submission with the same key had already been accepted.
+    /// Whether the job existed before this submission.
     public var alreadyExisted: Bool
     /// Why no connected worker can run the job; nil if one can, or if none is connected.
     public var obstacle: String?
