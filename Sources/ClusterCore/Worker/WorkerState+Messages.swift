@@ -124,7 +124,7 @@ extension WorkerState {
         case .cancelled: disown(ref, now)
         case .unknownArtifact, .malformed, .tooLarge:
             attempts[ref]?.downloads = []
-            let reason = "the coordinator refused an artifact of the assignment: \(reason)"
+            let reason = "the coordinator refused to send an artifact of the assignment: \(reason)"
             end(ref, .failed(code: FailureCode.download, reason: reason, retryable: true), now)
         default: attempts[ref]?.downloadActiveAt = now
         }
