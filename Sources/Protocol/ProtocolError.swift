@@ -1,6 +1,6 @@
 /// Why bytes are not a message of this protocol.
 public struct ProtocolError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// Codes as they go over the wire in an acknowledgement or refusal.
+    /// The code that an acknowledgement or refusal carries over the wire.
     public var code: WireCode
     /// Names the field, what was found and what was expected.
     public var message: String

@@ -1,9 +1,9 @@
 import ClusterCore
 
-/// What a message must satisfy beyond being parsable, the same on both sides of the wire.
+/// What a message must satisfy besides being parsable. Both sides of the wire check the same.
 extension WireMessage {
     func validate() throws(ProtocolError) {
-        // A HELLO states the range itself, so that the other side can name whoever has to upgrade.
+        // HELLO states its own version range, so that the coordinator can say which side to upgrade.
         if case .hello? = envelope.body {
             guard envelope.version >= 1 else { throw .malformed("version 0") }
         } else if case .refusal? = envelope.body {
@@ -12,14 +12,14 @@ extension WireMessage {
             throw ProtocolError(.versionUnsupported, ProtocolVersion.mismatch(envelope.version))
         }
         guard envelope.session != 0 else { throw .malformed("session 0") }
-        guard let body = envelope.body else { throw .malformed("envelope without a body this version knows") }
+        guard let body = envelope.body else { throw .malformed("envelope without a body that this version knows") }
         try validatePayload(of: body)
         try body.validate(version: envelope.version)
     }
 
     private func validatePayload(of body: Body) throws(ProtocolError) {
         guard case .artifactChunk(let chunk) = body else {
-            guard payload == nil else { throw .malformed("payload on a message that has none") }
+            guard payload == nil else { throw .malformed("payload on a message that takes none") }
             return
         }
         guard let payload else { throw .malformed("artifact chunk without payload") }
@@ -117,7 +117,7 @@ extension WireWelcome {
     fileprivate func validate() throws(ProtocolError) {
         try check(identifier: coordinatorID, "coordinator_id")
         try check(softwareVersion, atMost: Limits.maxNameBytes, "software_version")
-        // An hour at most: a worker that waits longer looks dead to everybody.
+        // At most an hour: a worker that waits longer looks dead.
         guard (10...3_600_000).contains(heartbeatMilliseconds) else {
             throw .malformed("heartbeat_milliseconds is \(heartbeatMilliseconds); expected 10 to 3600000")
         }

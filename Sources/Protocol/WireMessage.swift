@@ -1,7 +1,7 @@
 import ClusterCore
 import SwiftProtobuf
 
-/// One message of the wire: an envelope, and for an artifact chunk the raw bytes it announces.
+/// One message of the wire: an envelope, and for an artifact chunk its raw bytes.
 ///
 /// As ZeroMQ frames: `[envelope]` or `[envelope, payload]`. Frames that decode are also valid: a consumer may rely on
 /// identifiers being safe as file names, digests being 64 hex digits and counts being within ``Limits``.
@@ -16,7 +16,7 @@ public struct WireMessage: Equatable, Sendable {
         self.payload = payload
     }
 
-    /// A message of the given body to or from the worker of `session`.
+    /// A message with the given body, to or from the worker of `session`.
     public init(
         _ body: Body, session: UInt64, version: UInt32 = ProtocolVersion.newest, payload: [UInt8]? = nil
     ) {
@@ -50,13 +50,13 @@ public struct WireMessage: Equatable, Sendable {
         try validate()
     }
 
-    /// What an envelope says of its version and session, whether the rest of it can be read here or not.
+    /// The version and session of an envelope, even if this version cannot read its body.
     public static func head(ofFrame frame: [UInt8]) -> (version: UInt32, session: UInt64)? {
         (try? WireEnvelope(serializedBytes: frame)).map { ($0.version, $0.session) }
     }
 
     /// The frames to send after the routing id.
-    /// - Throws: ``ProtocolError`` if the message is not one that the other side would accept.
+    /// - Throws: ``ProtocolError`` if the other side would not accept the message.
     public func frames() throws(ProtocolError) -> [[UInt8]] {
         try validate()
         let bytes: [UInt8]

@@ -9,11 +9,11 @@
 //   https://github.com/apple/swift-protobuf/
 
 /// The texloom job protocol, versions 1 and 2. docs/wire-protocol.md is the specification;
-/// scripts/generate-protocol makes messages.pb.swift from this file.
+/// scripts/generate-protocol generates messages.pb.swift from this file.
 ///
 /// Every ZeroMQ message is [envelope] or [envelope, payload]: a serialised Envelope, and for chunks the raw bytes.
-/// Field numbers and enum values are append-only. "v1" marks a field that only messages of version 1 carry, "v2" one that
-/// only messages of version 2 or newer carry; all others are in both.
+/// Field numbers and enum values are append-only. "v1" marks a field that only messages of version 1 carry, "v2" a field
+/// that only messages of version 2 or newer carry. All other fields are in both.
 
 import SwiftProtobuf
 
@@ -106,7 +106,7 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
   case tryLater // = 8
   case cancelled // = 9
 
-  /// another live process has this worker id; this one must not go on
+  /// another live process has this worker id; this one must exit
   case duplicateWorker // = 10
   case UNRECOGNIZED(Int)
 
@@ -173,8 +173,8 @@ public nonisolated struct WireEnvelope: Sendable {
   /// The version this message is written in; after WELCOME the negotiated one.
   public var version: UInt32 = 0
 
-  /// The worker's session: a random number per worker process, not 0, on every message of that worker and on every
-  /// message to it. What arrives for another session is ignored; from an unknown one it is answered HELLO_AGAIN.
+  /// The worker's session: a random number per worker process, not 0, on every message from that worker and to it. A
+  /// worker ignores messages for another session. The coordinator answers an unknown session with HELLO_AGAIN.
   public var session: UInt64 = 0
 
   public var body: WireEnvelope.OneOf_Body? = nil
@@ -260,7 +260,7 @@ public nonisolated struct WireEnvelope: Sendable {
     set {body = .goodbye(newValue)}
   }
 
-  /// either way: whoever sends an artifact sends chunks, whoever receives it grants credit
+  /// either way: an artifact's sender sends chunks, its receiver grants credit
   public var artifactChunk: WireArtifactChunk {
     get {
       if case .artifactChunk(let v)? = body {return v}
@@ -380,7 +380,7 @@ public nonisolated struct WireEnvelope: Sendable {
     case fail(WireFail)
     case handBack(WireHandBack)
     case goodbye(WireGoodbye)
-    /// either way: whoever sends an artifact sends chunks, whoever receives it grants credit
+    /// either way: an artifact's sender sends chunks, its receiver grants credit
     case artifactChunk(WireArtifactChunk)
     case artifactCredit(WireArtifactCredit)
     case artifactRequest(WireArtifactRequest)
@@ -401,7 +401,8 @@ public nonisolated struct WireEnvelope: Sendable {
   public init() {}
 }
 
-/// One worker's try at a job. The number fences: a message from an older attempt is answered LEASE_LOST and ignored.
+/// One worker's try at a job. The number is a fence: the coordinator answers a message from an older attempt with
+/// LEASE_LOST and changes nothing.
 public nonisolated struct WireAttemptRef: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -425,7 +426,7 @@ public nonisolated struct WireHello: Sendable {
 
   public var maxVersion: UInt32 = 0
 
-  /// stable over restarts of the same worker, generated, not the routing id
+  /// generated, stays the same when the worker restarts; not the routing id
   public var workerID: String = String()
 
   /// for people: host:pid unless configured
@@ -442,7 +443,7 @@ public nonisolated struct WireHello: Sendable {
 
   public var running: [WireAttemptStatus] = []
 
-  /// absent: not known, and any job may be given to it
+  /// absent: unknown, the worker may get any job
   public var equipment: WireWorkerEquipment {
     get {_equipment ?? WireWorkerEquipment()}
     set {_equipment = newValue}
@@ -452,7 +453,7 @@ public nonisolated struct WireHello: Sendable {
   /// Clears the value of `equipment`. Subsequent reads from it will return its default value.
   public mutating func clearEquipment() {self._equipment = nil}
 
-  /// v2: the kinds of work that it does; none: train
+  /// v2: the kinds of work that the worker does; empty: train
   public var kinds: [String] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -462,7 +463,7 @@ public nonisolated struct WireHello: Sendable {
   fileprivate var _equipment: WireWorkerEquipment? = nil
 }
 
-/// What a worker has to train with: it is given no job that needs more.
+/// What a worker has to train with. It gets no job that needs more.
 public nonisolated struct WireWorkerEquipment: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -471,7 +472,7 @@ public nonisolated struct WireWorkerEquipment: Sendable {
   /// names of the pretrained weights that are installed: vgg16, vgg19
   public var weights: [String] = []
 
-  /// for each slot; 0: not known
+  /// for each slot; 0: unknown
   public var memoryBytes: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -494,7 +495,7 @@ public nonisolated struct WireWelcome: Sendable {
 
   public var leaseMilliseconds: UInt32 = 0
 
-  /// of HELLO's running attempts, those whose lease is gone: stop them
+  /// HELLO's running attempts that are no longer this worker's: stop them
   public var lost: [WireAttemptRef] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -517,7 +518,7 @@ public nonisolated struct WireWorkRequest: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// a repeated one gets the stored answer
+  /// a repeated id gets the stored answer
   public var requestID: UInt64 = 0
 
   public var freeSlots: UInt32 = 0
@@ -588,7 +589,7 @@ public nonisolated struct WireAssign: Sendable {
 
   public var checkpointIteration: UInt64 = 0
 
-  /// v2: what to do; version 1 knows nothing but "train"
+  /// v2: what to do; version 1 knows only "train"
   public var kind: String = String()
 
   /// v2: how, in the form that the kind defines; train: a recipe in YAML
@@ -703,19 +704,19 @@ public nonisolated struct WireHeartbeat: Sendable {
   fileprivate var _load: WireWorkerLoad? = nil
 }
 
-/// What a worker's process takes of its machine, for display only.
+/// How much of its machine a worker's process uses, for display only.
 public nonisolated struct WireWorkerLoad: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// of the process, on average since the heartbeat before
+  /// of the process, on average since the previous heartbeat
   public var coresBusy: Double = 0
 
   /// of the process
   public var residentBytes: UInt64 = 0
 
-  /// files that wait for delivery
+  /// size of the files that wait for delivery
   public var spoolBytes: UInt64 = 0
 
   /// of the whole machine, over a minute
@@ -833,8 +834,8 @@ public nonisolated struct WireLogLine: Sendable {
 }
 
 /// "I have this; may I send it?" Answered with ARTIFACT_CREDIT (send from next_offset, rewind set), ARTIFACT_RECEIPT
-/// (already there) or ACKNOWLEDGEMENT with a code (lease lost, no space). Repeated until answered, and again when a
-/// transfer stands still: the answer says where to go on.
+/// (already there) or ACKNOWLEDGEMENT with a code (lease lost, no space). The worker repeats it until it gets an answer,
+/// and again if the transfer stops: the answer says where to continue.
 public nonisolated struct WireArtifactOffer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -877,7 +878,8 @@ public nonisolated struct WireArtifactOffer: Sendable {
 }
 
 /// "Send me this, from this offset": the worker fetches exemplars and checkpoints. Answered with chunks, or with
-/// ACKNOWLEDGEMENT and a code. Repeated when the transfer stands still: sending goes on from the given offset.
+/// ACKNOWLEDGEMENT and a code. The worker repeats it if the transfer stops: the coordinator then continues from the
+/// given offset.
 public nonisolated struct WireArtifactRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -935,7 +937,8 @@ public nonisolated struct WireArtifactChunk: Sendable {
   public init() {}
 }
 
-/// Grants are cumulative and may be repeated. next_offset equal to the size: all has arrived, the sender may forget.
+/// Grants are cumulative and may be repeated. If next_offset equals the size, everything has arrived and the sender may
+/// forget the transfer.
 public nonisolated struct WireArtifactCredit: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1001,10 +1004,10 @@ public nonisolated struct WireFinish: Sendable {
 
   public var trainingSeconds: Double = 0
 
-  /// what result.json says of the run: feature weights used, versions, threads
+  /// what result.json says about the run: feature weights, versions, threads
   public var reportJson: String = String()
 
-  /// v2: what the kind of work asks for, each of it stored before
+  /// v2: the products that the kind of work requires, all stored by now
   public var products: [WireProduct] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1049,10 +1052,10 @@ public nonisolated struct WireFail: Sendable {
 
   public var reason: String = String()
 
-  /// false: it would fail anywhere (bad image, impossible recipe)
+  /// false: the job would fail anywhere (bad image, impossible recipe)
   public var retryable: Bool = false
 
-  /// for scripts: badExemplar, badRecipe, badCheckpoint, damagedCheckpoint, badWeights, notFinite
+  /// For scripts: badExemplar, badRecipe, badCheckpoint, damagedCheckpoint, badWeights, notFinite.
   public var code: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1062,7 +1065,7 @@ public nonisolated struct WireFail: Sendable {
   fileprivate var _attempt: WireAttemptRef? = nil
 }
 
-/// The attempt ends without fault (drain, SIGTERM): costs no retry.
+/// The attempt ends without a failure (drain, SIGTERM). It costs no retry.
 public nonisolated struct WireHandBack: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for

@@ -4,7 +4,7 @@ import Protocol
 
 /// A record as a file.
 extension AttemptRecord {
-    /// Messages are kept as they go over the wire, so that their limits and their rules of change are the wire's.
+    /// Keeps messages in the wire's encoding, so that the wire's limits and compatibility rules hold for them.
     private struct Stored: Codable {
         struct Result: Codable {
             var message: Data
@@ -27,7 +27,7 @@ extension AttemptRecord {
             Stored(resumptions: resumptions, assignment: Data(try assignment.frames()[0]), results: results))
     }
 
-    /// - Throws: what is wrong with the bytes.
+    /// - Throws: An error that says what is wrong with the bytes.
     init(_ data: Data) throws {
         let stored = try JSONDecoder().decode(Stored.self, from: data)
         guard

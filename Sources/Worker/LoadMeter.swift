@@ -2,14 +2,15 @@ import ClusterCore
 import Foundation
 import Protocol
 
-/// What this process takes of its machine, measured from one heartbeat to the next.
+/// How much of its machine this process uses, measured from one heartbeat to the next.
 struct LoadMeter {
     private var cpuSeconds = Self.cpuSeconds()
     private var measuredAt: ContinuousClock.Instant
 
     init(at now: ContinuousClock.Instant) { measuredAt = now }
 
-    /// What the system does not say is 0. Nothing exceeds the wire's limits: a number must not silence the heart.
+    /// A figure that the system does not give is 0. All figures stay within the wire's limits, because a wrong number
+    /// must not stop the heartbeats.
     mutating func read(_ spool: Spool, at now: ContinuousClock.Instant) -> WorkerLoad {
         let cpuSeconds = Self.cpuSeconds()
         let passed = (now - measuredAt) / .seconds(1)

@@ -4,11 +4,11 @@ import OperatingSystem
 import Protocol
 import Transport
 
-/// What one process leaves to the next.
+/// What one process leaves for the next.
 extension Spool {
     private func record(of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent("record.json") }
 
-    /// Puts an attempt's record in place, whole and synced; removes it where nothing is to be remembered.
+    /// Writes an attempt's record, whole and synced, or removes it if there are no results.
     func remember(_ record: AttemptRecord) throws {
         let file = self.record(of: record.ref)
         guard !record.results.isEmpty else {
@@ -17,15 +17,15 @@ extension Spool {
         }
         try create(record.ref)
         try DurableFile.write(try record.encoded(), to: file)
-        // The names of the artifacts as well: their files were synced before they got them.
+        // Syncs the artifacts' names as well. Their files were synced before they got these names.
         for folder in [folder(of: record.ref), artifacts(of: record.ref)] { try DurableFile.sync(folder) }
     }
 
-    /// The attempts that an earlier process has left a record of; everything else is removed.
+    /// Returns the attempts of which an earlier process left a record, and removes everything else.
     ///
-    /// Of reported files sizes are compared and not sums: a checkpoint has its own sum, which its trainer looks at, and the
-    /// coordinator finds what else is damaged. The exemplar is small and has nobody else to look at it: one that a power
-    /// cut has torn would fail its job for good.
+    /// For spooled files only the sizes are compared. A checkpoint has its own checksum, which its trainer checks, and
+    /// the coordinator finds damage in the other files. The inputs are compared by digest. They are small, and nothing
+    /// else checks them: an exemplar that a power cut has torn would fail its job for good.
     func recover() -> [RecoveredAttempt] {
         let found = (try? FileManager.default.contentsOfDirectory(at: attempts, includingPropertiesForKeys: nil)) ?? []
         return found.sorted { $0.path < $1.path }.compactMap { folder in
@@ -50,14 +50,14 @@ extension Spool {
         var lacksProduct = false
         record.results.removeAll { item in
             guard case .artifact(let offer, let file) = item.content else { return false }
-            // A name in a record is no path.
+            // A record holds file names, never paths.
             if !file.contains("/"), isThere(artifacts.appendingPathComponent(file), offer.artifact) {
                 return false
             }
             if offer.role != .snapshot { lacksProduct = true }
             return true
         }
-        // A result without its files is none.
+        // FINISH means nothing without its files.
         if lacksProduct { record.results.removeAll { if case .finish = $0.content { true } else { false } } }
         let kept = Set(
             record.results.compactMap { if case .artifact(_, let file) = $0.content { file } else { nil } })
@@ -69,12 +69,12 @@ extension Spool {
         return RecoveredAttempt(record: record, canTrain: isWhole)
     }
 
-    /// Makes a reported checkpoint the input of its attempt, in the place of what it began from. The report may be
-    /// delivered and removed before the trainer has read it, so it gets a second name.
+    /// Makes a spooled checkpoint the input of its attempt, in place of the checkpoint that the attempt began from. The
+    /// file gets a second name, because the worker may deliver and remove the first before the trainer has read it.
     func adopt(_ file: String, for assignment: Assignment) throws {
         let ref = assignment.attempt
         guard let checkpoint = assignment.checkpoint?.artifact else {
-            throw WorkerError("an attempt without a checkpoint cannot take \(file) for it")
+            throw WorkerError("the assignment names no checkpoint; expected the one in \(file)")
         }
         let target = input(checkpoint.sha256, of: ref)
         let kept = ["record.json", Self.artifactsFolder] + assignment.inputs.map(\.artifact.sha256)

@@ -4,8 +4,8 @@ import OperatingSystem
 import Protocol
 import Transport
 
-/// The worker's folder: its id, and a folder per attempt with inputs, the files not acknowledged yet, and a record of
-/// them by which the next process takes them up.
+/// The worker's folder. It holds the worker's id and a folder for each attempt. An attempt's folder holds its inputs,
+/// the files that are not acknowledged yet, and a record from which the next process claims them.
 struct Spool: Sendable {
     let folder: URL
     var attempts: URL { folder.appendingPathComponent("attempts") }
@@ -20,7 +20,7 @@ struct Spool: Sendable {
         }
     }
 
-    /// The id of this data folder, made on first use.
+    /// The worker's id, created on first use.
     func workerID() throws(WorkerError) -> String {
         let file = folder.appendingPathComponent("worker-id")
         if let text = try? String(contentsOf: file, encoding: .utf8) {
@@ -36,22 +36,22 @@ struct Spool: Sendable {
         return id
     }
 
-    /// Called so since the first version; an upgraded worker has to find what the old one left.
+    /// The name has been the same since the first version: an upgraded worker has to find the old worker's files.
     static let artifactsFolder = "reports"
 
-    /// What a usable disk takes at least.
+    /// How many bytes a usable disk takes at least.
     static let probeBytes: UInt64 = 16 << 20
-    /// Between two tries of a disk that failed.
+    /// The time between two probes of a disk that failed.
     static let probeBackOff = Duration.seconds(5)...Duration.seconds(300)
 
-    /// Whether a file of so many bytes has room, and one of ``probeBytes`` can be written and synced.
+    /// Whether a file of this size fits on the disk, and ``probeBytes`` can be written and synced.
     func takesFiles(ofBytes bytes: UInt64 = 0) -> Bool {
         let file = folder.appendingPathComponent("probe")
         defer { unlink(file.path) }
         let descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
-        // Taken without being written: it may be gigabytes, tried again and again.
+        // Reserves the space without writing it: it may be gigabytes, and the probe repeats.
         guard posix_fallocate(descriptor, 0, off_t(clamping: max(bytes, Self.probeBytes))) == 0 else { return false }
         let block = [UInt8](repeating: 0x55, count: 1 << 20)
         for _ in 0..<Int(Self.probeBytes) / block.count where write(descriptor, block, block.count) != block.count {
@@ -64,7 +64,7 @@ struct Spool: Sendable {
     func artifacts(of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent(Self.artifactsFolder) }
     func input(_ sha256: String, of ref: AttemptReference) -> URL { folder(of: ref).appendingPathComponent(sha256) }
 
-    /// Bytes of the files that wait for delivery, or are being written for it.
+    /// Bytes of the files that wait for delivery or are still being written.
     func artifactBytes() -> Int {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: attempts.path)) ?? []
         return names.reduce(0) { total, name in

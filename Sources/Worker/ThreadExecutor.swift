@@ -1,8 +1,8 @@
 import Foundation
 import Synchronization
 
-/// Runs an actor on a thread of its own: its blocking file access never holds a thread of Swift's cooperative pool.
-/// Open until ``stop()``.
+/// Runs an actor on a thread of its own, so that the actor's blocking file access never occupies a thread of Swift's
+/// cooperative pool. Runs until ``stop()``.
 final class ThreadExecutor: SerialExecutor {
     private struct State {
         var jobs: [UnownedJob] = []
@@ -44,7 +44,7 @@ final class ThreadExecutor: SerialExecutor {
         }
     }
 
-    /// The thread ends once nothing is queued; to be called when the actor's last call has returned.
+    /// Ends the thread once nothing is queued. Call this after the actor's last call has returned.
     func stop() {
         condition.withLock {
             state.withLock { $0.isStopped = true }

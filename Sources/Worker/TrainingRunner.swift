@@ -14,7 +14,7 @@ public protocol AttemptTrainer: Sendable {
     ) throws(TrainingError) -> TrainingRun.Outcome
 }
 
-/// The real one.
+/// Trains with `TrainingRun`.
 public struct TextureTrainer: AttemptTrainer {
     public init() {}
     public func train(
@@ -38,18 +38,19 @@ public final class TrainingRunner: Sendable {
         public var exemplarName: String
         public var checkpoint: URL?
         public var threads: Int
-        /// Where the reported files are.
+        /// Where the trainer writes its files.
         public var folder: URL
-        /// The checkpoint comes from an earlier process of this worker: the rows in it may never have been reported.
+        /// Whether the checkpoint comes from an earlier process of this worker. The metrics in it may never have been
+        /// reported.
         public var repeatsHistory = false
-        /// How many run at the same time.
+        /// How many trainings run at the same time.
         public var concurrentRuns = 1
     }
 
     private let wanted = Mutex(TrainerWish.proceed)
 
     func set(_ wish: TrainerWish) {
-        // Nothing takes back an abandonment.
+        // Nothing reverses `abandon`.
         wanted.withLock { if $0 != .abandon { $0 = wish } }
     }
 
@@ -107,7 +108,7 @@ public final class TrainingRunner: Sendable {
         case .started(let iteration, let total):
             return .iterated(ref, iteration: iteration, totalIterations: total, secondsPerIteration: 0)
         case .iterated(let iteration, let seconds):
-            // Iterations differ: a status tells what they take on average.
+            // Iterations differ, so the status gives the average time of one.
             if seconds.isFinite, seconds > 0 { pace.add(seconds) }
             return .iterated(ref, iteration: iteration, totalIterations: nil, secondsPerIteration: pace.value)
         case .metrics(let columns, let rows):
@@ -120,7 +121,7 @@ public final class TrainingRunner: Sendable {
                 throw TransportError(
                     .fileSystem, "a trainer made a \(kind.rawValue), which the cluster has no role for")
             }
-            // Hashing hundreds of megabytes belongs to this thread, not to the one that beats.
+            // Hashes hundreds of megabytes on this thread, not on the thread that sends heartbeats.
             return .spooled(
                 ref, role, iteration: iteration, try ArtifactFile.identify(file), file: file.lastPathComponent)
         case .log(let level, let message):

@@ -4,33 +4,34 @@ import Machine
 import OperatingSystem
 import Protocol
 
-/// Everything a worker is told.
+/// A worker's settings.
 public struct WorkerConfiguration: Sendable {
-    /// Attempts trained at the same time, or a number made from what the process may use.
+    /// A number of slots or threads; `auto` derives it from what the process may use.
     public enum Count: Equatable, Sendable { case auto, exactly(Int) }
 
-    /// A message names all attempts of a worker, of which each slot may have one that trains and one that waits for its
-    /// delivery, and one more may be under way to it.
+    /// A message names all attempts of a worker. Each slot may have one that trains and one that waits for delivery,
+    /// and the coordinator may have sent one more.
     static let maxSlots = Limits.maxSlots / 2 - 1
 
-    /// Memory that `auto` grants a slot: the recipe `paper` takes 0.65 GiB, and a large exemplar's snapshot more.
+    /// Memory that `auto` plans for a slot: the recipe `paper` takes 0.65 GiB, and a large exemplar's snapshot takes
+    /// more.
     static let bytesPerSlot = 1 << 30
-    /// Addresses without which a slot cannot train the smaller recipes.
+    /// Addresses that a slot needs at least to train the smaller recipes.
     static let minAddressBytesPerSlot = 512 << 20
 
     /// The coordinator's ZeroMQ address.
     public var coordinator = "tcp://127.0.0.1:7741"
     /// Holds the worker's id and the files of its attempts.
     public var dataFolder: URL
-    /// `auto`: processors / threads per slot, and no more than there is memory for (1 GiB each), at least 1. Independent
-    /// trainings use processors better than shared ones.
+    /// `auto`: processors / threads per slot, but no more than fit the memory (1 GiB each), at least 1. Several
+    /// trainings use the processors better than one training with several threads.
     public var slots = Count.auto
-    /// `auto`: 1, or all processors divided by a given number of slots.
+    /// `auto`: 1, or processors / slots if the number of slots is given.
     public var threadsPerSlot = Count.auto
     /// For people; `host:pid` unless set.
     public var name: String?
-    /// How long a stopping worker waits for the coordinator's next word before it gives up delivering what is left:
-    /// longer than the 32 s a greeting backs off to.
+    /// How long a stopping worker waits for the coordinator's next message before it gives up. It must exceed the
+    /// longest pause between two HELLOs, 32 s.
     public var drainPatience = Duration.seconds(60)
 
     public init(dataFolder: URL = Self.defaultDataFolder()) { self.dataFolder = dataFolder }
@@ -41,7 +42,7 @@ public struct WorkerConfiguration: Sendable {
     }
 
     /// Slots and threads with `auto` resolved.
-    /// - Throws: ``WorkerError`` naming the value that is impossible, or the limit that leaves too little.
+    /// - Throws: ``WorkerError`` that names the impossible value, or the limit that leaves too little.
     public func resolvedCounts(
         within allowance: MachineAllowance = .current
     ) throws(WorkerError) -> (slots: Int, threadsPerSlot: Int) {
@@ -67,11 +68,12 @@ public struct WorkerConfiguration: Sendable {
         return counts
     }
 
-    /// A trainer that cannot have its memory ends the process, and with it the others: better never to take the job.
+    /// A trainer that cannot get its memory ends the process, and with it the other trainers. It is better not to
+    /// start.
     private func requireAddresses(slots: Int, _ allowance: MachineAllowance) throws(WorkerError) {
         guard let free = allowance.freeAddressBytes, free / slots < Self.minAddressBytesPerSlot else { return }
         throw WorkerError(
-            "the process may have \(free >> 20) MiB more of addresses (ulimit -v); \(slots) slots need at least "
+            "the process has \(free >> 20) MiB of addresses left (ulimit -v); \(slots) slots need at least "
                 + "\(Self.minAddressBytesPerSlot >> 20) MiB each: raise the limit (ulimit -v unlimited; h_vmem of Grid "
                 + "Engine, LimitAS= of systemd) or take fewer slots")
     }

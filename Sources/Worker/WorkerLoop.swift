@@ -21,7 +21,7 @@ actor WorkerLoop {
     private var runners: [AttemptReference: TrainingRunner] = [:]
     private let post: @Sendable (WorkerState.Event) -> Void
     private(set) var exit: WorkerExit?
-    /// When a disk that failed is tried again, and how long after that; it grows while the disk goes on failing.
+    /// When to probe a failed disk again, and how long to wait after that. The wait grows while the disk keeps failing.
     private var nextProbe: ContinuousClock.Instant?
     private var probeBackOff = Spool.probeBackOff.lowerBound
     private var loadMeter = LoadMeter(at: .now)
@@ -40,7 +40,7 @@ actor WorkerLoop {
         self.post = post
     }
 
-    /// Decides and acts; gives the exit once there is one.
+    /// Handles an event and carries out the effects. Returns the exit once there is one.
     func handle(_ event: WorkerState.Event) -> WorkerExit? {
         if case .log(let ref, let line) = event {
             logger.log(
@@ -49,7 +49,7 @@ actor WorkerLoop {
         if case .ended(let ref, let ending) = event {
             runners[ref] = nil
             if case .finished = ending { probeBackOff = Spool.probeBackOff.lowerBound }
-            // Its thread has let go of the folder; an attempt that was forgotten meanwhile leaves nothing behind.
+            // The trainer no longer uses the folder. If the attempt was forgotten meanwhile, its folder can go now.
             if state.attempts[ref] == nil { spool.remove(ref) }
             logger.info("training \(ending)", metadata: metadata(ref, [:]))
         }
@@ -58,7 +58,7 @@ actor WorkerLoop {
         return exit
     }
 
-    /// Says once that the disk fails, tries it now and then on a thread of its own, and says when it is well again.
+    /// Logs once that the disk fails, probes it now and then on a thread of its own, and logs when it works again.
     private func watchStorage(_ event: WorkerState.Event) {
         if case .storage(nil) = event {
             nextProbe = nil
@@ -68,7 +68,7 @@ actor WorkerLoop {
         guard let problem = state.storageProblem else { return }
         guard let due = nextProbe else {
             logger.error(
-                "the worker's folder cannot be used; no work is asked for until it can",
+                "the worker's folder cannot be used; the worker asks for no work until it can",
                 metadata: ["folder": "\(spool.folder.path)", "error": "\(problem)"])
             nextProbe = .now + probeBackOff
             return
@@ -83,7 +83,7 @@ actor WorkerLoop {
         thread.start()
     }
 
-    /// Lets trainers go: the process is about to end.
+    /// Tells the trainers to end, because the process is about to end.
     func abandonAll() {
         for runner in runners.values { runner.set(.abandon) }
     }
@@ -113,7 +113,7 @@ actor WorkerLoop {
                     do {
                         let found = try ArtifactFile.identify(file)
                         if found == artifact {
-                            // The next process may need it, also after a power cut.
+                            // The next process may need it, even after a power cut.
                             try DurableFile.sync(file)
                             post(.downloaded(ref, transferID: transferID))
                             return
@@ -136,13 +136,13 @@ actor WorkerLoop {
             do {
                 try spool.remember(record)
             } catch {
-                // Missed only if this process ends before the next change.
+                // The record matters only if this process ends before the next change.
                 logger.warning(
                     "an attempt's record cannot be written", metadata: metadata(record.ref, ["error": "\(error)"]))
             }
         case .wish(let ref, let wish): runners[ref]?.set(wish)
         case .removeFile(let ref, let file): spool.remove(file, of: ref)
-        // While a trainer still writes there, its end removes the folder.
+        // While a trainer still writes there, the folder stays. It is removed when the trainer ends.
         case .removeFolder(let ref): if runners[ref] == nil { spool.remove(ref) }
         case .logError(let ref, let message): logger.error("\(message)", metadata: metadata(ref, [:]))
         case .reconnect:
@@ -154,7 +154,7 @@ actor WorkerLoop {
                 metadata: ["coordinator": "\(socket.endpoint)", "id": "\(id)", "version": "\(version)"])
         case .away:
             logger.warning(
-                "the coordinator does not answer; training goes on, what it brings is kept, and the worker keeps trying",
+                "the coordinator does not answer; training continues, and the worker keeps the results and tries again",
                 metadata: ["coordinator": "\(socket.endpoint)"])
         case .exit(let exit): self.exit = exit
         }
@@ -185,7 +185,7 @@ actor WorkerLoop {
                     "iteration": .stringConvertible(assignment.checkpoint?.iteration ?? 0),
                     "recovered": "\(file != nil)",
                 ]))
-        // The only kind that a worker announces; a coordinator that gives it another breaks the protocol.
+        // A worker announces only this kind. A coordinator that assigns another breaks the protocol.
         guard assignment.kind == .train, let exemplar = assignment.input(JobInput.exemplar) else {
             let inputs = assignment.inputs.map(\.name).joined(separator: ", ")
             let reason = "this worker trains on an exemplar; the job is of kind '\(assignment.kind)' with \(inputs)"
@@ -204,7 +204,7 @@ actor WorkerLoop {
             trainer: trainer, post: post)
     }
 
-    /// Says which attempt a line is about, and how far it is.
+    /// Adds the attempt that a log line is about, and the attempt's iteration.
     private func metadata(_ ref: AttemptReference, _ more: Logger.Metadata) -> Logger.Metadata {
         var metadata = more
         metadata["job"] = "\(ref.job)"

@@ -1,8 +1,9 @@
-/// Something the outside has to do. Within a batch every `record` is committed, in order, before anything else is done.
+/// Something that the caller has to do. It commits every `record` of a batch, in order, before it carries out any other
+/// effect.
 package enum ClusterEffect: Sendable, Equatable {
     case record(Change)
     case send(MessageToWorker, to: UInt64)
-    /// Send WELCOME, which the gateway completes with the version of the connection.
+    /// Send WELCOME. The gateway adds the connection's version.
     case welcome(lost: [AttemptReference], to: UInt64)
     /// Grant credit for an offered artifact.
     case receiveArtifact(ArtifactOffer, session: UInt64)
@@ -10,14 +11,14 @@ package enum ClusterEffect: Sendable, Equatable {
     case sendArtifact(ArtifactRequest, Artifact, session: UInt64)
     /// The attempt has ended: stop its transfers.
     case endTransfers(AttemptReference)
-    /// The session is over; whatever comes from it is answered with a request for a new HELLO.
+    /// The session is over. The coordinator answers its later messages with HELLO_AGAIN.
     case closeSession(UInt64)
-    /// A process that must not go on, and why.
+    /// Refuse the worker process, and say why. It must exit.
     case refuse(session: UInt64, reason: String)
-    /// The file is no longer needed by the job that had it; remove it unless another record names it.
+    /// The job no longer needs this file. Remove it unless another record names it.
     case discard(sha256: String)
     case reply(RequestToken, Reply)
-    /// Something for the operator's log.
+    /// A warning for the operator's log.
     case warn(String)
 }
 
@@ -49,26 +50,26 @@ package enum Reply: Sendable, Equatable {
     package enum Refusal: Sendable, Equatable {
         case noSuchJob
         case noSuchWorker
-        /// The state forbids it; the text says why.
+        /// The state forbids the request; the text says why.
         case conflict(String)
-        /// The file of an input was collected before its job arrived.
+        /// The janitor removed an input's file before its job arrived.
         case inputMissing(sha256: String)
         /// The store could not commit; nothing has changed.
         case storeUnavailable
     }
 }
 
-/// A record that must be durable before the promise that rests on it is made.
+/// A record that must be durable before the coordinator makes the promise that rests on it.
 package enum Change: Sendable, Equatable {
-    /// Adds the job or replaces what is stored of it, its newest attempt apart.
+    /// Adds or replaces the stored job, but not its newest attempt.
     case job(Job)
-    /// Adds the attempt or replaces what is stored of it.
+    /// Adds or replaces the stored attempt.
     case attempt(JobID, Attempt)
     case artifact(JobID, ArtifactRole, iteration: Int, Artifact)
     case artifactDropped(JobID, ArtifactRole, iteration: Int)
     case report(JobID, trainingSeconds: Double, json: String)
     case metrics(JobID, attempt: Int, MetricsBlock)
-    /// Of the worker process behind the session, whose requests are counted from its start.
+    /// Log lines of the worker process behind the session. The process counts its request ids from its start.
     case log(JobID, attempt: Int, session: UInt64, requestID: UInt64, [LogLine])
     /// The coordinator's own line in the job's log.
     case note(JobID, attempt: Int, level: String, message: String)
@@ -76,7 +77,7 @@ package enum Change: Sendable, Equatable {
 }
 
 extension Change {
-    /// The job it is about, if it is about one.
+    /// The job that the change concerns, if any.
     package var job: JobID? {
         switch self {
         case .job(let job): job.id

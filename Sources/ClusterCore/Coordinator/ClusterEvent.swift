@@ -1,41 +1,41 @@
 /// Something that happened outside `ClusterState`.
 package enum ClusterEvent: Sendable {
-    /// Time has passed. Sent a few times a second; deadlines are looked at on nothing else.
+    /// Time has passed. Comes a few times a second. No other event checks deadlines.
     case tick
 
     // From workers, by session.
-    /// Chunks and credit concern transfers alone and are ignored here.
+    /// A worker's message. `ClusterState` ignores chunks and credit, because they concern only transfers.
     case received(MessageToCoordinator, session: UInt64)
-    /// An offer, and whether the artifact store has the bytes already.
+    /// An offer, and whether the artifact store already has the bytes.
     case artifactOffered(session: UInt64, ArtifactOffer, isStored: Bool)
-    /// All bytes of an offer have arrived, were verified and are synced to disk.
+    /// All bytes of an offer have arrived; they are verified and synced to disk.
     case artifactStored(session: UInt64, ArtifactOffer)
-    /// A stored artifact that a worker asked for is gone or no longer what it was; its file is out of the way.
+    /// A worker asked for an artifact whose file is gone or damaged. The store has set a damaged file aside.
     case artifactDamaged(session: UInt64, ArtifactRequest, reason: String)
-    /// A transfer of the attempt moves.
+    /// A transfer of the attempt has advanced.
     case transferProgressed(session: UInt64, AttemptReference)
     /// Files that no record named when the janitor looked.
     case unreferenced([String])
 
-    // From people, by a token under which the answer is returned.
-    /// One salt per submission, random.
+    // From people. The token leads the answer back to the caller.
+    /// `salts` has a random number for each submission.
     case submit(RequestToken, [Submission], salts: [UInt32])
     case cancel(RequestToken, JobID, reason: String)
     case retry(RequestToken, JobID)
     /// -100...100; higher runs first.
     case prioritise(RequestToken, JobID, priority: Int)
-    /// Gives a worker no more work and asks it to hand back what it has.
+    /// Stops giving work to a worker and asks it to hand back what it has.
     case drain(RequestToken, workerID: String)
 }
 
-/// Finds the caller who waits for the answer to a person's request.
+/// Identifies the caller that waits for the answer to a request.
 package struct RequestToken: Hashable, Sendable {
     package var number: UInt64
 
     package init(number: UInt64) { self.number = number }
 }
 
-/// A job to be accepted, with its inputs already stored.
+/// A job to accept. Its inputs are already stored.
 package struct Submission: Sendable, Equatable {
     package var kind: JobKind
     package var name: String
@@ -61,7 +61,7 @@ package struct Submission: Sendable, Equatable {
 }
 
 extension ClusterEvent {
-    /// The worker process that the event comes from, if it comes from one.
+    /// The session of the worker process that caused the event, if one did.
     package var session: UInt64? {
         switch self {
         case .received(_, let session), .artifactOffered(let session, _, _), .artifactStored(let session, _),
@@ -80,7 +80,7 @@ extension ClusterEvent {
         }
     }
 
-    /// About how many bytes the event holds, so that what waits can be bounded.
+    /// About how many bytes the event holds. Bounds the memory of waiting events.
     package var weight: Int {
         let base = 256
         guard case .received(let message, _) = self else { return base }

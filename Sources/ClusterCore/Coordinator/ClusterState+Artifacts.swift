@@ -1,7 +1,6 @@
 // What workers send and fetch.
 extension ClusterState {
-    /// Metrics and log lines: recorded for the running attempt, and for one that has just ended, whose last lines say
-    /// why.
+    /// Records metrics and log lines of the running attempt, and of one that has just ended: its last lines say why.
     mutating func report(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ change: Change, at now: Instant
     ) {
@@ -10,7 +9,7 @@ extension ClusterState {
         case .current, .ended(.finished), .ended(.failed), .ended(.handedBack):
             if let lease = leases[reference.job], lease.attempt == reference {
                 leases[reference.job]!.expires = max(lease.expires, now + configuration.lease)
-                // A trainer that says something does not hang, however long its iteration: a large snapshot.
+                // A trainer that reports something does not hang, even while a large snapshot makes its iteration long.
                 leases[reference.job]!.progressed = now
             }
             effects.append(.record(change))
@@ -28,8 +27,8 @@ extension ClusterState {
                 acknowledge(session, offer.transferID, .malformed, "exemplars are submitted, not offered by workers")
             } else if offer.artifact.sizeBytes > configuration.maxArtifactBytes || offer.artifact.sizeBytes <= 0 {
                 let message =
-                    "an artifact has 1...\(configuration.maxArtifactBytes) bytes, "
-                    + "this one \(offer.artifact.sizeBytes)"
+                    "an artifact has 1...\(configuration.maxArtifactBytes) bytes; "
+                    + "this one has \(offer.artifact.sizeBytes)"
                 acknowledge(session, offer.transferID, .tooLarge, message)
             } else if isStored {
                 stored(session, offer, at: now)
@@ -61,7 +60,7 @@ extension ClusterState {
             .send(.artifactReceipt(transferID: offer.transferID, sha256: offer.artifact.sha256), to: session))
     }
 
-    /// Adds a checkpoint and lets the oldest go when there are more than are kept.
+    /// Adds a checkpoint and drops the oldest ones beyond ``checkpointsKept``.
     private mutating func keep(_ checkpoint: StoredCheckpoint, of job: inout Job) {
         if let same = job.checkpoints.firstIndex(where: { $0.iteration == checkpoint.iteration }) {
             let before = job.checkpoints.remove(at: same)
@@ -95,25 +94,24 @@ extension ClusterState {
         if let artifact = offered.first(where: { $0.sha256 == request.artifact.sha256 }) {
             effects.append(.sendArtifact(request, artifact, session: session))
         } else if (job.checkpoints.last?.iteration ?? 0) < (job.attempt?.startIteration ?? 0) {
-            // A restart of the coordinator found the checkpoint damaged or gone, between the assignment and this
-            // request.
+            // The coordinator restarted after the assignment and found the checkpoint damaged or gone.
             end(&job, .handedBack, reason: "its checkpoint is gone")
-            requeue(&job, reason: "goes on without the checkpoint that attempt \(request.attempt.number) was given")
+            requeue(&job, reason: "continues without the checkpoint that attempt \(request.attempt.number) was given")
             acknowledge(
                 session, request.transferID, .leaseLost,
-                "the checkpoint is gone; the job is given out again without it")
+                "the checkpoint is gone; the coordinator assigns the job again without it")
             dispatch(at: now)
         } else {
             acknowledge(
                 session, request.transferID, .unknownArtifact,
-                "\(request.artifact.sha256) is no input or checkpoint of \(job.id)")
+                "\(request.artifact.sha256) is not an input or checkpoint of \(job.id)")
         }
     }
 
     // MARK: Damage
 
-    /// What was to be sent is not there any more. The attempt ends at no cost, and its job goes on from the checkpoint
-    /// before, or waits for a person to send the exemplar again.
+    /// The file that a worker asked for is gone or damaged. The attempt ends at no cost. If the file was a checkpoint,
+    /// the job resumes from the previous one. If it was an input, the job is held until a person sends the file again.
     mutating func damaged(_ session: UInt64, _ request: ArtifactRequest, _ reason: String, at now: Instant) {
         guard hear(session, at: now) else { return }
         let standing = standing(of: request.attempt, session: session, at: now)
@@ -124,7 +122,7 @@ extension ClusterState {
             fallBack(&job, without: request.artifact.sha256, reason)
             acknowledge(
                 session, request.transferID, .leaseLost,
-                "a checkpoint is damaged; the job is given out again without it")
+                "a checkpoint is damaged; the coordinator assigns the job again without it")
             return dispatch(at: now)
         }
         guard let input = job.inputs.first(where: { $0.artifact.sha256 == request.artifact.sha256 }) else { return }
@@ -138,7 +136,7 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// A worker found the checkpoint of its assignment damaged although its bytes are those that were stored.
+    /// A worker found its assigned checkpoint damaged, although the bytes are the stored ones.
     mutating func checkpointRefused(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ reason: String, at now: Instant
     ) {
@@ -159,7 +157,7 @@ extension ClusterState {
         }
     }
 
-    /// Ends the running attempt and lets the job go on from the newest checkpoint that is left.
+    /// Ends the running attempt. The job resumes from the newest checkpoint that is left.
     private mutating func fallBack(_ job: inout Job, without sha256: String, _ reason: String) {
         for bad in job.checkpoints where bad.artifact.sha256 == sha256 {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: bad.iteration)))
@@ -171,6 +169,6 @@ extension ClusterState {
         effects.append(.discard(sha256: sha256))
         end(&job, .handedBack, reason: "its checkpoint is damaged")
         let from = job.checkpoints.last.map { "from iteration \($0.iteration)" } ?? "from the start"
-        requeue(&job, reason: "goes on \(from): the newest checkpoint is damaged")
+        requeue(&job, reason: "continues \(from): the newest checkpoint is damaged")
     }
 }

@@ -1,18 +1,18 @@
-// Attempts: the fence, and every way one begins or ends.
+// Attempts: the fence, and every way an attempt begins or ends.
 extension ClusterState {
-    /// What a message's attempt is to the cluster.
+    /// The standing of the attempt that a message names.
     enum Standing: Equatable {
         /// The job's running attempt, held by this session.
         case current
         /// The job's newest attempt, ended.
         case ended(Attempt.Outcome)
-        /// An older attempt, another session's, or of no job here.
+        /// An older attempt, an attempt of another session, or an attempt of no job here.
         case unknown
     }
 
-    /// Places a message's attempt; the fence that every message passes.
+    /// Returns the standing of a message's attempt. Every message passes this fence.
     ///
-    /// An attempt whose lease ran out while nobody else took the job is given back to the worker that still trains it.
+    /// If a lease ran out but no other worker took the job, the worker that still trains it gets the attempt back.
     mutating func standing(of reference: AttemptReference, session: UInt64, at now: Instant) -> Standing {
         guard let job = job(reference.job), let attempt = job.attempt, attempt.number == reference.number else {
             return .unknown
@@ -66,7 +66,7 @@ extension ClusterState {
         deadlines.insert(Deadline(at: now + allowedStandstill(of: lease), subject: .stall(reference)))
     }
 
-    /// Prolongs a lease and takes over what the worker says of the attempt.
+    /// Extends a lease and takes over what the worker reports about the attempt.
     mutating func renew(_ status: AttemptStatus, at now: Instant) {
         guard var lease = leases[status.attempt.job], lease.attempt == status.attempt else { return }
         lease.expires = max(lease.expires, now + configuration.lease)
@@ -78,12 +78,12 @@ extension ClusterState {
         lease.totalIterations = status.totalIterations
         lease.secondsPerIteration = status.secondsPerIteration
         if hasMoved, !lease.hasIterated {
-            // From here on it is watched more closely than while it started.
+            // From now on the attempt has less time to make progress than while it started.
             lease.hasIterated = true
             deadlines.insert(Deadline(at: now + allowedStandstill(of: lease), subject: .stall(lease.attempt)))
         }
         leases[status.attempt.job] = lease
-        // Recorded once, so that a job that waits again still shows how far it is.
+        // Recorded when it changes, so that a job that waits again still shows its progress.
         if var job = job(status.attempt.job), job.totalIterations != status.totalIterations, status.totalIterations > 0
         {
             job.totalIterations = status.totalIterations
@@ -96,7 +96,7 @@ extension ClusterState {
         touch(reference, at: now)
     }
 
-    /// Any message about an attempt shows that its worker has it, and a moving transfer is no standstill.
+    /// Any message about an attempt shows that its worker holds it. A transfer that advances counts as progress.
     mutating func touch(_ reference: AttemptReference, at now: Instant) {
         leases[reference.job]!.expires = max(leases[reference.job]!.expires, now + configuration.lease)
         leases[reference.job]!.progressed = now
@@ -121,7 +121,7 @@ extension ClusterState {
             if let lease = leases[job.id], lease.secondsPerIteration > 0 {
                 job.secondsPerIteration = lease.secondsPerIteration
             }
-            // A job shorter than a heartbeat has told nothing else of how far and how fast it was.
+            // A job shorter than a heartbeat has not reported its length or its speed before.
             job.totalIterations = max(job.totalIterations, completion.iteration)
             let trained = completion.iteration - (job.attempt?.startIteration ?? 0)
             if job.secondsPerIteration == 0, trained > 0, job.attempt?.startIteration == 0 {
@@ -143,7 +143,7 @@ extension ClusterState {
         }
     }
 
-    /// The products that the kind of work asks for, and that the completion does not name or that are not stored.
+    /// The required products that the completion does not name, and the products that it names but that are not stored.
     private func missing(of completion: Completion, _ job: Job) -> Set<ArtifactRole> {
         let required = configuration.contracts[job.kind]?.products ?? []
         return (required.union(completion.products.keys)).filter { role in
@@ -194,11 +194,11 @@ extension ClusterState {
         }
     }
 
-    /// The trainer hangs although its worker is well. It costs a retry: otherwise it could hang for ever.
+    /// The trainer hangs although its worker is alive. This costs a retry; otherwise the job could hang for ever.
     mutating func stall(_ lease: Lease, at now: Instant) {
         guard var job = job(lease.attempt.job) else { return }
         let minutes = Int((now.since(lease.progressed).inSeconds / 60).rounded())
-        let reason = "iteration \(lease.iteration) stood still for \(minutes) min"
+        let reason = "no progress for \(minutes) min at iteration \(lease.iteration)"
         effects.append(.send(.cancel(lease.attempt, reason: reason), to: lease.session))
         end(&job, .stalled, reason: reason)
         note(job.id, attempt: lease.attempt.number, level: "error", "stalled: \(reason)")
@@ -214,7 +214,8 @@ extension ClusterState {
         note(job.id, attempt: job.attempt?.number ?? 0, level: "warning", reason)
     }
 
-    /// Tries again at the back of the queue, so that a poison job does not slow the others, or holds the job.
+    /// Counts a failure. The job goes to the back of the queue, so that a poison job does not slow the others. If no
+    /// retries are left, it is held.
     private mutating func chargeFailure(_ job: inout Job, reason: String) {
         job.failures += 1
         if let attempt = job.attempt {
@@ -238,7 +239,7 @@ extension ClusterState {
         enqueue(job)
     }
 
-    /// Takes the lease away and closes the attempt; the caller decides and records what becomes of the job.
+    /// Removes the lease and closes the attempt. The caller decides and records what happens to the job.
     mutating func end(_ job: inout Job, _ outcome: Attempt.Outcome, iteration: Int? = nil, reason: String?) {
         guard var attempt = job.attempt else { return }
         let reference = AttemptReference(job: job.id, number: attempt.number)
@@ -279,7 +280,7 @@ extension ClusterState {
         }
     }
 
-    /// Why an attempt is not its worker's any more.
+    /// Why an attempt no longer belongs to its worker.
     private func lossOf(_ reference: AttemptReference) -> String {
         guard let job = job(reference.job), let newest = job.attempt else { return "there is no such attempt here" }
         if newest.number > reference.number {
@@ -289,6 +290,6 @@ extension ClusterState {
             let reason = newest.reason.map { ": \($0.prefix(500))" } ?? ""
             return "the attempt has ended (\(outcome.rawValue)\(reason))"
         }
-        return "the attempt is held by another process (\(newest.workerName))"
+        return "another process holds the attempt (\(newest.workerName))"
     }
 }

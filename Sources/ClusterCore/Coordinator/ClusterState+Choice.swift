@@ -21,14 +21,15 @@ extension ClusterState {
     }
 
     private mutating func nextJob(for session: WorkerSession, at now: Instant) -> Job? {
-        // Whatever kills its worker is to kill nothing else.
+        // A job that may kill its worker must not take other jobs with it.
         guard !session.attempts.contains(where: { isSuspect($0.job) }), !isBarred(session, at: now),
             !isResting(session.worker.id, at: now)
         else { return nil }
         guard let record = deaths[session.worker.id], record.isBlamed else {
             return nextJob(for: session, at: now, not: [])
         }
-        // It proves itself with one job at a time, and first with one that it has not died with.
+        // A worker that dies with every job proves itself with one job at a time, if possible one that it has not died
+        // with.
         guard session.attempts.isEmpty else { return nil }
         return nextJob(for: session, at: now, not: record.jobs) ?? nextJob(for: session, at: now, not: [])
     }
@@ -50,11 +51,11 @@ extension ClusterState {
         return nil
     }
 
-    /// Whether several workers in a row were lost with it before its next checkpoint.
+    /// Whether several workers in a row were lost with the job before its next checkpoint.
     func isSuspect(_ id: JobID) -> Bool { fruitlessLosses[id]?.count ?? 0 >= Self.lossesOfSuspect }
 
-    /// A job that failed, or was lost several times, is left to a worker on which it was not, as long as there is one; of
-    /// those on which it was, to another than the last.
+    /// Whether the job is left to another worker. A job that failed, or was lost several times, goes to a worker where
+    /// that has not happened. If it has happened on all of them, the job goes to any worker except the last one.
     private func isLeft(_ job: Job, toOthersThan workerID: String, at now: Instant) -> Bool {
         let avoided = job.avoidedWorkerIDs + (isSuspect(job.id) ? fruitlessLosses[job.id] ?? [] : [])
         guard avoided.contains(workerID) else { return false }
@@ -66,18 +67,18 @@ extension ClusterState {
         return others.contains { isLast || !avoided.contains($0.worker.id) }
     }
 
-    /// Whether it runs something, or asks for it.
+    /// Whether the worker runs something or has recently asked for work.
     private func takesPart(_ session: WorkerSession, at now: Instant) -> Bool {
         !session.isDraining && (!session.attempts.isEmpty || now.since(session.askedAt) < configuration.presence)
     }
 
-    /// Whether so many jobs in a row failed on this worker, and on no other, that the others do the work.
+    /// Whether so many jobs in a row failed on this worker, and on no other, that the others get the work.
     func isBarred(_ session: WorkerSession, at now: Instant) -> Bool {
         session.failedJobs.count >= Self.failuresOfBarred
             && sessions.values.contains { $0.failedJobs.count < Self.failuresOfBarred && takesPart($0, at: now) }
     }
 
-    /// Holds a failure against the worker, unless the job failed on another one as well.
+    /// Counts a failure against the worker, unless the job failed on another worker too.
     mutating func blame(_ attempt: Attempt, for job: Job) {
         let elsewhere = job.avoidedWorkerIDs.filter { $0 != attempt.workerID }
         guard elsewhere.isEmpty else {
@@ -92,8 +93,8 @@ extension ClusterState {
         sessions[id]!.failedJobs.insert(job.id)
         guard sessions[id]!.failedJobs.count == Self.failuresOfBarred else { return }
         let warning =
-            "\(Self.failuresOfBarred) different jobs in a row failed on \(session.worker.name); while others ask "
-            + "for work it gets none until it is restarted, a job finishes on it or one of these fails elsewhere too"
+            "\(Self.failuresOfBarred) different jobs in a row failed on \(session.worker.name); while others ask for "
+            + "work, it gets none until it restarts, a job finishes on it, or one of these jobs fails elsewhere too"
         effects.append(.warn(warning))
         note(job.id, attempt: attempt.number, level: "warning", warning)
     }
@@ -103,7 +104,7 @@ extension ClusterState {
     mutating func enqueue(_ job: Job) {
         let entry = QueueEntry(priority: job.priority, order: job.queueOrder, sequence: job.id.sequence)
         queue.insert(entry, job.demand)
-        // Entries of jobs that moved within the queue wait for their turn to be dropped.
+        // A job that moves within the queue leaves its old entry behind. Many such entries are dropped here.
         guard queue.count > 2 * (counts[.queued] ?? 0) + 64 else { return }
         let live = Set(queue.entries.filter { self.job(of: $0) != nil })
         queue.keep(live)
@@ -116,7 +117,7 @@ extension ClusterState {
         return job
     }
 
-    /// Drops the deadlines that a lost and regained lease, or an answered request, has left behind.
+    /// Drops the deadlines that answered requests and lost and regained leases have left behind.
     mutating func compactDeadlines() {
         guard deadlines.count > 4 * (leases.count + sessions.count) + 64 else { return }
         var first: [Deadline.Subject: Deadline] = [:]

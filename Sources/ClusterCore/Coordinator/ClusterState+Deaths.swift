@@ -1,19 +1,19 @@
-/// Deaths of a worker in a row: processes that ended with what they ran, before a checkpoint of any of it. By worker,
-/// because each of its processes is another session.
+/// A worker's deaths in a row. In each, a process ended with the jobs that it ran, before a checkpoint of any of them.
+/// Counted by worker, because each process has a session of its own.
 struct WorkerDeaths: Sendable, Equatable {
-    /// As the process that died last introduced itself.
+    /// What the process that died last said in its HELLO.
     var worker: WorkerIdentity
     var count = 0
-    /// Jobs that were lost with every one of them: each may be what kills it.
+    /// Jobs that were lost in every death. Each may be what kills the worker.
     var inAll: Set<JobID> = []
-    /// All that were lost with them.
+    /// All jobs that were lost in these deaths.
     var jobs: Set<JobID> = []
     var last: Instant
-    /// How often it was sent to rest; 0: nothing is held against it.
+    /// How often the worker had to rest; 0: it is not blamed.
     var rests = 0
     var restsUntil: Instant
 
-    /// Whether it, and not one of its jobs, is taken for the cause.
+    /// Whether the worker, and not one of its jobs, counts as the cause.
     var isBlamed: Bool { rests > 0 }
 
     var rest: Duration {
@@ -21,12 +21,13 @@ struct WorkerDeaths: Sendable, Equatable {
     }
 }
 
-// Workers that die with whatever they are given.
+// Workers that die with every job they get.
 extension ClusterState {
-    /// A process of the worker ended, and with it attempts at these jobs, none of which had come to a checkpoint.
+    /// A process of the worker ended, and with it attempts at these jobs. None of them had reached a checkpoint.
     ///
-    /// One job that is lost every time may be the cause, and is looked after as such. Where none was, it is the worker:
-    /// it rests, then gets one job at a time until it brings something, and nothing of that is held against its jobs.
+    /// A job that is lost every time may be the cause, and its own losses count. If no job is lost every time, the
+    /// worker is the cause. It rests, then gets one job at a time until it delivers a checkpoint or a result. Its
+    /// deaths then do not count against its jobs.
     mutating func countDeath(of worker: WorkerIdentity, with jobs: Set<JobID>, at now: Instant) {
         var record = deaths[worker.id] ?? WorkerDeaths(worker: worker, last: now, restsUntil: now)
         record.worker = worker
@@ -56,8 +57,9 @@ extension ClusterState {
         effects.append(
             .warn(
                 "\(worker.name) died \(record.count) times in a row, with \(record.jobs.count) different jobs and "
-                    + "before a checkpoint of any: it gets no work for \(Int(record.rest.inSeconds)) s, then one job to prove "
-                    + "itself. The jobs wait for other workers and lose nothing. See what ends it in its log"))
+                    + "before a checkpoint of any: it gets no work for \(Int(record.rest.inSeconds)) s, then one job "
+                    + "to prove itself. The jobs wait for other workers at no cost. The log of \(worker.name) may show "
+                    + "the cause"))
         guard record.rests == 1 else { return }
         for id in record.jobs.sorted() {
             guard var job = job(id), job.state == .queued else { continue }
@@ -68,47 +70,47 @@ extension ClusterState {
     }
 
     static func blameless(_ worker: String) -> String {
-        "was lost with \(worker), which dies with every job that it gets; that is not held against the job"
+        "was lost with \(worker), which dies with every job it gets; this does not count against the job"
     }
 
     package func isResting(_ workerID: String, at now: Instant) -> Bool {
         deaths[workerID].map { $0.isBlamed && now < $0.restsUntil } ?? false
     }
 
-    /// The worker has brought a checkpoint or a result.
+    /// The worker has delivered a checkpoint or a result.
     mutating func prove(_ workerID: String) {
         guard let record = deaths.removeValue(forKey: workerID), record.isBlamed else { return }
-        effects.append(.warn("\(record.worker.name) has brought a checkpoint or a result: it gets work as before"))
+        effects.append(.warn("\(record.worker.name) has delivered a checkpoint or a result: it gets work as usual"))
     }
 
-    /// Another build, other slots or more memory: what ended the processes before may be mended.
+    /// With another build, other slots or more memory, the cause of the deaths may be gone.
     mutating func forgetDeaths(ifNewTo worker: WorkerIdentity) {
         guard var before = deaths[worker.id]?.worker else { return }
         before.name = worker.name
         if before != worker { deaths[worker.id] = nil }
     }
 
-    // MARK: What people are told
+    // MARK: Explanations for people
 
-    /// Why a worker gets no work, or not all that waits.
+    /// Why a worker gets no work, or cannot run some of the waiting jobs; nil if nothing is wrong.
     package func problem(ofWorker id: String) -> String? {
         if let record = deaths[id], record.isBlamed {
             return
                 "died \(record.count) times in a row, with \(record.jobs.count) different jobs and before a "
-                + "checkpoint of any: it rests \(Int(record.rest.inSeconds)) s after that, then gets one job at a time until it "
-                + "brings one. See what ends it in its log"
+                + "checkpoint of any: it rests \(Int(record.rest.inSeconds)) s, then gets one job at a time until it "
+                + "delivers a checkpoint. Its log may show the cause"
         }
         guard let session = sessionOfWorker[id].flatMap({ sessions[$0] }) else { return nil }
         if session.failedJobs.count >= Self.failuresOfBarred {
             return
-                "\(session.failedJobs.count) different jobs in a row failed on it and on no other: it gets none while other "
-                + "workers ask for work"
+                "\(session.failedJobs.count) different jobs in a row failed on it and on no other worker: it gets "
+                + "none while others ask for work"
         }
         let lacks = Set(queue.demands.compactMap(session.worker.lack)).sorted()
         return lacks.isEmpty ? nil : "cannot run some of the waiting jobs: it " + lacks.joined(separator: "; it ")
     }
 
-    /// Why no connected worker can run a job of such demands; nil if one can, or none is connected.
+    /// Why no connected worker can run a job with this demand; nil if a worker can, or if none is connected.
     package func obstacle(to demand: Demand) -> String? {
         guard demand != Demand() else { return nil }
         let present = sessions.values.filter { $0.isAttached && !$0.isDraining }.map(\.worker)
@@ -120,7 +122,7 @@ extension ClusterState {
 }
 
 extension WorkerIdentity {
-    /// What it lacks, as the rest of a sentence about it; nil if it fits, or does not say what it has.
+    /// What the worker lacks, in words that follow its name. nil if it fits, or if it does not announce its equipment.
     package func lack(of demand: Demand) -> String? {
         guard kinds.contains(demand.kind) else {
             return "does not do work of the kind '\(demand.kind)' (its version is \(softwareVersion))"
@@ -130,11 +132,12 @@ extension WorkerIdentity {
         let missing = needs.weights.filter { !equipment.weights.contains($0) }
         guard missing.isEmpty else {
             return
-                "lacks the weights \(missing.joined(separator: " and ")) ('texloom weights' installs them; then restart it)"
+                "lacks the weights \(missing.joined(separator: " and ")) ('texloom weights' installs them; then "
+                + "restart it)"
         }
         guard equipment.memoryBytes > 0, equipment.memoryBytes < needs.memoryBytes else { return nil }
         return
-            "has \(equipment.memoryBytes >> 20) MiB of memory a slot, \(needs.memoryBytes >> 20) are needed (fewer --slots "
-            + "have more each)"
+            "has \(equipment.memoryBytes >> 20) MiB of memory per slot, \(needs.memoryBytes >> 20) are needed (with "
+            + "fewer --slots each has more)"
     }
 }

@@ -18,12 +18,12 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// What a submission lacks of what its kind of work asks for.
+    /// How a submission breaks the contract of its kind of work; nil if none does.
     private func contractBreach(in submissions: [Submission]) -> String? {
         for submission in submissions {
             guard let contract = configuration.contracts[submission.kind] else {
                 let known = configuration.contracts.keys.map(\.rawValue).sorted().joined(separator: ", ")
-                return "'\(submission.kind)' is no kind of work; expected \(known)"
+                return "'\(submission.kind)' is not a kind of work; expected \(known)"
             }
             let inputs = submission.inputs.map(\.name)
             guard inputs.sorted() == contract.inputs.sorted() else {
@@ -34,7 +34,8 @@ extension ClusterState {
         return nil
     }
 
-    /// A key names one job for ever: reusing it for another exemplar or recipe is a mistake to be told, not to guess at.
+    /// A key names one job for ever. Reusing it for another exemplar or recipe is a mistake, and the coordinator says
+    /// so instead of guessing.
     private func keyConflict(in submissions: [Submission]) -> String? {
         var seen: [String: Submission] = [:]
         for submission in submissions {
@@ -51,7 +52,7 @@ extension ClusterState {
         return nil
     }
 
-    /// Whether two specs have the same values; that they are explained in other words means nothing.
+    /// Whether two specs have the same values. Their wording may differ.
     private func isSame(_ spec: String, _ other: String) -> Bool {
         spec == other || specValues(spec) == specValues(other)
     }
@@ -126,14 +127,14 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// Of a job that runs it counts once it waits again.
+    /// A running job's priority counts once the job waits again.
     mutating func prioritise(_ token: RequestToken, _ id: JobID, _ priority: Int) {
         guard var job = job(id) else {
             effects.append(.reply(token, .refused(.noSuchJob)))
             return
         }
         guard job.state != .finished else {
-            effects.append(.reply(token, .refused(.conflict("the job has finished; its priority means nothing now"))))
+            effects.append(.reply(token, .refused(.conflict("the job has finished; its priority no longer matters"))))
             return
         }
         if job.priority != priority {
@@ -159,8 +160,8 @@ extension ClusterState {
         effects.append(.reply(token, .draining(workerID: workerID)))
     }
 
-    /// A folder name nobody else has: the job's name without what file systems refuse, numbered from the second on.
-    /// Unique regardless of case, because some file systems are.
+    /// A folder name that no other job has: the job's name without the characters that file systems refuse, numbered
+    /// from the second job on. Unique regardless of case, because some file systems ignore case.
     private mutating func claimResultName(for name: String) -> String {
         let base = Self.fileSystemName(name)
         var suffix = resultNames[base.lowercased()] ?? 1

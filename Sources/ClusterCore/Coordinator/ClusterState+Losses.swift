@@ -1,10 +1,12 @@
-// Attempts whose worker is gone, and what comes back of them.
+// Attempts whose worker is gone, and attempts that come back.
 extension ClusterState {
-    /// The worker is gone: the job goes back to where it stood in the queue, at no cost.
+    /// The worker is gone. The job returns to its place in the queue, at no cost.
     ///
-    /// If one worker after the other is lost with it before its next checkpoint, it may be what kills them: it then
-    /// goes behind the others and runs on a worker of its own, and is held in the end.
-    /// - Parameter isDeath: Whether the worker may have died of it; false if it still speaks, or took its leave.
+    /// If one worker after another is lost with the job before its next checkpoint, the job may be what kills them. It
+    /// then goes to the back of the queue and runs only on an otherwise idle worker. After ``lossesOfHeld`` losses it
+    /// is held.
+    /// - Parameter isDeath: Whether the job may have killed the worker; false if the worker is known to live or has
+    ///   said GOODBYE.
     mutating func lose(_ reference: AttemptReference, reason: String, isDeath: Bool) {
         guard let lease = leases[reference.job], lease.attempt == reference, var job = job(reference.job) else {
             return
@@ -36,12 +38,13 @@ extension ClusterState {
         let isOneWorkers = Set(losses).count == 1
         job.reason =
             isOneWorkers
-            ? "\(job.attempt?.workerName ?? "its worker") was lost with it \(losses.count) times in a row before its next "
-                + "checkpoint, the last times while it ran nothing else (the last: \(reason)): the job may need more memory "
-                + "than that worker has, or the worker is broken. See what ended it, then retry the job there or elsewhere"
-            : "\(losses.count) workers in a row were lost with it before its next checkpoint, the last ones while they ran "
-                + "nothing else (the last: \(reason)): it may need more memory than they have. See what ended them, then "
-                + "retry it on a larger worker or submit it with a smaller recipe"
+            ? "\(job.attempt?.workerName ?? "its worker") was lost with it \(losses.count) times in a row before its "
+                + "next checkpoint, the last times while it ran nothing else (the last: \(reason)): the job may need "
+                + "more memory than that worker has, or the worker is broken. Find out what ended it, then retry the "
+                + "job there or elsewhere"
+            : "\(losses.count) workers in a row were lost with it before its next checkpoint, the last ones while they "
+                + "ran nothing else (the last: \(reason)): the job may need more memory than they have. Find out what "
+                + "ended them, then retry it on a larger worker or submit it with a smaller recipe"
         putAndRecord(job)
         note(job.id, attempt: job.attempt?.number ?? 0, level: "error", "held: \(job.reason!)")
     }
@@ -56,12 +59,12 @@ extension ClusterState {
         job.state = .running
         job.reason = nil
         record(job, attempt)
-        // It was away, not dead.
+        // The worker was away, not dead.
         if let last = fruitlessLosses[job.id]?.lastIndex(of: attempt.workerID) {
             fruitlessLosses[job.id]!.remove(at: last)
             if fruitlessLosses[job.id]!.isEmpty { fruitlessLosses[job.id] = nil }
         }
         beginLease(of: job, attempt, at: now)
-        note(job.id, attempt: attempt.number, "\(attempt.workerName) is back and goes on")
+        note(job.id, attempt: attempt.number, "\(attempt.workerName) is back and continues")
     }
 }

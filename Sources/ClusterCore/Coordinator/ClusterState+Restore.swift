@@ -1,4 +1,4 @@
-/// What the store knows of a cluster: enough to go on after a restart.
+/// What the store knows about the cluster: enough to continue after a restart.
 package struct RecordedCluster: Sendable, Equatable {
     package struct Worker: Sendable, Equatable {
         package var identity: WorkerIdentity
@@ -14,7 +14,7 @@ package struct RecordedCluster: Sendable, Equatable {
 
     package var jobs: [Job] = []
     package var workers: [Worker] = []
-    /// The smallest sequence number never used.
+    /// The smallest sequence number that was never used.
     package var nextSequence: Int64 = 1
 
     package init(jobs: [Job] = [], workers: [Worker] = [], nextSequence: Int64 = 1) {
@@ -25,8 +25,8 @@ package struct RecordedCluster: Sendable, Equatable {
 }
 
 extension ClusterState {
-    /// Goes on from what was recorded. Running attempts keep their workers for a grace time, in which these find the
-    /// coordinator again and say HELLO.
+    /// Continues from the recorded state. Running attempts stay reserved for their workers for a grace time. In that
+    /// time the workers find the coordinator again and say HELLO.
     package init(configuration: Configuration = Configuration(), restoring recorded: RecordedCluster, at now: Instant) {
         self.init(configuration: configuration, at: now)
         nextSequence = recorded.nextSequence
@@ -35,7 +35,7 @@ extension ClusterState {
         for job in recorded.jobs {
             var job = job
             if job.state == .running, job.attempt?.outcome != nil || job.attempt == nil {
-                // Only a damaged store has such a job; it must not wait for an attempt that nobody holds.
+                // Only a damaged store has such a job. It must not wait for an attempt that no worker holds.
                 job.state = .queued
             }
             put(job)

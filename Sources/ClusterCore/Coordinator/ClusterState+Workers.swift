@@ -1,15 +1,15 @@
-// Sessions: who is there, and what it holds.
+// Sessions: which workers are connected, and what they hold.
 extension ClusterState {
     mutating func hello(_ id: UInt64, _ worker: WorkerIdentity, _ running: [AttemptStatus], at now: Instant) {
         guard !isDuplicate(id, of: worker) else { return refuseDuplicate(id, worker) }
         let claimed = Set(running.map(\.attempt))
-        // A session that changes its worker id, and a worker process that has been replaced, are gone; what the new
-        // process does not claim to run is free again at once.
+        // A session that changes its worker id is gone, and so is a worker process that a new one replaces. Attempts
+        // that the new process does not claim are free again at once.
         if let known = sessions[id], known.worker.id != worker.id {
             closeSession(id, reason: "its worker changed identity", isDeath: false, at: now)
         }
         if let known = sessions[id], !known.isAttached {
-            // Given out just before the coordinator died: it never got there.
+            // The coordinator assigned it just before it died, and the assignment never arrived.
             for reference in known.attempts.subtracting(claimed).sorted() {
                 lose(reference, reason: "its worker does not have it", isDeath: false)
             }
@@ -50,8 +50,8 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// Whether this process was replaced, again and again, by another of the same worker id that is alive as well: a
-    /// data folder was copied. What a restarted worker's old process had sent may still arrive, but not for long.
+    /// Whether another live process with the same worker id has replaced this one again and again. That happens only if
+    /// a data folder was copied. After a restart the old process's messages may still arrive, but not for long.
     private func isDuplicate(_ id: UInt64, of worker: WorkerIdentity) -> Bool {
         guard let current = sessionOfWorker[worker.id], current != id, let other = sessions[current] else {
             return false
@@ -62,8 +62,8 @@ extension ClusterState {
     private mutating func refuseDuplicate(_ id: UInt64, _ worker: WorkerIdentity) {
         let other = sessionOfWorker[worker.id].flatMap { sessions[$0]?.worker.name } ?? "another process"
         let reason =
-            "another worker with the id \(worker.id) is connected (\(other)): their data folders are copies of each other. "
-            + "Give this one a folder of its own with --data, or remove the file worker-id in its folder"
+            "another worker with the id \(worker.id) is connected (\(other)): their data folders are copies of each "
+            + "other. Give this one a folder of its own with --data, or remove the file worker-id in its folder"
         effects.append(.refuse(session: id, reason: reason))
     }
 
@@ -107,8 +107,8 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// Any traffic shows that a worker is alive.
-    /// - Returns: false if the session is not known; it has then been asked for a new HELLO.
+    /// Any message shows that a worker is alive.
+    /// - Returns: false if the session is unknown. Then the answer is HELLO_AGAIN.
     mutating func hear(_ id: UInt64, at now: Instant) -> Bool {
         guard sessions[id] != nil else {
             effects.append(.send(.helloAgain, to: id))
@@ -120,7 +120,7 @@ extension ClusterState {
         return true
     }
 
-    /// Ends a session; its attempts but the kept ones are lost, which costs their jobs nothing.
+    /// Ends a session. Its attempts are lost, except the kept ones. This costs their jobs nothing.
     mutating func closeSession(
         _ id: UInt64, reason: String, keeping kept: Set<AttemptReference> = [], isDeath: Bool = true,
         at now: Instant
@@ -157,9 +157,9 @@ extension ClusterState {
                 guard let lease = leases[reference.job], lease.attempt == reference else { break }
                 if lease.expires <= now {
                     let silence = Int(configuration.lease.inSeconds)
-                    // A worker that speaks, but not of this attempt, has not died with it.
+                    // A worker that sends messages, but none about this attempt, has not died with it.
                     let isDeath = (sessions[lease.session]?.expires ?? now) <= now + configuration.lease / 2
-                    lose(reference, reason: "nothing was heard of it for \(silence) s", isDeath: isDeath)
+                    lose(reference, reason: "its worker reported nothing about it for \(silence) s", isDeath: isDeath)
                 } else {
                     deadlines.insert(Deadline(at: lease.expires, subject: deadline.subject))
                 }
@@ -174,7 +174,7 @@ extension ClusterState {
             case .session(let id):
                 guard let session = sessions[id] else { break }
                 if session.expires <= now {
-                    closeSession(id, reason: "its worker was not heard of", at: now)
+                    closeSession(id, reason: "its worker fell silent", at: now)
                 } else {
                     deadlines.insert(Deadline(at: session.expires, subject: deadline.subject))
                 }
@@ -187,8 +187,8 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// How long an attempt may stand still: longer before its first iteration (downloads, feature weights, slow first
-    /// step) and after its last (uploads), and always many of its own iterations.
+    /// How long an attempt may go without progress. Before its first iteration (downloads, feature weights, a slow
+    /// first step) and after its last (uploads) it gets longer. In between it gets at least many of its own iterations.
     func allowedStandstill(of lease: Lease) -> Duration {
         let isAtEnd = lease.totalIterations > 0 && lease.iteration >= lease.totalIterations
         guard lease.hasIterated, !isAtEnd else { return max(configuration.startupStall, configuration.stall) }

@@ -1,16 +1,17 @@
 import HeapModule
 
-/// Every decision of the cluster, as a value: no clock, socket, file or randomness inside.
+/// Every decision of the cluster, as a value without clock, socket, file or randomness.
 ///
-/// Events in, effects out. The caller commits the effects' records before it acts on anything else; if it cannot, it
-/// puts the state before the batch back. Work per event does not grow with the number of jobs.
+/// Events go in, effects come out. The caller commits the records among the effects before it carries out the others.
+/// If the commit fails, it restores the state from before the batch. The work per event does not grow with the number
+/// of jobs.
 package struct ClusterState: Sendable {
-    /// The times and limits decisions go by; see `CoordinatorConfiguration` for their reasons.
+    /// The times and limits behind the decisions. `CoordinatorConfiguration` gives the reasons.
     package struct Configuration: Sendable, Equatable {
         package var lease: Duration = .seconds(20)
-        /// How long running attempts are kept for their workers after a start of the coordinator.
+        /// How long a restarted coordinator reserves running attempts for their workers.
         package var restartGrace: Duration = .seconds(60)
-        /// How long a work request may wait for work before it is answered "none".
+        /// How long a work request may wait before the coordinator answers NO_WORK.
         package var workRequestWait: Duration = .seconds(10)
         package var noWorkRetry: Duration = .seconds(1)
         package var stall: Duration = .seconds(15 * 60)
@@ -18,46 +19,46 @@ package struct ClusterState: Sendable {
         /// An iteration may take this many times the reported iteration time before the attempt counts as stalled.
         package var stallIterations = 20.0
         package var retries = 2
-        /// How long a worker that runs nothing counts as one that could, after it asked for work. A failed job is left
-        /// to such a worker.
+        /// How long an idle worker counts as available after it asked for work. A worker on which a job failed leaves
+        /// the job to available workers.
         package var presence: Duration = .seconds(60)
         package var maxArtifactBytes = 4 << 30
-        /// The kinds of work that are accepted, and what completes each.
+        /// The kinds of work that the cluster accepts, with the inputs and products of each.
         package var contracts = WorkContract.table
 
         package init() {}
     }
 
-    /// Newest checkpoints kept of each job: one to resume from, and one before it.
+    /// How many checkpoints of each job are kept: one to resume from, and the one before it.
     package static let checkpointsKept = 2
-    /// After this many workers lost with it in a row, and no new checkpoint, a job goes to the back of the queue and
-    /// runs on an otherwise empty worker only.
+    /// If this many workers in a row are lost with a job before its next checkpoint, the job goes to the back of the
+    /// queue. From then on it runs only on an otherwise idle worker.
     package static let lossesOfSuspect = 3
-    /// After this many it is held. Hosts that die of something else must not hold a job: by then it was alone on five
-    /// of them, none of which lived until its next checkpoint.
+    /// After this many the job is held. The number is high, because hosts also die for other reasons. By then the job
+    /// was alone on five workers, and none of them lived until its next checkpoint.
     package static let lossesOfHeld = 8
-    /// After this many different jobs in a row that failed on it and nowhere else, a worker gets no more work while
-    /// others ask for it.
+    /// If this many different jobs in a row fail on a worker and nowhere else, it gets no work while others ask for
+    /// work.
     package static let failuresOfBarred = 3
     /// After this many deaths in a row that no single job explains, a worker gets no work for a while.
     static let deathsOfBlamed = 3
-    /// For how long: twice as long after each death more.
+    /// How long it gets no work. Each further death doubles the time.
     static let restRange = Duration.seconds(60)...Duration.seconds(960)
-    /// Workers of which deaths are remembered, and jobs of each.
+    /// How many workers' deaths the state remembers, and how many jobs for each worker.
     static let maxDeathRecords = 1024
     static let maxDeathJobs = 64
-    /// How many displacements among the sessions of one worker id are remembered.
+    /// How many displaced sessions of one worker id the state remembers.
     static let maxDisplaced = 32
-    /// How often a session comes back after it was displaced until it is taken for a second live process. Once is no
-    /// proof: what a dead process sent may arrive after its successor's HELLO, by a slow connection.
+    /// How often a session must be displaced before it counts as a second live process. Once proves nothing: on a slow
+    /// connection, messages of a dead process may arrive after its successor's HELLO.
     static let displacementsOfDuplicate = 8
-    /// How many workers a job failed on are remembered of it.
+    /// The maximal length of ``Job/avoidedWorkerIDs``.
     static let maxAvoided = 8
-    /// How many jobs that are left to other workers are passed over for one request; behind as many it gets none.
+    /// How many jobs one work request may pass over because they are left to other workers. Then it gets no job.
     static let maxPassedOver = 64
 
     package let configuration: Configuration
-    /// What tells specs apart, of a spec's text; see `CoordinatorConfiguration`.
+    /// Extracts a spec's values, so that specs are compared by value; see `CoordinatorConfiguration`.
     package var specValues: @Sendable (String) -> String = { $0 }
     var effects: [ClusterEffect] = []
 
@@ -67,19 +68,19 @@ package struct ClusterState: Sendable {
     package var leases: [JobID: Lease] = [:]
     package var sessions: [UInt64: WorkerSession] = [:]
     package var sessionOfWorker: [String: UInt64] = [:]
-    /// Waiting jobs; an entry counts only while it agrees with its job.
+    /// Waiting jobs. An entry counts only while it matches its job.
     package var queue = JobQueue()
-    /// Sessions whose work request waits, longest first.
+    /// Sessions with a waiting work request, the longest wait first.
     var waiting: [UInt64] = []
-    /// When something has to be looked at again; the entry says what, the thing itself whether it is due.
+    /// When to check something again. The entry says what to check; the thing itself says whether it is due.
     var deadlines = Heap<Deadline>()
-    /// Ids of the workers lost with a job in a row, without a new checkpoint; those that die with every job do not count.
-    /// Not recorded: a restarted coordinator counts from the start.
+    /// Ids of the workers that were lost in a row with a job before its next checkpoint. Workers that die with every
+    /// job do not count. Not recorded: a restarted coordinator counts from zero.
     var fruitlessLosses: [JobID: [String]] = [:]
     /// By worker id; not recorded either.
     var deaths: [String: WorkerDeaths] = [:]
     var keys = ShardedTable<String, JobID>()
-    /// By lower-cased result name: the next suffix to try for it.
+    /// The next suffix to try for a result name, by the name in lower case.
     var resultNames = ShardedTable<String, Int>()
     var nextSequence: Int64 = 1
     var nextQueueOrder: Int64 = 1
@@ -93,7 +94,7 @@ package struct ClusterState: Sendable {
     }
 
     /// Decides what follows from an event.
-    /// - Parameter now: never earlier than in the call before.
+    /// - Parameter now: Never earlier than in the previous call.
     package mutating func handle(_ event: ClusterEvent, at now: Instant) -> [ClusterEffect] {
         forgiveOwnAbsence(at: now)
         lastHandled = max(lastHandled, now)
@@ -138,15 +139,15 @@ package struct ClusterState: Sendable {
         }
     }
 
-    /// When deadlines stood unobserved for long, it was this process that was away (stopped, suspended, starved), not
-    /// the workers: everyone gets the time back.
+    /// If this process handled nothing for long, it was away (stopped, suspended, starved), and not the workers. Every
+    /// lease and every session gets the time back.
     private mutating func forgiveOwnAbsence(at now: Instant) {
         let absence = now.since(lastHandled)
         guard absence > configuration.lease / 2 else { return }
         forgive(absence, at: now)
     }
 
-    /// Gives everyone back a time in which this side could not hear, or could not record what it heard.
+    /// Gives leases and sessions back the time in which the coordinator could not listen or could not record.
     package mutating func forgive(_ absence: Duration, at now: Instant) {
         for (id, lease) in leases {
             leases[id]!.expires = max(lease.expires, now + configuration.lease)
@@ -162,7 +163,7 @@ package struct ClusterState: Sendable {
         return job
     }
 
-    /// Puts a changed job back and keeps the counts; every change of a job goes through here.
+    /// Stores a changed job and updates the counts. Every change of a job goes through here.
     mutating func put(_ job: Job) {
         if let before = jobs[job.id.sequence] { counts[before.state, default: 0] -= 1 }
         counts[job.state, default: 0] += 1
@@ -180,7 +181,7 @@ package struct ClusterState: Sendable {
     }
 }
 
-/// Something to look at when its time comes.
+/// Something to check at a given time.
 struct Deadline: Comparable, Sendable {
     enum Subject: Hashable, Sendable {
         case lease(AttemptReference)

@@ -1,4 +1,4 @@
-/// What the cluster remembers of a job. Everything here is recorded; what moves between records is in `Lease`.
+/// What the cluster remembers about a job. All of it is recorded. `Lease` holds what changes between records.
 package struct Job: Sendable, Equatable {
     package let id: JobID
     package var name: String
@@ -15,15 +15,15 @@ package struct Job: Sendable, Equatable {
     package var queueOrder: Int64
     package var state: JobState = .queued
     package var reason: String?
-    /// Failing attempts since submission or the last explicit retry.
+    /// Failed attempts since submission or the last explicit retry.
     package var failures = 0
-    /// The workers whose attempts failed since then, the last one last; others are preferred.
+    /// The workers on which the job failed since then, the latest last. Other workers are preferred.
     package var avoidedWorkerIDs: [String] = []
     /// The newest attempt. Its number fences every message about this job.
     package var attempt: Attempt?
-    /// Stored checkpoints, the newest last, no more than `ClusterState.checkpointsKept`.
+    /// Stored checkpoints, the newest last, at most `ClusterState.checkpointsKept`.
     package var checkpoints: [StoredCheckpoint] = []
-    /// The digest of each product that is stored, but for checkpoints.
+    /// The digest of each stored product, except checkpoints.
     package var products: [ArtifactRole: String] = [:]
     package var iteration = 0
     package var totalIterations = 0
@@ -62,7 +62,7 @@ package struct Job: Sendable, Equatable {
 extension Job {
     package var demand: Demand { Demand(kind: kind, needs: needs) }
 
-    /// The input of that name, if the job has it.
+    /// The input with this name, if the job has one.
     package func input(_ name: String) -> JobInput? { inputs.first { $0.name == name } }
 }
 
@@ -75,7 +75,7 @@ package struct Attempt: Sendable, Equatable {
     package var session: UInt64
     /// 0, or the iteration of the checkpoint it resumed from.
     package var startIteration: Int
-    /// The last iteration recorded of it.
+    /// The last recorded iteration.
     package var iteration: Int
     /// nil while it runs.
     package var outcome: Outcome?

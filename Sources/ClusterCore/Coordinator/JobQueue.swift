@@ -11,9 +11,9 @@ package struct QueueEntry: Comparable, Hashable, Sendable {
     }
 }
 
-/// Waiting jobs, apart by what they need: a worker that lacks something does not look at all the jobs that need it.
+/// Waiting jobs, in lanes by what they need. A worker that lacks something skips whole lanes.
 package struct JobQueue: Sendable {
-    /// Jobs of one kind that need the same weights, and memory between a power of two and the next.
+    /// Jobs of one kind that need the same weights, and an amount of memory between a power of two and the next.
     private struct Lane: Hashable {
         var kind: JobKind
         var weights: [String]
@@ -27,7 +27,7 @@ package struct JobQueue: Sendable {
                 needs.memoryBytes > 0 ? Int.bitWidth - 1 - needs.memoryBytes.leadingZeroBitCount : nil
         }
 
-        /// What all of its jobs need.
+        /// What every job in the lane needs at least.
         var least: Demand {
             Demand(kind: kind, needs: JobNeeds(weights: weights, memoryBytes: memoryPower.map { 1 << $0 } ?? 0))
         }
@@ -43,7 +43,7 @@ package struct JobQueue: Sendable {
         count += 1
     }
 
-    /// The first of those that may fit; whether the job itself does is for the caller to see.
+    /// Removes the first entry that may fit. The caller checks whether the job itself fits.
     mutating func removeFirst(where mayFit: (Demand) -> Bool) -> QueueEntry? {
         var first: (lane: Lane, entry: QueueEntry)?
         for (lane, heap) in lanes {
@@ -57,13 +57,13 @@ package struct JobQueue: Sendable {
         return entry
     }
 
-    /// What waiting jobs demand, each of them a job's or less.
+    /// What the waiting jobs demand at least, lane by lane.
     var demands: [Demand] { lanes.keys.map(\.least) }
 
     /// In no particular order.
     var entries: [QueueEntry] { lanes.values.flatMap(\.unordered) }
 
-    /// Drops all others, and doubles.
+    /// Drops all other entries, and duplicates.
     mutating func keep(_ live: Set<QueueEntry>) {
         lanes = lanes.mapValues { Heap(live.intersection($0.unordered)) }.filter { !$0.value.isEmpty }
         count = lanes.values.reduce(0) { $0 + $1.count }

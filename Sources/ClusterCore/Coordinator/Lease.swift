@@ -1,5 +1,5 @@
-/// The time-bound right of a running attempt, and what its worker last said of it. Not recorded: after a restart of
-/// the coordinator every running attempt gets a fresh one.
+/// A running attempt's right to its job for a limited time, and what its worker last reported about it. Not recorded:
+/// after a restart of the coordinator every running attempt gets a fresh lease.
 package struct Lease: Sendable, Equatable {
     package var attempt: AttemptReference
     package var session: UInt64
@@ -7,9 +7,9 @@ package struct Lease: Sendable, Equatable {
     package var iteration: Int
     package var totalIterations: Int
     package var secondsPerIteration: Double
-    /// When the iteration or a transfer of the attempt last moved.
+    /// When the attempt last made progress: an iteration, a transfer or a report.
     package var progressed: Instant
-    /// Whether an iteration was done since the attempt began; loading and the first step may take long.
+    /// Whether the attempt has done an iteration. Loading and the first step may take long.
     package var hasIterated = false
 
     package init(
@@ -27,28 +27,28 @@ package struct Lease: Sendable, Equatable {
     }
 }
 
-/// A worker process, by its session.
+/// A worker process, known by its session.
 package struct WorkerSession: Sendable, Equatable {
     package let session: UInt64
     package var worker: WorkerIdentity
     package var expires: Instant
-    /// When it last asked for work, or was about to: it had come, or an attempt had ended.
+    /// When the worker last asked for work, or was about to ask: on arrival, or when an attempt ended.
     package var askedAt: Instant
-    /// Whether it has said HELLO to this coordinator process; false: it is known from before a restart.
+    /// Whether the worker has said HELLO to this coordinator process. If not, the session dates from before a restart.
     package var isAttached = true
     package var isDraining = false
-    /// Whether it has said more than HELLO: its process lives and hears the answers.
+    /// Whether the worker has sent anything but HELLO. Then its process lives and hears the answers.
     package var isConfirmed = false
-    /// Sessions of the same worker id that it took the place of, the newest last.
+    /// Sessions of the same worker id that this one replaced, the newest last.
     package var displaced: [UInt64] = []
     package var request: WorkRequest?
-    /// What its last heartbeat said.
+    /// The load that its last heartbeat reported.
     package var load: WorkerLoad?
-    /// Jobs whose attempts were lost with it, while nothing was heard of it since.
+    /// Jobs whose attempts were lost with this worker since its last message.
     package var lostJobs: Set<JobID> = []
     /// The attempts it holds.
     package var attempts: Set<AttemptReference> = []
-    /// Jobs that failed on it since one last finished, and on no other worker.
+    /// Jobs that failed on this worker and on no other, since a job last finished here.
     package var failedJobs: Set<JobID> = []
 
     package init(
@@ -72,13 +72,13 @@ package struct WorkerSession: Sendable, Equatable {
         self.failedJobs = failedJobs
     }
 
-    /// When it last said anything; every message of a worker extends its session by the lease.
+    /// When the worker last sent anything. Every message extends its session by the lease.
     package func lastHeard(lease: Duration) -> Instant { expires + (.zero - lease) }
 
-    /// The last work request and what it was answered.
+    /// The last work request and its answer.
     package struct WorkRequest: Sendable, Equatable {
         package var id: UInt64
-        /// nil: it waits for work.
+        /// nil: the request waits for work.
         package var answer: AttemptReference?
 
         package init(

@@ -1,8 +1,8 @@
 /// A dictionary whose copies are cheap to change: the entries are spread over shards, and changing one entry of a copy
 /// duplicates that entry's shard only.
 ///
-/// The coordinator keeps the state before each batch until the batch has committed; with one plain dictionary of ten
-/// thousand jobs every batch would copy all of them.
+/// The coordinator keeps the state from before each batch until the batch has committed. With one plain dictionary of
+/// ten thousand jobs, every batch would copy all of them.
 package struct ShardedTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private var shards: [[Key: Value]]
     package private(set) var count = 0

@@ -21,7 +21,7 @@ public enum ArtifactRole: String, Codable, Sendable, CaseIterable {
     }
 }
 
-/// An immutable file by name and size.
+/// An immutable file, by digest and size.
 package struct Artifact: Sendable, Hashable {
     /// 64 lower-case hexadecimal digits.
     package var sha256: String

@@ -1,4 +1,4 @@
-/// A point of monotonic time since an origin that only its maker knows. Wall-clock jumps do not move it.
+/// A point in monotonic time, counted from an origin that only its maker knows. Wall-clock jumps do not move it.
 package struct Instant: Comparable, Hashable, Sendable {
     package var nanoseconds: Int64
 

@@ -1,7 +1,7 @@
-/// A job's name for ever: ten lower-case Crockford base-32 characters, sortable by age, safe in URLs and file names.
+/// A job's permanent id: ten lower-case Crockford base-32 characters, sortable by age, safe in URLs and file names.
 ///
-/// Six characters count submissions; four are random, so that a worker that still trains for a data folder since
-/// deleted is not mistaken for one of this cluster's.
+/// Six characters count submissions. Four are random: a worker may still train a job of a deleted data folder, and the
+/// coordinator must not mistake that job for one of its own.
 package struct JobID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// 1, 2, ... in order of acceptance; at most `maxSequence`.
     package let sequence: Int64

@@ -20,11 +20,11 @@ public struct JobKind: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     public static let train = JobKind(rawValue: "train")
 }
 
-/// What the cluster has to know of a kind of work.
+/// What the cluster has to know about a kind of work.
 package struct WorkContract: Sendable, Equatable {
-    /// The inputs that a submission must bring, by name.
+    /// The names of the inputs that a submission must have.
     package var inputs: Set<String>
-    /// The products that must be stored before a FINISH is accepted.
+    /// The products that must be stored before the coordinator accepts FINISH.
     package var products: Set<ArtifactRole>
 
     package init(inputs: Set<String>, products: Set<ArtifactRole>) {
@@ -47,7 +47,7 @@ package struct JobInput: Sendable, Hashable {
     /// What the file is to the job; unique within the job.
     package var name: String
     package var artifact: Artifact
-    /// As the user knows it, for messages.
+    /// The file's name as the user knows it, for messages.
     package var fileName: String
 
     package init(name: String, artifact: Artifact, fileName: String) {

@@ -1,11 +1,12 @@
-/// What a job needs of a worker, as far as whoever submits it knows: no worker that lacks something of it gets the job.
+/// What a job needs from a worker, as far as the client that submits it knows. A worker that lacks any of it does not
+/// get the job.
 public struct JobNeeds: Codable, Sendable, Hashable {
     public static let maxWeights = 8
     public static let maxMemoryBytes = 1 << 50
 
     /// Names of pretrained weights as workers announce them ("vgg19"), sorted.
     public var weights: [String]
-    /// Of each slot, in bytes; 0: not known.
+    /// Memory in the slot that runs the job, in bytes; 0: unknown.
     public var memoryBytes: Int
 
     public init(weights: [String] = [], memoryBytes: Int = 0) {

@@ -4,13 +4,14 @@ public enum JobState: String, Codable, Sendable, CaseIterable {
     case queued
     /// A worker holds its lease.
     case running
-    /// Its products are stored. Never left again.
+    /// Its products are stored. The job stays in this state for ever.
     case finished
-    /// It would fail on any worker (a bad image, an impossible recipe). Left only by an explicit retry.
+    /// It would fail on any worker (a bad image, an impossible recipe). Only an explicit retry ends this state.
     case failed
-    /// It failed more often than its retry budget allows and waits for a person. Left only by an explicit retry.
+    /// It waits for a person: its retries are used up, an input is damaged, or too many workers were lost with it. Only
+    /// an explicit retry ends this state.
     case held
-    /// A person stopped it. Left only by an explicit retry.
+    /// A person stopped it. Only an explicit retry ends this state.
     case cancelled
 
     /// Whether no worker will touch the job unless a person asks for it.

@@ -1,4 +1,5 @@
-/// Every bound of the wire, in one place. A message beyond one of them is malformed: counted, logged and dropped.
+/// Every limit of the wire, in one place. A message beyond a limit is malformed: the receiver counts, logs and drops
+/// it.
 public enum Limits {
     /// Payload bytes of an artifact chunk: large enough for full speed, small enough not to delay a heartbeat.
     public static let chunkBytes = 1 << 20
@@ -6,7 +7,7 @@ public enum Limits {
     public static let maxEnvelopeBytes = 4 << 20
     /// Bytes of any ZeroMQ frame; libzmq drops the connection of a peer that announces more.
     public static let maxFrameBytes = 4 << 20
-    /// Chunks a receiver lets be under way: 8 MiB, which fills 1 Gbit/s at 60 ms round trip.
+    /// Chunks that a receiver lets be under way: 8 MiB, which fills 1 Gbit/s at a round trip of 60 ms.
     public static let windowChunks: UInt32 = 8
     /// The largest window a sender follows, whatever the receiver grants.
     public static let maxWindowChunks: UInt32 = 32
@@ -15,9 +16,9 @@ public enum Limits {
     public static let maxIdentifierBytes = 64
     /// UTF-8 bytes of a name for people, a file name, a version or a CPU type.
     public static let maxNameBytes = 255
-    /// UTF-8 bytes of a reason or of an answer's message; the front of it says what happened.
+    /// UTF-8 bytes of a reason or of an answer's message. Its beginning says what happened.
     public static let maxReasonBytes = 16 << 10
-    /// What a job says of its work: a recipe.
+    /// Bytes of a job's spec: a recipe.
     public static let maxSpecBytes = 256 << 10
     /// Kinds of work that a worker announces, inputs that a job has and products that a FINISH names.
     public static let maxKinds = 64
@@ -30,17 +31,17 @@ public enum Limits {
     public static let maxLogLineBytes = 16 << 10
     /// Names of weights that a worker announces.
     public static let maxWeights = 64
-    /// Slots of a worker, and so attempts in one message.
+    /// Slots of a worker, and therefore attempts in one message.
     public static let maxSlots = 1024
     public static let maxIterations: UInt64 = 1 << 40
-    /// Cores that a worker can say it keeps busy, or threads that wait on its machine.
+    /// The number of busy cores, or the load average, that a worker can report.
     public static let maxLoad = 1e6
-    /// Bytes of memory or disk that a worker can say it takes: a petabyte.
+    /// Bytes of memory or disk that a worker can report: 1 PiB.
     public static let maxLoadBytes: UInt64 = 1 << 50
-    /// Of one iteration: eleven days. With `maxIterations` of them a duration is still a number that can be shown.
+    /// Seconds of one iteration: eleven days. Even `maxIterations` of these are a duration that can be shown.
     public static let maxSecondsPerIteration = 1e6
-    /// Of a whole training: three thousand years.
+    /// Seconds of a whole training: three thousand years.
     public static let maxSeconds = 1e11
-    /// A time for people: the year 5138, which four digits hold.
+    /// Unix time, for display only: the year 5138, which fits four digits.
     public static let maxUnixSeconds = 1e11
 }

@@ -1,4 +1,4 @@
-/// What a worker tells the coordinator, free of the wire's encoding.
+/// What a worker tells the coordinator, independent of the wire's encoding.
 package enum MessageToCoordinator: Sendable, Equatable {
     case hello(Hello)
     case workRequest(requestID: UInt64, freeSlots: Int)
@@ -15,7 +15,7 @@ package enum MessageToCoordinator: Sendable, Equatable {
     case goodbye(reason: String)
 }
 
-/// What the coordinator tells a worker, free of the wire's encoding.
+/// What the coordinator tells a worker, independent of the wire's encoding.
 package enum MessageToWorker: Sendable, Equatable {
     case welcome(Greeting, lost: [AttemptReference])
     case helloAgain
@@ -24,7 +24,7 @@ package enum MessageToWorker: Sendable, Equatable {
     case heartbeatReply(
         sequence: UInt64, cancelled: [AttemptReference], lost: [AttemptReference], isDraining: Bool)
     case artifactReceipt(transferID: UInt64, sha256: String)
-    /// `id`: the request's or the transfer's.
+    /// `id` is the request's or the transfer's.
     case acknowledge(id: UInt64, AcknowledgementCode, message: String)
     case cancel(AttemptReference, reason: String)
     case drain(reason: String)
@@ -33,7 +33,7 @@ package enum MessageToWorker: Sendable, Equatable {
     case refusal(AcknowledgementCode, message: String)
 }
 
-/// As in the wire protocol's `Code`.
+/// The wire protocol's `Code`.
 package enum AcknowledgementCode: Sendable, Equatable, CaseIterable {
     case ok, leaseLost, unknownArtifact, noSpace, tooLarge, digestMismatch, malformed, versionUnsupported, tryLater
     case cancelled, duplicateWorker
@@ -54,7 +54,7 @@ package struct Hello: Sendable, Equatable {
     }
 }
 
-/// What WELCOME says of the coordinator.
+/// What WELCOME says about the coordinator.
 package struct Greeting: Sendable, Equatable {
     /// The protocol version that both sides speak from now on.
     package var version: UInt32
@@ -97,7 +97,7 @@ package struct Assignment: Sendable, Equatable {
         self.checkpoint = checkpoint
     }
 
-    /// The input of that name, if the assignment has it.
+    /// The input with this name, if the assignment has one.
     package func input(_ name: String) -> JobInput? { inputs.first { $0.name == name } }
 }
 
@@ -142,10 +142,10 @@ package struct ArtifactRequest: Sendable, Equatable {
 /// How an attempt ended well.
 package struct Completion: Sendable, Equatable {
     package var iteration: Int
-    /// The digest of each product, all stored before.
+    /// The digest of each product. All of them are stored by now.
     package var products: [ArtifactRole: String]
     package var trainingSeconds: Double
-    /// What `result.json` says of the run.
+    /// What `result.json` says about the run.
     package var reportJSON: String
 
     package init(iteration: Int, products: [ArtifactRole: String], trainingSeconds: Double, reportJSON: String) {
@@ -158,11 +158,11 @@ package struct Completion: Sendable, Equatable {
 
 /// Why an attempt ended without a result.
 package struct Failure: Sendable, Equatable {
-    /// For scripts, and for the cluster where it decides by it: see ``FailureCode``.
+    /// For scripts. The cluster acts on a few of them: see ``FailureCode``.
     package var code: String
     package var reason: String
     package var iteration: Int
-    /// false: it would fail on any worker.
+    /// false: the job would fail on any worker.
     package var isRetryable: Bool
 
     package init(code: String, reason: String, iteration: Int, isRetryable: Bool) {
@@ -173,14 +173,14 @@ package struct Failure: Sendable, Equatable {
     }
 }
 
-/// The codes of failures that the cluster decides by; others are for people and scripts.
+/// The failure codes that the cluster acts on. All others are for people and scripts.
 package enum FailureCode {
-    /// The checkpoint that the attempt was given is damaged, although its bytes are those that were stored.
+    /// The assigned checkpoint is damaged, although its bytes are the stored ones.
     package static let damagedCheckpoint = "damagedCheckpoint"
     /// The checkpoint belongs to another recipe or exemplar.
     package static let foreignCheckpoint = "foreignCheckpoint"
     package static let badCheckpoint = "badCheckpoint"
-    /// The worker's own disk.
+    /// The worker's own disk is full or fails.
     package static let fileSystem = "fileSystem"
     package static let download = "download"
 }

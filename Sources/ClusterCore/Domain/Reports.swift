@@ -14,14 +14,14 @@ package struct AttemptStatus: Sendable, Equatable {
     }
 }
 
-/// What a worker's process takes of its machine, as it measured it; nothing is decided by it.
+/// How much of its machine a worker's process uses, as the worker measures it. For display: no decision depends on it.
 package struct WorkerLoad: Sendable, Equatable {
-    /// On average over the last heartbeat.
+    /// On average since the previous heartbeat.
     package var coresBusy: Double
     package var residentBytes: Int
-    /// Files that wait for delivery.
+    /// The size of the files that wait for delivery.
     package var spoolBytes: Int
-    /// Of the whole machine, over a minute.
+    /// Of the whole machine, averaged over a minute.
     package var loadAverage: Double
 
     package init(
@@ -48,7 +48,7 @@ package struct MetricsBlock: Sendable, Equatable {
     package struct Row: Sendable, Equatable {
         package var iteration: Int
         package var unixSeconds: Double
-        /// One per column; NaN where nothing was measured.
+        /// One per column; NaN: not measured in this row.
         package var values: [Float]
 
         package init(

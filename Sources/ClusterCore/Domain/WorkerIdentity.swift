@@ -1,15 +1,15 @@
 /// A worker as it introduces itself.
 package struct WorkerIdentity: Sendable, Hashable {
-    /// Stable over restarts of the same worker.
+    /// Stays the same when the worker restarts.
     package var id: String
     package var name: String
     package var softwareVersion: String
     package var slots: Int
     package var threadsPerSlot: Int
     package var cpu: String
-    /// The kinds of work that it does. Not recorded: every HELLO brings them.
+    /// The kinds of work that it does. Not recorded, because every HELLO names them.
     package var kinds: Set<JobKind>
-    /// nil: the worker does not say. Not recorded: every HELLO brings it.
+    /// nil: the worker does not announce it. Not recorded, because it comes with every HELLO.
     package var equipment: Equipment?
 
     package init(
@@ -29,7 +29,7 @@ package struct WorkerIdentity: Sendable, Hashable {
     /// What a worker has to train with.
     package struct Equipment: Sendable, Hashable {
         package var weights: Set<String>
-        /// For each slot; 0: not known.
+        /// For each slot; 0: unknown.
         package var memoryBytes: Int
 
         package init(weights: Set<String>, memoryBytes: Int) {

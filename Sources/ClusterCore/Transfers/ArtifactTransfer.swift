@@ -1,10 +1,10 @@
-/// A piece of an artifact under way; its bytes travel beside it.
+/// Describes one chunk of an artifact. The chunk's bytes travel beside it.
 package struct ArtifactChunk: Sendable, Equatable {
     package var transferID: UInt64
     package var offset: UInt64
     /// Whether the artifact ends with this chunk.
     package var isLast: Bool
-    /// Whether the bytes have the checksum that the sender announced; the edge that received them compares.
+    /// Whether the bytes match the checksum that the sender announced. The edge that receives them compares.
     package var isIntact: Bool
 
     package init(transferID: UInt64, offset: UInt64, isLast: Bool, isIntact: Bool = true) {
@@ -20,7 +20,7 @@ package struct ArtifactCredit: Sendable, Equatable {
     package var transferID: UInt64
     /// All bytes before this one have arrived.
     package var nextOffset: UInt64
-    /// How many chunks from there may be under way.
+    /// How many chunks from ``nextOffset`` on may be under way.
     package var windowChunks: UInt32
     /// A chunk was lost or damaged: the sender starts again at ``nextOffset``.
     package var isRewind: Bool
@@ -33,18 +33,18 @@ package struct ArtifactCredit: Sendable, Equatable {
     }
 }
 
-/// Decides which bytes of an artifact to send: what credit allows, in order. Holds no file.
+/// Decides which bytes of an artifact to send: in order, as far as credit allows. Opens no file.
 package struct ArtifactSender: Equatable, Sendable {
     package struct Chunk: Equatable, Sendable {
         package var offset: UInt64
         package var count: Int
-        /// The artifact ends with this chunk.
+        /// Whether the artifact ends with this chunk.
         package var isLast: Bool
     }
 
     package let transferID: UInt64
     package let sizeBytes: UInt64
-    /// Everything before has arrived at the receiver.
+    /// The receiver has every byte before this offset.
     package private(set) var acknowledged: UInt64 = 0
     private var nextOffset: UInt64 = 0
     private var limit: UInt64 = 0
@@ -55,10 +55,10 @@ package struct ArtifactSender: Equatable, Sendable {
         self.sizeBytes = sizeBytes
     }
 
-    /// True once the receiver said that everything is there.
+    /// Whether the receiver has confirmed every byte. An empty artifact is complete once its only chunk is sent.
     package var isComplete: Bool { acknowledged == sizeBytes && (sizeBytes > 0 || hasSentEmpty) }
 
-    /// Takes a grant. Duplicates and late ones are harmless; one beyond the artifact's end is ignored.
+    /// Takes a grant. A repeated or late grant does no harm. The sender ignores a grant beyond the artifact's end.
     package mutating func grant(_ credit: ArtifactCredit) {
         let offset = credit.nextOffset
         guard offset <= sizeBytes else { return }
@@ -75,7 +75,7 @@ package struct ArtifactSender: Equatable, Sendable {
         }
     }
 
-    /// The next chunk to read and send, or nil until more credit comes.
+    /// The next chunk to read and send, or nil until more credit arrives.
     package mutating func next() -> Chunk? {
         if sizeBytes == 0 {
             guard limit > 0, !hasSentEmpty else { return nil }
@@ -89,28 +89,28 @@ package struct ArtifactSender: Equatable, Sendable {
     }
 }
 
-/// Decides what to do with an arriving chunk: in order to the file, everything else harmless. Holds no file.
+/// Decides what to do with an arriving chunk. Only the next chunk in order reaches the file. Opens no file.
 package struct ArtifactReceiver: Equatable, Sendable {
     package enum Decision: Equatable, Sendable {
         /// Append the payload at the given offset, then send ``ArtifactReceiver/credit``.
         case write(offset: UInt64)
         /// Append, then compare the whole file's SHA-256.
         case writeLast(offset: UInt64)
-        /// Send the credit, which asks to go back.
+        /// Send a credit that asks the sender to go back.
         case rewind
-        /// Nothing new.
+        /// The chunk brings nothing new.
         case ignore
     }
 
     package let transferID: UInt64
     package let artifact: Artifact
     private var sizeBytes: UInt64 { UInt64(artifact.sizeBytes) }
-    /// Everything before has arrived.
+    /// Every byte before this offset has arrived.
     package private(set) var nextOffset: UInt64
     private var hasAskedToRewind: Bool
     private var hasEmpty = false
 
-    /// - Parameter offset: bytes of the partial file that are there already.
+    /// - Parameter offset: How many bytes of the file have already arrived.
     package init(transferID: UInt64, artifact: Artifact, offset: UInt64 = 0) {
         self.transferID = transferID
         self.artifact = artifact
@@ -120,7 +120,7 @@ package struct ArtifactReceiver: Equatable, Sendable {
 
     package var isComplete: Bool { nextOffset == sizeBytes && (sizeBytes > 0 || hasEmpty) }
 
-    /// The grant to send after a decision; the first one, answering an offer, says where to start.
+    /// The grant to send after a decision. The first grant answers an offer and says where to start.
     package func credit(rewind: Bool, windowChunks: UInt32 = Limits.windowChunks) -> ArtifactCredit {
         ArtifactCredit(
             transferID: transferID, nextOffset: nextOffset, windowChunks: windowChunks, isRewind: rewind)
@@ -132,7 +132,7 @@ package struct ArtifactReceiver: Equatable, Sendable {
         guard chunk.offset >= nextOffset, end <= sizeBytes else { return .ignore }
         let isDamaged = chunk.isLast != (end == sizeBytes) || !chunk.isIntact
         guard chunk.offset == nextOffset, !isDamaged else {
-            // Once per gap: every chunk under way behind the missing one would ask again.
+            // Asks once per gap. Otherwise every chunk behind the missing one would ask again.
             if hasAskedToRewind { return .ignore }
             hasAskedToRewind = true
             return .rewind

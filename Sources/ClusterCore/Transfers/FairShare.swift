@@ -1,7 +1,7 @@
-/// Divides a bounded room among owners whose number nobody knows: each may hold a quarter of what is still free, and no
-/// more than its own limit (dynamic thresholds, Choudhury and Hahne 1998).
+/// Shares limited room among an unknown number of owners. Each may hold a quarter of what is still free, and no more
+/// than its own limit (dynamic thresholds, Choudhury and Hahne 1998).
 ///
-/// However many of them flood it, room is left for one that has nothing in it yet.
+/// However many owners flood it, an owner that holds nothing yet still finds room.
 package struct FairShare: Sendable {
     package let maxCount: Int
     package let maxCountPerOwner: Int
@@ -18,7 +18,7 @@ package struct FairShare: Sendable {
         self.maxBytesPerOwner = maxBytesPerOwner
     }
 
-    /// - Returns: false if it has to be left out; nothing is counted then.
+    /// - Returns: false if there is no room. Then nothing is counted.
     package mutating func add(_ size: Int, of owner: UInt64) -> Bool {
         let own = held[owner] ?? (0, 0)
         guard count < maxCount, bytes + size <= maxBytes else { return false }
@@ -32,7 +32,7 @@ package struct FairShare: Sendable {
         return true
     }
 
-    /// Takes back one that was added.
+    /// Frees the room of one accepted addition.
     package mutating func remove(_ size: Int, of owner: UInt64) {
         guard let own = held[owner] else { return }
         held[owner] = own.count > 1 ? (own.count - 1, own.bytes - size) : nil

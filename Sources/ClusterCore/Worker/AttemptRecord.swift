@@ -1,11 +1,11 @@
-/// What of an attempt outlives its worker's process: its assignment, and the results that the coordinator does not have
-/// yet. Kept in the attempt's folder while there are any.
+/// The part of an attempt that outlives the worker's process: the assignment, and the results that the coordinator does
+/// not have yet. The attempt's folder holds the record while there are such results.
 package struct AttemptRecord: Equatable, Sendable {
-    /// With the checkpoint that training goes on from, which after a restart is one of this worker's own.
+    /// Names the checkpoint that training resumes from. After a restart it is one of this worker's own.
     package var assignment: Assignment
-    /// How many processes have gone on from the same checkpoint without coming to another.
+    /// How many processes have resumed from this checkpoint without reaching another.
     package var resumptions = 0
-    /// Artifacts in the order of their delivery, and a last word that does not depend on the process.
+    /// Artifacts in the order of their delivery, then FINISH or FAIL if the attempt has ended.
     package var results: [Undelivered]
 
     package init(assignment: Assignment, resumptions: Int = 0, results: [Undelivered]) {
@@ -21,7 +21,7 @@ package struct AttemptRecord: Equatable, Sendable {
 package struct RecoveredAttempt: Equatable, Sendable {
     /// Without the artifacts whose files are gone.
     package var record: AttemptRecord
-    /// Whether the exemplar is there, too.
+    /// Whether all inputs are intact as well.
     package var canTrain: Bool
 
     package init(record: AttemptRecord, canTrain: Bool) {
@@ -31,12 +31,12 @@ package struct RecoveredAttempt: Equatable, Sendable {
 }
 
 extension Undelivered {
-    /// A hand-back speaks for a process that ends; the next one may go on.
+    /// A hand-back is final only for the process that ends. The next process may resume the attempt.
     var outlivesItsProcess: Bool {
         if case .handBack = content { false } else { !isReport }
     }
 
-    /// The same under another id.
+    /// The same item under another id.
     func numbered(_ id: UInt64) -> Undelivered {
         var item = self
         item.id = id

@@ -1,15 +1,15 @@
-/// What waits to be acknowledged by the coordinator.
+/// Something that waits for the coordinator's acknowledgement.
 package struct Undelivered: Equatable, Sendable {
     package enum Content: Equatable, Sendable {
         case metrics(MetricsBlock), log([LogLine])
         case artifact(ArtifactOffer, file: String)
         case finish(Completion), fail(Failure), handBack(iteration: Int, reason: String)
     }
-    /// The request or transfer id: repeated with every try, so that a repeated one is recognised.
+    /// The request or transfer id. Every repetition carries it, so that the coordinator recognises the repetition.
     package var id: UInt64
     package var attempt: AttemptReference
     package var content: Content
-    /// How often the coordinator found other bytes than were announced.
+    /// How often the coordinator received other bytes than the offer announced.
     var mismatches = 0
 
     package init(id: UInt64, attempt: AttemptReference, content: Content) {
@@ -34,7 +34,7 @@ package struct Undelivered: Equatable, Sendable {
         }
     }
 
-    /// Goes beside the artifacts instead of behind them.
+    /// Whether it travels beside the artifacts instead of behind them.
     package var isReport: Bool {
         switch content {
         case .metrics, .log: true
@@ -59,45 +59,46 @@ package struct Undelivered: Equatable, Sendable {
     }
 }
 
-/// Undelivered ones, of which the first is under way: strictly in order.
+/// Undelivered items, sent strictly in order. Only the first one is under way.
 struct Lane: Equatable, Sendable {
     var items: [Undelivered] = []
-    /// When the first one is sent again.
+    /// When to send the first item again.
     var retryAt: Instant
 
     var first: Undelivered? { items.first }
 }
 
-/// One try at a job on this worker, from its assignment until its last word is acknowledged.
+/// One try at a job on this worker, from its assignment until the coordinator acknowledges its final message: FINISH,
+/// FAIL or HAND_BACK.
 package struct HeldAttempt: Equatable, Sendable {
     package enum Phase: Equatable, Sendable { case downloading, training, ended }
 
     let assignment: Assignment
-    /// Taken up from an earlier process: its checkpoint is this worker's own, and the rows in it may never have been
-    /// reported.
+    /// Whether this process resumed the attempt from an earlier one. Then its checkpoint is this worker's own, and the
+    /// metrics in the checkpoint may never have been reported.
     var isResumed = false
-    /// How many processes have gone on from its newest checkpoint.
+    /// How many processes have resumed from its newest checkpoint.
     var resumptions = 0
-    /// What is recorded for the next process: the number above and the ids of its results, if there are any.
+    /// What the record on disk holds: ``resumptions`` and the ids of the results. Empty without results.
     var remembered: [UInt64] = []
     package var phase = Phase.downloading
     package var iteration: Int
     var totalIterations = 0
-    /// As its trainer reported it last; 0 before the first iteration.
+    /// As its trainer last reported it; 0 before the first iteration.
     var secondsPerIteration = 0.0
-    /// The lease is gone or the job cancelled: nothing is sent any more, and the trainer is to stop.
+    /// Whether the lease is lost or the job cancelled. Then the worker sends nothing more, and the trainer must stop.
     var isDisowned: Bool { disownedAt != nil }
     var disownedAt: Instant?
     var downloads: [ArtifactReceiver]
     var downloadActiveAt: Instant
     /// Downloads that arrived with a wrong digest.
     var damagedDownloads = 0
-    /// Metrics and logs: small, and of no consequence to what is in the other lane.
+    /// Metrics and log lines. They are small and do not wait for the artifacts.
     var reports: Lane
-    /// Artifacts, and behind them the last word, which also waits for the reports.
+    /// Artifacts, then the final message, which also waits for the reports.
     var results: Lane
     var sender: ArtifactSender?
-    /// Decided while the trainer still runs: how the attempt ends, whatever the trainer says at its end.
+    /// How the attempt ends, whatever its trainer reports. The worker sets this while the trainer still runs.
     var verdict: WorkerState.Ending?
     var newest: [ArtifactRole: String] = [:]
 
@@ -108,7 +109,7 @@ package struct HeldAttempt: Equatable, Sendable {
         downloadActiveAt = now
         reports = Lane(retryAt: now)
         results = Lane(retryAt: now)
-        // A run that resumes from its last checkpoint has nothing to train and makes no other.
+        // A run that resumes from the checkpoint of its last iteration makes no other checkpoint.
         newest[.checkpoint] = assignment.checkpoint?.artifact.sha256
     }
 
@@ -120,7 +121,7 @@ package struct HeldAttempt: Equatable, Sendable {
             secondsPerIteration: secondsPerIteration)
     }
 
-    /// Whether a file waits to be delivered as it is. What was to be delivered of it, and was overwritten since, is not.
+    /// Whether the file already waits for delivery with this content. Drops the entry of an overwritten file.
     mutating func has(_ file: String, _ artifact: Artifact, at now: Instant) -> Bool {
         guard
             let index = results.items.firstIndex(where: {
@@ -136,13 +137,13 @@ package struct HeldAttempt: Equatable, Sendable {
         return false
     }
 
-    /// Queues within the spool's bounds; gives the files that are superseded.
+    /// Queues an item within the spool's limits. Returns the files that it supersedes.
     mutating func append(_ item: Undelivered, at now: Instant) -> [String] {
         let lane = item.isReport ? \HeldAttempt.reports : \HeldAttempt.results
         if self[keyPath: lane].items.isEmpty { self[keyPath: lane].retryAt = now }
         self[keyPath: lane].items.append(item)
         var superseded: [String] = []
-        // The first one may be under way, and artifacts that a finish names are behind every earlier checkpoint.
+        // The first item may be under way, so it stays. The artifacts that FINISH names are newer than any dropped one.
         func drop(keeping count: Int, where matches: (Undelivered) -> Bool) {
             while self[keyPath: lane].items.dropFirst().filter(matches).count > count,
                 let index = self[keyPath: lane].items.dropFirst().firstIndex(where: matches)
@@ -163,33 +164,34 @@ package struct HeldAttempt: Equatable, Sendable {
         return superseded
     }
 
-    /// The last word ends the attempt: what explains it goes first. And a run that resumes from a checkpoint takes the
-    /// rows in it for reported, so those before it go first; ids grow.
+    /// Whether the waiting reports must arrive before this result. The final message ends the attempt, so the reports
+    /// that explain it go first. A run that resumes from a checkpoint assumes that the coordinator has all metrics up
+    /// to it, so they go before the checkpoint. A lower id means earlier.
     func reportsGoFirst(before result: Undelivered) -> Bool {
         guard let report = reports.first else { return false }
         return result.endsAttempt || (result.isArtifact(.checkpoint) && report.id < result.id)
     }
 
-    /// Nothing produced so far is part of a result any more.
+    /// Drops everything produced so far. None of it becomes part of a result.
     mutating func discardResults() {
         results.items = []
         sender = nil
         newest = [:]
     }
 
-    /// Waiting to be delivered.
+    /// The files that wait for delivery.
     var files: [String] {
         results.items.compactMap { if case .artifact(_, let file) = $0.content { file } else { nil } }
     }
 }
 
-/// What an attempt keeps for a coordinator that is away, besides two checkpoints and the files of a finished run.
-/// docs/operations.md adds it up.
+/// What an attempt keeps while the coordinator is away, besides two checkpoints and the files of a finished run.
+/// docs/operations.md adds up the sizes.
 enum SpoolLimits {
-    /// Older ones are dropped: pictures to look at, not part of the result.
+    /// Older snapshots are dropped: they are pictures to look at, not part of the result.
     static let snapshots = 64
-    /// Metrics and log lines, in memory; the oldest are dropped. A batch of metrics has some ten rows, so that a day of
-    /// training fits.
+    /// Batches of metrics and log lines in memory. The oldest are dropped. A batch of metrics has about ten rows, so a
+    /// day of training fits.
     static let batches = 4096
     static let reportBytes = 8 << 20
 }

@@ -1,4 +1,4 @@
-/// The life of an attempt: inputs, the trainer's end, the last word.
+/// The life of an attempt: its inputs, the end of its trainer, its final message.
 extension WorkerState {
     mutating func request(_ download: ArtifactReceiver, of attempt: HeldAttempt) {
         let request = ArtifactRequest(
@@ -12,7 +12,7 @@ extension WorkerState {
         return attempt.downloads.first?.transferID == transferID
     }
 
-    /// The first download is there.
+    /// The first download is complete.
     mutating func downloaded(_ ref: AttemptReference) {
         guard var attempt = attempts[ref] else { return }
         attempt.downloads.removeFirst()
@@ -25,7 +25,7 @@ extension WorkerState {
         attempts[ref] = attempt
     }
 
-    /// Fetches an artifact again whose bytes are not what they should be, but not for ever.
+    /// Fetches an artifact again if its bytes are wrong. Gives up after ``maxTransfers`` tries.
     mutating func downloadDamaged(
         _ ref: AttemptReference, _ reason: String, _ now: Instant
     ) {
@@ -37,7 +37,7 @@ extension WorkerState {
             let reason = "\(reason), \(attempt.damagedDownloads) times"
             return end(ref, .failed(code: FailureCode.download, reason: reason, retryable: true), now)
         }
-        // A new transfer id: chunks of the old one may still be under way.
+        // A new transfer id, because chunks of the old transfer may still be under way.
         attempt.downloads[0] = ArtifactReceiver(transferID: makeID(), artifact: damaged.artifact)
         attempt.downloadActiveAt = now
         attempts[ref] = attempt
@@ -54,7 +54,7 @@ extension WorkerState {
         conclude(ref, attempt.verdict ?? ending, now)
     }
 
-    /// Queues an attempt's last word.
+    /// Queues an attempt's final message.
     mutating func conclude(_ ref: AttemptReference, _ ending: Ending, _ now: Instant) {
         guard let attempt = attempts[ref] else { return }
         let content: Undelivered.Content
@@ -75,8 +75,8 @@ extension WorkerState {
             content = .handBack(iteration: max(0, iteration), reason: "the worker stops")
         case .abandoned:
             content = .handBack(iteration: attempt.iteration, reason: "training was abandoned")
-        // This machine's trouble and not the job's: it costs the job nothing, and this worker asks for no other before
-        // its disk is well again.
+        // This machine is at fault, not the job. The job loses no retry, and the worker asks for no work until its disk
+        // works again.
         case .failed(FailureCode.fileSystem, let reason, _, let neededBytes):
             storageProblem = reason
             storageNeed = max(storageNeed, neededBytes)
@@ -85,7 +85,7 @@ extension WorkerState {
                 reason: "the disk of its worker: \(reason)".shortened(to: Limits.maxReasonBytes))
         case .failed(let code, let reason, _, _) where attempt.isResumed && Self.checkpointTroubles.contains(code):
             return resumedInVain(ref, reason, now)
-        // Nobody's fault, like a damaged one: the job goes on from the one before.
+        // Treated like a damaged checkpoint: the job resumes from the previous one at no cost.
         case .failed(FailureCode.foreignCheckpoint, let reason, _, _):
             content = failure(
                 attempt, code: FailureCode.damagedCheckpoint, reason: reason, retryable: true)
@@ -95,7 +95,7 @@ extension WorkerState {
         queue(content, ref, now)
     }
 
-    /// Codes of a trainer that could not use its checkpoint.
+    /// Failure codes of a trainer that cannot use its checkpoint.
     private static let checkpointTroubles = Set(
         [FailureCode.damagedCheckpoint, FailureCode.foreignCheckpoint, FailureCode.badCheckpoint])
 

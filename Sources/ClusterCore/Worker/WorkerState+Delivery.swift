@@ -1,22 +1,24 @@
-/// What goes to the coordinator until it is acknowledged, and what will never be.
+/// What the worker sends until the coordinator acknowledges it, and what the worker gives up on.
 extension WorkerState {
-    /// - Parameter id: An artifact's transfer; other messages get the next free one.
+    /// - Parameter id: An artifact's transfer id. Other messages get the next free id.
     mutating func queue(
         _ content: Undelivered.Content, id: UInt64? = nil, _ ref: AttemptReference, _ now: Instant
     ) {
         guard var attempt = attempts[ref], !attempt.isDisowned else { return }
         let item = Undelivered(id: id ?? makeID(), attempt: ref, content: content)
-        // What the coordinator would drop unanswered would be repeated for ever, and all behind it never sent.
+        // The coordinator drops a malformed message without an answer. The worker would repeat it for ever and never
+        // send what is behind it.
         if let breach = breach(item.message) { return refuse(item, of: ref, breach, now) }
         effects += attempt.append(item, at: now).map { .removeFile(ref, $0) }
         attempts[ref] = attempt
     }
 
-    /// A message that is not one: of no consequence if it only describes, the attempt's failure if it is its result.
+    /// Gives up on a message that breaks the protocol. If the message is part of the attempt's result, the attempt
+    /// fails. A lost snapshot, metric or log line does not end it.
     private mutating func refuse(
         _ item: Undelivered, of ref: AttemptReference, _ breach: String, _ now: Instant
     ) {
-        effects.append(.logError(ref, "not reported, because it breaks the protocol: \(breach)"))
+        effects.append(.logError(ref, "a message is not sent, because it breaks the protocol: \(breach)"))
         switch item.content {
         case .metrics, .log: break
         case .artifact(let offer, let file):
@@ -25,12 +27,12 @@ extension WorkerState {
             condemn(ref, code: "invalidReport", reason: "\(offer.role): \(breach)", retryable: false, now)
         case .finish:
             condemn(ref, code: "invalidReport", reason: "result: \(breach)", retryable: false, now)
-        // Made within the limits here; were it not so, the lease would end the attempt.
+        // The worker keeps these within the limits. If it ever does not, the attempt's lease expires.
         case .fail, .handBack: forget(ref, now)
         }
     }
 
-    /// Sends the first of each lane, or sends it again.
+    /// Sends the first item of each lane, or repeats it.
     mutating func deliver(_ ref: AttemptReference, _ now: Instant) {
         guard link == .welcomed, var attempt = attempts[ref] else { return }
         if let report = attempt.reports.first, now >= attempt.reports.retryAt {
@@ -44,7 +46,7 @@ extension WorkerState {
         attempts[ref] = attempt
     }
 
-    /// Whose message under way has this request or transfer id.
+    /// The attempt and the item under way with this request or transfer id.
     func underWay(_ id: UInt64) -> (AttemptReference, Undelivered)? {
         for (ref, attempt) in attempts {
             if let item = attempt.reports.first, item.id == id { return (ref, item) }
@@ -53,7 +55,7 @@ extension WorkerState {
         return nil
     }
 
-    /// The first of a lane has arrived, or will never be taken.
+    /// The first item of a lane has arrived, or the coordinator will never accept it.
     mutating func settle(_ item: Undelivered, of ref: AttemptReference, _ now: Instant) {
         guard var attempt = attempts[ref] else { return }
         if item.isReport {
@@ -69,29 +71,29 @@ extension WorkerState {
         if item.endsAttempt { forget(ref, now) }
     }
 
-    /// The coordinator will never take it: that must not block what follows, but a result without its artifacts is
-    /// none.
+    /// The coordinator will never accept the item. The item must not block what follows. But without its artifacts the
+    /// attempt has no result.
     mutating func reject(
         _ item: Undelivered, of ref: AttemptReference, _ reason: String, _ now: Instant
     ) {
-        effects.append(.logError(ref, "the coordinator does not take a message: \(reason)"))
+        effects.append(.logError(ref, "the coordinator refused a message: \(reason)"))
         settle(item, of: ref, now)
         switch item.content {
         case .metrics, .log, .finish, .fail, .handBack: break
         case .artifact(let offer, _) where offer.role == .snapshot: break
         case .artifact:
-            let reason = "the coordinator does not take an artifact: \(reason)"
+            let reason = "the coordinator refused an artifact: \(reason)"
             condemn(ref, code: "artifactRefused", reason: reason, retryable: false, now)
         }
     }
 
-    /// A spooled file cannot be delivered. A checkpoint is missed only by the result that names it.
+    /// A spooled file cannot be delivered. A lost checkpoint matters only if FINISH names it.
     mutating func giveUp(
         _ file: String, of ref: AttemptReference, _ reason: String, _ now: Instant
     ) {
         guard let item = attempts[ref]?.results.first, case .artifact(let offer, file) = item.content
         else { return }
-        effects.append(.logError(ref, "a file is lost before its delivery: \(reason)"))
+        effects.append(.logError(ref, "a file was lost before its delivery: \(reason)"))
         settle(item, of: ref, now)
         guard let attempt = attempts[ref] else { return }
         let isPartOfResult =
@@ -107,7 +109,7 @@ extension WorkerState {
         }
     }
 
-    /// The attempt will have no result. It fails once its trainer has ended, which holds the slot until then.
+    /// The attempt cannot have a result. It fails once its trainer has ended; until then the trainer holds the slot.
     mutating func condemn(
         _ ref: AttemptReference, code: String, reason: String, retryable: Bool, _ now: Instant
     ) {
@@ -130,7 +132,7 @@ extension WorkerState {
         if workRequest == nil { nextWork = now }
     }
 
-    /// The lease is lost: stop, and say here why.
+    /// The lease is lost. Stops the attempt and logs why.
     mutating func lose(_ ref: AttemptReference, _ reason: String, _ now: Instant) {
         guard let attempt = attempts[ref], !attempt.isDisowned else { return }
         effects.append(
@@ -138,7 +140,7 @@ extension WorkerState {
         disown(ref, now)
     }
 
-    /// The lease is lost or the job cancelled: stop, and say nothing more about it.
+    /// The lease is lost or the job cancelled. Stops the attempt and sends nothing more about it.
     mutating func disown(_ ref: AttemptReference, _ now: Instant) {
         guard var attempt = attempts[ref], !attempt.isDisowned else { return }
         guard attempt.phase == .training else { return forget(ref, now) }

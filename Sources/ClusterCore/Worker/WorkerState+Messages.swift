@@ -1,4 +1,4 @@
-/// What the coordinator says.
+/// What the coordinator's messages do.
 extension WorkerState {
     mutating func receive(_ message: MessageToWorker, session named: UInt64, _ now: Instant) {
         if case .refusal(let code, let reason) = message {
@@ -9,7 +9,7 @@ extension WorkerState {
         switch message {
         case .welcome(let greeting, let lost): receive(greeting, lost, now)
         case .helloAgain:
-            // One answer per back-off: a burst of messages to a restarted coordinator brings a burst of these.
+            // One HELLO per back-off: a burst of messages to a restarted coordinator brings a burst of HELLO_AGAIN.
             greetAnew(now)
         case .assign(let id, let assignment): receive(assignment, request: id, now)
         case .noWork(let id, let retryAfter):
@@ -18,7 +18,7 @@ extension WorkerState {
             nextWork = now + max(.milliseconds(100), min(retryAfter, .seconds(60)))
         case .heartbeatReply(_, let cancelled, let lost, let isDraining):
             for ref in cancelled { disown(ref, now) }
-            for ref in lost { lose(ref, "the coordinator has ended it or given it to another", now) }
+            for ref in lost { lose(ref, "the coordinator has ended it or given it to another worker", now) }
             if isDraining { drain("the coordinator asked to drain", now) }
         case .cancel(let ref, _): disown(ref, now)
         case .drain(let reason): drain(reason, now)
@@ -38,7 +38,7 @@ extension WorkerState {
         if link == .welcomed { link = .greeting(nextHello: now, backOff: Self.backOffRange.lowerBound) }
     }
 
-    /// A refusal that is not about the version is for the session that it names.
+    /// A refusal counts only for the session that it names, unless it is about the version.
     private mutating func receive(
         refusal code: AcknowledgementCode, _ reason: String, session named: UInt64, _ now: Instant
     ) {
@@ -48,7 +48,7 @@ extension WorkerState {
             guard let hellos = hellosSinceWelcome else {
                 return resign(.refused(reason), now)
             }
-            // The coordinator was replaced by one that does not speak the version agreed on; perhaps another.
+            // A new coordinator does not speak the agreed version. It may speak another.
             if link == .welcomed {
                 greetAnew(now)
             } else if hellos >= Self.believedRefusals {
@@ -58,7 +58,7 @@ extension WorkerState {
         }
     }
 
-    /// Ends, but not before what is trained is in this worker's folder, for whoever starts next.
+    /// Ends the worker once its checkpoints are in its folder, for the next process.
     private mutating func resign(_ exit: WorkerExit, _ now: Instant) {
         guard lastExit == nil else { return }
         lastExit = exit
@@ -68,7 +68,7 @@ extension WorkerState {
     private mutating func receive(_ greeting: Greeting, _ lost: [AttemptReference], _ now: Instant) {
         guard versions.contains(greeting.version) else {
             let reason =
-                "the coordinator chose version \(greeting.version) of the protocol, this worker speaks "
+                "the coordinator chose protocol version \(greeting.version), but this worker speaks "
                 + "\(versions.lowerBound) to \(versions.upperBound); upgrade the older of the two"
             return resign(.refused(reason), now)
         }
@@ -76,7 +76,7 @@ extension WorkerState {
         speak(greeting.version)
         heartbeat = greeting.heartbeat
         for ref in lost {
-            lose(ref, "it was not heard of for the length of its lease, and the job is another's now", now)
+            lose(ref, "its lease has ended, and the job may belong to another worker now", now)
         }
         guard link != .welcomed else { return }
         link = .welcomed
@@ -85,7 +85,7 @@ extension WorkerState {
             .connected(coordinator: greeting.coordinatorID, softwareVersion: greeting.softwareVersion))
         nextBeat = now
         nextWork = now
-        // What was under way is lost with the old connection.
+        // Messages under way are lost with the old connection.
         for ref in attempts.keys {
             attempts[ref]?.reports.retryAt = now
             attempts[ref]?.results.retryAt = now
@@ -124,7 +124,7 @@ extension WorkerState {
         case .cancelled: disown(ref, now)
         case .unknownArtifact, .malformed, .tooLarge:
             attempts[ref]?.downloads = []
-            let reason = "the coordinator does not give an artifact of the assignment: \(reason)"
+            let reason = "the coordinator refused to send an artifact of the assignment: \(reason)"
             end(ref, .failed(code: FailureCode.download, reason: reason, retryable: true), now)
         default: attempts[ref]?.downloadActiveAt = now
         }
@@ -135,16 +135,16 @@ extension WorkerState {
         _ now: Instant
     ) {
         switch (code, item.content) {
-        // An artifact is settled by its receipt alone.
+        // Only a receipt settles an artifact.
         case (.ok, .artifact): break
         case (.ok, _): settle(item, of: ref, now)
         case (.leaseLost, _): lose(ref, message, now)
         case (.cancelled, _): disown(ref, now)
         case (.malformed, .finish), (.tooLarge, .finish):
-            let reason = "the coordinator does not take the result: \(message)"
+            let reason = "the coordinator refused the result: \(message)"
             condemn(ref, code: "resultRefused", reason: reason, retryable: false, now)
         case (.malformed, _), (.tooLarge, _): reject(item, of: ref, message, now)
-        // Their files are gone since the receipts: another attempt makes them again from a stored checkpoint.
+        // The coordinator lost the files after its receipts. Another attempt makes them again from a stored checkpoint.
         case (.unknownArtifact, .finish):
             let reason = "the coordinator has lost an artifact of the result: \(message)"
             condemn(ref, code: "artifactsLost", reason: reason, retryable: true, now)
@@ -173,7 +173,7 @@ extension WorkerState {
             effects.append(.sendChunk(ref, file: file, chunk, transferID: credit.transferID))
         }
         attempt.sender = sender
-        // Progress puts off the next offer, which is only for transfers that stand still.
+        // Progress delays the next offer, which is only for transfers that have stopped.
         attempt.results.retryAt = now + heartbeat
         attempts[ref] = attempt
     }

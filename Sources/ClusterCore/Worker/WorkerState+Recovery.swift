@@ -1,11 +1,12 @@
-/// What a worker's earlier process left, and what this one leaves to the next.
+/// What a worker's earlier process left, and what this one leaves for the next.
 extension WorkerState {
-    /// So many processes go on from one checkpoint; then the attempt is given back, in case it is what ends them.
+    /// How many processes may resume from one checkpoint. Then the worker hands the attempt back, because the attempt
+    /// may be what ends them.
     static let maxResumptions = 3
 
-    /// Takes up attempts whose results would be lost with them: the coordinator may be away for hours, and what was
-    /// trained meanwhile is here and nowhere else. What it has all of is left to it: a worker that comes back without
-    /// its attempt frees the job at once, and that the attempt was lost is counted.
+    /// Claims the attempts that have a checkpoint or a final message for the coordinator. The coordinator may be away
+    /// for hours, and then this training exists only here. The worker does not claim the others: the coordinator frees
+    /// their jobs at once and counts the attempts as lost.
     mutating func recover(_ found: [RecoveredAttempt], _ now: Instant) {
         for one in found.sorted(by: { $0.record.ref < $1.record.ref }) {
             let record = one.record
@@ -21,7 +22,7 @@ extension WorkerState {
                 case .artifact(let offer, let file)? = newest?.content
             {
                 assignment.checkpoint = StoredCheckpoint(iteration: offer.iteration, artifact: offer.artifact)
-                // Networks of a run that had not ended are made again, under the same names.
+                // A run that had not ended makes its networks again, under the same names.
                 var kept = record
                 kept.results.removeAll { item in
                     guard item.isArtifact(.generator) || item.isArtifact(.discriminator),
@@ -45,7 +46,7 @@ extension WorkerState {
                 guard !hasEnded else { continue }
                 let reason =
                     record.resumptions < Self.maxResumptions
-                    ? "the worker was started again and has no slot or no exemplar for it"
+                    ? "the restarted worker has no slot or no exemplar for it"
                     : "the worker ended \(record.resumptions + 1) times before the next checkpoint"
                 giveBack(record.ref, reason, now)
             }
@@ -63,8 +64,8 @@ extension WorkerState {
         return attempt
     }
 
-    /// A checkpoint of this worker's own turns out to be none. It is not the one of the coordinator's assignment, which
-    /// the job goes on from at no cost.
+    /// A checkpoint of this worker's own is unusable. The coordinator's checkpoint is another file, so the job resumes
+    /// from that one at no cost.
     mutating func resumedInVain(_ ref: AttemptReference, _ reason: String, _ now: Instant) {
         guard var attempt = attempts[ref] else { return }
         let bad = attempt.assignment.checkpoint?.artifact.sha256
@@ -82,8 +83,8 @@ extension WorkerState {
         giveBack(ref, "the checkpoint in its worker's folder cannot be used: \(reason)", now)
     }
 
-    /// What the next process has to know of each attempt, where that has changed. It comes before the effects that
-    /// remove files: a file that a record names and that is not there is then a damage.
+    /// What the next process has to know about each attempt, if that has changed. These effects come before the effects
+    /// that remove files. A missing file that a record names is therefore damage.
     mutating func remember() -> [Effect] {
         var records: [Effect] = []
         for ref in attempts.keys.sorted() {

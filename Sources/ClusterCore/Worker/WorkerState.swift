@@ -1,4 +1,4 @@
-/// What a trainer is asked to do; it looks between iterations.
+/// What the worker asks of a trainer. The trainer looks between iterations.
 package enum TrainerWish: Equatable, Sendable {
     case proceed
     /// Write a checkpoint and end.
@@ -9,19 +9,19 @@ package enum TrainerWish: Equatable, Sendable {
 
 /// How a worker's process ended.
 public enum WorkerExit: Equatable, Sendable {
-    /// Told to stop: attempts were checkpointed and handed back.
+    /// It was told to stop. It checkpointed its attempts and handed them back.
     case stopped
-    /// The coordinator does not speak this version.
+    /// The coordinator does not speak the worker's protocol version.
     case refused(String)
     /// Another process with this worker's id is connected: its data folder is a copy.
     case duplicate(String)
-    /// A trainer that was told to stop has not done so and holds its slot; a new process would have it again.
+    /// A trainer was told to stop, but still holds its slot. A new process gets the slot back.
     case hung(String)
 }
 
 /// Every decision of a worker, without clock, socket, file or randomness.
 ///
-/// Events in, effects out, as of ``ClusterState``.
+/// Events go in, effects come out, as in ``ClusterState``.
 package struct WorkerState: Sendable {
     package enum Event: Sendable {
         case tick
@@ -31,37 +31,37 @@ package struct WorkerState: Sendable {
         case log(AttemptReference, LogLine)
         /// A complete file in the attempt's folder.
         case spooled(AttemptReference, ArtifactRole, iteration: Int, Artifact, file: String)
-        /// A spooled file is gone or not what it was.
+        /// A spooled file is gone or has changed.
         case unreadable(AttemptReference, file: String, reason: String)
-        // What becomes of a download is known later than its last chunk. By then the attempt may have been lost and
-        // given again, so it names the transfer it speaks of.
+        // A download's outcome is known only after its last chunk. By then the worker may have lost the attempt and got
+        // it again, so the outcome names its transfer.
         case downloaded(AttemptReference, transferID: UInt64)
-        /// All bytes are there, and they are not the artifact.
+        /// All bytes are there, but they are not the artifact's.
         case downloadDamaged(AttemptReference, transferID: UInt64, reason: String)
         case downloadFailed(AttemptReference, transferID: UInt64, reason: String)
         case ended(AttemptReference, Ending)
-        /// What an earlier process left; before anything else happens.
+        /// What an earlier process left. Comes before every other event.
         case recovered([RecoveredAttempt])
         case drain(String)
-        /// Whether the worker's folder can be written to; nil: it can.
+        /// Why the worker's folder cannot be written to; nil: it can.
         case storage(problem: String?)
     }
     package enum Ending: Equatable, Sendable {
         case finished(iteration: Int, trainingSeconds: Double, reportJSON: String)
         case stopped(iteration: Int)
         case abandoned
-        /// `neededBytes`: of disk, as far as that is known, where the disk is the reason.
+        /// `neededBytes` is the disk space that was needed, if the disk is the reason and the number is known.
         case failed(code: String, reason: String, retryable: Bool, neededBytes: Int = 0)
     }
     package enum Effect: Equatable, Sendable {
         case send(MessageToCoordinator)
         case sendChunk(AttemptReference, file: String, ArtifactSender.Chunk, transferID: UInt64)
-        /// `verify`: it was the last; check the SHA-256 and report `downloaded` or `downloadDamaged`.
+        /// `verify`: this chunk is the last; check the SHA-256 and report `downloaded` or `downloadDamaged`.
         case writeChunk(
             AttemptReference, Artifact, transferID: UInt64, offset: UInt64, payload: [UInt8], verify: Bool)
-        /// `from`: the reported file that is the assignment's checkpoint; nil: it was downloaded.
+        /// `from`: the spooled file that is the assignment's checkpoint; nil: the inputs were downloaded.
         case train(Assignment, from: String?)
-        /// For the next process; without results there is nothing to remember.
+        /// Write the record for the next process, or remove it if it has no results.
         case remember(AttemptRecord)
         case wish(AttemptReference, TrainerWish)
         case removeFile(AttemptReference, String)
@@ -70,29 +70,29 @@ package struct WorkerState: Sendable {
         case reconnect
         /// The coordinator has welcomed this process.
         case connected(coordinator: String, softwareVersion: String)
-        /// The coordinator does not answer. Said once, until it does again.
+        /// The coordinator does not answer. Comes once until it answers again.
         case away
         case exit(WorkerExit)
     }
 
     enum Link: Equatable, Sendable { case greeting(nextHello: Instant, backOff: Duration), welcomed }
 
-    /// Beats of silence after which the connection is made anew.
+    /// After this many silent heartbeats the worker opens a new connection.
     static let silentBeats = 4
     static let backOffRange = Duration.seconds(1)...Duration.seconds(32)
-    /// How often an artifact is transferred before wrong bytes are blamed on the file.
+    /// How often the worker transfers an artifact before it blames the file for wrong bytes.
     static let maxTransfers = 3
-    /// How many HELLOs have to be answered by a refusal of this version, where an earlier one was welcomed, until it is
-    /// believed: what was sent in the old version before brings refusals, too.
+    /// A worker that was welcomed before believes a refusal of its version only after this many HELLOs without a
+    /// WELCOME. Its earlier messages in the old version bring refusals too.
     static let believedRefusals = 3
-    /// How long a trainer that nobody wants any more may take to end: longer than any iteration or snapshot.
+    /// How long a trainer may take to end after the worker disowned its attempt: longer than any iteration or snapshot.
     static let hangPatience = Duration.seconds(3600)
 
     package let worker: WorkerIdentity
     let versions: ClosedRange<UInt32>
     package let session: UInt64
     var link: Link
-    /// Whether it was said that the coordinator does not answer.
+    /// Whether ``Effect/away`` has been reported since the coordinator last answered.
     var isAway = false
     package var attempts: [AttemptReference: HeldAttempt] = [:]
     var heartbeat = Duration.seconds(5)
@@ -101,17 +101,17 @@ package struct WorkerState: Sendable {
     var nextWork: Instant
     var workRequest: UInt64?
     var drainStart: Instant?
-    /// How this worker will end, once its trainers have left their checkpoints.
+    /// How this worker will end, once its trainers have written their checkpoints.
     var lastExit: WorkerExit?
     /// HELLOs since the last WELCOME; nil before the first.
     var hellosSinceWelcome: Int?
-    /// Why this worker's disk is not to be trusted; no work is asked for until it is usable again.
+    /// Why the worker does not trust its disk. It asks for no work until the disk is usable again.
     package internal(set) var storageProblem: String?
-    /// What the disk has to take before it is trusted again: as much as did not fit.
+    /// How many bytes the disk has to take before the worker trusts it again: as many as did not fit.
     package internal(set) var storageNeed = 0
-    /// What WELCOME chose; HELLO is written in the newest.
+    /// The protocol version that WELCOME chose. HELLO uses the newest.
     package private(set) var version: UInt32
-    /// How long a stopping worker waits for the next word of a coordinator that has not taken everything yet.
+    /// How long a stopping worker waits for the coordinator's next message while it still has something to deliver.
     let drainPatience: Duration
     private var lastID: UInt64 = 0
     private var beats: UInt64 = 0
@@ -121,7 +121,7 @@ package struct WorkerState: Sendable {
 
     /// - Parameters:
     ///   - versions: The protocol versions that this worker speaks.
-    ///   - breach: Why a message is none that the coordinator accepts; nil if it is one.
+    ///   - breach: Why the coordinator would not accept a message; nil if it would.
     package init(
         worker: WorkerIdentity, session: UInt64, versions: ClosedRange<UInt32>,
         drainPatience: Duration = .seconds(60), breach: @escaping @Sendable (MessageToCoordinator) -> String?,
@@ -139,7 +139,7 @@ package struct WorkerState: Sendable {
         nextWork = now
     }
 
-    /// Slots without a trainer; none while the disk fails, or while more ended attempts than slots wait for delivery,
+    /// Slots without a trainer. None while the disk fails. None while more ended attempts than slots wait for delivery,
     /// which bounds the spool.
     var freeSlots: Int {
         guard storageProblem == nil else { return 0 }
@@ -161,7 +161,7 @@ package struct WorkerState: Sendable {
         case .tick: break
         case .received(let message, let named): receive(message, session: named, now)
         case .iterated(let ref, let iteration, let total, let seconds):
-            // Within the wire's limits: one impossible number must not silence the heart.
+            // Kept within the wire's limits: one impossible number must not stop the heartbeats.
             let limit = Int(Limits.maxIterations)
             attempts[ref]?.iteration = min(max(0, iteration), limit)
             if let total { attempts[ref]?.totalIterations = min(max(0, total), limit) }
@@ -179,7 +179,7 @@ package struct WorkerState: Sendable {
                 effects.append(.removeFile(ref, file))
                 break
             }
-            // A process that took the attempt up makes pictures again that an earlier one had made.
+            // A process that resumes an attempt makes some snapshots that an earlier process already made.
             guard !attempts[ref]!.has(file, artifact, at: now) else { break }
             attempts[ref]?.newest[kind] = artifact.sha256
             if kind == .checkpoint { attempts[ref]?.resumptions = 0 }
@@ -227,7 +227,7 @@ package struct WorkerState: Sendable {
             return exit(lastExit ?? .stopped)
         }
         if link == .welcomed, now.since(lastHeard) > heartbeat * Self.silentBeats {
-            // Trainers are left alone: the coordinator may come back, and what they report waits.
+            // Trainers keep running: the coordinator may come back, and their reports wait.
             link = .greeting(nextHello: now, backOff: Self.backOffRange.lowerBound)
         }
         if case .greeting(let nextHello, let backOff) = link {
@@ -264,14 +264,14 @@ package struct WorkerState: Sendable {
         }
     }
 
-    /// A trainer that should have stopped long ago, if there is nothing else to wait for.
+    /// An attempt whose trainer should have stopped long ago, if the worker has nothing else to wait for.
     private func hungAttempt(_ now: Instant) -> AttemptReference? {
         guard attempts.values.allSatisfy(\.isDisowned) else { return nil }
         return attempts.values.first { $0.disownedAt.map { now.since($0) > Self.hangPatience } ?? false }?.ref
     }
 
     package var running: [AttemptStatus] {
-        // An attempt whose last word is on its way still holds its lease.
+        // An attempt whose final message is under way still holds its lease.
         attempts.values.filter { !$0.isDisowned }.map(\.status).sorted { $0.attempt < $1.attempt }
     }
 
@@ -287,7 +287,7 @@ package struct WorkerState: Sendable {
     mutating func drain(_ reason: String, _ now: Instant) {
         guard drainStart == nil else { return }
         drainStart = now
-        // In a fixed order, because ids are drawn on the way: the same events give the same effects.
+        // In a fixed order, because the loop draws ids: the same events must give the same effects.
         for ref in attempts.keys.sorted() {
             guard let attempt = attempts[ref], !attempt.isDisowned, attempt.verdict == nil else { continue }
             switch attempt.phase {
@@ -300,7 +300,7 @@ package struct WorkerState: Sendable {
         }
     }
 
-    /// The version that a message of this worker is written in.
+    /// The protocol version of a message from this worker.
     package func version(of message: MessageToCoordinator) -> UInt32 {
         if case .hello = message { versions.upperBound } else { version }
     }
@@ -314,7 +314,7 @@ package struct WorkerState: Sendable {
 }
 
 extension WorkerState.Ending: CustomStringConvertible {
-    /// What became of a training: "finished at iteration 6000 after 240 s".
+    /// How a training ended: "finished at iteration 6000 after 240 s".
     package var description: String {
         switch self {
         case .finished(let iteration, let seconds, _):
@@ -338,7 +338,7 @@ extension WorkerExit: CustomStringConvertible {
 }
 
 extension String {
-    /// At most so many UTF-8 bytes, cut between characters.
+    /// The text, cut between characters to at most `limit` UTF-8 bytes.
     package func shortened(to limit: Int) -> String {
         guard utf8.count > limit else { return self }
         var end = utf8.index(startIndex, offsetBy: limit)

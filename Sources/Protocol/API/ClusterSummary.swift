@@ -5,16 +5,16 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
     public var version: String
     public var coordinatorID: String
     public var startedAt: Date
-    /// Where workers connect, as bound.
+    /// The address to which workers connect, as bound.
     public var workerEndpoint: String
-    /// Number of jobs by `JobState` name; every state is there.
+    /// The number of jobs by `JobState` name, with an entry for every state.
     public var jobs: [String: Int]
     public var workersConnected: Int
     public var slots: Int
     /// Training speed of all running jobs together.
     public var iterationsPerSecond: Double
-    /// Seconds until everything queued and running is done, at the speed of the slots connected now. Nil without slots,
-    /// or while a queued recipe has never run, so that its length is unknown.
+    /// Seconds until all queued and running jobs are done, at the speed of the slots that are connected now. Nil
+    /// without slots. Also nil while a queued recipe has never run, because its length is unknown.
     public var queueSeconds: Double?
 
     public init(
@@ -33,7 +33,7 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
     }
 }
 
-/// A worker that has ever said hello.
+/// A worker that has said HELLO at least once.
 public struct WorkerSummary: Codable, Sendable, Equatable {
     public var id: String
     public var name: String
@@ -42,25 +42,25 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
     public var slots: Int
     public var threadsPerSlot: Int
     public var isConnected: Bool
-    /// Whether it gets no more work and was asked to hand back what it has.
+    /// Whether the coordinator gives it no more work and has asked it to hand back what it has.
     public var isDraining: Bool
     public var lastSeenAt: Date
     /// Ids of the jobs it runs.
     public var jobs: [String]
-    /// Of all its jobs together.
+    /// Training speed of all its jobs together.
     public var iterationsPerSecond: Double
-    /// Cores its process keeps busy, on average over the last heartbeat. Nil, as all that follows, of a worker that is
-    /// not connected or does not measure.
+    /// Cores that its process keeps busy, on average since the previous heartbeat. This and the next two are nil if the
+    /// worker is not connected or does not measure.
     public var coresBusy: Double?
     /// Memory of its process.
     public var residentBytes: Int?
-    /// Files that wait for delivery in its folder.
+    /// Size of the files that wait for delivery in its folder.
     public var spoolBytes: Int?
-    /// The pretrained weights it has. Nil, as the memory, of a worker that does not announce them.
+    /// The pretrained weights that it has. This and the memory are nil if the worker does not announce them.
     public var weights: [String]?
-    /// Of each slot.
+    /// Memory for each slot.
     public var memoryBytesPerSlot: Int?
-    /// Why it gets no work, or not all that waits.
+    /// Why it gets no work, or cannot run some of the waiting jobs; nil if nothing is wrong.
     public var problem: String?
 
     public init(
@@ -89,7 +89,7 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
     }
 }
 
-/// Answer of `GET /api/v1/workers`: connected ones first, then by name.
+/// Answer of `GET /api/v1/workers`: connected workers first, then by name.
 public struct WorkerList: Codable, Sendable, Equatable {
     public var workers: [WorkerSummary]
 

@@ -4,21 +4,21 @@ import Foundation
 /// How long a training is expected to take, and how that is known.
 public struct ExpectedTime: Codable, Sendable, Equatable {
     public enum Source: String, Codable, Sendable {
-        /// What finished jobs of the recipe took, with everything that belongs to a job.
+        /// How long finished jobs of the recipe took, with everything that belongs to a job.
         case finishedJobs
         /// How fast running jobs of the recipe are.
         case runningJobs
-        /// A few steps, measured.
+        /// A measurement of a few steps.
         case measurement
     }
 
-    /// Of one job in one slot.
+    /// For one job in one slot.
     public var seconds: Double
     public var secondsPerIteration: Double
     public var source: Source
-    /// How many jobs were looked at; 0 of a measurement.
+    /// How many jobs the time is taken from; 0 for a measurement.
     public var jobs: Int
-    /// Of a measurement, where it holds, to stand behind the time: "on a core like this machine's".
+    /// Where a measurement holds, in words that follow the time: "on a core like this machine's".
     public var place: String?
 
     public init(
@@ -36,7 +36,7 @@ public struct ExpectedTime: Codable, Sendable, Equatable {
         "\(Self.about(seconds))\(origin) (\(Self.milliseconds(secondsPerIteration)) an iteration)"
     }
 
-    /// What stands behind a time: where or of what it is known.
+    /// The words that follow a time: where it holds, or which jobs it is taken from.
     public var origin: String {
         switch source {
         case .finishedJobs: ", as \(counted(jobs, "finished job")) of this recipe took"
@@ -45,7 +45,7 @@ public struct ExpectedTime: Codable, Sendable, Equatable {
         }
     }
 
-    /// A time that is known to a tenth or so: "about 4 minutes".
+    /// A time that is accurate to about a tenth: "about 4 minutes".
     public static func about(_ seconds: Double) -> String { "about \(rounded(seconds))" }
 
     static func rounded(_ seconds: Double) -> String {
@@ -54,7 +54,7 @@ public struct ExpectedTime: Codable, Sendable, Equatable {
             return "\(String(format: digits, value)) \(unit)\(value == 1 ? "" : "s")"
         }
         func halves(_ value: Double) -> Double { value < 10 ? (2 * value).rounded() / 2 : value.rounded() }
-        // NaN is less than nothing.
+        // Covers NaN, too.
         guard seconds >= 1.5 else { return "1 second" }
         switch min(seconds, 1e11) {
         case let short where short < 20: return text(short.rounded(), "second")
@@ -65,7 +65,7 @@ public struct ExpectedTime: Codable, Sendable, Equatable {
         }
     }
 
-    /// "41 ms", or seconds where they are more.
+    /// "41 ms", or seconds for longer times.
     public static func milliseconds(_ seconds: Double) -> String {
         if seconds < 0.01 { return String(format: "%.1f ms", max(0, 1000 * seconds)) }
         if seconds < 0.9995 { return String(format: "%.0f ms", 1000 * seconds) }

@@ -5,7 +5,7 @@ import Foundation
 public struct ArtifactSummary: Codable, Sendable, Equatable {
     public var kind: ArtifactRole
     public var iteration: Int
-    /// 64 lower-case hexadecimal digits; `GET /api/v1/artifacts/{sha256}` answers the bytes.
+    /// 64 lower-case hexadecimal digits; `GET /api/v1/artifacts/{sha256}` returns the bytes.
     public var sha256: String
     public var sizeBytes: Int
     public var createdAt: Date
@@ -26,12 +26,12 @@ public struct ArtifactList: Codable, Sendable, Equatable {
     public init(artifacts: [ArtifactSummary]) { self.artifacts = artifacts }
 }
 
-/// What was measured at one iteration.
+/// The values measured at one iteration.
 public struct MetricsEntry: Codable, Sendable, Equatable {
     public var iteration: Int
     /// The worker's wall clock, for display only.
     public var unixSeconds: Double
-    /// By name ("l1", "discriminator_fake", ...); values that were not measured or are not finite are left out.
+    /// By name ("l1", "discriminator_fake", ...), without values that were not measured or are not finite.
     public var values: [String: Float]
 
     public init(iteration: Int, unixSeconds: Double, values: [String: Float]) {
@@ -44,7 +44,7 @@ public struct MetricsEntry: Codable, Sendable, Equatable {
 /// Answer of `GET /api/v1/jobs/{id}/metrics`: ascending iterations.
 public struct MetricsPage: Codable, Sendable, Equatable {
     public var rows: [MetricsEntry]
-    /// Pass as `?after=` to go on; nil when nothing more is stored now.
+    /// Pass it as `?after=` to continue; nil if nothing more is stored yet.
     public var next: Int?
 
     public init(rows: [MetricsEntry], next: Int?) {
@@ -55,14 +55,14 @@ public struct MetricsPage: Codable, Sendable, Equatable {
 
 /// A line of a job's log.
 public struct LogEntry: Codable, Sendable, Equatable {
-    /// Ascending over the coordinator's life; pass the last one as `?after=` to go on.
+    /// Ids ascend over the coordinator's life. Pass the last one as `?after=` to continue.
     public var id: Int64
     public var at: Date
     /// debug, info, warning or error.
     public var level: String
     /// "coordinator" or "worker".
     public var source: String
-    /// The attempt it speaks of; 0: of the job as a whole.
+    /// The attempt that the line is about; 0: the job as a whole.
     public var attempt: Int
     public var message: String
 
@@ -79,7 +79,7 @@ public struct LogEntry: Codable, Sendable, Equatable {
 /// Answer of `GET /api/v1/jobs/{id}/logs`: oldest first.
 public struct LogPage: Codable, Sendable, Equatable {
     public var entries: [LogEntry]
-    /// Pass as `?after=` to go on; nil when nothing more is stored now.
+    /// Pass it as `?after=` to continue; nil if nothing more is stored yet.
     public var next: Int64?
 
     public init(entries: [LogEntry], next: Int64?) {

@@ -1,28 +1,29 @@
 import ClusterCore
 
-/// Body of `POST /api/v1/jobs`: one or many jobs, accepted all together or not at all.
+/// Body of `POST /api/v1/jobs`: one or more jobs. The coordinator accepts all of them or none.
 public struct SubmitJobsRequest: Codable, Sendable, Equatable {
     public var jobs: [JobSubmission]
 
     public init(jobs: [JobSubmission]) { self.jobs = jobs }
 }
 
-/// One job to be accepted. Its exemplar must have been sent to `POST /api/v1/exemplars` before.
+/// One job to accept. Send its exemplar to `POST /api/v1/exemplars` first.
 public struct JobSubmission: Codable, Sendable, Equatable {
-    /// What people call the texture; need not be unique. 1...200 characters.
+    /// What people call the texture, 1...200 characters. Need not be unique.
     public var name: String
     /// The exemplar's file name as the user knows it, for messages.
     public var fileName: String
-    /// The exemplar's digest as answered by `POST /api/v1/exemplars`: 64 lower-case hexadecimal digits.
+    /// The exemplar's digest as returned by `POST /api/v1/exemplars`: 64 lower-case hexadecimal digits.
     public var exemplarSHA256: String
-    /// The complete recipe. The coordinator stores it and does not look inside; the worker refuses a bad one.
+    /// The complete recipe. The coordinator stores it without checking it; the worker refuses a bad one.
     public var recipeYAML: String
     /// Higher runs first, -100...100; absent: 0.
     public var priority: Int?
-    /// Makes the submission repeatable: a second one with this key returns the first one's job. At most 200 characters.
+    /// Makes the submission repeatable: a second submission with this key returns the first one's job. At most 200
+    /// characters.
     public var key: String?
-    /// Makes it repeatable without a key of the client's: a second submission of the same name and exemplar with a
-    /// recipe of the same values returns the first one's job. Not together with a key.
+    /// Makes the submission repeatable without a key: a second submission with the same name, exemplar and recipe
+    /// values returns the first one's job. Not together with a key.
     public var once: Bool?
     /// Absent: any worker may get it.
     public var needs: JobNeeds?
@@ -56,11 +57,12 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
     /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
     public var resultName: String
     public var state: JobState
-    /// Whether an earlier submission with the same key had already been accepted.
+    /// Whether the job existed before this submission.
     public var alreadyExisted: Bool
-    /// Why none of the workers that are connected can run it; nil if one can, or none is connected.
+    /// Why no connected worker can run the job; nil if one can, or if none is connected.
     public var obstacle: String?
-    /// By jobs of the same recipe, whatever their seeds and exemplars; nil if there are none, or the job has existed.
+    /// Taken from jobs of the same recipe, whatever their seeds and exemplars; nil if there are none, or if the job
+    /// already existed.
     public var expected: ExpectedTime?
 
     public init(

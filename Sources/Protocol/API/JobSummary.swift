@@ -4,22 +4,22 @@ import Foundation
 /// A job as lists show it.
 public struct JobSummary: Codable, Sendable, Equatable {
     public var id: String
-    /// What kind of work it is; nil from a coordinator that knew none but `train`.
+    /// The kind of work; nil from a coordinator that knows only `train`.
     public var kind: JobKind?
     public var name: String
     /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
     public var resultName: String
     public var fileName: String
-    /// What the recipe calls itself.
+    /// The name that the recipe gives itself.
     public var recipe: String
     public var state: JobState
     public var priority: Int
-    /// Iterations done, as last reported by the worker; of a waiting job, those its newest checkpoint holds.
+    /// Iterations done, as the worker last reported. For a waiting job, the iteration of its newest checkpoint.
     public var iteration: Int
     /// 0 until a worker has read the recipe.
     public var totalIterations: Int
     public var secondsPerIteration: Double?
-    /// Seconds of training left at the present speed; only while running.
+    /// Seconds of training left at the current speed; only while the job runs.
     public var etaSeconds: Double?
     /// The newest attempt's number; 0 before the first.
     public var attempt: Int
@@ -27,7 +27,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
     public var failures: Int
     /// The name of the worker of the newest attempt.
     public var worker: String?
-    /// Why it is failed, held, cancelled, or queued again.
+    /// Why the job is failed, held, cancelled, or queued again.
     public var reason: String?
     public var exemplarSHA256: String
     /// Digest of the newest snapshot.
@@ -36,7 +36,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
     public var submittedAt: Date
     public var startedAt: Date?
     public var finishedAt: Date?
-    /// The newest measured value of each loss term; terms that are not finite are left out.
+    /// The newest measured value of each loss term, without values that are not finite.
     public var lossLatest: [String: Float]
 
     public init(
@@ -80,7 +80,7 @@ public struct JobDetail: Codable, Sendable, Equatable {
     public var recipeYAML: String
     /// Oldest first.
     public var attempts: [AttemptSummary]
-    /// What the worker reported of the finished run (feature weights, versions, threads), as JSON text.
+    /// What the worker reported about the finished run (feature weights, versions, threads), as JSON text.
     public var reportJSON: String?
     /// Seconds of training in the accepted result, over all its attempts.
     public var trainingSeconds: Double?
@@ -103,7 +103,7 @@ public struct AttemptSummary: Codable, Sendable, Equatable {
     public var worker: String
     /// The iteration it started from: 0, or its checkpoint's.
     public var startIteration: Int
-    /// The last iteration known of it.
+    /// Its last known iteration.
     public var iteration: Int
     public var startedAt: Date
     public var endedAt: Date?
@@ -127,12 +127,12 @@ public struct AttemptSummary: Codable, Sendable, Equatable {
     }
 }
 
-/// Answer of `GET /api/v1/jobs`, in the order asked for.
+/// Answer of `GET /api/v1/jobs`, in the requested order.
 public struct JobPage: Codable, Sendable, Equatable {
     public var jobs: [JobSummary]
-    /// Pass as `?cursor=` for the next page; nil on the last.
+    /// Pass it as `?cursor=` for the next page; nil on the last page.
     public var next: String?
-    /// How many jobs the filters let through, on all pages together.
+    /// How many jobs match the filters, on all pages together.
     public var total: Int
 
     public init(jobs: [JobSummary], next: String?, total: Int) {
@@ -146,11 +146,11 @@ public struct JobPage: Codable, Sendable, Equatable {
 public enum JobOrder: String, Codable, Sendable, CaseIterable {
     /// By submission.
     case newest, oldest
-    /// By name, letter case apart.
+    /// By name, regardless of case.
     case name
     /// Higher runs first.
     case priority
-    /// Those that ended last come first, those that have not ended last.
+    /// Jobs that ended most recently come first. Jobs that have not ended come last.
     case ended
 }
 

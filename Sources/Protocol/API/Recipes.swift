@@ -1,15 +1,15 @@
-/// A recipe that the coordinator offers to those who submit from a browser.
+/// A recipe that the coordinator offers to people who submit from a browser.
 public struct NamedRecipe: Codable, Sendable, Equatable {
     public var name: String
     /// One line for people.
     public var abstract: String
-    /// Complete, as a job's `recipeYAML` takes it.
+    /// The complete recipe, as a job's `recipeYAML` takes it.
     public var yaml: String
-    /// What is known of the time that a job takes; nil before anything is.
+    /// How long a job is expected to take; nil while this is unknown.
     public var expected: ExpectedTime?
-    /// The same for people: how long, and how that is known.
+    /// ``expected`` in words: how long, and how that is known.
     public var expectedText: String?
-    /// How long alone: "about 4 minutes".
+    /// Only how long: "about 4 minutes".
     public var aboutText: String?
 
     public init(name: String, abstract: String, yaml: String, expected: ExpectedTime? = nil) {
@@ -25,7 +25,7 @@ public struct NamedRecipe: Codable, Sendable, Equatable {
 /// Answer of `GET /api/v1/recipes`: the first one is the default.
 public struct RecipeList: Codable, Sendable, Equatable {
     public var recipes: [NamedRecipe]
-    /// Whether a time that is missing is being measured: asking again will tell it.
+    /// Whether the coordinator is measuring a missing time. A later request gets it.
     public var isMeasuring: Bool
 
     public init(recipes: [NamedRecipe], isMeasuring: Bool = false) {

@@ -1,12 +1,12 @@
-/// Answer of `GET /api/v1/jobs/{id}/seeds`: the jobs of one exemplar and one recipe but for the seed, the asked one among
-/// them.
+/// Answer of `GET /api/v1/jobs/{id}/seeds`: the jobs that share an exemplar and a recipe, except for the seed. The
+/// requested job is one of them.
 public struct SeedGroup: Codable, Sendable, Equatable {
-    /// That of the oldest job: what the best one's gathered folder is called after.
+    /// The oldest job's result name. The best job's gathered folder is named after it.
     public var resultName: String
     /// By seed, then by age.
     public var jobs: [SeedJob]
-    /// The id of the finished job with the lowest score; of equal ones, and where there are no scores, the first. Nil: none
-    /// has finished.
+    /// The id of the finished job with the lowest score. If scores are equal or missing, the first finished job. Nil if
+    /// no job has finished.
     public var best: String?
 
     public init(resultName: String, jobs: [SeedJob], best: String?) {
@@ -16,17 +16,17 @@ public struct SeedGroup: Codable, Sendable, Equatable {
     }
 }
 
-/// A job beside those that differ from it in the seed alone.
+/// A job of a ``SeedGroup``.
 public struct SeedJob: Codable, Sendable, Equatable {
     public var job: JobSummary
-    /// Nil of a recipe that cannot be read; its job is alone.
+    /// Nil if the recipe cannot be read. Then the job is alone in its group.
     public var seed: UInt64?
     /// The figures of the last snapshot, by the names of their columns.
     public var quality: [String: Float]
-    /// What they come to, in the words of the worker that finished the job.
+    /// What the figures amount to, in the words of the worker that finished the job.
     public var verdict: String?
-    /// Of a finished job that has figures: lower is better. Figures that another finished job of the group lacks are left
-    /// out, so that scores of one group can be compared.
+    /// The score of a finished job that has figures; lower is better. It leaves out figures that another finished job
+    /// of the group lacks, so that the scores of a group are comparable.
     public var score: Float?
 
     public init(job: JobSummary, seed: UInt64?, quality: [String: Float], verdict: String?, score: Float?) {

@@ -2,9 +2,9 @@ import ClusterCore
 
 /// A worker's message as the coordinator reads it.
 package enum InboundMessage: Sendable {
-    /// - foreign: Attempts that the worker claims, and whose job ids this software did not give out: they are lost.
+    /// - foreign: Attempts that the worker claims under job ids that this software does not give out. They are lost.
     case message(MessageToCoordinator, foreign: [WireAttemptRef])
-    /// A message about a job that cannot be one of this cluster's, by its request or transfer id.
+    /// A message about a job that cannot belong to this cluster. `id` is its request or transfer id.
     case foreign(id: UInt64)
     /// A message that only coordinators send.
     case unexpected
@@ -48,7 +48,7 @@ extension InboundMessage {
                 .log($0, requestID: batch.requestID, batch.lines.map(LogLine.init))
             }
         case .artifactOffer(let offer):
-            // Validated: the role is one that workers offer.
+            // Validation has checked that workers may offer this role.
             let role = isFirstVersion ? ArtifactRole(offer.kind) : ArtifactRole(offered: offer.role)
             guard let role else {
                 self = .unexpected
@@ -214,7 +214,7 @@ extension MessageToCoordinator {
 }
 
 extension WireMessage {
-    /// Why a message is none that a coordinator accepts; nil if it is one.
+    /// Why a coordinator would not accept a message; nil if it would.
     package static func breach(_ message: MessageToCoordinator) -> String? {
         do throws(ProtocolError) {
             _ = try WireMessage(message, session: 1).frames()

@@ -1,8 +1,8 @@
 import ClusterCore
 
 extension MessageToWorker {
-    /// What a coordinator's message says; nil for a message that only workers send, and for an assignment whose job id
-    /// no coordinator of this software gave out.
+    /// What a coordinator's message says. nil for a message that only workers send, and for a job id that this software
+    /// does not give out.
     /// - Parameter message: Decoded and valid, so its counts and texts are within the limits.
     package init?(_ message: WireMessage) {
         func known(_ references: [WireAttemptRef]) -> [AttemptReference] {
@@ -49,8 +49,8 @@ extension MessageToWorker {
 
 extension WireMessage {
     /// A coordinator's message in the given version of the protocol.
-    /// - Parameter foreign: Attempts of the worker that are of no job here; WELCOME and HEARTBEAT_REPLY report them
-    ///   lost.
+    /// - Parameter foreign: Attempts that the worker claims but that belong to no job here. WELCOME and HEARTBEAT_REPLY
+    ///   report them as lost.
     package init(
         _ message: MessageToWorker, session: UInt64, version: UInt32 = ProtocolVersion.newest,
         foreign: [WireAttemptRef] = []

@@ -1,10 +1,10 @@
 import ClusterCore
 
-// The values of messages, between the wire and the cluster's own types. A value that was decoded is valid: `WireMessage`
-// checks it first.
+// Translates the values of messages between the wire and the cluster's own types. A decoded value is valid, because
+// `WireMessage` checks it first.
 
 extension AttemptReference {
-    /// nil if the job's id is none that this software gives out.
+    /// nil if this software does not give out such a job id.
     init?(_ reference: WireAttemptRef) {
         guard let job = JobID(reference.jobID) else { return nil }
         self.init(job: job, number: Int(reference.attempt))
@@ -100,7 +100,7 @@ extension WorkerIdentity {
             id: hello.workerID, name: hello.name.isEmpty ? hello.workerID : hello.name,
             softwareVersion: hello.softwareVersion, slots: Int(hello.slots),
             threadsPerSlot: Int(hello.threadsPerSlot), cpu: hello.cpu,
-            // A worker of version 1 says nothing of kinds, and trains.
+            // A worker of version 1 names no kinds. It trains.
             kinds: hello.kinds.isEmpty ? [.train] : Set(hello.kinds.map(JobKind.init(rawValue:))),
             equipment: hello.hasEquipment
                 ? Equipment(weights: Set(hello.equipment.weights), memoryBytes: Int(hello.equipment.memoryBytes)) : nil)
@@ -143,7 +143,7 @@ extension JobInput {
 }
 
 extension ArtifactRole {
-    /// Roles of version 1; nil for what no worker may offer.
+    /// The role of a version 1 kind; nil for a kind that no worker may offer.
     init?(_ kind: WireArtifactKind) {
         switch kind {
         case .snapshot: self = .snapshot
@@ -154,7 +154,7 @@ extension ArtifactRole {
         }
     }
 
-    /// unspecified: a role that version 1 has no word for.
+    /// `unspecified` for a role that version 1 cannot name.
     var wireKind: WireArtifactKind {
         switch self {
         case .snapshot: .snapshot
@@ -165,7 +165,7 @@ extension ArtifactRole {
         }
     }
 
-    /// The roles of what a worker makes.
+    /// The role with this name; nil for a role that no worker may offer.
     init?(offered name: String) {
         guard let role = ArtifactRole(rawValue: name), role != .exemplar else { return nil }
         self = role
@@ -186,7 +186,8 @@ extension AcknowledgementCode {
             case .versionUnsupported: .versionUnsupported
             case .cancelled: .cancelled
             case .duplicateWorker: .duplicateWorker
-            // A code of a newer coordinator: the message is repeated, as after a busy one.
+            // A newer coordinator may send an unknown code. The worker repeats its message, as it does if the
+            // coordinator is busy.
             case .tryLater, .UNRECOGNIZED: .tryLater
             }
     }
