@@ -30,17 +30,8 @@ public struct Worker: Sendable {
         let lock = try Self.lock(configuration.dataFolder)
         defer { withExtendedLifetime(lock) {} }
         let spool = try Spool(folder: configuration.dataFolder)
-<<<<<<< HEAD
         let identity = try identity(slots: slots, threads: threads, spool)
-        // Lines of several workers in one place are told apart by it.
-=======
-        let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
-        let identity = WorkerIdentity(
-            id: try spool.workerID(), name: (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes),
-            softwareVersion: texloomVersion, slots: slots, threadsPerSlot: threads,
-            cpu: Self.cpuType().shortened(to: Limits.maxNameBytes), equipment: .found(slots: slots))
         // Distinguishes the log lines of several workers in one place.
->>>>>>> w1
         var logger = logger
         logger[metadataKey: "worker"] = "\(identity.name)"
         let socket = try connect(logger)
@@ -76,44 +67,7 @@ public struct Worker: Sendable {
             ])
 
         // Not a child task: it must deliver checkpoints after this task has been cancelled.
-<<<<<<< HEAD
         let work = Task { [logger] in await Self.handle(events, socket, by: loop, logger) }
-=======
-        let work = Task { [logger] () -> WorkerExit in
-            await withTaskGroup(of: WorkerExit?.self) { group in
-                group.addTask {
-                    for await event in events { if let exit = await loop.handle(event) { return exit } }
-                    return nil
-                }
-                group.addTask {
-                    // Takes one message at a time, so that a full inbox holds the coordinator back.
-                    for await message in socket.incoming {
-                        guard let content = MessageToWorker(message) else {
-                            logger.warning("the coordinator sent a message that is not for workers")
-                            continue
-                        }
-                        if let exit = await loop.handle(.received(content, session: message.session)) { return exit }
-                    }
-                    return nil
-                }
-                group.addTask {
-                    while !Task.isCancelled {
-                        if let exit = await loop.handle(.tick) { return exit }
-                        try? await Task.sleep(for: .milliseconds(200))
-                    }
-                    return nil
-                }
-                var exit = WorkerExit.stopped
-                while let result = await group.next() {
-                    guard let result else { continue }
-                    exit = result
-                    group.cancelAll()
-                    break
-                }
-                return exit
-            }
-        }
->>>>>>> w1
         let exit = await withTaskCancellationHandler {
             await work.value
         } onCancel: {
@@ -126,7 +80,6 @@ public struct Worker: Sendable {
         return exit
     }
 
-<<<<<<< HEAD
     /// How this worker introduces itself.
     private func identity(slots: Int, threads: Int, _ spool: Spool) throws(WorkerError) -> WorkerIdentity {
         let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
@@ -179,12 +132,8 @@ public struct Worker: Sendable {
         }
     }
 
-    /// Keeps a second worker out of a data folder, whose attempts it would remove and whose id it would take.
-    /// - Throws: ``WorkerError`` if the folder cannot be used, or is in use.
-=======
     /// Keeps a second worker out of a data folder. It would remove the first worker's attempts and take its id.
     /// - Throws: ``WorkerError`` if the folder cannot be used, or if another worker uses it.
->>>>>>> w1
     static func lock(_ folder: URL) throws(WorkerError) -> LockFile {
         let lock: LockFile
         do {
