@@ -15,7 +15,7 @@ static struct {
 
 // A place in the environment for OPENBLAS_CORETYPE=..., under another name until it is needed: once threads run, setenv
 // may free the list of variables while getenv reads it. Long enough for the longest value below.
-static char core_type[] = "TEXLOOM_OPENBLAS_CORETYPE=";
+static char core_type[] = "OPENBLAS_CORETYPE_RESERVED=";
 
 // OpenBLAS reads its variables when it is loaded. They are set before main, while there is one thread.
 __attribute__((constructor)) static void prepare_environment(void) {
