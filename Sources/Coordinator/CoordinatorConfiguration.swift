@@ -11,7 +11,12 @@ public struct CoordinatorConfiguration: Sendable {
     public var dataFolder: URL
     /// Where workers connect, as a ZeroMQ TCP endpoint: tcp://HOST:PORT with an IPv4 address, an IPv6 address in
     /// brackets, or a host name. Port 0 takes a free port. Default: loopback, because the protocol is not encrypted.
-    public var workerEndpoint = "tcp://127.0.0.1:7741"
+    public var workerEndpoint: String {
+        get { workerSocket.endpoint }
+        set { workerSocket.endpoint = newValue }
+    }
+    /// Everything else that the workers' socket is told.
+    var workerSocket = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:7741")
     /// Where people and scripts connect. Default: loopback, because the API asks for no password.
     public var httpHost = "127.0.0.1"
     /// 0 takes a free port.

@@ -160,9 +160,8 @@ public struct CoordinatorService: Sendable {
     }
 
     private func bind() throws -> RouterSocket {
-        var endpoint = configuration.workerEndpoint
-        if endpoint.hasSuffix(":0") { endpoint = endpoint.dropLast(1) + "*" }
-        var socket = RouterSocket.Configuration(endpoint: endpoint)
+        var socket = configuration.workerSocket
+        if socket.endpoint.hasSuffix(":0") { socket.endpoint = socket.endpoint.dropLast(1) + "*" }
         socket.exposesToNetwork = configuration.exposesToNetwork
         do {
             return try RouterSocket(socket, logger: logger)

@@ -10,6 +10,15 @@ import Synchronization
 /// The caller judges from the arriving messages whether the coordinator is alive. After too long a silence it calls
 /// ``recreate()`` for a fresh connection. The socket is open until ``close()``.
 public final class DealerSocket: Sendable {
+    public struct Configuration: Sendable {
+        /// For example `tcp://127.0.0.1:7741`.
+        public var endpoint: String
+        /// Bytes that may wait for the consumer. Beyond them, the thread stops reading the socket. Tests change it.
+        var inboxBytes = 32 << 20
+
+        public init(endpoint: String) { self.endpoint = endpoint }
+    }
+
     private struct State {
         /// Sent before chunks: on a slow line a heartbeat behind a window of chunks would be late.
         var urgent = Outbox()
@@ -41,18 +50,15 @@ public final class DealerSocket: Sendable {
     private let inbox: Inbox<WireMessage>
 
     /// Starts connecting; the coordinator need not be running.
-    /// - Parameters:
-    ///   - inboxBytes: bytes that may wait for the consumer. Beyond them, the thread stops reading the socket.
     /// - Throws: ``TransportError`` if the endpoint is malformed.
-    public init(
-        endpoint: String, inboxBytes: Int = 32 << 20, logger: Logger
-    ) throws(TransportError) {
+    public init(_ configuration: Configuration, logger: Logger) throws(TransportError) {
+        let endpoint = configuration.endpoint
         let waker = try Waker()
         let socket = try Self.open(endpoint, attempt: 0)
         self.endpoint = endpoint
         self.logger = logger
         self.waker = waker
-        inbox = Inbox(capacityBytes: inboxBytes, onRoom: { waker.wake() })
+        inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: { waker.wake() })
         nonisolated(unsafe) let moved = socket
         let thread = Thread { [self] in run(moved) }
         thread.name = "texloom-dealer"

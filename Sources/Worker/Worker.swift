@@ -91,7 +91,7 @@ public struct Worker: Sendable {
 
     private func connect(_ logger: Logger) throws(WorkerError) -> DealerSocket {
         do {
-            return try DealerSocket(endpoint: configuration.coordinator, logger: logger)
+            return try DealerSocket(configuration.socket, logger: logger)
         } catch {
             throw WorkerError(error.message)
         }

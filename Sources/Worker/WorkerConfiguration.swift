@@ -3,6 +3,7 @@ import Foundation
 import Machine
 import OperatingSystem
 import Protocol
+import Transport
 
 /// A worker's settings.
 public struct WorkerConfiguration: Sendable {
@@ -20,7 +21,12 @@ public struct WorkerConfiguration: Sendable {
     static let minAddressBytesPerSlot = 512 << 20
 
     /// The coordinator's ZeroMQ address.
-    public var coordinator = "tcp://127.0.0.1:7741"
+    public var coordinator: String {
+        get { socket.endpoint }
+        set { socket.endpoint = newValue }
+    }
+    /// Everything else that the worker's socket is told.
+    var socket = DealerSocket.Configuration(endpoint: "tcp://127.0.0.1:7741")
     /// Holds the worker's id and the files of its attempts.
     public var dataFolder: URL
     /// `auto`: processors / threads per slot, but no more than fit the memory (1 GiB each), at least 1. Several

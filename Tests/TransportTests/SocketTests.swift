@@ -23,9 +23,15 @@ struct SocketTests {
         return WireMessage(.artifactChunk(chunk), session: 5, payload: payload)
     }
 
+    private static func smallInbox(_ endpoint: String) -> DealerSocket.Configuration {
+        var configuration = DealerSocket.Configuration(endpoint: endpoint)
+        configuration.inboxBytes = 1000
+        return configuration
+    }
+
     @Test func messagesGoBothWaysAndOverARecreatedSocket() async throws {
         let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
-        let dealer = try DealerSocket(endpoint: router.endpoint, logger: logger)
+        let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
         var atRouter = router.incoming.makeAsyncIterator()
         var atDealer = dealer.incoming.makeAsyncIterator()
         for sequence in 1...2 as ClosedRange<UInt64> {
@@ -49,7 +55,7 @@ struct SocketTests {
         configuration.outboxBytesPerPeer = 128 << 20
         let router = try RouterSocket(configuration, logger: logger)
         // Its inbox holds one chunk. The router keeps what libzmq and the system do not take.
-        let dealer = try DealerSocket(endpoint: router.endpoint, inboxBytes: 1000, logger: logger)
+        let dealer = try DealerSocket(Self.smallInbox(router.endpoint), logger: logger)
         var atRouter = router.incoming.makeAsyncIterator()
         dealer.send(beat(1))
         guard case .message(_, let peer)? = await atRouter.next() else {
@@ -80,7 +86,7 @@ struct SocketTests {
         configuration.chunkBytes = 8 * Limits.chunkBytes
         let router = try RouterSocket(configuration, logger: logger)
         let dealers = try (0..<3).map { _ in
-            try DealerSocket(endpoint: router.endpoint, inboxBytes: 1000, logger: logger)
+            try DealerSocket(Self.smallInbox(router.endpoint), logger: logger)
         }
         var atRouter = router.incoming.makeAsyncIterator()
         for dealer in dealers {
@@ -193,8 +199,8 @@ struct SocketTests {
         let router = try RouterSocket(.init(endpoint: address), logger: logger)
         // Connects by the name too, if the address was a name.
         let port = try #require(router.endpoint.split(separator: ":").last)
-        let dealer = try DealerSocket(
-            endpoint: address.hasPrefix("tcp://[") ? router.endpoint : "tcp://localhost:\(port)", logger: logger)
+        let endpoint = address.hasPrefix("tcp://[") ? router.endpoint : "tcp://localhost:\(port)"
+        let dealer = try DealerSocket(.init(endpoint: endpoint), logger: logger)
         var arrivals = router.incoming.makeAsyncIterator()
         dealer.send(beat(1))
         guard case .message(let message, _)? = await arrivals.next() else {
@@ -221,7 +227,7 @@ struct SocketTests {
         "127.0.0.1:7741", "tcp://::1:7741", "tcp://[::1]", "tcp://host", "tcp://host:70000", "tcp://:7741",
     ])
     func anAddressOfAnotherFormIsAnErrorThatShowsTheForms(_ address: String) {
-        let error = #expect(throws: TransportError.self) { try DealerSocket(endpoint: address, logger: logger) }
+        let error = #expect(throws: TransportError.self) { try DealerSocket(.init(endpoint: address), logger: logger) }
         #expect(error?.code == .badEndpoint && error?.message.contains("[::1]") == true, "\(error?.message ?? "")")
     }
 

@@ -68,7 +68,7 @@ final class TransferOverSocketsTests {
         let offer = Self.offer(try ArtifactFile.identify(source))
 
         let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
-        let dealer = try DealerSocket(endpoint: router.endpoint, logger: logger)
+        let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
         async let sending: Void = Self.send(source, offer, over: dealer)
         var receiver = ArtifactReceiver(transferID: offer.transferID, artifact: Artifact(offer.artifact))
         var peers: Set<Peer> = []
@@ -106,7 +106,7 @@ final class TransferOverSocketsTests {
 
     @Test func aHeartbeatOvertakesTheChunksThatWait() async throws {
         let endpoint = "ipc://\(folder.path)/socket"
-        let dealer = try DealerSocket(endpoint: endpoint, logger: logger)
+        let dealer = try DealerSocket(.init(endpoint: endpoint), logger: logger)
         let payload = [UInt8](repeating: 1, count: 1000)
         var chunk = WireArtifactChunk()
         chunk.crc32 = CRC32.checksum(payload)
@@ -127,7 +127,7 @@ final class TransferOverSocketsTests {
 
     @Test func whatWaitsIsSentBeforeClosing() async throws {
         let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
-        let dealer = try DealerSocket(endpoint: router.endpoint, logger: logger)
+        let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
         var incoming = router.incoming.makeAsyncIterator()
         dealer.send(message(.heartbeat(WireHeartbeat())))
         _ = await incoming.next()

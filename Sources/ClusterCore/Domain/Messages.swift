@@ -177,7 +177,7 @@ package struct Failure: Sendable, Equatable {
 package enum FailureCode {
     /// The assigned checkpoint is damaged, although its bytes are the stored ones.
     package static let damagedCheckpoint = "damagedCheckpoint"
-    /// The checkpoint belongs to another recipe or exemplar.
+    /// Another version of texloom wrote the checkpoint, and this one cannot read it.
     package static let foreignCheckpoint = "foreignCheckpoint"
     package static let badCheckpoint = "badCheckpoint"
     /// The worker's own disk is full or fails.

@@ -20,7 +20,7 @@ final class ScriptedWorker {
         var logger = Logger(label: "worker")
         logger.logLevel = .critical
         self.session = session
-        socket = try DealerSocket(endpoint: endpoint, logger: logger)
+        socket = try DealerSocket(.init(endpoint: endpoint), logger: logger)
         messages = socket.incoming.makeAsyncIterator()
     }
 
