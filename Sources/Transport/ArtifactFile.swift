@@ -3,7 +3,6 @@ import ClusterCore
 import Crypto
 import Foundation
 import OperatingSystem
-import Protocol
 
 /// Reads and writes the files of transfers, a chunk at a time. The calls block: keep them off Swift's cooperative pool.
 public enum ArtifactFile {

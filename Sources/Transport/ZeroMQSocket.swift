@@ -1,7 +1,6 @@
 import ClusterCore
 import CZeroMQ
 import Foundation
-import Protocol
 
 /// A libzmq socket in its own context, with its calls as Swift functions. For one thread at a time.
 struct ZeroMQSocket {

@@ -1,6 +1,5 @@
 import ClusterCore
 import Foundation
-import Protocol
 
 /// How much of its machine this process uses, measured from one heartbeat to the next.
 struct LoadMeter {

@@ -1,7 +1,6 @@
 import ClusterCore
 import Foundation
 import OperatingSystem
-import Protocol
 import Transport
 
 /// What one process leaves for the next.

@@ -1,8 +1,6 @@
 import ClusterCore
 import Foundation
 import OperatingSystem
-import Protocol
-import Transport
 
 /// The worker's folder. It holds the worker's id and a folder for each attempt. An attempt's folder holds its inputs,
 /// the files that are not acknowledged yet, and a record from which the next process claims them.

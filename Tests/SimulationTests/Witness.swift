@@ -1,5 +1,3 @@
-import Protocol
-
 @testable import ClusterCore
 
 /// Remembers promises and observations, and reports when something later contradicts them.

@@ -2,7 +2,6 @@ import Testing
 
 @testable import ClusterCore
 @testable import Protocol
-@testable import Transport
 
 struct ArtifactTransferTests {
     private static let content = (0..<(5 * Limits.chunkBytes + 123)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }

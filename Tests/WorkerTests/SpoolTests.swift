@@ -1,10 +1,8 @@
 import Foundation
 import OperatingSystem
-import Protocol
 import Testing
 
 @testable import ClusterCore
-@testable import Protocol
 @testable import Worker
 
 final class SpoolTests {

@@ -2,7 +2,6 @@ import Foundation
 import Logging
 import Synchronization
 import Testing
-import Transport
 
 @testable import ClusterCore
 @testable import Protocol

@@ -35,16 +35,6 @@ package enum Reply: Sendable, Equatable {
         package var resultName: String
         package var state: JobState
         package var alreadyExisted: Bool
-
-        package init(
-            id: JobID, name: String, resultName: String, state: JobState, alreadyExisted: Bool
-        ) {
-            self.id = id
-            self.name = name
-            self.resultName = resultName
-            self.state = state
-            self.alreadyExisted = alreadyExisted
-        }
     }
 
     package enum Refusal: Sendable, Equatable {

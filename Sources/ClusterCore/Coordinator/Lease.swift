@@ -11,20 +11,6 @@ package struct Lease: Sendable, Equatable {
     package var progressed: Instant
     /// Whether the attempt has done an iteration. Loading and the first step may take long.
     package var hasIterated = false
-
-    package init(
-        attempt: AttemptReference, session: UInt64, expires: Instant, iteration: Int, totalIterations: Int,
-        secondsPerIteration: Double, progressed: Instant, hasIterated: Bool = false
-    ) {
-        self.attempt = attempt
-        self.session = session
-        self.expires = expires
-        self.iteration = iteration
-        self.totalIterations = totalIterations
-        self.secondsPerIteration = secondsPerIteration
-        self.progressed = progressed
-        self.hasIterated = hasIterated
-    }
 }
 
 /// A worker process, known by its session.
@@ -51,27 +37,6 @@ package struct WorkerSession: Sendable, Equatable {
     /// Jobs that failed on this worker and on no other, since a job last finished here.
     package var failedJobs: Set<JobID> = []
 
-    package init(
-        session: UInt64, worker: WorkerIdentity, expires: Instant, askedAt: Instant, isAttached: Bool = true,
-        isDraining: Bool = false, isConfirmed: Bool = false, displaced: [UInt64] = [], request: WorkRequest? = nil,
-        load: WorkerLoad? = nil, lostJobs: Set<JobID> = [], attempts: Set<AttemptReference> = [],
-        failedJobs: Set<JobID> = []
-    ) {
-        self.session = session
-        self.worker = worker
-        self.expires = expires
-        self.askedAt = askedAt
-        self.isAttached = isAttached
-        self.isDraining = isDraining
-        self.isConfirmed = isConfirmed
-        self.displaced = displaced
-        self.request = request
-        self.load = load
-        self.lostJobs = lostJobs
-        self.attempts = attempts
-        self.failedJobs = failedJobs
-    }
-
     /// When the worker last sent anything. Every message extends its session by the lease.
     package func lastHeard(lease: Duration) -> Instant { expires + (.zero - lease) }
 
@@ -80,12 +45,5 @@ package struct WorkerSession: Sendable, Equatable {
         package var id: UInt64
         /// nil: the request waits for work.
         package var answer: AttemptReference?
-
-        package init(
-            id: UInt64, answer: AttemptReference? = nil
-        ) {
-            self.id = id
-            self.answer = answer
-        }
     }
 }

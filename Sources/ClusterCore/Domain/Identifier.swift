@@ -26,14 +26,4 @@ public enum SHA256Text {
                     || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
             }
     }
-
-    public static func hex(_ digest: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        for byte in digest {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
 }

@@ -5,15 +5,6 @@ public struct JobKind: RawRepresentable, Hashable, Codable, Sendable, CustomStri
 
     public init(rawValue: String) { self.rawValue = rawValue }
 
-    public init(from decoder: any Decoder) throws {
-        rawValue = try decoder.singleValueContainer().decode(String.self)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(rawValue)
-    }
-
     public var description: String { rawValue }
 
     /// Trains a generator for one exemplar. Its spec is a recipe in YAML.
@@ -26,11 +17,6 @@ package struct WorkContract: Sendable, Equatable {
     package var inputs: Set<String>
     /// The products that must be stored before the coordinator accepts FINISH.
     package var products: Set<ArtifactRole>
-
-    package init(inputs: Set<String>, products: Set<ArtifactRole>) {
-        self.inputs = inputs
-        self.products = products
-    }
 
     /// Every kind that this software schedules. A new kind needs an entry here, a runner in the worker, and nothing
     /// else in the cluster.
@@ -59,11 +45,6 @@ package struct JobInput: Sendable, Hashable {
 
 /// What a job demands of a worker.
 package struct Demand: Sendable, Hashable {
-    package var kind: JobKind
-    package var needs: JobNeeds
-
-    package init(kind: JobKind = .train, needs: JobNeeds = JobNeeds()) {
-        self.kind = kind
-        self.needs = needs
-    }
+    package var kind = JobKind.train
+    package var needs = JobNeeds()
 }

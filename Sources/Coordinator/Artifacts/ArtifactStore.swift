@@ -4,7 +4,6 @@ import Crypto
 import Foundation
 import Glibc
 import OperatingSystem
-import Protocol
 import Synchronization
 
 /// Immutable files named by their SHA-256: `artifacts/ab/cdef...`.

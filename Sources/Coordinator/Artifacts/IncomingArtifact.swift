@@ -3,7 +3,6 @@ import ClusterCore
 import Crypto
 import Foundation
 import OperatingSystem
-import Protocol
 
 /// An artifact while its bytes arrive. One task at a time uses it.
 final class IncomingArtifact: @unchecked Sendable {

@@ -1,7 +1,6 @@
 import Base
 import Foundation
 import Logging
-import Protocol
 
 /// Removes what nothing needs: exemplars without a job, files that a crash left unrecorded, abandoned parts of
 /// transfers, damaged files and thumbnails beyond their limits, and workers that have been away for too long.

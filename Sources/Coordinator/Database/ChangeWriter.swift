@@ -1,7 +1,6 @@
 import ClusterCore
 import Foundation
 import GRDB
-import Protocol
 
 /// Writes changes inside one transaction.
 struct ChangeWriter {

@@ -1,7 +1,6 @@
 import ClusterCore
 import Foundation
 import GRDB
-import Protocol
 
 /// The cluster's promises, in SQLite: jobs, attempts, artifacts, metrics, logs and workers.
 ///

@@ -1,7 +1,6 @@
 import ClusterCore
 import Foundation
 import GRDB
-import Protocol
 
 /// Compares the job store's records with the files on disk.
 struct StoreCheck: Sendable {

@@ -1,6 +1,5 @@
 import Foundation
 import GRDB
-import Protocol
 
 extension JobStore {
     /// A job's exemplar and recipe, which distinguish it from other jobs.

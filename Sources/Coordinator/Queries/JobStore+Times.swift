@@ -1,5 +1,4 @@
 import GRDB
-import Protocol
 
 /// How long the newest finished jobs of some recipes took.
 struct FinishedJobTimes: Sendable {

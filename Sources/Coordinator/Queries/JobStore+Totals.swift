@@ -1,5 +1,4 @@
 import ClusterCore
-import Protocol
 
 extension JobStore {
     /// Total bytes of all artifact records, by kind. It reads every record.

@@ -2,7 +2,6 @@ import ClusterCore
 import EventFiles
 import Foundation
 import Logging
-import Protocol
 
 /// Keeps a TensorBoard event file of each job in `tensorboard/NAME/`, one beat behind the store.
 ///

@@ -1,8 +1,6 @@
 import ClusterCore
 import Foundation
 import Logging
-import Protocol
-import Transport
 
 /// Sends one artifact to a worker, as far as the worker's credit allows.
 struct Download: Sendable {

@@ -1,7 +1,6 @@
 import ClusterCore
 import Foundation
 import Logging
-import Protocol
 import Synchronization
 
 /// All running artifact transfers. Each has its own task, so that a slow one does not hold up the others.

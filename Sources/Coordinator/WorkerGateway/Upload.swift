@@ -1,7 +1,5 @@
 import ClusterCore
 import Foundation
-import Protocol
-import Transport
 
 /// Receives one artifact from a worker: writes its chunks, commits it, and reports it stored.
 struct Upload: Sendable {

@@ -1,7 +1,6 @@
 import Base
 import Crypto
 import Foundation
-import Protocol
 import Synchronization
 import Testing
 

@@ -1,4 +1,3 @@
-import Protocol
 import Testing
 
 @testable import ClusterCore

@@ -1,7 +1,6 @@
 import Foundation
 import GRDB
 import Logging
-import Protocol
 import Testing
 
 @testable import ClusterCore

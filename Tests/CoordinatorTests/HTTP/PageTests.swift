@@ -1,6 +1,5 @@
 import Base
 import Foundation
-import Protocol
 import Testing
 
 @testable import Coordinator

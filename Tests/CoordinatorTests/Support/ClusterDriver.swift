@@ -1,5 +1,3 @@
-import Protocol
-
 @testable import ClusterCore
 @testable import Coordinator
 

@@ -1,5 +1,4 @@
 import Foundation
-import Protocol
 
 @testable import ClusterCore
 @testable import Coordinator

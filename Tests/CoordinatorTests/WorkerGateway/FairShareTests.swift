@@ -1,6 +1,5 @@
 import Foundation
 import Logging
-import Protocol
 import Testing
 
 @testable import ClusterCore

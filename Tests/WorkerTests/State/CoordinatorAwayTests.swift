@@ -1,11 +1,9 @@
 import Foundation
 import Machine
 import Testing
-import Transport
 
 @testable import ClusterCore
 @testable import Protocol
-@testable import TextureGAN
 @testable import Worker
 
 /// The coordinator is away, or this worker's disk is full. No training may get lost because of it.

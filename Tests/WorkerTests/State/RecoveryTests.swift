@@ -1,5 +1,4 @@
 import Testing
-import TextureGAN
 
 @testable import ClusterCore
 @testable import Protocol

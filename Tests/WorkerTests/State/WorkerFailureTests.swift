@@ -1,9 +1,7 @@
 import Testing
-import Transport
 
 @testable import ClusterCore
 @testable import Protocol
-@testable import TextureGAN
 @testable import Worker
 
 /// A failed delivery ends at most its own attempt.

@@ -1,6 +1,4 @@
 import Testing
-import TextureGAN
-import Transport
 
 @testable import ClusterCore
 @testable import Protocol

@@ -2,7 +2,6 @@ import Base
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Protocol
 
 /// Handles the pages' forms. It answers with a page, or with JSON for the pages' script, which shows it in place.
 struct DashboardActions: Sendable {

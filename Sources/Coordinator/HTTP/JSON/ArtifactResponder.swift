@@ -1,7 +1,6 @@
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Protocol
 
 /// Answers with an artifact's bytes. It reads them from disk as fast as the client takes them.
 struct ArtifactResponder: Sendable {

@@ -1,5 +1,4 @@
 import ClusterCore
-import Protocol
 import Synchronization
 
 /// The counts of a running coordinator. Code updates a count where its event happens, and a Prometheus scrape reads it.

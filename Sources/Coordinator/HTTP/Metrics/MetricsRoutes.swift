@@ -1,7 +1,6 @@
 import ClusterCore
 import Foundation
 import Hummingbird
-import Protocol
 import Transport
 
 /// `/metrics`, for Prometheus. A scrape reads counts that the process keeps anyway, and iterates over no jobs.
