@@ -191,10 +191,13 @@ let package = Package(
             ],
             exclude: ["Fixtures"],
             swiftSettings: optimised),
+        .target(name: "ClusterFixtures", dependencies: ["ClusterCore"], path: "Tests/ClusterFixtures"),
+        .testTarget(name: "ClusterCoreTests", dependencies: ["ClusterCore", "ClusterFixtures", "Protocol"]),
         .testTarget(name: "ProtocolTests", dependencies: ["ClusterCore", "Protocol"], exclude: ["Fixtures"]),
         .testTarget(name: "TransportTests", dependencies: ["ClusterCore", "Transport", "CZeroMQ"]),
         .testTarget(
-            name: "CoordinatorTests", dependencies: ["ClusterCore", "Coordinator", "EventReader", "ImageFixtures"],
+            name: "CoordinatorTests",
+            dependencies: ["ClusterCore", "ClusterFixtures", "Coordinator", "EventReader", "ImageFixtures"],
             exclude: ["Fixtures"]),
         .testTarget(name: "WorkerTests", dependencies: ["ClusterCore", "Machine", "Worker"]),
         .testTarget(

@@ -6,6 +6,7 @@ import Testing
 @testable import Worker
 
 final class SpoolTests {
+    private static let digests = "0123456789abcdef".map { String(repeating: $0, count: 64) }
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spool-\(UUID().uuidString)")
     private let ref = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 2)
 
@@ -34,14 +35,14 @@ final class SpoolTests {
     private func artifact(_ role: ArtifactRole, _ file: String, bytes: Int) -> Undelivered {
         let offer = ArtifactOffer(
             attempt: ref, transferID: 9, role: role,
-            artifact: Artifact(sha256: WorkerBench.digests[2], sizeBytes: bytes), iteration: 40)
+            artifact: Artifact(sha256: Self.digests[2], sizeBytes: bytes), iteration: 40)
         return Undelivered(id: 9, attempt: ref, content: .artifact(offer, file: file))
     }
 
     private var finish: Undelivered {
         let products: [ArtifactRole: String] = [
-            .generator: WorkerBench.digests[2], .discriminator: WorkerBench.digests[3],
-            .checkpoint: WorkerBench.digests[4],
+            .generator: Self.digests[2], .discriminator: Self.digests[3],
+            .checkpoint: Self.digests[4],
         ]
         let completion = Completion(iteration: 40, products: products, trainingSeconds: 1, reportJSON: "{}")
         return Undelivered(id: 10, attempt: ref, content: .finish(completion))
@@ -112,17 +113,17 @@ final class SpoolTests {
         let spool = try Spool(folder: folder)
         try write("checkpoint", bytes: 5, in: spool)
         var assignment = record([]).assignment
-        for (digest, bytes) in [(exemplar.sha256, 3), (WorkerBench.digests[7], 4)] {
+        for (digest, bytes) in [(exemplar.sha256, 3), (Self.digests[7], 4)] {
             try Data(repeating: 2, count: bytes).write(to: spool.input(digest, of: ref))
         }
         assignment.checkpoint = StoredCheckpoint(
-            iteration: 1, artifact: Artifact(sha256: WorkerBench.digests[2], sizeBytes: 5))
+            iteration: 1, artifact: Artifact(sha256: Self.digests[2], sizeBytes: 5))
         for _ in 0..<2 { try spool.adopt("checkpoint", for: assignment) }
         spool.remove("checkpoint", of: ref)
-        #expect(try Data(contentsOf: spool.input(WorkerBench.digests[2], of: ref)).count == 5)
+        #expect(try Data(contentsOf: spool.input(Self.digests[2], of: ref)).count == 5)
         let names = try FileManager.default.contentsOfDirectory(atPath: spool.folder(of: ref).path)
         #expect(
-            Set(names) == ["reports", exemplar.sha256, WorkerBench.digests[2]], "what it began from is gone")
+            Set(names) == ["reports", exemplar.sha256, Self.digests[2]], "what it began from is gone")
     }
 
     @Test func attemptsOfOneJobDoNotShareAFolder() throws {
@@ -135,6 +136,24 @@ final class SpoolTests {
         spool.remove(ref)
         #expect(FileManager.default.fileExists(atPath: spool.artifacts(of: next).path + "/checkpoint"))
         #expect(!FileManager.default.fileExists(atPath: spool.folder(of: ref).path))
+    }
+
+    /// The disk must take as much as did not fit before. Otherwise the worker fetches the job and hands it back for ever.
+    @Test func aFullDiskIsRecognisedByWhatItMustTake() throws {
+        let spool = try Spool(folder: folder)
+        #expect(spool.takesFiles(ofBytes: 32 << 20))
+        let free = try #require(
+            FileManager.default.attributesOfFileSystem(forPath: folder.path)[.systemFreeSize] as? UInt64)
+        #expect(!spool.takesFiles(ofBytes: 2 * free))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["attempts"])
+    }
+
+    @Test func aUsableFolderIsToldFromAnUnusableOne() throws {
+        let spool = try Spool(folder: folder)
+        #expect(spool.takesFiles())
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["attempts"])
+        try FileManager.default.removeItem(at: folder)
+        #expect(!spool.takesFiles())
     }
 
     @Test func aFolderThatIsAFileIsAnErrorThatNamesIt() throws {

@@ -2,6 +2,7 @@ import Foundation
 import Machine
 import Testing
 
+@testable import ClusterCore
 @testable import Worker
 
 /// How many trainings a worker accepts, given the resources of its process.
@@ -40,5 +41,19 @@ import Testing
         let allowance = MachineAllowance(processors: 2, memoryBytes: 1 << 40, addressBytes: 1 << 20)
         let error = #expect(throws: WorkerError.self) { try configuration.resolvedCounts(within: allowance) }
         #expect(error?.message.contains("ulimit -v") == true && error?.message.contains("2 slots") == true)
+    }
+
+    @Test func aMessageNamesAllAttemptsOfTheLargestWorker() throws {
+        let slots = WorkerConfiguration.maxSlots
+        #expect(2 * slots + 1 <= Limits.maxSlots)
+        var configuration = WorkerConfiguration(dataFolder: FileManager.default.temporaryDirectory)
+        configuration.slots = .exactly(slots + 1)
+        let error = #expect(throws: WorkerError.self) { try configuration.resolvedCounts() }
+        #expect(error?.message.contains("1 to \(slots)") == true)
+        configuration.slots = .auto
+        #expect(
+            try configuration.resolvedCounts(
+                within: MachineAllowance(processors: 4096, memoryBytes: 1 << 50)
+            ).slots == slots)
     }
 }

@@ -1,3 +1,4 @@
+import ClusterFixtures
 import Foundation
 import GRDB
 import Logging

@@ -1,3 +1,4 @@
+import ClusterFixtures
 import Base
 import Crypto
 import Foundation

@@ -1,3 +1,4 @@
+import ClusterFixtures
 import EventFiles
 import EventReader
 import Foundation

@@ -2,7 +2,6 @@ import Testing
 
 @testable import ClusterCore
 @testable import Protocol
-@testable import Worker
 
 /// A worker's process ends while the coordinator is away. Another process starts with the same folder.
 struct RecoveryTests {

@@ -1,7 +1,7 @@
+import ClusterFixtures
 import Testing
 
 @testable import ClusterCore
-@testable import Coordinator
 
 @Suite("Cluster state: jobs that kill workers, workers that fail jobs")
 struct ClusterStateLossTests {

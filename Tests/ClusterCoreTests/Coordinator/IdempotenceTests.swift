@@ -1,7 +1,7 @@
+import ClusterFixtures
 import Testing
 
 @testable import ClusterCore
-@testable import Coordinator
 
 /// Repeated, reordered or late messages: a terminal state stays, a cancel counts, a result is accepted once.
 @Suite("Cluster state: idempotence")

@@ -1,10 +1,7 @@
-import Foundation
-import Machine
 import Testing
 
 @testable import ClusterCore
 @testable import Protocol
-@testable import Worker
 
 /// The coordinator is away, or this worker's disk is full. No training may get lost because of it.
 struct CoordinatorAwayTests {
@@ -214,28 +211,6 @@ struct CoordinatorAwayTests {
         #expect(bench.state.storageNeed == 400 << 20)
         bench.play(.storage(problem: nil))
         #expect(bench.state.storageNeed == 0)
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spool-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let spool = try Spool(folder: folder)
-        #expect(spool.takesFiles(ofBytes: 32 << 20))
-        let free = try #require(
-            FileManager.default.attributesOfFileSystem(forPath: folder.path)[.systemFreeSize] as? UInt64)
-        #expect(!spool.takesFiles(ofBytes: 2 * free))
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["attempts"])
-    }
-
-    @Test func aMessageNamesAllAttemptsOfTheLargestWorker() throws {
-        let slots = WorkerConfiguration.maxSlots
-        #expect(2 * slots + 1 <= Limits.maxSlots)
-        var configuration = WorkerConfiguration(dataFolder: FileManager.default.temporaryDirectory)
-        configuration.slots = .exactly(slots + 1)
-        let error = #expect(throws: WorkerError.self) { try configuration.resolvedCounts() }
-        #expect(error?.message.contains("1 to \(slots)") == true)
-        configuration.slots = .auto
-        #expect(
-            try configuration.resolvedCounts(
-                within: MachineAllowance(processors: 4096, memoryBytes: 1 << 50)
-            ).slots == slots)
     }
 
     @Test func aCheckpointOfAnotherVersionCostsNoRetry() throws {
@@ -245,14 +220,5 @@ struct CoordinatorAwayTests {
         let fail = try #require(bench.play(.ended(ref, failure)).fails.first)
         // The coordinator falls back to the previous checkpoint and counts no failure.
         #expect(fail.code == "damagedCheckpoint" && fail.reason.contains("texloom 9"))
-    }
-
-    @Test func aUsableFolderIsToldFromAnUnusableOne() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spool-\(UUID().uuidString)")
-        let spool = try Spool(folder: folder)
-        #expect(spool.takesFiles())
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["attempts"])
-        try FileManager.default.removeItem(at: folder)
-        #expect(!spool.takesFiles())
     }
 }

@@ -2,7 +2,6 @@ import Testing
 
 @testable import ClusterCore
 @testable import Protocol
-@testable import Worker
 
 /// A failed delivery ends at most its own attempt.
 struct WorkerFailureTests {

@@ -1,32 +1,38 @@
-@testable import ClusterCore
-@testable import Coordinator
+import ClusterCore
+
+/// What stands beside `ClusterState` in a coordinator and follows its events.
+package protocol ClusterObserver: AnyObject {
+    func handled(_ event: ClusterEvent, _ effects: [ClusterEffect], _ state: ClusterState, at now: Instant)
+    func restarted()
+}
 
 /// Plays a cluster on a virtual clock and records its changes as the store would.
-final class ClusterDriver {
-    var configuration = ClusterState.Configuration()
-    var state: ClusterState
-    var now = Instant.origin
-    var disk = RecordedCluster()
-    var tally = ClusterTally()
+package final class ClusterDriver {
+    package var configuration = ClusterState.Configuration()
+    package var state: ClusterState
+    package var now = Instant.origin
+    package var disk = RecordedCluster()
+    /// Hears of everything that the driver plays.
+    package var observer: (any ClusterObserver)?
     private var tokens: UInt64 = 0
     private var requests: UInt64 = 0
 
-    init(_ configure: (inout ClusterState.Configuration) -> Void = { _ in }) {
+    package init(_ configure: (inout ClusterState.Configuration) -> Void = { _ in }) {
         configure(&configuration)
         state = ClusterState(configuration: configuration, at: now)
     }
 
     @discardableResult
-    func handle(_ event: ClusterEvent) -> [ClusterEffect] {
+    package func handle(_ event: ClusterEvent) -> [ClusterEffect] {
         let effects = state.handle(event, at: now)
         for case .record(let change) in effects { disk.apply(change) }
-        tally.note(event, effects, state, at: now)
+        observer?.handled(event, effects, state, at: now)
         return effects
     }
 
     /// Advances time in the coordinator's usual small steps.
     @discardableResult
-    func pass(_ duration: Duration, beat: (ClusterDriver) -> Void = { _ in }) -> [ClusterEffect] {
+    package func pass(_ duration: Duration, beat: (ClusterDriver) -> Void = { _ in }) -> [ClusterEffect] {
         var effects: [ClusterEffect] = []
         let end = now + duration
         while now < end {
@@ -38,20 +44,20 @@ final class ClusterDriver {
     }
 
     /// The process dies, and a new one continues from the records.
-    func restart() {
+    package func restart() {
         state = ClusterState(configuration: configuration, restoring: disk, at: now)
-        tally = ClusterTally()
+        observer?.restarted()
     }
 
     // MARK: People
 
-    func token() -> RequestToken {
+    package func token() -> RequestToken {
         tokens += 1
         return RequestToken(number: tokens)
     }
 
     @discardableResult
-    func submit(
+    package func submit(
         _ names: String..., priority: Int = 0, key: String? = nil, recipe: String = "recipe: draft",
         needs: JobNeeds = JobNeeds()
     ) -> [JobID] {
@@ -68,7 +74,7 @@ final class ClusterDriver {
     // MARK: Workers
 
     @discardableResult
-    func hello(
+    package func hello(
         _ session: UInt64, worker: String? = nil, running: [AttemptStatus] = [],
         equipment: WorkerIdentity.Equipment? = nil
     ) -> [ClusterEffect] {
@@ -78,23 +84,23 @@ final class ClusterDriver {
     }
 
     /// Asks for work with a new request id.
-    func ask(_ session: UInt64) -> [ClusterEffect] {
+    package func ask(_ session: UInt64) -> [ClusterEffect] {
         requests += 1
         return handle(.workRequest(session: session, requestID: requests))
     }
 
     /// Asks for work and returns the attempt, if any.
-    func take(_ session: UInt64) -> AttemptReference? { ask(session).assignment?.attempt }
+    package func take(_ session: UInt64) -> AttemptReference? { ask(session).assignment?.attempt }
 
     @discardableResult
-    func beat(_ session: UInt64, _ attempt: AttemptReference?, iteration: Int = 0) -> [ClusterEffect] {
+    package func beat(_ session: UInt64, _ attempt: AttemptReference?, iteration: Int = 0) -> [ClusterEffect] {
         handle(
             .heartbeat(
                 session: session, sequence: 1, running: attempt.map { [.at($0, iteration)] } ?? []))
     }
 
     @discardableResult
-    func store(
+    package func store(
         _ session: UInt64, _ attempt: AttemptReference, _ kind: ArtifactRole, iteration: Int, content: String? = nil
     ) -> [ClusterEffect] {
         let offer = ArtifactOffer(
@@ -105,7 +111,7 @@ final class ClusterDriver {
 
     /// Stores the products of the attempt and finishes it.
     @discardableResult
-    func finish(_ session: UInt64, _ attempt: AttemptReference, iteration: Int = 100) -> [ClusterEffect] {
+    package func finish(_ session: UInt64, _ attempt: AttemptReference, iteration: Int = 100) -> [ClusterEffect] {
         for kind in [ArtifactRole.checkpoint, .generator, .discriminator] {
             store(session, attempt, kind, iteration: iteration)
         }
@@ -113,7 +119,7 @@ final class ClusterDriver {
     }
 
     @discardableResult
-    func fail(
+    package func fail(
         _ session: UInt64, _ attempt: AttemptReference, _ reason: String = "NaN in l1", isRetryable: Bool = true
     ) -> [ClusterEffect] {
         handle(
@@ -124,7 +130,7 @@ final class ClusterDriver {
 
 extension RecordedCluster {
     /// Applies a change as the store does, as far as `ClusterState` reads it back.
-    mutating func apply(_ change: Change) {
+    package mutating func apply(_ change: Change) {
         switch change {
         case .job(var job):
             nextSequence = max(nextSequence, job.id.sequence + 1)
@@ -158,7 +164,7 @@ extension RecordedCluster {
 
 extension Artifact {
     /// An artifact with a digest derived from a text. Equal texts give equal digests.
-    static func named(_ text: String) -> Artifact {
+    package static func named(_ text: String) -> Artifact {
         var value: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
         let half = String(value, radix: 16)
@@ -168,19 +174,19 @@ extension Artifact {
 }
 
 extension WorkerIdentity {
-    static func named(_ id: String) -> WorkerIdentity {
+    package static func named(_ id: String) -> WorkerIdentity {
         WorkerIdentity(id: id, name: "host of \(id)", softwareVersion: "1", slots: 1, threadsPerSlot: 2, cpu: "test")
     }
 }
 
 extension AttemptStatus {
-    static func at(_ attempt: AttemptReference, _ iteration: Int) -> AttemptStatus {
+    package static func at(_ attempt: AttemptReference, _ iteration: Int) -> AttemptStatus {
         AttemptStatus(attempt: attempt, iteration: iteration, totalIterations: 100, secondsPerIteration: 1)
     }
 }
 
 extension Completion {
-    static func of(_ attempt: AttemptReference, iteration: Int) -> Completion {
+    package static func of(_ attempt: AttemptReference, iteration: Int) -> Completion {
         func digest(_ kind: ArtifactRole) -> String {
             Artifact.named("\(kind) of \(attempt.job) at \(iteration)").sha256
         }
@@ -191,30 +197,30 @@ extension Completion {
 }
 
 extension [ClusterEffect] {
-    var reply: Reply? {
+    package var reply: Reply? {
         for case .reply(_, let reply) in self { return reply }
         return nil
     }
 
-    var messages: [MessageToWorker] {
+    package var messages: [MessageToWorker] {
         compactMap { if case .send(let message, _) = $0 { message } else { nil } }
     }
 
     /// The attempts that a WELCOME reports lost; nil if there is no WELCOME.
-    var welcomed: [AttemptReference]? {
+    package var welcomed: [AttemptReference]? {
         for case .welcome(let lost, _) in self { return lost }
         return nil
     }
 
-    var assignment: Assignment? {
+    package var assignment: Assignment? {
         for case .assign(_, let assignment) in messages { return assignment }
         return nil
     }
 
-    var acknowledgement: AcknowledgementCode? {
+    package var acknowledgement: AcknowledgementCode? {
         for case .acknowledge(_, let code, _) in messages { return code }
         return nil
     }
 
-    var discarded: [String] { compactMap { if case .discard(let sha256) = $0 { sha256 } else { nil } } }
+    package var discarded: [String] { compactMap { if case .discard(let sha256) = $0 { sha256 } else { nil } } }
 }

@@ -1,7 +1,7 @@
+import ClusterFixtures
 import Testing
 
 @testable import ClusterCore
-@testable import Coordinator
 
 @Suite("Cluster state: jobs and queue")
 struct ClusterStateQueueTests {

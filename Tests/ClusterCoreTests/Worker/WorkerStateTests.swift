@@ -2,7 +2,6 @@ import Testing
 
 @testable import ClusterCore
 @testable import Protocol
-@testable import Worker
 
 struct WorkerStateTests {
     private let ref = WorkerBench.ref

@@ -2,7 +2,6 @@ import Testing
 
 @testable import ClusterCore
 @testable import Protocol
-@testable import Worker
 
 /// A worker's state with a clock. Each call returns the effects.
 struct WorkerBench {

@@ -1,44 +1,44 @@
-@testable import ClusterCore
+import ClusterCore
 
 /// Short forms for workers' messages as events.
 extension ClusterEvent {
-    static func hello(session: UInt64, worker: WorkerIdentity, running: [AttemptStatus]) -> ClusterEvent {
+    package static func hello(session: UInt64, worker: WorkerIdentity, running: [AttemptStatus]) -> ClusterEvent {
         .received(.hello(Hello(minVersion: 1, maxVersion: 2, worker: worker, running: running)), session: session)
     }
 
-    static func workRequest(session: UInt64, requestID: UInt64) -> ClusterEvent {
+    package static func workRequest(session: UInt64, requestID: UInt64) -> ClusterEvent {
         .received(.workRequest(requestID: requestID, freeSlots: 1), session: session)
     }
 
-    static func heartbeat(
+    package static func heartbeat(
         session: UInt64, sequence: UInt64, running: [AttemptStatus], load: WorkerLoad? = nil
     ) -> ClusterEvent {
         .received(.heartbeat(sequence: sequence, freeSlots: 0, running: running, load: load), session: session)
     }
 
-    static func metrics(
+    package static func metrics(
         session: UInt64, _ attempt: AttemptReference, requestID: UInt64, _ block: MetricsBlock
     ) -> ClusterEvent {
         .received(.metrics(attempt, requestID: requestID, block), session: session)
     }
 
-    static func log(
+    package static func log(
         session: UInt64, _ attempt: AttemptReference, requestID: UInt64, _ lines: [LogLine]
     ) -> ClusterEvent {
         .received(.log(attempt, requestID: requestID, lines), session: session)
     }
 
-    static func artifactRequested(session: UInt64, _ request: ArtifactRequest) -> ClusterEvent {
+    package static func artifactRequested(session: UInt64, _ request: ArtifactRequest) -> ClusterEvent {
         .received(.request(request), session: session)
     }
 
-    static func finish(
+    package static func finish(
         session: UInt64, _ attempt: AttemptReference, requestID: UInt64, _ completion: Completion
     ) -> ClusterEvent {
         .received(.finish(attempt, requestID: requestID, completion), session: session)
     }
 
-    static func fail(
+    package static func fail(
         session: UInt64, _ attempt: AttemptReference, requestID: UInt64, iteration: Int, reason: String,
         isRetryable: Bool
     ) -> ClusterEvent {
@@ -46,7 +46,7 @@ extension ClusterEvent {
         return .received(.fail(attempt, requestID: requestID, failure), session: session)
     }
 
-    static func checkpointRefused(
+    package static func checkpointRefused(
         session: UInt64, _ attempt: AttemptReference, requestID: UInt64, reason: String
     ) -> ClusterEvent {
         let failure = Failure(
@@ -54,20 +54,20 @@ extension ClusterEvent {
         return .received(.fail(attempt, requestID: requestID, failure), session: session)
     }
 
-    static func handBack(
+    package static func handBack(
         session: UInt64, _ attempt: AttemptReference, requestID: UInt64, iteration: Int, reason: String
     ) -> ClusterEvent {
         .received(.handBack(attempt, requestID: requestID, iteration: iteration, reason: reason), session: session)
     }
 
-    static func goodbye(session: UInt64, reason: String) -> ClusterEvent {
+    package static func goodbye(session: UInt64, reason: String) -> ClusterEvent {
         .received(.goodbye(reason: reason), session: session)
     }
 }
 
 extension Submission {
     /// A training job.
-    init(
+    package init(
         name: String, fileName: String, exemplar: Artifact, recipeYAML: String, needs: JobNeeds = JobNeeds(),
         priority: Int, key: String?
     ) {
@@ -77,11 +77,11 @@ extension Submission {
 }
 
 extension Job {
-    var exemplar: Artifact { input(JobInput.exemplar)!.artifact }
+    package var exemplar: Artifact { input(JobInput.exemplar)!.artifact }
 }
 
 extension ArtifactRequest {
-    init(attempt: AttemptReference, transferID: UInt64, sha256: String, offset: UInt64, windowChunks: UInt32) {
+    package init(attempt: AttemptReference, transferID: UInt64, sha256: String, offset: UInt64, windowChunks: UInt32) {
         self.init(
             attempt: attempt, transferID: transferID, artifact: Artifact(sha256: sha256, sizeBytes: 1000),
             offset: offset, windowChunks: windowChunks)
@@ -90,7 +90,7 @@ extension ArtifactRequest {
 
 extension Completion {
     /// The result of a training job.
-    init(
+    package init(
         iteration: Int, generatorSHA256: String, discriminatorSHA256: String, checkpointSHA256: String,
         trainingSeconds: Double, reportJSON: String
     ) {

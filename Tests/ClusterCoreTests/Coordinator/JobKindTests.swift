@@ -1,7 +1,7 @@
+import ClusterFixtures
 import Testing
 
 @testable import ClusterCore
-@testable import Coordinator
 
 /// Work of any kind. A table says what a kind takes and what completes it, and no other code depends on the kind.
 struct JobKindTests {
