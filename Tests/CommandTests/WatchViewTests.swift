@@ -138,6 +138,14 @@ import Testing
         }
     }
 
+    @Test func aFinishedJobShowsItsVerdict() {
+        var finished = detail
+        finished.reportJSON = #"{"verdict": "good", "quality": {}}"#
+        let screen = JobScreen(columns: 80, isUnicode: true)
+        #expect(screen.header(finished).map { $0.text(paints: false) }.contains { $0 == "  verdict    good" })
+        #expect(!screen.header(detail).map { $0.text(paints: false) }.contains { $0.contains("verdict") })
+    }
+
     /// The last snapshot and the upload follow the last iteration.
     @Test func aJobThatHasOnlyToFinishIsNotAtItsEnd() {
         let finishing = job(1, .running) {

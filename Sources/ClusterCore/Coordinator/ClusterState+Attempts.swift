@@ -71,10 +71,7 @@ extension ClusterState {
         guard var lease = leases[status.attempt.job], lease.attempt == status.attempt else { return }
         lease.expires = max(lease.expires, now + configuration.lease)
         let hasMoved = status.iteration > lease.iteration
-        if hasMoved {
-            lease.iteration = status.iteration
-            lease.progressed = now
-        }
+        if hasMoved { lease.move(to: status, at: now) }
         lease.totalIterations = status.totalIterations
         lease.secondsPerIteration = status.secondsPerIteration
         if hasMoved, !lease.hasIterated {

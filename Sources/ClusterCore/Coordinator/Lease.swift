@@ -11,6 +11,43 @@ package struct Lease: Sendable, Equatable {
     package var progressed: Instant
     /// Whether the attempt has done an iteration. Loading and the first step may take long.
     package var hasIterated = false
+    /// The time between reports that show new iterations, and how long those iterations took by the worker's own pace.
+    private var observed = 0.0, iterating = 0.0
+    private var lastMoved: Instant?
+
+    package init(
+        attempt: AttemptReference, session: UInt64, expires: Instant, iteration: Int, totalIterations: Int,
+        secondsPerIteration: Double, progressed: Instant
+    ) {
+        self.attempt = attempt
+        self.session = session
+        self.expires = expires
+        self.iteration = iteration
+        self.totalIterations = totalIterations
+        self.secondsPerIteration = secondsPerIteration
+        self.progressed = progressed
+    }
+
+    /// The worker reports a later iteration.
+    mutating func move(to status: AttemptStatus, at now: Instant) {
+        if let lastMoved {
+            observed += now.since(lastMoved).inSeconds
+            iterating += Double(status.iteration - iteration) * status.secondsPerIteration
+        }
+        lastMoved = now
+        iteration = status.iteration
+        progressed = now
+    }
+
+    /// By how much the training takes longer than its iterations alone: it also makes snapshots, their figures and
+    /// checkpoints. 1 until 20 s of iterations have been seen; at most 2, because a worker may have been stopped.
+    package var overhead: Double { iterating < 20 ? 1 : min(max(1, observed / iterating), 2) }
+
+    /// Seconds of training left at the present speed; nil while the speed is unknown.
+    package var secondsLeft: Double? {
+        guard totalIterations > 0, secondsPerIteration > 0 else { return nil }
+        return Double(max(0, totalIterations - iteration)) * secondsPerIteration * overhead
+    }
 }
 
 /// A worker process, known by its session.

@@ -110,10 +110,4 @@ struct ClusterReader: Sendable {
 extension Lease {
     /// 0 while unknown, and for a time so short that it must be a mistake.
     var iterationsPerSecond: Double { secondsPerIteration > 1e-9 && hasIterated ? 1 / secondsPerIteration : 0 }
-
-    /// Training time left at the present speed; nil while the speed is unknown.
-    var secondsLeft: Double? {
-        guard totalIterations > 0, secondsPerIteration > 0 else { return nil }
-        return Double(max(0, totalIterations - iteration)) * secondsPerIteration
-    }
 }

@@ -115,7 +115,9 @@ final class RecipeTimes: Sendable {
         }.values
         guard let total = leases.map(\.totalIterations).max() else { return nil }
         let pace = leases.map(\.secondsPerIteration).reduce(0, +) / Double(leases.count)
+        let overhead = leases.map(\.overhead).reduce(0, +) / Double(leases.count)
         return ExpectedTime(
-            seconds: pace * Double(total), secondsPerIteration: pace, source: .runningJobs, jobs: leases.count)
+            seconds: pace * Double(total) * overhead, secondsPerIteration: pace, source: .runningJobs,
+            jobs: leases.count)
     }
 }

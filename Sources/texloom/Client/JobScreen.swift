@@ -34,6 +34,9 @@ struct JobScreen {
         if let seconds = detail.trainingSeconds {
             lines.append(labelled("trained", StyledText(Readable.duration(seconds))))
         }
+        if let verdict = detail.reportJSON.flatMap(TrainingReport.init)?.verdict {
+            lines.append(labelled("verdict", StyledText(verdict.printable)))
+        }
         return lines
     }
 

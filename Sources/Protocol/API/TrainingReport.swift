@@ -1,14 +1,14 @@
 import Foundation
 
-/// What the coordinator reads from a worker's report of a finished job.
-struct TrainingReport {
+/// The parts of a worker's report of a finished job that people look at.
+public struct TrainingReport {
     /// The worker's own summary of the figures.
-    var verdict: String?
+    public var verdict: String?
     /// The figures of the last snapshot, by the names of their columns.
-    var quality: [String: Float]
+    public var quality: [String: Float]
 
     /// Nil if the text is no JSON object.
-    init?(_ json: String) {
+    public init?(_ json: String) {
         guard let object = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any] else {
             return nil
         }
