@@ -43,6 +43,7 @@ let dashboard: [Resource] = [
     "Assets/refresh.js", "Assets/snapshots.js", "Assets/submit.js", "Assets/texloom.css", "Assets/texloom.js",
     "Templates/actions.mustache", "Templates/answer.mustache", "Templates/gallery.mustache",
     "Templates/job-card.mustache", "Templates/job.mustache", "Templates/jobs.mustache", "Templates/layout.mustache",
+    "Templates/login.mustache",
     "Templates/overview.mustache", "Templates/pager.mustache", "Templates/picture.mustache",
     "Templates/seed-cards.mustache", "Templates/seeds.mustache", "Templates/submit.mustache",
     "Templates/worker-card.mustache", "Templates/workers.mustache",

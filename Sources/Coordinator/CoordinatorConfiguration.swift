@@ -17,13 +17,21 @@ public struct CoordinatorConfiguration: Sendable {
     }
     /// Everything else that the workers' socket is told.
     var workerSocket = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:7741")
-    /// Where people and scripts connect. Default: loopback, because the API asks for no password.
+    /// Where people and scripts connect. Default: loopback, where the API asks for no token.
     public var httpHost = "127.0.0.1"
     /// 0 takes a free port.
     public var httpPort = 7740
-    /// Whether to allow addresses other than loopback. Anyone who can reach such an address can read and cancel every
-    /// job.
-    public var exposesToNetwork = false
+    /// Certificate and key of the HTTP address. Default: none, plain HTTP.
+    public var tls: TLSFiles?
+    /// Whether callers on loopback must prove who they are, too. Default: no, for a machine of one person. Off loopback
+    /// they always must, except with `isInsecure`.
+    public var requiresAuthentication = false
+    /// Whether addresses other than loopback may be plain and open: anyone who can reach them can read and change
+    /// everything. Default: no.
+    public var isInsecure = false
+    /// Names by which people reach the HTTP address, besides the address itself: of a reverse proxy, or of this machine.
+    /// Requests that address another name are refused. Default: none.
+    public var allowedHosts: [String] = []
 
     /// How often workers report, 0.1...60 s. Default 5 s: often enough to look alive, rare enough for a thousand
     /// workers.
@@ -88,17 +96,11 @@ public struct CoordinatorConfiguration: Sendable {
         } catch {
             throw CoordinatorError(.badConfiguration, error.message)
         }
-        guard !exposesToNetwork else { return }
-        for (what, address, isLoopback) in [
-            ("workers'", workerEndpoint, Endpoint.isLoopback(workerEndpoint)),
-            ("HTTP", httpHost, Self.isLoopback(httpHost)),
-        ] {
-            try require(
-                isLoopback,
-                "the \(what) address '\(address)' can be reached from other machines, and anyone there could read and "
-                    + "cancel every job: bind to 127.0.0.1, or expose the coordinator explicitly on a network you trust"
-            )
-        }
+        try require(
+            isInsecure || Endpoint.isLoopback(workerEndpoint),
+            "the workers' address '\(workerEndpoint)' can be reached from other machines, and anyone there could take jobs "
+                + "and send results: bind to 127.0.0.1, or add --insecure on a network you trust")
+        try validateAccess()
     }
 
     static func isLoopback(_ host: String) -> Bool {

@@ -38,7 +38,7 @@ public struct CoordinatorService: Sendable {
         // A file size limit must cause an error, like a full disk, and must not end the process.
         signal(SIGXFSZ, SIG_IGN)
         let folder = try DataFolder(configuration.dataFolder)
-        let store = try JobStore(file: folder.database, newCoordinatorID: UUID().uuidString.lowercased())
+        let store = try JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())
         let artifacts = try ArtifactStore(dataFolder: folder.url)
         await verify(StoreCheck(store: store, artifacts: artifacts))
         let disk = BlockingWork()
@@ -105,6 +105,7 @@ public struct CoordinatorService: Sendable {
                             "http": "\(addresses.httpURL)", "workers": "\(addresses.workerEndpoint)",
                             "data": "\(folder.url.path)", "jobs": .stringConvertible(state.jobs.count),
                         ])
+                    if let insecurity = configuration.insecurity { logger.warning("\(insecurity)") }
                     await onReady(addresses)
                 }),
         ]
@@ -141,7 +142,7 @@ public struct CoordinatorService: Sendable {
         defer { withExtendedLifetime(folder) {} }
         let store =
             try repairs
-            ? JobStore(file: folder.database, newCoordinatorID: UUID().uuidString.lowercased())
+            ? JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())
             : JobStore(reading: folder.database)
         defer { try? store.close() }
         let artifacts = try ArtifactStore(dataFolder: folder.url, isReadOnly: !repairs)
@@ -162,7 +163,7 @@ public struct CoordinatorService: Sendable {
     private func bind() throws -> RouterSocket {
         var socket = configuration.workerSocket
         if socket.endpoint.hasSuffix(":0") { socket.endpoint = socket.endpoint.dropLast(1) + "*" }
-        socket.exposesToNetwork = configuration.exposesToNetwork
+        socket.exposesToNetwork = configuration.isInsecure
         do {
             return try RouterSocket(socket, logger: logger)
         } catch {
@@ -173,17 +174,19 @@ public struct CoordinatorService: Sendable {
     func router(
         _ reader: ClusterReader, _ feed: EventFeed, _ artifacts: ArtifactStore, _ disk: BlockingWork,
         _ folder: DataFolder
-    ) throws -> Router<BasicRequestContext> {
+    ) throws -> Router<CallerContext> {
         let pictures = Pictures()
         let commands = ClusterCommands(engine: reader.engine, reader: reader)
-        let router = Router(options: .autoGenerateHeadEndpoints)
+        let router = Router(context: CallerContext.self, options: .autoGenerateHeadEndpoints)
+        let access = HTTPAccess(configuration, coordinatorID: reader.store.coordinatorID)
+        let tokens = TokenStore(pool: reader.store.pool)
         let metrics = reader.engine.metrics
         let times = RecipeTimes(configuration, reader: reader, work: disk)
         router.add(middleware: RequestMetricsMiddleware(metrics: metrics, now: { reader.engine.now }))
+        router.add(middleware: AnswerHeadersMiddleware(insecurity: configuration.insecurity))
         router.add(middleware: ProblemMiddleware())
-        router.add(
-            middleware: SameSiteMiddleware(
-                isLoopbackOnly: CoordinatorConfiguration.isLoopback(configuration.httpHost)))
+        router.add(middleware: SameSiteMiddleware(access: access))
+        router.add(middleware: AuthenticationMiddleware(tokens: tokens, access: access))
         HealthRoutes(store: reader.store, engine: reader.engine, folder: folder).add(to: router)
         APIRoutes(
             configuration: configuration, commands: commands, reader: reader, times: times,
@@ -193,11 +196,14 @@ public struct CoordinatorService: Sendable {
             artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk, metrics: metrics),
             randomSalt: { UInt32.random(in: 0...UInt32.max) }
         ).add(to: router)
+        TokenRoutes(tokens: tokens).add(to: router)
         EventRoutes(feed: feed, reader: reader).add(to: router)
         let thumbnails = try ThumbnailCache(
             folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
-        let pages = try DashboardRoutes(reader: reader, thumbnails: thumbnails, times: times)
+        let pages = try DashboardRoutes(
+            reader: reader, thumbnails: thumbnails, times: times, insecurity: configuration.insecurity)
         pages.add(to: router)
+        LoginRoutes(tokens: tokens, access: access, renderer: pages.renderer).add(to: router)
         DashboardActions(commands: commands, renderer: pages.renderer).add(to: router)
         return router
     }
@@ -237,7 +243,7 @@ private struct BackgroundService: Service {
 
 /// The HTTP server.
 private struct HTTPService: Service {
-    let responder: RouterResponder<BasicRequestContext>
+    let responder: RouterResponder<CallerContext>
     let host: String
     let port: Int
     let logger: Logger

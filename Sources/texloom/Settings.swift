@@ -7,10 +7,16 @@ import Yams
 
 /// A flag that can also be set in the environment or in the configuration file; docs/settings.md explains each.
 enum Setting: String, CaseIterable {
-    case api, recipe, out, threads
+    case api, recipe, out, threads, token
+    case tokenFile = "token-file"
     case coordinator, slots, name
     case workerData = "worker-data"
     case data, http, workers, lease, heartbeat, stall, retries
+    case insecure
+    case requireAuth = "require-auth"
+    case tlsCertificate = "tls-certificate"
+    case tlsKey = "tls-key"
+    case allowedHost = "allowed-host"
     case exposeToNetwork = "expose-to-network"
     case logLevel = "log-level"
     case logFormat = "log-format"
@@ -39,6 +45,7 @@ struct Settings: Sendable {
         }
         do {
             file = try Self.read(String(contentsOf: url, encoding: .utf8))
+            if file[.token] != nil { try SecretFile.requirePrivate(url) }
         } catch {
             let reason = (error as? CommandFailure)?.message ?? error.systemReason
             throw CommandFailure("configuration file \(url.path): \(reason)", exit: .usage)

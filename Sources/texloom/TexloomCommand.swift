@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import Coordinator
 import Foundation
 import OperatingSystem
 import TextureGAN
@@ -37,7 +38,9 @@ struct TexloomCommand: AsyncParsableCommand {
                     RecipesCommand.self, WeightsCommand.self,
                     BenchCommand.self,
                 ]),
-            CommandGroup(name: "Serving a cluster:", subcommands: [CoordinatorCommand.self, WorkerCommand.self]),
+            CommandGroup(
+                name: "Serving a cluster:",
+                subcommands: [CoordinatorCommand.self, WorkerCommand.self, TokensCommand.self]),
             CommandGroup(
                 name: "Using a cluster:",
                 subcommands: [
@@ -66,6 +69,9 @@ struct TexloomCommand: AsyncParsableCommand {
         } catch let failure as CommandFailure {
             complain(failure.message)
             Foundation.exit(failure.exitCode.rawValue)
+        } catch let error as CoordinatorError {
+            complain(error.message)
+            Foundation.exit(CommandExit.failed.rawValue)
         } catch let error as TrainingError {
             complain(error.message)
             Foundation.exit((error.code == .badRecipe ? CommandExit.usage : .failed).rawValue)

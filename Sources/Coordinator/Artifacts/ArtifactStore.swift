@@ -100,7 +100,7 @@ final class ArtifactStore: Sendable {
 
     /// A new file to write an artifact's bytes to.
     func makeIncoming() throws -> IncomingArtifact {
-        try IncomingArtifact(file: incoming.appendingPathComponent(UUID().uuidString.lowercased()), in: self)
+        try IncomingArtifact(file: incoming.appendingPathComponent(UUID.random().uuidString.lowercased()), in: self)
     }
 
     /// The file for the bytes of an announced artifact. It starts with the part that an interrupted transfer left.

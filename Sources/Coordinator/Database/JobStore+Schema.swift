@@ -209,6 +209,27 @@ extension JobStore {
                     ALTER TABLE jobs DROP COLUMN discriminator_sha256;
                     """)
         }
+        migrator.registerMigration("tokens") { db in
+            // The secrets of tokens and sessions are not here: digest is a SHA-256.
+            try db.execute(
+                sql: """
+                    CREATE TABLE tokens (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        name TEXT NOT NULL,
+                        role TEXT NOT NULL,
+                        digest TEXT NOT NULL UNIQUE,
+                        created_at REAL NOT NULL,
+                        expires_at REAL,
+                        revoked_at REAL
+                    ) STRICT;
+                    CREATE TABLE sessions (
+                        digest TEXT PRIMARY KEY,
+                        token INTEGER NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+                        expires_at REAL NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE INDEX sessions_by_token ON sessions (token, expires_at);
+                    """)
+        }
         return migrator
     }
 }

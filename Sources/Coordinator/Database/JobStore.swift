@@ -42,6 +42,30 @@ final class JobStore: Sendable {
         }
     }
 
+    /// Opens the database that a running coordinator uses, for reading and writing, without a migration.
+    /// - Throws: `CoordinatorError` if the coordinator is of an older or a newer texloom.
+    init(sharing file: URL) throws {
+        var configuration = Configuration()
+        configuration.label = "texloom.jobs"
+        configuration.busyMode = .timeout(10)
+        configuration.foreignKeysEnabled = true
+        do {
+            pool = try DatabasePool(path: file.path, configuration: configuration)
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            try Self.refuseNewer(pool, file)
+            guard try pool.read(Self.migrator.hasCompletedMigrations) else {
+                throw CoordinatorError(
+                    .storeUnavailable,
+                    "the coordinator that uses \(file.path) is of an older texloom; restart it with this one")
+            }
+            coordinatorID =
+                try pool.read { try String.fetchOne($0, sql: "SELECT value FROM meta WHERE key = 'coordinator_id'") }
+                ?? ""
+        } catch let error as DatabaseError {
+            throw Self.unusable(file, error)
+        }
+    }
+
     /// Opens the database of any older version for reading, without a migration.
     /// - Throws: `CoordinatorError` if the file is no job store, is damaged, or comes from a newer texloom.
     init(reading file: URL) throws {

@@ -15,6 +15,8 @@ struct APIClient: Sendable {
     /// Without user and password: it appears in messages.
     let base: URL
     private let authorization: HTTPClient.Authorization?
+    /// Whether the person was told what an insecure coordinator says of itself.
+    private let warned = Warned()
     private let proxy: Proxy?
     private let http: HTTPClient
 
@@ -28,8 +30,15 @@ struct APIClient: Sendable {
         }
         (parts.user, parts.password) = (nil, nil)
         base = parts.url ?? url
-        authorization = url.basicAuthorization
         proxy = try Proxy.chosen(for: url, environment: environment)
+        let token = try APIToken.chosen(Settings.current.get())
+        try token?.requirePrivacy(url, isProxied: proxy != nil)
+        guard token == nil || url.basicAuthorization == nil else {
+            throw CommandFailure(
+                "--api has a user name and password, and a token is set too; a request can carry only one of them: "
+                    + "leave one out", exit: .usage)
+        }
+        authorization = token.map { .bearer(tokens: $0.text) } ?? url.basicAuthorization
 
         var configuration = HTTPClient.Configuration()
         // The coordinator sends something every 15 seconds, into idle streams as well: after a minute of silence the
@@ -39,6 +48,8 @@ struct APIClient: Sendable {
         // The caller decides whether to try again.
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
+        // A redirect could lead a token to another host.
+        if token != nil { configuration.redirectConfiguration = .disallow }
         configuration.proxy = proxy?.configuration
         http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
         // Connections end with the process, and so does the client.
@@ -144,13 +155,26 @@ struct APIClient: Sendable {
                 return try await http.execute(request, deadline: .distantFuture)
             }
         }
+        if let warning = response.headers.first(name: "Texloom-Insecure") { warned.tell(warning) }
         guard !(200..<300).contains(response.status.code) else { return response }
+        if (300..<400).contains(response.status.code), let target = response.headers.first(name: "Location") {
+            throw CommandFailure(
+                "\(place) redirects to \(target); a token is not sent elsewhere: use that address with --api if you trust it"
+            )
+        }
         let data = (try? await collect(response.body)) ?? Data()
         let detail =
             (try? APIFormat.decoder.decode(ProblemDetails.self, from: data))?.detail
             ?? "\(place) answered with status \(response.status.code)"
+        let advice =
+            switch response.status.code {
+            case 401 where authorization == nil:
+                "; no token is set: TEXLOOM_TOKEN_FILE or the setting token-file names the file that holds it"
+            default: ""
+            }
         // 502 and 504 come from a proxy before a coordinator that is away.
-        throw CommandFailure(detail, exit: [502, 503, 504].contains(response.status.code) ? .tryAgain : .failed)
+        throw CommandFailure(
+            detail + advice, exit: [502, 503, 504].contains(response.status.code) ? .tryAgain : .failed)
     }
 
     private func collect(_ body: HTTPClientResponse.Body) async throws -> Data {

@@ -121,11 +121,8 @@ struct LogFilter: Equatable {
             least = index
         }
         if let since {
-            let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-            if let unit = since.last.flatMap({ units[$0] }), let count = Double(since.dropLast()), count.isFinite,
-                count >= 0
-            {
-                earliest = now.addingTimeInterval(-count * unit)
+            if let seconds = ShortTime.seconds(in: since) {
+                earliest = now.addingTimeInterval(-seconds)
             } else if let date = try? Date(since, strategy: .iso8601) {
                 earliest = date
             } else {
@@ -149,5 +146,17 @@ extension StreamEvent {
         } catch {
             throw CommandFailure("an event '\(name)' of the coordinator is not as expected; is it of this version?")
         }
+    }
+}
+
+/// A time as people write it: 90s, 15m, 6h, 2d.
+enum ShortTime {
+    private static let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
+
+    static func seconds(in text: String) -> Double? {
+        guard let unit = text.last.flatMap({ units[$0] }), let count = Double(text.dropLast()), count.isFinite,
+            count >= 0
+        else { return nil }
+        return count * unit
     }
 }

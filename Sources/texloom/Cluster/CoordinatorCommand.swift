@@ -10,8 +10,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator", abstract: "Serves the cluster: hands jobs to workers, keeps what comes back.",
         discussion: """
-            Listens on this machine only, unless --expose-to-network is given: the API asks for no password. Killing it \
-            loses nothing that it has accepted; workers keep training while it is away.
+            By default it listens on this machine only and asks for no tokens. An HTTP address that other machines can \
+            reach needs --tls-certificate and --tls-key, and then asks for tokens (docs/security.md). Killing it loses \
+            nothing that it has accepted; workers keep training while it is away.
             """)
 
     @Option(help: "Where jobs and artifacts are kept. Default: ~/.local/state/texloom/coordinator.")
@@ -27,7 +28,28 @@ struct CoordinatorCommand: AsyncParsableCommand {
             """)
     var workers: String?
 
-    @Flag(help: "Allow addresses that other machines can reach: anyone there can read and cancel every job.")
+    @Flag(help: "Ask for tokens on this machine, too; 'texloom tokens create' makes one.")
+    var requireAuth = false
+
+    @Option(help: ArgumentHelp("TLS certificate of the HTTP address, PEM with its chain.", valueName: "file"))
+    var tlsCertificate: String?
+
+    @Option(help: ArgumentHelp("The certificate's private key, PEM.", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A name by which people reach the HTTP address, such as a reverse proxy's; may be repeated.",
+            valueName: "name"))
+    var allowedHost: [String] = []
+
+    @Flag(
+        help: """
+            Leave addresses that other machines can reach plain and open: anyone there can read and change everything.
+            """)
+    var insecure = false
+
+    @Flag(help: .hidden)
     var exposeToNetwork = false
 
     @Option(help: "Seconds of a worker's silence after which its jobs go to other workers. Default: 20.")
@@ -73,8 +95,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             configuration.httpPort = port
         }
         if let endpoint = workers ?? settings[.workers] { configuration.workerEndpoint = endpoint }
-        configuration.exposesToNetwork =
-            try exposeToNetwork || settings.value(.exposeToNetwork, as: Bool.self) ?? false
+        try secure(&configuration, settings)
         if let value = try duration(heartbeat, .heartbeat, unit: 1) { configuration.heartbeat = value }
         if let value = try duration(lease, .lease, unit: 1) { configuration.lease = value }
         if let value = try duration(stall, .stall, unit: 60) { configuration.stall = value }
@@ -105,6 +126,28 @@ struct CoordinatorCommand: AsyncParsableCommand {
 }
 
 extension CoordinatorCommand {
+    /// Who may reach the coordinator, and how.
+    private func secure(_ configuration: inout CoordinatorConfiguration, _ settings: Settings) throws {
+        guard try !(exposeToNetwork || settings.value(.exposeToNetwork, as: Bool.self) == true) else {
+            throw CommandFailure(
+                "--expose-to-network is gone: an address that is not loopback says by itself that other machines may "
+                    + "connect. --http HOST:PORT then needs --tls-certificate and --tls-key; --insecure leaves it plain and "
+                    + "open, as before (docs/security.md)", exit: .usage)
+        }
+        configuration.isInsecure = try insecure || settings.value(.insecure, as: Bool.self) ?? false
+        configuration.requiresAuthentication =
+            try requireAuth || settings.value(.requireAuth, as: Bool.self) ?? false
+        let listed = settings[.allowedHost]?.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+        configuration.allowedHosts = allowedHost.isEmpty ? listed ?? [] : allowedHost
+        switch (tlsCertificate ?? settings[.tlsCertificate], tlsKey ?? settings[.tlsKey]) {
+        case (let certificate?, let key?):
+            configuration.tls = TLSFiles(
+                certificate: URL(fileURLWithPath: certificate), key: URL(fileURLWithPath: key))
+        case (nil, nil): break
+        default: throw CommandFailure("--tls-certificate and --tls-key go together; expected both", exit: .usage)
+        }
+    }
+
     /// Reads everything and prints a line for each finding.
     private func verify(_ folder: URL) async throws {
         let report: StoreReport

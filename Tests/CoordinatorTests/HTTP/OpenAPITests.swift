@@ -48,6 +48,10 @@ struct OpenAPITests {
         let router = try service.router(
             reader, EventFeed(reader: reader, logger: logger), artifacts, disk, dataFolder)
 
+        for route in router.routes where ![.get, .head, .options].contains(route.method) {
+            let entry = AccessTable.table["\(route.method) \(route.path)"]
+            #expect(entry?.action != nil, "\(route.method) \(route.path): who may do it, and its name in the audit log")
+        }
         let routes = Set(router.routes.map { "\($0.method.rawValue) \($0.path)" })
         let documented = Set(operations.keys)
         // openapi.json does not describe the pages, which are for people.
@@ -61,6 +65,7 @@ struct OpenAPITests {
             document["components"]?["schemas"]?[schema]?["enum"]?.elements.compactMap(\.text)
         }
         #expect(names("JobState") == JobState.allCases.map(\.rawValue))
+        #expect(names("AccessRole") == AccessRole.allCases.map(\.rawValue))
         #expect(names("JobOrder") == JobOrder.allCases.map(\.rawValue))
         #expect(names("ArtifactRole") == ArtifactRole.allCases.map(\.rawValue))
         #expect(names("AttemptOutcome") == Attempt.Outcome.allCases.map(\.rawValue))
@@ -185,6 +190,16 @@ struct OpenAPITests {
         for path in ["/api/v1/openapi.json", "/api/v1/summary", "/api/v1/recipes", "/healthz", "/readyz"] {
             try await ask("GET \(path)")
         }
+        let admin = ["Authorization": "Bearer \(try await coordinator.token(.admin))"]
+        try await ask("GET /api/v1/tokens")
+        let wanted = Data(#"{"name":"ann","role":"viewer","lifetimeSeconds":60}"#.utf8)
+        try await ask("POST /api/v1/tokens", body: wanted, headers: admin, 201)
+        try await ask("POST /api/v1/tokens", body: wanted, headers: admin, 409)
+        try await ask("POST /api/v1/tokens", body: wanted, 403)
+        try await ask("POST /api/v1/tokens", body: Data(#"{"name":"","role":"viewer"}"#.utf8), headers: admin, 422)
+        try await ask("POST /api/v1/tokens/{name}/revoke", ["name": "ann"], headers: admin)
+        try await ask("POST /api/v1/tokens/{name}/revoke", ["name": "ann"], headers: admin, 404)
+        try await ask("GET /api/v1/workers", headers: ["Authorization": "Bearer txl_guessed"], 401)
         try await ask("GET /api/v1/workers")
         try await ask("POST /api/v1/exemplars", body: TestImages.png, 201)
         try await ask("POST /api/v1/exemplars", body: Data("GIF89a".utf8), 422)
@@ -196,6 +211,7 @@ struct OpenAPITests {
         other.name = "a\u{0}b"
         try await ask("POST /api/v1/jobs", body: try request(other), 422)
         try await ask("POST /api/v1/jobs", body: Data("[".utf8), 400)
+        try await ask("POST /api/v1/jobs", body: Data("{}".utf8), headers: ["Content-Type": "text/plain"], 415)
         try await ask("POST /api/v1/jobs", headers: ["Origin": "http://elsewhere.example"], 403)
         for (job, action, status) in [
             (jobs[3], "cancel", 200), (jobs[3], "cancel", 200), (jobs[0], "cancel", 409), (jobs[1], "cancel", 409),

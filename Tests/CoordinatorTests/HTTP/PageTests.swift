@@ -38,11 +38,32 @@ struct CoordinatorConfigurationTests {
         configuration.httpHost = host
         let error = #expect(throws: CoordinatorError.self) { try configuration.validate() }
         #expect(error?.message.contains(host) == true)
-        configuration.exposesToNetwork = true
+        #expect(error?.message.contains("--tls-certificate") == true)
+        configuration.isInsecure = true
         try configuration.validate()
+        #expect(!configuration.asksForTokens && configuration.insecurity?.contains(host) == true)
+        configuration.requiresAuthentication = true
+        #expect(throws: CoordinatorError.self, "tokens in plain text") { try configuration.validate() }
+        configuration.isInsecure = false
+        configuration.requiresAuthentication = false
+        let pem = URL(fileURLWithPath: "/pem")
+        configuration.tls = TLSFiles(certificate: pem, key: pem)
+        try configuration.validate()
+        #expect(configuration.asksForTokens && configuration.insecurity == nil)
         configuration = CoordinatorConfiguration()
         configuration.workerEndpoint = "tcp://\(host):7741"
         #expect(throws: CoordinatorError.self) { try configuration.validate() }
+    }
+
+    @Test func aNameThatPeopleElsewhereUseAsksForTokens() throws {
+        var configuration = CoordinatorConfiguration()
+        configuration.allowedHosts = ["localhost"]
+        try configuration.validate()
+        configuration.allowedHosts = ["loom.example"]
+        let error = #expect(throws: CoordinatorError.self) { try configuration.validate() }
+        #expect(error?.message.contains("--require-auth") == true)
+        configuration.requiresAuthentication = true
+        try configuration.validate()
     }
 
     @Test func aLeaseShorterThanTwoHeartbeatsIsRefused() {

@@ -75,16 +75,38 @@ final class RunningCoordinator: Sendable {
         request.httpMethod = method
         request.httpBody = body
         request.cachePolicy = .reloadIgnoringLocalCacheData
+        request.httpShouldHandleCookies = false
+        if path.hasPrefix("/api/") { request.setValue("application/json", forHTTPHeaderField: "Content-Type") }
         for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
-        let (data, response) = try await URLSession.shared.data(for: request)
+        let (data, response) = try await Self.session.data(for: request)
         let http = response as! HTTPURLResponse
         let fields = http.allHeaderFields.map { ("\($0.key)".lowercased(), "\($0.value)") }
         return Answer(
             status: http.statusCode, headers: Dictionary(fields, uniquingKeysWith: { $1 }), body: data)
     }
 
+    /// Shows cookies and redirects to the test instead of obeying them.
+    private static let session: URLSession = {
+        let configuration = URLSessionConfiguration.ephemeral
+        configuration.httpCookieStorage = nil
+        return URLSession(configuration: configuration, delegate: RefusedRedirects(), delegateQueue: nil)
+    }()
+
+    private final class RefusedRedirects: NSObject, URLSessionTaskDelegate {
+        func urlSession(
+            _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
+            newRequest request: URLRequest, completionHandler: @escaping @Sendable (URLRequest?) -> Void
+        ) { completionHandler(nil) }
+    }
+
     func get(_ path: String, headers: [String: String] = [:]) async throws -> Answer {
         try await send("GET", path, headers: headers)
+    }
+
+    /// Makes a token, as `texloom tokens create --data FOLDER` does while the coordinator runs.
+    func token(_ role: AccessRole, name: String? = nil, lifetimeSeconds: Double? = nil) async throws -> String {
+        let request = TokenRequest(name: name ?? role.rawValue, role: role, lifetimeSeconds: lifetimeSeconds)
+        return try await TokenAdministration(dataFolder: folder.url).create(request).secret
     }
 
     /// Uploads an exemplar and submits a job for each name.

@@ -10,21 +10,21 @@ struct DashboardActions: Sendable {
     let commands: ClusterCommands
     let renderer: PageRenderer
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: Router<CallerContext>) {
         router.post("jobs/:id/cancel") { request, context in
-            try await answer(request, back: "/jobs/\(try context.parameters.require("id"))") { form in
+            try await answer(request, context, back: "/jobs/\(try context.parameters.require("id"))") { form in
                 let job = try await commands.cancel(try context.parameters.require("id"), reason: form["reason"])
                 return "“\(job.name)” is \(job.state.rawValue)."
             }
         }
         router.post("jobs/:id/retry") { request, context in
-            try await answer(request, back: "/jobs/\(try context.parameters.require("id"))") { _ in
+            try await answer(request, context, back: "/jobs/\(try context.parameters.require("id"))") { _ in
                 let job = try await commands.retry(try context.parameters.require("id"))
                 return "“\(job.name)” is \(job.state.rawValue) again."
             }
         }
         router.post("jobs/:id/priority") { request, context in
-            try await answer(request, back: "/jobs/\(try context.parameters.require("id"))") { form in
+            try await answer(request, context, back: "/jobs/\(try context.parameters.require("id"))") { form in
                 guard let priority = form["priority"].flatMap({ Int($0) }) else {
                     throw Problem(
                         .unprocessableContent, "priority is '\(form["priority"] ?? "")'; expected -100...100")
@@ -34,7 +34,7 @@ struct DashboardActions: Sendable {
             }
         }
         router.post("workers/:id/drain") { request, context in
-            try await answer(request, back: "/workers") { _ in
+            try await answer(request, context, back: "/workers") { _ in
                 let worker = try await commands.drain(try context.parameters.require("id"))
                 return "“\(worker.name)” gets no more work and hands its jobs back."
             }
@@ -42,25 +42,25 @@ struct DashboardActions: Sendable {
     }
 
     private func answer(
-        _ request: Request, back: String, _ act: ([String: String]) async throws -> String
+        _ request: Request, _ context: CallerContext, back: String, _ act: ([String: String]) async throws -> String
     ) async throws -> Response {
         let wantsJSON = request.headers[.accept]?.contains("application/json") == true
         do {
             let message = Readable.plain(try await act(try await Self.form(request)))
             if wantsJSON { return try jsonResponse(["message": message]) }
             return renderer.response(
-                .init(template: "answer", title: "Done"), ["message": message, "back": back])
+                .init(template: "answer", title: "Done"), for: context, ["message": message, "back": back])
         } catch {
             if wantsJSON { throw error }
             let problem = Problem(error)
             return renderer.response(
-                .init(template: "answer", title: problem.status.reasonPhrase), status: problem.status,
+                .init(template: "answer", title: problem.status.reasonPhrase), for: context, status: problem.status,
                 ["message": Readable.plain(problem.detail), "isProblem": true, "back": back])
         }
     }
 
     /// The fields of an `application/x-www-form-urlencoded` body.
-    private static func form(_ request: Request) async throws -> [String: String] {
+    static func form(_ request: Request) async throws -> [String: String] {
         let body = try await request.body.collect(upTo: maxFormBytes)
         // In a form, and only there, a plus means a space.
         let text = String(buffer: body).replacing("+", with: "%20")

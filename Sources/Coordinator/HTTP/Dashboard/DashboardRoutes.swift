@@ -20,15 +20,17 @@ struct DashboardRoutes: Sendable {
     let assets: DashboardAssets
     let renderer: PageRenderer
 
-    init(reader: ClusterReader, thumbnails: ThumbnailCache, times: RecipeTimes) throws {
+    init(
+        reader: ClusterReader, thumbnails: ThumbnailCache, times: RecipeTimes, insecurity: String? = nil
+    ) throws {
         self.reader = reader
         self.thumbnails = thumbnails
         self.times = times
         assets = DashboardAssets()
-        renderer = try PageRenderer(assets: assets.version)
+        renderer = try PageRenderer(assets: assets.version, insecurity: insecurity)
     }
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: Router<CallerContext>) {
         router.get("", use: overview)
         router.get("jobs", use: jobs)
         router.get("jobs/:id", use: job)
@@ -51,7 +53,7 @@ struct DashboardRoutes: Sendable {
         return seconds < 1 && summary.jobs["running"] ?? 0 > 0 ? "finishing" : Readable.duration(seconds)
     }
 
-    @Sendable private func overview(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func overview(_ request: Request, _ context: CallerContext) async throws -> Response {
         let summary = try await reader.summary()
         func some(_ state: JobState, _ order: JobOrder) async throws -> [JobSummary] {
             guard summary.jobs[state.rawValue] ?? 0 > 0 else { return [] }
@@ -63,7 +65,7 @@ struct DashboardRoutes: Sendable {
         let workers = try await reader.workers().filter(\.isConnected)
         let names = try await names(of: workers)
         return renderer.response(
-            .init(template: "overview", title: "Overview"),
+            .init(template: "overview", title: "Overview"), for: context,
             [
                 "reloads": true,
                 "counts": JobState.allCases.map {
@@ -82,7 +84,7 @@ struct DashboardRoutes: Sendable {
             ])
     }
 
-    @Sendable private func jobs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func jobs(_ request: Request, _ context: CallerContext) async throws -> Response {
         let query = try JobQuery(QueryParameters(form: request), limit: Self.jobsPerPage, in: 1...200)
         let page = try await reader.jobs(query)
         func choices(_ names: [String], _ chosen: String?) -> [[String: Any]] {
@@ -107,10 +109,10 @@ struct DashboardRoutes: Sendable {
         content["orders"] = JobOrder.allCases.map { order in
             ["name": order.rawValue, "title": order.title, "isChosen": order == query.order] as [String: Any]
         }
-        return renderer.response(.init(template: "jobs", title: "Jobs"), content)
+        return renderer.response(.init(template: "jobs", title: "Jobs"), for: context, content)
     }
 
-    @Sendable private func gallery(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func gallery(_ request: Request, _ context: CallerContext) async throws -> Response {
         var query = try JobQuery(QueryParameters(form: request), limit: Self.picturesPerPage, in: 1...200)
         query.state = .finished
         query.order = .ended
@@ -119,14 +121,14 @@ struct DashboardRoutes: Sendable {
         content["pictures"] = page.jobs.map(Item.job)
         content["name"] = query.name ?? ""
         content["hasName"] = query.name != nil
-        return renderer.response(.init(template: "gallery", title: "Gallery"), content)
+        return renderer.response(.init(template: "gallery", title: "Gallery"), for: context, content)
     }
 
-    @Sendable private func workers(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func workers(_ request: Request, _ context: CallerContext) async throws -> Response {
         let workers = try await reader.workers()
         let names = try await names(of: workers)
         return renderer.response(
-            .init(template: "workers", title: "Workers"),
+            .init(template: "workers", title: "Workers"), for: context,
             [
                 "hasWorkers": !workers.isEmpty, "workerEndpoint": reader.workerEndpoint,
                 "workers": workers.map { Item.worker($0, names: names) },
@@ -134,14 +136,14 @@ struct DashboardRoutes: Sendable {
     }
 
     /// The page's script asks again for times that are not known yet.
-    @Sendable private func submit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func submit(_ request: Request, _ context: CallerContext) async throws -> Response {
         let recipes = try await times.offered().recipes.map { recipe in
             [
                 "name": recipe.name, "abstract": recipe.abstract,
                 "time": recipe.expected.map { ", \(ExpectedTime.about($0.seconds))" } ?? "",
             ]
         }
-        return renderer.response(.init(template: "submit", title: "Submit"), ["recipes": recipes])
+        return renderer.response(.init(template: "submit", title: "Submit"), for: context, ["recipes": recipes])
     }
 
     private func names(of workers: [WorkerSummary]) async throws -> [String: String] {
@@ -149,9 +151,9 @@ struct DashboardRoutes: Sendable {
         return Dictionary(jobs.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
     }
 
-    @Sendable private func job(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func job(_ request: Request, _ context: CallerContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
-        guard let id = JobID(text), let detail = try await reader.detail(id) else { return noJob(text) }
+        guard let id = JobID(text), let detail = try await reader.detail(id) else { return noJob(text, context) }
         let artifacts = try await reader.store.artifacts(of: id)
         let shown = request.uri.queryParameters.get("snapshot").flatMap { Int($0) }
         let view = JobPageView(
@@ -165,17 +167,17 @@ struct DashboardRoutes: Sendable {
         if let group = try await reader.seedGroup(of: id) {
             content.merge(SeedsView(group: group, shownOn: detail.job.id).content) { $1 }
         }
-        return renderer.response(.init(template: "job", title: Readable.plain(detail.job.name)), content)
+        return renderer.response(.init(template: "job", title: Readable.plain(detail.job.name)), for: context, content)
     }
 
-    func noJob(_ text: String) -> Response {
+    func noJob(_ text: String, _ context: CallerContext) -> Response {
         renderer.response(
-            .init(template: "answer", title: "Not found"), status: .notFound,
+            .init(template: "answer", title: "Not found"), for: context, status: .notFound,
             ["message": "There is no job '\(Readable.plain(text))'.", "isProblem": true, "back": "/jobs"])
     }
 
     /// For browsers without JavaScript.
-    @Sendable private func lossPlot(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func lossPlot(_ request: Request, _ context: CallerContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
         guard let id = JobID(text), let detail = try await reader.detail(id) else {
             throw Problem(.notFound, "there is no job '\(text)'")
@@ -191,7 +193,7 @@ struct DashboardRoutes: Sendable {
             body: ResponseBody(byteBuffer: ByteBuffer(string: plot)))
     }
 
-    @Sendable private func thumbnail(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func thumbnail(_ request: Request, _ context: CallerContext) async throws -> Response {
         let file: String = try context.parameters.require("file")
         guard file.hasSuffix(".png"), case let sha256 = String(file.dropLast(4)), SHA256Text.isValid(sha256),
             let kind = try await reader.store.kind(ofArtifact: sha256), kind == .snapshot || kind == .exemplar

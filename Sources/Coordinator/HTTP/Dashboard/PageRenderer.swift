@@ -19,10 +19,13 @@ struct PageRenderer: Sendable {
 
     private let library: MustacheLibrary
     private let assets: String
+    /// What every page says if other machines can do everything here.
+    private let insecurity: String?
 
     /// - Throws: If a template is malformed. Every start would show it.
-    init(assets: String) throws {
+    init(assets: String, insecurity: String? = nil) throws {
         self.assets = assets
+        self.insecurity = insecurity
         var library = MustacheLibrary()
         for (name, bytes) in [
             ("layout", PackageResources.layout_mustache), ("overview", PackageResources.overview_mustache),
@@ -32,7 +35,7 @@ struct PageRenderer: Sendable {
             ("actions", PackageResources.actions_mustache), ("job-card", PackageResources.job_card_mustache),
             ("worker-card", PackageResources.worker_card_mustache), ("picture", PackageResources.picture_mustache),
             ("pager", PackageResources.pager_mustache), ("seeds", PackageResources.seeds_mustache),
-            ("seed-cards", PackageResources.seed_cards_mustache),
+            ("seed-cards", PackageResources.seed_cards_mustache), ("login", PackageResources.login_mustache),
         ] {
             try library.register(String(decoding: bytes, as: UTF8.self), named: name)
         }
@@ -41,7 +44,7 @@ struct PageRenderer: Sendable {
 
     /// - Parameter content: The values that the template names.
     func response(
-        _ page: Page, status: HTTPResponse.Status = .ok, _ content: [String: Any?]
+        _ page: Page, for context: CallerContext, status: HTTPResponse.Status = .ok, _ content: [String: Any?]
     ) -> Response {
         var values: [String: Any] = content.compactMapValues { $0 }
         values["title"] = page.title
@@ -49,7 +52,15 @@ struct PageRenderer: Sendable {
         values["assets"] = assets
         values["now"] = Date().formatted(.iso8601)
         values["time"] = Readable.time(Date())
-        values["links"] = Self.links.map { name, address, template in
+        values["insecurity"] = insecurity
+        values["isInsecure"] = insecurity != nil
+        if let principal = context.principal, principal.tokenID != nil {
+            values["caller"] = "\(principal.name) (\(principal.role.rawValue))"
+            values["isLoggedIn"] = true
+        }
+        // Nobody to show a menu to before the login.
+        let links = context.principal == nil ? [] : Self.links
+        values["links"] = links.map { name, address, template in
             ["name": name, "address": address, "isCurrent": template == page.template] as [String: Any]
         }
         return Response(

@@ -45,16 +45,17 @@ struct SeedsView {
 
 extension DashboardRoutes {
     /// The group of a job, with large pictures.
-    @Sendable func seeds(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable func seeds(_ request: Request, _ context: CallerContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
         guard let id = JobID(text), let group = try await reader.seedGroup(of: id),
             let own = group.jobs.first(where: { $0.job.id == id.description })
-        else { return noJob(text) }
+        else { return noJob(text, context) }
         var content = SeedsView(group: group).content
         content["exemplar"] = own.job.exemplarSHA256
         content["fileName"] = Readable.plain(own.job.fileName)
         content["recipe"] = Readable.plain(own.job.recipe)
         content["name"] = Readable.plain(own.job.name)
-        return renderer.response(.init(template: "seeds", title: "Seeds of \(Readable.plain(own.job.name))"), content)
+        return renderer.response(
+            .init(template: "seeds", title: "Seeds of \(Readable.plain(own.job.name))"), for: context, content)
     }
 }

@@ -13,19 +13,19 @@ struct EventRoutes: Sendable {
     let feed: EventFeed
     let reader: ClusterReader
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: Router<CallerContext>) {
         router.get("api/v1/events", use: cluster)
         router.get("api/v1/jobs/:id/events", use: job)
     }
 
-    @Sendable private func cluster(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func cluster(_ request: Request, _ context: CallerContext) async throws -> Response {
         respond(with: try await feed.cluster(after: request.headers[.lastEventID])) { source, writer in
             for await buffer in source { try await writer.write(buffer) }
         }
     }
 
     /// Logs and metrics are in the store, so a stream continues exactly where the client's last one ended.
-    @Sendable private func job(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func job(_ request: Request, _ context: CallerContext) async throws -> Response {
         let text: String = try context.parameters.require("id")
         guard let id = JobID(text), await reader.engine.committed.job(id) != nil else { throw Problem.noJob(text) }
         // A browser cannot set the header on the first request. It only sends the header when it reconnects.

@@ -20,7 +20,7 @@ struct APIRoutes: Sendable {
     static let maxRequestBytes = 8 << 20
     static let maxJobsPerRequest = 1_000
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: Router<CallerContext>) {
         let api = router.group("api/v1")
         api.get("openapi.json") { _, _ in OpenAPIDocument.response }
         api.get("summary") { _, _ in try jsonResponse(try await reader.summary()) }
@@ -45,14 +45,13 @@ struct APIRoutes: Sendable {
 
     // MARK: Submission
 
-    @Sendable private func receiveExemplar(_ request: Request, _ context: BasicRequestContext) async throws -> Response
-    {
+    @Sendable private func receiveExemplar(_ request: Request, _ context: CallerContext) async throws -> Response {
         let declared = request.headers[.contentLength].flatMap { Int($0) }
         if let declared, declared > exemplars.maxBytes { throw exemplars.tooLarge(declared) }
         return try jsonResponse(try await exemplars.receive(request.body), status: .created)
     }
 
-    @Sendable private func submit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func submit(_ request: Request, _ context: CallerContext) async throws -> Response {
         let body = try await decode(SubmitJobsRequest.self, request)
         guard (1...Self.maxJobsPerRequest).contains(body.jobs.count) else {
             throw Problem(
@@ -144,43 +143,43 @@ struct APIRoutes: Sendable {
 
     // MARK: Jobs
 
-    @Sendable private func list(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func list(_ request: Request, _ context: CallerContext) async throws -> Response {
         let query = try QueryParameters(request, known: "state", "name", "recipe", "sort", "cursor", "limit")
         return try jsonResponse(try await reader.jobs(JobQuery(query, limit: 100, in: 1...1000)))
     }
 
-    @Sendable private func show(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func show(_ request: Request, _ context: CallerContext) async throws -> Response {
         try jsonResponse(try await detail(context))
     }
 
-    @Sendable private func seeds(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func seeds(_ request: Request, _ context: CallerContext) async throws -> Response {
         let id = try jobID(context)
         guard let group = try await reader.seedGroup(of: id) else { throw Problem.noJob(id.description) }
         return try jsonResponse(group)
     }
 
-    private func detail(_ context: BasicRequestContext) async throws -> JobDetail {
+    private func detail(_ context: CallerContext) async throws -> JobDetail {
         let id = try jobID(context)
         guard let detail = try await reader.detail(id) else { throw Problem.noJob(id.description) }
         return detail
     }
 
-    @Sendable private func cancel(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func cancel(_ request: Request, _ context: CallerContext) async throws -> Response {
         let reason = try QueryParameters(request, known: "reason").text("reason")
         return try jsonResponse(try await commands.cancel(try context.parameters.require("id"), reason: reason))
     }
 
-    @Sendable private func retry(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func retry(_ request: Request, _ context: CallerContext) async throws -> Response {
         try jsonResponse(try await commands.retry(try context.parameters.require("id")))
     }
 
-    @Sendable private func prioritise(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func prioritise(_ request: Request, _ context: CallerContext) async throws -> Response {
         let change = try await decode(PriorityChange.self, request)
         return try jsonResponse(
             try await commands.prioritise(try context.parameters.require("id"), change.priority))
     }
 
-    @Sendable private func logs(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func logs(_ request: Request, _ context: CallerContext) async throws -> Response {
         let id = try await existingJob(context)
         let query = try QueryParameters(request, known: "after", "limit")
         let after = try query.number("after", default: 0, in: 0...Int.max)
@@ -189,7 +188,7 @@ struct APIRoutes: Sendable {
         return try jsonResponse(LogPage(entries: entries, next: entries.count == limit ? entries.last?.id : nil))
     }
 
-    @Sendable private func metrics(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func metrics(_ request: Request, _ context: CallerContext) async throws -> Response {
         let id = try await existingJob(context)
         let query = try QueryParameters(request, known: "after", "limit")
         let after = try query.number("after", default: -1, in: -1...Int.max)
@@ -198,18 +197,19 @@ struct APIRoutes: Sendable {
         return try jsonResponse(MetricsPage(rows: rows, next: rows.count == limit ? rows.last?.iteration : nil))
     }
 
-    @Sendable private func listArtifacts(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func listArtifacts(_ request: Request, _ context: CallerContext) async throws -> Response {
         let id = try await existingJob(context)
         return try jsonResponse(ArtifactList(artifacts: try await reader.store.artifacts(of: id)))
     }
 
-    @Sendable private func drain(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    @Sendable private func drain(_ request: Request, _ context: CallerContext) async throws -> Response {
         try jsonResponse(try await commands.drain(try context.parameters.require("id")))
     }
 
     // MARK: Requests
 
     private func decode<Value: Decodable>(_ type: Value.Type, _ request: Request) async throws -> Value {
+        try JSONBody.requireType(request)
         let limit = Self.maxRequestBytes
         let tooLarge = Problem(.contentTooLarge, "the body is larger than \(limit) bytes; split the request")
         if let declared = request.headers[.contentLength].flatMap({ Int($0) }), declared > limit { throw tooLarge }
@@ -221,13 +221,13 @@ struct APIRoutes: Sendable {
         return try APIFormat.decoder.decode(type, from: data)
     }
 
-    private func jobID(_ context: BasicRequestContext) throws -> JobID {
+    private func jobID(_ context: CallerContext) throws -> JobID {
         let text: String = try context.parameters.require("id")
         guard let id = JobID(text) else { throw Problem.noJob(text) }
         return id
     }
 
-    private func existingJob(_ context: BasicRequestContext) async throws -> JobID {
+    private func existingJob(_ context: CallerContext) async throws -> JobID {
         let id = try jobID(context)
         guard await reader.engine.committed.job(id) != nil else { throw Problem.noJob(id.description) }
         return id

@@ -8,7 +8,7 @@ struct HealthRoutes: Sendable {
     let engine: ClusterEngine
     let folder: DataFolder
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: Router<CallerContext>) {
         router.get("healthz") { _, _ in try jsonResponse(["status": "ok"]) }
         router.get("readyz") { _, _ in
             // SQLite keeps writing to a deleted file, and the records vanish with the process.

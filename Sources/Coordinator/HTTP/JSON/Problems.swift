@@ -85,37 +85,6 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
     }
 }
 
-/// Stops other web sites from acting through a visitor's browser. The API needs no password, so without this check a
-/// site could make a browser on the same machine cancel jobs (cross-site requests) or read them (DNS rebinding).
-struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
-    /// Whether the server listens only on loopback. A request must then also name a loopback host.
-    let isLoopbackOnly: Bool
-
-    func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
-    ) async throws -> Response {
-        let authority = request.head.authority ?? ""
-        if isLoopbackOnly, !authority.isEmpty, !CoordinatorConfiguration.isLoopback(SameSite.host(of: authority)) {
-            throw Problem(
-                .misdirectedRequest, "this coordinator serves 127.0.0.1 and localhost only, not '\(authority)'")
-        }
-        if request.method != .get, request.method != .head, let origin = request.headers[.origin],
-            origin != "http://\(authority)", origin != "https://\(authority)"
-        {
-            throw Problem(.forbidden, "requests from another site (\(origin)) are refused")
-        }
-        return try await next(request, context)
-    }
-}
-
-enum SameSite {
-    /// The host of `host:port`, with its brackets.
-    static func host(of authority: String) -> String {
-        if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") { return String(authority[...end]) }
-        return String(authority.prefix { $0 != ":" })
-    }
-}
-
 /// A JSON answer in the API's format.
 func jsonResponse(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
     let data = try APIFormat.encoder.encode(value)

@@ -11,7 +11,7 @@ struct MetricsRoutes: Sendable {
     let storedBytes: StoredBytes
     let folder: DataFolder
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: Router<CallerContext>) {
         router.get("metrics") { _, _ in
             Response(
                 status: .ok, headers: [.contentType: Exposition.contentType, .cacheControl: "no-store"],

@@ -5,7 +5,8 @@ import { refresh } from "./refresh.js";
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (form.method !== "post") return;
+  // Logging in and out is a change of pages.
+  if (form.method !== "post" || "plain" in form.dataset) return;
   event.preventDefault();
   const button = $("button", form);
   button.disabled = true;

@@ -85,7 +85,11 @@ function open(handlers) {
   });
   let isFirstGreeting = true;
   stream.onopen = () => connected(true);
-  stream.onerror = () => connected(false);
+  stream.onerror = () => {
+    connected(false);
+    // The coordinator refused the stream, perhaps because the session has ended. The page then says so.
+    if (stream.readyState === EventSource.CLOSED) refresh();
+  };
   on("job", showJob);
   on("summary", showSummary);
   on("workers", showWorkers);

@@ -45,6 +45,8 @@ export async function refresh() {
     const began = performance.now();
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      // The session has ended.
+      if (answer.redirected && new URL(answer.url).pathname === "/login") return location.assign(answer.url);
       if (answer.ok) adoptPage(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch { /* The stream reports that the coordinator is away, and when it returns. */ }
     nextAllowed = Date.now() + restAfter(performance.now() - began);

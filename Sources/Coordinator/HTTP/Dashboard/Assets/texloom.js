@@ -12,4 +12,5 @@ import { prepareSubmission } from "./submit.js";
 const charts = $("#charts") ? new Charts($("#charts")) : null;
 prepareSnapshots((iteration) => charts.values(iteration));
 prepareSubmission();
-listen({ metrics: ({ rows }) => { charts?.add(rows); showQuality(); }, log: appendLog });
+// Before the login there is nothing to listen to.
+if (document.body.dataset.page !== "login") listen({ metrics: ({ rows }) => { charts?.add(rows); showQuality(); }, log: appendLog });

@@ -1,0 +1,40 @@
+import Foundation
+import OperatingSystem
+import Protocol
+
+/// The tokens in a data folder, also while a coordinator uses it: it sees a change at once. Access to the folder is all
+/// that this asks for.
+public struct TokenAdministration: Sendable {
+    private let store: JobStore
+    private let tokens: TokenStore
+
+    /// Opens a data folder, and creates it if there is none.
+    /// - Throws: `CoordinatorError` if the folder cannot be used, or a coordinator of an older texloom uses it.
+    public init(dataFolder: URL) throws {
+        // While this value holds the lock, no coordinator starts; a running one holds it itself.
+        do {
+            let folder = try DataFolder(dataFolder)
+            store = try JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())
+        } catch let error as CoordinatorError where error.code == .dataFolderInUse {
+            store = try JobStore(sharing: dataFolder.appendingPathComponent("jobs.sqlite"))
+        }
+        tokens = TokenStore(pool: store.pool)
+    }
+
+    public func create(_ request: TokenRequest) async throws -> CreatedToken {
+        try await Self.plainly { try await tokens.create(request) }
+    }
+
+    public func list() async throws -> [TokenSummary] { try await Self.plainly { try await tokens.list() } }
+
+    public func revoke(_ name: String) async throws { try await Self.plainly { try await tokens.revoke(name) } }
+
+    /// Problems are answers of the HTTP API; here their text is what counts.
+    private static func plainly<Result>(_ body: () async throws -> Result) async throws -> Result {
+        do {
+            return try await body()
+        } catch let problem as Problem {
+            throw CoordinatorError(.badConfiguration, problem.detail)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import Foundation
+import Transport
+
+/// The files of a TLS certificate, as PEM.
+public struct TLSFiles: Sendable, Equatable {
+    /// The certificate, followed by those of intermediate authorities.
+    public var certificate: URL
+    public var key: URL
+
+    public init(certificate: URL, key: URL) {
+        self.certificate = certificate
+        self.key = key
+    }
+}
+
+extension CoordinatorConfiguration {
+    /// Whether callers of the HTTP API must prove who they are.
+    var asksForTokens: Bool { requiresAuthentication || (tls != nil && !Self.isLoopback(httpHost)) }
+
+    /// A sentence for people if other machines can do everything here; nil if they cannot.
+    public var insecurity: String? {
+        var open: [String] = []
+        if !Self.isLoopback(httpHost), tls == nil { open.append("\(httpHost):\(httpPort)") }
+        if isInsecure, !Endpoint.isLoopback(workerEndpoint) { open.append(workerEndpoint) }
+        guard !open.isEmpty else { return nil }
+        return "--insecure: anyone who can reach \(open.joined(separator: " or ")) can read and change everything, and "
+            + "nothing there is encrypted"
+    }
+
+    /// An address that is not loopback declares by itself that other machines may connect. It must then be secured.
+    func validateAccess() throws {
+        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
+            if !isRight { throw CoordinatorError(.badConfiguration, message()) }
+        }
+        let isLoopback = Self.isLoopback(httpHost)
+        try require(
+            isLoopback || tls != nil || isInsecure,
+            "the HTTP address '\(httpHost)' can be reached from other machines: add --tls-certificate FILE --tls-key FILE "
+                + "(it then asks for tokens), or bind to 127.0.0.1 and put a reverse proxy with TLS in front "
+                + "(docs/security.md), or add --insecure to let anyone there read and change everything")
+        try require(
+            isLoopback || tls != nil || !requiresAuthentication,
+            "--require-auth asks for tokens, and over plain HTTP on '\(httpHost)' others could read them: add "
+                + "--tls-certificate FILE --tls-key FILE, or bind to 127.0.0.1 and put a reverse proxy with TLS in front"
+        )
+        let foreign = allowedHosts.first { !Self.isLoopback($0) }
+        try require(
+            foreign == nil || asksForTokens || isInsecure,
+            "--allowed-host \(foreign ?? "") lets people elsewhere reach this coordinator, and anyone there could read "
+                + "and change everything: add --require-auth")
+    }
+}

@@ -1,0 +1,70 @@
+import Foundation
+import Synchronization
+
+/// The secret that proves to a coordinator who sends a request.
+struct APIToken {
+    let text: String
+
+    /// From the setting `token-file`, or else the setting `token`; nil if neither is set.
+    /// - Throws: `CommandFailure` if the file is unreadable, readable for others, or holds no token.
+    static func chosen(_ settings: Settings) throws -> APIToken? {
+        if let path = settings[.tokenFile] {
+            let url = URL(fileURLWithPath: path)
+            try SecretFile.requirePrivate(url)
+            guard let text = try? String(contentsOf: url, encoding: .utf8) else {
+                throw CommandFailure("token file \(path) cannot be read as text", exit: .usage)
+            }
+            return try APIToken(text, source: "token file \(path)")
+        }
+        return try settings[.token].map { try APIToken($0, source: "the setting token") }
+    }
+
+    private init(_ text: String, source: String) throws {
+        self.text = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        // The token itself stays out of the message.
+        guard self.text.hasPrefix("txl_"), self.text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw CommandFailure(
+                "\(source) holds no token; expected one line that starts with txl_, from 'texloom tokens create'",
+                exit: .usage)
+        }
+    }
+
+    /// - Throws: `CommandFailure` if others could read the token on its way.
+    func requirePrivacy(_ url: URL, isProxied: Bool) throws {
+        let host = (url.host ?? "").trimmingCharacters(in: CharacterSet(charactersIn: "[]")).lowercased()
+        guard url.scheme != "https", isProxied || !Proxy.isLoopback(host) else { return }
+        throw CommandFailure(
+            "a token is set, and on the way to http://\(host) others could read it; use https://, an SSH tunnel to this "
+                + "machine, or no token", exit: .usage)
+    }
+}
+
+/// Files that hold a secret.
+enum SecretFile {
+    /// - Throws: `CommandFailure` if the file is missing, or others may read or write it.
+    static func requirePrivate(_ url: URL) throws {
+        var status = stat()
+        guard stat(url.path, &status) == 0 else {
+            throw CommandFailure("\(url.path): \(String(cString: strerror(errno)))", exit: .usage)
+        }
+        guard status.st_mode & 0o077 == 0 else {
+            let mode = String(status.st_mode & 0o777, radix: 8)
+            throw CommandFailure(
+                "\(url.path) holds a token and has the mode \(mode), so others may use it; run: chmod 600 \(url.path)",
+                exit: .usage)
+        }
+    }
+}
+
+/// Tells a person once.
+final class Warned: Sendable {
+    private let hasTold = Mutex(false)
+
+    func tell(_ message: String) {
+        let isFirst = hasTold.withLock { told in
+            defer { told = true }
+            return !told
+        }
+        if isFirst { complain(message) }
+    }
+}
