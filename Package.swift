@@ -17,9 +17,20 @@ let march = Context.environment["TEXLOOM_MARCH"] ?? "x86-64-v3"
 
 /// The kernels' own: optimised in debug builds too, where a training step would otherwise take minutes, and without
 /// traps. -fno-math-errno lets the compiler vectorise square roots.
-let kernels: [SwiftSetting] = [
-    .unsafeFlags(machine + ["-Xcc", "-fno-math-errno", "-Ounchecked", "-wmo", "-num-threads", "2"])
-]
+func kernels(_ machine: [String]) -> [SwiftSetting] {
+    [.unsafeFlags(machine + ["-Xcc", "-fno-math-errno", "-Ounchecked", "-wmo", "-num-threads", "2"])]
+}
+
+/// The inner loops a second time, for vectors of AVX-512: chosen when the program starts (docs/decisions/0017).
+#if arch(x86_64)
+    let wideKernels: [Target] = [
+        .target(
+            name: "Kernels512", dependencies: ["CProcessor", "Tensors"],
+            swiftSettings: kernels(["-Xcc", "-march=x86-64-v4"]))
+    ]
+#else
+    let wideKernels: [Target] = []
+#endif
 
 /// The rest of the training core: as fast in debug builds as in release builds, with its traps. It reads files of
 /// strangers (docs/decisions/0014).
@@ -86,6 +97,7 @@ let package = Package(
         .target(name: "CLCMS", linkerSettings: [.linkedLibrary("lcms2")]),
         .target(name: "CAffinity"),
         .target(name: "CBorrowedClosure"),
+        .target(name: "CProcessor"),
         .target(name: "COpenBLAS"),
         .target(name: "CStartWeights", exclude: ["drawn-16.safetensors"]),
 
@@ -98,7 +110,14 @@ let package = Package(
 
         // The training core.
         .target(
-            name: "Kernels", dependencies: ["CBorrowedClosure", "COpenBLAS", "Machine"], swiftSettings: kernels),
+            name: "Tensors", dependencies: ["CBorrowedClosure", "Machine"], swiftSettings: kernels(machine)),
+        // One source, which is also Kernels512's.
+        .target(name: "Kernels256", dependencies: ["CProcessor", "Tensors"], swiftSettings: kernels(machine)),
+        .target(
+            name: "Kernels",
+            dependencies: ["COpenBLAS", "CProcessor", "Kernels256", "Tensors"]
+                + wideKernels.map { .byName(name: $0.name) },
+            swiftSettings: kernels(machine)),
         .target(name: "NNCore", dependencies: ["Kernels", "OperatingSystem"], swiftSettings: checked),
         // Keeps its bounds checks: it reads what strangers send.
         .target(name: "Imaging", dependencies: ["CPNG", "CJPEG", "CLCMS", "OperatingSystem"]),
@@ -221,6 +240,7 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+package.targets += wideKernels
 
 for target in package.targets where target.type != .system {
     target.swiftSettings = (target.swiftSettings ?? []) + strict

@@ -1,6 +1,8 @@
 import Foundation
+import NNCore
 
-/// Ends with a clear message on a CPU that lacks the build's instructions, rather than by an illegal instruction.
+/// Ends with a clear message on a CPU that lacks the build's instructions, or those that TEXLOOM_ISA asks for, rather
+/// than by an illegal instruction.
 func requireInstructionSet() {
     #if arch(x86_64) && os(Linux)
         if let message = InstructionSet.refusal(on: cpuFlags()) {
@@ -8,6 +10,11 @@ func requireInstructionSet() {
             exit(CommandExit.failed.rawValue)
         }
     #endif
+    let wish = ProcessInfo.processInfo.environment[VectorInstructions.variable]
+    if case .failure(let refusal) = VectorInstructions.choice(wish) {
+        complain(refusal.description)
+        exit(CommandExit.failed.rawValue)
+    }
 }
 
 /// The x86-64 level of the build; Package.swift defines it from TEXLOOM_MARCH. A build for another CPU ("native",

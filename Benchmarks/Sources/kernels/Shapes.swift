@@ -63,14 +63,17 @@ private func winograd3x3(
         let flops = 2.0 * 9 * Double(images * side * side * inputs * outputs)
         return [
             Candidate("forward", flops: flops, threads: workspace.pool.threads) {
-                Winograd3x3.forward(input: x, padding: padding, weight: weight, output: y, in: workspace)
+                ConvolutionMethod.winograd3x3.forward(
+                    input: x, padding: padding, weight: weight, output: y, in: workspace)
             },
             Candidate("inputGradient", flops: flops, threads: workspace.pool.threads) {
-                Winograd3x3.inputGradient(dOutput: y, weight: weight, padding: padding, dInput: x, in: workspace)
+                ConvolutionMethod.winograd3x3.inputGradient(
+                    dOutput: y, weight: weight, padding: padding, dInput: x, in: workspace)
             },
             learns
                 ? Candidate("weightGradient", flops: flops, threads: workspace.pool.threads) {
-                    Winograd3x3.weightGradient(input: x, padding: padding, dOutput: y, dWeight: weight, in: workspace)
+                    ConvolutionMethod.winograd3x3.weightGradient(
+                        input: x, padding: padding, dOutput: y, dWeight: weight, in: workspace)
                 } : nil,
         ]
     }
@@ -109,13 +112,15 @@ private func winograd4x4Stride2(images: Int = 1, side: Int, _ inputs: Int, _ out
         "4x4 s2 \(inputs)->\(outputs) @\(size(images, side))", images: images, side: side, outputSide: side / 2,
         kernelSize: 4, inputs, outputs,
         forward: {
-            Winograd4x4Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
+            ConvolutionMethod.winograd4x4Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
         },
         inputGradient: {
-            Winograd4x4Stride2.inputGradient(dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
+            ConvolutionMethod.winograd4x4Stride2.inputGradient(
+                dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
         },
         weightGradient: {
-            Winograd4x4Stride2.weightGradient(input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
+            ConvolutionMethod.winograd4x4Stride2.weightGradient(
+                input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
         })
 }
 
@@ -123,12 +128,16 @@ private func winograd4x4(images: Int = 1, side: Int, _ inputs: Int, _ outputs: I
     row(
         "4x4 s1 \(inputs)->\(outputs) @\(size(images, side))", images: images, side: side, outputSide: side - 1,
         kernelSize: 4, inputs, outputs,
-        forward: { Winograd4x4.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3) },
+        forward: {
+            ConvolutionMethod.winograd4x4.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
+        },
         inputGradient: {
-            Winograd4x4.inputGradient(dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
+            ConvolutionMethod.winograd4x4.inputGradient(
+                dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
         },
         weightGradient: {
-            Winograd4x4.weightGradient(input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
+            ConvolutionMethod.winograd4x4.weightGradient(
+                input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
         })
 }
 
@@ -136,13 +145,15 @@ private func winograd3x3Stride2(side: Int, _ inputs: Int, _ outputs: Int) -> Con
     row(
         "3x3 s2 \(inputs)->\(outputs) @\(side)", side: side, outputSide: side / 2, kernelSize: 3, inputs, outputs,
         forward: {
-            Winograd3x3Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
+            ConvolutionMethod.winograd3x3Stride2.forward(input: $0, padding: Padding(1), weight: $1, output: $2, in: $3)
         },
         inputGradient: {
-            Winograd3x3Stride2.inputGradient(dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
+            ConvolutionMethod.winograd3x3Stride2.inputGradient(
+                dOutput: $0, weight: $1, padding: Padding(1), dInput: $2, in: $3)
         },
         weightGradient: {
-            Winograd3x3Stride2.weightGradient(input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
+            ConvolutionMethod.winograd3x3Stride2.weightGradient(
+                input: $0, padding: Padding(1), dOutput: $1, dWeight: $2, in: $3)
         })
 }
 
@@ -156,14 +167,15 @@ private func transposed3x3(side: Int, _ inputs: Int, _ outputs: Int) -> Convolut
         let flops = 2.0 * 9 * Double(side * side * inputs * outputs)
         return [
             Candidate("forward", flops: flops, threads: workspace.pool.threads) {
-                Winograd3x3Stride2.inputGradient(
+                ConvolutionMethod.winograd3x3Stride2.inputGradient(
                     dOutput: x, weight: weight, padding: Padding(1), dInput: y, in: workspace)
             },
             Candidate("inputGradient", flops: flops, threads: workspace.pool.threads) {
-                Winograd3x3Stride2.forward(input: y, padding: Padding(1), weight: weight, output: x, in: workspace)
+                ConvolutionMethod.winograd3x3Stride2.forward(
+                    input: y, padding: Padding(1), weight: weight, output: x, in: workspace)
             },
             Candidate("weightGradient", flops: flops, threads: workspace.pool.threads) {
-                Winograd3x3Stride2.weightGradient(
+                ConvolutionMethod.winograd3x3Stride2.weightGradient(
                     input: y, padding: Padding(1), dOutput: x, dWeight: weight, in: workspace)
             },
         ]
@@ -177,18 +189,18 @@ private func fewInputs(
         "\(kernelSize)x\(kernelSize)\(stride > 1 ? " s\(stride)" : "") 3->\(outputs) @\(side) \(label)", side: side,
         outputSide: side / stride, kernelSize: kernelSize, 3, outputs,
         forward: {
-            FewInputsConvolution.forward(
-                input: $0, kernelSize: kernelSize, stride: stride, padding: padding, weight: $1, output: $2, in: $3)
+            ConvolutionMethod.fewInputs(kernelSize: kernelSize, stride: stride).forward(
+                input: $0, padding: padding, weight: $1, output: $2, in: $3)
         },
         inputGradient: {
-            FewInputsConvolution.inputGradient(
-                dOutput: $0, kernelSize: kernelSize, stride: stride, weight: $1, padding: Padding(padding.amount),
+            ConvolutionMethod.fewInputs(kernelSize: kernelSize, stride: stride).inputGradient(
+                dOutput: $0, weight: $1, padding: Padding(padding.amount),
                 dInput: $2,
                 in: $3)
         },
         weightGradient: {
-            FewInputsConvolution.weightGradient(
-                input: $0, kernelSize: kernelSize, stride: stride, padding: padding, dOutput: $1, dWeight: $2, in: $3)
+            ConvolutionMethod.fewInputs(kernelSize: kernelSize, stride: stride).weightGradient(
+                input: $0, padding: padding, dOutput: $1, dWeight: $2, in: $3)
         })
 }
 
@@ -199,16 +211,16 @@ private func fewOutputs(_ label: String, side: Int, kernelSize: Int, padding: Pa
         "\(kernelSize)x\(kernelSize) \(inputs)->3 @\(side) \(label)", side: side, outputSide: side,
         kernelSize: kernelSize, inputs, 3,
         forward: {
-            FewOutputsConvolution.forward(
-                input: $0, kernelSize: kernelSize, padding: padding, weight: $1, output: $2, in: $3)
+            ConvolutionMethod.fewOutputs(kernelSize: kernelSize).forward(
+                input: $0, padding: padding, weight: $1, output: $2, in: $3)
         },
         inputGradient: {
-            FewOutputsConvolution.inputGradient(
-                dOutput: $0, kernelSize: kernelSize, weight: $1, padding: padding, dInput: $2, in: $3)
+            ConvolutionMethod.fewOutputs(kernelSize: kernelSize).inputGradient(
+                dOutput: $0, weight: $1, padding: padding, dInput: $2, in: $3)
         },
         weightGradient: {
-            FewOutputsConvolution.weightGradient(
-                input: $0, kernelSize: kernelSize, padding: padding, dOutput: $1, dWeight: $2, in: $3)
+            ConvolutionMethod.fewOutputs(kernelSize: kernelSize).weightGradient(
+                input: $0, padding: padding, dOutput: $1, dWeight: $2, in: $3)
         })
 }
 

@@ -9,4 +9,3 @@ void cblas_sgemm(enum CBLAS_ORDER order, enum CBLAS_TRANSPOSE transA, enum CBLAS
                  float beta, float *c, int ldc);
 void openblas_set_num_threads(int threads);
 char *openblas_get_corename(void);
-static inline void texloom_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }

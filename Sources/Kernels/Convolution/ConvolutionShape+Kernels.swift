@@ -1,3 +1,5 @@
+import Tensors
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -12,24 +14,17 @@ enum ConvolutionPath: Sendable {
 
 /// The entry points to a convolution, one for each direction: the shape decides which kernel runs.
 extension ConvolutionShape {
-    private enum Choice {
-        /// Winograd's short transforms, by kernel and stride.
-        case winograd3, winograd4, winograd3Stride2, winograd4Stride2
-        /// From and to images, whose channels do not fill a vector.
-        case fewInputs, fewOutputs
-        case plain
-    }
-
-    private var choice: Choice {
-        if ConvolutionPath.current == .reference { return .plain }
-        if inputChannels < 8 { return .fewInputs }
-        if outputChannels < 8 { return stride == 1 ? .fewOutputs : .plain }
+    /// The fast method for this shape; nil if it has none.
+    private var method: ConvolutionMethod? {
+        if ConvolutionPath.current == .reference { return nil }
+        if inputChannels < 8 { return .fewInputs(kernelSize: kernelSize, stride: stride) }
+        if outputChannels < 8 { return stride == 1 ? .fewOutputs(kernelSize: kernelSize) : nil }
         return switch (kernelSize, stride) {
-        case (3, 1): .winograd3
-        case (4, 1): .winograd4
-        case (3, 2): .winograd3Stride2
-        case (4, 2): .winograd4Stride2
-        default: .plain
+        case (3, 1): .winograd3x3
+        case (4, 1): .winograd4x4
+        case (3, 2): .winograd3x3Stride2
+        case (4, 2): .winograd4x4Stride2
+        default: nil
         }
     }
 
@@ -40,33 +35,11 @@ extension ConvolutionShape {
         adding residual: Tensor? = nil, output: Tensor, in workspace: Workspace
     ) {
         residual?.requireShape(of: output)
-        switch choice {
-        case .winograd3:
-            Winograd3x3.forward(
+        if let method {
+            method.forward(
                 input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
                 adding: residual, in: workspace)
-        case .winograd4:
-            Winograd4x4.forward(
-                input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
-                adding: residual, in: workspace)
-        case .winograd3Stride2:
-            Winograd3x3Stride2.forward(
-                input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
-                adding: residual, in: workspace)
-        case .winograd4Stride2:
-            Winograd4x4Stride2.forward(
-                input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
-                adding: residual, in: workspace)
-        case .fewInputs:
-            FewInputsConvolution.forward(
-                input: input, kernelSize: kernelSize, stride: stride, padding: padding, weight: weight, output: output,
-                bias: bias, activation, adding: residual, in: workspace)
-        case .fewOutputs:
-            FewOutputsConvolution.forward(
-                input: input, kernelSize: kernelSize, padding: padding, weight: weight, output: output, bias: bias,
-                activation,
-                adding: residual, in: workspace)
-        case .plain:
+        } else {
             PlainConvolution.forward(
                 self, input: input, weight: weight, bias: bias, output: output, in: workspace)
             Epilogue(activation, adding: residual).apply(to: output, in: workspace)
@@ -80,37 +53,27 @@ extension ConvolutionShape {
         dOutput: Tensor, rectified: Tensor? = nil, weight: UnsafePointer<Float>, dInput: Tensor,
         in workspace: Workspace
     ) {
-        switch choice {
-        case .winograd3:
-            Winograd3x3.inputGradient(
+        var method = method
+        if case .fewInputs = method, padding.mode != .zero && padding.amount > 0 { method = nil }
+        var rectified = rectified
+        if let mask = rectified, !takesRectified(method) {
+            activationGradient(output: mask, dOutput: dOutput, .relu, in: workspace)
+            rectified = nil
+        }
+        if let method {
+            method.inputGradient(
                 dOutput: dOutput, rectified: rectified, weight: weight, padding: padding, dInput: dInput,
                 in: workspace)
-            return
-        case .fewInputs where padding.mode == .zero || padding.amount == 0:
-            FewInputsConvolution.inputGradient(
-                dOutput: dOutput, rectified: rectified, kernelSize: kernelSize, stride: stride, weight: weight,
-                padding: padding,
-                dInput: dInput, in: workspace)
-            return
-        default: break
-        }
-        if let rectified { activationGradient(output: rectified, dOutput: dOutput, .relu, in: workspace) }
-        switch choice {
-        case .winograd4:
-            Winograd4x4.inputGradient(
-                dOutput: dOutput, weight: weight, padding: padding, dInput: dInput, in: workspace)
-        case .winograd3Stride2:
-            Winograd3x3Stride2.inputGradient(
-                dOutput: dOutput, weight: weight, padding: padding, dInput: dInput, in: workspace)
-        case .winograd4Stride2:
-            Winograd4x4Stride2.inputGradient(
-                dOutput: dOutput, weight: weight, padding: padding, dInput: dInput, in: workspace)
-        case .fewOutputs:
-            FewOutputsConvolution.inputGradient(
-                dOutput: dOutput, kernelSize: kernelSize, weight: weight, padding: padding, dInput: dInput,
-                in: workspace)
-        case .winograd3, .fewInputs, .plain:
+        } else {
             PlainConvolution.inputGradient(self, dOutput: dOutput, weight: weight, dInput: dInput, in: workspace)
+        }
+    }
+
+    /// Whether the method takes the gradient of a ReLU on the way.
+    private func takesRectified(_ method: ConvolutionMethod?) -> Bool {
+        switch method {
+        case .winograd3x3, .fewInputs: true
+        default: false
         }
     }
 
@@ -118,29 +81,10 @@ extension ConvolutionShape {
     package func weightGradient(
         input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
     ) {
-        switch choice {
-        case .winograd3:
-            Winograd3x3.weightGradient(
+        if let method {
+            method.weightGradient(
                 input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
-        case .winograd4:
-            Winograd4x4.weightGradient(
-                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
-        case .winograd3Stride2:
-            Winograd3x3Stride2.weightGradient(
-                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
-        case .winograd4Stride2:
-            Winograd4x4Stride2.weightGradient(
-                input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)
-        case .fewInputs:
-            FewInputsConvolution.weightGradient(
-                input: input, kernelSize: kernelSize, stride: stride, padding: padding, dOutput: dOutput,
-                dWeight: dWeight,
-                in: workspace)
-        case .fewOutputs:
-            FewOutputsConvolution.weightGradient(
-                input: input, kernelSize: kernelSize, padding: padding, dOutput: dOutput, dWeight: dWeight,
-                in: workspace)
-        case .plain:
+        } else {
             PlainConvolution.weightGradient(self, input: input, dOutput: dOutput, dWeight: dWeight, in: workspace)
         }
     }

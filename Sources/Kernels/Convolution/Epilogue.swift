@@ -1,55 +1,24 @@
-/// The last operations on a convolution's result before it is stored: `activation(result + bias) [+ residual]`.
-package struct Epilogue: @unchecked Sendable {
-    /// One value per channel; nil for none.
-    private let bias: UnsafePointer<Float>?
-    /// Shaped like the result; nil for none.
-    private let residual: UnsafePointer<Float>?
-    private let rectifies: Bool
-    private let leaks: Bool
-    private let gain: Float
-    private let slope: Float
+import Tensors
 
+/// The last operations on a convolution's result before it is stored: `activation(result + bias) [+ residual]`.
+package struct Epilogue {
+    private let bias: UnsafePointer<Float>?
+    private let activation: Activation
+    private let residual: Tensor?
+
+    /// - Parameters:
+    ///   - bias: one value per channel; nil for none.
+    ///   - residual: shaped like the result; nil for none.
     package init(
         bias: UnsafePointer<Float>? = nil, _ activation: Activation = .identity, adding residual: Tensor? = nil
     ) {
         self.bias = bias
-        self.residual = residual.map { UnsafePointer($0.data) }
-        rectifies = activation == .relu
-        leaks = !rectifies && activation != .identity
-        (gain, slope) = (activation.positiveSlope, activation.negativeSlope)
-    }
-
-    private var isEmpty: Bool { bias == nil && residual == nil && !rectifies && !leaks }
-
-    /// - Parameter offset: distance of the result's pixel from the first, in floats.
-    @inline(__always)
-    func apply(_ value: Float8, channel: Int, lanes: Int, offset: Int) -> Float8 {
-        var value = value
-        if let bias { value += load8(bias + channel, lanes: lanes) }
-        if rectifies {
-            value = value.replacing(with: 0, where: value .< 0)
-        } else if leaks {
-            value = (value * gain).replacing(with: value * slope, where: value .< 0)
-        }
-        if let residual { value += load8(residual + offset + channel, lanes: lanes) }
-        return value
+        self.activation = activation
+        self.residual = residual
     }
 
     /// Applies the epilogue to a result that was stored without it.
     package func apply(to tensor: Tensor, in workspace: Workspace) {
-        if isEmpty { return }
-        let channels = tensor.channels
-        workspace.pool.run(over: tensor.pixels, grain: pixelGrain(channels: channels)) { pixels in
-            for pixel in pixels {
-                let offset = pixel * channels
-                for channel in stride(from: 0, to: channels, by: 8) {
-                    let lanes = min(8, channels - channel)
-                    let place = tensor.data + offset + channel
-                    store8(
-                        apply(load8(place, lanes: lanes), channel: channel, lanes: lanes, offset: offset), place,
-                        lanes: lanes)
-                }
-            }
-        }
+        vectorKernels.finish(tensor, bias: bias, activation, adding: residual, in: workspace)
     }
 }

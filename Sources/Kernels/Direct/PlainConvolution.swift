@@ -1,3 +1,5 @@
+import Tensors
+
 /// Convolutions of any kernel size, stride and padding by im2col and sgemm: the reference for the fast kernels, and the
 /// path for shapes without one.
 ///

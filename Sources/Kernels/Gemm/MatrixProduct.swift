@@ -1,27 +1,11 @@
+import Tensors
 import COpenBLAS
 
 /// Makes OpenBLAS run on the calling thread: its own threads below our pool's cost 40 % of the speed.
-/// Every `ThreadPool` evaluates it.
-let singleThreadedBLAS: Void = openblas_set_num_threads(1)
+private let singleThreadedBLAS: Void = openblas_set_num_threads(1)
 
 /// The CPU type whose kernels OpenBLAS uses, by its own name ("Haswell", "SkylakeX", ...).
 public var blasKernels: String { String(cString: openblas_get_corename()) }
-
-/// A view of a dense row-major matrix.
-public struct Matrix {
-    public let data: UnsafeMutablePointer<Float>
-    public let rows: Int
-    public let columns: Int
-    /// Distance between rows, in floats.
-    public let stride: Int
-
-    public init(_ data: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
-        self.data = data
-        self.rows = rows
-        self.columns = columns
-        self.stride = stride ?? columns
-    }
-}
 
 /// `c = a b` (or `c += a b`), each of `a` and `b` transposed on request: by OpenBLAS, on the calling thread.
 ///
@@ -31,6 +15,7 @@ public func multiply(
     _ a: Matrix, transposed transposeA: Bool = false, _ b: Matrix, transposed transposeB: Bool = false,
     into c: Matrix, accumulate: Bool = false
 ) {
+    _ = singleThreadedBLAS
     let inner = transposeA ? a.rows : a.columns
     require(
         c.rows == (transposeA ? a.columns : a.rows) && c.columns == (transposeB ? b.rows : b.columns)

@@ -1,24 +1,4 @@
-/// A piecewise linear activation, defined by its slopes on either side of 0.
-public enum Activation: Sendable, Hashable {
-    case identity
-    case relu
-    /// `gain x`, and `gain slope x` on the negative side.
-    case leakyReLU(slope: Float, gain: Float = 1)
-
-    @inline(__always)
-    public var positiveSlope: Float {
-        if case .leakyReLU(_, let gain) = self { gain } else { 1 }
-    }
-
-    @inline(__always)
-    public var negativeSlope: Float {
-        switch self {
-        case .identity: 1
-        case .relu: 0
-        case .leakyReLU(let slope, let gain): gain * slope
-        }
-    }
-}
+import Tensors
 
 /// Replaces `dOutput`, the gradient after an activation, by the gradient before it.
 /// - Parameter output: the activation's output, whose sign is the input's.

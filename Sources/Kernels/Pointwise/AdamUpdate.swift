@@ -1,3 +1,5 @@
+import Tensors
+
 /// One parameter's step of Adam, in one pass: updates both moments and the value, and zeroes the gradient.
 /// - Parameters:
 ///   - stepSize: the learning rate over the first bias correction, `1 - beta1^t`.

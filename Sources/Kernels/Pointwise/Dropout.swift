@@ -1,3 +1,5 @@
+import Tensors
+
 /// One draw of dropout: a mask over the elements of a tensor, a pure function of the stream's position.
 ///
 /// Kept elements are scaled by `1 / (1 - rate)`. The backward pass applies the same operation to the gradient: it draws

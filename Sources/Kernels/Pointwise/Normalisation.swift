@@ -1,3 +1,5 @@
+import Tensors
+
 /// What normalises an image: the mean of each channel and 1 / sqrt(variance + eps).
 public struct ChannelStatistics: @unchecked Sendable, BitwiseCopyable {
     package static let epsilon: Float = 1e-5

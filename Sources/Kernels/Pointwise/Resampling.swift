@@ -1,3 +1,5 @@
+import Tensors
+
 /// 2x2 maximum pooling with stride 2; an odd last row or column is dropped, as in PyTorch.
 public enum MaxPool {
     /// Returns the output, in the workspace's arena.

@@ -1,3 +1,5 @@
+import Tensors
+
 /// Pixels per block of the passes over whole tensors: about 64 KiB, so a second pass over a block reads from the cache.
 @inline(__always)
 package func pixelGrain(channels: Int) -> Int { max(1, (1 << 14) / channels) }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// The sum of products of two vectors: eight partial sums, added at the end, then the elements past the last multiple
 /// of eight in order.
 package func dotProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) -> Float {

@@ -31,6 +31,8 @@ struct BenchStepCommand: ParsableCommand {
         var recipe: String
         var k: Int
         var threads: Int
+        /// The vector instructions of the kernels.
+        var instructions: String
         var iterations: Int
         /// Median.
         var secondsPerIteration: Double
@@ -74,15 +76,17 @@ struct BenchStepCommand: ParsableCommand {
             result[phase.key] = (phase.value - (before[phase.key] ?? 0)) / Double(iterations)
         }
         let report = Report(
-            recipe: recipe.name, k: trainer.k, threads: count, iterations: iterations,
+            recipe: recipe.name, k: trainer.k, threads: count,
+            instructions: VectorInstructions.current.rawValue, iterations: iterations,
             secondsPerIteration: median(seconds), fastestSecondsPerIteration: seconds.min() ?? 0, phaseSeconds: phases,
             peakRSSMiB: peakResidentMiB(), arenaMiB: Double(trainer.workspace.arena.peakBytes) / 1048576,
             featureWeights: weightsName, losses: losses)
         if json { return try sayJSON(report) }
         say(
             String(
-                format: "%@: %.4f s per iteration (median; fastest %.4f), peak memory %.0f MiB, %d threads",
-                recipe.name, report.secondsPerIteration, report.fastestSecondsPerIteration, report.peakRSSMiB, count))
+                format: "%@: %.4f s per iteration (median; fastest %.4f), peak memory %.0f MiB, %d threads, %@",
+                recipe.name, report.secondsPerIteration, report.fastestSecondsPerIteration, report.peakRSSMiB, count,
+                report.instructions))
         for (phase, seconds) in phases.sorted(by: { $0.value > $1.value }) {
             say("  \(phase.padding(toLength: 14, withPad: " ", startingAt: 0)) \(String(format: "%.4f", seconds)) s")
         }

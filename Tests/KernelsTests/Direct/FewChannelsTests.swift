@@ -2,6 +2,7 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 @Suite struct FewChannelsTests {
     /// Few channels on either side, as in the first and last layers, at various sizes.
@@ -19,16 +20,16 @@ import Testing
         ConvolutionKernel(
             kernelSize: kernelSize, stride: stride,
             forward: {
-                FewInputsConvolution.forward(
-                    input: $0, kernelSize: kernelSize, stride: stride, padding: $1, weight: $2, output: $3, in: $4)
+                ConvolutionMethod.fewInputs(kernelSize: kernelSize, stride: stride).forward(
+                    input: $0, padding: $1, weight: $2, output: $3, in: $4)
             },
             inputGradient: {
-                FewInputsConvolution.inputGradient(
-                    dOutput: $0, kernelSize: kernelSize, stride: stride, weight: $1, padding: $2, dInput: $3, in: $4)
+                ConvolutionMethod.fewInputs(kernelSize: kernelSize, stride: stride).inputGradient(
+                    dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4)
             },
             weightGradient: {
-                FewInputsConvolution.weightGradient(
-                    input: $0, kernelSize: kernelSize, stride: stride, padding: $1, dOutput: $2, dWeight: $3, in: $4)
+                ConvolutionMethod.fewInputs(kernelSize: kernelSize, stride: stride).weightGradient(
+                    input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4)
             })
     }
 
@@ -36,16 +37,16 @@ import Testing
         ConvolutionKernel(
             kernelSize: kernelSize, stride: 1,
             forward: {
-                FewOutputsConvolution.forward(
-                    input: $0, kernelSize: kernelSize, padding: $1, weight: $2, output: $3, in: $4)
+                ConvolutionMethod.fewOutputs(kernelSize: kernelSize).forward(
+                    input: $0, padding: $1, weight: $2, output: $3, in: $4)
             },
             inputGradient: {
-                FewOutputsConvolution.inputGradient(
-                    dOutput: $0, kernelSize: kernelSize, weight: $1, padding: $2, dInput: $3, in: $4)
+                ConvolutionMethod.fewOutputs(kernelSize: kernelSize).inputGradient(
+                    dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4)
             },
             weightGradient: {
-                FewOutputsConvolution.weightGradient(
-                    input: $0, kernelSize: kernelSize, padding: $1, dOutput: $2, dWeight: $3, in: $4)
+                ConvolutionMethod.fewOutputs(kernelSize: kernelSize).weightGradient(
+                    input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4)
             })
     }
 
@@ -110,10 +111,10 @@ import Testing
         let weight = randomValues(9 * 3 * 12, seed: 3)
         let expected = Tensor(in: arena, images: 2, height: 18, width: 21, channels: 3)
         let actual = Tensor(in: arena, like: expected)
-        FewInputsConvolution.inputGradient(
-            dOutput: masked, kernelSize: 3, weight: weight, padding: Padding(1), dInput: expected, in: workspace)
-        FewInputsConvolution.inputGradient(
-            dOutput: dOutput, rectified: rectified, kernelSize: 3, weight: weight, padding: Padding(1), dInput: actual,
+        ConvolutionMethod.fewInputs(kernelSize: 3).inputGradient(
+            dOutput: masked, weight: weight, padding: Padding(1), dInput: expected, in: workspace)
+        ConvolutionMethod.fewInputs(kernelSize: 3).inputGradient(
+            dOutput: dOutput, rectified: rectified, weight: weight, padding: Padding(1), dInput: actual,
             in: workspace)
         #expect(expected.values == actual.values)
     }

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 /// The im2col kernels, in the same driver as the fast ones.
 private func plainKernel(kernelSize: Int, stride: Int) -> ConvolutionKernel {

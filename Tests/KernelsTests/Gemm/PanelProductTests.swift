@@ -2,6 +2,7 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 @Suite struct PanelProductTests {
     @Test(arguments: [(1, 1, 1), (5, 3, 2), (7, 25, 1), (48, 25, 4), (64, 147, 3)])

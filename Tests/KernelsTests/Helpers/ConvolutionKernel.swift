@@ -2,6 +2,7 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 /// The shape of a convolution, with its padding.
 struct ConvolutionCase: CustomTestStringConvertible {

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 @Suite struct ArenaTests {
     @Test func buffersAreAlignedAndDoNotOverlap() {

@@ -2,6 +2,7 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 /// Wrong shapes end the process, although the module is compiled with -Ounchecked.
 @Suite struct RequireTests {
@@ -31,7 +32,7 @@ import Testing
             let workspace = smallWorkspace()
             let input = Tensor(in: workspace.arena, height: 8, width: 8, channels: 16)
             let output = Tensor(in: workspace.arena, height: 7, width: 8, channels: 16)
-            Winograd3x3.forward(
+            ConvolutionMethod.winograd3x3.forward(
                 input: input, padding: Padding(1), weight: workspace.arena.floats(9 * 16 * 16), output: output,
                 in: workspace)
         }

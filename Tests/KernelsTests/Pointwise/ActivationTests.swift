@@ -3,6 +3,7 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 @Suite struct ActivationTests {
     static let activations: [Activation] = [

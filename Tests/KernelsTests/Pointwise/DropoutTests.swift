@@ -2,6 +2,7 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 @Suite struct DropoutTests {
     private func mask(_ count: Int, rate: Float, seed: UInt64 = 9, position: UInt64 = 0, threads: Int = 1) -> [Float] {

@@ -2,6 +2,7 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 @Suite struct MaxPoolTests {
     static let sizes = [(2, 2, 1), (3, 3, 2), (5, 4, 3), (4, 7, 5), (9, 9, 8), (2, 3, 12)]

@@ -2,6 +2,7 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 @Suite struct RandomStreamTests {
     /// Counter words are (position low, position high, purpose, 0); key words are (seed low, seed high). The fourth

@@ -3,6 +3,7 @@ import Synchronization
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 @Suite struct ThreadPoolTests {
     @Test func everyBlockRunsExactlyOnceForAnyNumberOfThreads() {

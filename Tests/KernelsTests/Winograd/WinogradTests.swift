@@ -2,30 +2,47 @@ import TensorChecks
 import Testing
 
 @testable import Kernels
+@testable import Tensors
 
 let winograd3x3 = ConvolutionKernel(
     kernelSize: 3, stride: 1,
-    forward: { Winograd3x3.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
-    inputGradient: { Winograd3x3.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4) },
-    weightGradient: { Winograd3x3.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4) })
+    forward: { ConvolutionMethod.winograd3x3.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
+    inputGradient: {
+        ConvolutionMethod.winograd3x3.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4)
+    },
+    weightGradient: {
+        ConvolutionMethod.winograd3x3.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4)
+    })
 
 let winograd4x4 = ConvolutionKernel(
     kernelSize: 4, stride: 1,
-    forward: { Winograd4x4.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
-    inputGradient: { Winograd4x4.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4) },
-    weightGradient: { Winograd4x4.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4) })
+    forward: { ConvolutionMethod.winograd4x4.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
+    inputGradient: {
+        ConvolutionMethod.winograd4x4.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4)
+    },
+    weightGradient: {
+        ConvolutionMethod.winograd4x4.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4)
+    })
 
 let winograd4x4Stride2 = ConvolutionKernel(
     kernelSize: 4, stride: 2,
-    forward: { Winograd4x4Stride2.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
-    inputGradient: { Winograd4x4Stride2.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4) },
-    weightGradient: { Winograd4x4Stride2.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4) })
+    forward: { ConvolutionMethod.winograd4x4Stride2.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
+    inputGradient: {
+        ConvolutionMethod.winograd4x4Stride2.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4)
+    },
+    weightGradient: {
+        ConvolutionMethod.winograd4x4Stride2.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4)
+    })
 
 let winograd3x3Stride2 = ConvolutionKernel(
     kernelSize: 3, stride: 2,
-    forward: { Winograd3x3Stride2.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
-    inputGradient: { Winograd3x3Stride2.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4) },
-    weightGradient: { Winograd3x3Stride2.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4) })
+    forward: { ConvolutionMethod.winograd3x3Stride2.forward(input: $0, padding: $1, weight: $2, output: $3, in: $4) },
+    inputGradient: {
+        ConvolutionMethod.winograd3x3Stride2.inputGradient(dOutput: $0, weight: $1, padding: $2, dInput: $3, in: $4)
+    },
+    weightGradient: {
+        ConvolutionMethod.winograd3x3Stride2.weightGradient(input: $0, padding: $1, dOutput: $2, dWeight: $3, in: $4)
+    })
 
 @Suite struct WinogradTests {
     static let cases3x3 = ConvolutionCase.table(
@@ -107,8 +124,9 @@ let winograd3x3Stride2 = ConvolutionKernel(
             let bias = randomValues(outputChannels, seed: 3)
             let plain = Tensor(in: arena, height: side, width: side, channels: outputChannels)
             let fused = Tensor(in: arena, like: plain)
-            Winograd3x3.forward(input: x, padding: Padding(1), weight: weight, output: plain, in: workspace)
-            Winograd3x3.forward(
+            ConvolutionMethod.winograd3x3.forward(
+                input: x, padding: Padding(1), weight: weight, output: plain, in: workspace)
+            ConvolutionMethod.winograd3x3.forward(
                 input: x, padding: Padding(1), weight: weight, output: fused, bias: bias, .relu, in: workspace)
             for i in 0..<plain.count { plain.data[i] = max(plain.data[i] + bias[i % outputChannels], 0) }
             #expect(plain.values == fused.values)
@@ -120,9 +138,9 @@ let winograd3x3Stride2 = ConvolutionKernel(
             for i in 0..<masked.count where fused.data[i] <= 0 { masked.data[i] = 0 }
             let expected = Tensor(in: arena, like: x)
             let actual = Tensor(in: arena, like: x)
-            Winograd3x3.inputGradient(
+            ConvolutionMethod.winograd3x3.inputGradient(
                 dOutput: masked, weight: weight, padding: Padding(1), dInput: expected, in: workspace)
-            Winograd3x3.inputGradient(
+            ConvolutionMethod.winograd3x3.inputGradient(
                 dOutput: dOutput, rectified: fused, weight: weight, padding: Padding(1), dInput: actual, in: workspace)
             #expect(expected.values == actual.values)
         }
