@@ -99,7 +99,8 @@ public struct CoordinatorService: Sendable {
             },
             HTTPService(
                 responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort,
-                certificate: certificate, connections: HTTPConnections(limits: configuration.httpLimits), deadline: deadline,
+                certificate: certificate, connections: HTTPConnections(limits: configuration.httpLimits),
+                deadline: deadline,
                 logger: logger,
                 onRunning: { port in
                     let host =

@@ -11,7 +11,8 @@ struct AccessTests {
 
     private func start(_ arguments: [String]) throws -> (process: TexloomProcess, address: String) {
         let process = try TexloomProcess(
-            ["coordinator", "--data", scratch.path("data"), "--workers", "tcp://127.0.0.1:0"] + arguments, folder: folder,
+            ["coordinator", "--data", scratch.path("data"), "--workers", "tcp://127.0.0.1:0"] + arguments,
+            folder: folder,
             launcher: TinyCluster.heedingHangUps)
         var address = ""
         try eventually("the coordinator says where it listens") {

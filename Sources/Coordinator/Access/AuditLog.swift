@@ -47,7 +47,8 @@ public final class AuditLog: Sendable {
                 if let number = writeAll(line, into: descriptor) { throw FileFailure("write", file, number: number) }
             }
         } catch {
-            logger?.error("a change is not in the audit log", metadata: ["action": "\(entry.action)", "error": "\(error)"])
+            logger?.error(
+                "a change is not in the audit log", metadata: ["action": "\(entry.action)", "error": "\(error)"])
         }
     }
 

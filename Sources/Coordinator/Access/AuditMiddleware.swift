@@ -14,7 +14,8 @@ struct AuditMiddleware: RouterMiddleware {
     ) async throws -> Response {
         let path = context.endpointPath ?? ""
         guard ![.get, .head, .options].contains(request.method),
-            let action = AccessTable.entry(request.method, path).action, AccessTable.table["\(request.method.rawValue) \(path)"] != nil
+            let action = AccessTable.entry(request.method, path).action,
+            AccessTable.table["\(request.method.rawValue) \(path)"] != nil
         else { return try await next(request, context) }
         do {
             let response = try await next(request, context)

@@ -54,7 +54,8 @@ struct APIClient: Sendable {
         configuration.proxy = proxy?.configuration
         if let authority = try Settings.current.get()[.apiCA] {
             guard (try? NIOSSLCertificate.fromPEMFile(authority))?.isEmpty == false else {
-                throw CommandFailure("the setting api-ca names '\(authority)'; expected a PEM file of certificates", exit: .usage)
+                throw CommandFailure(
+                    "the setting api-ca names '\(authority)'; expected a PEM file of certificates", exit: .usage)
             }
             var tls = TLSConfiguration.makeClientConfiguration()
             tls.minimumTLSVersion = .tlsv12

@@ -216,7 +216,8 @@ struct JobStoreTests {
         #expect(loaded.jobs[1].products.isEmpty)
         #expect(loaded.workers.map(\.identity.id) == ["w1"])
         let id = loaded.jobs[0].id
-        #expect(try await store.metrics(of: id, after: -1, limit: 9).entries.map(\.values) == [["l1": 0.5, "style": 2]])
+        #expect(
+            try await store.metrics(of: id, after: -1, limit: 9).entries.map(\.values) == [["l1": 0.5, "style": 2]])
         #expect(try await store.logs(of: id, after: 0, limit: 9).entries.map(\.message) == ["accepted", "begun"])
         #expect(try await store.detail(id)?.reportJSON == "{}")
         // Jobs continue from it, and later changes can be read back.

@@ -27,7 +27,8 @@ struct AuditTests {
         let page = try await coordinator.get("/api/v1/audit", headers: admin).decoded(AuditPage.self)
         #expect(
             page.entries.map(\.action) == [
-                "token.create", "token.create", "exemplar.store", "job.submit", "job.cancel", "job.retry", "session.open",
+                "token.create", "token.create", "exemplar.store", "job.submit", "job.cancel", "job.retry",
+                "session.open",
             ])
         let (local, cancel, retry) = (page.entries[0], page.entries[4], page.entries[5])
         #expect(local.who.hasPrefix("local:") && local.object == "ann (submitter)" && local.from == "this machine")
@@ -35,7 +36,9 @@ struct AuditTests {
         #expect(cancel.object == job.id && cancel.result == "ok" && abs(cancel.time.timeIntervalSinceNow) < 3600)
         #expect(retry.object == "0000000000" && retry.result.hasPrefix("404"))
         #expect(page.entries[3].object.hasPrefix(job.id))
-        #expect(try await coordinator.get("/api/v1/audit?limit=2", headers: admin).decoded(AuditPage.self).entries.count == 2)
+        #expect(
+            try await coordinator.get("/api/v1/audit?limit=2", headers: admin).decoded(AuditPage.self).entries.count
+                == 2)
 
         #expect(try await coordinator.get("/audit", headers: by).status == 403)
         let shown = try await coordinator.get("/audit", headers: admin)

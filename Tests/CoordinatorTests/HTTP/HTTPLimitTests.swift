@@ -25,7 +25,8 @@ struct HTTPLimitTests {
             "after the answer before | \(limits.idleSeconds) s", "pause within a body | \(limits.bodyStallSeconds) s",
             "whole body | \(limits.bodySeconds) s", "whose answer is sent | \(limits.drainSeconds) s",
             "nothing of an answer | \(limits.writeStallSeconds) s", "connections | \(limits.connections),",
-            "JSON body | \(APIRoutes.maxRequestBytes >> 20) MiB", "JSON bodies under way | \(limits.jsonBytes >> 20) MiB",
+            "JSON body | \(APIRoutes.maxRequestBytes >> 20) MiB",
+            "JSON bodies under way | \(limits.jsonBytes >> 20) MiB",
             "JSON bodies of a caller under way | \(limits.jsonBytesPerCaller >> 20) MiB",
             "exemplar | \(ExemplarIntake.maxBytes >> 20) MiB",
             "exemplars without a job | \(ExemplarQuota.bytes >> 20) MiB",
@@ -126,7 +127,9 @@ struct HTTPLimitTests {
             connection.send("GET /api/v1/events HTTP/1.1\r\n\(Self.host)Authorization: Bearer \(token)\r\n\r\n")
             return (connection, connection.next())
         }
-        let (greedy, other) = (try await coordinator.token(.viewer), try await coordinator.token(.viewer, name: "other"))
+        let (greedy, other) = (
+            try await coordinator.token(.viewer), try await coordinator.token(.viewer, name: "other")
+        )
         var open: [RawConnection] = []
         for _ in 0..<8 {
             let (connection, answer) = try stream(greedy)
@@ -158,7 +161,8 @@ struct HTTPLimitTests {
             $0.jsonBytesPerCaller = 2 << 20
         }
         let half = String(repeating: " ", count: 1 << 20)
-        let head = "POST /api/v1/jobs HTTP/1.1\r\n\(Self.host)Content-Type: application/json\r\n"
+        let head =
+            "POST /api/v1/jobs HTTP/1.1\r\n\(Self.host)Content-Type: application/json\r\n"
             + "Content-Length: \((1 << 20) + 1)\r\n\r\n"
         var open: [RawConnection] = []
         var refused = 0

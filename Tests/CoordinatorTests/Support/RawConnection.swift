@@ -10,7 +10,9 @@ final class RawConnection {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         self.descriptor = descriptor
         guard let port = UInt16(url.split(separator: ":").last ?? "") else { throw Unconnected() }
-        func connects(_ host: String, _ port: UInt16, _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Bool {
+        func connects(_ host: String, _ port: UInt16, _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32)
+            -> Bool
+        {
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
             address.sin_port = port.bigEndian
@@ -31,7 +33,9 @@ final class RawConnection {
 
     @discardableResult
     func send(_ text: String) -> Bool {
-        text.utf8.withContiguousStorageIfAvailable { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+        text.utf8.withContiguousStorageIfAvailable {
+            Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        }
             == text.utf8.count
     }
 

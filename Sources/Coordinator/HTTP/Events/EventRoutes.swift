@@ -19,8 +19,10 @@ struct EventRoutes: Sendable {
     }
 
     @Sendable private func cluster(_ request: Request, _ context: CallerContext) async throws -> Response {
-        respond(with: try await feed.cluster(
-                after: request.headers[.lastEventID], for: context.streamCaller)) { source, writer in
+        respond(
+            with: try await feed.cluster(
+                after: request.headers[.lastEventID], for: context.streamCaller)
+        ) { source, writer in
             for await buffer in source { try await writer.write(buffer) }
         }
     }
@@ -61,7 +63,8 @@ struct EventRoutes: Sendable {
     ) async throws {
         guard let detail = try await reader.detail(id) else { return }
         while true {
-            let rows = try await reader.store.metrics(of: id, after: position.iteration, limit: Self.rowsPerEvent).entries
+            let rows = try await reader.store.metrics(of: id, after: position.iteration, limit: Self.rowsPerEvent)
+                .entries
             guard let last = rows.last else { break }
             position.iteration = last.iteration
             try await write("metrics", MetricsPage(rows: rows, next: nil), position, to: &writer)

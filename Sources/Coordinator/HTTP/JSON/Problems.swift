@@ -74,7 +74,7 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
             return try await next(request, context)
         } catch let error as CancellationError {
             throw error
-        } catch where Self.isOfAbsentClient(error) {
+        } catch  where Self.isOfAbsentClient(error) {
             // Not worth a line: strangers could fill the log with requests that they break off.
             throw error
         } catch {

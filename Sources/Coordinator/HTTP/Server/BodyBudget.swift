@@ -26,7 +26,8 @@ final class BodyBudget: Sendable {
             }
             guard held.values.reduce(bytes, +) <= all else {
                 throw Problem(
-                    .serviceUnavailable, "unfinished requests hold \(all) bytes; try again", headers: [.retryAfter: "5"])
+                    .serviceUnavailable, "unfinished requests hold \(all) bytes; try again", headers: [.retryAfter: "5"]
+                )
             }
             held[caller] = own
         }

@@ -59,7 +59,11 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         case .body: if unanswered > 0 { expectBody(context) }
         case .end:
             isReadingBody = false
-            if unanswered > 0 { reading?.cancel() } else { expect(within: .seconds(Int64(limits.idleSeconds)), context) }
+            if unanswered > 0 {
+                reading?.cancel()
+            } else {
+                expect(within: .seconds(Int64(limits.idleSeconds)), context)
+            }
         }
         context.fireChannelRead(data)
     }

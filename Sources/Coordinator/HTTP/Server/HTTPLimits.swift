@@ -15,7 +15,7 @@ struct HTTPLimits: Sendable {
     /// While the client takes nothing of an answer.
     var writeStallSeconds = 60
     /// After the request to stop, before running requests are cut off.
-    var shutdownSeconds = 4
+    var shutdownSeconds = 2
     /// After the request to stop, before the process ends whatever hangs.
     var wholeShutdownSeconds = 10
 
