@@ -49,6 +49,19 @@ static void on_write(png_structp png, png_bytep bytes, size_t count) {
 
 static void on_flush(png_structp png) { (void)png; }
 
+// What every reader asks of libpng.
+static void be_careful(png_structp png) {
+    // A damaged chunk is a damaged file: without its transparency an image would be another image.
+    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    // libpng inflates compressed texts, a thousand times their size, only to have them thrown away. It skips what is
+    // named here, and every chunk that it does not know.
+    static const png_byte skipped[] =
+        "bKGD\0eXIf\0hIST\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0tEXt\0tIME\0zTXt";
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, skipped, sizeof skipped / 5);
+    // Of a colour profile. The largest in use have some 2 MB.
+    png_set_chunk_malloc_max(png, CPNG_MAX_CHUNK_BYTES);
+}
+
 int cpng_read_header(const uint8_t *bytes, size_t count, cpng_header *header, char message[CPNG_MESSAGE_BYTES]) {
     source from = {bytes, count, 0};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
@@ -63,12 +76,12 @@ int cpng_read_header(const uint8_t *bytes, size_t count, cpng_header *header, ch
         return -1;
     }
     png_set_read_fn(png, &from, on_read);
-    // A damaged chunk is a damaged file: without its transparency an image would be another image.
-    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    be_careful(png);
     png_read_info(png, info);
     header->width = png_get_image_width(png, info);
     header->height = png_get_image_height(png, info);
     header->bit_depth = png_get_bit_depth(png, info);
+    header->is_interlaced = png_get_interlace_type(png, info) != PNG_INTERLACE_NONE;
     png_destroy_read_struct(&png, &info, NULL);
     return 0;
 }
@@ -88,7 +101,7 @@ int cpng_read_colours(const uint8_t *bytes, size_t count, cpng_colours *colours,
         return -1;
     }
     png_set_read_fn(png, &from, on_read);
-    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    be_careful(png);
     png_read_info(png, info);
     colours->is_grey = !(png_get_color_type(png, info) & PNG_COLOR_MASK_COLOR);
     int intent;
@@ -157,8 +170,7 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, vo
         return -1;
     }
     png_set_read_fn(png, &from, on_read);
-    // A damaged chunk is a damaged file: without its transparency an image would be another image.
-    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    be_careful(png);
     png_read_info(png, info);
     uint32_t width = png_get_image_width(png, info);
     uint32_t height = png_get_image_height(png, info);

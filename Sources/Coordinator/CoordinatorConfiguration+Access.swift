@@ -14,6 +14,14 @@ public struct TLSFiles: Sendable, Equatable {
 }
 
 extension CoordinatorConfiguration {
+    /// Raises the limit of open files as far as the system lets this process: limits on connections depend on it.
+    public static func useOpenFiles() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = min(limit.rlim_max, 1 << 16)
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
     /// Whether callers of the HTTP API must prove who they are.
     var asksForTokens: Bool { requiresAuthentication || (tls != nil && !Self.isLoopback(httpHost)) }
 

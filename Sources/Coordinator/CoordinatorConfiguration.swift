@@ -46,6 +46,8 @@ public struct CoordinatorConfiguration: Sendable {
 
     /// Size limit of an exemplar, in bytes: 64 MiB, a 16-bit PNG of some ten megapixels. No option; tests lower it.
     var maxExemplarBytes = ExemplarIntake.maxBytes
+    /// No options; tests lower them.
+    var httpLimits = HTTPLimits.standard()
     /// Recipes on offer in the browser, the default first. The coordinator itself knows no recipes.
     public var recipes: [NamedRecipe] = []
     /// The values of a recipe's YAML, as text: two recipes with equal values are the same recipe. Default: the YAML.

@@ -37,6 +37,7 @@ public struct CoordinatorService: Sendable {
     public func run(onReady: @escaping @Sendable (Addresses) async -> Void = { _ in }) async throws {
         // A file size limit must cause an error, like a full disk, and must not end the process.
         signal(SIGXFSZ, SIG_IGN)
+        let certificate = try configuration.tls.map(ServerCertificate.init)
         let folder = try DataFolder(configuration.dataFolder)
         let store = try JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())
         let artifacts = try ArtifactStore(dataFolder: folder.url)
@@ -61,7 +62,10 @@ public struct CoordinatorService: Sendable {
             store: store, engine: engine, startedAt: Date(),
             workerEndpoint: socket.endpoint, seeds: RecipeSeeds(configuration.seedOfRecipe),
             qualityScores: configuration.qualityScores)
-        let feed = EventFeed(reader: reader, logger: logger)
+        let tokens = TokenStore(pool: store.pool)
+        let feed = EventFeed(
+            reader: reader, logger: logger, limits: configuration.httpLimits,
+            isValid: { (try? await tokens.isValid($0)) ?? true })
         let router = try router(reader, feed, artifacts, disk, folder)
         MetricsRoutes(
             reader: reader, feed: feed, socket: socket, storedBytes: StoredBytes(store), folder: folder
@@ -69,6 +73,7 @@ public struct CoordinatorService: Sendable {
         let probe = EventLoopProbe(
             loops: MultiThreadedEventLoopGroup.singleton, metrics: engine.metrics, now: { clock.now })
         router.answerOtherMethods()
+        let deadline = ShutdownDeadline(seconds: configuration.httpLimits.wholeShutdownSeconds, logger: logger)
 
         // Services stop in reverse order: first people, then workers, then the engine, when nothing asks it any more.
         let services: [any Service] = [
@@ -94,11 +99,15 @@ public struct CoordinatorService: Sendable {
             },
             HTTPService(
                 responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort,
+                certificate: certificate, connections: HTTPConnections(limits: configuration.httpLimits),
+                deadline: deadline,
                 logger: logger,
                 onRunning: { port in
                     let host =
                         configuration.httpHost.contains(":") ? "[\(configuration.httpHost)]" : configuration.httpHost
-                    let addresses = Addresses(httpURL: "http://\(host):\(port)", workerEndpoint: socket.endpoint)
+                    let scheme = certificate == nil ? "http" : "https"
+                    let addresses = Addresses(
+                        httpURL: "\(scheme)://\(host):\(port)", workerEndpoint: socket.endpoint)
                     logger.notice(
                         "coordinator is ready",
                         metadata: [
@@ -109,13 +118,16 @@ public struct CoordinatorService: Sendable {
                     await onReady(addresses)
                 }),
         ]
+        defer { deadline.end() }
+        // With TLS, SIGHUP reads the certificate again.
+        let hangUpStops = certificate == nil && !StopSignals.isIgnored(SIGHUP)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.map {
                     .init(
                         service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                         failureTerminationBehavior: .cancelGroup)
-                }, gracefulShutdownSignals: [.sigterm, .sigint] + (StopSignals.isIgnored(SIGHUP) ? [] : [.sighup]),
+                }, gracefulShutdownSignals: [.sigterm, .sigint] + (hangUpStops ? [.sighup] : []),
                 logger: quiet(logger)))
         // Holds the lock on the folder until everything has stopped.
         defer { withExtendedLifetime(folder) {} }
@@ -187,13 +199,17 @@ public struct CoordinatorService: Sendable {
         router.add(middleware: ProblemMiddleware())
         router.add(middleware: SameSiteMiddleware(access: access))
         router.add(middleware: AuthenticationMiddleware(tokens: tokens, access: access))
+        let audit = AuditLog(dataFolder: folder.url, logger: logger)
+        router.add(middleware: AuditMiddleware(log: audit, disk: disk))
         HealthRoutes(store: reader.store, engine: reader.engine, folder: folder).add(to: router)
         APIRoutes(
             configuration: configuration, commands: commands, reader: reader, times: times,
             exemplars: ExemplarIntake(
                 store: artifacts, disk: disk, pictures: pictures, maxBytes: configuration.maxExemplarBytes,
-                metrics: metrics),
+                metrics: metrics, quota: ExemplarQuota(store: reader.store, artifacts: artifacts, disk: disk)),
             artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk, metrics: metrics),
+            bodies: BodyBudget(
+                all: configuration.httpLimits.jsonBytes, perCaller: configuration.httpLimits.jsonBytesPerCaller),
             randomSalt: { UInt32.random(in: 0...UInt32.max) }
         ).add(to: router)
         TokenRoutes(tokens: tokens).add(to: router)
@@ -204,6 +220,7 @@ public struct CoordinatorService: Sendable {
             reader: reader, thumbnails: thumbnails, times: times, insecurity: configuration.insecurity)
         pages.add(to: router)
         LoginRoutes(tokens: tokens, access: access, renderer: pages.renderer).add(to: router)
+        AuditRoutes(log: audit, disk: disk, renderer: pages.renderer).add(to: router)
         DashboardActions(commands: commands, renderer: pages.renderer).add(to: router)
         return router
     }
@@ -238,31 +255,5 @@ private struct BackgroundService: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown { await work() }
-    }
-}
-
-/// The HTTP server.
-private struct HTTPService: Service {
-    let responder: RouterResponder<CallerContext>
-    let host: String
-    let port: Int
-    let logger: Logger
-    let onRunning: @Sendable (Int) async -> Void
-
-    func run() async throws {
-        var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .warning)
-        let application = Application(
-            responder: responder,
-            configuration: ApplicationConfiguration(address: .hostname(host, port: port), serverName: "texloom"),
-            onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) }, logger: quiet)
-        do {
-            try await application.run()
-        } catch let error as IOError {
-            throw CoordinatorError(
-                .addressUnavailable,
-                "cannot listen on http://\(host):\(port): \(String(cString: strerror(error.errnoCode))); "
-                    + "another coordinator may be running: stop it, or choose another port")
-        }
     }
 }

@@ -114,6 +114,7 @@ struct StoredImage {
         guard let format = ImageHeader.Format(bytes) else { throw ForeignFormat.error(for: bytes, name: name) }
         var message = CMessage()
         let (width, height): (Int, Int)
+        var isInterlaced = false
         switch format {
         case .png:
             guard !PNGChunks.isApples(bytes) else {
@@ -125,6 +126,7 @@ struct StoredImage {
             }
             guard status == 0 else { throw .damaged(name, .png, message.text) }
             (width, height) = (Int(header.width), Int(header.height))
+            isInterlaced = header.is_interlaced != 0
         case .jpeg:
             var header = cjpeg_header()
             let status = bytes.withUnsafeBytes {
@@ -140,6 +142,12 @@ struct StoredImage {
             (width, height) = (Int(header.width), Int(header.height))
         }
         guard limits.allow(width: width, height: height) else { throw limits.tooLarge(name, width, height) }
+        guard !isInterlaced || width * height <= ImageLimits.maxInterlacedPixels else {
+            throw ImagingError(
+                .tooLarge,
+                "\(name) is an interlaced PNG of \(width)x\(height) pixels; an interlaced one may have "
+                    + "\(ImageLimits.maxInterlacedPixels) pixels at most: save it without interlacing")
+        }
         header = ImageHeader(format: format, width: width, height: height)
         orientation = EXIFOrientation(of: bytes, format)
     }

@@ -21,6 +21,9 @@ public struct ImageLimits: Sendable {
         return limits
     }()
 
+    /// Decoding an interlaced PNG holds 8 bytes a pixel, 128 MiB here, and any other a row. texloom writes none.
+    static let maxInterlacedPixels = 16 << 20
+
     public init(maxPixels: Int, maxFileBytes: Int, maxSide: Int = 1_000_000) {
         self.maxPixels = maxPixels
         self.maxFileBytes = maxFileBytes

@@ -13,6 +13,8 @@ public enum LossPlot {
         ("l1", "L1", "#2563eb"),
         ("style", "style", "#059669"),
     ]
+    /// The columns that a plot reads.
+    public static let columns = Set(terms.map(\.column))
     private static let panelWidth = 720.0
     private static let panelHeight = 120.0
     private static let left = 84.0

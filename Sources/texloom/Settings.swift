@@ -9,6 +9,7 @@ import Yams
 enum Setting: String, CaseIterable {
     case api, recipe, out, threads, token
     case tokenFile = "token-file"
+    case apiCA = "api-ca"
     case coordinator, slots, name
     case workerData = "worker-data"
     case data, http, workers, lease, heartbeat, stall, retries

@@ -40,7 +40,7 @@ struct TexloomCommand: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Serving a cluster:",
-                subcommands: [CoordinatorCommand.self, WorkerCommand.self, TokensCommand.self]),
+                subcommands: [CoordinatorCommand.self, WorkerCommand.self, TokensCommand.self, AuditCommand.self]),
             CommandGroup(
                 name: "Using a cluster:",
                 subcommands: [

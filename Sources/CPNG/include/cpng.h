@@ -5,11 +5,13 @@
 // libpng reports errors by longjmp, which may not cross Swift frames: these functions keep it in C.
 // All return 0, or -1 with a message. Memory in, memory out.
 
-enum { CPNG_MESSAGE_BYTES = 256 };
+enum { CPNG_MESSAGE_BYTES = 256, CPNG_MAX_CHUNK_BYTES = 8 << 20 };
 
 typedef struct {
     uint32_t width, height;
     int bit_depth;
+    // Decoding then holds the whole picture with 16 bits: 8 bytes a pixel.
+    int is_interlaced;
 } cpng_header;
 
 // Reads the header of a PNG (signature and IHDR), checked as libpng does.

@@ -7,6 +7,7 @@ import Protocol
 public struct TokenAdministration: Sendable {
     private let store: JobStore
     private let tokens: TokenStore
+    private let audit: AuditLog
 
     /// Opens a data folder, and creates it if there is none.
     /// - Throws: `CoordinatorError` if the folder cannot be used, or a coordinator of an older texloom uses it.
@@ -19,15 +20,28 @@ public struct TokenAdministration: Sendable {
             store = try JobStore(sharing: dataFolder.appendingPathComponent("jobs.sqlite"))
         }
         tokens = TokenStore(pool: store.pool)
+        audit = AuditLog(dataFolder: dataFolder, maxBytes: nil)
     }
 
     public func create(_ request: TokenRequest) async throws -> CreatedToken {
-        try await Self.plainly { try await tokens.create(request) }
+        let created = try await Self.plainly { try await tokens.create(request) }
+        record("token.create", "\(request.name) (\(request.role.rawValue))")
+        return created
+    }
+
+    private func record(_ action: String, _ object: String) {
+        audit.record(
+            AuditEntry(
+                who: "local:\(NSUserName())", role: .admin, from: "this machine", action: action, object: object,
+                result: "ok"))
     }
 
     public func list() async throws -> [TokenSummary] { try await Self.plainly { try await tokens.list() } }
 
-    public func revoke(_ name: String) async throws { try await Self.plainly { try await tokens.revoke(name) } }
+    public func revoke(_ name: String) async throws {
+        try await Self.plainly { try await tokens.revoke(name) }
+        record("token.revoke", name)
+    }
 
     /// Problems are answers of the HTTP API; here their text is what counts.
     private static func plainly<Result>(_ body: () async throws -> Result) async throws -> Result {

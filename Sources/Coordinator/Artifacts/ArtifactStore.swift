@@ -140,6 +140,9 @@ final class ArtifactStore: Sendable {
                 + "are needed; free some space, and work continues by itself")
     }
 
+    /// Free bytes on the store's disk, without those in reserve.
+    var freeBytes: Int { max(0, availableBytes(incoming) - Self.reservedBytes) }
+
     static func availableBytes(_ folder: URL) -> Int {
         var status = statvfs()
         // If the system does not say, the write finds out.

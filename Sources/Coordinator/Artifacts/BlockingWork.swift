@@ -14,14 +14,18 @@ struct BlockingWork: Sendable {
         case engine
         /// Reads or writes at most a few chunks.
         case chunks
-        /// Hashes or decodes a whole file, or lists a folder.
+        /// Hashes a whole file, or lists a folder.
         case files
+        /// Decodes a picture, which may take hundreds of MiB: one at a time, and not in the disk's way.
+        case pictures
+        /// Reads or writes the audit log.
+        case audit
         /// Takes seconds, and nothing waits for it.
         case measurements
 
         var threads: Int {
             switch self {
-            case .engine: 1
+            case .engine, .pictures, .audit: 1
             // Two at a time would distort each other's measurements.
             case .measurements: 1
             // These threads wait for the disk more than they compute.

@@ -16,6 +16,11 @@ final class DataFolder: Sendable {
             throw CoordinatorError(
                 .fileSystem, "the data folder \(url.path) cannot be created: \(error.systemReason)")
         }
+        // For its owner only: it holds photographs, and what logs callers in. That covers every file in it.
+        // Another account's folder is for that account to protect.
+        guard chmod(url.path, 0o700) == 0 || errno == EPERM else {
+            throw CoordinatorError(FileFailure("protect", url))
+        }
         do {
             lock = try LockFile(url.appendingPathComponent("coordinator.lock"))
         } catch {

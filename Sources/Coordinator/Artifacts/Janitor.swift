@@ -7,8 +7,8 @@ import Logging
 struct Janitor: Sendable {
     /// Minimum age of a file, by its modification time: much longer than the time between sending and submitting an
     /// exemplar.
-    static let orphanAge: TimeInterval = 24 * 3600
-    static let interval = Duration.seconds(3600)
+    static let orphanAge: TimeInterval = 3600
+    static let interval = Duration.seconds(600)
     /// Each has about 80 KiB. The cache makes a removed one again on demand.
     static let thumbnailsKept = 4096
     static let workerLifetime: TimeInterval = 30 * 24 * 3600

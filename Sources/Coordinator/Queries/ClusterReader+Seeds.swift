@@ -34,7 +34,8 @@ extension ClusterReader {
     /// The figures of a job that has not finished, or whose worker reported none.
     private func figuresOfLastSnapshot(of summary: JobSummary, _ id: JobID) async throws -> [String: Float] {
         guard let iteration = summary.latestSnapshotIteration,
-            let row = try await store.metrics(of: id, after: iteration - 1, limit: 1).first, row.iteration == iteration
+            let row = try await store.metrics(of: id, after: iteration - 1, limit: 1).entries.first,
+            row.iteration == iteration
         else { return [:] }
         return row.values.filter { $0.key.hasPrefix("quality_") }
     }

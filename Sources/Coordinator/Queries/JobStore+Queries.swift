@@ -105,8 +105,8 @@ extension JobStore {
         return kind.flatMap(ArtifactRole.init)
     }
 
-    /// Rows with iterations above `after`, ascending.
-    func metrics(of id: JobID, after: Int, limit: Int) async throws -> [MetricsEntry] {
+    /// Rows with iterations above `after`, ascending, as far as they fit an answer.
+    func metrics(of id: JobID, after: Int, limit: Int) async throws -> StoredPage<MetricsEntry> {
         try await pool.read { db in
             let sql = """
                 SELECT iteration, unix_seconds, names, "values" FROM metrics
@@ -114,25 +114,28 @@ extension JobStore {
                 WHERE job = ? AND iteration > ? ORDER BY iteration LIMIT ?
                 """
             var columns = ColumnNames()
-            return try StoredRow.all(db, sql: sql, arguments: [id.sequence, after, limit]).map { row in
-                try MetricsEntry(
+            let rows = try Row.fetchCursor(db, sql: sql, arguments: [id.sequence, after, limit])
+            return try StoredPage(rows, limit: limit) { row in
+                let entry = try MetricsEntry(
                     iteration: row["iteration"], unixSeconds: row["unix_seconds"],
                     values: columns.values(row))
+                return (entry, entry.values.keys.reduce(80) { $0 + $1.utf8.count + 24 })
             }
         }
     }
 
-    /// Lines with ids above `after`, oldest first.
-    func logs(of id: JobID, after: Int64, limit: Int) async throws -> [LogEntry] {
+    /// Lines with ids above `after`, oldest first, as far as they fit an answer.
+    func logs(of id: JobID, after: Int64, limit: Int) async throws -> StoredPage<LogEntry> {
         try await pool.read { db in
-            try StoredRow.all(
+            let rows = try Row.fetchCursor(
                 db, sql: "SELECT * FROM logs WHERE job = ? AND id > ? ORDER BY id LIMIT ?",
-                arguments: [id.sequence, after, limit]
-            ).map { row in
-                try LogEntry(
+                arguments: [id.sequence, after, limit])
+            return try StoredPage(rows, limit: limit) { row in
+                let entry = try LogEntry(
                     id: row["id"], at: Date(timeIntervalSince1970: row["at"]), level: row["level"],
                     source: (row["request"] as Int64?) == nil ? "coordinator" : "worker", attempt: row["attempt"],
                     message: row["message"])
+                return (entry, entry.message.utf8.count + 160)
             }
         }
     }
@@ -144,7 +147,7 @@ extension JobStore {
                 db, sql: "SELECT id FROM logs WHERE job = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
                 arguments: [id.sequence, limit])
         }
-        return try await logs(of: id, after: start ?? 0, limit: limit)
+        return try await logs(of: id, after: start ?? 0, limit: limit).entries
     }
 
     /// Every known worker, with the time of its last change of state.

@@ -3,6 +3,7 @@ import Base
 import Crypto
 import Foundation
 import NIOCore
+import NIOSSL
 import Protocol
 import TextureGAN
 
@@ -51,6 +52,16 @@ struct APIClient: Sendable {
         // A redirect could lead a token to another host.
         if token != nil { configuration.redirectConfiguration = .disallow }
         configuration.proxy = proxy?.configuration
+        if let authority = try Settings.current.get()[.apiCA] {
+            guard (try? NIOSSLCertificate.fromPEMFile(authority))?.isEmpty == false else {
+                throw CommandFailure(
+                    "the setting api-ca names '\(authority)'; expected a PEM file of certificates", exit: .usage)
+            }
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.minimumTLSVersion = .tlsv12
+            tls.trustRoots = .file(authority)
+            configuration.tlsConfiguration = tls
+        }
         http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
         // Connections end with the process, and so does the client.
         _ = Unmanaged.passRetained(http)

@@ -77,6 +77,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        CoordinatorConfiguration.useOpenFiles()
         let folder = try data ?? Settings.current.get()[.data]
         let configuration = CoordinatorConfiguration(
             dataFolder: folder.map { URL(fileURLWithPath: $0, isDirectory: true) })

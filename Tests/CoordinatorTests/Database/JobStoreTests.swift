@@ -111,7 +111,7 @@ struct JobStoreTests {
             try await store.apply(
                 [.log(id, attempt: 1, session: session, requestID: 1, [line])], at: Date())
         }
-        let lines = try await store.logs(of: id, after: 0, limit: 10).filter { $0.source == "worker" }
+        let lines = try await store.logs(of: id, after: 0, limit: 10).entries.filter { $0.source == "worker" }
         #expect(lines.map(\.message) == ["of process 1", "of process 2"])
     }
 
@@ -154,10 +154,10 @@ struct JobStoreTests {
         let log = Change.log(
             id, attempt: 1, session: .max, requestID: .max, [LogLine(unixSeconds: 1, level: "info", message: "hello")])
         for _ in 0..<2 { try await store.apply([.metrics(id, attempt: 1, block), log], at: Date()) }
-        let rows = try await store.metrics(of: id, after: -1, limit: 10)
+        let rows = try await store.metrics(of: id, after: -1, limit: 10).entries
         #expect(rows.map(\.values) == [["l1": 0.5], ["l1": 0.25, "style": 3]])
-        #expect(try await store.metrics(of: id, after: 10, limit: 10).map(\.iteration) == [20])
-        #expect(try await store.logs(of: id, after: 0, limit: 10).filter { $0.source == "worker" }.count == 1)
+        #expect(try await store.metrics(of: id, after: 10, limit: 10).entries.map(\.iteration) == [20])
+        #expect(try await store.logs(of: id, after: 0, limit: 10).entries.filter { $0.source == "worker" }.count == 1)
         let summary = try await store.summaries(JobQuery(limit: 10)).jobs[0]
         #expect(summary.lossLatest == ["l1": 0.25, "style": 3])
 
@@ -166,16 +166,16 @@ struct JobStoreTests {
             columns: ["l1", "style", "quality_patches"],
             rows: [.init(iteration: 25, unixSeconds: 3, values: [0.2, 2, 0.1])])
         try await store.apply([.metrics(id, attempt: 1, snapshot)], at: Date())
-        #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values["quality_patches"] == 0.1)
+        #expect(try await store.metrics(of: id, after: 20, limit: 1).entries[0].values["quality_patches"] == 0.1)
         #expect(try await store.summaries(JobQuery(limit: 10)).jobs[0].lossLatest == ["l1": 0.2, "style": 2])
 
         // A worker's next process repeats the rows of its attempt without these figures. Another attempt makes its own.
         let plain = MetricsBlock(
             columns: ["l1", "style"], rows: [.init(iteration: 25, unixSeconds: 4, values: [0.2, 2])])
         try await store.apply([.metrics(id, attempt: 1, plain)], at: Date())
-        #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values["quality_patches"] == 0.1)
+        #expect(try await store.metrics(of: id, after: 20, limit: 1).entries[0].values["quality_patches"] == 0.1)
         try await store.apply([.metrics(id, attempt: 2, plain)], at: Date())
-        #expect(try await store.metrics(of: id, after: 20, limit: 1)[0].values == ["l1": 0.2, "style": 2])
+        #expect(try await store.metrics(of: id, after: 20, limit: 1).entries[0].values == ["l1": 0.2, "style": 2])
     }
 
     @Test func aDatabaseOfANewerVersionIsRefused() throws {
@@ -216,8 +216,9 @@ struct JobStoreTests {
         #expect(loaded.jobs[1].products.isEmpty)
         #expect(loaded.workers.map(\.identity.id) == ["w1"])
         let id = loaded.jobs[0].id
-        #expect(try await store.metrics(of: id, after: -1, limit: 9).map(\.values) == [["l1": 0.5, "style": 2]])
-        #expect(try await store.logs(of: id, after: 0, limit: 9).map(\.message) == ["accepted", "begun"])
+        #expect(
+            try await store.metrics(of: id, after: -1, limit: 9).entries.map(\.values) == [["l1": 0.5, "style": 2]])
+        #expect(try await store.logs(of: id, after: 0, limit: 9).entries.map(\.message) == ["accepted", "begun"])
         #expect(try await store.detail(id)?.reportJSON == "{}")
         // Jobs continue from it, and later changes can be read back.
         var job = loaded.jobs[2]
@@ -256,9 +257,9 @@ struct JobStoreTests {
             let lines = (0..<1000).map { LogLine(unixSeconds: 1, level: "info", message: "\(batch * 1000 + $0)") }
             try await store.apply([.log(flood, attempt: 1, session: 1, requestID: UInt64(batch), lines)], at: Date())
         }
-        let kept = try await store.logs(of: flood, after: 0, limit: 20_000)
+        let kept = try await store.logs(of: flood, after: 0, limit: 20_000).entries
         #expect(kept.count == JobStore.logLinesKept && kept.last?.message == "11999" && kept.first?.message == "2000")
-        #expect(try await store.logs(of: quiet, after: 0, limit: 10).map(\.message) == ["accepted"])
+        #expect(try await store.logs(of: quiet, after: 0, limit: 10).entries.map(\.message) == ["accepted"])
     }
 
     @Test func aFileThatIsNoDatabaseIsRefused() throws {

@@ -118,6 +118,15 @@ struct AccessTests {
         }
     }
 
+    @Test func theDataFolderIsForItsOwnerOnly() throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        chmod(folder.url.path, 0o755)
+        let held = try DataFolder(folder.url)
+        var status = stat()
+        #expect(stat(held.url.path, &status) == 0 && status.st_mode & 0o777 == 0o700)
+    }
+
     @Test func secretsDiffer() {
         let secrets = Set((0..<1000).map { _ in Secret.random().text })
         #expect(secrets.count == 1000 && secrets.allSatisfy { $0.utf8.count == 43 })

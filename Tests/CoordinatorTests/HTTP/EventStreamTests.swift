@@ -102,7 +102,9 @@ struct EventStreamTests {
             try await feed.tick()
         }
         func greeting(after id: String?) async throws -> String {
-            var stream = try await feed.cluster(after: id).makeAsyncIterator()
+            var stream = try await feed.cluster(
+                after: id, for: StreamCaller(key: "test", tokenID: nil)
+            ).makeAsyncIterator()
             return String(buffer: try #require(await stream.next()))
         }
         try await submit(1)

@@ -13,6 +13,7 @@ struct DashboardRoutes: Sendable {
     static let picturesPerPage = 60
     /// Jobs of each kind on the overview.
     static let jobsOnOverview = 12
+    static let rowsOfPlot = 50_000
 
     let reader: ClusterReader
     let thumbnails: ThumbnailCache
@@ -161,7 +162,7 @@ struct DashboardRoutes: Sendable {
             log: try await reader.store.newestLogs(of: id, limit: JobPageView.logLinesShown), shownIteration: shown)
         var content = view.content
         if let iteration = view.shown?.iteration {
-            let row = try await reader.store.metrics(of: id, after: iteration - 1, limit: 1).first
+            let row = try await reader.store.metrics(of: id, after: iteration - 1, limit: 1).entries.first
             content.merge(view.quality(row?.iteration == iteration ? row?.values ?? [:] : [:])) { $1 }
         }
         if let group = try await reader.seedGroup(of: id) {
@@ -182,8 +183,15 @@ struct DashboardRoutes: Sendable {
         guard let id = JobID(text), let detail = try await reader.detail(id) else {
             throw Problem(.notFound, "there is no job '\(text)'")
         }
-        let rows = try await reader.store.metrics(of: id, after: -1, limit: 50_000)
-        let plot = LossPlot.svg(rows.map { ($0.iteration, $0.values) }, title: Readable.plain(detail.job.name))
+        // Page by page, and only what is drawn: names come from workers and may be long.
+        var rows: [(iteration: Int, values: [String: Float])] = []
+        var after: Int? = -1
+        while let start = after, rows.count < Self.rowsOfPlot {
+            let page = try await reader.store.metrics(of: id, after: start, limit: Self.rowsOfPlot - rows.count)
+            rows += page.entries.map { ($0.iteration, $0.values.filter { LossPlot.columns.contains($0.key) }) }
+            after = page.hasMore ? page.entries.last?.iteration : nil
+        }
+        let plot = LossPlot.svg(rows, title: Readable.plain(detail.job.name))
         return Response(
             status: .ok,
             headers: [

@@ -36,6 +36,7 @@ struct PageRenderer: Sendable {
             ("worker-card", PackageResources.worker_card_mustache), ("picture", PackageResources.picture_mustache),
             ("pager", PackageResources.pager_mustache), ("seeds", PackageResources.seeds_mustache),
             ("seed-cards", PackageResources.seed_cards_mustache), ("login", PackageResources.login_mustache),
+            ("audit", PackageResources.audit_mustache),
         ] {
             try library.register(String(decoding: bytes, as: UTF8.self), named: name)
         }
@@ -59,7 +60,8 @@ struct PageRenderer: Sendable {
             values["isLoggedIn"] = true
         }
         // Nobody to show a menu to before the login.
-        let links = context.principal == nil ? [] : Self.links
+        let isAdmin = context.principal?.role == .admin
+        let links = context.principal == nil ? [] : Self.links + (isAdmin ? [("Audit", "/audit", "audit")] : [])
         values["links"] = links.map { name, address, template in
             ["name": name, "address": address, "isCurrent": template == page.template] as [String: Any]
         }

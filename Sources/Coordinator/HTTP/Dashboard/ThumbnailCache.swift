@@ -31,8 +31,8 @@ actor ThumbnailCache {
         if let task = underWay[sha256] { return try await task.value }
         let file = folder.appendingPathComponent("\(sha256).png")
         let task = Task { [store, disk, pictures] in
-            try await disk.run(.files) {
-                if let cached = try? Data(contentsOf: file) { return cached }
+            if let cached = try await disk.run(.chunks, { try? Data(contentsOf: file) }) { return cached }
+            return try await disk.run(.pictures) {
                 let png = try pictures.thumbnail(of: store.file(of: sha256), side: Self.side)
                 // A failed write to the cache only costs time.
                 try? png.write(to: file, options: .atomic)

@@ -23,11 +23,15 @@ actor EventFeed {
     /// Number of jobs whose last change the feed remembers. A client that missed more than one beat's jobs asks for its
     /// page again anyway.
     static let maxRemembered = 2 * maxJobsPerBeat
-    /// Upper limit on open streams. Each takes a socket.
-    static let maxStreams = 2_000
+    /// The feed asks after so many beats whether the token of a stream still counts.
+    static let beatsBetweenChecks = 5
 
     private let reader: ClusterReader
     private let logger: Logger
+    private let limits: HTTPLimits
+    /// Whether a token still counts.
+    private let isValid: @Sendable (Int64) async -> Bool
+    private var callers: [Int: StreamCaller] = [:]
     /// Distinguishes this process's beats from an earlier one's, which also started at 0.
     private let epoch = String(UInt32.random(in: 0...UInt32.max), radix: 36)
     private var beat = 0
@@ -44,9 +48,14 @@ actor EventFeed {
     private var nextStream = 0
     private var isStopped = false
 
-    init(reader: ClusterReader, logger: Logger) {
+    init(
+        reader: ClusterReader, logger: Logger, limits: HTTPLimits = .standard(),
+        isValid: @escaping @Sendable (Int64) async -> Bool = { _ in true }
+    ) {
         self.reader = reader
         self.logger = logger
+        self.limits = limits
+        self.isValid = isValid
     }
 
     var openStreams: Int { clusterStreams.count + jobStreams.count }
@@ -72,10 +81,10 @@ actor EventFeed {
     /// - Parameter lastEventID: The id of the client's last event. The stream starts with everything that changed
     ///   since. If it is nil or comes from another process, the stream starts with a `reset`, and the client reloads
     ///   what it shows.
-    func cluster(after lastEventID: String?) async throws -> AsyncStream<ByteBuffer> {
+    func cluster(after lastEventID: String?, for caller: StreamCaller) async throws -> AsyncStream<ByteBuffer> {
         let (stream, outlet) = AsyncStream.makeStream(
             of: ByteBuffer.self, bufferingPolicy: .bufferingOldest(Self.maxBeatsBehind))
-        let number = try register()
+        let number = try register(caller)
         outlet.onTermination = { [weak self] _ in Task { await self?.close(number) } }
         clusterStreams[number] = outlet
         // Register first: changes during the lookup of the greeting then follow the greeting.
@@ -98,9 +107,9 @@ actor EventFeed {
     }
 
     /// Signals whenever something about the job changed. The first signal comes at once.
-    func changes(of job: JobID) throws -> AsyncStream<Void> {
+    func changes(of job: JobID, for caller: StreamCaller) throws -> AsyncStream<Void> {
         let (stream, outlet) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let number = try register()
+        let number = try register(caller)
         outlet.onTermination = { [weak self] _ in Task { await self?.close(number) } }
         jobStreams[number] = (job, outlet)
         outlet.yield()
@@ -108,17 +117,35 @@ actor EventFeed {
         return stream
     }
 
-    private func register() throws -> Int {
-        guard openStreams < Self.maxStreams else {
+    private func register(_ caller: StreamCaller) throws -> Int {
+        guard openStreams < limits.streams else {
             throw Problem(
-                .serviceUnavailable, "\(Self.maxStreams) event streams are open; close some, or ask for pages instead",
+                .serviceUnavailable, "\(limits.streams) event streams are open; close some, or ask for pages instead",
+                headers: [.retryAfter: "10"])
+        }
+        guard callers.values.count(where: { $0.key == caller.key }) < limits.streamsPerCaller else {
+            throw Problem(
+                .tooManyRequests,
+                "you have \(limits.streamsPerCaller) event streams open; close some, or ask for pages instead",
                 headers: [.retryAfter: "10"])
         }
         nextStream += 1
+        callers[nextStream] = caller
         return nextStream
     }
 
+    /// Ends the streams of tokens that were revoked or have expired.
+    private func endRevoked() async {
+        for token in Set(callers.values.compactMap(\.tokenID)) where await !isValid(token) {
+            for (number, caller) in callers where caller.tokenID == token {
+                clusterStreams[number]?.finish()
+                jobStreams[number]?.outlet.finish()
+            }
+        }
+    }
+
     private func close(_ number: Int) {
+        callers[number] = nil
         clusterStreams[number] = nil
         jobStreams[number] = nil
     }
@@ -130,6 +157,7 @@ actor EventFeed {
         waiting.formUnion(touched)
         beat += 1
         let now = beat
+        if now % Self.beatsBetweenChecks == 0 { await endRevoked() }
         for stream in jobStreams.values where touched.contains(stream.job) || now % Self.maxSilentBeats == 0 {
             stream.outlet.yield()
         }
@@ -172,4 +200,15 @@ actor EventFeed {
         guard id.hasPrefix(epoch + "-") else { return nil }
         return Int(id.dropFirst(epoch.count + 1))
     }
+}
+
+/// Who listens to an event stream.
+struct StreamCaller: Sendable {
+    /// The caller in limits.
+    var key: String
+    var tokenID: Int64?
+}
+
+extension CallerContext {
+    var streamCaller: StreamCaller { StreamCaller(key: callerKey, tokenID: principal?.tokenID) }
 }

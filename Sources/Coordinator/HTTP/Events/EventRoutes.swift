@@ -19,7 +19,10 @@ struct EventRoutes: Sendable {
     }
 
     @Sendable private func cluster(_ request: Request, _ context: CallerContext) async throws -> Response {
-        respond(with: try await feed.cluster(after: request.headers[.lastEventID])) { source, writer in
+        respond(
+            with: try await feed.cluster(
+                after: request.headers[.lastEventID], for: context.streamCaller)
+        ) { source, writer in
             for await buffer in source { try await writer.write(buffer) }
         }
     }
@@ -32,7 +35,7 @@ struct EventRoutes: Sendable {
         let after = try QueryParameters(request, known: "after")
             .token("after", from: "the id of an event of this stream", Position.init)
         let start = request.headers[.lastEventID].flatMap(Position.init) ?? after ?? Position()
-        return respond(with: try await feed.changes(of: id)) { source, writer in
+        return respond(with: try await feed.changes(of: id, for: context.streamCaller)) { source, writer in
             var position = start
             for await _ in source { try await send(id, from: &position, to: &writer) }
         }
@@ -61,12 +64,13 @@ struct EventRoutes: Sendable {
         guard let detail = try await reader.detail(id) else { return }
         while true {
             let rows = try await reader.store.metrics(of: id, after: position.iteration, limit: Self.rowsPerEvent)
+                .entries
             guard let last = rows.last else { break }
             position.iteration = last.iteration
             try await write("metrics", MetricsPage(rows: rows, next: nil), position, to: &writer)
         }
         while true {
-            let lines = try await reader.store.logs(of: id, after: position.log, limit: Self.rowsPerEvent)
+            let lines = try await reader.store.logs(of: id, after: position.log, limit: Self.rowsPerEvent).entries
             guard let last = lines.last else { break }
             position.log = last.id
             try await write("log", LogPage(entries: lines, next: nil), position, to: &writer)

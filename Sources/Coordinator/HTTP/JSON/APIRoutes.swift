@@ -14,6 +14,7 @@ struct APIRoutes: Sendable {
     let times: RecipeTimes
     let exemplars: ExemplarIntake
     let artifacts: ArtifactResponder
+    let bodies: BodyBudget
     let randomSalt: @Sendable () -> UInt32
 
     /// Size limit of a JSON body: a thousand jobs with their recipes.
@@ -48,11 +49,11 @@ struct APIRoutes: Sendable {
     @Sendable private func receiveExemplar(_ request: Request, _ context: CallerContext) async throws -> Response {
         let declared = request.headers[.contentLength].flatMap { Int($0) }
         if let declared, declared > exemplars.maxBytes { throw exemplars.tooLarge(declared) }
-        return try jsonResponse(try await exemplars.receive(request.body), status: .created)
+        return try jsonResponse(try await exemplars.receive(request.body, from: context.callerKey), status: .created)
     }
 
     @Sendable private func submit(_ request: Request, _ context: CallerContext) async throws -> Response {
-        let body = try await decode(SubmitJobsRequest.self, request)
+        let body = try await decode(SubmitJobsRequest.self, request, context)
         guard (1...Self.maxJobsPerRequest).contains(body.jobs.count) else {
             throw Problem(
                 .unprocessableContent,
@@ -72,6 +73,9 @@ struct APIRoutes: Sendable {
                 alreadyExisted: job.alreadyExisted, obstacle: waiting.flatMap(cluster.obstacle),
                 expected: job.alreadyExisted ? nil : times[submission.spec])
         }
+        context.audited.name =
+            (accepted.first.map { "\($0.id) \($0.resultName)" } ?? "")
+            + (accepted.count > 1 ? " and \(accepted.count - 1) more" : "")
         let isNew = accepted.contains { !$0.alreadyExisted }
         return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
     }
@@ -174,7 +178,7 @@ struct APIRoutes: Sendable {
     }
 
     @Sendable private func prioritise(_ request: Request, _ context: CallerContext) async throws -> Response {
-        let change = try await decode(PriorityChange.self, request)
+        let change = try await decode(PriorityChange.self, request, context)
         return try jsonResponse(
             try await commands.prioritise(try context.parameters.require("id"), change.priority))
     }
@@ -184,8 +188,8 @@ struct APIRoutes: Sendable {
         let query = try QueryParameters(request, known: "after", "limit")
         let after = try query.number("after", default: 0, in: 0...Int.max)
         let limit = try query.number("limit", default: 1000, in: 1...10_000)
-        let entries = try await reader.store.logs(of: id, after: Int64(after), limit: limit)
-        return try jsonResponse(LogPage(entries: entries, next: entries.count == limit ? entries.last?.id : nil))
+        let page = try await reader.store.logs(of: id, after: Int64(after), limit: limit)
+        return try jsonResponse(LogPage(entries: page.entries, next: page.hasMore ? page.entries.last?.id : nil))
     }
 
     @Sendable private func metrics(_ request: Request, _ context: CallerContext) async throws -> Response {
@@ -193,8 +197,9 @@ struct APIRoutes: Sendable {
         let query = try QueryParameters(request, known: "after", "limit")
         let after = try query.number("after", default: -1, in: -1...Int.max)
         let limit = try query.number("limit", default: 5000, in: 1...50_000)
-        let rows = try await reader.store.metrics(of: id, after: after, limit: limit)
-        return try jsonResponse(MetricsPage(rows: rows, next: rows.count == limit ? rows.last?.iteration : nil))
+        let page = try await reader.store.metrics(of: id, after: after, limit: limit)
+        return try jsonResponse(
+            MetricsPage(rows: page.entries, next: page.hasMore ? page.entries.last?.iteration : nil))
     }
 
     @Sendable private func listArtifacts(_ request: Request, _ context: CallerContext) async throws -> Response {
@@ -208,14 +213,18 @@ struct APIRoutes: Sendable {
 
     // MARK: Requests
 
-    private func decode<Value: Decodable>(_ type: Value.Type, _ request: Request) async throws -> Value {
+    private func decode<Value: Decodable>(
+        _ type: Value.Type, _ request: Request, _ context: CallerContext
+    ) async throws -> Value {
         try JSONBody.requireType(request)
         let limit = Self.maxRequestBytes
         let tooLarge = Problem(.contentTooLarge, "the body is larger than \(limit) bytes; split the request")
         if let declared = request.headers[.contentLength].flatMap({ Int($0) }), declared > limit { throw tooLarge }
         var data = Data()
+        defer { bodies.giveBack(data.count, of: context.callerKey) }
         for try await buffer in request.body {
             guard data.count + buffer.readableBytes <= limit else { throw tooLarge }
+            try bodies.take(buffer.readableBytes, for: context.callerKey)
             data.append(contentsOf: buffer.readableBytesView)
         }
         return try APIFormat.decoder.decode(type, from: data)

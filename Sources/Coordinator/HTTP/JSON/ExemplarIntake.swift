@@ -12,25 +12,32 @@ struct ExemplarIntake: Sendable {
     let pictures: Pictures
     let maxBytes: Int
     let metrics: CoordinatorMetrics
+    let quota: ExemplarQuota
 
-    /// - Throws: `.tooLarge`, `.badExemplar` with the reason, or the disk's error. It keeps nothing in that case.
-    func receive(_ body: RequestBody) async throws -> ExemplarReceipt {
+    /// - Throws: `.tooLarge`, `.badExemplar` with the reason, the disk's error, or a `Problem` if unused exemplars take
+    ///   too much space. It keeps nothing in that case.
+    func receive(_ body: RequestBody, from caller: String) async throws -> ExemplarReceipt {
         let incoming = try await disk.run(.chunks) { [store] in try store.makeIncoming() }
+        var reserved = 0
         do {
             for try await buffer in body {
                 let data = Data(buffer.readableBytesView)
                 guard incoming.sizeBytes + data.count <= maxBytes else {
                     throw tooLarge(incoming.sizeBytes + data.count)
                 }
+                try await quota.take(data.count, for: caller)
+                reserved += data.count
                 try await disk.run(.chunks) { try incoming.append(data) }
                 metrics.update { $0.receivedBytes[.exemplar, default: 0] += data.count }
             }
             guard incoming.sizeBytes > 0 else {
                 throw CoordinatorError(.badExemplar, "the image is empty; expected a PNG or JPEG file")
             }
-            return try await disk.run(.files) { [store, pictures] in
-                // Checked before it gets its name, so that a corrupt image never becomes an artifact.
-                let (width, height) = try incoming.inspect { try pictures.check($0) }
+            // Checked before it gets its name, so that a corrupt image never becomes an artifact.
+            let (width, height) = try await disk.run(.pictures) { [pictures] in
+                try incoming.inspect { try pictures.check($0) }
+            }
+            let receipt = try await disk.run(.files) { [store] in
                 let artifact = try incoming.commit()
                 guard store.contains(artifact) else {
                     throw CoordinatorError(.fileSystem, "the image disappeared after it was stored; send it again")
@@ -38,7 +45,10 @@ struct ExemplarIntake: Sendable {
                 return ExemplarReceipt(
                     sha256: artifact.sha256, sizeBytes: artifact.sizeBytes, width: width, height: height)
             }
+            await quota.finish(reserved, for: caller, stored: receipt.sha256)
+            return receipt
         } catch {
+            await quota.finish(reserved, for: caller, stored: nil)
             try? await disk.run(.chunks) { incoming.abandon() }
             throw error
         }

@@ -15,7 +15,7 @@ struct Pictures: Sendable {
     /// - Returns: A PNG whose longer side has at most `side` pixels.
     /// - Throws: `.badExemplar` if the file is no image.
     func thumbnail(of file: URL, side: Int) throws -> Data {
-        let image = try decode(file, name: file.lastPathComponent)
+        let image = try decode(file, name: file.lastPathComponent, limits: nil)
         do {
             return try image.thumbnail(longestSide: side).png()
         } catch {
@@ -23,7 +23,7 @@ struct Pictures: Sendable {
         }
     }
 
-    private func decode(_ file: URL, name: String, limits: ImageLimits = .standard) throws -> Image {
+    private func decode(_ file: URL, name: String, limits: ImageLimits?) throws -> Image {
         let bytes: Data
         do {
             bytes = try Data(contentsOf: file, options: .mappedIfSafe)
@@ -31,7 +31,9 @@ struct Pictures: Sendable {
             throw CoordinatorError(.fileSystem, "\(name) cannot be read: \(error.systemReason)")
         }
         do {
-            return try Image(decoding: bytes, name: name, limits: limits)
+            // Snapshots, which are larger, are PNG. A progressive JPEG of their size would take 600 MiB.
+            let isPNG = bytes.first == 0x89
+            return try Image(decoding: bytes, name: name, limits: limits ?? (isPNG ? .standard : .exemplar))
         } catch {
             throw CoordinatorError(.badExemplar, error.message)
         }

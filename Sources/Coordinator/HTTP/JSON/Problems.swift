@@ -74,6 +74,9 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
             return try await next(request, context)
         } catch let error as CancellationError {
             throw error
+        } catch  where Self.isOfAbsentClient(error) {
+            // Not worth a line: strangers could fill the log with requests that they break off.
+            throw error
         } catch {
             let problem = Problem(error)
             if problem.status.code >= 500 {
@@ -82,6 +85,16 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
             }
             return try problem.response(from: request, context: context)
         }
+    }
+}
+
+extension ProblemMiddleware {
+    /// Whether the client closed its connection, or sent what is not HTTP. By name: the packages of these types are no
+    /// dependencies of ours.
+    private static func isOfAbsentClient(_ error: any Error) -> Bool {
+        let type = String(reflecting: type(of: error))
+        return type.hasPrefix("NIOHTTP1.HTTPParserError") || type.hasPrefix("NIOCore.ChannelError")
+            || type.hasPrefix("NIOCore.IOError")
     }
 }
 

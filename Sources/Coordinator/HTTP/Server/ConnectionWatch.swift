@@ -1,0 +1,107 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTPTypes
+
+/// Closes a connection that is one too many, or whose client lets a deadline of `HTTPLimits` pass.
+final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    private let connections: HTTPConnections
+    private var limits: HTTPLimits { connections.limits }
+    private var hasBegun = false
+    /// Requests whose answer has not been sent.
+    private var unanswered = 0
+    private var isReadingBody = false
+    private var bodyEnd = NIODeadline.distantFuture
+    /// Until the client has sent what it must send next.
+    private var reading: Scheduled<Void>?
+    /// Until the client takes more of an answer.
+    private var writing: Scheduled<Void>?
+
+    init(_ connections: HTTPConnections) { self.connections = connections }
+
+    func handlerAdded(context: ChannelHandlerContext) { if context.channel.isActive { begin(context) } }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        cancel()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { cancel() }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard !hasBegun else { return }
+        hasBegun = true
+        let channel = context.channel
+        guard connections.admit(channel) else {
+            // Not within the set-up of the channel, which would fail.
+            context.eventLoop.execute { channel.close(promise: nil) }
+            return
+        }
+        expect(within: .seconds(Int64(limits.headSeconds)), context)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head:
+            unanswered += 1
+            isReadingBody = true
+            bodyEnd = .now() + .seconds(Int64(limits.bodySeconds))
+            expectBody(context)
+        case .body: if unanswered > 0 { expectBody(context) }
+        case .end:
+            isReadingBody = false
+            if unanswered > 0 {
+                reading?.cancel()
+            } else {
+                expect(within: .seconds(Int64(limits.idleSeconds)), context)
+            }
+        }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if case .end = unwrapOutboundIn(data) {
+            unanswered -= 1
+            if unanswered == 0 {
+                let seconds = isReadingBody ? limits.drainSeconds : limits.idleSeconds
+                expect(within: .seconds(Int64(seconds)), context)
+            }
+        }
+        context.write(data, promise: promise)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        writing?.cancel()
+        let channel = context.channel
+        if !channel.isWritable {
+            writing = context.eventLoop.scheduleTask(in: .seconds(Int64(limits.writeStallSeconds))) {
+                channel.close(promise: nil)
+            }
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func expectBody(_ context: ChannelHandlerContext) {
+        expect(within: min(.seconds(Int64(limits.bodyStallSeconds)), bodyEnd - .now()), context)
+    }
+
+    private func expect(within time: TimeAmount, _ context: ChannelHandlerContext) {
+        reading?.cancel()
+        let channel = context.channel
+        reading = context.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
+    }
+
+    private func cancel() {
+        reading?.cancel()
+        writing?.cancel()
+    }
+}

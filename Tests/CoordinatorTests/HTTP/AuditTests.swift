@@ -1,0 +1,74 @@
+import Foundation
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+@Suite("Audit log", .timeLimit(.minutes(2)))
+struct AuditTests {
+    @Test func everyChangeHasALineWithWhoWhatAndHowItEnded() async throws {
+        let coordinator = try await RunningCoordinator { $0.requiresAuthentication = true }
+        let (ann, root) = (try await coordinator.token(.submitter, name: "ann"), try await coordinator.token(.admin))
+        let by = ["Authorization": "Bearer \(ann)"]
+        let receipt = try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png, headers: by)
+            .decoded(ExemplarReceipt.self)
+        let submission = JobSubmission(
+            name: "<b>wood", fileName: "w.png", exemplarSHA256: receipt.sha256, recipeYAML: "recipe: draft")
+        let body = try APIFormat.encoder.encode(SubmitJobsRequest(jobs: [submission]))
+        let job = try await coordinator.send("POST", "/api/v1/jobs", body: body, headers: by)
+            .decoded(SubmitJobsResponse.self).jobs[0]
+        _ = try await coordinator.send("POST", "/api/v1/jobs/\(job.id)/cancel", headers: by)
+        _ = try await coordinator.send("POST", "/api/v1/jobs/0000000000/retry", headers: by)
+        _ = try await coordinator.send("POST", "/api/v1/jobs/0000000000/retry")
+        _ = try await coordinator.logIn(ann)
+        _ = try await coordinator.logIn("txl_wrong")
+
+        let admin = ["Authorization": "Bearer \(root)"]
+        let page = try await coordinator.get("/api/v1/audit", headers: admin).decoded(AuditPage.self)
+        #expect(
+            page.entries.map(\.action) == [
+                "token.create", "token.create", "exemplar.store", "job.submit", "job.cancel", "job.retry",
+                "session.open",
+            ])
+        let (local, cancel, retry) = (page.entries[0], page.entries[4], page.entries[5])
+        #expect(local.who.hasPrefix("local:") && local.object == "ann (submitter)" && local.from == "this machine")
+        #expect(cancel.who == "ann" && cancel.role == .submitter && cancel.from == "127.0.0.1")
+        #expect(cancel.object == job.id && cancel.result == "ok" && abs(cancel.time.timeIntervalSinceNow) < 3600)
+        #expect(retry.object == "0000000000" && retry.result.hasPrefix("404"))
+        #expect(page.entries[3].object.hasPrefix(job.id))
+        #expect(
+            try await coordinator.get("/api/v1/audit?limit=2", headers: admin).decoded(AuditPage.self).entries.count
+                == 2)
+
+        #expect(try await coordinator.get("/audit", headers: by).status == 403)
+        let shown = try await coordinator.get("/audit", headers: admin)
+        #expect(shown.status == 200 && shown.text.contains("job.cancel") && !shown.text.contains("<b>wood"))
+        let file = coordinator.folder.url.appendingPathComponent(AuditLog.name)
+        var status = stat()
+        #expect(stat(file.path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+        let text = try String(contentsOf: file, encoding: .utf8)
+        #expect(text.split(separator: "\n").count == page.entries.count)
+        for secret in [ann, root] { #expect(!text.contains(secret.dropFirst(4))) }
+        await coordinator.stop()
+    }
+
+    @Test func fullFilesAreKeptAndOldOnesRemoved() throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        let log = AuditLog(dataFolder: folder.url, maxBytes: 300)
+        for index in 0..<100 {
+            log.record(
+                AuditEntry(who: "ann", role: .viewer, from: "::1", action: "a", object: "\(index)", result: "ok"))
+        }
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.url.path)
+        #expect(Set(files) == Set(["audit.jsonl"] + (1...4).map { "audit.jsonl.\($0)" }))
+        let newest = try log.newest(5).map(\.object)
+        #expect(newest == ["95", "96", "97", "98", "99"])
+        // A broken line hides no other, and control characters break no line.
+        let file = try FileHandle(forWritingTo: folder.url.appendingPathComponent(AuditLog.name))
+        try file.seekToEnd()
+        try file.write(contentsOf: Data("{half\n".utf8))
+        log.record(AuditEntry(who: "a\nb", role: nil, from: "::1", action: "a", object: "\u{1b}[31m", result: "ok"))
+        #expect(try log.newest(2).last?.who == "a\nb")
+    }
+}

@@ -1,0 +1,277 @@
+import ClusterFixtures
+import Foundation
+import Protocol
+import Testing
+
+@testable import ClusterCore
+@testable import Coordinator
+
+/// Clients that take more than their share: of time, connections, memory or disk.
+@Suite("HTTP limits", .timeLimit(.minutes(5)))
+struct HTTPLimitTests {
+    private static let host = "Host: 127.0.0.1\r\n"
+
+    private func coordinator(_ change: (inout HTTPLimits) -> Void) async throws -> RunningCoordinator {
+        try await RunningCoordinator { change(&$0.httpLimits) }
+    }
+
+    @Test func theDocumentHasEveryNumber() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+        let document = try String(contentsOf: root.appendingPathComponent("docs/security.md"), encoding: .utf8)
+        let limits = HTTPLimits()
+        let rows = [
+            "header of the first request, TLS handshake included | \(limits.headSeconds) s",
+            "after the answer before | \(limits.idleSeconds) s", "pause within a body | \(limits.bodyStallSeconds) s",
+            "whole body | \(limits.bodySeconds) s", "whose answer is sent | \(limits.drainSeconds) s",
+            "nothing of an answer | \(limits.writeStallSeconds) s", "connections | \(limits.connections),",
+            "JSON body | \(APIRoutes.maxRequestBytes >> 20) MiB",
+            "JSON bodies under way | \(limits.jsonBytes >> 20) MiB",
+            "JSON bodies of a caller under way | \(limits.jsonBytesPerCaller >> 20) MiB",
+            "exemplar | \(ExemplarIntake.maxBytes >> 20) MiB",
+            "exemplars without a job | \(ExemplarQuota.bytes >> 20) MiB",
+            "exemplars of a caller without a job | \(ExemplarQuota.bytesPerCaller >> 20) MiB",
+            "without a job is removed after | \(Int(Janitor.orphanAge)) s",
+            "page of metrics or log lines | about \(StoredPage<LogEntry>.maxBytes >> 20) MiB",
+            "running requests after SIGTERM | \(limits.shutdownSeconds) s",
+            "the whole stop after SIGTERM | \(limits.wholeShutdownSeconds) s",
+        ]
+        for row in rows { #expect(document.contains("\(row)"), "\(row)") }
+    }
+
+    // MARK: Deadlines
+
+    @Test func aHeaderThatNeverEndsIsCutOff() async throws {
+        let coordinator = try await coordinator { $0.headSeconds = 1 }
+        for start in ["", "GET / HT", "GET / HTTP/1.1\r\n\(Self.host)X-A: "] {
+            let connection = try RawConnection(coordinator.addresses.httpURL)
+            connection.send(start)
+            #expect(connection.untilClosed() != nil, "\(start)")
+        }
+        await coordinator.stop()
+    }
+
+    @Test func aBodyThatStopsOrTricklesIsCutOff() async throws {
+        let head = "POST /api/v1/exemplars HTTP/1.1\r\n\(Self.host)Content-Length: 1000\r\n\r\nabc"
+        let stalling = try await coordinator { $0.bodyStallSeconds = 1 }
+        let connection = try RawConnection(stalling.addresses.httpURL)
+        connection.send(head)
+        #expect(connection.untilClosed() != nil)
+        await stalling.stop()
+
+        let trickling = try await coordinator { $0.bodySeconds = 2 }
+        let slow = try RawConnection(trickling.addresses.httpURL)
+        slow.send(head)
+        var sent = 0
+        // Without the deadline, all of the body arrives, and the answer says that it is no image.
+        while slow.send("x"), sent < 997 {
+            sent += 1
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        #expect(slow.untilClosed()?.contains("HTTP/1.1 422") == false)
+        let incoming = trickling.folder.url.appendingPathComponent("incoming").path
+        #expect(try FileManager.default.contentsOfDirectory(atPath: incoming).isEmpty)
+        await trickling.stop()
+    }
+
+    @Test func aConnectionWithoutRequestsIsClosed() async throws {
+        let coordinator = try await coordinator { $0.idleSeconds = 1 }
+        let connection = try RawConnection(coordinator.addresses.httpURL)
+        connection.send("GET /healthz HTTP/1.1\r\n\(Self.host)\r\n")
+        #expect(connection.untilClosed()?.contains("200 OK") == true)
+        await coordinator.stop()
+    }
+
+    @Test func theRestOfARefusedBodyIsNotAwaitedForLong() async throws {
+        let coordinator = try await coordinator { $0.drainSeconds = 1 }
+        let connection = try RawConnection(coordinator.addresses.httpURL)
+        connection.send("POST /api/v1/exemplars HTTP/1.1\r\n\(Self.host)Content-Length: 99999999999\r\n\r\nabc")
+        #expect(connection.untilClosed()?.contains("HTTP/1.1 413") == true)
+        await coordinator.stop()
+    }
+
+    @Test func aClientThatTakesNothingOfItsAnswerIsCutOff() async throws {
+        let coordinator = try await coordinator { $0.writeStallSeconds = 1 }
+        // 16 MiB, which fit no socket buffer.
+        let store = try ArtifactStore(dataFolder: coordinator.folder.url)
+        let artifact = try store.store(Data(count: 16 << 20))
+        let connection = try RawConnection(coordinator.addresses.httpURL)
+        connection.send("GET /api/v1/artifacts/\(artifact.sha256) HTTP/1.1\r\n\(Self.host)\r\n")
+        try await Task.sleep(for: .seconds(3))
+        #expect((connection.untilClosed()?.utf8.count ?? .max) < 16 << 20)
+        await coordinator.stop()
+    }
+
+    // MARK: Connections and streams
+
+    @Test func oneAddressDoesNotTakeAllConnections() async throws {
+        let coordinator = try await coordinator { $0.connections = 16 }
+        var greedy: [RawConnection] = []
+        for _ in 0..<16 { greedy.append(try RawConnection(coordinator.addresses.httpURL, from: "127.0.0.2")) }
+        let answers = greedy.map { connection in
+            connection.send("GET /healthz HTTP/1.1\r\n\(Self.host)\r\n")
+            return connection.next()
+        }
+        #expect(answers.count { $0?.contains("200 OK") == true } == 8, "half of them")
+        #expect(try await coordinator.get("/healthz").status == 200)
+        await coordinator.stop()
+    }
+
+    @Test func oneCallerDoesNotTakeAllStreams() async throws {
+        let coordinator = try await RunningCoordinator {
+            $0.requiresAuthentication = true
+            $0.httpLimits.connections = 64
+        }
+        func stream(_ token: String) throws -> (RawConnection, String?) {
+            let connection = try RawConnection(coordinator.addresses.httpURL)
+            connection.send("GET /api/v1/events HTTP/1.1\r\n\(Self.host)Authorization: Bearer \(token)\r\n\r\n")
+            return (connection, connection.next())
+        }
+        let (greedy, other) = (
+            try await coordinator.token(.viewer), try await coordinator.token(.viewer, name: "other")
+        )
+        var open: [RawConnection] = []
+        for _ in 0..<8 {
+            let (connection, answer) = try stream(greedy)
+            #expect(answer?.contains("200 OK") == true)
+            open.append(connection)
+        }
+        #expect(try stream(greedy).1?.contains("HTTP/1.1 429") == true)
+        let theirs = try stream(other)
+        #expect(theirs.1?.contains("200 OK") == true)
+        // Both tokens can still read pages, and a revoked token's streams end.
+        #expect(try await coordinator.get("/jobs", headers: ["Authorization": "Bearer \(greedy)"]).status == 200)
+        try await TokenAdministration(dataFolder: coordinator.folder.url).revoke("viewer")
+        for connection in open { #expect(connection.untilClosed() != nil) }
+        await coordinator.stop()
+    }
+
+    @Test func fewOpenFilesMeanFewConnections() {
+        #expect(HTTPLimits.standard(openFiles: 1 << 20).connections == 2048)
+        let few = HTTPLimits.standard(openFiles: 256)
+        #expect(few.connections == 128 && few.connectionsPerAddress == 64 && few.streams == 64)
+        #expect(few.streamsPerCaller == 16)
+    }
+
+    // MARK: Memory
+
+    @Test func unfinishedJSONHoldsALimitedNumberOfBytes() async throws {
+        let coordinator = try await coordinator {
+            $0.jsonBytes = 3 << 20
+            $0.jsonBytesPerCaller = 2 << 20
+        }
+        let half = String(repeating: " ", count: 1 << 20)
+        let head =
+            "POST /api/v1/jobs HTTP/1.1\r\n\(Self.host)Content-Type: application/json\r\n"
+            + "Content-Length: \((1 << 20) + 1)\r\n\r\n"
+        var open: [RawConnection] = []
+        var refused = 0
+        for _ in 0..<4 {
+            let connection = try RawConnection(coordinator.addresses.httpURL)
+            connection.send(head + half)
+            open.append(connection)
+        }
+        // One byte more would complete each body. Those beyond the limit are answered without it.
+        try await Task.sleep(for: .seconds(2))
+        for connection in open {
+            connection.send("]")
+            if connection.next()?.contains("HTTP/1.1 429") == true { refused += 1 }
+        }
+        #expect(refused >= 2, "\(refused)")
+        // The bytes are free again.
+        #expect(try await coordinator.submit("wood").count == 1)
+        await coordinator.stop()
+    }
+
+    @Test func aBudgetIsSharedAndGivenBack() throws {
+        let budget = BodyBudget(all: 100, perCaller: 60)
+        try budget.take(60, for: "a")
+        #expect(throws: Problem.self) { try budget.take(1, for: "a") }
+        try budget.take(40, for: "b")
+        #expect(throws: Problem.self) { try budget.take(1, for: "c") }
+        budget.giveBack(60, of: "a")
+        try budget.take(60, for: "c")
+        budget.giveBack(40, of: "b")
+        budget.giveBack(60, of: "c")
+        #expect(budget.bytes == 0)
+    }
+
+    @Test func longColumnNamesDoNotMakeAnAnswerLong() async throws {
+        let coordinator = try await RunningCoordinator()
+        let job = try await coordinator.submit("wood")[0].id
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 91)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        let names = (0..<64).map { "\($0)".padding(toLength: 200, withPad: "n", startingAt: 0) }
+        for batch in 0..<2 {
+            worker.send(
+                .metrics(
+                    .with {
+                        $0.attempt = attempt
+                        $0.requestID = worker.id()
+                        $0.columns = names
+                        $0.rows = (0..<1000).map { row in
+                            .with {
+                                $0.iteration = UInt64(batch * 1000 + row + 1)
+                                $0.values = .init(repeating: 0.5, count: 64)
+                            }
+                        }
+                    }))
+            _ = try await worker.acknowledgement()
+        }
+        var rows = 0
+        var after: Int? = -1
+        while let start = after {
+            let answer = try await coordinator.get("/api/v1/jobs/\(job)/metrics?limit=50000&after=\(start)")
+            #expect(answer.body.count < 8 << 20)
+            let page = try answer.decoded(MetricsPage.self)
+            rows += page.rows.count
+            after = page.next
+        }
+        #expect(rows == 2000)
+        #expect(try await coordinator.get("/jobs/\(job)/losses.svg").status == 200)
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
+    // MARK: Disk
+
+    @Test func imagesWithoutAJobTakeALimitedShareOfTheDisk() async throws {
+        let folder = TemporaryFolder()
+        let artifacts = try ArtifactStore(dataFolder: folder.url, availableBytes: { _ in 1 << 40 })
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let disk = BlockingWork()
+        let unit = ExemplarQuota.leastBytes
+        func quota(free: Int = 1 << 40) throws -> ExemplarQuota {
+            let artifacts = try ArtifactStore(dataFolder: folder.url, availableBytes: { _ in free })
+            return ExemplarQuota(store: store, artifacts: artifacts, disk: disk, perCaller: 3 * unit, all: 5 * unit)
+        }
+        func status(_ body: () async throws -> Void) async -> Int? {
+            do { try await body() } catch { return Problem(error).status.code }
+            return nil
+        }
+        let counted = try quota()
+        for index in 0..<3 {
+            let stored = try artifacts.store(Data("a\(index)".utf8))
+            try await counted.take(2, for: "ann")
+            await counted.finish(2, for: "ann", stored: stored.sha256)
+        }
+        #expect(await status { try await counted.take(1, for: "ann") } == 429, "small files count, too")
+        try await counted.take(2 * unit, for: "bob")
+        #expect(await status { try await counted.take(1, for: "carl") } == 507)
+        await counted.finish(2 * unit, for: "bob", stored: nil)
+        try await counted.take(1, for: "carl")
+
+        // The next process finds what is there, and a small disk has a small share.
+        let next = try quota()
+        #expect(await status { try await next.take(3 * unit, for: "ann") } == 507)
+        let small = try quota(free: ArtifactStore.reservedBytes + 4 * unit)
+        #expect(await status { try await small.take(1, for: "ann") } == 507)
+    }
+
+    @Test func anImageThatAJobUsesCountsNoMore() async throws {
+        let coordinator = try await RunningCoordinator()
+        for index in 0..<3 { #expect(try await coordinator.submit("wood\(index)").count == 1) }
+        await coordinator.stop()
+    }
+}

@@ -1,0 +1,63 @@
+import Foundation
+import Glibc
+
+/// A TCP connection that sends what a test likes, and no more.
+final class RawConnection {
+    private let descriptor: Int32
+
+    /// - Parameter source: The address to connect from, 127.0.0.x.
+    init(_ url: String, from source: String = "127.0.0.1") throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        self.descriptor = descriptor
+        guard let port = UInt16(url.split(separator: ":").last ?? "") else { throw Unconnected() }
+        func connects(_ host: String, _ port: UInt16, _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32)
+            -> Bool
+        {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            inet_pton(AF_INET, host, &address.sin_addr)
+            return withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    call(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                }
+            }
+        }
+        // A hang guard: no test waits for less.
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        guard connects(source, 0, bind), connects("127.0.0.1", port, connect) else { throw Unconnected() }
+    }
+
+    struct Unconnected: Error {}
+
+    @discardableResult
+    func send(_ text: String) -> Bool {
+        text.utf8.withContiguousStorageIfAvailable {
+            Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        }
+            == text.utf8.count
+    }
+
+    /// What arrives until the server closes the connection; nil if it does not within a minute.
+    func untilClosed() -> String? {
+        var all: [UInt8] = []
+        var block = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(descriptor, &block, block.count, 0)
+            if count == 0 || count < 0 && errno == ECONNRESET { return String(decoding: all, as: UTF8.self) }
+            guard count > 0 else { return nil }
+            all += block.prefix(count)
+        }
+    }
+
+    /// What arrives next; "" if the server has closed the connection, nil after a minute of silence.
+    func next() -> String? {
+        var block = [UInt8](repeating: 0, count: 65_536)
+        let count = recv(descriptor, &block, block.count, 0)
+        if count < 0 { return errno == ECONNRESET ? "" : nil }
+        return String(decoding: block.prefix(count), as: UTF8.self)
+    }
+
+    deinit { close(descriptor) }
+}
