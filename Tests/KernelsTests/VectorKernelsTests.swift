@@ -108,9 +108,9 @@ struct VectorKernelsTests {
         let results = VectorInstructions.allCases.map { instructions in
             let workspace = smallWorkspace(threads: 2)
             let features = Tensor(in: workspace.arena, height: 1, width: pixels, channels: channels)
-            features.buffer.update(fromContentsOf: randomValues(features.count, seed: 8))
+            _ = features.buffer.update(fromContentsOf: randomValues(features.count, seed: 8))
             let gradient = Tensor(in: workspace.arena, like: features)
-            gradient.buffer.update(fromContentsOf: randomValues(features.count, seed: 9))
+            _ = gradient.buffer.update(fromContentsOf: randomValues(features.count, seed: 9))
             let gram = workspace.arena.floats(channels * channels)
             instructions.kernels.gramMatrix(features, into: gram, in: workspace)
             instructions.kernels.gramGradient(
