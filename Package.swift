@@ -207,7 +207,8 @@ let package = Package(
         .target(
             name: "TensorChecks", dependencies: ["Kernels"], path: "Tests/TensorChecks", swiftSettings: optimised),
         .testTarget(
-            name: "KernelsTests", dependencies: ["Kernels", "Machine", "TensorChecks"], swiftSettings: optimised),
+            name: "KernelsTests", dependencies: ["Kernels", "Machine", "TensorChecks", "Tensors"],
+            swiftSettings: optimised),
         .testTarget(name: "NNCoreTests", dependencies: ["NNCore", "TensorChecks"], swiftSettings: optimised),
         .target(name: "ImageFixtures", path: "Tests/ImageFixtures"),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "ImageFixtures"]),
@@ -244,6 +245,7 @@ let package = Package(
             name: "CommandTests",
             dependencies: [
                 "texloom", "ClusterCore", "Imaging", "ImageFixtures", "NNCore", "Protocol", "EventReader",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
     ],

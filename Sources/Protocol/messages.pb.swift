@@ -438,7 +438,7 @@ public nonisolated struct WireHello: Sendable {
 
   public var threadsPerSlot: UInt32 = 0
 
-  /// the CPU type; equal types give equal bytes
+  /// the CPU type, for people
   public var cpu: String = String()
 
   public var running: [WireAttemptStatus] = []

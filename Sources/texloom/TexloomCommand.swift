@@ -2,6 +2,7 @@ import ArgumentParser
 import Base
 import Coordinator
 import Foundation
+import NNCore
 import OperatingSystem
 import TextureGAN
 
@@ -29,7 +30,7 @@ struct TexloomCommand: AsyncParsableCommand {
 
             Exit codes: 0 done, 1 failed, 2 wrong usage, 75 try again, 85 stopped with a checkpoint.
             """,
-        version: texloomVersion,
+        version: "\(texloomVersion) (\(VectorInstructions.current))",
         groupedSubcommands: [
             CommandGroup(
                 name: "Training here:",

@@ -1,9 +1,11 @@
 import Tensors
 
-/// Convolutions of any kernel size, stride and padding by im2col and sgemm: the reference for the fast kernels, and the
-/// path for shapes without one.
+/// Convolutions of any kernel size, stride and padding by im2col and matrix products: the reference for the fast kernels,
+/// and the path for shapes without one.
 ///
-/// Blocks depend on shapes alone and each block's products are single BLAS calls, so bytes do not depend on threads.
+/// Blocks depend on shapes alone, so bytes do not depend on threads. As the reference (`TEXLOOM_CONV=reference`) it
+/// multiplies by OpenBLAS, which shares no code with the fast kernels; else by the microkernel, whose bytes do not
+/// depend on the processor.
 public enum PlainConvolution {
     /// Output pixels of one block: enough rows for sgemm to pack its matrices well, few enough to stay in cache.
     private static func blockPixels(columns: Int, pixels: Int) -> Int {
@@ -96,6 +98,16 @@ public enum PlainConvolution {
             } else {
                 weightGradientByTaps(shape, input, dOutput, dWeight, workspace)
             }
+        }
+    }
+
+    private static func multiply(
+        _ a: Matrix, transposed: Bool = false, _ b: Matrix, into c: Matrix, accumulate: Bool = false
+    ) {
+        if ConvolutionPath.current == .reference {
+            Kernels.multiply(a, transposed: transposed, b, into: c, accumulate: accumulate)
+        } else {
+            vectorKernels.multiply(a, transposed: transposed, b, into: c, accumulate: accumulate)
         }
     }
 

@@ -109,6 +109,32 @@ package enum Loops: VectorKernels {
         GramProduct.backward(features, dGram: dGram, into: dFeatures, accumulate: accumulate, in: workspace)
     }
 
+    package static func multiply(_ a: Matrix, transposed: Bool, _ b: Matrix, into c: Matrix, accumulate: Bool) {
+        let count = transposed ? a.rows : a.columns
+        require(
+            c.rows == (transposed ? a.columns : a.rows) && c.columns == b.columns && count == b.rows,
+            "a product of \(a.rows)x\(a.columns) and \(b.rows)x\(b.columns) into \(c.rows)x\(c.columns)")
+        let left =
+            transposed
+            ? Microkernel.Left(a.data, rowStride: 1, step: a.stride)
+            : Microkernel.Left(a.data, rowStride: a.stride, step: 1)
+        // Whole groups of 8 columns, all that the microkernel may write; then the rest, one by one.
+        let whole = c.columns / 8 * 8
+        Microkernel.multiply(
+            left, rows: c.rows, count: count, b.data, bStep: b.stride, into: c.data, cStride: c.stride, columns: whole,
+            accumulate: accumulate)
+        for row in 0..<c.rows {
+            for column in whole..<c.columns {
+                var sum = accumulate ? c.data[row * c.stride + column] : 0
+                for k in 0..<count {
+                    sum = sum.addingProduct(
+                        left.data[row * left.rowStride + k * left.step], b.data[k * b.stride + column])
+                }
+                c.data[row * c.stride + column] = sum
+            }
+        }
+    }
+
     package static func multiply(_ a: Matrix, panels b: UnsafePointer<Float>, into c: Matrix, accumulate: Bool) {
         PanelProducts.multiply(a, panels: b, into: c, accumulate: accumulate)
     }

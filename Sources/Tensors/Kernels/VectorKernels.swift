@@ -29,5 +29,8 @@ package protocol VectorKernels: Sendable {
         _ features: Tensor, dGram: UnsafePointer<Float>, into dFeatures: Tensor, accumulate: Bool,
         in workspace: Workspace)
 
+    /// `c = a b` (or `c += a b`), `a` transposed on request, on the calling thread, each sum in ascending order.
+    static func multiply(_ a: Matrix, transposed: Bool, _ b: Matrix, into c: Matrix, accumulate: Bool)
+
     static func multiply(_ a: Matrix, panels b: UnsafePointer<Float>, into c: Matrix, accumulate: Bool)
 }

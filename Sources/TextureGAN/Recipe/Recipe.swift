@@ -1,6 +1,6 @@
 import NNCore
 
-/// Everything that determines a training run. Two runs of the same recipe on the same exemplar and CPU type give the
+/// Everything that determines a training run. Two runs of the same recipe on the same exemplar give the
 /// same bytes. Fields, defaults and reasons: `Recipe.fields`, printed in docs/recipes.md and in every recipe file.
 public struct Recipe: Equatable, Sendable {
     public enum Norm: String, Sendable, CaseIterable { case batch, instance, none }
