@@ -10,6 +10,9 @@ enum Setting: String, CaseIterable {
     case api, recipe, out, threads
     case coordinator, slots, name
     case workerData = "worker-data"
+    case lifetime
+    case lifetimeStagger = "lifetime-stagger"
+    case idleExit = "idle-exit"
     case data, http, workers, lease, heartbeat, stall, retries
     case exposeToNetwork = "expose-to-network"
     case logLevel = "log-level"
