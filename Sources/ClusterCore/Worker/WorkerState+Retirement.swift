@@ -27,7 +27,7 @@ extension WorkerState {
         drain(retirement, now)
     }
 
-    /// How a drain ends. Whoever started the worker may delete its folder after ``WorkerExit/retired(_:)``, but not
+    /// How a drain ends. The system that started the worker may delete its folder after ``WorkerExit/retired(_:)``, but not
     /// while results wait there.
     var exitOfDrained: WorkerExit {
         guard let retirement, attempts.values.allSatisfy(\.isDisowned) else { return .stopped }
