@@ -27,6 +27,7 @@ public struct Worker: Sendable {
         signal(SIGXFSZ, SIG_IGN)
         let allowance = MachineAllowance.current
         let (slots, threads) = try configuration.resolvedCounts(within: allowance)
+        let limits = try configuration.staggeredLimits(.random(in: 0...1))
         let lock = try Self.lock(configuration.dataFolder)
         defer { withExtendedLifetime(lock) {} }
         let spool = try Spool(folder: configuration.dataFolder)
@@ -41,7 +42,7 @@ public struct Worker: Sendable {
             state: WorkerState(
                 worker: identity, session: UInt64.random(in: 1...UInt64.max),
                 versions: ProtocolVersion.oldest...ProtocolVersion.newest,
-                drainPatience: configuration.drainPatience, breach: WireMessage.breach, at: .origin),
+                drainPatience: configuration.drainPatience, limits: limits, breach: WireMessage.breach, at: .origin),
             spool: spool, socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
             post: { source.yield($0) })
         let recovered = spool.recover()

@@ -38,12 +38,32 @@ public struct WorkerConfiguration: Sendable {
     /// How long a stopping worker waits for the coordinator's next message before it gives up. It must exceed the
     /// longest pause between two HELLOs, 32 s.
     public var drainPatience = Duration.seconds(60)
+    /// When the worker ends by itself; never, unless set.
+    public var limits = WorkerLimits()
+    /// The lifetime is shorter by a random part of this, so that workers that start together do not all end together.
+    /// Shorter than the lifetime. It never exceeds the lifetime, which may be the time limit of a batch system.
+    public var lifetimeStagger = Duration.zero
 
     public init(dataFolder: URL = Self.defaultDataFolder()) { self.dataFolder = dataFolder }
 
     /// `$XDG_STATE_HOME/texloom/worker`, or `~/.local/state/texloom/worker`.
     public static func defaultDataFolder() -> URL {
         UserFolder.state.url().appendingPathComponent("worker", isDirectory: true)
+    }
+
+    /// The limits with a lifetime of this process's own.
+    /// - Parameter part: Of the stagger, 0 to 1.
+    /// - Throws: ``WorkerError`` if the stagger leaves no lifetime.
+    func staggeredLimits(_ part: Double) throws(WorkerError) -> WorkerLimits {
+        guard lifetimeStagger > .zero else { return limits }
+        guard let lifetime = limits.lifetime, lifetimeStagger < lifetime else {
+            throw WorkerError(
+                "the lifetime's stagger is \(lifetimeStagger.components.seconds) s; expected less than the lifetime, "
+                    + (limits.lifetime.map { "\($0.components.seconds) s" } ?? "which is not set"))
+        }
+        var staggered = limits
+        staggered.lifetime = lifetime - lifetimeStagger * part
+        return staggered
     }
 
     /// Slots and threads with `auto` resolved.

@@ -145,6 +145,8 @@ actor WorkerLoop {
         // While a trainer still writes there, the folder stays. It is removed when the trainer ends.
         case .removeFolder(let ref): if runners[ref] == nil { spool.remove(ref) }
         case .logError(let ref, let message): logger.error("\(message)", metadata: metadata(ref, [:]))
+        case .retire(let reason):
+            logger.notice("worker ends: \(reason); it checkpoints its running attempts and hands them back")
         case .reconnect:
             logger.debug("connecting to the coordinator again", metadata: ["coordinator": "\(socket.endpoint)"])
             socket.recreate()

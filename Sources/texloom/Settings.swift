@@ -12,6 +12,9 @@ enum Setting: String, CaseIterable {
     case apiCA = "api-ca"
     case coordinator, slots, name
     case workerData = "worker-data"
+    case lifetime
+    case lifetimeStagger = "lifetime-stagger"
+    case idleExit = "idle-exit"
     case data, http, workers, lease, heartbeat, stall, retries
     case insecure
     case requireAuth = "require-auth"

@@ -30,7 +30,7 @@ import Testing
         for (state, count) in counts { numbers[state.rawValue] = count }
         picture.summary = ClusterSummary(
             version: "1", coordinatorID: "c", startedAt: Date(), workerEndpoint: "tcp://127.0.0.1:1", jobs: numbers,
-            workersConnected: workers, slots: 4, iterationsPerSecond: 8, queueSeconds: 7260)
+            workersConnected: workers, slots: 4, slotsWanted: 0, iterationsPerSecond: 8, queueSeconds: 7260)
         picture.workers = (0..<workers).map { index in
             WorkerSummary(
                 id: "\(index)", name: "worker-\(index)", softwareVersion: "1", cpu: "A CPU of many words", slots: 2,

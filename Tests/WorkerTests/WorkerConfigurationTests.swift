@@ -56,4 +56,18 @@ import Testing
                 within: MachineAllowance(processors: 4096, memoryBytes: 1 << 50)
             ).slots == slots)
     }
+
+    @Test func aStaggerShortensTheLifetimeAndNeverExceedsIt() throws {
+        var configuration = WorkerConfiguration(dataFolder: FileManager.default.temporaryDirectory)
+        #expect(try configuration.staggeredLimits(1) == WorkerLimits())
+        configuration.limits = WorkerLimits(lifetime: .seconds(100), idle: .seconds(7))
+        #expect(try configuration.staggeredLimits(1) == configuration.limits)
+        configuration.lifetimeStagger = .seconds(40)
+        #expect(try configuration.staggeredLimits(0) == configuration.limits)
+        #expect(try configuration.staggeredLimits(1) == WorkerLimits(lifetime: .seconds(60), idle: .seconds(7)))
+        configuration.lifetimeStagger = .seconds(100)
+        #expect(throws: WorkerError.self) { try configuration.staggeredLimits(0) }
+        configuration.limits.lifetime = nil
+        #expect(throws: WorkerError.self) { try configuration.staggeredLimits(0) }
+    }
 }

@@ -40,13 +40,14 @@ final class WorkerTests {
 
     private func start(
         _ coordinator: borrowing ScriptedCoordinator, drainPatience: Duration = .seconds(60),
-        _ body: @escaping FakeTrainer.Body
+        limits: WorkerLimits = WorkerLimits(), _ body: @escaping FakeTrainer.Body
     ) -> Task<WorkerExit, any Error> {
         var configuration = WorkerConfiguration(dataFolder: folder)
         configuration.coordinator = coordinator.socket.endpoint
         configuration.slots = .exactly(1)
         configuration.threadsPerSlot = .exactly(1)
         configuration.drainPatience = drainPatience
+        configuration.limits = limits
         let worker = Worker(
             configuration: configuration, trainer: FakeTrainer(body: body),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
@@ -174,6 +175,18 @@ final class WorkerTests {
         coordinator.acknowledge(handBack.requestID)
         try await coordinator.expectGoodbye()
         #expect(try await run.value == .stopped)
+        await coordinator.socket.close()
+    }
+
+    @Test func anIdleWorkerSaysGoodbyeAndRetires() async throws {
+        var coordinator = try ScriptedCoordinator()
+        let run = start(coordinator, limits: WorkerLimits(idle: .seconds(1))) { _, _, _ in .abandoned }
+        _ = try await coordinator.welcome()
+        try await coordinator.expectGoodbye()
+        guard case .retired = try await run.value else {
+            Issue.record("the worker ended otherwise")
+            return
+        }
         await coordinator.socket.close()
     }
 

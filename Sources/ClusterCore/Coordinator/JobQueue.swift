@@ -60,6 +60,9 @@ package struct JobQueue: Sendable {
     /// What the waiting jobs demand at least, lane by lane.
     var demands: [Demand] { lanes.keys.map(\.least) }
 
+    /// The number of waiting entries by what they demand at least.
+    var depths: [(demand: Demand, entries: Int)] { lanes.map { ($0.key.least, $0.value.count) } }
+
     /// In no particular order.
     var entries: [QueueEntry] { lanes.values.flatMap(\.unordered) }
 

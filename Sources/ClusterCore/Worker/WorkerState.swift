@@ -11,6 +11,9 @@ package enum TrainerWish: Equatable, Sendable {
 public enum WorkerExit: Equatable, Sendable {
     /// It was told to stop. It checkpointed its attempts and handed them back.
     case stopped
+    /// Its lifetime was over, or it had no job for long enough. It handed back its jobs, and nothing waits for
+    /// delivery.
+    case retired(String)
     /// The coordinator does not speak the worker's protocol version.
     case refused(String)
     /// Another process with this worker's id is connected: its data folder is a copy.
@@ -70,6 +73,8 @@ package struct WorkerState: Sendable {
         case reconnect
         /// The coordinator has welcomed this process.
         case connected(coordinator: String, softwareVersion: String)
+        /// The worker begins to end by itself, for this reason.
+        case retire(String)
         /// The coordinator does not answer. Comes once until it answers again.
         case away
         case exit(WorkerExit)
@@ -103,6 +108,12 @@ package struct WorkerState: Sendable {
     var drainStart: Instant?
     /// How this worker will end, once its trainers have written their checkpoints.
     var lastExit: WorkerExit?
+    let limits: WorkerLimits
+    let startedAt: Instant
+    /// Since when the worker has held no attempt.
+    var idleSince: Instant
+    /// Why the worker ends by itself; nil while it does not.
+    var retirement: String?
     /// HELLOs since the last WELCOME; nil before the first.
     var hellosSinceWelcome: Int?
     /// Why the worker does not trust its disk. It asks for no work until the disk is usable again.
@@ -121,15 +132,19 @@ package struct WorkerState: Sendable {
 
     /// - Parameters:
     ///   - versions: The protocol versions that this worker speaks.
+    ///   - limits: When the worker ends by itself.
     ///   - breach: Why the coordinator would not accept a message; nil if it would.
     package init(
         worker: WorkerIdentity, session: UInt64, versions: ClosedRange<UInt32>,
-        drainPatience: Duration = .seconds(60), breach: @escaping @Sendable (MessageToCoordinator) -> String?,
-        at now: Instant
+        drainPatience: Duration = .seconds(60), limits: WorkerLimits = WorkerLimits(),
+        breach: @escaping @Sendable (MessageToCoordinator) -> String?, at now: Instant
     ) {
         self.worker = worker
         self.versions = versions
         self.drainPatience = drainPatience
+        self.limits = limits
+        startedAt = now
+        idleSince = now
         self.breach = breach
         self.session = session
         version = versions.upperBound
@@ -216,6 +231,7 @@ package struct WorkerState: Sendable {
         if let lastExit, attempts.values.allSatisfy({ $0.phase == .ended || $0.isDisowned }) {
             return exit(lastExit)
         }
+        retire(now)
         if let hung = hungAttempt(now) {
             effects.append(.send(.goodbye(reason: "a trainer hangs")))
             return exit(.hung("\(hung.job) does not stop"))
@@ -223,8 +239,8 @@ package struct WorkerState: Sendable {
         if let drainStart,
             attempts.values.allSatisfy(\.isDisowned) || now.since(max(drainStart, lastHeard)) >= drainPatience
         {
-            effects.append(.send(.goodbye(reason: "stopped")))
-            return exit(lastExit ?? .stopped)
+            effects.append(.send(.goodbye(reason: retirement ?? "stopped")))
+            return exit(lastExit ?? exitOfDrained)
         }
         if link == .welcomed, now.since(lastHeard) > heartbeat * Self.silentBeats {
             // Trainers keep running: the coordinator may come back, and their reports wait.
@@ -331,6 +347,7 @@ extension WorkerExit: CustomStringConvertible {
     public var description: String {
         switch self {
         case .stopped: "stopped, its jobs are handed back"
+        case .retired(let reason): "\(reason); its jobs are handed back"
         case .refused(let reason), .duplicate(let reason): "refused by the coordinator: \(reason)"
         case .hung(let reason): "a trainer hangs: \(reason)"
         }

@@ -94,6 +94,7 @@ struct ClusterReader: Sendable {
             version: texloomVersion, coordinatorID: store.coordinatorID, startedAt: startedAt,
             workerEndpoint: workerEndpoint, jobs: Dictionary(uniqueKeysWithValues: jobs),
             workersConnected: connected.count, slots: connected.map(\.worker.slots).reduce(0, +),
+            slotsWanted: cluster.slotsWanted(at: engine.now),
             iterationsPerSecond: cluster.leases.values.map(\.iterationsPerSecond).reduce(0, +),
             queueSeconds: Self.queueSeconds(loads, cluster, slots: connected.map(\.worker.slots).reduce(0, +)))
     }

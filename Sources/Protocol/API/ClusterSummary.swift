@@ -11,6 +11,8 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
     public var jobs: [String: Int]
     public var workersConnected: Int
     public var slots: Int
+    /// Slots that further workers could fill at once: the queued jobs beyond the free slots that can run them.
+    public var slotsWanted: Int
     /// Training speed of all running jobs together.
     public var iterationsPerSecond: Double
     /// Seconds until all queued and running jobs are done, at the speed of the slots that are connected now. Nil
@@ -19,7 +21,7 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
 
     public init(
         version: String, coordinatorID: String, startedAt: Date, workerEndpoint: String, jobs: [String: Int],
-        workersConnected: Int, slots: Int, iterationsPerSecond: Double, queueSeconds: Double?
+        workersConnected: Int, slots: Int, slotsWanted: Int, iterationsPerSecond: Double, queueSeconds: Double?
     ) {
         self.version = version
         self.coordinatorID = coordinatorID
@@ -28,6 +30,7 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
         self.jobs = jobs
         self.workersConnected = workersConnected
         self.slots = slots
+        self.slotsWanted = slotsWanted
         self.iterationsPerSecond = iterationsPerSecond
         self.queueSeconds = queueSeconds
     }

@@ -12,8 +12,9 @@ struct WorkerCommand: AsyncParsableCommand {
             Each slot trains one job. By default a worker has a slot of one thread for each processor that it may use \
             (affinity and cgroups count), if each slot gets 1 GiB of memory. A worker keeps training while the \
             coordinator is away, and delivers what an earlier process left undelivered in its data folder. On SIGTERM \
-            or Ctrl-C it checkpoints, hands its jobs back and exits with 85; other workers resume the jobs from there. It exits with 78 if a copy of its data folder is in use, and with 75 if a trainer \
-            hangs: then start it again.
+            or Ctrl-C it checkpoints, hands its jobs back and exits with 85; other workers resume the jobs from there. \
+            It exits with 0 when --lifetime or --idle-exit ended it and everything was delivered. It exits with 78 if \
+            a copy of its data folder is in use, and with 75 if a trainer hangs: then start it again.
             """)
 
     @Option(
@@ -35,6 +36,25 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Where the worker keeps its id and the files of its jobs. Default: ~/.local/state/texloom/worker.")
     var data: String?
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            The worker ends after this time: it checkpoints, hands its jobs back and exits with 0. 90s, 30m, 2h or 1d. \
+            Default: it does not.
+            """, valueName: "duration"))
+    var lifetime: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Shortens the lifetime by a random part of this time, so that not all workers end together.",
+            valueName: "duration"))
+    var lifetimeStagger: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The worker exits with 0 after this time without a job. Default: it does not.", valueName: "duration"))
+    var idleExit: String?
+
     @OptionGroup var logging: LoggingOptions
 
     func run() async throws { try await logging.run("worker", work) }
@@ -49,10 +69,14 @@ struct WorkerCommand: AsyncParsableCommand {
         configuration.name = name ?? settings[.name]
         configuration.slots = try count(slots ?? settings[.slots], "--slots")
         configuration.threadsPerSlot = try count(threads ?? settings[.threads], "--threads")
+        configuration.limits.lifetime = try duration(lifetime, .lifetime)
+        configuration.lifetimeStagger = try duration(lifetimeStagger, .lifetimeStagger) ?? .zero
+        configuration.limits.idle = try duration(idleExit, .idleExit)
         do {
             let exit = try await Worker(configuration: configuration, logger: logger).run()
             switch exit {
             case .stopped: throw ExitCode(CommandExit.checkpointed.rawValue)
+            case .retired: return
             case .refused(let reason): throw CommandFailure("the coordinator refused this worker: \(reason)")
             case .duplicate(let reason):
                 throw CommandFailure("the coordinator refused this worker: \(reason)", exit: .duplicate)
@@ -62,6 +86,16 @@ struct WorkerCommand: AsyncParsableCommand {
         } catch let error as WorkerError {
             throw CommandFailure(error.message, exit: .usage)
         }
+    }
+
+    private func duration(_ flag: String?, _ setting: Setting) throws -> Duration? {
+        guard let text = try flag ?? Settings.current.get()[setting] else { return nil }
+        guard let duration = Duration(timeSpan: text) else {
+            throw CommandFailure(
+                "--\(setting.rawValue) '\(text)': expected a number with a unit, as in 90s, 30m, 2h or 1d", exit: .usage
+            )
+        }
+        return duration
     }
 
     private func count(_ text: String?, _ flag: String) throws -> WorkerConfiguration.Count {

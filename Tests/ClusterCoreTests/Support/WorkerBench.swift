@@ -11,10 +11,11 @@ struct WorkerBench {
     var state: WorkerState
     var now = Instant.origin
 
-    init(slots: Int = 2) {
+    init(slots: Int = 2, limits: WorkerLimits = WorkerLimits()) {
         let worker = WorkerIdentity(
             id: "w", name: "w", softwareVersion: "1", slots: slots, threadsPerSlot: 1, cpu: "test")
-        state = WorkerState(worker: worker, session: 5, versions: 1...2, breach: WireMessage.breach, at: .origin)
+        state = WorkerState(
+            worker: worker, session: 5, versions: 1...2, limits: limits, breach: WireMessage.breach, at: .origin)
     }
 
     @discardableResult mutating func play(_ event: WorkerState.Event, after: Duration = .zero)
@@ -56,8 +57,8 @@ struct WorkerBench {
     }
 
     /// A worker that trains ``ref``.
-    static func training(slots: Int = 2) -> WorkerBench {
-        var bench = WorkerBench(slots: slots)
+    static func training(slots: Int = 2, limits: WorkerLimits = WorkerLimits()) -> WorkerBench {
+        var bench = WorkerBench(slots: slots, limits: limits)
         bench.play(.tick)
         bench.welcome()
         bench.hear(assign())

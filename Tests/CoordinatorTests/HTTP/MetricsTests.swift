@@ -80,7 +80,7 @@ struct MetricsTests {
         #expect(page["texloom_iteration_seconds_bucket", ["le": "0.2"]] == 0)
         #expect(page["texloom_iteration_seconds_bucket", ["le": "0.5"]] == 40)
         #expect(page["texloom_workers", ["state": "connected"]] == 1 && page["texloom_slots"] == 1)
-        #expect(page["texloom_slots_busy"] == 1)
+        #expect(page["texloom_slots_busy"] == 1 && page["texloom_slots_wanted"] == 1)
         let label = ["worker": "forge1"]
         let info = label.merging(["name": "scripted", "version": "test", "cpu": "test"]) { $1 }
         #expect(page["texloom_worker_info", info] == 1)

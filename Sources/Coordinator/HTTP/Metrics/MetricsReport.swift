@@ -10,6 +10,7 @@ import Transport
 struct MetricsReport {
     var startedAt: Date
     var cluster: ClusterState
+    var now: Instant
     var counts: CoordinatorMetrics.Counts
     var socket: SocketCounters
     var waitingEvents: Int
@@ -72,6 +73,10 @@ struct MetricsReport {
             "texloom_slots", "Attempts that connected workers can train at once; draining ones take no more.",
             Double(connected.filter { !$0.isDraining }.reduce(0) { $0 + $1.worker.slots }))
         page.gauge("texloom_slots_busy", "Running attempts.", Double(cluster.leases.count))
+        page.gauge(
+            "texloom_slots_wanted",
+            "Slots that further workers could fill at once: queued jobs beyond the free slots that can run them.",
+            Double(cluster.slotsWanted(at: now)))
 
         // By id, because workers may share a name. A worker has one current session.
         let current = connected.filter { cluster.sessionOfWorker[$0.worker.id] == $0.session }

@@ -23,7 +23,8 @@ struct MetricsRoutes: Sendable {
         let engine = reader.engine
         return MetricsReport(
             startedAt: reader.startedAt, cluster: await engine.committed,
-            counts: engine.metrics.current, socket: socket.counters, waitingEvents: await engine.waitingEvents,
+            now: engine.now, counts: engine.metrics.current, socket: socket.counters,
+            waitingEvents: await engine.waitingEvents,
             droppedEvents: await engine.droppedEvents, isStoreWritable: await engine.storeProblem == nil,
             eventStreams: await feed.openStreams, storedBytes: await storedBytes.byKind(at: engine.now),
             freeBytes: ProcessStatistics.freeBytes(at: folder.url), process: .read())

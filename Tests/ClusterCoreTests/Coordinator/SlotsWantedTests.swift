@@ -1,0 +1,61 @@
+import ClusterFixtures
+import Testing
+
+@testable import ClusterCore
+
+/// The number that autoscalers add.
+struct SlotsWantedTests {
+    private func wanted(_ cluster: ClusterDriver) -> Int { cluster.state.slotsWanted(at: cluster.now) }
+
+    @Test func withoutWorkersEveryQueuedJobWantsASlot() {
+        let cluster = ClusterDriver()
+        #expect(wanted(cluster) == 0)
+        let jobs = cluster.submit("a", "b", "c")
+        #expect(wanted(cluster) == 3)
+        cluster.handle(.cancel(cluster.token(), jobs[0], reason: "no"))
+        #expect(wanted(cluster) == 2)
+    }
+
+    @Test func freeSlotsCountAndBusyOnesDoNot() throws {
+        let cluster = ClusterDriver()
+        cluster.submit("a", "b", "c")
+        cluster.hello(1)
+        #expect(wanted(cluster) == 2, "it is about to take one")
+        let first = try #require(cluster.take(1))
+        #expect(wanted(cluster) == 2)
+        cluster.finish(1, first)
+        #expect(wanted(cluster) == 1)
+        cluster.hello(2)
+        cluster.hello(3)
+        #expect(wanted(cluster) == 0)
+    }
+
+    @Test func aDrainingWorkerHasNoFreeSlot() {
+        let cluster = ClusterDriver()
+        cluster.submit("a")
+        cluster.hello(1)
+        #expect(wanted(cluster) == 0)
+        cluster.handle(.drain(cluster.token(), workerID: "worker-1"))
+        #expect(wanted(cluster) == 1)
+    }
+
+    @Test func aWorkerThatLacksWeightsHasNoFreeSlotForJobsThatNeedThem() {
+        let cluster = ClusterDriver()
+        cluster.hello(1, equipment: WorkerIdentity.Equipment(weights: [], memoryBytes: 0))
+        cluster.submit("plain")
+        cluster.submit("styled", "styled too", needs: JobNeeds(weights: ["vgg16"]))
+        #expect(wanted(cluster) == 2)
+        // Its one slot goes to a styled job, which the other worker cannot run; the plain job finds the other.
+        cluster.hello(2, equipment: WorkerIdentity.Equipment(weights: ["vgg16"], memoryBytes: 0))
+        #expect(wanted(cluster) == 1)
+    }
+
+    @Test func aJobThatMovedWithinTheQueueCountsOnce() {
+        let cluster = ClusterDriver()
+        let jobs = cluster.submit("a", "b")
+        for priority in 1...9 { cluster.handle(.prioritise(cluster.token(), jobs[0], priority: priority)) }
+        #expect(wanted(cluster) == 2)
+        cluster.hello(1)
+        #expect(wanted(cluster) == 1)
+    }
+}

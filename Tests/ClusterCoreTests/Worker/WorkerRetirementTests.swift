@@ -1,0 +1,65 @@
+import Testing
+
+@testable import ClusterCore
+@testable import Protocol
+
+/// Workers that end by themselves.
+struct WorkerRetirementTests {
+    private let ref = WorkerBench.ref
+
+    private func said(_ effects: [WorkerState.Effect]) -> [String] {
+        effects.compactMap { if case .retire(let reason) = $0 { reason } else { nil } }
+    }
+
+    @Test func atTheEndOfItsLifetimeAWorkerHandsItsJobsBackAndRetires() throws {
+        var bench = WorkerBench.training(limits: WorkerLimits(lifetime: .seconds(100)))
+        #expect(said(bench.play(.tick, after: .seconds(99))) == [])
+        bench.welcome()
+        var effects = bench.play(.tick, after: .seconds(1))
+        #expect(said(effects) == ["its lifetime is over"])
+        #expect(effects.contains(.wish(ref, .checkpointAndStop)))
+        let offer = try #require(bench.spool(.checkpoint, 5).offers.first)
+        bench.play(.ended(ref, .stopped(iteration: 5)))
+        let handBack = try #require(bench.hear(WorkerBench.receipt(offer)).handBacks.first)
+        effects = bench.acknowledge(handBack.requestID)
+        #expect(effects.contains(.exit(.retired("its lifetime is over"))))
+    }
+
+    @Test func aWorkerThatCannotDeliverDoesNotRetire() {
+        var bench = WorkerBench.training(limits: WorkerLimits(lifetime: .seconds(1)))
+        bench.play(.tick, after: .seconds(1))
+        bench.play(.ended(ref, .stopped(iteration: 5)))
+        // Its folder holds what the coordinator does not have.
+        #expect(bench.play(.tick, after: bench.state.drainPatience).contains(.exit(.stopped)))
+    }
+
+    @Test func aWorkerWithoutAJobForLongRetires() throws {
+        var bench = WorkerBench(limits: WorkerLimits(idle: .seconds(30)))
+        bench.play(.tick)
+        bench.welcome()
+        #expect(said(bench.play(.tick, after: .seconds(29))) == [])
+        // A job begins at the last moment. From its end the time counts again.
+        bench.hear(WorkerBench.assign())
+        bench.download()
+        #expect(said(bench.play(.tick, after: .seconds(31))) == [])
+        bench.welcome()
+        bench.play(.ended(ref, .failed(code: "x", reason: "x", retryable: true)))
+        let failure = try #require(bench.play(.tick, after: .seconds(1)).fails.first)
+        bench.acknowledge(failure.requestID)
+        #expect(said(bench.play(.tick, after: .seconds(29))) == [])
+        let effects = bench.play(.tick, after: .seconds(1))
+        #expect(effects.contains(.exit(.retired("it had no job for as long as it may idle"))))
+    }
+
+    @Test func withoutACoordinatorAnIdleWorkerRetiresToo() {
+        var bench = WorkerBench(limits: WorkerLimits(idle: .seconds(30)))
+        bench.play(.tick)
+        #expect(said(bench.play(.tick, after: .seconds(30))).count == 1)
+    }
+
+    @Test func withoutLimitsAWorkerStays() {
+        var bench = WorkerBench()
+        bench.play(.tick)
+        #expect(said(bench.play(.tick, after: .seconds(1_000_000))) == [])
+    }
+}
