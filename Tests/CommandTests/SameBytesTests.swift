@@ -42,7 +42,7 @@ import TextureGAN
         ] + ((try? FeatureWeights.installed(.vgg16)) == nil ? ["--set", "style=off"] : []),
     ]
 
-    @Test("instruction sets, threads and OpenBLAS's kernels change no byte", arguments: recipes)
+    @Test("instruction sets, threads and OpenBLAS's kernels change no byte", arguments: SameBytesTests.recipes)
     func aTrainingEndsWithTheSameBytes(_ recipe: [String]) throws {
         let instructions = VectorInstructions.allCases.filter { $0 == .avx2 || VectorInstructions.runsAVX512 }
             .map(\.rawValue)
