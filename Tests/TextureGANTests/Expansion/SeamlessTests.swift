@@ -42,7 +42,7 @@ import Testing
     }
 
     /// The torus convolution itself: the middle of the image repeated three times reads the same.
-    @Test func theMiddleOfAManifoldRepetitionReadsTheSame() throws {
+    @Test func theMiddleOfTheImageRepeatedThreeTimesReadsTheSame() throws {
         let generator = Self.generator(Self.withoutNorms)
         let image = TinyRun.image(width: 64, height: 48)
         let workspace = Workspace(threads: 2)
@@ -84,15 +84,6 @@ import Testing
                 #expect(isPeriodic ? side % 4 == 0 && 2 * side >= whole && side < whole : side == whole)
             }
         }
-    }
-
-    /// Where a texture repeats by itself, the part that repeats without any join is found.
-    @Test func aTextureThatRepeatsIsCutAtItsPeriod() {
-        func pixel(_ x: Int, _ y: Int) -> [UInt8] { [UInt8(x % 28 * 9), UInt8(y % 20 * 12), UInt8((x + y) % 4 * 60)] }
-        let image = Image(
-            width: 150, height: 110, pixels: (0..<110).flatMap { y in (0..<150).flatMap { x in pixel(x, y) } })
-        let part = PeriodicImage.made(from: image, along: .both)
-        #expect(part.width % 28 == 0 && part.height % 20 == 0)
     }
 
     @Test(arguments: ["drying-mud", "flowing-hair", "lamp-bricks", "pebbles", "scales", "tree-rings"])
