@@ -35,7 +35,8 @@ struct TexloomCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Training here:",
                 subcommands: [
-                    TrainCommand.self, ExpandCommand.self, GeneratorCommand.self, EvaluateCommand.self,
+                    TrainCommand.self, ExpandCommand.self, GeneratorCommand.self, ExportCommand.self,
+                    EvaluateCommand.self,
                     RecipesCommand.self, WeightsCommand.self,
                     BenchCommand.self,
                 ]),

@@ -41,7 +41,7 @@ import TextureGAN
         #expect(list.count == 2 && list[1]["image"] as? String == large)
         for measurement in list {
             let columns = Set(QualityFigure.allCases.map(\.rawValue))
-            #expect(Set(measurement.keys) == columns.union(["image", "verdict", "score"]))
+            #expect(Set(measurement.keys) == columns.union(["image", "verdict", "score", "seam_x", "seam_y"]))
             #expect(measurement["score"] is Double)
             #expect(measurement["quality_gram"] is NSNull)
         }

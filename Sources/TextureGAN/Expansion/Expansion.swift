@@ -50,15 +50,23 @@ public enum Expansion {
         in workspace: Workspace
     ) throws(ExpansionError) -> Image {
         try framed(image, for: generator) { (image) throws(ExpansionError) in
-            let limit = memoryLimit / MemoryLayout<Float>.size
-            let (height, width) = (roundedUp(image.height), roundedUp(image.width))
-            if count(ofWhole: generator, height: height, width: width) <= limit {
-                return whole(image, with: generator, statistics: statistics, in: workspace)
-            }
-            let plan = try plan(for: generator, statistics, height: height, width: width, limit: limit)
-            return inPieces(
-                image, with: generator, statistics: statistics, side: plan.side, margin: plan.margin, in: workspace)
+            try unframed(image, with: generator, statistics: statistics, memoryLimit: memoryLimit, in: workspace)
         }
+    }
+
+    /// The same without a frame.
+    static func unframed(
+        _ image: Image, with generator: Generator, statistics: BatchNorm.Statistics, memoryLimit: Int,
+        in workspace: Workspace
+    ) throws(ExpansionError) -> Image {
+        let limit = memoryLimit / MemoryLayout<Float>.size
+        let (height, width) = (roundedUp(image.height), roundedUp(image.width))
+        if count(ofWhole: generator, height: height, width: width) <= limit {
+            return whole(image, with: generator, statistics: statistics, in: workspace)
+        }
+        let plan = try plan(for: generator, statistics, height: height, width: width, limit: limit)
+        return inPieces(
+            image, with: generator, statistics: statistics, side: plan.side, margin: plan.margin, in: workspace)
     }
 
     /// Expands with the image's own statistics: whole if that fits, otherwise in pieces, which may exceed the limit.

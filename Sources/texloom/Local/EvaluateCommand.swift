@@ -21,6 +21,9 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
             has it (structure, 0), no frame (border, 1) and lines that close (connection, 0). Tiles of the exemplar are \
             near in everything and copied; a bicubic enlargement has scale 2. The verdict says in words what is wrong \
             and what to try. docs/quality.md has formulas and limits.
+
+            seam_x and seam_y concern images that tile: up to 1, left and right (top and bottom) join without a trace. \
+            Images that were not made to tile read 2 and more, and no verdict depends on it.
             """)
 
     @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())
@@ -68,8 +71,12 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
         let workspace = try Workspace(threads: chosenThreads(threads))
         let reference = QualityReference(source, features: features, in: workspace)
         let figures = pictures.map { reference.measure($0, in: workspace) }
-        if json { return try sayJSON(zip(images, figures).map(Measurement.init)) }
-        print(figures, reason)
+        let seams = pictures.map(Seam.init)
+        if json {
+            return try sayJSON(
+                images.indices.map { Measurement(image: images[$0], figures: figures[$0], seam: seams[$0]) })
+        }
+        print(figures, seams, reason)
     }
 
     /// The features, or why there are none. A network that was named must be installed.
@@ -87,7 +94,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
         return (try VGGFeatures(network, taps: 3, input: input, weights: weights), nil)
     }
 
-    private func print(_ figures: [QualityFigures], _ reason: String?) {
+    private func print(_ figures: [QualityFigures], _ seams: [Seam], _ reason: String?) {
         if images.count > 1 {
             for (index, image) in images.enumerated() { say("\(index + 1)  \(FileName.readable(image).printable)") }
             say()
@@ -97,6 +104,12 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
         for figure in QualityFigure.allCases {
             let values = figures.map { Self.cell($0[figure].map { String(format: "%.3f", $0) } ?? "-") }.joined()
             say("\(Self.label(figure.shortName))\(values)  \(figure.explanation)")
+        }
+        for (name, side, values) in [
+            ("seam_x", "left and right", seams.map(\.x)), ("seam_y", "top and bottom", seams.map(\.y)),
+        ] {
+            let cells = values.map { Self.cell($0.map { String(format: "%.3f", $0) } ?? "-") }.joined()
+            say("\(Self.label(name))\(cells)  tiles: \(side) join unseen up to 1")
         }
         for (index, figure) in figures.enumerated() {
             let verdict = QualityVerdict(figure)
@@ -122,6 +135,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
     private struct Measurement: Encodable {
         let image: String
         let figures: QualityFigures
+        let seam: Seam
 
         private struct Key: CodingKey {
             let stringValue: String
@@ -136,6 +150,8 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
             for figure in QualityFigure.allCases {
                 try container.encode(figures[figure], forKey: Key(stringValue: figure.rawValue))
             }
+            try container.encode(seam.x, forKey: Key(stringValue: "seam_x"))
+            try container.encode(seam.y, forKey: Key(stringValue: "seam_y"))
             try container.encode(QualityVerdict(figures).description, forKey: Key(stringValue: "verdict"))
             try container.encode(QualityVerdict(figures).score, forKey: Key(stringValue: "score"))
         }

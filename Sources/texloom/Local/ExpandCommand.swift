@@ -15,6 +15,13 @@ struct ExpandCommand: ParsableCommand {
 
             Images that are too large for --memory are computed in pieces, which agree with the whole to the last \
             rounding; with the image's own statistics that takes about 1.6 times as long.
+
+            For a texture that tiles, as games and renderers need it, use --seamless both. A photograph does not tile, so \
+            texloom first cuts a part out of it whose opposite borders fit together. The result is therefore smaller \
+            than twice the image, by up to a quarter. 'seam' says how well it tiles: up to 1, the join looks like any \
+            other place. Look at it beside itself before you use it.
+
+              texloom expand generator.safetensors photo.jpg --seamless both -o tile.png
             """)
 
     @Argument(help: "generator.safetensors of a finished job, or a checkpoint.", completion: .file())
@@ -38,6 +45,16 @@ struct ExpandCommand: ParsableCommand {
         help: "Normalise by the image's own statistics (image), or by the averages of training (running).")
     var statistics = Statistics.image
 
+    @Option(
+        help: """
+            Make a result that tiles: both for left to right and top to bottom, x for left to right only, y for top to \
+            bottom only.
+            """)
+    var seamless: Axes?
+
+    @Flag(help: "With --seamless: the image tiles already, so use it whole. Its sides must be multiples of 4.")
+    var periodicInput = false
+
     @Option(help: "MiB of memory for the computation. Default: three quarters of what the process may use.")
     var memory: Int?
 
@@ -46,8 +63,23 @@ struct ExpandCommand: ParsableCommand {
 
     enum Statistics: String, ExpressibleByArgument, CaseIterable { case image, running }
 
+    enum Axes: String, ExpressibleByArgument, CaseIterable {
+        case both, x, y
+
+        var torus: TorusAxes {
+            switch self {
+            case .both: .both
+            case .x: .x
+            case .y: .y
+            }
+        }
+    }
+
     func validate() throws {
         guard (1...8).contains(times) else { throw ValidationError("--times \(times): expected 1 to 8") }
+        guard !periodicInput || seamless != nil else {
+            throw ValidationError("--periodic-input without --seamless: expected --seamless both, x or y too")
+        }
         try requireThreads(threads)
         try requireMemory(memory)
     }
@@ -55,6 +87,7 @@ struct ExpandCommand: ParsableCommand {
     func run() throws {
         let (network, _) = try Generator.load(contentsOf: FileName.opened(generator).url)
         var picture = try loadImage(image) { complain("\(image): \($0)") }
+        if let seamless { picture = try periodic(picture, along: seamless.torus) }
         let (width, height) = (picture.width << times, picture.height << times)
         guard ImageLimits.standard.allow(width: width, height: height) else {
             let error = ImageLimits.standard.tooLarge("the result of --times \(times)", width, height)
@@ -67,10 +100,45 @@ struct ExpandCommand: ParsableCommand {
         let workspace = try Workspace(threads: chosenThreads(threads))
         for _ in 0..<times {
             picture = try expand(
-                picture, with: network, statistics: statistics, memoryMiB: memory, in: workspace)
+                picture, with: network, statistics: statistics, seamless: seamless?.torus, memoryMiB: memory,
+                in: workspace)
         }
         try target.write(format == .png ? picture.png() : picture.jpeg())
-        if !target.isStandardOutput { say(FileName.readable("\(path): \(picture.width)x\(picture.height)").printable) }
+        guard !target.isStandardOutput else { return }
+        let tiling = seamless.map { ", \($0.torus.seams(of: picture))" } ?? ""
+        say(FileName.readable("\(path): \(picture.width)x\(picture.height)\(tiling)").printable)
+    }
+
+    /// The image itself if it is said to tile, or a part of it that does.
+    /// - Throws: `CommandFailure` for an image that is too small, or whose sides do not fit.
+    private func periodic(_ picture: Image, along axes: TorusAxes) throws -> Image {
+        let sides = (axes.contains(.x) ? [picture.width] : []) + (axes.contains(.y) ? [picture.height] : [])
+        let size = "\(image) has \(picture.width)x\(picture.height) pixels"
+        if periodicInput {
+            guard sides.allSatisfy({ $0 % 4 == 0 }) else {
+                throw CommandFailure(
+                    "\(size); --periodic-input expects sides that are multiples of 4: scale it, or omit the flag",
+                    exit: .usage)
+            }
+            return picture
+        }
+        guard sides.allSatisfy({ $0 >= PeriodicImage.minSide }) else {
+            throw CommandFailure(
+                "\(size); --seamless expects at least \(PeriodicImage.minSide) a side: give a larger image",
+                exit: .usage)
+        }
+        return PeriodicImage.made(from: picture, along: axes)
+    }
+}
+
+extension TorusAxes {
+    /// How the joins look, in words.
+    func seams(of image: Image) -> String {
+        let seam = Seam(image)
+        let values = [(TorusAxes.x, "x", seam.x), (.y, "y", seam.y)].filter { contains($0.0) }
+        return values.map { _, name, value in
+            "seam \(name) \(value.map { String(format: "%.2f", $0) } ?? "not measured (too small)")"
+        }.joined(separator: ", ") + (values.contains { ($0.2 ?? 0) > 1 } ? " (above 1: look at the join)" : "")
     }
 }
 
@@ -96,16 +164,20 @@ enum PictureFormat {
 /// Expands within a memory limit: the given one, or three quarters of the memory that the process may use.
 /// - Throws: `CommandFailure` saying how much memory is needed.
 func expand(
-    _ image: Image, with generator: Generator, statistics: ExpandCommand.Statistics, memoryMiB: Int?,
-    in workspace: Workspace
+    _ image: Image, with generator: Generator, statistics: ExpandCommand.Statistics, seamless axes: TorusAxes? = nil,
+    memoryMiB: Int?, in workspace: Workspace
 ) throws -> Image {
     let wanted = memoryMiB.map { $0 << 20 } ?? MachineAllowance.current.memoryBytes / 4 * 3
     // Less than the limit where address space is limited.
     let limit = max(0, min(wanted, Expansion.memoryLimit(in: workspace)))
+    let norms: BatchNorm.Statistics = statistics == .image ? .image : .running
     do {
+        if let axes {
+            return try Expansion.seamless(
+                image, along: axes, with: generator, statistics: norms, memoryLimit: limit, in: workspace)
+        }
         return try Expansion.expand(
-            image, with: generator, statistics: statistics == .image ? .image : .running, memoryLimit: limit,
-            in: workspace)
+            image, with: generator, statistics: norms, memoryLimit: limit, in: workspace)
     } catch {
         throw CommandFailure(
             "\(image.width)x\(image.height) pixels do not fit in the \(limit >> 20) MiB of --memory: expected at least "

@@ -1,0 +1,50 @@
+import Imaging
+
+/// The axes along which an image repeats: its last column (or row) is followed by its first.
+public struct TorusAxes: OptionSet, Sendable {
+    public let rawValue: Int
+    public init(rawValue: Int) { self.rawValue = rawValue }
+    /// Left and right borders join.
+    public static let x = TorusAxes(rawValue: 1)
+    /// Top and bottom borders join.
+    public static let y = TorusAxes(rawValue: 2)
+    public static let both: TorusAxes = [.x, .y]
+}
+
+extension Image {
+    /// The image moved right and down; what leaves at one border comes back at the opposite one.
+    public func rolled(x: Int, y: Int) -> Image { window(x: -x, y: -y, width: width, height: height) }
+
+    /// The window of the endlessly repeated image whose first pixel is (x, y).
+    public func window(x: Int, y: Int, width: Int, height: Int) -> Image {
+        var result: [UInt8] = []
+        result.reserveCapacity(width * height * 3)
+        let first = Self.modulo(x, self.width)
+        for row in y..<y + height {
+            let line = Self.modulo(row, self.height) * self.width
+            var (column, left) = (first, width)
+            while left > 0 {
+                let count = min(left, self.width - column)
+                result += pixels[(line + column) * 3..<(line + column + count) * 3]
+                left -= count
+                column = 0
+            }
+        }
+        return Image(width: width, height: height, pixels: result)
+    }
+
+    /// Rows become columns.
+    func transposed() -> Image {
+        var result = [UInt8](repeating: 0, count: pixels.count)
+        for y in 0..<height {
+            for x in 0..<width {
+                for channel in 0..<3 {
+                    result[(x * height + y) * 3 + channel] = pixels[(y * width + x) * 3 + channel]
+                }
+            }
+        }
+        return Image(width: height, height: width, pixels: result)
+    }
+
+    private static func modulo(_ value: Int, _ count: Int) -> Int { (value % count + count) % count }
+}

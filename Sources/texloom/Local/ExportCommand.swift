@@ -1,0 +1,54 @@
+import ArgumentParser
+import Foundation
+import TextureGAN
+
+struct ExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Writes a generator for other programs.",
+        discussion: """
+            The ONNX model takes 'image', float [1, 3, height, width] with red, green and blue in [-1, 1], and returns \
+            'expanded' at twice the size in the same range. The sides must be multiples of 4. Its metadata says so, and \
+            holds the recipe, the seed and the SHA-256 of the generator file.
+
+            The model has no frame: give it some pixels around the image and crop them away, as 'texloom expand' does. \
+            docs/onnx.md shows how to run it.
+
+              texloom export generator.safetensors --format onnx -o generator.onnx
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case onnx }
+
+    @Argument(help: "generator.safetensors of a finished job, or a checkpoint.", completion: .file())
+    var generator: String
+
+    @Option(help: "The format: onnx (opset 15).")
+    var format = Format.onnx
+
+    @Option(
+        help: """
+            How norms normalise: by the image's own statistics (image), or by the averages of training (running). \
+            Generators without norms (draft, study, fast) are the same either way.
+            """)
+    var statistics = ExpandCommand.Statistics.image
+
+    @Option(name: .shortAndLong, help: "The file to write; - is standard output.")
+    var output: String
+
+    func run() throws {
+        let target = try OutputFile(output, sparing: [generator])
+        let source = FileName.opened(generator).url
+        let (network, recipe) = try Generator.load(contentsOf: source)
+        guard statistics == .image || network.hasRunningStatistics || recipe.norm == .none else {
+            throw CommandFailure(
+                "\(generator) has norms without running averages; expected --statistics image", exit: .usage)
+        }
+        let model = network.onnx(
+            statistics: statistics == .image ? .image : .running,
+            metadata: [
+                ("recipe", recipe.yaml()), ("seed", String(recipe.seed)), ("generator_sha256", try sha256(of: source)),
+                ("statistics", recipe.norm == .none ? "none" : statistics.rawValue),
+            ])
+        try target.write(model)
+        if !target.isStandardOutput { say(FileName.readable("\(output): the generator of \(generator)").printable) }
+    }
+}
