@@ -71,8 +71,13 @@ enum FileName {
 extension CommandLine {
     /// The arguments as given; `arguments` has lost the bytes that are not UTF-8.
     static var exactArguments: [String] {
-        (1..<max(1, Int(argc))).compactMap { index in
-            unsafeArgv[index].map { FileName.text(of: Data(bytes: $0, count: strlen($0))) }
+        // `argc` may still be 0 in a statically linked program; the vector itself ends with a null pointer.
+        var arguments: [String] = []
+        var next = unsafeArgv
+        while let argument = next.pointee {
+            arguments.append(FileName.text(of: Data(bytes: argument, count: strlen(argument))))
+            next += 1
         }
+        return Array(arguments.dropFirst())
     }
 }

@@ -214,11 +214,11 @@ struct SimulatedWorker {
             records[ref] = nil
         case .logError: break
         case .reconnect: connection += 1
-        case .connected, .away: break
+        case .connected, .away, .retire: break
         case .exit(let exit):
             hasExited = true
             switch exit {
-            case .stopped: break
+            case .stopped, .retired: break
             case .refused(let reason), .duplicate(let reason), .hung(let reason): refusal = reason
             }
         }

@@ -45,7 +45,7 @@ struct WorkerRetirementTests {
         bench.welcome()
         bench.play(.ended(ref, .failed(code: "x", reason: "x", retryable: true)))
         let failure = try #require(bench.play(.tick, after: .seconds(1)).fails.first)
-        bench.acknowledge(failure.requestID)
+        _ = bench.acknowledge(failure.requestID)
         #expect(said(bench.play(.tick, after: .seconds(29))) == [])
         let effects = bench.play(.tick, after: .seconds(1))
         #expect(effects.contains(.exit(.retired("it had no job for as long as it may idle"))))
