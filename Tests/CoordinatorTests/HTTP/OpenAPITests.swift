@@ -192,6 +192,8 @@ struct OpenAPITests {
         }
         let admin = ["Authorization": "Bearer \(try await coordinator.token(.admin))"]
         try await ask("GET /api/v1/tokens")
+        try await ask("GET /api/v1/audit", query: "?limit=10")
+        try await ask("GET /api/v1/audit", query: "?limit=0", 400)
         let wanted = Data(#"{"name":"ann","role":"viewer","lifetimeSeconds":60}"#.utf8)
         try await ask("POST /api/v1/tokens", body: wanted, headers: admin, 201)
         try await ask("POST /api/v1/tokens", body: wanted, headers: admin, 409)

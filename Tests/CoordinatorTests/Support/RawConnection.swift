@@ -2,7 +2,9 @@ import Foundation
 import Glibc
 
 /// A TCP connection that sends what a test likes, and no more.
-final class RawConnection {
+///
+/// Each call waits on a thread of its own: the threads of tests are few, and the coordinator under test needs them.
+final class RawConnection: Sendable {
     private let descriptor: Int32
 
     /// - Parameter source: The address to connect from, 127.0.0.x.
@@ -26,37 +28,52 @@ final class RawConnection {
         // A hang guard: no test waits for less.
         var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        // Small, and of a fixed size: what the client does not take stays with the server.
+        var buffer: Int32 = 1 << 16
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &buffer, socklen_t(MemoryLayout<Int32>.size))
         guard connects(source, 0, bind), connects("127.0.0.1", port, connect) else { throw Unconnected() }
     }
 
     struct Unconnected: Error {}
 
     @discardableResult
-    func send(_ text: String) -> Bool {
-        text.utf8.withContiguousStorageIfAvailable {
-            Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+    func send(_ text: String) async -> Bool {
+        await waiting { [descriptor] in
+            text.utf8.withContiguousStorageIfAvailable {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+                == text.utf8.count
         }
-            == text.utf8.count
+    }
+
+    private func waiting<Value: Sendable>(_ call: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: call()) }
+        }
     }
 
     /// What arrives until the server closes the connection; nil if it does not within a minute.
-    func untilClosed() -> String? {
-        var all: [UInt8] = []
-        var block = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = recv(descriptor, &block, block.count, 0)
-            if count == 0 || count < 0 && errno == ECONNRESET { return String(decoding: all, as: UTF8.self) }
-            guard count > 0 else { return nil }
-            all += block.prefix(count)
+    func untilClosed() async -> String? {
+        await waiting { [descriptor] in
+            var all: [UInt8] = []
+            var block = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = recv(descriptor, &block, block.count, 0)
+                if count == 0 || count < 0 && errno == ECONNRESET { return String(decoding: all, as: UTF8.self) }
+                guard count > 0 else { return nil }
+                all += block.prefix(count)
+            }
         }
     }
 
     /// What arrives next; "" if the server has closed the connection, nil after a minute of silence.
-    func next() -> String? {
-        var block = [UInt8](repeating: 0, count: 65_536)
-        let count = recv(descriptor, &block, block.count, 0)
-        if count < 0 { return errno == ECONNRESET ? "" : nil }
-        return String(decoding: block.prefix(count), as: UTF8.self)
+    func next() async -> String? {
+        await waiting { [descriptor] in
+            var block = [UInt8](repeating: 0, count: 65_536)
+            let count = recv(descriptor, &block, block.count, 0)
+            if count < 0 { return errno == ECONNRESET ? "" : nil }
+            return String(decoding: block.prefix(count), as: UTF8.self)
+        }
     }
 
     deinit { close(descriptor) }
