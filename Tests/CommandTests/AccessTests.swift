@@ -126,7 +126,7 @@ struct AccessTests {
         server.standardOutput = output
         server.standardError = FileHandle.nullDevice
         try server.run()
-        defer { server.terminate() }
+        defer { kill(server.processIdentifier, SIGKILL) }
         let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
             .trimmingCharacters(in: .whitespacesAndNewlines)
         let result = try run(["list", "--api", "http://127.0.0.1:\(port)"], ["TEXLOOM_TOKEN_FILE": path])
@@ -199,8 +199,10 @@ struct AccessTests {
         client.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         client.arguments = ["python3", "-c", script, address]
         client.standardOutput = output
+        client.standardError = FileHandle.nullDevice
         try client.run()
-        defer { client.terminate() }
+        // A child that lives on would hold the pipes of the tests.
+        defer { kill(client.processIdentifier, SIGKILL) }
         _ = output.fileHandleForReading.availableData
         coordinator.send(SIGTERM)
         try eventually(within: 60, "it stops") { !coordinator.isRunning }
