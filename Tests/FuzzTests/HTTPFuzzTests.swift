@@ -31,6 +31,7 @@ import Testing
             var request = URLRequest(url: url)
             request.httpMethod = method
             request.httpBody = body
+            if path == "/api/v1/jobs" { request.setValue("application/json", forHTTPHeaderField: "Content-Type") }
             let (data, response) = try await URLSession.shared.data(for: request)
             return ((response as! HTTPURLResponse).statusCode, data)
         }
