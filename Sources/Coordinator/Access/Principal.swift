@@ -13,7 +13,7 @@ struct Principal: Sendable, Equatable {
     /// The id of the token that proves it; nil without one.
     var tokenID: Int64?
 
-    /// Whoever reaches a coordinator that asks for no tokens.
+    /// A caller of a coordinator that asks for no tokens.
     static let anonymous = Principal(name: anonymousName, role: .admin)
 
     /// Identifies a caller in limits: a token, or the address of a caller without one.

@@ -8,8 +8,8 @@ struct TokensCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokens", abstract: "Makes, lists and revokes the tokens that people and scripts log in with.",
         discussion: """
-            Without --api these commands work on the coordinator's data folder, whether or not it runs: whoever may \
-            write there is an admin. So the first token is made on the coordinator's machine:
+            Without --api these commands work on the coordinator's data folder, whether or not it runs: a user \
+            who may write there is an admin. So the first token is made on the coordinator's machine:
               texloom tokens create ann --role admin
             With --api, or the setting api, they ask a coordinator, which wants an admin's token.
             """,

@@ -54,7 +54,7 @@ struct AccessTests {
                     case "GET /audit": .admin
                     case "POST /jobs/{id}/cancel": .submitter
                     case let operation where isServed: roles[operation]!
-                    // What nobody serves is told to those who may read, or change, everything.
+                    // Only a viewer learns that a page does not exist; only an admin, that an operation does not.
                     default: asked == "GET" ? .viewer : .admin
                     }
                 for caller in callers {

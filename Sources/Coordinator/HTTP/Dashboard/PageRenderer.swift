@@ -59,7 +59,7 @@ struct PageRenderer: Sendable {
             values["caller"] = "\(principal.name) (\(principal.role.rawValue))"
             values["isLoggedIn"] = true
         }
-        // Nobody to show a menu to before the login.
+        // Before the login the page has no menu.
         let isAdmin = context.principal?.role == .admin
         let links = context.principal == nil ? [] : Self.links + (isAdmin ? [("Audit", "/audit", "audit")] : [])
         values["links"] = links.map { name, address, template in
