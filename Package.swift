@@ -124,7 +124,7 @@ let package = Package(
         .target(name: "NNCore", dependencies: ["Kernels", "OperatingSystem"], swiftSettings: checked),
         // Keeps its bounds checks: it reads what strangers send.
         .target(name: "Imaging", dependencies: ["CPNG", "CJPEG", "CLCMS", "OperatingSystem"]),
-        .target(name: "EventFiles", dependencies: ["Imaging", "OperatingSystem"], swiftSettings: optimised),
+        .target(name: "EventFiles", dependencies: ["Base", "Imaging", "OperatingSystem"], swiftSettings: optimised),
         .target(name: "Plots"),
         .target(
             name: "TextureGAN",
@@ -213,7 +213,7 @@ let package = Package(
         .target(name: "ImageFixtures", path: "Tests/ImageFixtures"),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "ImageFixtures"]),
         .target(name: "EventReader", path: "Tests/EventReader"),
-        .testTarget(name: "EventFilesTests", dependencies: ["EventFiles", "EventReader", "Imaging"]),
+        .testTarget(name: "EventFilesTests", dependencies: ["Base", "EventFiles", "EventReader", "Imaging"]),
         .testTarget(
             name: "TextureGANTests",
             dependencies: [

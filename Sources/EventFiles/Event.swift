@@ -1,3 +1,4 @@
+import Base
 import Foundation
 
 /// An entry of an event file.

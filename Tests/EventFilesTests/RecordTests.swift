@@ -1,3 +1,4 @@
+import Base
 import EventReader
 import Foundation
 import Testing
