@@ -11,7 +11,7 @@ enum Setting: String, CaseIterable {
     case tokenFile = "token-file"
     case coordinator, slots, name
     case workerData = "worker-data"
-    case data, http, workers, lease, heartbeat, stall, retries
+    case data, http, workers, advertise, lease, heartbeat, stall, retries
     case insecure
     case requireAuth = "require-auth"
     case tlsCertificate = "tls-certificate"

@@ -40,7 +40,10 @@ struct TexloomCommand: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Serving a cluster:",
-                subcommands: [CoordinatorCommand.self, WorkerCommand.self, TokensCommand.self]),
+                subcommands: [
+                    CoordinatorCommand.self, WorkerCommand.self, InviteCommand.self, WorkersCommand.self,
+                    TokensCommand.self,
+                ]),
             CommandGroup(
                 name: "Using a cluster:",
                 subcommands: [
