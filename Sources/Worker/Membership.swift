@@ -1,6 +1,5 @@
 import Base
 import ClusterCore
-import Crypto
 import Foundation
 import OperatingSystem
 import Transport

@@ -2,7 +2,6 @@ import ClusterCore
 import Foundation
 import Machine
 import OperatingSystem
-import Transport
 
 /// A worker's settings.
 public struct WorkerConfiguration: Sendable {

@@ -66,8 +66,12 @@ struct JoiningTests {
         try waitUntilConnected("guest", process)
         let exemplar = try cluster.writeExemplar("stripes.png", seed: 1)
         let submitted = try cluster.run(
-            ["submit", exemplar, "--wait"] + TinyCluster.recipe(iterations: 20), environment: admin)
+            ["submit", exemplar] + TinyCluster.recipe(iterations: 20), environment: admin)
         #expect(submitted.status == 0, "\(submitted.errors)")
+        try eventually("the job is finished") {
+            let listed = Data(try ask("list", "--json").output.utf8)
+            return try APIFormat.decoder.decode([JobSummary].self, from: listed).map(\.state) == [.finished]
+        }
         stop(process)
         for name in ["worker-key", "worker-secret", "cluster.json", "worker-id"] {
             let attributes = try FileManager.default.attributesOfItem(atPath: folder.path("guest/\(name)"))

@@ -73,21 +73,6 @@ final class ScriptedWorker {
         try await next("REFUSAL") { if case .refusal(let refusal)? = $0.body { refusal } else { nil } }
     }
 
-    /// What the coordinator answers to a request for work: an attempt, or none.
-    func attempt() async throws -> WireAttemptRef? {
-        var request = WireWorkRequest()
-        request.requestID = id()
-        request.freeSlots = 1
-        send(.workRequest(request))
-        return try await next("ASSIGN or NO_WORK") { message -> WireAttemptRef?? in
-            switch message.body {
-            case .assign(let assign) where assign.requestID == request.requestID: .some(assign.attempt)
-            case .noWork(let none) where none.requestID == request.requestID: .some(nil)
-            default: nil
-            }
-        }
-    }
-
     func askForWork() async throws -> WireAssign {
         var request = WireWorkRequest()
         request.requestID = id()

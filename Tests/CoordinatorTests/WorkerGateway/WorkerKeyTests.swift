@@ -75,6 +75,8 @@ struct WorkerKeyTests {
         guest.hello()
         #expect(try await guest.refusal().code == .notAuthorised)
         let late = try secured.worker(3, invitation.keys, server: invitation.serverKey)
+        late.hello()
+        #expect(try await late.refusal().code == .notAuthorised)
         guest.send(Secured.join(keys))
         try await guest.next("JOINED") { if case .joined? = $0.body { () } else { nil } }
         // A lost answer: the same worker may ask again.
