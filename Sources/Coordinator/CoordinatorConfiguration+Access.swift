@@ -25,11 +25,19 @@ extension CoordinatorConfiguration {
     /// Whether callers of the HTTP API must prove who they are.
     var asksForTokens: Bool { requiresAuthentication || (tls != nil && !Self.isLoopback(httpHost)) }
 
+    /// Whether the workers' address speaks CURVE.
+    var encryptsWorkers: Bool {
+        requiresAuthentication || !isInsecure && !Endpoint.isLoopback(workerEndpoint)
+    }
+
+    /// Whether other machines can reach the workers' address, and it is plain.
+    var leavesWorkersOpen: Bool { !encryptsWorkers && !Endpoint.isLoopback(workerEndpoint) }
+
     /// A sentence for people if other machines can do everything here; nil if they cannot.
     public var insecurity: String? {
         var open: [String] = []
         if !Self.isLoopback(httpHost), tls == nil { open.append("\(httpHost):\(httpPort)") }
-        if isInsecure, !Endpoint.isLoopback(workerEndpoint) { open.append(workerEndpoint) }
+        if leavesWorkersOpen { open.append(workerEndpoint) }
         guard !open.isEmpty else { return nil }
         return "--insecure: anyone who can reach \(open.joined(separator: " or ")) can read and change everything, and "
             + "nothing there is encrypted"

@@ -10,7 +10,8 @@ public struct CoordinatorConfiguration: Sendable {
     /// setting.
     public var dataFolder: URL
     /// Where workers connect, as a ZeroMQ TCP endpoint: tcp://HOST:PORT with an IPv4 address, an IPv6 address in
-    /// brackets, or a host name. Port 0 takes a free port. Default: loopback, because the protocol is not encrypted.
+    /// brackets, or a host name. Port 0 takes a free port. Default: loopback, where it is plain. On other addresses
+    /// it speaks CURVE, and workers need an invitation.
     public var workerEndpoint: String {
         get { workerSocket.endpoint }
         set { workerSocket.endpoint = newValue }
@@ -29,6 +30,9 @@ public struct CoordinatorConfiguration: Sendable {
     /// Whether addresses other than loopback may be plain and open: anyone who can reach them can read and change
     /// everything. Default: no.
     public var isInsecure = false
+    /// Where workers elsewhere reach the workers' address, as invitations say it. Default: that address itself; if it is
+    /// 0.0.0.0 or ::, every address of this machine.
+    public var advertisedEndpoints: [String] = []
     /// Names by which people reach the HTTP address, besides the address itself: of a reverse proxy, or of this machine.
     /// Requests that address another name are refused. Default: none.
     public var allowedHosts: [String] = []
@@ -98,10 +102,13 @@ public struct CoordinatorConfiguration: Sendable {
         } catch {
             throw CoordinatorError(.badConfiguration, error.message)
         }
-        try require(
-            isInsecure || Endpoint.isLoopback(workerEndpoint),
-            "the workers' address '\(workerEndpoint)' can be reached from other machines, and anyone there could take jobs "
-                + "and send results: bind to 127.0.0.1, or add --insecure on a network you trust")
+        for endpoint in advertisedEndpoints {
+            do {
+                try Endpoint.validate(endpoint)
+            } catch {
+                throw CoordinatorError(.badConfiguration, error.message)
+            }
+        }
         try validateAccess()
     }
 

@@ -37,6 +37,7 @@ public struct CoordinatorService: Sendable {
     public func run(onReady: @escaping @Sendable (Addresses) async -> Void = { _ in }) async throws {
         // A file size limit must cause an error, like a full disk, and must not end the process.
         signal(SIGXFSZ, SIG_IGN)
+        PrivateFile.keepNewFilesPrivate()
         let certificate = try configuration.tls.map(ServerCertificate.init)
         let folder = try DataFolder(configuration.dataFolder)
         let store = try JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())
@@ -50,9 +51,10 @@ public struct CoordinatorService: Sendable {
         let engine = ClusterEngine(
             state: state, store: store, artifacts: artifacts, disk: disk, clock: { clock.now }, logger: logger)
 
-        let socket = try bind()
+        let keys = try workerKeys(store, folder)
+        let socket = try bind(keys)
         let gateway = WorkerGateway(
-            socket: socket, engine: engine, artifacts: artifacts, disk: disk,
+            socket: socket, keys: keys, engine: engine, artifacts: artifacts, disk: disk,
             greeting: { [id = store.coordinatorID, configuration] version in
                 Greeting(
                     version: version, coordinatorID: id, softwareVersion: texloomVersion,
@@ -60,13 +62,14 @@ public struct CoordinatorService: Sendable {
             }, logger: logger)
         let reader = ClusterReader(
             store: store, engine: engine, startedAt: Date(),
-            workerEndpoint: socket.endpoint, seeds: RecipeSeeds(configuration.seedOfRecipe),
+            workerEndpoint: socket.endpoint, insecureWorkers: configuration.leavesWorkersOpen,
+            seeds: RecipeSeeds(configuration.seedOfRecipe),
             qualityScores: configuration.qualityScores)
         let tokens = TokenStore(pool: store.pool)
         let feed = EventFeed(
             reader: reader, logger: logger, limits: configuration.httpLimits,
             isValid: { (try? await tokens.isValid($0)) ?? true })
-        let router = try router(reader, feed, artifacts, disk, folder)
+        let router = try router(reader, feed, artifacts, disk, folder, keys)
         MetricsRoutes(
             reader: reader, feed: feed, socket: socket, storedBytes: StoredBytes(store), folder: folder
         ).add(to: router)
@@ -172,10 +175,22 @@ public struct CoordinatorService: Sendable {
         }
     }
 
-    private func bind() throws -> RouterSocket {
+    /// The keys of the workers' address; nil if it is plain.
+    private func workerKeys(_ store: JobStore, _ folder: DataFolder) throws -> WorkerKeys? {
+        guard configuration.encryptsWorkers else { return nil }
+        do {
+            return try WorkerKeys(
+                WorkerKeyStore(pool: store.pool), serverKeys: CurveKeyPair.load(orCreate: folder.serverKey))
+        } catch let error as TransportError {
+            throw CoordinatorError(.fileSystem, error.message)
+        }
+    }
+
+    private func bind(_ keys: WorkerKeys?) throws -> RouterSocket {
         var socket = configuration.workerSocket
         if socket.endpoint.hasSuffix(":0") { socket.endpoint = socket.endpoint.dropLast(1) + "*" }
-        socket.exposesToNetwork = configuration.isInsecure
+        socket.isInsecure = configuration.isInsecure
+        socket.curve = keys.map { keys in Curve.Server(keys: keys.serverKeys, admit: { keys.admission(of: $0) }) }
         do {
             return try RouterSocket(socket, logger: logger)
         } catch {
@@ -185,7 +200,7 @@ public struct CoordinatorService: Sendable {
 
     func router(
         _ reader: ClusterReader, _ feed: EventFeed, _ artifacts: ArtifactStore, _ disk: BlockingWork,
-        _ folder: DataFolder
+        _ folder: DataFolder, _ keys: WorkerKeys? = nil
     ) throws -> Router<CallerContext> {
         let pictures = Pictures()
         let commands = ClusterCommands(engine: reader.engine, reader: reader)
@@ -213,6 +228,9 @@ public struct CoordinatorService: Sendable {
             randomSalt: { UInt32.random(in: 0...UInt32.max) }
         ).add(to: router)
         TokenRoutes(tokens: tokens).add(to: router)
+        InvitationRoutes(
+            keys: keys, reader: reader, commands: commands, advertised: configuration.advertisedEndpoints
+        ).add(to: router)
         EventRoutes(feed: feed, reader: reader).add(to: router)
         let thumbnails = try ThumbnailCache(
             folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)

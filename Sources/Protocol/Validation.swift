@@ -85,6 +85,12 @@ extension WireMessage.Body {
             try cancel.attempt.validate()
             try check(cancel.reason, atMost: Limits.maxReasonBytes, "reason")
         case .drain(let drain): try check(drain.reason, atMost: Limits.maxReasonBytes, "reason")
+        case .join(let join):
+            guard join.publicKey.count == 32 else {
+                throw .malformed("public_key of \(join.publicKey.count) bytes; expected 32")
+            }
+            try check(join.name, atMost: Limits.maxNameBytes, "name")
+        case .joined: break
         case .refusal(let refusal): try check(refusal.message, atMost: Limits.maxReasonBytes, "message")
         }
     }
@@ -110,6 +116,7 @@ extension WireHello {
             throw .malformed("\(kinds.count) kinds; at most \(Limits.maxKinds)")
         }
         for kind in kinds { try check(identifier: kind, "kinds") }
+        try check(secret, atMost: Limits.maxSecretBytes, "secret")
     }
 }
 

@@ -15,6 +15,11 @@
 /// Field numbers and enum values are append-only. "v1" marks a field that only messages of version 1 carry, "v2" a field
 /// that only messages of version 2 or newer carry. All other fields are in both.
 
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 import SwiftProtobuf
 
 // If the compiler emits an error on this type, it is because this file
@@ -108,6 +113,9 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// another live process has this worker id; this one must exit
   case duplicateWorker // = 10
+
+  /// the key is revoked, or worker_id belongs to another worker; exit
+  case notAuthorised // = 11
   case UNRECOGNIZED(Int)
 
   public init() {
@@ -127,6 +135,7 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 8: self = .tryLater
     case 9: self = .cancelled
     case 10: self = .duplicateWorker
+    case 11: self = .notAuthorised
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -144,6 +153,7 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .tryLater: return 8
     case .cancelled: return 9
     case .duplicateWorker: return 10
+    case .notAuthorised: return 11
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -161,6 +171,7 @@ public nonisolated enum WireCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     .tryLater,
     .cancelled,
     .duplicateWorker,
+    .notAuthorised,
   ]
 
 }
@@ -258,6 +269,15 @@ public nonisolated struct WireEnvelope: Sendable {
       return WireGoodbye()
     }
     set {body = .goodbye(newValue)}
+  }
+
+  /// over a connection with an invitation's key only
+  public var join: WireJoin {
+    get {
+      if case .join(let v)? = body {return v}
+      return WireJoin()
+    }
+    set {body = .join(newValue)}
   }
 
   /// either way: an artifact's sender sends chunks, its receiver grants credit
@@ -366,6 +386,14 @@ public nonisolated struct WireEnvelope: Sendable {
     set {body = .refusal(newValue)}
   }
 
+  public var joined: WireJoined {
+    get {
+      if case .joined(let v)? = body {return v}
+      return WireJoined()
+    }
+    set {body = .joined(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -380,6 +408,8 @@ public nonisolated struct WireEnvelope: Sendable {
     case fail(WireFail)
     case handBack(WireHandBack)
     case goodbye(WireGoodbye)
+    /// over a connection with an invitation's key only
+    case join(WireJoin)
     /// either way: an artifact's sender sends chunks, its receiver grants credit
     case artifactChunk(WireArtifactChunk)
     case artifactCredit(WireArtifactCredit)
@@ -395,6 +425,7 @@ public nonisolated struct WireEnvelope: Sendable {
     case cancel(WireCancel)
     case drain(WireDrain)
     case refusal(WireRefusal)
+    case joined(WireJoined)
 
   }
 
@@ -455,6 +486,9 @@ public nonisolated struct WireHello: Sendable {
 
   /// v2: the kinds of work that the worker does; empty: train
   public var kinds: [String] = []
+
+  /// from the worker's folder: shows that worker_id is this worker's; empty: old software
+  public var secret: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1171,6 +1205,34 @@ public nonisolated struct WireRefusal: Sendable {
   public init() {}
 }
 
+/// "Put this key on the list." The connection has the invitation's key pair, which is good for one worker. Answered with
+/// JOINED, or with REFUSAL.
+public nonisolated struct WireJoin: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of the worker's own CURVE key pair, 32 bytes
+  public var publicKey: Data = Data()
+
+  /// for people
+  public var name: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireJoined: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "texloom.v1"
@@ -1180,12 +1242,12 @@ nonisolated extension WireArtifactKind: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireCode: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0OK\0\u{1}LEASE_LOST\0\u{1}UNKNOWN_ARTIFACT\0\u{1}NO_SPACE\0\u{1}TOO_LARGE\0\u{1}DIGEST_MISMATCH\0\u{1}MALFORMED\0\u{1}VERSION_UNSUPPORTED\0\u{1}TRY_LATER\0\u{1}CANCELLED\0\u{1}DUPLICATE_WORKER\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0OK\0\u{1}LEASE_LOST\0\u{1}UNKNOWN_ARTIFACT\0\u{1}NO_SPACE\0\u{1}TOO_LARGE\0\u{1}DIGEST_MISMATCH\0\u{1}MALFORMED\0\u{1}VERSION_UNSUPPORTED\0\u{1}TRY_LATER\0\u{1}CANCELLED\0\u{1}DUPLICATE_WORKER\0\u{1}NOT_AUTHORISED\0")
 }
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Envelope"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}session\0\u{2}\u{8}hello\0\u{3}work_request\0\u{1}heartbeat\0\u{1}metrics\0\u{1}log\0\u{3}artifact_offer\0\u{2}\u{2}finish\0\u{1}fail\0\u{3}hand_back\0\u{1}goodbye\0\u{4}\u{a}artifact_chunk\0\u{3}artifact_credit\0\u{3}artifact_request\0\u{2}\u{8}welcome\0\u{3}hello_again\0\u{1}assign\0\u{3}no_work\0\u{3}heartbeat_reply\0\u{3}artifact_receipt\0\u{1}acknowledgement\0\u{1}cancel\0\u{1}drain\0\u{1}refusal\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}session\0\u{2}\u{8}hello\0\u{3}work_request\0\u{1}heartbeat\0\u{1}metrics\0\u{1}log\0\u{3}artifact_offer\0\u{2}\u{2}finish\0\u{1}fail\0\u{3}hand_back\0\u{1}goodbye\0\u{1}join\0\u{4}\u{9}artifact_chunk\0\u{3}artifact_credit\0\u{3}artifact_request\0\u{2}\u{8}welcome\0\u{3}hello_again\0\u{1}assign\0\u{3}no_work\0\u{3}heartbeat_reply\0\u{3}artifact_receipt\0\u{1}acknowledgement\0\u{1}cancel\0\u{1}drain\0\u{1}refusal\0\u{1}joined\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1323,6 +1385,19 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.body = .goodbye(v)
+        }
+      }()
+      case 21: try {
+        var v: WireJoin?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .join(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .join(v)
         }
       }()
       case 30: try {
@@ -1494,6 +1569,19 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .refusal(v)
         }
       }()
+      case 50: try {
+        var v: WireJoined?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .joined(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .joined(v)
+        }
+      }()
       default: break
       }
     }
@@ -1551,6 +1639,10 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
       guard case .goodbye(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
     }()
+    case .join?: try {
+      guard case .join(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
     case .artifactChunk?: try {
       guard case .artifactChunk(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
@@ -1603,6 +1695,10 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
       guard case .refusal(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
     }()
+    case .joined?: try {
+      guard case .joined(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -1654,7 +1750,7 @@ nonisolated extension WireAttemptRef: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Hello"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}min_version\0\u{3}max_version\0\u{3}worker_id\0\u{1}name\0\u{3}software_version\0\u{1}slots\0\u{3}threads_per_slot\0\u{1}cpu\0\u{1}running\0\u{1}equipment\0\u{1}kinds\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}min_version\0\u{3}max_version\0\u{3}worker_id\0\u{1}name\0\u{3}software_version\0\u{1}slots\0\u{3}threads_per_slot\0\u{1}cpu\0\u{1}running\0\u{1}equipment\0\u{1}kinds\0\u{1}secret\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1673,6 +1769,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.running) }()
       case 10: try { try decoder.decodeSingularMessageField(value: &self._equipment) }()
       case 11: try { try decoder.decodeRepeatedStringField(value: &self.kinds) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.secret) }()
       default: break
       }
     }
@@ -1716,6 +1813,9 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if !self.kinds.isEmpty {
       try visitor.visitRepeatedStringField(value: self.kinds, fieldNumber: 11)
     }
+    if !self.secret.isEmpty {
+      try visitor.visitSingularStringField(value: self.secret, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1731,6 +1831,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.running != rhs.running {return false}
     if lhs._equipment != rhs._equipment {return false}
     if lhs.kinds != rhs.kinds {return false}
+    if lhs.secret != rhs.secret {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3063,6 +3164,60 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
   public static func ==(lhs: WireRefusal, rhs: WireRefusal) -> Bool {
     if lhs.code != rhs.code {return false}
     if lhs.message != rhs.message {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJoin: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Join"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}public_key\0\u{1}name\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.publicKey) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.publicKey.isEmpty {
+      try visitor.visitSingularBytesField(value: self.publicKey, fieldNumber: 1)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireJoin, rhs: WireJoin) -> Bool {
+    if lhs.publicKey != rhs.publicKey {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJoined: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Joined"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireJoined, rhs: WireJoined) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

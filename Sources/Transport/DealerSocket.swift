@@ -13,6 +13,8 @@ public final class DealerSocket: Sendable {
     public struct Configuration: Sendable {
         /// For example `tcp://127.0.0.1:7741`.
         public var endpoint: String
+        /// How to encrypt; nil: plain.
+        public var curve: Curve.Client?
         /// Bytes that may wait for the consumer. Beyond them, the thread stops reading the socket. Tests change it.
         var inboxBytes = 32 << 20
 
@@ -44,6 +46,10 @@ public final class DealerSocket: Sendable {
     static let outboxBytes = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
 
     public let endpoint: String
+    /// Why the coordinator at the endpoint and this worker cannot speak with each other, whenever that is found.
+    public let failures: AsyncStream<LinkFailure>
+    private let failed: AsyncStream<LinkFailure>.Continuation
+    private let configuration: Configuration
     private let logger: Logger
     private let state = Mutex(State())
     private let waker: Waker
@@ -54,7 +60,9 @@ public final class DealerSocket: Sendable {
     public init(_ configuration: Configuration, logger: Logger) throws(TransportError) {
         let endpoint = configuration.endpoint
         let waker = try Waker()
-        let socket = try Self.open(endpoint, attempt: 0)
+        let socket = try Self.open(configuration, attempt: 0)
+        (failures, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(8))
+        self.configuration = configuration
         self.endpoint = endpoint
         self.logger = logger
         self.waker = waker
@@ -116,9 +124,9 @@ public final class DealerSocket: Sendable {
     // MARK: The socket's thread
 
     /// - Parameter attempt: each attempt looks the name up again and tries the next of its addresses.
-    private static func open(_ endpoint: String, attempt: Int) throws(TransportError) -> ZeroMQSocket {
-        let addresses = try Endpoint.resolve(endpoint)
-        let socket = try ZeroMQSocket(type: ZMQ_DEALER)
+    private static func open(_ configuration: Configuration, attempt: Int) throws(TransportError) -> ZeroMQSocket {
+        let addresses = try Endpoint.resolve(configuration.endpoint)
+        var socket = try ZeroMQSocket(type: ZMQ_DEALER)
         // Send only over established connections: otherwise libzmq queues for a coordinator that may never come.
         socket.set(ZMQ_IMMEDIATE, Int32(1))
         // An urgent message cannot overtake what libzmq holds, so it holds little.
@@ -126,6 +134,8 @@ public final class DealerSocket: Sendable {
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
         do {
+            if let curve = configuration.curve { try socket.secure(curve) }
+            try socket.watchHandshakes()
             try socket.connect(addresses[attempt % addresses.count])
         } catch {
             socket.close(lingerMilliseconds: 0)
@@ -136,6 +146,7 @@ public final class DealerSocket: Sendable {
 
     private func run(_ first: ZeroMQSocket) {
         var socket = first
+        var handshakes = HandshakeMonitor(isEncrypted: configuration.curve != nil)
         var held: [[UInt8]]?
         var attempt = 0
         /// Whether the current address has answered.
@@ -151,7 +162,7 @@ public final class DealerSocket: Sendable {
                 if !hasHeard { attempt += 1 }
                 hasHeard = false
                 do {
-                    let fresh = try Self.open(endpoint, attempt: attempt)
+                    let fresh = try Self.open(configuration, attempt: attempt)
                     socket.close(lingerMilliseconds: 0)
                     socket = fresh
                 } catch {
@@ -169,23 +180,41 @@ public final class DealerSocket: Sendable {
             var items = [
                 zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0),
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
+                zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
-            _ = zmq_poll(&items, 2, isClosing ? 100 : -1)
+            _ = zmq_poll(&items, 3, isClosing ? 100 : -1)
             waker.drain()
+            while let event = socket.nextHandshakeEvent() {
+                switch handshakes.finding(event) {
+                case .failure(let failure)?: failed.yield(failure)
+                case .endings?: probe()
+                case nil: break
+                }
+            }
             for _ in 0..<64 where !inbox.isFull {
-                guard let frames = socket.receive(maxFrames: 2) else { break }
+                guard let message = socket.receive(maxFrames: 2) else { break }
                 hasHeard = true
-                receive(frames)
+                receive(message.frames)
             }
         }
         socket.close(lingerMilliseconds: 1_000)
         inbox.finish()
+        failed.finish()
         let closers = state.withLock { state in
             state.isClosed = true
             defer { state.closers = [] }
             return state.closers
         }
         for closer in closers { closer.resume() }
+    }
+
+    /// Finds out, on a thread of its own, why the server keeps ending handshakes.
+    private func probe() {
+        let thread = Thread { [endpoint, failed] in
+            if let mechanism = GreetingProbe.mechanism(of: endpoint) { failed.yield(LinkFailure(mechanism: mechanism)) }
+        }
+        thread.name = "texloom-probe"
+        thread.start()
     }
 
     private func receive(_ frames: [[UInt8]]) {

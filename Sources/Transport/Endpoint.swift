@@ -19,13 +19,45 @@ public enum Endpoint {
         _ = try split(endpoint)
     }
 
-    static func requireLoopback(_ endpoint: String, unless exposesToNetwork: Bool) throws(TransportError) {
-        guard exposesToNetwork || isLoopback(endpoint) else {
+    static func requireLoopback(_ endpoint: String) throws(TransportError) {
+        guard isLoopback(endpoint) else {
             throw TransportError(
                 .unencryptedEndpoint,
-                "refusing to listen on \(endpoint): anyone who reaches it could take jobs and read artifacts, because "
-                    + "the connection is neither encrypted nor authenticated; listen on 127.0.0.1 and use a tunnel, or "
-                    + "expose the coordinator explicitly on a network you trust")
+                "refusing to listen on \(endpoint) without encryption: anyone who reaches it could take jobs and read "
+                    + "artifacts")
+        }
+    }
+
+    /// The addresses of this machine's network interfaces, without loopback and link-local ones, IPv4 first.
+    public static func hostAddresses() -> [String] {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&list) == 0 else { return [] }
+        defer { freeifaddrs(list) }
+        var found: [Address] = []
+        var next = list
+        while let interface = next {
+            next = interface.pointee.ifa_next
+            guard let address = interface.pointee.ifa_addr,
+                [AF_INET, AF_INET6].contains(Int32(address.pointee.sa_family)),
+                let read = Address(
+                    address,
+                    length: address.pointee.sa_family == sa_family_t(AF_INET)
+                        ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size),
+                !read.isLoopback, !read.text.contains("%"), !read.text.hasPrefix("169.254."),
+                !found.contains(where: { $0.text == read.text })
+            else { continue }
+            found.append(read)
+        }
+        return found.filter { !$0.isIPv6 }.map(\.text) + found.filter(\.isIPv6).map { "[\($0.text)]" }
+    }
+
+    /// Where other machines reach a bound endpoint: itself, or each of this machine's addresses if it listens on all.
+    public static func reachable(_ endpoint: String) -> [String] {
+        guard let (host, port) = try? split(endpoint) else { return [endpoint] }
+        switch host {
+        case "0.0.0.0": return hostAddresses().filter { !$0.hasPrefix("[") }.map { "tcp://\($0):\(port)" }
+        case "::", "*": return hostAddresses().map { "tcp://\($0):\(port)" }
+        default: return [endpoint]
         }
     }
 
@@ -47,9 +79,26 @@ public enum Endpoint {
         var text: String
         var isIPv6: Bool
         var isLoopback: Bool
+
+        init(text: String, isIPv6: Bool, isLoopback: Bool) {
+            self.text = text
+            self.isIPv6 = isIPv6
+            self.isLoopback = isLoopback
+        }
+
+        init?(_ address: UnsafeMutablePointer<sockaddr>, length: Int) {
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            guard
+                getnameinfo(address, socklen_t(length), &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0
+            else { return nil }
+            let isIPv6 = Int32(address.pointee.sa_family) == AF_INET6
+            self.init(
+                text: String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self),
+                isIPv6: isIPv6, isLoopback: Endpoint.isLoopback(address, isIPv6))
+        }
     }
 
-    private static func split(_ endpoint: String) throws(TransportError) -> (host: String, port: String) {
+    static func split(_ endpoint: String) throws(TransportError) -> (host: String, port: String) {
         let example = "expected tcp://HOST:PORT, such as tcp://127.0.0.1:7741, tcp://[::1]:7741 or tcp://name:7741"
         let address = endpoint.dropFirst("tcp://".count)
         guard endpoint.hasPrefix("tcp://"), let colon = address.lastIndex(of: ":") else {
@@ -81,15 +130,11 @@ public enum Endpoint {
         var next = list
         while let info = next {
             next = info.pointee.ai_next
-            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-            guard let address = info.pointee.ai_addr,
-                getnameinfo(
-                    address, info.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0
+            guard let pointer = info.pointee.ai_addr,
+                let address = Address(pointer, length: Int(info.pointee.ai_addrlen)),
+                !found.contains(where: { $0.text == address.text })
             else { continue }
-            let isIPv6 = info.pointee.ai_family == AF_INET6
-            let name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            guard !found.contains(where: { $0.text == name }) else { continue }
-            found.append(Address(text: name, isIPv6: isIPv6, isLoopback: isLoopback(address, isIPv6)))
+            found.append(address)
         }
         return found.filter { !$0.isIPv6 } + found.filter(\.isIPv6)
     }

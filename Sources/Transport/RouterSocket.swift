@@ -9,7 +9,14 @@ import Synchronization
 /// A connection to a worker, named by libzmq's routing id. The worker itself says in its HELLO who it is.
 public struct Peer: Hashable, Sendable, CustomStringConvertible {
     public let routingID: [UInt8]
-    public init(routingID: [UInt8]) { self.routingID = routingID }
+    /// The public key that it proved when it connected, as 64 hexadecimal digits; nil on a plain connection.
+    public let key: String?
+
+    public init(routingID: [UInt8], key: String? = nil) {
+        self.routingID = routingID
+        self.key = key
+    }
+
     public var description: String { hexadecimal(routingID) }
 }
 
@@ -20,8 +27,10 @@ public final class RouterSocket: Sendable {
     public struct Configuration: Sendable {
         /// For example `tcp://127.0.0.1:7741`; `tcp://127.0.0.1:*` takes a free port.
         public var endpoint: String
-        /// Whether addresses other than loopback may be bound: the connection is neither encrypted nor authenticated.
-        public var exposesToNetwork = false
+        /// How to encrypt, and whom to let in; nil: plain and open.
+        public var curve: Curve.Server?
+        /// Whether addresses other than loopback may be plain and open.
+        public var isInsecure = false
         /// Bytes that wait for one peer beyond what libzmq holds (2 messages): two windows of chunks. Tests change it.
         var outboxBytesPerPeer = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
         /// Bytes of chunks that wait for all peers together. A peer asks again for a dropped chunk. Tests change it.
@@ -95,15 +104,19 @@ public final class RouterSocket: Sendable {
     private let inbox: Inbox<Incoming>
 
     /// Binds and starts the socket's thread.
-    /// - Throws: ``TransportError`` if the endpoint is malformed, in use, or not a loopback address without `exposesToNetwork`.
+    /// - Throws: ``TransportError`` if the endpoint is malformed or in use, or if it is plain, not a loopback address, and
+    ///   not said to be insecure.
     public init(_ configuration: Configuration, logger: Logger) throws(TransportError) {
-        try Endpoint.requireLoopback(configuration.endpoint, unless: configuration.exposesToNetwork)
+        if configuration.curve == nil, !configuration.isInsecure {
+            try Endpoint.requireLoopback(configuration.endpoint)
+        }
         let waker = try Waker()
         let socket = try ZeroMQSocket(type: ZMQ_ROUTER)
         socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
         // An urgent message cannot overtake what libzmq holds for a peer, so it holds little.
         socket.set(ZMQ_SNDHWM, Int32(2))
         do {
+            if let curve = configuration.curve { try socket.secure(curve) }
             // A name may have several addresses; workers try them in the same order.
             try socket.bind(try Endpoint.resolve(configuration.endpoint)[0])
         } catch {
@@ -177,8 +190,8 @@ public final class RouterSocket: Sendable {
             waker.drain()
             // At most 64 a turn, so that a flood of input does not delay answers.
             for _ in 0..<64 where !inbox.isFull {
-                guard let frames = socket.receive(maxFrames: 3) else { break }
-                receive(frames, &peers)
+                guard let message = socket.receive(maxFrames: 3) else { break }
+                receive(message, &peers)
             }
         }
         socket.close(lingerMilliseconds: 1_000)
@@ -193,8 +206,9 @@ public final class RouterSocket: Sendable {
         for closer in closers { closer.resume() }
     }
 
-    private func receive(_ frames: [[UInt8]], _ peers: inout PeerTable) {
-        let peer = Peer(routingID: frames[0])
+    private func receive(_ received: ZeroMQSocket.Received, _ peers: inout PeerTable) {
+        let frames = received.frames
+        let peer = Peer(routingID: frames[0], key: received.key)
         do {
             let message = try WireMessage(frames: Array(frames.dropFirst()))
             guard peers.admit(peer, at: ContinuousClock.now) else {

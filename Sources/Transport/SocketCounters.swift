@@ -10,5 +10,5 @@ public struct SocketCounters: Equatable, Sendable {
     public var refusedPeers = 0
 
     /// True for 1, 2, 4, 8, ...: the log mentions a flood without being flooded.
-    static func isWorthLogging(_ count: Int) -> Bool { count & (count - 1) == 0 }
+    public static func isWorthLogging(_ count: Int) -> Bool { count & (count - 1) == 0 }
 }

@@ -2,6 +2,7 @@
 public struct TransportError: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         case badEndpoint, unencryptedEndpoint, addressInUse, system
+        case noCurve, badInvitation
         case chunkOutOfRange, fileSystem
     }
     public var code: Code

@@ -6,10 +6,27 @@ import Foundation
 struct ZeroMQSocket {
     enum Sent { case done, wouldBlock, unroutable, failed(String) }
 
+    /// A whole message, and the key of its sender if the connection is encrypted.
+    struct Received {
+        var frames: [[UInt8]]
+        /// 64 hexadecimal digits; see ``ClientGate``.
+        var key: String?
+    }
+
     private let context: UnsafeMutableRawPointer
     let handle: UnsafeMutableRawPointer
+    /// Where libzmq reports handshakes; nil unless asked for.
+    private(set) var monitor: UnsafeMutableRawPointer?
+
+    /// ROUTER numbers its connections from a number that libzmq takes from rand(), which nothing seeds. A peer that claims
+    /// the next number makes libzmq abort at the next connection (4.3.4 and 4.3.5).
+    private static let seed: Void = {
+        var generator = SystemRandomNumberGenerator()
+        srand(UInt32.random(in: 0...UInt32.max, using: &generator))
+    }()
 
     init(type: Int32) throws(TransportError) {
+        Self.seed
         guard let context = zmq_ctx_new() else { throw TransportError(.system, "zmq_ctx_new: \(Self.lastError())") }
         guard let handle = zmq_socket(context, type) else {
             let reason = Self.lastError()
@@ -18,7 +35,7 @@ struct ZeroMQSocket {
         }
         self.context = context
         self.handle = handle
-        set(ZMQ_MAXMSGSIZE, Int64(Limits.maxFrameBytes))
+        set(ZMQ_MAXMSGSIZE, Int64(Limits.maxFrameBytes + Limits.curveFrameBytes))
         set(ZMQ_HANDSHAKE_IVL, Int32(5_000))
         set(ZMQ_LINGER, Int32(1_000))
         // Messages per peer. Few, because a message may be a chunk of 1 MiB; the others wait in our outbox, which counts
@@ -34,6 +51,45 @@ struct ZeroMQSocket {
         var value = value
         let result = zmq_setsockopt(handle, option, &value, MemoryLayout<Value>.size)
         precondition(result == 0, "libzmq refused option \(option): \(Self.lastError())")
+    }
+
+    private func set(_ option: Int32, text: String) {
+        let result = zmq_setsockopt(handle, option, text, text.utf8.count)
+        precondition(result == 0, "libzmq refused option \(option): \(Self.lastError())")
+    }
+
+    /// Encrypts, as the server, and lets in only whom it admits. Call before ``bind(_:)``.
+    func secure(_ server: Curve.Server) throws(TransportError) {
+        try Curve.require()
+        try ClientGate.open(context, admit: server.admit)
+        set(ZMQ_ZAP_DOMAIN, text: "texloom")
+        set(ZMQ_CURVE_SERVER, Int32(1))
+        set(ZMQ_CURVE_SECRETKEY, text: server.keys.secretKey)
+    }
+
+    /// Encrypts, as a client. Call before ``connect(_:)``.
+    func secure(_ client: Curve.Client) throws(TransportError) {
+        try Curve.require()
+        set(ZMQ_CURVE_SERVERKEY, text: client.serverKey)
+        set(ZMQ_CURVE_PUBLICKEY, text: client.keys.publicKey)
+        set(ZMQ_CURVE_SECRETKEY, text: client.keys.secretKey)
+    }
+
+    /// Asks libzmq for events about handshakes.
+    mutating func watchHandshakes() throws(TransportError) {
+        let place = "inproc://handshakes"
+        guard zmq_socket_monitor(handle, place, HandshakeMonitor.events) == 0,
+            let monitor = zmq_socket(context, ZMQ_PAIR)
+        else { throw TransportError(.system, "zmq_socket_monitor: \(Self.lastError())") }
+        self.monitor = monitor
+        guard zmq_connect(monitor, place) == 0 else {
+            throw TransportError(.system, "zmq_connect: \(Self.lastError())")
+        }
+    }
+
+    /// The next event about a handshake; nil if there is none.
+    func nextHandshakeEvent() -> [UInt8]? {
+        monitor.flatMap { Self.receive(from: $0, maxFrames: 2, waits: false)?.frames.first }
     }
 
     /// - Parameter endpoint: with an address, an interface or `*`; ``Endpoint/resolve(_:)`` looks names up.
@@ -68,23 +124,29 @@ struct ZeroMQSocket {
 
     /// Receives one whole message without waiting; nil if none has arrived. Reads and drops frames beyond `maxFrames`, and
     /// puts one empty frame in their place, so that the caller sees that there were too many.
-    func receive(maxFrames: Int) -> [[UInt8]]? {
-        var frames: [[UInt8]] = []
+    func receive(maxFrames: Int) -> Received? { Self.receive(from: handle, maxFrames: maxFrames, waits: false) }
+
+    /// - Parameter waits: Whether to wait for a message. Nil then means that the context ends.
+    static func receive(from handle: UnsafeMutableRawPointer, maxFrames: Int, waits: Bool) -> Received? {
+        var received = Received(frames: [])
         while true {
             var message = zmq_msg_t()
             zmq_msg_init(&message)
             defer { zmq_msg_close(&message) }
-            guard Self.retrying({ zmq_msg_recv(&message, handle, ZMQ_DONTWAIT) }) >= 0 else {
+            guard retrying({ zmq_msg_recv(&message, handle, waits ? 0 : ZMQ_DONTWAIT) }) >= 0 else {
                 // Messages arrive whole: after the first frame none is missing.
                 return nil
             }
-            if frames.count < maxFrames {
-                frames.append(
+            if received.frames.count < maxFrames {
+                received.frames.append(
                     [UInt8](UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))))
-            } else if frames.count == maxFrames {
-                frames.append([])
+            } else if received.frames.count == maxFrames {
+                received.frames.append([])
             }
-            if zmq_msg_more(&message) == 0 { return frames }
+            if received.key == nil, let key = zmq_msg_gets(&message, "User-Id") {
+                received.key = String(cString: key)
+            }
+            if zmq_msg_more(&message) == 0 { return received }
         }
     }
 
@@ -109,6 +171,10 @@ struct ZeroMQSocket {
     /// Closes socket and context; waits up to LINGER until the sent messages have left.
     func close(lingerMilliseconds: Int32) {
         set(ZMQ_LINGER, lingerMilliseconds)
+        if let monitor {
+            zmq_socket_monitor(handle, nil, 0)
+            zmq_close(monitor)
+        }
         zmq_close(handle)
         _ = Self.retrying { zmq_ctx_term(context) }
     }

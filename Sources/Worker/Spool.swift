@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import OperatingSystem
@@ -25,7 +26,9 @@ struct Spool: Sendable {
             let id = text.trimmingCharacters(in: .whitespacesAndNewlines)
             if Identifier.isValid(id) { return id }
         }
-        let id = UUID().uuidString.lowercased()
+        // UUID() has given zeros when file descriptors ran out.
+        var generator = SystemRandomNumberGenerator()
+        let id = hexadecimal((0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) })
         do {
             try Data((id + "\n").utf8).write(to: file, options: .atomic)
         } catch {

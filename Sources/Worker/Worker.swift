@@ -25,6 +25,7 @@ public struct Worker: Sendable {
     public func run() async throws -> WorkerExit {
         // A limit on file sizes must cause an error, like a full disk, and not end the process.
         signal(SIGXFSZ, SIG_IGN)
+        PrivateFile.keepNewFilesPrivate()
         let allowance = MachineAllowance.current
         let (slots, threads) = try configuration.resolvedCounts(within: allowance)
         let limits = try configuration.staggeredLimits(.random(in: 0...1))
@@ -35,12 +36,13 @@ public struct Worker: Sendable {
         // Distinguishes the log lines of several workers in one place.
         var logger = logger
         logger[metadataKey: "worker"] = "\(identity.name)"
-        let socket = try connect(logger)
+        let socket = try connect(try await link(as: identity.name, logger), logger)
         let (events, source) = AsyncStream.makeStream(of: WorkerState.Event.self)
         let executor = ThreadExecutor(name: "texloom-worker")
         let loop = WorkerLoop(
             state: WorkerState(
-                worker: identity, session: UInt64.random(in: 1...UInt64.max),
+                worker: identity, secret: try Membership.secret(of: configuration.dataFolder),
+                session: UInt64.random(in: 1...UInt64.max),
                 versions: ProtocolVersion.oldest...ProtocolVersion.newest,
                 drainPatience: configuration.drainPatience, limits: limits, breach: WireMessage.breach, at: .origin),
             spool: spool, socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
@@ -62,7 +64,7 @@ public struct Worker: Sendable {
         logger.info(
             "worker starts",
             metadata: [
-                "coordinator": "\(configuration.coordinator)", "slots": .stringConvertible(slots),
+                "coordinator": "\(socket.endpoint)", "slots": .stringConvertible(slots),
                 "threads": .stringConvertible(threads), "processors": .stringConvertible(allowance.processors),
                 "memory_mib": .stringConvertible(allowance.memoryBytes >> 20),
             ])
@@ -90,9 +92,40 @@ public struct Worker: Sendable {
             cpu: Self.cpuType().shortened(to: Limits.maxNameBytes), equipment: .found(slots: slots))
     }
 
-    private func connect(_ logger: Logger) throws(WorkerError) -> DealerSocket {
+    /// Where the coordinator is and how to encrypt. Joins its cluster first if there is an invitation to a new one.
+    private func link(as name: String, _ logger: Logger) async throws(WorkerError) -> DealerSocket.Configuration {
+        let folder = configuration.dataFolder
+        var membership = try Membership(of: folder)
+        if let text = configuration.invitation {
+            let invitation: Invitation
+            do {
+                invitation = try Invitation(text)
+            } catch {
+                throw WorkerError(error.message)
+            }
+            // A supervisor repeats the command line at every start.
+            if membership?.serverKey != invitation.serverKey {
+                let joining = Joining(
+                    invitation: invitation, keys: try Membership.keys(of: folder), name: name, logger: logger)
+                membership = try await joining.run()
+                try membership?.save(in: folder)
+                logger.notice("joined the coordinator's cluster", metadata: ["coordinator": "\(membership!.endpoint)"])
+            }
+        }
+        let endpoint = configuration.coordinator ?? membership?.endpoint ?? WorkerConfiguration.standardCoordinator
+        var socket = DealerSocket.Configuration(endpoint: endpoint)
+        // A worker that has joined a cluster elsewhere can still work for a plain coordinator on this machine.
+        if let membership, endpoint == membership.endpoint || !Endpoint.isLoopback(endpoint) {
+            socket.curve = Curve.Client(keys: try Membership.keys(of: folder), serverKey: membership.serverKey)
+        }
+        return socket
+    }
+
+    private func connect(
+        _ socket: DealerSocket.Configuration, _ logger: Logger
+    ) throws(WorkerError) -> DealerSocket {
         do {
-            return try DealerSocket(configuration.socket, logger: logger)
+            return try DealerSocket(socket, logger: logger)
         } catch {
             throw WorkerError(error.message)
         }
@@ -119,6 +152,15 @@ public struct Worker: Sendable {
                 return nil
             }
             group.addTask {
+                for await failure in socket.failures {
+                    let reason = failure.reason(endpoint: socket.endpoint, isInvited: false)
+                    if let exit = await loop.handle(.unwelcome(reason: reason, isFinal: failure == .endedKey)) {
+                        return exit
+                    }
+                }
+                return nil
+            }
+            group.addTask {
                 while !Task.isCancelled {
                     if let exit = await loop.handle(.tick) { return exit }
                     try? await Task.sleep(for: .milliseconds(200))
@@ -138,7 +180,7 @@ public struct Worker: Sendable {
     static func lock(_ folder: URL) throws(WorkerError) -> LockFile {
         let lock: LockFile
         do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try PrivateFile.createFolder(folder)
             lock = try LockFile(folder.appendingPathComponent("worker.lock"))
         } catch {
             throw WorkerError("cannot use the data folder \(folder.path): \(error.systemReason)")

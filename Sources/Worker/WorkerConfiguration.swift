@@ -2,7 +2,6 @@ import ClusterCore
 import Foundation
 import Machine
 import OperatingSystem
-import Transport
 
 /// A worker's settings.
 public struct WorkerConfiguration: Sendable {
@@ -19,14 +18,14 @@ public struct WorkerConfiguration: Sendable {
     /// Addresses that a slot needs at least to train the smaller recipes.
     static let minAddressBytesPerSlot = 512 << 20
 
-    /// The coordinator's ZeroMQ address.
-    public var coordinator: String {
-        get { socket.endpoint }
-        set { socket.endpoint = newValue }
-    }
-    /// Everything else that the worker's socket is told.
-    var socket = DealerSocket.Configuration(endpoint: "tcp://127.0.0.1:7741")
-    /// Holds the worker's id and the files of its attempts.
+    static let standardCoordinator = "tcp://127.0.0.1:7741"
+
+    /// The coordinator's ZeroMQ address. Default: that of the cluster that the worker has joined, or port 7741 on this
+    /// machine.
+    public var coordinator: String?
+    /// The string of an invitation: the worker joins that cluster, unless it has already.
+    public var invitation: String?
+    /// Holds the worker's id, its keys and the files of its attempts.
     public var dataFolder: URL
     /// `auto`: processors / threads per slot, but no more than fit the memory (1 GiB each), at least 1. Several
     /// trainings use the processors better than one training with several threads.

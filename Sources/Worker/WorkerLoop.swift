@@ -158,6 +158,8 @@ actor WorkerLoop {
             logger.warning(
                 "the coordinator does not answer; training continues, and the worker keeps the results and tries again",
                 metadata: ["coordinator": "\(socket.endpoint)"])
+        case .rejected(let reason):
+            logger.error("the coordinator cannot be used now; training continues", metadata: ["reason": "\(reason)"])
         case .exit(let exit): self.exit = exit
         }
     }

@@ -15,7 +15,7 @@ enum Setting: String, CaseIterable {
     case lifetime
     case lifetimeStagger = "lifetime-stagger"
     case idleExit = "idle-exit"
-    case data, http, workers, lease, heartbeat, stall, retries
+    case data, http, workers, advertise, lease, heartbeat, stall, retries
     case insecure
     case requireAuth = "require-auth"
     case tlsCertificate = "tls-certificate"

@@ -42,7 +42,10 @@ struct TexloomCommand: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Serving a cluster:",
-                subcommands: [CoordinatorCommand.self, WorkerCommand.self, TokensCommand.self, AuditCommand.self]),
+                subcommands: [
+                    CoordinatorCommand.self, WorkerCommand.self, InviteCommand.self, WorkersCommand.self,
+                    TokensCommand.self, AuditCommand.self,
+                ]),
             CommandGroup(
                 name: "Using a cluster:",
                 subcommands: [

@@ -76,9 +76,10 @@ package final class ClusterDriver {
     @discardableResult
     package func hello(
         _ session: UInt64, worker: String? = nil, running: [AttemptStatus] = [],
-        equipment: WorkerIdentity.Equipment? = nil
+        equipment: WorkerIdentity.Equipment? = nil, credentials: WorkerCredentials = WorkerCredentials()
     ) -> [ClusterEffect] {
         var identity = WorkerIdentity.named(worker ?? "worker-\(session)")
+        identity.credentials = credentials
         identity.equipment = equipment
         return handle(.hello(session: session, worker: identity, running: running))
     }

@@ -9,7 +9,8 @@ final class TinyCluster {
     private(set) var workers: [TexloomProcess] = []
     /// The address of the HTTP API.
     private(set) var address = ""
-    private var endpoint = ""
+    /// The workers' address.
+    private(set) var endpoint = ""
 
     /// Restores the default action of SIGHUP, because the tests' parent process may ignore it.
     static let heedingHangUps = ["/usr/bin/env", "--default-signal=HUP"]
@@ -26,12 +27,16 @@ final class TinyCluster {
     }
 
     private let heartbeat: Double
+    private let options: [String]
 
-    /// - Parameter heartbeat: In seconds.
-    init(heartbeat: Double = 0.2) throws {
+    /// - Parameters:
+    ///   - heartbeat: In seconds.
+    ///   - options: Further ones of the coordinator.
+    init(heartbeat: Double = 0.2, options: [String] = []) throws {
         self.heartbeat = heartbeat
+        self.options = options
         coordinator = try Self.startCoordinator(
-            scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0", heartbeat)
+            scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0", heartbeat, options)
         try findAddresses()
     }
 
@@ -40,13 +45,13 @@ final class TinyCluster {
     }
 
     private static func startCoordinator(
-        _ scratch: ScratchFolder, http: String, workers: String, _ heartbeat: Double
+        _ scratch: ScratchFolder, http: String, workers: String, _ heartbeat: Double, _ options: [String]
     ) throws -> TexloomProcess {
         try TexloomProcess(
             [
                 "coordinator", "--data", scratch.path("coordinator"), "--http", http, "--workers", workers,
                 "--heartbeat", "\(heartbeat)", "--lease", "\(10 * heartbeat)",
-            ], folder: scratch.url, launcher: heedingHangUps)
+            ] + options, folder: scratch.url, launcher: heedingHangUps)
     }
 
     private func findAddresses() throws {
@@ -64,7 +69,8 @@ final class TinyCluster {
     func restartCoordinator() throws {
         coordinator.killAndWait()
         coordinator = try Self.startCoordinator(
-            scratch.folder, http: String(address.dropFirst("http://".count)), workers: endpoint, heartbeat)
+            scratch.folder, http: String(address.dropFirst("http://".count)), workers: endpoint, heartbeat,
+            options)
         try findAddresses()
     }
 

@@ -279,8 +279,8 @@ struct SimulatedCoordinator {
             routes[session] = nil
             uploads = uploads.filter { $0.key.session != session }
             downloads = downloads.filter { $0.key.session != session }
-        case .refuse(let session, let reason):
-            send(.refusal(.duplicateWorker, message: reason), to: session)
+        case .refuse(let session, let code, let reason):
+            send(.refusal(code, message: reason), to: session)
             routes[session] = nil
         }
     }

@@ -214,7 +214,7 @@ struct SimulatedWorker {
             records[ref] = nil
         case .logError: break
         case .reconnect: connection += 1
-        case .connected, .away, .retire: break
+        case .connected, .away, .rejected, .retire: break
         case .exit(let exit):
             hasExited = true
             switch exit {

@@ -322,7 +322,7 @@ final class Simulation {
             clients[index].job = jobs[0].id
             witness.clientHeard(accepted: jobs[0].id, key: clients[index].key)
         case .job(let id, let state): say("\(id) is \(state)")
-        case .draining, .refused: break
+        case .draining, .revoked, .refused: break
         }
     }
 

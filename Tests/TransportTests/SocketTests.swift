@@ -155,10 +155,10 @@ struct SocketTests {
         try #require(frames[0].prefix(2) == [8, UInt8(ProtocolVersion.newest)])
         frames[0][1] = 9
         while case .wouldBlock = raw.send(frames) { await Task.yield() }
-        var answer = raw.receive(maxFrames: 2)
+        var answer = raw.receive(maxFrames: 2)?.frames
         while answer == nil {
             await Task.yield()
-            answer = raw.receive(maxFrames: 2)
+            answer = raw.receive(maxFrames: 2)?.frames
         }
         let message = try WireMessage(frames: answer!)
         guard case .refusal(let refusal)? = message.body else {

@@ -14,7 +14,7 @@ package enum ClusterEffect: Sendable, Equatable {
     /// The session is over. The coordinator answers its later messages with HELLO_AGAIN.
     case closeSession(UInt64)
     /// Refuse the worker process, and say why. It must exit.
-    case refuse(session: UInt64, reason: String)
+    case refuse(session: UInt64, AcknowledgementCode, reason: String)
     /// The job no longer needs this file. Remove it unless another record names it.
     case discard(sha256: String)
     case reply(RequestToken, Reply)
@@ -27,6 +27,7 @@ package enum Reply: Sendable, Equatable {
     case accepted([Accepted])
     case job(JobID, JobState)
     case draining(workerID: String)
+    case revoked(workerID: String)
     case refused(Refusal)
 
     package struct Accepted: Sendable, Equatable {

@@ -26,6 +26,8 @@ package enum ClusterEvent: Sendable {
     case prioritise(RequestToken, JobID, priority: Int)
     /// Stops giving work to a worker and asks it to hand back what it has.
     case drain(RequestToken, workerID: String)
+    /// The key with which the worker came is no longer good.
+    case revoke(RequestToken, key: String, reason: String)
 }
 
 /// Identifies the caller that waits for the answer to a request.
@@ -67,7 +69,7 @@ extension ClusterEvent {
         case .received(_, let session), .artifactOffered(let session, _, _), .artifactStored(let session, _),
             .artifactDamaged(let session, _, _), .transferProgressed(let session, _):
             session
-        case .tick, .unreferenced, .submit, .cancel, .retry, .prioritise, .drain: nil
+        case .tick, .unreferenced, .submit, .cancel, .retry, .prioritise, .drain, .revoke: nil
         }
     }
 

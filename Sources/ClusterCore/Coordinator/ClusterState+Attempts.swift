@@ -160,7 +160,7 @@ extension ClusterState {
             end(&job, .failed, iteration: failure.iteration, reason: failure.reason)
             sessions[session]!.askedAt = now
             note(job.id, attempt: reference.number, level: "error", "failed: \(failure.reason)")
-            if failure.isRetryable {
+            if failure.isRetryable || isDoubted(job, by: sessions[session]!.worker, at: now) {
                 chargeFailure(&job, reason: failure.reason)
             } else {
                 job.state = .failed
@@ -172,6 +172,21 @@ extension ClusterState {
         case .ended(.failed): acknowledge(session, id, .ok)
         case let other: refuse(session, id, reference, other)
         }
+    }
+
+    /// Whether another worker should confirm that a job is impossible. One worker alone could fail all jobs for good. A
+    /// worker without others that could do the job is believed.
+    private mutating func isDoubted(_ job: Job, by worker: WorkerIdentity, at now: Instant) -> Bool {
+        func isAnother(_ other: WorkerIdentity) -> Bool {
+            other.id != worker.id && (other.credentials.key == nil || other.credentials.key != worker.credentials.key)
+        }
+        if let first = doubtedFailures[job.id], isAnother(first) { return false }
+        guard others(than: worker.id, for: job, at: now).contains(where: { isAnother($0.worker) }) else { return false }
+        doubtedFailures[job.id] = worker
+        note(
+            job.id, attempt: job.attempt?.number ?? 0, level: "warning",
+            "\(worker.name) calls the job impossible; another worker tries it")
+        return true
     }
 
     mutating func handBack(

@@ -22,7 +22,7 @@ extension ClusterState {
 
     private mutating func nextJob(for session: WorkerSession, at now: Instant) -> Job? {
         // A job that may kill its worker must not take other jobs with it.
-        guard !session.attempts.contains(where: { isSuspect($0.job) }), !isBarred(session, at: now),
+        guard hasRoom(session), !session.attempts.contains(where: { isSuspect($0.job) }), !isBarred(session, at: now),
             !isResting(session.worker.id, at: now)
         else { return nil }
         guard let record = deaths[session.worker.id], record.isBlamed else {
@@ -59,12 +59,17 @@ extension ClusterState {
     private func isLeft(_ job: Job, toOthersThan workerID: String, at now: Instant) -> Bool {
         let avoided = job.avoidedWorkerIDs + (isSuspect(job.id) ? fruitlessLosses[job.id] ?? [] : [])
         guard avoided.contains(workerID) else { return false }
-        let others = sessions.values.lazy.filter {
+        let others = others(than: workerID, for: job, at: now)
+        let isLast = avoided.last == workerID
+        return others.contains { isLast || !avoided.contains($0.worker.id) }
+    }
+
+    /// The other workers that could do the job.
+    func others(than workerID: String, for job: Job, at now: Instant) -> [WorkerSession] {
+        sessions.values.filter {
             $0.worker.id != workerID && takesPart($0, at: now) && !isBarred($0, at: now)
                 && deaths[$0.worker.id]?.isBlamed != true && $0.worker.lack(of: job.demand) == nil
         }
-        let isLast = avoided.last == workerID
-        return others.contains { isLast || !avoided.contains($0.worker.id) }
     }
 
     /// Whether the worker runs something or has recently asked for work.

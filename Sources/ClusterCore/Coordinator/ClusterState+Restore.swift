@@ -31,6 +31,7 @@ extension ClusterState {
         self.init(configuration: configuration, at: now)
         nextSequence = recorded.nextSequence
         drainingSessions = Set(recorded.workers.filter(\.isDraining).map(\.session))
+        for worker in recorded.workers { credentials[worker.identity.id] = worker.identity.credentials }
         let workers = Dictionary(recorded.workers.map { ($0.identity.id, $0) }, uniquingKeysWith: { $1 })
         for job in recorded.jobs {
             var job = job

@@ -1,7 +1,9 @@
 // Sessions: which workers are connected, and what they hold.
 extension ClusterState {
     mutating func hello(_ id: UInt64, _ worker: WorkerIdentity, _ running: [AttemptStatus], at now: Instant) {
+        guard mayClaim(worker, session: id) else { return refuseStranger(id, worker) }
         guard !isDuplicate(id, of: worker) else { return refuseDuplicate(id, worker) }
+        let worker = remember(worker)
         let claimed = Set(running.map(\.attempt))
         // A session that changes its worker id is gone, and so is a worker process that a new one replaces. Attempts
         // that the new process does not claim are free again at once.
@@ -64,7 +66,41 @@ extension ClusterState {
         let reason =
             "another worker with the id \(worker.id) is connected (\(other)): their data folders are copies of each "
             + "other. Give this one a folder of its own with --data, or remove the file worker-id in its folder"
-        effects.append(.refuse(session: id, reason: reason))
+        effects.append(.refuse(session: id, .duplicateWorker, reason: reason))
+    }
+
+    // MARK: Credentials
+
+    /// Whether the credentials of a HELLO are those of the worker and of the session that it names.
+    private func mayClaim(_ worker: WorkerIdentity, session id: UInt64) -> Bool {
+        if let known = sessions[id], !known.worker.credentials.admit(worker.credentials) { return false }
+        return credentials[worker.id]?.admit(worker.credentials) ?? true
+    }
+
+    /// Keeps what the worker has shown so far.
+    private mutating func remember(_ worker: WorkerIdentity) -> WorkerIdentity {
+        var known = worker
+        known.credentials = (credentials[worker.id] ?? WorkerCredentials()).updated(with: worker.credentials)
+        credentials[worker.id] = known.credentials
+        return known
+    }
+
+    private mutating func refuseStranger(_ id: UInt64, _ worker: WorkerIdentity) {
+        let reason =
+            "the worker id \(worker.id) belongs to a worker with another key or secret: this one's data folder is an "
+            + "incomplete copy of that one's. Give it a folder of its own with --data, or remove the file worker-id in it"
+        effects.append(.refuse(session: id, .notAuthorised, reason: reason))
+    }
+
+    /// Ends the sessions of a key that is no longer good.
+    mutating func revoke(_ token: RequestToken, _ key: String, _ reason: String, at now: Instant) {
+        let revoked = sessions.values.filter { $0.worker.credentials.key == key }.sorted { $0.session < $1.session }
+        for session in revoked {
+            effects.append(.refuse(session: session.session, .notAuthorised, reason: reason))
+            closeSession(session.session, reason: reason, isDeath: false, at: now)
+        }
+        effects.append(.reply(token, .revoked(workerID: revoked.first?.worker.id ?? "")))
+        dispatch(at: now)
     }
 
     /// Moves a running attempt of the same worker over to the worker's new session.
@@ -198,7 +234,7 @@ extension ClusterState {
 
     // MARK: Work requests
 
-    mutating func workRequest(_ id: UInt64, _ request: UInt64, at now: Instant) {
+    mutating func workRequest(_ id: UInt64, _ request: UInt64, _ freeSlots: Int, at now: Instant) {
         guard hear(id, at: now), let session = sessions[id] else { return }
         sessions[id]!.askedAt = now
         if let earlier = session.request, earlier.id == request {
@@ -211,7 +247,7 @@ extension ClusterState {
             return
         }
         sessions[id]!.request = WorkerSession.WorkRequest(id: request)
-        if session.isDraining { return answerNoWork(id) }
+        if session.isDraining || freeSlots == 0 || !hasRoom(session) { return answerNoWork(id) }
         if !waiting.contains(id) { waiting.append(id) }
         dispatch(at: now)
         if sessions[id]?.request?.answer == nil {
@@ -220,6 +256,10 @@ extension ClusterState {
             deadlines.insert(deadline)
         }
     }
+
+    /// Whether the worker's slots allow one more attempt. Each slot may have one that trains and one whose results are
+    /// under way.
+    func hasRoom(_ session: WorkerSession) -> Bool { session.attempts.count <= 2 * session.worker.slots }
 
     mutating func answerNoWork(_ id: UInt64) {
         waiting.removeAll { $0 == id }

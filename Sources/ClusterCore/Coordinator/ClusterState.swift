@@ -79,6 +79,10 @@ package struct ClusterState: Sendable {
     var fruitlessLosses: [JobID: [String]] = [:]
     /// By worker id; not recorded either.
     var deaths: [String: WorkerDeaths] = [:]
+    /// What the workers have shown, by worker id.
+    var credentials: [String: WorkerCredentials] = [:]
+    /// Workers that called a job impossible, until another one agrees. Not recorded.
+    var doubtedFailures: [JobID: WorkerIdentity] = [:]
     var keys = ShardedTable<String, JobID>()
     /// The next suffix to try for a result name, by the name in lower case.
     var resultNames = ShardedTable<String, Int>()
@@ -111,6 +115,7 @@ package struct ClusterState: Sendable {
         case .retry(let token, let id): retry(token, id, at: now)
         case .prioritise(let token, let id, let priority): prioritise(token, id, priority)
         case .drain(let token, let workerID): drain(token, workerID)
+        case .revoke(let token, let key, let reason): revoke(token, key, reason, at: now)
         }
         defer { effects = [] }
         return effects
@@ -119,7 +124,7 @@ package struct ClusterState: Sendable {
     private mutating func receive(_ message: MessageToCoordinator, _ session: UInt64, at now: Instant) {
         switch message {
         case .hello(let said): hello(session, said.worker, said.running, at: now)
-        case .workRequest(let id, _): workRequest(session, id, at: now)
+        case .workRequest(let id, let freeSlots): workRequest(session, id, freeSlots, at: now)
         case .heartbeat(let sequence, _, let running, let load): heartbeat(session, sequence, running, load, at: now)
         case .metrics(let attempt, let id, let block):
             report(session, attempt, id, .metrics(attempt.job, attempt: attempt.number, block), at: now)
@@ -167,7 +172,10 @@ package struct ClusterState: Sendable {
     mutating func put(_ job: Job) {
         if let before = jobs[job.id.sequence] { counts[before.state, default: 0] -= 1 }
         counts[job.state, default: 0] += 1
-        if job.state.isSettled { fruitlessLosses[job.id] = nil }
+        if job.state.isSettled {
+            fruitlessLosses[job.id] = nil
+            doubtedFailures[job.id] = nil
+        }
         jobs[job.id.sequence] = job
     }
 

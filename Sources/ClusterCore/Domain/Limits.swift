@@ -3,10 +3,12 @@
 public enum Limits {
     /// Payload bytes of an artifact chunk: large enough for full speed, small enough not to delay a heartbeat.
     public static let chunkBytes = 1 << 20
-    /// Bytes of a serialised envelope. The largest are metric and log batches.
-    public static let maxEnvelopeBytes = 4 << 20
+    /// Bytes of a serialised envelope: a FINISH with its report, and room for the rest.
+    public static let maxEnvelopeBytes = maxReportBytes + (256 << 10)
     /// Bytes of any ZeroMQ frame; libzmq drops the connection of a peer that announces more.
-    public static let maxFrameBytes = 4 << 20
+    public static let maxFrameBytes = maxEnvelopeBytes
+    /// What CURVE adds to a frame: a command's name, flags, nonce and authenticator, 33 bytes.
+    public static let curveFrameBytes = 64
     /// Chunks that a receiver lets be under way: 8 MiB, which fills 1 Gbit/s at a round trip of 60 ms.
     public static let windowChunks: UInt32 = 8
     /// The largest window a sender follows, whatever the receiver grants.
@@ -29,6 +31,8 @@ public enum Limits {
     public static let maxMetricRows = 1024
     public static let maxLogLines = 1024
     public static let maxLogLineBytes = 16 << 10
+    /// Bytes of a worker's secret.
+    public static let maxSecretBytes = 128
     /// Names of weights that a worker announces.
     public static let maxWeights = 64
     /// Slots of a worker, and therefore attempts in one message.

@@ -36,7 +36,7 @@ package enum MessageToWorker: Sendable, Equatable {
 /// The wire protocol's `Code`.
 package enum AcknowledgementCode: Sendable, Equatable, CaseIterable {
     case ok, leaseLost, unknownArtifact, noSpace, tooLarge, digestMismatch, malformed, versionUnsupported, tryLater
-    case cancelled, duplicateWorker
+    case cancelled, duplicateWorker, notAuthorised
 }
 
 /// How a worker process introduces itself.
@@ -45,12 +45,18 @@ package struct Hello: Sendable, Equatable {
     package var maxVersion: UInt32
     package var worker: WorkerIdentity
     package var running: [AttemptStatus] = []
+    /// From the worker's data folder; empty from software that has none.
+    package var secret: String
 
-    package init(minVersion: UInt32, maxVersion: UInt32, worker: WorkerIdentity, running: [AttemptStatus] = []) {
+    package init(
+        minVersion: UInt32, maxVersion: UInt32, worker: WorkerIdentity, running: [AttemptStatus] = [],
+        secret: String = ""
+    ) {
         self.minVersion = minVersion
         self.maxVersion = maxVersion
         self.worker = worker
         self.running = running
+        self.secret = secret
     }
 }
 

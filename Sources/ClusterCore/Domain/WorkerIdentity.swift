@@ -11,10 +11,13 @@ package struct WorkerIdentity: Sendable, Hashable {
     package var kinds: Set<JobKind>
     /// nil: the worker does not announce it. Not recorded, because it comes with every HELLO.
     package var equipment: Equipment?
+    /// Not on the wire as they are: the coordinator takes the key from the connection.
+    package var credentials: WorkerCredentials
 
     package init(
         id: String, name: String, softwareVersion: String, slots: Int, threadsPerSlot: Int, cpu: String,
-        kinds: Set<JobKind> = [.train], equipment: Equipment? = nil
+        kinds: Set<JobKind> = [.train], equipment: Equipment? = nil,
+        credentials: WorkerCredentials = WorkerCredentials()
     ) {
         self.id = id
         self.name = name
@@ -24,6 +27,7 @@ package struct WorkerIdentity: Sendable, Hashable {
         self.cpu = cpu
         self.kinds = kinds
         self.equipment = equipment
+        self.credentials = credentials
     }
 
     /// What a worker has to train with.

@@ -44,6 +44,7 @@ extension WorkerState {
     ) {
         switch code {
         case .duplicateWorker where named == session: exit(.duplicate(reason))
+        case .notAuthorised where named == session: resign(.refused(reason), now)
         case .versionUnsupported:
             guard let hellos = hellosSinceWelcome else {
                 return resign(.refused(reason), now)
@@ -59,7 +60,7 @@ extension WorkerState {
     }
 
     /// Ends the worker once its checkpoints are in its folder, for the next process.
-    private mutating func resign(_ exit: WorkerExit, _ now: Instant) {
+    mutating func resign(_ exit: WorkerExit, _ now: Instant) {
         guard lastExit == nil else { return }
         lastExit = exit
         drain("refused", now)
@@ -151,7 +152,7 @@ extension WorkerState {
         case (.digestMismatch, .artifact(_, let file)) where item.mismatches + 1 >= Self.maxTransfers:
             giveUp(file, of: ref, "\(file) was sent \(Self.maxTransfers) times: \(message)", now)
         case (.noSpace, _), (.tryLater, _), (.digestMismatch, _), (.unknownArtifact, _), (.versionUnsupported, _),
-            (.duplicateWorker, _):
+            (.duplicateWorker, _), (.notAuthorised, _):
             if item.isReport {
                 attempts[ref]?.reports.retryAt = now + heartbeat
             } else {

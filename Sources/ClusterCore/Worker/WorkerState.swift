@@ -48,6 +48,9 @@ package struct WorkerState: Sendable {
         case drain(String)
         /// Why the worker's folder cannot be written to; nil: it can.
         case storage(problem: String?)
+        /// The coordinator and this worker cannot speak with each other.
+        /// - isFinal: Trying again does not help, even if the coordinator has welcomed this worker before.
+        case unwelcome(reason: String, isFinal: Bool)
     }
     package enum Ending: Equatable, Sendable {
         case finished(iteration: Int, trainingSeconds: Double, reportJSON: String)
@@ -77,6 +80,8 @@ package struct WorkerState: Sendable {
         case retire(String)
         /// The coordinator does not answer. Comes once until it answers again.
         case away
+        /// The coordinator and this worker cannot speak with each other at present.
+        case rejected(String)
         case exit(WorkerExit)
     }
 
@@ -95,6 +100,8 @@ package struct WorkerState: Sendable {
 
     package let worker: WorkerIdentity
     let versions: ClosedRange<UInt32>
+    /// Shows the coordinator that the worker's id is its own.
+    let secret: String
     package let session: UInt64
     var link: Link
     /// Whether ``Effect/away`` has been reported since the coordinator last answered.
@@ -135,11 +142,12 @@ package struct WorkerState: Sendable {
     ///   - limits: When the worker ends by itself.
     ///   - breach: Why the coordinator would not accept a message; nil if it would.
     package init(
-        worker: WorkerIdentity, session: UInt64, versions: ClosedRange<UInt32>,
+        worker: WorkerIdentity, secret: String = "", session: UInt64, versions: ClosedRange<UInt32>,
         drainPatience: Duration = .seconds(60), limits: WorkerLimits = WorkerLimits(),
         breach: @escaping @Sendable (MessageToCoordinator) -> String?, at now: Instant
     ) {
         self.worker = worker
+        self.secret = secret
         self.versions = versions
         self.drainPatience = drainPatience
         self.limits = limits
@@ -220,6 +228,12 @@ package struct WorkerState: Sendable {
             storageProblem = problem
             if problem == nil { storageNeed = 0 }
             if problem == nil, workRequest == nil { nextWork = now }
+        case .unwelcome(let reason, let isFinal):
+            if isFinal || hellosSinceWelcome == nil {
+                resign(.refused(reason), now)
+            } else {
+                effects.append(.rejected(reason))
+            }
         }
         advance(now)
         return remember() + effects
@@ -294,7 +308,8 @@ package struct WorkerState: Sendable {
     mutating func greet() {
         if let count = hellosSinceWelcome { hellosSinceWelcome = count + 1 }
         let hello = Hello(
-            minVersion: versions.lowerBound, maxVersion: versions.upperBound, worker: worker, running: running)
+            minVersion: versions.lowerBound, maxVersion: versions.upperBound, worker: worker, running: running,
+            secret: secret)
         effects.append(.send(.hello(hello)))
     }
 

@@ -11,7 +11,11 @@ final class DataFolder: Sendable {
     init(_ url: URL) throws {
         self.url = url
         do {
-            try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+            try PrivateFile.createFolder(url)
+            // An earlier version left them readable.
+            for name in ["jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm", "coordinator.lock"] {
+                try PrivateFile.restrict(url.appendingPathComponent(name))
+            }
         } catch {
             throw CoordinatorError(
                 .fileSystem, "the data folder \(url.path) cannot be created: \(error.systemReason)")
@@ -41,6 +45,8 @@ final class DataFolder: Sendable {
     var isInPlace: Bool { lock.isInPlace && FileManager.default.fileExists(atPath: database.path) }
 
     var database: URL { url.appendingPathComponent("jobs.sqlite") }
+    /// The secret key by which workers know this coordinator.
+    var serverKey: URL { url.appendingPathComponent("server-key") }
     var eventFiles: URL { url.appendingPathComponent("tensorboard", isDirectory: true) }
     var thumbnails: URL { url.appendingPathComponent("thumbnails", isDirectory: true) }
 }

@@ -157,14 +157,16 @@ struct ChangeWriter {
         try run(
             """
             INSERT INTO workers (id, name, software_version, slots, threads_per_slot, cpu, session, is_draining,
-                is_connected, first_seen_at, last_seen_at)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+                is_connected, first_seen_at, last_seen_at, key, secret_digest)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)
             ON CONFLICT (id) DO UPDATE SET name = ?2, software_version = ?3, slots = ?4, threads_per_slot = ?5,
-                cpu = ?6, session = ?7, is_draining = ?8, is_connected = ?9, last_seen_at = ?10
+                cpu = ?6, session = ?7, is_draining = ?8, is_connected = ?9, last_seen_at = ?10,
+                key = ?11, secret_digest = ?12
             """,
             [
                 worker.id, worker.name, worker.softwareVersion, worker.slots, worker.threadsPerSlot, worker.cpu,
                 Int64(bitPattern: session), isDraining, isConnected, seconds,
+                worker.credentials.key, worker.credentials.secretDigest,
             ])
     }
 

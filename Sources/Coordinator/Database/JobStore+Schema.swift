@@ -230,6 +230,26 @@ extension JobStore {
                     CREATE INDEX sessions_by_token ON sessions (token, expires_at);
                     """)
         }
+        migrator.registerMigration("worker keys") { db in
+            // Keys are public keys, as hexadecimal digits; secrets are not here.
+            try db.execute(
+                sql: """
+                    CREATE TABLE worker_keys (
+                        key TEXT PRIMARY KEY,
+                        name TEXT NOT NULL,
+                        added_at REAL NOT NULL,
+                        revoked_at REAL
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE TABLE invitations (
+                        key TEXT PRIMARY KEY,
+                        expires_at REAL NOT NULL,
+                        used_by TEXT
+                    ) STRICT, WITHOUT ROWID;
+                    -- What a worker has shown: its key, and the SHA-256 of its secret.
+                    ALTER TABLE workers ADD COLUMN key TEXT;
+                    ALTER TABLE workers ADD COLUMN secret_digest TEXT;
+                    """)
+        }
         return migrator
     }
 }

@@ -77,7 +77,8 @@ extension RecordedCluster {
         for row in try StoredRow.all(db, sql: "SELECT * FROM workers ORDER BY id") {
             let identity = try WorkerIdentity(
                 id: row["id"], name: row["name"], softwareVersion: row["software_version"], slots: row["slots"],
-                threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"])
+                threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"],
+                credentials: WorkerCredentials(key: row["key"], secretDigest: row["secret_digest"]))
             workers.append(
                 try Worker(
                     identity: identity, session: UInt64(bitPattern: row["session"]), isDraining: row["is_draining"]))

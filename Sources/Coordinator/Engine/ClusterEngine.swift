@@ -252,7 +252,7 @@ actor ClusterEngine {
     private func withPresence(_ event: ClusterEvent) -> ClusterEvent? {
         switch event {
         case .received(.offer(let offer), let session):
-            return .artifactOffered(session: session, offer, isStored: artifacts.contains(offer.artifact))
+            return .artifactOffered(session: session, offer, isStored: holds(offer))
         case .artifactStored(_, let offer):
             // The file is gone again. The worker gets no receipt and repeats its offer.
             return artifacts.contains(offer.artifact) ? event : nil
@@ -265,6 +265,16 @@ actor ClusterEngine {
         default:
             return event
         }
+    }
+
+    /// Whether the store has the offered bytes, and the offering attempt's job had them before. Any other worker must send
+    /// them: knowing a digest is no right to the file.
+    private func holds(_ offer: ArtifactOffer) -> Bool {
+        guard let job = state.job(offer.attempt.job) else { return false }
+        let sha256 = offer.artifact.sha256
+        let isKnown =
+            job.checkpoints.contains { $0.artifact.sha256 == sha256 } || job.products.values.contains(sha256)
+        return isKnown && artifacts.contains(offer.artifact)
     }
 
     private func perform(_ effect: ClusterEffect) async {
@@ -292,7 +302,7 @@ actor ClusterEngine {
         let token: RequestToken
         switch event {
         case .submit(let asker, _, _), .cancel(let asker, _, _), .retry(let asker, _), .prioritise(let asker, _, _),
-            .drain(let asker, _):
+            .drain(let asker, _), .revoke(let asker, _, _):
             token = asker
         default: return
         }

@@ -9,6 +9,8 @@ struct ClusterReader: Sendable {
     let engine: ClusterEngine
     let startedAt: Date
     let workerEndpoint: String
+    /// Whether other machines can reach the workers' address, and it is plain.
+    var insecureWorkers = false
     /// Knows which recipes differ only in the seed. Default: none.
     var seeds = RecipeSeeds()
     /// See `CoordinatorConfiguration`.
@@ -80,7 +82,7 @@ struct ClusterReader: Sendable {
                 spoolBytes: session?.load?.spoolBytes,
                 weights: session?.worker.equipment?.weights.sorted(),
                 memoryBytesPerSlot: session?.worker.equipment.flatMap { $0.memoryBytes > 0 ? $0.memoryBytes : nil },
-                problem: cluster.problem(ofWorker: row.identity.id))
+                problem: cluster.problem(ofWorker: row.identity.id), key: row.identity.credentials.key)
         }
         return list.filter(\.isConnected) + list.filter { !$0.isConnected }
     }
@@ -92,7 +94,8 @@ struct ClusterReader: Sendable {
         let jobs = JobState.allCases.map { ($0.rawValue, cluster.counts[$0] ?? 0) }
         return ClusterSummary(
             version: texloomVersion, coordinatorID: store.coordinatorID, startedAt: startedAt,
-            workerEndpoint: workerEndpoint, jobs: Dictionary(uniqueKeysWithValues: jobs),
+            workerEndpoint: workerEndpoint, insecureWorkers: insecureWorkers,
+            jobs: Dictionary(uniqueKeysWithValues: jobs),
             workersConnected: connected.count, slots: connected.map(\.worker.slots).reduce(0, +),
             slotsWanted: cluster.slotsWanted(at: engine.now),
             iterationsPerSecond: cluster.leases.values.map(\.iterationsPerSecond).reduce(0, +),

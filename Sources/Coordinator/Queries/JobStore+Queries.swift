@@ -157,7 +157,8 @@ extension JobStore {
                 try RecordedWorkerRow(
                     identity: WorkerIdentity(
                         id: row["id"], name: row["name"], softwareVersion: row["software_version"],
-                        slots: row["slots"], threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"]),
+                        slots: row["slots"], threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"],
+                        credentials: WorkerCredentials(key: row["key"], secretDigest: row["secret_digest"])),
                     lastSeenAt: Date(timeIntervalSince1970: row["last_seen_at"]))
             }
         }

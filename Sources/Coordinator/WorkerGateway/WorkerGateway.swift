@@ -10,7 +10,14 @@ import Transport
 /// The gateway knows which connection a session speaks through. The cluster decides who a session is and what it may
 /// do.
 actor WorkerGateway {
+    /// Why a worker with a revoked key is refused.
+    static let revocation =
+        "this worker's key was revoked; to let it in again, remove the file worker-key in its data "
+        + "folder and join with a new invitation (texloom invite)"
+
     private let socket: RouterSocket
+    /// Nil on a plain address.
+    private let keys: WorkerKeys?
     private let engine: ClusterEngine
     private let transfers: Transfers
     /// The content of WELCOME in a version of the protocol.
@@ -27,15 +34,18 @@ actor WorkerGateway {
 
     private var routes: [UInt64: Route] = [:]
     private var slowMessages = 0
+    private var refusals = 0
     private var sessionsOfPeer: [Peer: Set<UInt64>] = [:]
     /// Attempts that a session claims but that belong to no job here. The next answer reports them lost.
     private var foreign: [UInt64: [WireAttemptRef]] = [:]
 
     init(
-        socket: RouterSocket, engine: ClusterEngine, artifacts: ArtifactStore, disk: BlockingWork,
+        socket: RouterSocket, keys: WorkerKeys? = nil, engine: ClusterEngine, artifacts: ArtifactStore,
+        disk: BlockingWork,
         greeting: @escaping @Sendable (UInt32) -> Greeting, logger: Logger
     ) {
         self.socket = socket
+        self.keys = keys
         self.engine = engine
         self.greeting = greeting
         self.logger = logger
@@ -75,14 +85,19 @@ actor WorkerGateway {
 
     private func receive(_ message: WireMessage, from peer: Peer) async {
         let session = message.session
+        guard await mayWork(peer, message) else { return }
+        if let route = routes[session], route.peer.key != peer.key {
+            return refuse(peer, session, .notAuthorised, "the session belongs to another key")
+        }
         let inbound = InboundMessage(message)
-        if case .message(.hello(let hello), let foreign) = inbound {
+        if case .message(.hello(var hello), let foreign) = inbound {
+            hello.worker.credentials = WorkerCredentials(
+                key: peer.key, secretDigest: hello.secret.isEmpty ? nil : Secret(text: hello.secret).digest)
             let outcome = ProtocolVersion.negotiate(min: hello.minVersion, max: hello.maxVersion)
             guard case .speak(let version) = outcome else { return refuse(hello, outcome, session, peer) }
             guard remember(session, Route(peer: peer, version: version)) else {
-                return logger.warning(
-                    "a connection speaks for too many workers",
-                    metadata: ["peer": "\(peer)", "worker": "\(hello.worker.name)"])
+                return note(
+                    "a connection speaks for too many workers", ["peer": "\(peer)", "worker": "\(hello.worker.name)"])
             }
             self.foreign[session] = foreign.isEmpty ? nil : foreign
             return await engine.post(.received(.hello(hello), session: session))
@@ -107,13 +122,62 @@ actor WorkerGateway {
         }
     }
 
+    // MARK: Keys
+
+    /// Whether the connection is a worker's. Answers those that are not.
+    private func mayWork(_ peer: Peer, _ message: WireMessage) async -> Bool {
+        guard let keys, let key = peer.key else { return true }
+        switch keys.standing(of: key) {
+        case .worker: return true
+        case .invited:
+            if case .join(let join)? = message.body {
+                await admit(join, keys, peer, key, message.session)
+            } else {
+                refuse(peer, message.session, .notAuthorised, "an invitation's key allows nothing but joining")
+            }
+        case .revoked: refuse(peer, message.session, .notAuthorised, Self.revocation)
+        case .unknown: refuse(peer, message.session, .notAuthorised, "the invitation is over")
+        }
+        return false
+    }
+
+    private func admit(_ join: WireJoin, _ keys: WorkerKeys, _ peer: Peer, _ invitation: String, _ session: UInt64)
+        async
+    {
+        let key = hexadecimal(join.publicKey)
+        do {
+            if let reason = try await keys.join(key, name: join.name, invitation: invitation) {
+                return refuse(peer, session, .notAuthorised, reason)
+            }
+        } catch {
+            logger.error("a worker cannot join: the job store cannot be written", metadata: ["error": "\(error)"])
+            return refuse(peer, session, .tryLater, "the coordinator's disk is full or fails; try again")
+        }
+        logger.notice("a worker has joined", metadata: ["key": "\(key)", "name": "\(join.name)"])
+        socket.send(WireMessage(.joined(WireJoined()), session: session), to: peer)
+    }
+
+    /// Refuses a connection's message, and logs the first refusal, the second, the fourth and so on.
+    private func refuse(_ peer: Peer, _ session: UInt64, _ code: AcknowledgementCode, _ reason: String) {
+        note("refused a connection", ["peer": "\(peer)", "key": "\(peer.key ?? "none")", "reason": "\(reason)"])
+        let refusal = MessageToWorker.refusal(code, message: reason)
+        socket.send(WireMessage(refusal, session: session, version: ProtocolVersion.oldest), to: peer)
+    }
+
+    /// Logs the first refusal, the second, the fourth and so on: strangers must not fill the disk.
+    private func note(_ message: Logger.Message, _ metadata: Logger.Metadata) {
+        refusals += 1
+        guard SocketCounters.isWorthLogging(refusals) else { return }
+        logger.warning(message, metadata: metadata.merging(["refusals": "\(refusals)"]) { $1 })
+    }
+
     /// Tells the worker which side is too old.
     private func refuse(_ hello: Hello, _ outcome: ProtocolVersion.Outcome, _ session: UInt64, _ peer: Peer) {
         let reason =
             "this coordinator (\(texloomVersion)) speaks protocol versions \(ProtocolVersion.oldest) to "
             + "\(ProtocolVersion.newest), the worker (\(hello.worker.softwareVersion)) \(hello.minVersion) to "
             + "\(hello.maxVersion): upgrade the \(outcome == .upgradeWorker ? "worker" : "coordinator")"
-        logger.warning("refused a worker", metadata: ["worker": "\(hello.worker.name)", "reason": "\(reason)"])
+        note("refused a worker", ["worker": "\(hello.worker.name)", "reason": "\(reason)"])
         // Uses the oldest version, because every worker can read it.
         let refusal = MessageToWorker.refusal(.versionUnsupported, message: reason)
         socket.send(WireMessage(refusal, session: session, version: ProtocolVersion.oldest), to: peer)
@@ -141,10 +205,10 @@ actor WorkerGateway {
             case .closeSession(let session):
                 forget(session)
                 transfers.end(session: session)
-            case .refuse(let session, let reason):
+            case .refuse(let session, let code, let reason):
                 let worker = await engine.workerName(session)
-                logger.warning("refused a worker", metadata: ["worker": "\(worker)", "reason": "\(reason)"])
-                send(.refusal(.duplicateWorker, message: reason), to: session)
+                note("refused a worker", ["worker": "\(worker)", "reason": "\(reason)"])
+                send(.refusal(code, message: reason), to: session)
                 forget(session)
             case .record, .reply, .discard, .warn: break
             }

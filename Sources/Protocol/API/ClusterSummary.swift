@@ -7,6 +7,8 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
     public var startedAt: Date
     /// The address to which workers connect, as bound.
     public var workerEndpoint: String
+    /// Whether other machines can reach that address, and it is plain and open.
+    public var insecureWorkers: Bool
     /// The number of jobs by `JobState` name, with an entry for every state.
     public var jobs: [String: Int]
     public var workersConnected: Int
@@ -20,13 +22,15 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
     public var queueSeconds: Double?
 
     public init(
-        version: String, coordinatorID: String, startedAt: Date, workerEndpoint: String, jobs: [String: Int],
-        workersConnected: Int, slots: Int, slotsWanted: Int, iterationsPerSecond: Double, queueSeconds: Double?
+        version: String, coordinatorID: String, startedAt: Date, workerEndpoint: String, insecureWorkers: Bool = false,
+        jobs: [String: Int], workersConnected: Int, slots: Int, slotsWanted: Int, iterationsPerSecond: Double,
+        queueSeconds: Double?
     ) {
         self.version = version
         self.coordinatorID = coordinatorID
         self.startedAt = startedAt
         self.workerEndpoint = workerEndpoint
+        self.insecureWorkers = insecureWorkers
         self.jobs = jobs
         self.workersConnected = workersConnected
         self.slots = slots
@@ -65,12 +69,15 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
     public var memoryBytesPerSlot: Int?
     /// Why it gets no work, or cannot run some of the waiting jobs; nil if nothing is wrong.
     public var problem: String?
+    /// Its public key, as 64 hexadecimal digits; nil if it came over a plain connection.
+    public var key: String?
 
     public init(
         id: String, name: String, softwareVersion: String, cpu: String, slots: Int, threadsPerSlot: Int,
         isConnected: Bool, isDraining: Bool, lastSeenAt: Date, jobs: [String], iterationsPerSecond: Double,
         coresBusy: Double? = nil, residentBytes: Int? = nil, spoolBytes: Int? = nil,
-        weights: [String]? = nil, memoryBytesPerSlot: Int? = nil, problem: String? = nil
+        weights: [String]? = nil, memoryBytesPerSlot: Int? = nil, problem: String? = nil,
+        key: String? = nil
     ) {
         self.id = id
         self.name = name
@@ -89,6 +96,7 @@ public struct WorkerSummary: Codable, Sendable, Equatable {
         self.weights = weights
         self.memoryBytesPerSlot = memoryBytesPerSlot
         self.problem = problem
+        self.key = key
     }
 }
 

@@ -27,7 +27,7 @@ extension InboundMessage {
             let (running, foreign) = claimed(hello.running)
             let said = Hello(
                 minVersion: hello.minVersion, maxVersion: hello.maxVersion, worker: WorkerIdentity(hello),
-                running: running)
+                running: running, secret: hello.secret)
             self = .message(.hello(said), foreign: foreign)
         case .workRequest(let request):
             let request = MessageToCoordinator.workRequest(
@@ -90,7 +90,7 @@ extension InboundMessage {
             self = .message(.chunk(ArtifactChunk(chunk, payload), payload), foreign: [])
         case .artifactCredit(let credit): self = .message(.credit(ArtifactCredit(credit)), foreign: [])
         case .welcome, .helloAgain, .assign, .noWork, .heartbeatReply, .artifactReceipt, .acknowledgement, .cancel,
-            .drain, .refusal, nil:
+            .drain, .refusal, .join, .joined, nil:
             self = .unexpected
         }
     }

@@ -124,6 +124,7 @@ extension Hello {
             hello.equipment.weights = equipment.weights.sorted()
             hello.equipment.memoryBytes = UInt64(clamping: equipment.memoryBytes)
         }
+        hello.secret = secret
         return hello
     }
 }
@@ -186,6 +187,7 @@ extension AcknowledgementCode {
             case .versionUnsupported: .versionUnsupported
             case .cancelled: .cancelled
             case .duplicateWorker: .duplicateWorker
+            case .notAuthorised: .notAuthorised
             // A newer coordinator may send an unknown code. The worker repeats its message, as it does if the
             // coordinator is busy.
             case .tryLater, .UNRECOGNIZED: .tryLater
@@ -205,6 +207,7 @@ extension AcknowledgementCode {
         case .tryLater: .tryLater
         case .cancelled: .cancelled
         case .duplicateWorker: .duplicateWorker
+        case .notAuthorised: .notAuthorised
         }
     }
 }

@@ -10,7 +10,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator", abstract: "Serves the cluster: hands jobs to workers, keeps what comes back.",
         discussion: """
-            By default it listens on this machine only and asks for no tokens. An HTTP address that other machines can \
+            By default it listens on this machine only and asks for no tokens. A workers' address that other machines can \
+            reach is encrypted, and lets in only workers with an invitation (texloom invite). An HTTP address that other machines can \
             reach needs --tls-certificate and --tls-key, and then asks for tokens (docs/security.md). Killing it loses \
             nothing that it has accepted; workers keep training while it is away.
             """)
@@ -28,7 +29,16 @@ struct CoordinatorCommand: AsyncParsableCommand {
             """)
     var workers: String?
 
-    @Flag(help: "Ask for tokens on this machine, too; 'texloom tokens create' makes one.")
+    @Option(
+        help: ArgumentHelp(
+            "Where workers elsewhere reach the workers' address, for invitations; may be repeated. Default: --workers; if "
+                + "that is 0.0.0.0, every address of this machine.", valueName: "tcp://host:port"))
+    var advertise: [String] = []
+
+    @Flag(
+        help: """
+            Ask for tokens on this machine, too ('texloom tokens create' makes one), and let in only invited workers.
+            """)
     var requireAuth = false
 
     @Option(help: ArgumentHelp("TLS certificate of the HTTP address, PEM with its chain.", valueName: "file"))
@@ -96,6 +106,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
             configuration.httpPort = port
         }
         if let endpoint = workers ?? settings[.workers] { configuration.workerEndpoint = endpoint }
+        let advertised = settings[.advertise]?.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+        configuration.advertisedEndpoints = advertise.isEmpty ? advertised ?? [] : advertise
         try secure(&configuration, settings)
         if let value = try duration(heartbeat, .heartbeat, unit: 1) { configuration.heartbeat = value }
         if let value = try duration(lease, .lease, unit: 1) { configuration.lease = value }

@@ -20,9 +20,15 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(
         help: """
             The coordinator's ZeroMQ address, tcp://HOST:PORT: an IPv4 address, an IPv6 address in brackets, or a host \
-            name. Default: TEXLOOM_COORDINATOR, or tcp://127.0.0.1:7741.
+            name. Default: TEXLOOM_COORDINATOR, or the cluster that this worker has joined, or tcp://127.0.0.1:7741.
             """)
     var coordinator: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Join the cluster of a coordinator that other machines can reach: the string that 'texloom invite' printed "
+                + "there. Needed once; the data folder keeps the keys.", valueName: "string"))
+    var join: String?
 
     @Option(help: "Jobs trained at the same time: a number, or auto. Default: auto.")
     var slots: String?
@@ -66,6 +72,7 @@ struct WorkerCommand: AsyncParsableCommand {
         if let folder = data ?? settings[.workerData] {
             configuration.dataFolder = URL(fileURLWithPath: folder, isDirectory: true)
         }
+        configuration.invitation = join
         configuration.name = name ?? settings[.name]
         configuration.slots = try count(slots ?? settings[.slots], "--slots")
         configuration.threadsPerSlot = try count(threads ?? settings[.threads], "--threads")

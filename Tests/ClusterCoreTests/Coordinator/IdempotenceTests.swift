@@ -202,7 +202,7 @@ struct DamageTests {
             answer = cluster.hello(1, worker: "w", running: [.at(attempt, 3)])
             if round < ClusterState.displacementsOfDuplicate { #expect(answer.welcomed != nil) }
         }
-        guard case .refuse(1, let reason)? = answer.first, answer.count == 1 else {
+        guard case .refuse(1, .duplicateWorker, let reason)? = answer.first, answer.count == 1 else {
             Issue.record("\(answer)")
             return
         }

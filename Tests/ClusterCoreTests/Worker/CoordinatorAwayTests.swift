@@ -192,6 +192,34 @@ struct CoordinatorAwayTests {
         #expect(end.contains(.exit(.refused("upgrade the worker"))))
     }
 
+    @Test func aWorkerThatWasNeverWelcomedEndsWithTheReasonOfTheHandshake() {
+        var bench = WorkerBench()
+        bench.play(.tick)
+        let effects = bench.play(.unwelcome(reason: "another key", isFinal: false))
+        #expect(effects.contains(.exit(.refused("another key"))))
+    }
+
+    /// The coordinator may have been replaced by mistake, and comes back.
+    @Test func aWorkerThatTrainsSurvivesAFailedHandshakeButNotARevokedKey() {
+        var bench = WorkerBench.training()
+        for _ in 0..<20 {
+            let effects = bench.play(.unwelcome(reason: "another key", isFinal: false))
+            #expect(effects == [.rejected("another key")] && bench.state.attempts[ref]?.phase == .training)
+        }
+        #expect(bench.play(.unwelcome(reason: "revoked", isFinal: true)).contains(.wish(ref, .checkpointAndStop)))
+        bench.spool(.checkpoint, 5)
+        #expect(bench.play(.ended(ref, .stopped(iteration: 5))).contains(.exit(.refused("revoked"))))
+    }
+
+    @Test func aRefusalOfTheKeyCountsOnlyForItsSession() {
+        var bench = WorkerBench.training()
+        var refusal = WireRefusal()
+        refusal.code = .notAuthorised
+        refusal.message = "the key was revoked"
+        #expect(bench.hear(.refusal(refusal), session: 6).isEmpty)
+        #expect(bench.hear(.refusal(refusal)).contains(.wish(ref, .checkpointAndStop)))
+    }
+
     @Test func aTrainerThatDoesNotStopEndsItsWorkerOnceNothingElseRuns() {
         var bench = WorkerBench.training(slots: 1)
         var reply = WireHeartbeatReply()

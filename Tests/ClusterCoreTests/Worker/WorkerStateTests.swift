@@ -178,6 +178,7 @@ struct WorkerStateTests {
             switch effect {
             case .connected(let coordinator, _): "connected to \(coordinator)"
             case .away: "away"
+            case .rejected: "rejected"
             default: nil
             }
         }

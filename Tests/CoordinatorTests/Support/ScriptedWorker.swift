@@ -14,14 +14,18 @@ final class ScriptedWorker {
 
     let socket: DealerSocket
     let session: UInt64
+    let curve: Curve.Client?
     private var messages: AsyncStream<WireMessage>.AsyncIterator
     private var nextID: UInt64 = 100
 
-    init(_ endpoint: String, session: UInt64) throws {
+    init(_ endpoint: String, session: UInt64, curve: Curve.Client? = nil) throws {
         var logger = Logger(label: "worker")
         logger.logLevel = .critical
         self.session = session
-        socket = try DealerSocket(.init(endpoint: endpoint), logger: logger)
+        self.curve = curve
+        var configuration = DealerSocket.Configuration(endpoint: endpoint)
+        configuration.curve = curve
+        socket = try DealerSocket(configuration, logger: logger)
         messages = socket.incoming.makeAsyncIterator()
     }
 
@@ -45,7 +49,7 @@ final class ScriptedWorker {
     /// - Parameter version: The version of the HELLO message itself.
     func hello(
         id: String? = nil, versions: ClosedRange<UInt32> = 1...1, in version: UInt32 = 1,
-        running: [WireAttemptStatus] = []
+        running: [WireAttemptStatus] = [], secret: String = "", slots: UInt32 = 1
     ) {
         var hello = WireHello()
         hello.minVersion = versions.lowerBound
@@ -53,7 +57,8 @@ final class ScriptedWorker {
         hello.workerID = id ?? "worker-\(session)"
         hello.name = "scripted"
         hello.softwareVersion = "test"
-        hello.slots = 1
+        hello.slots = slots
+        hello.secret = secret
         hello.threadsPerSlot = 1
         hello.cpu = "test"
         hello.running = running
@@ -62,6 +67,10 @@ final class ScriptedWorker {
 
     func welcome() async throws -> WireWelcome {
         try await next("WELCOME") { if case .welcome(let welcome)? = $0.body { welcome } else { nil } }
+    }
+
+    func refusal() async throws -> WireRefusal {
+        try await next("REFUSAL") { if case .refusal(let refusal)? = $0.body { refusal } else { nil } }
     }
 
     func askForWork() async throws -> WireAssign {

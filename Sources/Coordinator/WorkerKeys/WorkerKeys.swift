@@ -1,0 +1,132 @@
+import Foundation
+import Protocol
+import Synchronization
+import Transport
+
+/// Who may connect to the encrypted address of the workers: the keys on the list, and for an hour those of invitations.
+///
+/// Every change is in the database before it counts. Questions are answered from memory.
+final class WorkerKeys: Sendable {
+    static let invitationLifetime: TimeInterval = 3600
+    /// Unused invitations at a time.
+    static let maxInvitations = 1_000
+
+    /// What a connection with a key may do.
+    enum Standing: Sendable, Equatable {
+        /// Everything that workers do.
+        case worker
+        /// Put a worker's key on the list.
+        case invited
+        case revoked
+        case unknown
+    }
+
+    private struct State {
+        var keys: [String: WorkerKeyStore.Key] = [:]
+        var invitations: [String: WorkerKeyStore.Invited] = [:]
+    }
+
+    let serverKeys: CurveKeyPair
+    private let store: WorkerKeyStore
+    private let state: Mutex<State>
+    private let now: @Sendable () -> Date
+
+    init(
+        _ store: WorkerKeyStore, serverKeys: CurveKeyPair, now: @escaping @Sendable () -> Date = { Date() }
+    ) throws {
+        self.store = store
+        self.serverKeys = serverKeys
+        self.now = now
+        let (keys, invitations) = try store.load()
+        state = Mutex(
+            State(
+                keys: Dictionary(keys.map { ($0.key, $0) }, uniquingKeysWith: { $1 }),
+                invitations: Dictionary(invitations.map { ($0.key, $0) }, uniquingKeysWith: { $1 })))
+    }
+
+    // MARK: Questions
+
+    /// For a handshake. An invitation that was used or has expired is told apart from a key that was never known.
+    func admission(of key: String) -> Curve.Admission {
+        let time = now()
+        return state.withLock { state in
+            if let known = state.keys[key] { return known.revokedAt == nil ? .admitted : .ended }
+            guard let invitation = state.invitations[key], invitation.usedBy == nil else { return .unknown }
+            return invitation.expiresAt > time ? .admitted : .ended
+        }
+    }
+
+    /// For a message over a connection that exists.
+    func standing(of key: String) -> Standing {
+        state.withLock { state in
+            if let known = state.keys[key] { return known.revokedAt == nil ? .worker : .revoked }
+            return state.invitations[key] == nil ? .unknown : .invited
+        }
+    }
+
+    /// The keys that a person means: one key, or those that begin with at least eight of its digits.
+    func keys(matching text: String) -> [WorkerKeyStore.Key] {
+        let text = text.lowercased()
+        guard text.utf8.count >= 8 else { return [] }
+        return state.withLock { state in state.keys.values.filter { $0.key.hasPrefix(text) } }
+    }
+
+    var all: [WorkerKeyStore.Key] { state.withLock { Array($0.keys.values) } }
+
+    // MARK: Changes
+
+    /// Makes an invitation for one worker.
+    /// - Parameter endpoints: Where the worker may reach this coordinator.
+    /// - Throws: `Problem` (409) if too many invitations are unused.
+    func invite(to endpoints: [String]) async throws -> (text: String, expiresAt: Date) {
+        let time = now()
+        let open = state.withLock { state in
+            state.invitations = state.invitations.filter { $0.value.expiresAt > time - Self.invitationLifetime }
+            return state.invitations.values.count { $0.usedBy == nil && $0.expiresAt > time }
+        }
+        guard open < Self.maxInvitations else {
+            throw Problem(.conflict, "\(open) invitations are unused; each ends after an hour: wait, or use them")
+        }
+        let keys = try CurveKeyPair.generate()
+        let invited = WorkerKeyStore.Invited(
+            key: Z85.hexadecimalKey(keys.publicKey), expiresAt: time + Self.invitationLifetime)
+        try await store.add(invited, forgottenBefore: time - Self.invitationLifetime)
+        state.withLock { $0.invitations[invited.key] = invited }
+        let invitation = Invitation(endpoints: endpoints, serverKey: serverKeys.publicKey, keys: keys)
+        return (invitation.text, invited.expiresAt)
+    }
+
+    /// Puts a worker's key on the list.
+    /// - Parameter invitation: The key of the connection that asks for it.
+    /// - Returns: Why not; nil if the key is on the list.
+    func join(_ key: String, name: String, invitation: String) async throws -> String? {
+        let time = now()
+        guard let invited = state.withLock({ $0.invitations[invitation] }) else {
+            return "there is no such invitation; ask for another one (texloom invite)"
+        }
+        if invited.usedBy == key { return nil }
+        guard invited.expiresAt > time else {
+            return "the invitation has expired; ask for another one (texloom invite)"
+        }
+        if let known = state.withLock({ $0.keys[key] }), known.revokedAt != nil {
+            return "this worker's key was revoked; remove the file worker-key in its data folder and join again"
+        }
+        let added = WorkerKeyStore.Key(key: key, name: name, addedAt: time)
+        guard try await store.use(invitation, for: added) else {
+            return "the invitation was used by another worker; ask for another one (texloom invite)"
+        }
+        state.withLock { state in
+            state.invitations[invitation]?.usedBy = key
+            if state.keys[key] == nil { state.keys[key] = added }
+        }
+        return nil
+    }
+
+    func revoke(_ key: String) async throws {
+        let time = now()
+        try await store.revoke(key, at: time)
+        state.withLock { state in
+            if state.keys[key]?.revokedAt == nil { state.keys[key]?.revokedAt = time }
+        }
+    }
+}

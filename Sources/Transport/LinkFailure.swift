@@ -1,0 +1,76 @@
+import CZeroMQ
+
+/// Why a client cannot speak with the server it has reached.
+public enum LinkFailure: Sendable, Equatable {
+    /// The server knows no such client key.
+    case unknownKey
+    /// The server knew the client key and no longer lets it in.
+    case endedKey
+    /// The server ends every handshake: it has another key than the client expects.
+    case wrongServerKey
+    /// The server is plain, and this client speaks only CURVE.
+    case serverIsPlain
+    /// The server speaks CURVE, and this client is plain.
+    case serverIsEncrypted
+    /// Another protocol, or another version of it.
+    case noZeroMQ
+}
+
+/// Reads what libzmq's monitor says about handshakes.
+struct HandshakeMonitor {
+    enum Finding: Equatable {
+        case failure(LinkFailure)
+        /// The server keeps ending handshakes. Ask it for its greeting (``GreetingProbe``).
+        case endings
+    }
+
+    /// A server that restarts may end one handshake, but not so many in a row.
+    static let endingsOfSuspicion = 3
+
+    private let isEncrypted: Bool
+    private var endings = 0
+
+    init(isEncrypted: Bool) { self.isEncrypted = isEncrypted }
+
+    /// The events to ask libzmq for.
+    static let events =
+        ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+        | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+
+    /// - Parameter frame: The event's number and its value.
+    mutating func finding(_ frame: [UInt8]) -> Finding? {
+        guard frame.count >= 6 else { return nil }
+        let (event, value) = frame.withUnsafeBytes { bytes in
+            (
+                Int32(bytes.loadUnaligned(as: UInt16.self)),
+                bytes.loadUnaligned(fromByteOffset: 2, as: Int32.self)
+            )
+        }
+        switch event {
+        case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .failure(value == 500 ? .endedKey : .unknownKey)
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL where value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+            return .failure(isEncrypted ? .serverIsPlain : .serverIsEncrypted)
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL where value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
+            return .failure(.wrongServerKey)
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: return .failure(.noZeroMQ)
+        case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+            endings += 1
+            return isEncrypted && endings % Self.endingsOfSuspicion == 0 ? .endings : nil
+        default:
+            endings = 0
+            return nil
+        }
+    }
+}
+
+extension LinkFailure {
+    /// Why an encrypted client fails with a server whose greeting names this mechanism.
+    init(mechanism: String) {
+        self =
+            switch mechanism {
+            case "CURVE": .wrongServerKey
+            case "NULL": .serverIsPlain
+            default: .noZeroMQ
+            }
+    }
+}

@@ -1,0 +1,78 @@
+import Base
+import ClusterCore
+import Foundation
+import OperatingSystem
+import Transport
+
+/// What a worker keeps about the cluster that it has joined: the coordinator's key and address, and its own key pair. All
+/// of it is in the data folder, readable by its owner only.
+struct Membership: Sendable, Equatable {
+    private static let file = "cluster.json"
+    private static let keyFile = "worker-key"
+
+    /// The coordinator's public key, in Z85.
+    var serverKey: String
+    /// The address that answered when the worker joined.
+    var endpoint: String
+
+    private struct Record: Codable {
+        var serverKey: String
+        var endpoint: String
+    }
+
+    /// The membership of a data folder; nil if its worker has joined no cluster.
+    /// - Throws: ``WorkerError`` if the file is damaged.
+    init?(of folder: URL) throws(WorkerError) {
+        let file = folder.appendingPathComponent(Self.file)
+        guard FileManager.default.fileExists(atPath: file.path) else { return nil }
+        guard let data = try? Data(contentsOf: file), let record = try? JSONDecoder().decode(Record.self, from: data),
+            Z85.bytes(of: record.serverKey)?.count == 32
+        else {
+            throw WorkerError(
+                "\(file.path) is damaged; remove it, and join again with the string that 'texloom invite' prints")
+        }
+        (serverKey, endpoint) = (record.serverKey, record.endpoint)
+    }
+
+    init(serverKey: String, endpoint: String) {
+        self.serverKey = serverKey
+        self.endpoint = endpoint
+    }
+
+    func save(in folder: URL) throws(WorkerError) {
+        let file = folder.appendingPathComponent(Self.file)
+        do {
+            let record = Record(serverKey: serverKey, endpoint: endpoint)
+            try PrivateFile.write(JSONEncoder().encode(record), to: file)
+        } catch {
+            throw WorkerError("cannot write \(file.path): \(error.systemReason)")
+        }
+    }
+
+    /// The worker's own key pair, made on first use.
+    static func keys(of folder: URL) throws(WorkerError) -> CurveKeyPair {
+        do {
+            return try CurveKeyPair.load(orCreate: folder.appendingPathComponent(keyFile))
+        } catch {
+            throw WorkerError(error.message)
+        }
+    }
+
+    /// The secret that shows a coordinator that the worker's id is its own, made on first use.
+    static func secret(of folder: URL) throws(WorkerError) -> String {
+        let file = folder.appendingPathComponent("worker-secret")
+        if let text = try? String(contentsOf: file, encoding: .utf8) {
+            let secret = text.trimmingCharacters(in: .whitespacesAndNewlines)
+            if (32...Limits.maxSecretBytes).contains(secret.utf8.count) { return secret }
+        }
+        // From the kernel's random source.
+        var generator = SystemRandomNumberGenerator()
+        let secret = hexadecimal((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) })
+        do {
+            try PrivateFile.write(Data((secret + "\n").utf8), to: file)
+        } catch {
+            throw WorkerError("cannot write \(file.path): \(error.systemReason)")
+        }
+        return secret
+    }
+}

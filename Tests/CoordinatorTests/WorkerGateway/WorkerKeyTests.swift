@@ -1,0 +1,315 @@
+import Foundation
+import Protocol
+import Testing
+
+@testable import ClusterCore
+@testable import Coordinator
+@testable import Transport
+
+/// Workers with keys, on an encrypted address, and attempts to be one of them.
+@Suite("Worker keys", .timeLimit(.minutes(3)))
+struct WorkerKeyTests {
+    /// An encrypted coordinator on loopback, and what its admin does.
+    fileprivate struct Secured {
+        let coordinator: RunningCoordinator
+        let authorization: [String: String]
+
+        init(folder: TemporaryFolder = TemporaryFolder()) async throws {
+            coordinator = try await RunningCoordinator(folder: folder) { $0.requiresAuthentication = true }
+            let token = try await coordinator.token(.admin, name: "admin-\(UInt64.random(in: 0...UInt64.max))")
+            authorization = ["Authorization": "Bearer \(token)"]
+        }
+
+        func invite() async throws -> Invitation {
+            let answer = try await coordinator.send("POST", "/api/v1/invitations", headers: authorization)
+            #expect(answer.status == 201)
+            let invitation = try Invitation(answer.decoded(CreatedInvitation.self).invitation)
+            #expect(invitation.endpoints == [coordinator.addresses.workerEndpoint])
+            return invitation
+        }
+
+        func revoke(_ name: String) async throws -> RunningCoordinator.Answer {
+            try await coordinator.send("POST", "/api/v1/workers/\(name)/revoke", headers: authorization)
+        }
+
+        func worker(_ session: UInt64, _ keys: CurveKeyPair, server: String) throws -> ScriptedWorker {
+            try ScriptedWorker(
+                coordinator.addresses.workerEndpoint, session: session,
+                curve: Curve.Client(keys: keys, serverKey: server))
+        }
+
+        /// A worker that has joined.
+        func joined(_ session: UInt64) async throws -> (worker: ScriptedWorker, keys: CurveKeyPair) {
+            let invitation = try await invite()
+            let keys = try CurveKeyPair.generate()
+            let guest = try worker(session, invitation.keys, server: invitation.serverKey)
+            guest.send(Self.join(keys))
+            try await guest.next("JOINED") { if case .joined? = $0.body { () } else { nil } }
+            await guest.socket.close()
+            return (try worker(session, keys, server: invitation.serverKey), keys)
+        }
+
+        static func join(_ keys: CurveKeyPair) -> WireMessage.Body {
+            var join = WireJoin()
+            join.publicKey = Data(Z85.bytes(of: keys.publicKey)!)
+            join.name = "scripted"
+            return .join(join)
+        }
+    }
+
+    private func firstFailure(_ worker: ScriptedWorker) async -> LinkFailure? {
+        var failures = worker.socket.failures.makeAsyncIterator()
+        return await failures.next()
+    }
+
+    @Test func anInvitationLetsOneWorkerInAndItsKeyStays() async throws {
+        let folder = TemporaryFolder()
+        var secured = try await Secured(folder: folder)
+        let invitation = try await secured.invite()
+        let keys = try CurveKeyPair.generate()
+        let stranger = try secured.worker(1, keys, server: invitation.serverKey)
+        #expect(await firstFailure(stranger) == .unknownKey)
+
+        let guest = try secured.worker(2, invitation.keys, server: invitation.serverKey)
+        // The invitation's key does nothing else.
+        guest.hello()
+        #expect(try await guest.refusal().code == .notAuthorised)
+        let late = try secured.worker(3, invitation.keys, server: invitation.serverKey)
+        late.hello()
+        #expect(try await late.refusal().code == .notAuthorised)
+        guest.send(Secured.join(keys))
+        try await guest.next("JOINED") { if case .joined? = $0.body { () } else { nil } }
+        // A lost answer: the same worker may ask again.
+        guest.send(Secured.join(keys))
+        try await guest.next("JOINED") { if case .joined? = $0.body { () } else { nil } }
+        guest.send(Secured.join(try CurveKeyPair.generate()))
+        #expect(try await guest.refusal().message.contains("used by another worker"))
+        // The connection of another guest may be as old as the first one.
+        late.send(Secured.join(try CurveKeyPair.generate()))
+        #expect(try await late.refusal().message.contains("used by another worker"))
+        let later = try secured.worker(4, invitation.keys, server: invitation.serverKey)
+        #expect(await firstFailure(later) == .unknownKey)
+
+        let worker = try secured.worker(5, keys, server: invitation.serverKey)
+        worker.hello()
+        _ = try await worker.welcome()
+        let list = try await secured.coordinator.get("/api/v1/workers", headers: secured.authorization)
+            .decoded(WorkerList.self)
+        #expect(list.workers.map(\.key) == [Z85.hexadecimalKey(keys.publicKey)])
+        for socket in [stranger, guest, late, later, worker] { await socket.socket.close() }
+        await secured.coordinator.stop()
+
+        // The list and the server's key outlive the coordinator.
+        secured = try await Secured(folder: folder)
+        let returned = try secured.worker(6, keys, server: invitation.serverKey)
+        returned.hello()
+        _ = try await returned.welcome()
+        await returned.socket.close()
+        await secured.coordinator.stop()
+    }
+
+    @Test func anInvitationEndsAfterAnHour() async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let clock = TestClock()
+        let keys = try WorkerKeys(
+            WorkerKeyStore(pool: store.pool), serverKeys: CurveKeyPair.generate(), now: { clock.now })
+        let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
+        let key = Z85.hexadecimalKey(invitation.keys.publicKey)
+        let worker = String(repeating: "a", count: 64)
+        clock.now += WorkerKeys.invitationLifetime - 1
+        #expect(keys.admission(of: key) == .admitted)
+        clock.now += 2
+        #expect(keys.admission(of: key) == .ended)
+        #expect(try await keys.join(worker, name: "late", invitation: key)?.contains("expired") == true)
+        #expect(keys.admission(of: worker) == .unknown)
+        try store.close()
+    }
+
+    @Test func twoWorkersThatUseOneInvitationAtOnceAreNotBothIn() async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let keys = try WorkerKeys(WorkerKeyStore(pool: store.pool), serverKeys: CurveKeyPair.generate())
+        let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
+        let guest = Z85.hexadecimalKey(invitation.keys.publicKey)
+        let refusals = try await withThrowingTaskGroup(of: String?.self) { group in
+            for index in 0..<16 {
+                let key = String(repeating: "\(index % 10)", count: 32) + String(repeating: "\(index / 10)", count: 32)
+                group.addTask { try await keys.join(key, name: "w", invitation: guest) }
+            }
+            return try await group.reduce(into: [String?]()) { $0.append($1) }
+        }
+        #expect(refusals.count { $0 == nil } == 1)
+        #expect(keys.all.count == 1)
+        try store.close()
+    }
+
+    @Test func anotherKeyCannotTakeAWorkersIDOrSession() async throws {
+        let secured = try await Secured()
+        let (honest, _) = try await secured.joined(21)
+        let (hostile, _) = try await secured.joined(22)
+        honest.hello(id: "honest", secret: String(repeating: "h", count: 64))
+        _ = try await honest.welcome()
+        let accepted = try await secured.submit("wood")
+        let assign = try await honest.askForWork()
+        #expect(assign.attempt.jobID == accepted)
+
+        for _ in 0..<20 {
+            hostile.hello(id: "honest", secret: String(repeating: "x", count: 64))
+            let refusal = try await hostile.refusal()
+            #expect(refusal.code == .notAuthorised && refusal.message.contains("honest"))
+        }
+        // The session's number, even if it became known, is of no use to another key.
+        let thief = try secured.worker(21, hostileKeys(hostile), server: hostileServer(hostile))
+        thief.send(.heartbeat(WireHeartbeat()))
+        #expect(try await thief.refusal().code == .notAuthorised)
+        thief.hello(id: "honest")
+        #expect(try await thief.refusal().code == .notAuthorised)
+
+        try await honest.handBack(assign.attempt)
+        for worker in [honest, hostile, thief] { await worker.socket.close() }
+        await secured.coordinator.stop()
+    }
+
+    private func hostileKeys(_ worker: ScriptedWorker) -> CurveKeyPair { worker.curve!.keys }
+    private func hostileServer(_ worker: ScriptedWorker) -> String { worker.curve!.serverKey }
+
+    @Test func aRevokedWorkerIsOutAtOnceAndItsJobIsFree() async throws {
+        let secured = try await Secured()
+        let (worker, keys) = try await secured.joined(31)
+        worker.hello(id: "revoked-one")
+        _ = try await worker.welcome()
+        let accepted = try await secured.submit("wood")
+        #expect(try await worker.askForWork().attempt.jobID == accepted)
+        let answer = try await secured.revoke("revoked-one")
+        #expect(try answer.decoded(RevokedKeys.self).keys == [Z85.hexadecimalKey(keys.publicKey)])
+        let refusal = try await worker.refusal()
+        #expect(refusal.code == .notAuthorised && refusal.message.contains("revoked"))
+        // Also over the connection that it still has.
+        worker.send(.heartbeat(WireHeartbeat()))
+        #expect(try await worker.refusal().code == .notAuthorised)
+        let again = try secured.worker(32, keys, server: worker.curve!.serverKey)
+        #expect(await firstFailure(again) == .endedKey)
+        let (other, _) = try await secured.joined(33)
+        other.hello()
+        _ = try await other.welcome()
+        #expect(try await other.askForWork().attempt.jobID == accepted)
+        #expect(try await secured.revoke("nobody-there").status == 404)
+        for worker in [worker, again, other] { await worker.socket.close() }
+        await secured.coordinator.stop()
+    }
+
+    // MARK: Plain addresses
+
+    @Test func theIDThatTheAPIShowsDoesNotMakeAWorker() async throws {
+        let coordinator = try await RunningCoordinator()
+        let accepted = try await coordinator.submit("wood")
+        let endpoint = coordinator.addresses.workerEndpoint
+        let honest = try ScriptedWorker(endpoint, session: 41)
+        honest.hello(id: "honest", secret: String(repeating: "h", count: 64))
+        _ = try await honest.welcome()
+        let attempt = try await honest.askForWork().attempt
+        #expect(attempt.jobID == accepted[0].id)
+        let hostile = try ScriptedWorker(endpoint, session: 42)
+        for secret in ["", String(repeating: "x", count: 64)] {
+            hostile.hello(id: "honest", secret: secret)
+            #expect(try await hostile.refusal().code == .notAuthorised)
+        }
+        // Its next process takes over, as before.
+        let next = try ScriptedWorker(endpoint, session: 43)
+        var status = WireAttemptStatus()
+        status.attempt = attempt
+        next.hello(id: "honest", running: [status], secret: String(repeating: "h", count: 64))
+        #expect(try await next.welcome().lost.isEmpty)
+        try await next.handBack(attempt)
+        // A worker of an earlier version has no secret.
+        for session in [44, 45] as [UInt64] {
+            let old = try ScriptedWorker(endpoint, session: session)
+            old.hello(id: "old")
+            _ = try await old.welcome()
+            await old.socket.close()
+        }
+        for worker in [honest, hostile, next] { await worker.socket.close() }
+        await coordinator.stop()
+    }
+
+    @Test func theDigestOfAnotherJobsArtifactBringsNoReceipt() async throws {
+        let coordinator = try await RunningCoordinator()
+        _ = try await coordinator.submit("wood", "stone")
+        let endpoint = coordinator.addresses.workerEndpoint
+        let (first, second) = (try ScriptedWorker(endpoint, session: 51), try ScriptedWorker(endpoint, session: 52))
+        var attempts: [WireAttemptRef] = []
+        for worker in [first, second] {
+            worker.hello()
+            _ = try await worker.welcome()
+            attempts.append(try await worker.askForWork().attempt)
+        }
+        let checkpoint = [UInt8](repeating: 9, count: 5000)
+        guard case .artifactReceipt = try await first.upload(checkpoint, .checkpoint, iteration: 5, of: attempts[0])
+        else {
+            Issue.record("the owner gets a receipt")
+            return
+        }
+        var offer = WireArtifactOffer()
+        offer.attempt = attempts[1]
+        offer.transferID = second.id()
+        offer.kind = .checkpoint
+        offer.artifact = ScriptedWorker.artifact(checkpoint)
+        offer.iteration = 5
+        second.send(.artifactOffer(offer))
+        // The coordinator wants to see the bytes.
+        let credit = try await second.credit(of: offer.transferID)
+        #expect(credit.nextOffset == 0)
+        // Who has them gets the receipt; the owner gets it without sending them again.
+        guard case .artifactReceipt = try await second.upload(checkpoint, .checkpoint, iteration: 5, of: attempts[1])
+        else {
+            Issue.record("the bytes bring a receipt")
+            return
+        }
+        offer.attempt = attempts[0]
+        offer.transferID = first.id()
+        first.send(.artifactOffer(offer))
+        try await first.next("RECEIPT") { message -> Void? in
+            guard case .artifactReceipt(let receipt)? = message.body, receipt.transferID == offer.transferID else {
+                return nil
+            }
+            return ()
+        }
+        for worker in [first, second] { await worker.socket.close() }
+        await coordinator.stop()
+    }
+
+    @Test func theDataFolderIsForItsOwnerOnly() async throws {
+        let folder = TemporaryFolder()
+        // As an earlier version left it.
+        let database = folder.url.appendingPathComponent("jobs.sqlite")
+        try JobStore(file: database, newCoordinatorID: "c").close()
+        #expect(chmod(database.path, 0o644) == 0 && chmod(folder.url.path, 0o755) == 0)
+        let secured = try await Secured(folder: folder)
+        _ = try await secured.submit("wood")
+        for name in try FileManager.default.subpathsOfDirectory(atPath: folder.url.path) + ["."] {
+            var status = stat()
+            guard stat(folder.url.path + "/" + name, &status) == 0 else { continue }
+            #expect(status.st_mode & 0o077 == 0, "\(name) has mode \(String(status.st_mode & 0o777, radix: 8))")
+        }
+        await secured.coordinator.stop()
+    }
+}
+
+extension WorkerKeyTests.Secured {
+    /// Submits a job. Returns its id.
+    fileprivate func submit(_ name: String) async throws -> String {
+        let receipt = try await coordinator.send(
+            "POST", "/api/v1/exemplars", body: TestImages.png, headers: authorization
+        ).decoded(ExemplarReceipt.self)
+        let job = JobSubmission(
+            name: name, fileName: "\(name).png", exemplarSHA256: receipt.sha256, recipeYAML: "recipe: draft")
+        let body = try APIFormat.encoder.encode(SubmitJobsRequest(jobs: [job]))
+        return try await coordinator.send("POST", "/api/v1/jobs", body: body, headers: authorization)
+            .decoded(SubmitJobsResponse.self).jobs[0].id
+    }
+}
+
+private final class TestClock: @unchecked Sendable {
+    var now = Date(timeIntervalSince1970: 1_000_000)
+}

@@ -1,0 +1,207 @@
+import CZeroMQ
+import Foundation
+import Logging
+import Protocol
+import Synchronization
+import Testing
+
+@testable import ClusterCore
+@testable import Transport
+
+@Suite(.timeLimit(.minutes(2)))
+struct CurveTests {
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let server: CurveKeyPair
+    private let client: CurveKeyPair
+
+    init() throws {
+        server = try CurveKeyPair.generate()
+        client = try CurveKeyPair.generate()
+    }
+
+    private func router(_ admit: @escaping @Sendable (String) -> Curve.Admission) throws -> RouterSocket {
+        var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
+        configuration.curve = Curve.Server(keys: server, admit: admit)
+        return try RouterSocket(configuration, logger: logger)
+    }
+
+    private func dealer(_ endpoint: String, serverKey: String? = nil, isPlain: Bool = false) throws -> DealerSocket {
+        var configuration = DealerSocket.Configuration(endpoint: endpoint)
+        if !isPlain { configuration.curve = Curve.Client(keys: client, serverKey: serverKey ?? server.publicKey) }
+        return try DealerSocket(configuration, logger: logger)
+    }
+
+    private func firstFailure(of dealer: DealerSocket) async -> LinkFailure? {
+        var failures = dealer.failures.makeAsyncIterator()
+        let failure = await failures.next()
+        await dealer.close()
+        return failure
+    }
+
+    @Test func everyMessageCarriesTheKeyThatItsSenderProved() async throws {
+        let router = try router { _ in .admitted }
+        let dealer = try dealer(router.endpoint)
+        var atRouter = router.incoming.makeAsyncIterator()
+        for _ in 0..<3 {
+            dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+            guard case .message(_, let peer)? = await atRouter.next() else {
+                Issue.record("no message")
+                return
+            }
+            #expect(peer.key == Z85.hexadecimalKey(client.publicKey))
+            // The answer finds its way, a whole chunk as well.
+            let payload = [UInt8](repeating: 3, count: Limits.chunkBytes)
+            var chunk = WireArtifactChunk()
+            chunk.crc32 = CRC32.checksum(payload)
+            let answer = WireMessage(.artifactChunk(chunk), session: 5, payload: payload)
+            router.send(answer, to: peer)
+            var atDealer = dealer.incoming.makeAsyncIterator()
+            #expect(await atDealer.next() == answer)
+        }
+        await dealer.close()
+        await router.close()
+    }
+
+    @Test(arguments: [(Curve.Admission.unknown, LinkFailure.unknownKey), (.ended, .endedKey)])
+    func aKeyThatIsNotAdmittedSendsNothingAndLearnsWhy(_ admission: Curve.Admission, _ expected: LinkFailure)
+        async throws
+    {
+        let asked = Mutex<[String]>([])
+        let router = try router { key in
+            asked.withLock { $0.append(key) }
+            return admission
+        }
+        let dealer = try dealer(router.endpoint)
+        dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+        #expect(await firstFailure(of: dealer) == expected)
+        #expect(asked.withLock { $0.first } == Z85.hexadecimalKey(client.publicKey))
+        #expect(router.counters == SocketCounters())
+        await router.close()
+    }
+
+    @Test func anotherServerKeyIsNoticed() async throws {
+        let router = try router { _ in .admitted }
+        let dealer = try dealer(router.endpoint, serverKey: CurveKeyPair.generate().publicKey)
+        dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+        #expect(await firstFailure(of: dealer) == .wrongServerKey)
+        #expect(router.counters == SocketCounters())
+        await router.close()
+    }
+
+    @Test func aPlainClientOfAnEncryptedServerIsToldSo() async throws {
+        let router = try router { _ in .admitted }
+        let dealer = try dealer(router.endpoint, isPlain: true)
+        #expect(await firstFailure(of: dealer) == .serverIsEncrypted)
+        #expect(router.counters == SocketCounters())
+        await router.close()
+    }
+
+    @Test func anEncryptedClientOfAPlainServerIsToldSo() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let dealer = try dealer(router.endpoint)
+        #expect(await firstFailure(of: dealer) == .serverIsPlain)
+        await router.close()
+    }
+
+    @Test func anEncryptedServerMayListenBeyondThisMachine() async throws {
+        var configuration = RouterSocket.Configuration(endpoint: "tcp://0.0.0.0:*")
+        configuration.curve = Curve.Server(keys: server, admit: { _ in .unknown })
+        let router = try RouterSocket(configuration, logger: logger)
+        #expect(router.endpoint.hasPrefix("tcp://0.0.0.0:"))
+        let port = router.endpoint.split(separator: ":").last!
+        #expect(
+            Endpoint.reachable(router.endpoint)
+                == Endpoint.hostAddresses().filter { !$0.hasPrefix("[") }.map { "tcp://\($0):\(port)" })
+        await router.close()
+    }
+
+    @Test func aRequestToTheGateThatIsNotCurveIsRefused() {
+        let version = Array("1.0".utf8)
+        let key = [UInt8](repeating: 7, count: 32)
+        func status(_ frames: [[UInt8]]) -> String {
+            let answer = ClientGate.answer(to: frames) { _ in .admitted }
+            #expect(answer.count == 6)
+            return String(decoding: answer[2], as: UTF8.self)
+        }
+        #expect(status([version, [1], [], [], [], Array("CURVE".utf8), key]) == "200")
+        #expect(status([version, [1], [], [], [], Array("PLAIN".utf8), key]) == "400")
+        #expect(status([version, [1], [], [], [], Array("CURVE".utf8), [1]]) == "400")
+        #expect(status([version]) == "400" && status([]) == "400")
+    }
+
+    // MARK: Attacks on a plain address
+
+    /// libzmq numbers connections from a number that rand() gives, which is 0x6b8b4567 in every unseeded process. A client
+    /// that claims the next number makes libzmq abort the process at the next ordinary connection.
+    @Test func theNextRoutingIDCannotBeGuessed() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let dealer = try dealer(router.endpoint, isPlain: true)
+        dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+        var atRouter = router.incoming.makeAsyncIterator()
+        guard case .message(_, let peer)? = await atRouter.next() else {
+            Issue.record("no message")
+            return
+        }
+        #expect(peer.routingID.count == 5 && peer.routingID[0] == 0)
+        #expect(Array(peer.routingID.dropFirst()) != [0x6B, 0x8B, 0x45, 0x67])
+        await dealer.close()
+        await router.close()
+    }
+
+    @Test func aFrameBeyondTheLargestMessageEndsTheConnection() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let stranger = try ZeroMQSocket(type: ZMQ_DEALER)
+        try stranger.connect(router.endpoint)
+        _ = stranger.send([[UInt8](repeating: 0, count: 4 << 20)])
+        let dealer = try dealer(router.endpoint, isPlain: true)
+        dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+        var atRouter = router.incoming.makeAsyncIterator()
+        guard case .message(let message, _)? = await atRouter.next() else {
+            Issue.record("no message")
+            return
+        }
+        #expect(message.session == 5 && router.counters.malformed == 0)
+        stranger.close(lingerMilliseconds: 0)
+        await dealer.close()
+        await router.close()
+    }
+
+    // MARK: Files and strings
+
+    @Test func aKeyFileIsForItsOwnerAndStaysTheSame() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "curve-\(UInt64.random(in: 0...UInt64.max))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appendingPathComponent("key")
+        let pair = try CurveKeyPair.load(orCreate: file)
+        #expect(try CurveKeyPair.load(orCreate: file) == pair)
+        let mode = try FileManager.default.attributesOfItem(atPath: file.path)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+        #expect(chmod(file.path, 0o640) == 0)
+        let open = #expect(throws: TransportError.self) { try CurveKeyPair.load(orCreate: file) }
+        #expect(open?.message.contains("chmod 600") == true, "\(open?.message ?? "")")
+        #expect(chmod(file.path, 0o600) == 0)
+        try Data("nonsense".utf8).write(to: file)
+        #expect(throws: TransportError.self) { try CurveKeyPair.load(orCreate: file) }
+    }
+
+    @Test func anInvitationIsReadBackAndADamagedOneIsRefused() throws {
+        let invitation = Invitation(
+            endpoints: ["tcp://10.0.0.1:7741", "tcp://[fd00::1]:7741"], serverKey: server.publicKey, keys: client)
+        #expect(try Invitation(invitation.text) == invitation)
+        #expect(
+            invitation.text.utf8.allSatisfy {
+                ($0 >= 48 && $0 < 58) || ($0 | 32 >= 97 && $0 | 32 <= 122) || $0 == 45 || $0 == 95
+            })
+        var swapped = Array(invitation.text)
+        swapped.swapAt(30, 31)
+        for text in [
+            "", "txl-join-1-", String(invitation.text.dropLast()), String(invitation.text.dropFirst()), String(swapped),
+        ]
+        where text != invitation.text {
+            let error = #expect(throws: TransportError.self) { try Invitation(text) }
+            #expect(error?.code == .badInvitation, "\(text)")
+        }
+    }
+}
