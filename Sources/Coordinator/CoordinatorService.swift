@@ -62,7 +62,7 @@ public struct CoordinatorService: Sendable {
             }, logger: logger)
         let reader = ClusterReader(
             store: store, engine: engine, startedAt: Date(),
-            workerEndpoint: socket.endpoint, insecureWorkers: configuration.leavesWorkersOpen,
+            workerEndpoint: socket.endpoint,
             seeds: RecipeSeeds(configuration.seedOfRecipe),
             qualityScores: configuration.qualityScores)
         let tokens = TokenStore(pool: store.pool)

@@ -96,13 +96,17 @@ public struct Worker: Sendable {
     private func link(as name: String, _ logger: Logger) async throws(WorkerError) -> DealerSocket.Configuration {
         let folder = configuration.dataFolder
         var membership = try Membership(of: folder)
+        var hasInvitation = false
         if let text = configuration.invitation {
-            let invitation: Invitation
+            var invitation: Invitation
             do {
                 invitation = try Invitation(text)
             } catch {
                 throw WorkerError(error.message)
             }
+            // An address on the command line is how this machine reaches the coordinator: a tunnel, for example.
+            if let coordinator = configuration.coordinator { invitation.endpoints = [coordinator] }
+            hasInvitation = true
             // A supervisor repeats the command line at every start.
             if membership?.serverKey != invitation.serverKey {
                 let joining = Joining(
@@ -115,7 +119,7 @@ public struct Worker: Sendable {
         let endpoint = configuration.coordinator ?? membership?.endpoint ?? WorkerConfiguration.standardCoordinator
         var socket = DealerSocket.Configuration(endpoint: endpoint)
         // A worker that has joined a cluster elsewhere can still work for a plain coordinator on this machine.
-        if let membership, endpoint == membership.endpoint || !Endpoint.isLoopback(endpoint) {
+        if let membership, hasInvitation || endpoint == membership.endpoint || !Endpoint.isLoopback(endpoint) {
             socket.curve = Curve.Client(keys: try Membership.keys(of: folder), serverKey: membership.serverKey)
         }
         return socket

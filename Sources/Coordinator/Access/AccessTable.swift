@@ -45,6 +45,8 @@ enum AccessTable {
         }
         table["POST /api/v1/exemplars"] = Entry(requirement: .role(.submitter), action: "exemplar.store")
         table["POST /api/v1/jobs"] = Entry(requirement: .role(.submitter), action: "job.submit")
+        table["POST /api/v1/invitations"] = Entry(requirement: .role(.admin), action: "worker.invite")
+        table["POST /api/v1/workers/{id}/revoke"] = Entry(requirement: .role(.admin), action: "worker.revoke")
         table["GET /api/v1/tokens"] = Entry(requirement: .role(.admin))
         table["POST /api/v1/tokens"] = Entry(requirement: .provenAdmin, action: "token.create")
         table["POST /api/v1/tokens/{name}/revoke"] = Entry(requirement: .provenAdmin, action: "token.revoke")

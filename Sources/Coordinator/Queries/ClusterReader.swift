@@ -9,8 +9,6 @@ struct ClusterReader: Sendable {
     let engine: ClusterEngine
     let startedAt: Date
     let workerEndpoint: String
-    /// Whether other machines can reach the workers' address, and it is plain.
-    var insecureWorkers = false
     /// Knows which recipes differ only in the seed. Default: none.
     var seeds = RecipeSeeds()
     /// See `CoordinatorConfiguration`.
@@ -94,7 +92,7 @@ struct ClusterReader: Sendable {
         let jobs = JobState.allCases.map { ($0.rawValue, cluster.counts[$0] ?? 0) }
         return ClusterSummary(
             version: texloomVersion, coordinatorID: store.coordinatorID, startedAt: startedAt,
-            workerEndpoint: workerEndpoint, insecureWorkers: insecureWorkers,
+            workerEndpoint: workerEndpoint,
             jobs: Dictionary(uniqueKeysWithValues: jobs),
             workersConnected: connected.count, slots: connected.map(\.worker.slots).reduce(0, +),
             slotsWanted: cluster.slotsWanted(at: engine.now),

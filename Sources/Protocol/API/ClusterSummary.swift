@@ -7,8 +7,6 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
     public var startedAt: Date
     /// The address to which workers connect, as bound.
     public var workerEndpoint: String
-    /// Whether other machines can reach that address, and it is plain and open.
-    public var insecureWorkers: Bool
     /// The number of jobs by `JobState` name, with an entry for every state.
     public var jobs: [String: Int]
     public var workersConnected: Int
@@ -22,7 +20,7 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
     public var queueSeconds: Double?
 
     public init(
-        version: String, coordinatorID: String, startedAt: Date, workerEndpoint: String, insecureWorkers: Bool = false,
+        version: String, coordinatorID: String, startedAt: Date, workerEndpoint: String,
         jobs: [String: Int], workersConnected: Int, slots: Int, slotsWanted: Int, iterationsPerSecond: Double,
         queueSeconds: Double?
     ) {
@@ -30,7 +28,6 @@ public struct ClusterSummary: Codable, Sendable, Equatable {
         self.coordinatorID = coordinatorID
         self.startedAt = startedAt
         self.workerEndpoint = workerEndpoint
-        self.insecureWorkers = insecureWorkers
         self.jobs = jobs
         self.workersConnected = workersConnected
         self.slots = slots

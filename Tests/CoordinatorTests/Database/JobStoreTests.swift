@@ -234,7 +234,9 @@ struct JobStoreTests {
             let names = (0..<1000).map { submission("job \(batch * 1000 + $0)") }
             try await play(store, driver, [.submit(driver.token(), names, salts: names.indices.map { UInt32($0) })])
         }
-        try await play(store, driver, [.hello(session: 1, worker: .named("w"), running: [])])
+        var wide = WorkerIdentity.named("w")
+        wide.slots = 200
+        try await play(store, driver, [.hello(session: 1, worker: wide, running: [])])
         for request in 1...200 {
             try await play(store, driver, [.workRequest(session: 1, requestID: UInt64(request))])
         }

@@ -7,6 +7,7 @@ import Testing
 
 @testable import ClusterCore
 @testable import Coordinator
+@testable import Transport
 
 /// Compares openapi.json with the code, in both directions.
 @Suite("OpenAPI document", .timeLimit(.minutes(2)))
@@ -255,7 +256,21 @@ struct OpenAPITests {
         try await ask("GET /api/v1/artifacts/{sha256}", ["sha256": "0"], 404)
         try await ask("POST /api/v1/workers/{id}/drain", ["id": "worker-71"])
         try await ask("POST /api/v1/workers/{id}/drain", ["id": "nobody"], 404)
+        let secured = try await WorkerKeyTests.Secured()
+        let (joined, keys) = try await secured.joined(72)
+        for (operation, values, status) in [
+            ("POST /api/v1/invitations", [:], 201),
+            ("POST /api/v1/workers/{id}/revoke", ["id": Z85.hexadecimalKey(keys.publicKey)], 200),
+        ] as [(String, [String: String], Int)] {
+            _ = try await check(
+                secured.coordinator, operation, values, headers: secured.authorization, status)
+            answered.insert(operation)
+        }
+        await joined.socket.close()
+        await secured.coordinator.stop()
         let streams: Set = ["GET /api/v1/events", "GET /api/v1/jobs/{id}/events"]
+        try await ask("POST /api/v1/workers/{id}/revoke", ["id": "worker-71"], 409)
+        try await ask("POST /api/v1/invitations", [:], 409)
         #expect(Set(operations.keys).subtracting(answered) == streams, "EventStreamTests look at these")
         await worker.socket.close()
         await coordinator.stop()

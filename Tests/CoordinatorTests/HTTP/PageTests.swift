@@ -51,8 +51,13 @@ struct CoordinatorConfigurationTests {
         try configuration.validate()
         #expect(configuration.asksForTokens && configuration.insecurity == nil)
         configuration = CoordinatorConfiguration()
-        configuration.workerEndpoint = "tcp://\(host):7741"
-        #expect(throws: CoordinatorError.self) { try configuration.validate() }
+        configuration.workerEndpoint = host.contains(":") ? "tcp://[\(host)]:7741" : "tcp://\(host):7741"
+        // Workers elsewhere need a key, so this address needs no further word.
+        try configuration.validate()
+        #expect(configuration.encryptsWorkers && configuration.insecurity == nil)
+        configuration.isInsecure = true
+        try configuration.validate()
+        #expect(!configuration.encryptsWorkers && configuration.insecurity?.contains(configuration.workerEndpoint) == true)
     }
 
     @Test func aNameThatPeopleElsewhereUseAsksForTokens() throws {

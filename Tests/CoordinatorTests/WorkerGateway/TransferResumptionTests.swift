@@ -130,7 +130,7 @@ struct TransferResumptionTests {
         worker.hello()
         let attempt = try await worker.askForWork().attempt
         var chunks = 0
-        _ = try await worker.upload(content, .snapshot, iteration: 5, of: attempt) { _, _ in chunks += 1 }
+        _ = try await worker.upload(content, .checkpoint, iteration: 5, of: attempt) { _, _ in chunks += 1 }
         #expect(chunks == 2)
         for kind in [WireArtifactKind.snapshot, .checkpoint] {
             let answer = try await worker.upload(content, kind, iteration: 6, of: attempt) { _, _ in chunks += 1 }

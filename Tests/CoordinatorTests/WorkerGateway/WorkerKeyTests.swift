@@ -10,7 +10,7 @@ import Testing
 @Suite("Worker keys", .timeLimit(.minutes(3)))
 struct WorkerKeyTests {
     /// An encrypted coordinator on loopback, and what its admin does.
-    fileprivate struct Secured {
+    struct Secured {
         let coordinator: RunningCoordinator
         let authorization: [String: String]
 
