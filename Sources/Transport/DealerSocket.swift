@@ -135,7 +135,7 @@ public final class DealerSocket: Sendable {
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
         do {
             if let curve = configuration.curve { try socket.secure(curve) }
-            try socket.watchHandshakes()
+            try socket.watch(HandshakeMonitor.events)
             try socket.connect(addresses[attempt % addresses.count])
         } catch {
             socket.close(lingerMilliseconds: 0)
@@ -184,8 +184,8 @@ public final class DealerSocket: Sendable {
             ]
             _ = zmq_poll(&items, 3, isClosing ? 100 : -1)
             waker.drain()
-            while let event = socket.nextHandshakeEvent() {
-                switch handshakes.finding(event) {
+            while let (event, value) = socket.nextEvent() {
+                switch handshakes.finding(event, value) {
                 case .failure(let failure)?: failed.yield(failure)
                 case .endings?: probe()
                 case nil: break

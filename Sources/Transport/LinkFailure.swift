@@ -37,15 +37,7 @@ struct HandshakeMonitor {
         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
         | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 
-    /// - Parameter frame: The event's number and its value.
-    mutating func finding(_ frame: [UInt8]) -> Finding? {
-        guard frame.count >= 6 else { return nil }
-        let (event, value) = frame.withUnsafeBytes { bytes in
-            (
-                Int32(bytes.loadUnaligned(as: UInt16.self)),
-                bytes.loadUnaligned(fromByteOffset: 2, as: Int32.self)
-            )
-        }
+    mutating func finding(_ event: Int32, _ value: Int32) -> Finding? {
         switch event {
         case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .failure(value == 500 ? .endedKey : .unknownKey)
         case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL where value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:

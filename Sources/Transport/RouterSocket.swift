@@ -35,6 +35,8 @@ public final class RouterSocket: Sendable {
         var outboxBytesPerPeer = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
         /// Bytes of chunks that wait for all peers together. A peer asks again for a dropped chunk. Tests change it.
         var chunkBytes = 256 << 20
+        /// Bytes of messages whose last frame has not arrived, of all connections together. Tests change it.
+        var unfinishedBytes = UnfinishedMessages.budget
 
         public init(endpoint: String) { self.endpoint = endpoint }
     }
@@ -111,12 +113,13 @@ public final class RouterSocket: Sendable {
             try Endpoint.requireLoopback(configuration.endpoint)
         }
         let waker = try Waker()
-        let socket = try ZeroMQSocket(type: ZMQ_ROUTER)
+        var socket = try ZeroMQSocket(type: ZMQ_ROUTER)
         socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
         // An urgent message cannot overtake what libzmq holds for a peer, so it holds little.
         socket.set(ZMQ_SNDHWM, Int32(2))
         do {
             if let curve = configuration.curve { try socket.secure(curve) }
+            try socket.watch(ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
             // A name may have several addresses; workers try them in the same order.
             try socket.bind(try Endpoint.resolve(configuration.endpoint)[0])
         } catch {
@@ -177,6 +180,8 @@ public final class RouterSocket: Sendable {
     private func run(_ socket: ZeroMQSocket) {
         var peers = PeerTable(limit: Self.maxPeers, idleTime: Self.peerIdleTime)
         var held: [Peer: [[UInt8]]] = [:]
+        let port = endpoint.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
+        var unfinished = UnfinishedMessages(port: port, budget: configuration.unfinishedBytes)
         while true {
             // A ROUTER's POLLOUT says that some peer is writable, not which one, so a blocked peer is tried again soon.
             let isBlocked = flush(socket, &held, &peers)
@@ -186,13 +191,23 @@ public final class RouterSocket: Sendable {
                 zmq_pollitem_t(socket: socket.handle, fd: 0, events: reads ? Int16(ZMQ_POLLIN) : 0, revents: 0),
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
-            _ = zmq_poll(&items, 2, isBlocked ? 10 : -1)
+            let patience = unfinished.isEmpty ? -1 : UnfinishedMessages.interval.components.attoseconds / 1_000_000_000_000_000
+            _ = zmq_poll(&items, 2, isBlocked ? 10 : Int(patience))
             waker.drain()
+            while let (event, descriptor) = socket.nextEvent() {
+                if event == ZMQ_EVENT_ACCEPTED { unfinished.opened(descriptor) } else { unfinished.closed(descriptor) }
+            }
             // At most 64 a turn, so that a flood of input does not delay answers.
+            var isDrained = false
             for _ in 0..<64 where !inbox.isFull {
-                guard let message = socket.receive(maxFrames: 3) else { break }
+                guard let message = socket.receive(maxFrames: 3) else {
+                    isDrained = true
+                    break
+                }
+                if let descriptor = message.descriptor { unfinished.finished(descriptor) }
                 receive(message, &peers)
             }
+            noteEnded(unfinished.enforce(isDrained: isDrained))
         }
         socket.close(lingerMilliseconds: 1_000)
         inbox.finish()
@@ -204,6 +219,17 @@ public final class RouterSocket: Sendable {
             return state.closers
         }
         for closer in closers { closer.resume() }
+    }
+
+    private func noteEnded(_ count: Int) {
+        guard count > 0 else { return }
+        state.withLock { $0.counters.endedUnfinished += count }
+        logger.warning(
+            "ended connections whose messages do not end",
+            metadata: [
+                "connections": .stringConvertible(count),
+                "allowed_mib": .stringConvertible(configuration.unfinishedBytes >> 20),
+            ])
     }
 
     private func receive(_ received: ZeroMQSocket.Received, _ peers: inout PeerTable) {

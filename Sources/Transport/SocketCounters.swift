@@ -8,6 +8,8 @@ public struct SocketCounters: Equatable, Sendable {
     public var dropped = 0
     /// Messages refused because the table of peers was full.
     public var refusedPeers = 0
+    /// Connections ended because their unfinished messages filled too much memory.
+    public var endedUnfinished = 0
 
     /// True for 1, 2, 4, 8, ...: the log mentions a flood without being flooded.
     public static func isWorthLogging(_ count: Int) -> Bool { count & (count - 1) == 0 }

@@ -11,11 +11,13 @@ struct ZeroMQSocket {
         var frames: [[UInt8]]
         /// 64 hexadecimal digits; see ``ClientGate``.
         var key: String?
+        /// Of the TCP connection; nil for other transports.
+        var descriptor: Int32?
     }
 
     private let context: UnsafeMutableRawPointer
     let handle: UnsafeMutableRawPointer
-    /// Where libzmq reports handshakes; nil unless asked for.
+    /// Where libzmq reports on connections; nil unless asked for.
     private(set) var monitor: UnsafeMutableRawPointer?
 
     /// ROUTER numbers its connections from a number that libzmq takes from rand(), which nothing seeds. A peer that claims
@@ -75,10 +77,10 @@ struct ZeroMQSocket {
         set(ZMQ_CURVE_SECRETKEY, text: client.keys.secretKey)
     }
 
-    /// Asks libzmq for events about handshakes.
-    mutating func watchHandshakes() throws(TransportError) {
-        let place = "inproc://handshakes"
-        guard zmq_socket_monitor(handle, place, HandshakeMonitor.events) == 0,
+    /// Asks libzmq for events about connections.
+    mutating func watch(_ events: Int32) throws(TransportError) {
+        let place = "inproc://monitor"
+        guard zmq_socket_monitor(handle, place, events) == 0,
             let monitor = zmq_socket(context, ZMQ_PAIR)
         else { throw TransportError(.system, "zmq_socket_monitor: \(Self.lastError())") }
         self.monitor = monitor
@@ -87,9 +89,17 @@ struct ZeroMQSocket {
         }
     }
 
-    /// The next event about a handshake; nil if there is none.
-    func nextHandshakeEvent() -> [UInt8]? {
-        monitor.flatMap { Self.receive(from: $0, maxFrames: 2, waits: false)?.frames.first }
+    /// The next event about a connection, a number of libzmq, and its value; nil if there is none.
+    func nextEvent() -> (event: Int32, value: Int32)? {
+        guard let frame = monitor.flatMap({ Self.receive(from: $0, maxFrames: 2, waits: false)?.frames.first }),
+            frame.count >= 6
+        else { return nil }
+        return frame.withUnsafeBytes { bytes in
+            (
+                Int32(bytes.loadUnaligned(as: UInt16.self)),
+                bytes.loadUnaligned(fromByteOffset: 2, as: Int32.self)
+            )
+        }
     }
 
     /// - Parameter endpoint: with an address, an interface or `*`; ``Endpoint/resolve(_:)`` looks names up.
@@ -145,6 +155,10 @@ struct ZeroMQSocket {
             }
             if received.key == nil, let key = zmq_msg_gets(&message, "User-Id") {
                 received.key = String(cString: key)
+            }
+            if received.descriptor == nil {
+                let descriptor = zmq_msg_get(&message, ZMQ_SRCFD)
+                received.descriptor = descriptor >= 0 ? descriptor : nil
             }
             if zmq_msg_more(&message) == 0 { return received }
         }

@@ -166,6 +166,26 @@ struct CurveTests {
         await router.close()
     }
 
+    @Test func aMessageThatNeverEndsEndsItsConnectionAndNoOther() async throws {
+        var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
+        configuration.unfinishedBytes = 8 << 20
+        let router = try RouterSocket(configuration, logger: logger)
+        let dealer = try dealer(router.endpoint, isPlain: true)
+        var atRouter = router.incoming.makeAsyncIterator()
+        func nextPeer() async -> Peer? {
+            dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+            guard case .message(_, let peer)? = await atRouter.next() else { return nil }
+            return peer
+        }
+        let before = await nextPeer()
+        let sent = try await UnfinishedSender(router.endpoint).send(upTo: 512 << 20)
+        #expect(sent < 512 << 20, "the connection was ended")
+        #expect(router.counters.endedUnfinished == 1)
+        #expect(await nextPeer() == before, "another connection is as it was")
+        await dealer.close()
+        await router.close()
+    }
+
     // MARK: Files and strings
 
     @Test func aKeyFileIsForItsOwnerAndStaysTheSame() throws {

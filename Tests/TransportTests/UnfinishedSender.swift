@@ -1,0 +1,58 @@
+import Foundation
+import Glibc
+
+/// A ZMTP 3.0 client that sends one message and never its last frame. libzmq's own sockets hold such a message back.
+struct UnfinishedSender {
+    private let descriptor: Int32
+
+    /// - Parameter endpoint: tcp://127.0.0.1:PORT
+    init(_ endpoint: String) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(endpoint.split(separator: ":").last!)!.bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else { throw POSIXError(.ECONNREFUSED) }
+    }
+
+    /// - Returns: The bytes that went out before the other side ended the connection.
+    func send(upTo limit: Int) async throws -> Int {
+        defer { close(descriptor) }
+        let greeting = [0xFF] + [UInt8](repeating: 0, count: 8) + [0x7F, 3, 0] + Array("NULL".utf8)
+        var sent = try await write(greeting + [UInt8](repeating: 0, count: 64 - greeting.count))
+        let property = [11] + Array("Socket-Type".utf8) + [0, 0, 0, 6] + Array("DEALER".utf8)
+        let ready = [5] + Array("READY".utf8) + property
+        sent += try await write([4, UInt8(ready.count)] + ready)
+        // A long frame with more to come: flags 3, the size as eight bytes, a mebibyte.
+        let frame = [3, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
+        while sent < limit {
+            let count = try await write(frame)
+            sent += count
+            if count < frame.count { break }
+        }
+        return sent
+    }
+
+    /// - Returns: The bytes that went out; fewer than all if the connection has ended.
+    private func write(_ bytes: [UInt8]) async throws -> Int {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes[done...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+            }
+            if count >= 0 {
+                done += count
+            } else if errno == EAGAIN {
+                try await Task.sleep(for: .milliseconds(1))
+            } else {
+                break
+            }
+        }
+        return done
+    }
+}
