@@ -48,6 +48,9 @@ public struct CoordinatorConfiguration: Sendable {
     /// How many failed attempts beyond the first a job may have before the coordinator holds it. Default 2.
     public var retries = 2
 
+    /// Whether the process may end when stopping takes too long: for a program that has no other task. Default: no.
+    public var endsProcess = false
+
     /// Size limit of an exemplar, in bytes: 64 MiB, a 16-bit PNG of some ten megapixels. No option; tests lower it.
     var maxExemplarBytes = ExemplarIntake.maxBytes
     /// No options; tests lower them.

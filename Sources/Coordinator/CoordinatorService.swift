@@ -69,14 +69,16 @@ public struct CoordinatorService: Sendable {
         let feed = EventFeed(
             reader: reader, logger: logger, limits: configuration.httpLimits,
             isValid: { (try? await tokens.isValid($0)) ?? true })
-        let router = try router(reader, feed, artifacts, disk, folder, keys)
+        let router = try router(reader, feed, artifacts, disk, folder, keys, socket)
         MetricsRoutes(
             reader: reader, feed: feed, socket: socket, storedBytes: StoredBytes(store), folder: folder
         ).add(to: router)
         let probe = EventLoopProbe(
             loops: MultiThreadedEventLoopGroup.singleton, metrics: engine.metrics, now: { clock.now })
         router.answerOtherMethods()
-        let deadline = ShutdownDeadline(seconds: configuration.httpLimits.wholeShutdownSeconds, logger: logger)
+        let deadline = ShutdownDeadline(
+            seconds: configuration.httpLimits.wholeShutdownSeconds, endsProcess: configuration.endsProcess,
+            logger: logger)
 
         // Services stop in reverse order: first people, then workers, then the engine, when nothing asks it any more.
         let services: [any Service] = [
@@ -180,7 +182,7 @@ public struct CoordinatorService: Sendable {
         guard configuration.encryptsWorkers else { return nil }
         do {
             return try WorkerKeys(
-                WorkerKeyStore(pool: store.pool), serverKeys: CurveKeyPair.load(orCreate: folder.serverKey))
+                WorkerKeyStore(pool: store.pool), rotation: ServerKeyRotation(folder))
         } catch let error as TransportError {
             throw CoordinatorError(.fileSystem, error.message)
         }
@@ -200,7 +202,7 @@ public struct CoordinatorService: Sendable {
 
     func router(
         _ reader: ClusterReader, _ feed: EventFeed, _ artifacts: ArtifactStore, _ disk: BlockingWork,
-        _ folder: DataFolder, _ keys: WorkerKeys? = nil
+        _ folder: DataFolder, _ keys: WorkerKeys? = nil, _ socket: RouterSocket? = nil
     ) throws -> Router<CallerContext> {
         let pictures = Pictures()
         let commands = ClusterCommands(engine: reader.engine, reader: reader)
@@ -229,7 +231,8 @@ public struct CoordinatorService: Sendable {
         ).add(to: router)
         TokenRoutes(tokens: tokens).add(to: router)
         InvitationRoutes(
-            keys: keys, reader: reader, commands: commands, advertised: configuration.advertisedEndpoints
+            keys: keys, reader: reader, commands: commands, advertised: configuration.advertisedEndpoints,
+            socket: socket
         ).add(to: router)
         EventRoutes(feed: feed, reader: reader).add(to: router)
         let thumbnails = try ThumbnailCache(

@@ -1,4 +1,5 @@
 import ClusterCore
+import Foundation
 
 /// What a message must satisfy besides being parsable. Both sides of the wire check the same.
 extension WireMessage {
@@ -86,14 +87,18 @@ extension WireMessage.Body {
             try check(cancel.reason, atMost: Limits.maxReasonBytes, "reason")
         case .drain(let drain): try check(drain.reason, atMost: Limits.maxReasonBytes, "reason")
         case .join(let join):
-            guard join.publicKey.count == 32 else {
-                throw .malformed("public_key of \(join.publicKey.count) bytes; expected 32")
-            }
+            try check(key: join.publicKey, "public_key")
             try check(join.name, atMost: Limits.maxNameBytes, "name")
         case .joined: break
+        case .nextKey(let next): try check(key: next.serverKey, "server_key")
+        case .keySaved(let saved): try check(key: saved.serverKey, "server_key")
         case .refusal(let refusal): try check(refusal.message, atMost: Limits.maxReasonBytes, "message")
         }
     }
+}
+
+private func check(key: Data, _ what: String) throws(ProtocolError) {
+    guard key.count == 32 else { throw .malformed("\(what) of \(key.count) bytes; expected 32") }
 }
 
 extension WireHello {

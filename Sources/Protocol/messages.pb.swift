@@ -280,6 +280,14 @@ public nonisolated struct WireEnvelope: Sendable {
     set {body = .join(newValue)}
   }
 
+  public var keySaved: WireKeySaved {
+    get {
+      if case .keySaved(let v)? = body {return v}
+      return WireKeySaved()
+    }
+    set {body = .keySaved(newValue)}
+  }
+
   /// either way: an artifact's sender sends chunks, its receiver grants credit
   public var artifactChunk: WireArtifactChunk {
     get {
@@ -394,6 +402,14 @@ public nonisolated struct WireEnvelope: Sendable {
     set {body = .joined(newValue)}
   }
 
+  public var nextKey: WireNextKey {
+    get {
+      if case .nextKey(let v)? = body {return v}
+      return WireNextKey()
+    }
+    set {body = .nextKey(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -410,6 +426,7 @@ public nonisolated struct WireEnvelope: Sendable {
     case goodbye(WireGoodbye)
     /// over a connection with an invitation's key only
     case join(WireJoin)
+    case keySaved(WireKeySaved)
     /// either way: an artifact's sender sends chunks, its receiver grants credit
     case artifactChunk(WireArtifactChunk)
     case artifactCredit(WireArtifactCredit)
@@ -426,6 +443,7 @@ public nonisolated struct WireEnvelope: Sendable {
     case drain(WireDrain)
     case refusal(WireRefusal)
     case joined(WireJoined)
+    case nextKey(WireNextKey)
 
   }
 
@@ -1233,6 +1251,31 @@ public nonisolated struct WireJoined: Sendable {
   public init() {}
 }
 
+/// "My key will be this one." Sent after HELLO and HEARTBEAT, over CURVE only, until the worker answers KEY_SAVED.
+public nonisolated struct WireNextKey: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var serverKey: Data = Data()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireKeySaved: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var serverKey: Data = Data()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "texloom.v1"
@@ -1247,7 +1290,7 @@ nonisolated extension WireCode: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Envelope"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}session\0\u{2}\u{8}hello\0\u{3}work_request\0\u{1}heartbeat\0\u{1}metrics\0\u{1}log\0\u{3}artifact_offer\0\u{2}\u{2}finish\0\u{1}fail\0\u{3}hand_back\0\u{1}goodbye\0\u{1}join\0\u{4}\u{9}artifact_chunk\0\u{3}artifact_credit\0\u{3}artifact_request\0\u{2}\u{8}welcome\0\u{3}hello_again\0\u{1}assign\0\u{3}no_work\0\u{3}heartbeat_reply\0\u{3}artifact_receipt\0\u{1}acknowledgement\0\u{1}cancel\0\u{1}drain\0\u{1}refusal\0\u{1}joined\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}session\0\u{2}\u{8}hello\0\u{3}work_request\0\u{1}heartbeat\0\u{1}metrics\0\u{1}log\0\u{3}artifact_offer\0\u{2}\u{2}finish\0\u{1}fail\0\u{3}hand_back\0\u{1}goodbye\0\u{1}join\0\u{3}key_saved\0\u{4}\u{8}artifact_chunk\0\u{3}artifact_credit\0\u{3}artifact_request\0\u{2}\u{8}welcome\0\u{3}hello_again\0\u{1}assign\0\u{3}no_work\0\u{3}heartbeat_reply\0\u{3}artifact_receipt\0\u{1}acknowledgement\0\u{1}cancel\0\u{1}drain\0\u{1}refusal\0\u{1}joined\0\u{3}next_key\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1398,6 +1441,19 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.body = .join(v)
+        }
+      }()
+      case 22: try {
+        var v: WireKeySaved?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .keySaved(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .keySaved(v)
         }
       }()
       case 30: try {
@@ -1582,6 +1638,19 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .joined(v)
         }
       }()
+      case 51: try {
+        var v: WireNextKey?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .nextKey(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .nextKey(v)
+        }
+      }()
       default: break
       }
     }
@@ -1643,6 +1712,10 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
       guard case .join(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
     }()
+    case .keySaved?: try {
+      guard case .keySaved(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+    }()
     case .artifactChunk?: try {
       guard case .artifactChunk(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
@@ -1698,6 +1771,10 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .joined?: try {
       guard case .joined(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
+    }()
+    case .nextKey?: try {
+      guard case .nextKey(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
     }()
     case nil: break
     }
@@ -3218,6 +3295,66 @@ nonisolated extension WireJoined: SwiftProtobuf.Message, SwiftProtobuf._MessageI
   }
 
   public static func ==(lhs: WireJoined, rhs: WireJoined) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireNextKey: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".NextKey"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}server_key\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.serverKey) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.serverKey.isEmpty {
+      try visitor.visitSingularBytesField(value: self.serverKey, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireNextKey, rhs: WireNextKey) -> Bool {
+    if lhs.serverKey != rhs.serverKey {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireKeySaved: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".KeySaved"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}server_key\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.serverKey) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.serverKey.isEmpty {
+      try visitor.visitSingularBytesField(value: self.serverKey, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireKeySaved, rhs: WireKeySaved) -> Bool {
+    if lhs.serverKey != rhs.serverKey {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -80,6 +80,8 @@ public enum Curve {
         public var keys: CurveKeyPair
         /// In Z85.
         public var serverKey: String
+        /// The key that the server has announced for later, if any. It is tried whenever the other one fails.
+        public var nextServerKey: String?
 
         public init(keys: CurveKeyPair, serverKey: String) {
             self.keys = keys

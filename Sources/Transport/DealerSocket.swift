@@ -17,6 +17,8 @@ public final class DealerSocket: Sendable {
         public var curve: Curve.Client?
         /// Bytes that may wait for the consumer. Beyond them, the thread stops reading the socket. Tests change it.
         var inboxBytes = 32 << 20
+        /// Called on the socket's thread when the server has taken its announced key into use.
+        public var onNextServerKey: (@Sendable () -> Void)?
 
         public init(endpoint: String) { self.endpoint = endpoint }
     }
@@ -27,6 +29,8 @@ public final class DealerSocket: Sendable {
         var chunks = Outbox()
         var counters = SocketCounters()
         var shouldRecreate = false
+        /// See ``learn(nextServerKey:)``.
+        var nextServerKey: String?
         var isClosing = false
         var isClosed = false
         var closers: [CheckedContinuation<Void, Never>] = []
@@ -99,6 +103,9 @@ public final class DealerSocket: Sendable {
         return isQueued
     }
 
+    /// The server has announced another key, in Z85. The socket uses it as soon as the server does.
+    public func learn(nextServerKey: String) { state.withLock { $0.nextServerKey = nextServerKey } }
+
     /// Drops the connection and all unsent messages, and connects again.
     public func recreate() {
         state.withLock { state in
@@ -146,6 +153,9 @@ public final class DealerSocket: Sendable {
 
     private func run(_ first: ZeroMQSocket) {
         var socket = first
+        var configuration = configuration
+        /// Whether the socket now tries the announced key.
+        var triesNextKey = false
         var handshakes = HandshakeMonitor(isEncrypted: configuration.curve != nil)
         var held: [[UInt8]]?
         var attempt = 0
@@ -155,6 +165,7 @@ public final class DealerSocket: Sendable {
         while true {
             let (shouldRecreate, isClosing) = state.withLock { state in
                 defer { state.shouldRecreate = false }
+                if let key = state.nextServerKey, !triesNextKey { configuration.curve?.nextServerKey = key }
                 return (state.shouldRecreate, state.isClosing)
             }
             if shouldRecreate {
@@ -187,8 +198,20 @@ public final class DealerSocket: Sendable {
             while let (event, value) = socket.nextEvent() {
                 switch handshakes.finding(event, value) {
                 case .failure(let failure)?: failed.yield(failure)
-                case .endings?: probe()
-                case nil: break
+                case .endings(let count)?:
+                    if var curve = configuration.curve, let next = curve.nextServerKey {
+                        (curve.serverKey, curve.nextServerKey) = (next, curve.serverKey)
+                        configuration.curve = curve
+                        triesNextKey.toggle()
+                        recreate()
+                    }
+                    if count % HandshakeMonitor.endingsOfSuspicion == 0 { probe() }
+                case .success? where triesNextKey:
+                    configuration.curve?.nextServerKey = nil
+                    triesNextKey = false
+                    state.withLock { $0.nextServerKey = nil }
+                    configuration.onNextServerKey?()
+                case .success?, nil: break
                 }
             }
             for _ in 0..<64 where !inbox.isFull {

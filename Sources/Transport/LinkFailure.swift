@@ -19,9 +19,10 @@ public enum LinkFailure: Sendable, Equatable {
 /// Reads what libzmq's monitor says about handshakes.
 struct HandshakeMonitor {
     enum Finding: Equatable {
+        case success
         case failure(LinkFailure)
-        /// The server keeps ending handshakes. Ask it for its greeting (``GreetingProbe``).
-        case endings
+        /// The server has ended so many handshakes in a row. It may have another key, or not encrypt at all.
+        case endings(Int)
     }
 
     /// A server that restarts may end one handshake, but not so many in a row.
@@ -47,10 +48,10 @@ struct HandshakeMonitor {
         case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: return .failure(.noZeroMQ)
         case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             endings += 1
-            return isEncrypted && endings % Self.endingsOfSuspicion == 0 ? .endings : nil
+            return isEncrypted ? .endings(endings) : nil
         default:
             endings = 0
-            return nil
+            return event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? .success : nil
         }
     }
 }

@@ -62,6 +62,8 @@ public final class RouterSocket: Sendable {
         var chunks: [Peer: Outbox] = [:]
         var waitingChunkBytes = 0
         var counters = SocketCounters()
+        /// See ``use(_:)``.
+        var newKeys: CurveKeyPair?
         var isClosing = false
         var isClosed = false
         var closers: [CheckedContinuation<Void, Never>] = []
@@ -163,6 +165,12 @@ public final class RouterSocket: Sendable {
         if isQueued { waker.wake() } else { inbox.push(.slow(peer), bytes: 0) }
     }
 
+    /// Uses another key pair from now on, on an encrypted address. Every client connects again.
+    public func use(_ keys: CurveKeyPair) {
+        state.withLock { $0.newKeys = keys }
+        waker.wake()
+    }
+
     /// Sends for up to a second what is still queued, closes the socket and ends ``incoming``.
     public func close() async {
         await withCheckedContinuation { continuation in
@@ -182,7 +190,15 @@ public final class RouterSocket: Sendable {
         var held: [Peer: [[UInt8]]] = [:]
         let port = endpoint.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
         var unfinished = UnfinishedMessages(port: port, budget: configuration.unfinishedBytes)
+        var isBound = true
         while true {
+            if let keys = state.withLock({ state in state.newKeys.take() }) {
+                socket.unbind(endpoint)
+                socket.use(keys)
+                isBound = false
+            }
+            // The port becomes free some time after 'unbind'.
+            if !isBound { isBound = (try? socket.bind(endpoint)) != nil }
             // A ROUTER's POLLOUT says that some peer is writable, not which one, so a blocked peer is tried again soon.
             let isBlocked = flush(socket, &held, &peers)
             if state.withLock({ $0.isClosing }) { break }
@@ -192,7 +208,7 @@ public final class RouterSocket: Sendable {
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
             let patience = unfinished.isEmpty ? -1 : UnfinishedMessages.interval.components.attoseconds / 1_000_000_000_000_000
-            _ = zmq_poll(&items, 2, isBlocked ? 10 : Int(patience))
+            _ = zmq_poll(&items, 2, isBlocked || !isBound ? 10 : Int(patience))
             waker.drain()
             while let (event, descriptor) = socket.nextEvent() {
                 if event == ZMQ_EVENT_ACCEPTED { unfinished.opened(descriptor) } else { unfinished.closed(descriptor) }

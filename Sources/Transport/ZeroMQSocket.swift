@@ -69,6 +69,11 @@ struct ZeroMQSocket {
         set(ZMQ_CURVE_SECRETKEY, text: server.keys.secretKey)
     }
 
+    /// Changes the server's key pair for later calls of ``bind(_:)``.
+    func use(_ keys: CurveKeyPair) { set(ZMQ_CURVE_SECRETKEY, text: keys.secretKey) }
+
+    func unbind(_ endpoint: String) { zmq_unbind(handle, endpoint) }
+
     /// Encrypts, as a client. Call before ``connect(_:)``.
     func secure(_ client: Curve.Client) throws(TransportError) {
         try Curve.require()

@@ -12,11 +12,14 @@ struct Membership: Sendable, Equatable {
 
     /// The coordinator's public key, in Z85.
     var serverKey: String
+    /// The key that the coordinator has announced for later.
+    var nextServerKey: String?
     /// The address that answered when the worker joined.
     var endpoint: String
 
     private struct Record: Codable {
         var serverKey: String
+        var nextServerKey: String?
         var endpoint: String
     }
 
@@ -26,12 +29,13 @@ struct Membership: Sendable, Equatable {
         let file = folder.appendingPathComponent(Self.file)
         guard FileManager.default.fileExists(atPath: file.path) else { return nil }
         guard let data = try? Data(contentsOf: file), let record = try? JSONDecoder().decode(Record.self, from: data),
-            Z85.bytes(of: record.serverKey)?.count == 32
+            Z85.bytes(of: record.serverKey)?.count == 32,
+            Z85.bytes(of: record.nextServerKey ?? record.serverKey)?.count == 32
         else {
             throw WorkerError(
                 "\(file.path) is damaged; remove it, and join again with the string that 'texloom invite' prints")
         }
-        (serverKey, endpoint) = (record.serverKey, record.endpoint)
+        (serverKey, nextServerKey, endpoint) = (record.serverKey, record.nextServerKey, record.endpoint)
     }
 
     init(serverKey: String, endpoint: String) {
@@ -42,7 +46,7 @@ struct Membership: Sendable, Equatable {
     func save(in folder: URL) throws(WorkerError) {
         let file = folder.appendingPathComponent(Self.file)
         do {
-            let record = Record(serverKey: serverKey, endpoint: endpoint)
+            let record = Record(serverKey: serverKey, nextServerKey: nextServerKey, endpoint: endpoint)
             try PrivateFile.write(JSONEncoder().encode(record), to: file)
         } catch {
             throw WorkerError("cannot write \(file.path): \(error.systemReason)")

@@ -36,7 +36,8 @@ public struct Worker: Sendable {
         // Distinguishes the log lines of several workers in one place.
         var logger = logger
         logger[metadataKey: "worker"] = "\(identity.name)"
-        let socket = try connect(try await link(as: identity.name, logger), logger)
+        let (link, membership) = try await link(as: identity.name, logger)
+        let socket = try connect(link, logger)
         let (events, source) = AsyncStream.makeStream(of: WorkerState.Event.self)
         let executor = ThreadExecutor(name: "texloom-worker")
         let loop = WorkerLoop(
@@ -70,7 +71,7 @@ public struct Worker: Sendable {
             ])
 
         // Not a child task: it must deliver checkpoints after this task has been cancelled.
-        let work = Task { [logger] in await Self.handle(events, socket, by: loop, logger) }
+        let work = Task { [logger] in await Self.handle(events, socket, membership, by: loop, logger) }
         let exit = await withTaskCancellationHandler {
             await work.value
         } onCancel: {
@@ -93,7 +94,9 @@ public struct Worker: Sendable {
     }
 
     /// Where the coordinator is and how to encrypt. Joins its cluster first if there is an invitation to a new one.
-    private func link(as name: String, _ logger: Logger) async throws(WorkerError) -> DealerSocket.Configuration {
+    private func link(
+        as name: String, _ logger: Logger
+    ) async throws(WorkerError) -> (DealerSocket.Configuration, MembershipFile?) {
         let folder = configuration.dataFolder
         var membership = try Membership(of: folder)
         var hasInvitation = false
@@ -108,7 +111,7 @@ public struct Worker: Sendable {
             if let coordinator = configuration.coordinator { invitation.endpoints = [coordinator] }
             hasInvitation = true
             // A supervisor repeats the command line at every start.
-            if membership?.serverKey != invitation.serverKey {
+            if ![membership?.serverKey, membership?.nextServerKey].contains(invitation.serverKey) {
                 let joining = Joining(
                     invitation: invitation, keys: try Membership.keys(of: folder), name: name, logger: logger)
                 membership = try await joining.run()
@@ -121,8 +124,19 @@ public struct Worker: Sendable {
         // A worker that has joined a cluster elsewhere can still work for a plain coordinator on this machine.
         if let membership, hasInvitation || endpoint == membership.endpoint || !Endpoint.isLoopback(endpoint) {
             socket.curve = Curve.Client(keys: try Membership.keys(of: folder), serverKey: membership.serverKey)
+            socket.curve?.nextServerKey = membership.nextServerKey
+            let file = MembershipFile(membership, in: folder)
+            socket.onNextServerKey = {
+                do {
+                    try file.promote()
+                    logger.notice("the coordinator has taken its new key into use")
+                } catch {
+                    logger.error("\(error)")
+                }
+            }
+            return (socket, file)
         }
-        return socket
+        return (socket, nil)
     }
 
     private func connect(
@@ -137,7 +151,8 @@ public struct Worker: Sendable {
 
     /// Feeds events, messages and ticks to the loop until it has an exit.
     private static func handle(
-        _ events: AsyncStream<WorkerState.Event>, _ socket: DealerSocket, by loop: WorkerLoop, _ logger: Logger
+        _ events: AsyncStream<WorkerState.Event>, _ socket: DealerSocket, _ membership: MembershipFile?,
+        by loop: WorkerLoop, _ logger: Logger
     ) async -> WorkerExit {
         await withTaskGroup(of: WorkerExit?.self) { group in
             group.addTask {
@@ -147,6 +162,10 @@ public struct Worker: Sendable {
             group.addTask {
                 // One by one, so that a full inbox holds the coordinator back.
                 for await message in socket.incoming {
+                    if case .nextKey(let next)? = message.body {
+                        save(next, in: membership, answering: message, socket, logger)
+                        continue
+                    }
                     guard let content = MessageToWorker(message) else {
                         logger.warning("the coordinator sent a message that is not for workers")
                         continue
@@ -177,6 +196,26 @@ public struct Worker: Sendable {
             }
             return .stopped
         }
+    }
+
+    /// Saves the key that the coordinator will use, and says so.
+    private static func save(
+        _ next: WireNextKey, in membership: MembershipFile?, answering message: WireMessage, _ socket: DealerSocket,
+        _ logger: Logger
+    ) {
+        // A plain coordinator has no key to announce.
+        guard let membership else { return }
+        let key = Z85.text(of: [UInt8](next.serverKey))
+        do {
+            try membership.announce(key)
+        } catch {
+            // The coordinator repeats its announcement.
+            return logger.error("\(error)")
+        }
+        socket.learn(nextServerKey: key)
+        var saved = WireKeySaved()
+        saved.serverKey = next.serverKey
+        socket.send(WireMessage(.keySaved(saved), session: message.session, version: message.envelope.version))
     }
 
     /// Keeps a second worker out of a data folder. It would remove the first worker's attempts and take its id.

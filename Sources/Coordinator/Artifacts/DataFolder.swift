@@ -11,6 +11,7 @@ final class DataFolder: Sendable {
     init(_ url: URL) throws {
         self.url = url
         do {
+            // For its owner only: it holds photographs, and what logs callers in.
             try PrivateFile.createFolder(url)
             // An earlier version left them readable.
             for name in ["jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm", "coordinator.lock"] {
@@ -19,11 +20,6 @@ final class DataFolder: Sendable {
         } catch {
             throw CoordinatorError(
                 .fileSystem, "the data folder \(url.path) cannot be created: \(error.systemReason)")
-        }
-        // For its owner only: it holds photographs, and what logs callers in. That covers every file in it.
-        // Another account's folder is for that account to protect.
-        guard chmod(url.path, 0o700) == 0 || errno == EPERM else {
-            throw CoordinatorError(FileFailure("protect", url))
         }
         do {
             lock = try LockFile(url.appendingPathComponent("coordinator.lock"))
@@ -47,6 +43,8 @@ final class DataFolder: Sendable {
     var database: URL { url.appendingPathComponent("jobs.sqlite") }
     /// The secret key by which workers know this coordinator.
     var serverKey: URL { url.appendingPathComponent("server-key") }
+    /// The key that will take its place, while workers learn it.
+    var nextServerKey: URL { url.appendingPathComponent("server-key.next") }
     var eventFiles: URL { url.appendingPathComponent("tensorboard", isDirectory: true) }
     var thumbnails: URL { url.appendingPathComponent("thumbnails", isDirectory: true) }
 }

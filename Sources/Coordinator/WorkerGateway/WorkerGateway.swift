@@ -128,7 +128,13 @@ actor WorkerGateway {
     private func mayWork(_ peer: Peer, _ message: WireMessage) async -> Bool {
         guard let keys, let key = peer.key else { return true }
         switch keys.standing(of: key) {
-        case .worker: return true
+        case .worker:
+            if case .keySaved(let saved)? = message.body {
+                keys.note(key, saved: [UInt8](saved.serverKey))
+                return false
+            }
+            announce(keys, to: peer, key, message)
+            return true
         case .invited:
             if case .join(let join)? = message.body {
                 await admit(join, keys, peer, key, message.session)
@@ -139,6 +145,19 @@ actor WorkerGateway {
         case .unknown: refuse(peer, message.session, .notAuthorised, "the invitation is over")
         }
         return false
+    }
+
+    /// Tells the worker which key the coordinator will use. Repeated with the worker's heartbeats until it answers.
+    private func announce(_ keys: WorkerKeys, to peer: Peer, _ key: String, _ message: WireMessage) {
+        switch message.body {
+        case .hello, .heartbeat: break
+        default: return
+        }
+        guard let next = keys.announcement(to: key) else { return }
+        var announcement = WireNextKey()
+        announcement.serverKey = Data(next)
+        socket.send(
+            WireMessage(.nextKey(announcement), session: message.session, version: message.envelope.version), to: peer)
     }
 
     private func admit(_ join: WireJoin, _ keys: WorkerKeys, _ peer: Peer, _ invitation: String, _ session: UInt64)

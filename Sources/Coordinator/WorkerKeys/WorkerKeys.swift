@@ -24,25 +24,28 @@ final class WorkerKeys: Sendable {
     private struct State {
         var keys: [String: WorkerKeyStore.Key] = [:]
         var invitations: [String: WorkerKeyStore.Invited] = [:]
+        var rotation: ServerKeyRotation
     }
 
-    let serverKeys: CurveKeyPair
     private let store: WorkerKeyStore
     private let state: Mutex<State>
     private let now: @Sendable () -> Date
 
     init(
-        _ store: WorkerKeyStore, serverKeys: CurveKeyPair, now: @escaping @Sendable () -> Date = { Date() }
+        _ store: WorkerKeyStore, rotation: ServerKeyRotation, now: @escaping @Sendable () -> Date = { Date() }
     ) throws {
         self.store = store
-        self.serverKeys = serverKeys
         self.now = now
         let (keys, invitations) = try store.load()
         state = Mutex(
             State(
                 keys: Dictionary(keys.map { ($0.key, $0) }, uniquingKeysWith: { $1 }),
-                invitations: Dictionary(invitations.map { ($0.key, $0) }, uniquingKeysWith: { $1 })))
+                invitations: Dictionary(invitations.map { ($0.key, $0) }, uniquingKeysWith: { $1 }),
+                rotation: rotation))
     }
+
+    /// The pair with which the workers' address speaks now.
+    var serverKeys: CurveKeyPair { state.withLock { $0.rotation.current } }
 
     // MARK: Questions
 
@@ -70,8 +73,6 @@ final class WorkerKeys: Sendable {
         guard text.utf8.count >= 8 else { return [] }
         return state.withLock { state in state.keys.values.filter { $0.key.hasPrefix(text) } }
     }
-
-    var all: [WorkerKeyStore.Key] { state.withLock { Array($0.keys.values) } }
 
     // MARK: Changes
 
@@ -120,6 +121,63 @@ final class WorkerKeys: Sendable {
             if state.keys[key] == nil { state.keys[key] = added }
         }
         return nil
+    }
+
+    // MARK: The coordinator's own key
+
+    /// The key that the worker should be told about; nil if there is none or the worker has saved it.
+    func announcement(to worker: String) -> [UInt8]? {
+        state.withLock { state in
+            guard let next = state.rotation.next, !state.rotation.savedBy.contains(worker) else { return nil }
+            return Z85.bytes(of: next.publicKey)
+        }
+    }
+
+    /// The worker has saved the announced key.
+    func note(_ worker: String, saved key: [UInt8]) {
+        state.withLock { state in
+            guard let next = state.rotation.next, Z85.bytes(of: next.publicKey) == key else { return }
+            state.rotation.savedBy.insert(worker)
+        }
+    }
+
+    var rotation: ServerKeyStatus {
+        state.withLock { state in
+            let workers = state.keys.values.filter { $0.revokedAt == nil }.sorted { ($0.name, $0.key) < ($1.name, $1.key) }
+            let (saved, waiting) = (
+                workers.filter { state.rotation.savedBy.contains($0.key) },
+                workers.filter { !state.rotation.savedBy.contains($0.key) }
+            )
+            func list(_ keys: [WorkerKeyStore.Key]) -> [ServerKeyStatus.Worker] {
+                keys.map { ServerKeyStatus.Worker(name: $0.name, key: $0.key) }
+            }
+            return ServerKeyStatus(
+                key: Z85.hexadecimalKey(state.rotation.current.publicKey),
+                nextKey: state.rotation.next.map { Z85.hexadecimalKey($0.publicKey) }, saved: list(saved),
+                waiting: state.rotation.next == nil ? [] : list(waiting))
+        }
+    }
+
+    /// Makes the next key and begins to announce it. Nothing happens while an earlier one is being announced.
+    func beginRotation() throws { try state.withLock { try $0.rotation.begin() } }
+
+    /// Takes the announced key into use. Invitations that are not used by now have the old key: they end.
+    /// - Parameter leavesWorkersBehind: Whether to do it although some workers have not saved the key.
+    /// - Throws: `Problem` (409) if no key was announced, or if workers lack it.
+    func finishRotation(leavesWorkersBehind: Bool) throws {
+        let waiting = rotation.waiting
+        guard leavesWorkersBehind || waiting.isEmpty else {
+            let names = waiting.prefix(5).map { "\($0.name) (\($0.key.prefix(16)))" }.joined(separator: ", ")
+            throw Problem(
+                .conflict,
+                "\(waiting.count) workers have not saved the new key, among them \(names): wait until they have connected, "
+                    + "revoke those that will not come back, or add --force; those must then join again")
+        }
+        try state.withLock { state in
+            guard try state.rotation.finish() else {
+                throw Problem(.conflict, "no new key is being announced; begin with 'texloom workers rotate-key'")
+            }
+        }
     }
 
     func revoke(_ key: String) async throws {

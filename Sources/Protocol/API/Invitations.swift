@@ -15,6 +15,35 @@ public struct CreatedInvitation: Codable, Sendable, Equatable {
     }
 }
 
+/// Answer of `/api/v1/server-key`: the coordinator's key for workers, and a change of it that is under way.
+public struct ServerKeyStatus: Codable, Sendable, Equatable {
+    public struct Worker: Codable, Sendable, Equatable {
+        public var name: String
+        /// 64 hexadecimal digits, as all keys here.
+        public var key: String
+
+        public init(name: String, key: String) {
+            self.name = name
+            self.key = key
+        }
+    }
+
+    public var key: String
+    /// The key that is being announced; nil if none is.
+    public var nextKey: String?
+    /// Workers that have saved it.
+    public var saved: [Worker]
+    /// Listed workers that have not.
+    public var waiting: [Worker]
+
+    public init(key: String, nextKey: String?, saved: [Worker], waiting: [Worker]) {
+        self.key = key
+        self.nextKey = nextKey
+        self.saved = saved
+        self.waiting = waiting
+    }
+}
+
 /// Answer of `POST /api/v1/workers/{id}/revoke`.
 public struct RevokedKeys: Codable, Sendable, Equatable {
     /// 64 hexadecimal digits each.

@@ -90,7 +90,7 @@ extension InboundMessage {
             self = .message(.chunk(ArtifactChunk(chunk, payload), payload), foreign: [])
         case .artifactCredit(let credit): self = .message(.credit(ArtifactCredit(credit)), foreign: [])
         case .welcome, .helloAgain, .assign, .noWork, .heartbeatReply, .artifactReceipt, .acknowledgement, .cancel,
-            .drain, .refusal, .join, .joined, nil:
+            .drain, .refusal, .join, .joined, .nextKey, .keySaved, nil:
             self = .unexpected
         }
     }

@@ -41,7 +41,7 @@ extension MessageToWorker {
         case .artifactCredit(let credit): self = .credit(ArtifactCredit(credit))
         case .refusal(let refusal): self = .refusal(AcknowledgementCode(refusal.code), message: refusal.message)
         case .hello, .workRequest, .heartbeat, .metrics, .log, .artifactOffer, .artifactRequest, .finish, .fail,
-            .handBack, .goodbye, .join, .joined, nil:
+            .handBack, .goodbye, .join, .joined, .nextKey, .keySaved, nil:
             return nil
         }
     }

@@ -6,7 +6,9 @@ import Protocol
 struct WorkersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "workers", abstract: "Lists, drains and revokes the workers of a cluster.",
-        subcommands: [ListWorkersCommand.self, DrainWorkerCommand.self, RevokeWorkerCommand.self],
+        subcommands: [
+            ListWorkersCommand.self, DrainWorkerCommand.self, RevokeWorkerCommand.self, RotateKeyCommand.self,
+        ],
         defaultSubcommand: ListWorkersCommand.self)
 }
 
@@ -66,5 +68,37 @@ struct RevokeWorkerCommand: AsyncParsableCommand {
         let revoked: RevokedKeys = try await client.client().post("/api/v1/workers/\(worker)/revoke")
         if client.json { return try sayJSON(revoked) }
         for key in revoked.keys { say("\(key): revoked") }
+    }
+}
+
+struct RotateKeyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rotate-key", abstract: "Replaces the coordinator's key for workers.",
+        discussion: """
+            The first call makes a new key, which the coordinator announces to its workers; further calls show who has \
+            saved it. With --finish the coordinator takes it into use: workers connect again and keep their jobs. \
+            Unused invitations end then.
+            """)
+
+    @Flag(help: "Take the announced key into use.")
+    var finish = false
+
+    @Flag(help: "With --finish: also if some workers have not saved the key. Those must join again.")
+    var force = false
+
+    @OptionGroup var client: ClientOptions
+
+    func validate() throws {
+        if force, !finish { throw ValidationError("--force is given without --finish") }
+    }
+
+    func run() async throws {
+        let path = finish ? "/api/v1/server-key/finish\(force ? "?force=true" : "")" : "/api/v1/server-key/rotate"
+        let status: ServerKeyStatus = try await client.client().post(path)
+        if client.json { return try sayJSON(status) }
+        guard let next = status.nextKey else { return say("workers now know this coordinator by the key \(status.key)") }
+        say("the next key is \(next); \(status.saved.count) of \(status.saved.count + status.waiting.count) workers have saved it")
+        for worker in status.waiting { say("  not yet: \(worker.name.printable) (\(worker.key.prefix(16)))") }
+        complain("'texloom workers rotate-key --finish' takes it into use")
     }
 }

@@ -98,6 +98,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     private func serve(_ standard: CoordinatorConfiguration, _ logger: Logger) async throws {
         let settings = try Settings.current.get()
         var configuration = standard
+        configuration.endsProcess = true
         if let address = http ?? settings[.http] {
             guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
                 throw CommandFailure("--http '\(address)': expected HOST:PORT, such as 127.0.0.1:7740", exit: .usage)

@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Protocol
 import Testing
@@ -113,7 +114,7 @@ struct WorkerKeyTests {
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
         let clock = TestClock()
         let keys = try WorkerKeys(
-            WorkerKeyStore(pool: store.pool), serverKeys: CurveKeyPair.generate(), now: { clock.now })
+            WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder), now: { clock.now })
         let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
         let key = Z85.hexadecimalKey(invitation.keys.publicKey)
         let worker = String(repeating: "a", count: 64)
@@ -129,7 +130,7 @@ struct WorkerKeyTests {
     @Test func twoWorkersThatUseOneInvitationAtOnceAreNotBothIn() async throws {
         let folder = TemporaryFolder()
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        let keys = try WorkerKeys(WorkerKeyStore(pool: store.pool), serverKeys: CurveKeyPair.generate())
+        let keys = try WorkerKeys(WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder))
         let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
         let guest = Z85.hexadecimalKey(invitation.keys.publicKey)
         let refusals = try await withThrowingTaskGroup(of: String?.self) { group in
@@ -140,7 +141,8 @@ struct WorkerKeyTests {
             return try await group.reduce(into: [String?]()) { $0.append($1) }
         }
         #expect(refusals.count { $0 == nil } == 1)
-        #expect(keys.all.count == 1)
+        try keys.beginRotation()
+        #expect(keys.rotation.waiting.count == 1, "one is on the list")
         try store.close()
     }
 
@@ -277,6 +279,84 @@ struct WorkerKeyTests {
         }
         for worker in [first, second] { await worker.socket.close() }
         await coordinator.stop()
+    }
+
+    // MARK: The coordinator's own key
+
+    private func rotation(in folder: TemporaryFolder) throws -> ServerKeyRotation {
+        try ServerKeyRotation(
+            file: folder.url.appendingPathComponent("server-key"),
+            nextFile: folder.url.appendingPathComponent("server-key.next"))
+    }
+
+    @Test func theCoordinatorsKeyChangesWhileAWorkerTrains() async throws {
+        let folder = TemporaryFolder()
+        let secured = try await Secured(folder: folder)
+        let (worker, keys) = try await secured.joined(61)
+        worker.hello()
+        _ = try await worker.welcome()
+        _ = try await secured.submit("wood")
+        let attempt = try await worker.askForWork().attempt
+        var running = WireAttemptStatus()
+        (running.attempt, running.iteration, running.totalIterations) = (attempt, 5, 10)
+        var heartbeat = WireHeartbeat()
+        heartbeat.running = [running]
+        let beat = WireMessage(.heartbeat(heartbeat), session: 61, version: 1)
+
+        func status(_ method: String, _ path: String, _ expected: Int = 200) async throws -> ServerKeyStatus? {
+            let answer = try await secured.coordinator.send(
+                method, "/api/v1/server-key\(path)", headers: secured.authorization)
+            #expect(answer.status == expected, "\(path)")
+            return expected == 200 ? try answer.decoded(ServerKeyStatus.self) : nil
+        }
+        let old = try #require(try await status("GET", ""))
+        #expect(old.nextKey == nil && old.saved.isEmpty && old.waiting.isEmpty)
+        _ = try await status("POST", "/finish", 409)
+        let begun = try #require(try await status("POST", "/rotate"))
+        let next = try #require(begun.nextKey)
+        #expect(begun.waiting.map(\.key) == [Z85.hexadecimalKey(keys.publicKey)])
+        #expect(try await status("POST", "/rotate")?.nextKey == next, "one change at a time")
+        _ = try await status("POST", "/finish", 409)
+
+        worker.socket.send(beat)
+        let announced = try await worker.next("NEXT_KEY") { message in
+            if case .nextKey(let next)? = message.body { next.serverKey } else { nil }
+        }
+        #expect(hexadecimal([UInt8](announced)) == next)
+        var saved = WireKeySaved()
+        saved.serverKey = Data(repeating: 1, count: 32)
+        worker.send(.keySaved(saved))
+        worker.socket.send(beat)
+        try await worker.next("the announcement again") { if case .nextKey? = $0.body { () } else { nil } }
+        saved.serverKey = announced
+        worker.send(.keySaved(saved))
+        worker.socket.learn(nextServerKey: Z85.text(of: [UInt8](announced)))
+        while try await status("GET", "")?.saved.isEmpty == true { await Task.yield() }
+        let finished = try #require(try await status("POST", "/finish"))
+        #expect(finished.key == next && finished.nextKey == nil)
+
+        // A worker that knows only the new key gets in, one that knows only the old key does not.
+        let fresh = try secured.worker(62, keys, server: Z85.text(of: [UInt8](announced)))
+        fresh.hello(id: "another")
+        _ = try await fresh.welcome()
+        let stale = try secured.worker(63, keys, server: hostileServer(worker))
+        #expect(await firstFailure(stale) == .wrongServerKey)
+        // The first worker has moved over by itself, and the attempt is still its own. Messages of the change may be lost.
+        let beats = Task { [socket = worker.socket] in
+            while !Task.isCancelled {
+                socket.send(beat)
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        let lost = try await worker.next("a heartbeat's answer") { message in
+            if case .heartbeatReply(let reply)? = message.body { reply.lost } else { nil }
+        }
+        beats.cancel()
+        #expect(lost.isEmpty)
+        for other in [fresh, stale] { await other.socket.close() }
+        await worker.socket.close()
+        await secured.coordinator.stop()
+        #expect(try Z85.hexadecimalKey(rotation(in: folder).current.publicKey) == next, "the file has the new key")
     }
 
     @Test func theDataFolderIsForItsOwnerOnly() async throws {

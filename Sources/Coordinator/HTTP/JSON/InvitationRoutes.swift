@@ -3,7 +3,7 @@ import Hummingbird
 import Protocol
 import Transport
 
-/// `/api/v1/invitations` and the revocation of workers' keys, for admins.
+/// `/api/v1/invitations`, the revocation of workers' keys, and the change of the coordinator's own key, for admins.
 struct InvitationRoutes: Sendable {
     /// Nil on a coordinator whose workers' address is plain.
     let keys: WorkerKeys?
@@ -11,12 +11,30 @@ struct InvitationRoutes: Sendable {
     let commands: ClusterCommands
     /// Where people say that workers reach the coordinator; empty: where it listens.
     let advertised: [String]
+    let socket: RouterSocket?
 
     func add(to router: Router<CallerContext>) {
         let api = router.group("api/v1")
         api.post("invitations") { _, _ in try jsonResponse(try await invite(), status: .created) }
         api.post("workers/:id/revoke") { _, context in
             try jsonResponse(try await revoke(try context.parameters.require("id")))
+        }
+        api.get("server-key") { _, _ in try jsonResponse(try encrypting().rotation) }
+        api.post("server-key/rotate") { _, _ in
+            let keys = try encrypting()
+            try keys.beginRotation()
+            return try jsonResponse(keys.rotation)
+        }
+        api.post("server-key/finish") { request, _ in
+            let keys = try encrypting()
+            let query = try QueryParameters(request, known: "force")
+            let force = query.text("force") ?? "false"
+            guard ["true", "false"].contains(force) else {
+                throw Problem(.badRequest, "force is '\(force)'; expected true or false")
+            }
+            try keys.finishRotation(leavesWorkersBehind: force == "true")
+            socket?.use(keys.serverKeys)
+            return try jsonResponse(keys.rotation)
         }
     }
 
@@ -37,6 +55,11 @@ struct InvitationRoutes: Sendable {
         }
         let (text, expiresAt) = try await keys.invite(to: endpoints)
         return CreatedInvitation(invitation: text, endpoints: endpoints, expiresAt: expiresAt)
+    }
+
+    private func encrypting() throws -> WorkerKeys {
+        guard let keys else { throw Problem(.conflict, "the workers' address is plain, so this coordinator has no key") }
+        return keys
     }
 
     /// - Parameter name: A worker's id, a key, or at least eight digits of a key.

@@ -7,17 +7,21 @@ import Synchronization
 /// coordinator has accepted is on disk at every moment, so nothing is lost.
 final class ShutdownDeadline: Sendable {
     private let seconds: Int
+    private let endsProcess: Bool
     private let logger: Logger
     private let isOver = Mutex(false)
 
-    init(seconds: Int, logger: Logger) {
+    /// - Parameter endsProcess: False where the process has other tasks: it then only says that stopping takes long.
+    init(seconds: Int, endsProcess: Bool, logger: Logger) {
         self.seconds = seconds
+        self.endsProcess = endsProcess
         self.logger = logger
     }
 
     func begin() {
         DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(seconds)) { [self] in
             guard isOver.withLock({ !$0 }) else { return }
+            guard endsProcess else { return logger.error("stopping takes too long") }
             logger.error("stopping takes too long; the process ends now, and everything accepted is on disk")
             _exit(0)
         }

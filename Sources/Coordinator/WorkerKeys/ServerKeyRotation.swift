@@ -1,0 +1,43 @@
+import Foundation
+import OperatingSystem
+import Transport
+
+/// The coordinator's key pair on the workers' address, and the change to another one: the coordinator announces the next
+/// public key over encrypted connections, workers save it, and only then does the coordinator use it.
+///
+/// Both pairs are in files, so a change survives restarts.
+struct ServerKeyRotation: Sendable {
+    private let file: URL
+    private let nextFile: URL
+    private(set) var current: CurveKeyPair
+    private(set) var next: CurveKeyPair?
+    /// The workers that have said since the start that they saved the next key, by key.
+    var savedBy: Set<String> = []
+
+    /// Makes the first pair if there is none.
+    /// - Throws: `TransportError` if a file is damaged or open to others.
+    init(_ folder: DataFolder) throws(TransportError) {
+        try self.init(file: folder.serverKey, nextFile: folder.nextServerKey)
+    }
+
+    init(file: URL, nextFile: URL) throws(TransportError) {
+        (self.file, self.nextFile) = (file, nextFile)
+        current = try CurveKeyPair.load(orCreate: file)
+        next = FileManager.default.fileExists(atPath: nextFile.path) ? try CurveKeyPair.load(orCreate: nextFile) : nil
+    }
+
+    mutating func begin() throws(TransportError) {
+        guard next == nil else { return }
+        next = try CurveKeyPair.load(orCreate: nextFile)
+        savedBy = []
+    }
+
+    /// - Returns: Whether there was a next pair.
+    mutating func finish() throws -> Bool {
+        guard let pair = next else { return false }
+        try DurableFile.rename(nextFile, to: file)
+        (current, next, savedBy) = (pair, nil, [])
+        try DurableFile.sync(file.deletingLastPathComponent())
+        return true
+    }
+}
