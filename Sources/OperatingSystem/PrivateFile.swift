@@ -12,7 +12,9 @@ public enum PrivateFile {
     /// Takes an existing file away from others. Nothing happens if there is no such file, or if it belongs to another
     /// account: that one has to protect it.
     public static func restrict(_ url: URL, to mode: mode_t = 0o600) throws(FileFailure) {
-        guard chmod(url.path, mode) == 0 || errno == ENOENT || errno == EPERM else { throw FileFailure("restrict the access to", url) }
+        guard chmod(url.path, mode) == 0 || errno == ENOENT || errno == EPERM else {
+            throw FileFailure("restrict the access to", url)
+        }
     }
 
     /// Files that this process creates from now on are for their owner only.

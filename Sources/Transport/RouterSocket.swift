@@ -207,8 +207,8 @@ public final class RouterSocket: Sendable {
                 zmq_pollitem_t(socket: socket.handle, fd: 0, events: reads ? Int16(ZMQ_POLLIN) : 0, revents: 0),
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
-            let patience = unfinished.isEmpty ? -1 : UnfinishedMessages.interval.components.attoseconds / 1_000_000_000_000_000
-            _ = zmq_poll(&items, 2, isBlocked || !isBound ? 10 : Int(patience))
+            let patience = unfinished.isEmpty ? -1 : UnfinishedMessages.intervalMilliseconds
+            _ = zmq_poll(&items, 2, isBlocked || !isBound ? 10 : patience)
             waker.drain()
             while let (event, descriptor) = socket.nextEvent() {
                 if event == ZMQ_EVENT_ACCEPTED { unfinished.opened(descriptor) } else { unfinished.closed(descriptor) }

@@ -9,7 +9,7 @@ struct UnfinishedMessages {
     /// Bytes of all connections together. A whole message has at most a fourth of that.
     static let budget = 64 << 20
     /// A client that goes beyond the budget has this long to fill memory before it is noticed.
-    static let interval = Duration.milliseconds(100)
+    static let intervalMilliseconds = 100
 
     private struct Connection {
         /// Bytes that had arrived when the last whole message was taken.
@@ -48,7 +48,7 @@ struct UnfinishedMessages {
     ///   the budget is four times as large.
     /// - Returns: The number of ended connections.
     mutating func enforce(isDrained: Bool, at now: ContinuousClock.Instant = .now) -> Int {
-        guard now - checked >= Self.interval else { return 0 }
+        guard now - checked >= .milliseconds(Self.intervalMilliseconds) else { return 0 }
         checked = now
         let budget = isDrained ? budget : 4 * budget
         var unfinished: [(descriptor: Int32, bytes: Int, since: ContinuousClock.Instant)] = []

@@ -39,7 +39,9 @@ struct Joining: Sendable {
             return failure
         }
         switch answer {
-        case .joined(let endpoint): return Membership(serverKey: invitation.serverKey, endpoint: endpoint)
+        case .joined(let endpoint):
+            return Membership(
+                serverKey: invitation.serverKey, endpoint: endpoint, invitation: invitation.keys.publicKey)
         case .failed(let reason): throw WorkerError("cannot join: \(reason)")
         case .silence:
             throw WorkerError(

@@ -16,8 +16,11 @@ struct Membership: Sendable, Equatable {
     var nextServerKey: String?
     /// The address that answered when the worker joined.
     var endpoint: String
+    /// The public key of the invitation with which the worker joined.
+    var invitation: String
 
     private struct Record: Codable {
+        var invitation: String
         var serverKey: String
         var nextServerKey: String?
         var endpoint: String
@@ -36,17 +39,20 @@ struct Membership: Sendable, Equatable {
                 "\(file.path) is damaged; remove it, and join again with the string that 'texloom invite' prints")
         }
         (serverKey, nextServerKey, endpoint) = (record.serverKey, record.nextServerKey, record.endpoint)
+        invitation = record.invitation
     }
 
-    init(serverKey: String, endpoint: String) {
+    init(serverKey: String, endpoint: String, invitation: String) {
         self.serverKey = serverKey
         self.endpoint = endpoint
+        self.invitation = invitation
     }
 
     func save(in folder: URL) throws(WorkerError) {
         let file = folder.appendingPathComponent(Self.file)
         do {
-            let record = Record(serverKey: serverKey, nextServerKey: nextServerKey, endpoint: endpoint)
+            let record = Record(
+                invitation: invitation, serverKey: serverKey, nextServerKey: nextServerKey, endpoint: endpoint)
             try PrivateFile.write(JSONEncoder().encode(record), to: file)
         } catch {
             throw WorkerError("cannot write \(file.path): \(error.systemReason)")

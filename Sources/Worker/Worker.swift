@@ -110,8 +110,8 @@ public struct Worker: Sendable {
             // An address on the command line is how this machine reaches the coordinator: a tunnel, for example.
             if let coordinator = configuration.coordinator { invitation.endpoints = [coordinator] }
             hasInvitation = true
-            // A supervisor repeats the command line at every start.
-            if ![membership?.serverKey, membership?.nextServerKey].contains(invitation.serverKey) {
+            // A supervisor repeats the command line at every start, also when the coordinator has changed its key.
+            if membership?.invitation != invitation.keys.publicKey {
                 let joining = Joining(
                     invitation: invitation, keys: try Membership.keys(of: folder), name: name, logger: logger)
                 membership = try await joining.run()

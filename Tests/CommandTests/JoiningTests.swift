@@ -87,6 +87,20 @@ struct JoiningTests {
         // The string is used up.
         expect(try worker("second", "--join", invitation), says: "it was used already")
 
+        // The coordinator changes its key under the running worker. The string still stands for the same membership.
+        let early = try ask("workers", "rotate-key", "--finish", "--force")
+        #expect(early.errors.contains("no new key is being announced"))
+        try eventually("the worker has saved the new key") {
+            try ask("workers", "rotate-key").output.contains("1 of 1 workers have saved it")
+        }
+        let file = folder.url.appendingPathComponent("guest/cluster.json")
+        let before = try Data(contentsOf: file)
+        #expect(try ask("workers", "rotate-key", "--finish").status == 0)
+        try eventually("the worker uses the new key") { try Data(contentsOf: file) != before }
+        stop(process)
+        process = try worker("guest", "--join", invitation)
+        try waitUntilConnected("guest", process)
+
         // The coordinator keeps the list.
         try cluster.restartCoordinator()
         try waitUntilConnected("guest", process)

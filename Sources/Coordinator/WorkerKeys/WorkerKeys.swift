@@ -143,18 +143,15 @@ final class WorkerKeys: Sendable {
 
     var rotation: ServerKeyStatus {
         state.withLock { state in
-            let workers = state.keys.values.filter { $0.revokedAt == nil }.sorted { ($0.name, $0.key) < ($1.name, $1.key) }
-            let (saved, waiting) = (
-                workers.filter { state.rotation.savedBy.contains($0.key) },
-                workers.filter { !state.rotation.savedBy.contains($0.key) }
-            )
-            func list(_ keys: [WorkerKeyStore.Key]) -> [ServerKeyStatus.Worker] {
-                keys.map { ServerKeyStatus.Worker(name: $0.name, key: $0.key) }
-            }
+            let workers = state.keys.values.filter { $0.revokedAt == nil }.map { key in
+                ServerKeyStatus.Worker(name: key.name, key: key.key)
+            }.sorted { ($0.name, $0.key) < ($1.name, $1.key) }
+            let savedBy = state.rotation.savedBy
             return ServerKeyStatus(
                 key: Z85.hexadecimalKey(state.rotation.current.publicKey),
-                nextKey: state.rotation.next.map { Z85.hexadecimalKey($0.publicKey) }, saved: list(saved),
-                waiting: state.rotation.next == nil ? [] : list(waiting))
+                nextKey: state.rotation.next.map { Z85.hexadecimalKey($0.publicKey) },
+                saved: workers.filter { savedBy.contains($0.key) },
+                waiting: state.rotation.next == nil ? [] : workers.filter { !savedBy.contains($0.key) })
         }
     }
 

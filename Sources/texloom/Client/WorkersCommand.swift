@@ -93,11 +93,14 @@ struct RotateKeyCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let path = finish ? "/api/v1/server-key/finish\(force ? "?force=true" : "")" : "/api/v1/server-key/rotate"
-        let status: ServerKeyStatus = try await client.client().post(path)
+        let status: ServerKeyStatus = try await client.client().post(
+            "/api/v1/server-key/\(finish ? "finish" : "rotate")", query: force ? ["force": "true"] : [:])
         if client.json { return try sayJSON(status) }
-        guard let next = status.nextKey else { return say("workers now know this coordinator by the key \(status.key)") }
-        say("the next key is \(next); \(status.saved.count) of \(status.saved.count + status.waiting.count) workers have saved it")
+        guard let next = status.nextKey else {
+            return say("workers now know this coordinator by the key \(status.key)")
+        }
+        let count = status.saved.count + status.waiting.count
+        say("the next key is \(next); \(status.saved.count) of \(count) workers have saved it")
         for worker in status.waiting { say("  not yet: \(worker.name.printable) (\(worker.key.prefix(16)))") }
         complain("'texloom workers rotate-key --finish' takes it into use")
     }

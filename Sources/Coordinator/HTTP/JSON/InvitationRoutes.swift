@@ -58,7 +58,9 @@ struct InvitationRoutes: Sendable {
     }
 
     private func encrypting() throws -> WorkerKeys {
-        guard let keys else { throw Problem(.conflict, "the workers' address is plain, so this coordinator has no key") }
+        guard let keys else {
+            throw Problem(.conflict, "the workers' address is plain, so this coordinator has no key")
+        }
         return keys
     }
 
