@@ -99,6 +99,7 @@ let package = Package(
         .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
         .target(name: "CLCMS", linkerSettings: [.linkedLibrary("lcms2")]),
         .target(name: "CAffinity"),
+        .target(name: "CArguments"),
         .target(name: "CBorrowedClosure"),
         .target(name: "CProcessor"),
         .target(name: "COpenBLAS"),
@@ -181,8 +182,8 @@ let package = Package(
         .executableTarget(
             name: "texloom",
             dependencies: [
-                "Base", "ClusterCore", "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine", "Imaging",
-                "EventFiles",
+                "Base", "CArguments", "ClusterCore", "Coordinator", "Worker", "TextureGAN", "NNCore", "Machine",
+                "Imaging", "EventFiles",
                 "Protocol", "OperatingSystem", "Plots",
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

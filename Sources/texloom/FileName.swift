@@ -1,3 +1,4 @@
+import CArguments
 import Foundation
 
 /// File names are bytes, and names from old archives may not be UTF-8. Such a name passes through the program as text in
@@ -69,11 +70,10 @@ enum FileName {
 }
 
 extension CommandLine {
-    /// The arguments as given; `arguments` has lost the bytes that are not UTF-8.
+    /// The arguments as given; `arguments` has lost the bytes that are not UTF-8, and may be empty (CArguments).
     static var exactArguments: [String] {
-        // `argc` may still be 0 in a statically linked program; the vector itself ends with a null pointer.
         var arguments: [String] = []
-        var next = unsafeArgv
+        var next = texloom_arguments()!
         while let argument = next.pointee {
             arguments.append(FileName.text(of: Data(bytes: argument, count: strlen(argument))))
             next += 1

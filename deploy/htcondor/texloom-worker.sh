@@ -1,0 +1,13 @@
+#!/bin/bash
+# Runs a worker in HTCondor's scratch folder, which HTCondor deletes afterwards.
+set -u
+[ -z "${TEXLOOM_COORDINATOR:-}" ] && set -- --join "$(cat join.*)"
+texloom worker "$@" --data "$PWD/worker" --idle-exit 5m &
+worker=$!
+trap 'kill -TERM "$worker"' TERM
+while kill -0 "$worker" 2>/dev/null; do wait "$worker"; done
+wait "$worker"
+status=$?
+# 85: stopped as asked. No failure to HTCondor.
+[ "$status" -eq 85 ] && status=0
+exit "$status"
