@@ -11,11 +11,6 @@ typedef struct {
     size_t count, offset;
 } source;
 
-typedef struct {
-    uint8_t *bytes;
-    size_t count, capacity;
-} sink;
-
 static void on_error(png_structp png, png_const_charp text) {
     char *message = png_get_error_ptr(png);
     snprintf(message, CPNG_MESSAGE_BYTES, "%s", text);
@@ -33,21 +28,6 @@ static void on_read(png_structp png, png_bytep target, size_t count) {
     memcpy(target, from->bytes + from->offset, count);
     from->offset += count;
 }
-
-static void on_write(png_structp png, png_bytep bytes, size_t count) {
-    sink *to = png_get_io_ptr(png);
-    if (count > to->capacity - to->count) {
-        size_t capacity = to->capacity * 2 + count;
-        uint8_t *grown = realloc(to->bytes, capacity);
-        if (!grown) png_error(png, "out of memory");
-        to->bytes = grown;
-        to->capacity = capacity;
-    }
-    memcpy(to->bytes + to->count, bytes, count);
-    to->count += count;
-}
-
-static void on_flush(png_structp png) { (void)png; }
 
 // What every reader asks of libpng.
 static void be_careful(png_structp png) {
@@ -207,31 +187,75 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, vo
     return 0;
 }
 
-int cpng_encode_rgb(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t **result, size_t *count,
-                    char message[CPNG_MESSAGE_BYTES]) {
-    sink to = {NULL, 0, 0};
-    sink *volatile target = &to;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
-    png_infop info = png ? png_create_info_struct(png) : NULL;
-    if (!info) {
-        png_destroy_write_struct(&png, NULL);
+struct cpng_writer {
+    png_structp png;
+    png_infop info;
+    size_t row_bytes;
+    cpng_write write;
+    void *context;
+    // libpng's errors are written here, whichever call they belong to.
+    char message[CPNG_MESSAGE_BYTES];
+};
+
+static void on_write(png_structp png, png_bytep bytes, size_t count) {
+    cpng_writer *writer = png_get_io_ptr(png);
+    if (writer->write(writer->context, bytes, count) != 0) png_error(png, "the file cannot be written");
+}
+
+static void on_flush(png_structp png) { (void)png; }
+
+cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int bit_depth, cpng_write write, void *context,
+                              char message[CPNG_MESSAGE_BYTES]) {
+    cpng_writer *writer = calloc(1, sizeof *writer);
+    if (writer) {
+        writer->row_bytes = (size_t)width * 3 * (bit_depth / 8);
+        writer->write = write;
+        writer->context = context;
+        writer->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, writer->message, on_error, on_warning);
+        writer->info = writer->png ? png_create_info_struct(writer->png) : NULL;
+    }
+    if (!writer || !writer->info) {
+        cpng_free_writer(writer);
         snprintf(message, CPNG_MESSAGE_BYTES, "out of memory");
+        return NULL;
+    }
+    if (setjmp(png_jmpbuf(writer->png))) {
+        memcpy(message, writer->message, CPNG_MESSAGE_BYTES);
+        cpng_free_writer(writer);
+        return NULL;
+    }
+    png_set_write_fn(writer->png, writer, on_write, on_flush);
+    png_set_IHDR(writer->png, writer->info, width, height, bit_depth, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_sRGB(writer->png, writer->info, PNG_sRGB_INTENT_RELATIVE);
+    png_write_info(writer->png, writer->info);
+    const uint16_t one = 1;
+    if (bit_depth == 16 && *(const uint8_t *)&one) png_set_swap(writer->png);
+    return writer;
+}
+
+int cpng_write_rows(cpng_writer *writer, const void *rows, uint32_t count, char message[CPNG_MESSAGE_BYTES]) {
+    if (setjmp(png_jmpbuf(writer->png))) {
+        memcpy(message, writer->message, CPNG_MESSAGE_BYTES);
         return -1;
     }
-    if (setjmp(png_jmpbuf(png))) {
-        png_destroy_write_struct(&png, &info);
-        free(target->bytes);
-        return -1;
+    for (uint32_t y = 0; y < count; y++) {
+        png_write_row(writer->png, (png_const_bytep)rows + (size_t)y * writer->row_bytes);
     }
-    png_set_write_fn(png, &to, on_write, on_flush);
-    png_set_IHDR(png, info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
-    png_set_sRGB(png, info, PNG_sRGB_INTENT_RELATIVE);
-    png_write_info(png, info);
-    for (uint32_t y = 0; y < height; y++) png_write_row(png, rgb + (size_t)y * width * 3);
-    png_write_end(png, NULL);
-    png_destroy_write_struct(&png, &info);
-    *result = to.bytes;
-    *count = to.count;
     return 0;
+}
+
+int cpng_finish_writer(cpng_writer *writer, char message[CPNG_MESSAGE_BYTES]) {
+    if (setjmp(png_jmpbuf(writer->png))) {
+        memcpy(message, writer->message, CPNG_MESSAGE_BYTES);
+        return -1;
+    }
+    png_write_end(writer->png, NULL);
+    return 0;
+}
+
+void cpng_free_writer(cpng_writer *writer) {
+    if (!writer) return;
+    png_destroy_write_struct(&writer->png, &writer->info);
+    free(writer);
 }

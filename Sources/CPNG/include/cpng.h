@@ -43,6 +43,20 @@ typedef void (*cpng_convert)(void *context, uint16_t *rgb, size_t pixels);
 int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, uint8_t *rgb,
                     int *is_transparent, char message[CPNG_MESSAGE_BYTES]);
 
-// Encodes 8-bit RGB and says that it is sRGB. *png is to be freed with free().
-int cpng_encode_rgb(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t **png, size_t *count,
-                    char message[CPNG_MESSAGE_BYTES]);
+// An RGB PNG of 8 or 16 bits that is written row by row, and says that it is sRGB.
+typedef struct cpng_writer cpng_writer;
+
+// Takes the file's bytes in their order. Returns 0, or -1 to end the writing.
+typedef int (*cpng_write)(void *context, const uint8_t *bytes, size_t count);
+
+// Returns NULL with a message if it fails.
+cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int bit_depth, cpng_write write, void *context,
+                              char message[CPNG_MESSAGE_BYTES]);
+
+// The next rows, width * 3 samples each, 16-bit ones in the machine's byte order.
+int cpng_write_rows(cpng_writer *writer, const void *rows, uint32_t count, char message[CPNG_MESSAGE_BYTES]);
+
+// Ends the file. The writer has to be freed all the same.
+int cpng_finish_writer(cpng_writer *writer, char message[CPNG_MESSAGE_BYTES]);
+
+void cpng_free_writer(cpng_writer *writer);
