@@ -110,10 +110,12 @@ typedef struct {
     // A row's colours without alpha.
     uint16_t *rgb;
     int is_transparent;
+    // Of the result.
+    int bit_depth;
 } flattening;
 
-// A row of 16-bit RGBA over white, as 8-bit RGB.
-static void flatten(const uint16_t *row, uint32_t width, flattening *how, uint8_t *rgb) {
+// A row of 16-bit RGBA over white, as RGB of 8 or 16 bits.
+static void flatten(const uint16_t *row, uint32_t width, flattening *how, void *rgb) {
     uint16_t *colours = how->rgb;
     for (size_t x = 0; x < width; x++) memcpy(colours + 3 * x, row + 4 * x, 3 * sizeof *colours);
     if (how->convert) how->convert(how->context, colours, width);
@@ -122,15 +124,20 @@ static void flatten(const uint16_t *row, uint32_t width, flattening *how, uint8_
         if (alpha != 65535) how->is_transparent = 1;
         for (int channel = 0; channel < 3; channel++) {
             uint64_t over = colours[3 * x + channel] * alpha + 65535u * (65535u - alpha);  // in 65535 * 65535
-            rgb[3 * x + channel] = (uint8_t)((over * 255 + 65535ull * 65535 / 2) / (65535ull * 65535));
+            if (how->bit_depth == 16) {
+                ((uint16_t *)rgb)[3 * x + channel] = (uint16_t)((over + 65535 / 2) / 65535);
+            } else {
+                ((uint8_t *)rgb)[3 * x + channel] =
+                    (uint8_t)((over * 255 + 65535ull * 65535 / 2) / (65535ull * 65535));
+            }
         }
     }
 }
 
-int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, uint8_t *rgb,
+int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, int bit_depth, void *rgb,
                     int *is_transparent, char message[CPNG_MESSAGE_BYTES]) {
     source from = {bytes, count, 0};
-    flattening how = {convert, context, NULL, 0};
+    flattening how = {convert, context, NULL, 0, bit_depth};
     // Written after setjmp and read after longjmp.
     uint8_t *volatile rows = NULL;
     png_bytep *volatile pointers = NULL;
@@ -176,7 +183,8 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, vo
     if (is_interlaced) png_read_image(png, (png_bytepp)pointers);
     for (uint32_t y = 0; y < height; y++) {
         if (!is_interlaced) png_read_row(png, rows, NULL);
-        flatten((const uint16_t *)pointers[is_interlaced ? y : 0], width, &how, rgb + (size_t)y * width * 3);
+        flatten((const uint16_t *)pointers[is_interlaced ? y : 0], width, &how,
+                (uint8_t *)rgb + (size_t)y * width * 3 * (bit_depth / 8));
     }
     png_read_end(png, NULL);
     png_destroy_read_struct(&png, &info, NULL);

@@ -84,6 +84,56 @@ import Testing
         #expect(oneAxis.status == 0 && oneAxis.output.contains("row.png: 192x99, seam x"), "\(oneAxis.errors)")
     }
 
+    @Test func variationsDifferAndTheSeedBringsThemBack() throws {
+        for input in ["image", "tiles:2", "noise"] {
+            let first = try report(
+                expand("--variations", "3", "--seed", "7", "--input", input, "--json", "-o", "a.png"))
+            #expect(first.outputs.map(\.path) == ["a-1.png", "a-2.png", "a-3.png"])
+            #expect(Set(first.outputs.map(\.sha256)).count == 3)
+            let again = try report(
+                expand("--variations", "3", "--seed", "7", "--input", input, "--json", "-o", "b.png"))
+            #expect(again.outputs.map(\.sha256) == first.outputs.map(\.sha256))
+            let other = try report(
+                expand("--variations", "1", "--seed", "8", "--input", input, "--json", "-o", "c.png"))
+            #expect(other.outputs[0].path == "c-1.png" && other.outputs[0].sha256 != first.outputs[0].sha256)
+            // A crop has half the sides.
+            #expect(first.outputs[0].width == (input == "image" ? 72 : 144))
+        }
+        let tile = try expand("--variations", "2", "--size", "96x64", "--seamless", "both")
+        #expect(tile.status == 0 && tile.output.contains("moss_96x64-2.png: 96x64, seam x"), "\(tile.errors)")
+    }
+
+    @Test func sixteenBitsGoThroughTheGeneratorAndOut() throws {
+        let shallow = try report(expand("--json", "-o", "eight.png"))
+        let deep = try report(expand("--depth", "16", "--json", "-o", "sixteen.png"))
+        #expect(shallow.outputs[0].depth == 8 && deep.outputs[0].depth == 16)
+        let (eight, sixteen) = (try picture("eight.png"), try deepPicture("sixteen.png"))
+        // One rounding each, of the same numbers.
+        let differences = zip(eight.pixels, sixteen.pixels).map { abs(257 * Int($0) - Int($1)) }
+        #expect((differences.max() ?? 0) <= 129)
+        #expect(sixteen.pixels.contains { $0 % 257 != 0 })
+        // Sixteen bits of the input count, too.
+        let photo = try picture("moss.png")
+        let finer = DeepImage(
+            width: photo.width, height: photo.height,
+            pixels: photo.pixels.enumerated().map { UInt16($1) * 257 / 2 + UInt16($0 % 100) })
+        let file = scratch.path("finer.png")
+        try finer.png().write(to: URL(fileURLWithPath: file))
+        let rounded = scratch.path("rounded.png")
+        try Image(contentsOf: URL(fileURLWithPath: file)).png().write(to: URL(fileURLWithPath: rounded))
+        let digests = try [file, rounded].map { path in
+            let result = try TexloomProcess.run(
+                ["expand", generator, path, "--depth", "16", "--times", "2", "--json", "-o", scratch.path("f.png")],
+                folder: scratch.url)
+            return try report(result).outputs[0].sha256
+        }
+        #expect(digests[0] != digests[1])
+    }
+
+    private func deepPicture(_ name: String) throws -> DeepImage {
+        try DecodedRaster<UInt16>(contentsOf: URL(fileURLWithPath: scratch.path(name))).image
+    }
+
     @Test func whatCannotBeHadIsRefused() throws {
         for (arguments, part) in [
             (["--size", "20000x10"], "expected at most 18432x16384, which is 8 doublings"),
@@ -92,6 +142,11 @@ import Testing
             (["--size", "96x96", "--seamless", "x", "--periodic-input"], "does not tile"),
             (["--size", "13312x12288", "--seamless", "both"], "megapixels"),
             (["--json", "-o", "-"], "standard output"),
+            (["--variations", "0"], "expected 1 to 10000"), (["--variations", "2", "-o", "-"], "numbers are added"),
+            (["--seed", "3"], "has no effect"), (["--input", "tiles:1"], "tiles:N"), (["--input", "clouds"], "noise"),
+            (["--input", "tiles:20"], "take fewer tiles"), (["--depth", "12"], "expected 8 or 16"),
+            (["--depth", "16", "-o", "deep.jpg"], "a JPEG has 8 bits"),
+            (["--input", "noise", "--seamless", "x", "--periodic-input"], "do not tile"),
             (["--size", "9000x9000", "-o", "large.jpg"], "expected a name that ends in .png"),
         ] {
             let result = try TexloomProcess.run(["expand", generator, photograph] + arguments, folder: scratch.url)

@@ -21,6 +21,23 @@ import Testing
         #expect(try Image(decoding: file, name: "x") == Self.image)
     }
 
+    @Test func sixteenBitsAreWrittenAndReadAsTheyAre() throws {
+        let deep = DeepImage(width: 40, height: 30, pixels: (0..<3600).map { UInt16(truncatingIfNeeded: $0 * 911 + 3) })
+        let file = try deep.png()
+        #expect(file[24] == 16, "the header's bit depth")
+        #expect(try DecodedRaster<UInt16>(file, name: "x").image == deep)
+        // Read as 8 bits, each value is rounded.
+        let shallow = try DecodedImage(file, name: "x").image
+        #expect(shallow.pixels == deep.pixels.map { UInt8((Double($0) / 257).rounded()) })
+        // Fewer bits are spread over the range.
+        #expect(
+            try DecodedRaster<UInt16>(Self.image.png(), name: "x").image.pixels
+                == Self.image.pixels.map { UInt16($0) * 257 })
+        #expect(
+            try DecodedRaster<UInt16>(Self.image.jpeg(), name: "x").image.pixels
+                == Image(decoding: Self.image.jpeg(), name: "x").pixels.map { UInt16($0) * 257 })
+    }
+
     @Test func whatTheSinkThrowsIsThrown() throws {
         var left = 100
         #expect(throws: Full.self) {

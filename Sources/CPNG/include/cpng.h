@@ -37,10 +37,10 @@ int cpng_read_colours(const uint8_t *bytes, size_t count, cpng_colours *colours,
 // Converts pixels of 16-bit RGB, in the machine's byte order, in place.
 typedef void (*cpng_convert)(void *context, uint16_t *rgb, size_t pixels);
 
-// Decodes any PNG to 8-bit RGB, width * height * 3 bytes as the header says. Colours are converted by convert, if it is
-// given, before transparent pixels are laid over white; 16-bit samples are rounded, not truncated.
-// is_transparent: whether any pixel was.
-int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, uint8_t *rgb,
+// Decodes any PNG to RGB, width * height * 3 samples as the header says, of 8 bits or of 16 in the machine's byte order.
+// Colours are converted by convert, if it is given, before transparent pixels are laid over white; 16-bit samples are
+// rounded to 8 bits, not truncated. is_transparent: whether any pixel was.
+int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, int bit_depth, void *rgb,
                     int *is_transparent, char message[CPNG_MESSAGE_BYTES]);
 
 // An RGB PNG of 8 or 16 bits that is written row by row, and says that it is sRGB.

@@ -23,6 +23,7 @@ struct ExpandCommand: ParsableCommand {
             it tiles: up to 1, the join looks like any other place. Look at it beside itself before you use it.
 
               texloom expand generator.safetensors photo.jpg --size 4096x2160
+              texloom expand generator.safetensors photo.jpg --variations 6 --seed 7
               texloom expand generator.safetensors photo.jpg --seamless both -o tile.png
             """)
 
@@ -48,6 +49,24 @@ struct ExpandCommand: ParsableCommand {
             "The size of the result in pixels. The middle of the image is doubled as often as necessary.",
             valueName: "WxH"))
     var size: PixelSize?
+
+    @Option(
+        help: ArgumentHelp(
+            "Expand N random crops with half the image's sides (or N random inputs), to NAME-1.png, NAME-2.png, ...",
+            valueName: "N"))
+    var variations: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "What to expand: the image, its blocks shuffled (tiles:N for N by N of them; 4), or noise in its colours.",
+            valueName: "kind"))
+    var input = ExpansionInput.image
+
+    @Option(help: "Of --variations, tiles and noise: the same seed gives the same files. Default: 1.")
+    var seed: UInt64?
+
+    @Option(help: ArgumentHelp("Bits of a channel of the result: 8, or 16 (PNG only).", valueName: "bits"))
+    var depth = 8
 
     @Option(
         help: "Normalise by the image's own statistics (image), or by the averages of training (running).")
@@ -103,6 +122,23 @@ struct ExpandCommand: ParsableCommand {
         guard !periodicInput || size == nil else {
             throw ValidationError("--periodic-input and --size: a part of a tile does not tile; expected --times")
         }
+        if let variations {
+            guard (1...10_000).contains(variations) else {
+                throw ValidationError("--variations \(variations): expected 1 to 10000")
+            }
+            guard output != "-" else {
+                throw ValidationError("--variations and -o -: expected a file's name, to which numbers are added")
+            }
+        }
+        let isRandom = variations != nil || input != .image
+        guard seed == nil || isRandom else {
+            throw ValidationError("--seed without --variations, --input tiles or --input noise has no effect")
+        }
+        guard !periodicInput || !isRandom else {
+            throw ValidationError(
+                "--periodic-input: crops, shuffled blocks and noise do not tile; expected --seamless alone")
+        }
+        guard depth == 8 || depth == 16 else { throw ValidationError("--depth \(depth): expected 8 or 16") }
         guard !json || output != "-" else {
             throw ValidationError("--json and -o -: both would be standard output; expected a file")
         }
@@ -110,24 +146,45 @@ struct ExpandCommand: ParsableCommand {
         try requireMemory(memory)
     }
 
-    func run() throws {
+    func run() throws { try depth == 16 ? run(UInt16.self) : run(UInt8.self) }
+
+    /// - Parameter Sample: of the result, and of all pictures on the way to it.
+    private func run<Sample: PictureSample>(_: Sample.Type) throws {
         let (network, _) = try Generator.load(contentsOf: FileName.opened(generator).url)
-        let picture = try loadImage(image) { complain("\(image): \($0)") }
+        let picture: Raster<Sample> = try loadPicture(image) { complain("\(image): \($0)") }
         let frame = ExpansionFrame(
             name: image, times: times, size: size, axes: seamless?.torus ?? [], isPeriodic: periodicInput)
-        let (input, plan) = try frame.prepared(picture)
-        let path = output ?? frame.defaultName
-        let target = try PictureOutput(
-            path, width: plan.width, height: plan.height, sparing: [image, generator])
+        let files = files(frame.defaultName)
+        // All of them, before the work.
+        for file in files { _ = try OutputFile(file.path, sparing: [image, generator]) }
         let expander = PictureExpander(
             generator: network, statistics: statistics, axes: seamless?.torus,
             memoryMiB: memory, workspace: try Workspace(threads: chosenThreads(threads)))
-        let progress = ExpansionProgress(isQuiet: json || target.isStandardOutput)
-        let result = try expander.expand(input, by: plan, to: target) { progress.update($0) }
-        progress.end()
-        if json { return try sayJSON(ExpansionReport(outputs: [result])) }
-        guard !target.isStandardOutput else { return }
-        say(FileName.readable("\(path): \(result.summary)").printable)
+        let progress = ExpansionProgress(isQuiet: json || output == "-")
+        var outputs: [ExpansionReport.Output] = []
+        for (path, variation) in files {
+            let source = try input.made(of: picture, name: image, variation: variation, seed: seed ?? 1)
+            let (part, plan) = try frame.prepared(source)
+            let target = try PictureOutput(
+                path, width: plan.width, height: plan.height, bitDepth: Sample.bitWidth, sparing: [image, generator])
+            let done = Double(outputs.count)
+            let result = try expander.expand(part, by: plan, to: target) { share in
+                progress.update((done + share) / Double(files.count))
+            }
+            outputs.append(result)
+            progress.clear()
+            if !json, !target.isStandardOutput { say(FileName.readable("\(path): \(result.summary)").printable) }
+        }
+        if json { try sayJSON(ExpansionReport(outputs: outputs)) }
+    }
+
+    /// The files to write, with the number of each variation.
+    private func files(_ defaultName: String) -> [(path: String, variation: Int?)] {
+        let path = output ?? defaultName
+        guard let variations else { return [(path, nil)] }
+        let end = (path as NSString).pathExtension
+        let stem = end.isEmpty ? path : String(path.dropLast(end.count + 1))
+        return (1...variations).map { ("\(stem)-\($0)\(end.isEmpty ? "" : ".\(end)")", $0) }
     }
 }
 
@@ -154,8 +211,13 @@ func requireMemory(_ mebibytes: Int?) throws {
 /// - Parameter note: called for each change that decoding made.
 /// - Throws: `CommandFailure` naming the file and what is wrong with it.
 func loadImage(_ path: String, note: (DecodedImage.Note) -> Void = { _ in }) throws -> Image {
+    try loadPicture(path, note: note)
+}
+
+/// The same with 8 or 16 bits a channel.
+func loadPicture<Sample>(_ path: String, note: (DecodingNote) -> Void) throws -> Raster<Sample> {
     do {
-        let decoded = try DecodedImage(
+        let decoded = try DecodedRaster<Sample>(
             Image.bytes(of: FileName.opened(path).url), name: FileName.readable(path))
         decoded.notes.forEach(note)
         return decoded.image

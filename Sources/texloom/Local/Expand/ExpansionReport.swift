@@ -79,8 +79,9 @@ final class ExpansionProgress {
         }
     }
 
-    /// The result's line replaces the bar.
-    func end() {
+    /// A result's line replaces the bar.
+    func clear() {
         if isShown { show("\r\u{1B}[K") }
+        isShown = false
     }
 }

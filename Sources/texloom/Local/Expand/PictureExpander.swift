@@ -26,7 +26,7 @@ struct PictureExpander {
         let began = ContinuousClock.now
         let limit = memoryLimit(forWidth: plan.width, height: plan.height)
         func share(_ doubling: Int) -> (Double) -> Void { { progress(plan.share(after: doubling - 1, and: $0)) } }
-        try output.open(bitDepth: Sample.bitWidth)
+        try output.open()
         var picture = input
         for doubling in 1..<plan.doublings {
             picture = try doubled(

@@ -12,6 +12,7 @@ final class PictureOutput {
     private let format: Format
     private let width: Int
     private let height: Int
+    private let bitDepth: Int
     private var writing: OutputFile.Writing?
     private var png: PNGWriter?
     /// Of a JPEG.
@@ -20,10 +21,12 @@ final class PictureOutput {
 
     var isStandardOutput: Bool { file.isStandardOutput }
 
-    /// - Throws: `CommandFailure` for a name with another extension, for a picture too large for a JPEG, and for a file
-    ///   that cannot be written.
-    init(_ path: String, width: Int, height: Int, sparing inputs: [String]) throws {
+    /// - Parameter bitDepth: of the rows, 8 or 16.
+    /// - Throws: `CommandFailure` for a name with another extension, for a picture too large or too deep for a JPEG, and
+    ///   for a file that cannot be written.
+    init(_ path: String, width: Int, height: Int, bitDepth: Int, sparing inputs: [String]) throws {
         self.path = path
+        self.bitDepth = bitDepth
         self.width = width
         self.height = height
         switch URL(fileURLWithPath: path).pathExtension.lowercased() {
@@ -32,6 +35,10 @@ final class PictureOutput {
         default: throw CommandFailure("-o \(path): expected a name that ends in .png or .jpg", exit: .usage)
         }
         if format == .jpeg {
+            guard bitDepth == 8 else {
+                throw CommandFailure(
+                    "-o \(path): a JPEG has 8 bits; expected a name that ends in .png for --depth 16", exit: .usage)
+            }
             guard max(width, height) <= Image.maxJPEGSide, ImageLimits.standard.allow(width: width, height: height)
             else {
                 throw CommandFailure(
@@ -42,7 +49,7 @@ final class PictureOutput {
         file = try OutputFile(path, sparing: inputs)
     }
 
-    func open(bitDepth: Int) throws {
+    func open() throws {
         let writing = try file.open()
         self.writing = writing
         guard format == .png else { return }
