@@ -11,11 +11,6 @@ typedef struct {
     size_t count, offset;
 } source;
 
-typedef struct {
-    uint8_t *bytes;
-    size_t count, capacity;
-} sink;
-
 static void on_error(png_structp png, png_const_charp text) {
     char *message = png_get_error_ptr(png);
     snprintf(message, CPNG_MESSAGE_BYTES, "%s", text);
@@ -33,21 +28,6 @@ static void on_read(png_structp png, png_bytep target, size_t count) {
     memcpy(target, from->bytes + from->offset, count);
     from->offset += count;
 }
-
-static void on_write(png_structp png, png_bytep bytes, size_t count) {
-    sink *to = png_get_io_ptr(png);
-    if (count > to->capacity - to->count) {
-        size_t capacity = to->capacity * 2 + count;
-        uint8_t *grown = realloc(to->bytes, capacity);
-        if (!grown) png_error(png, "out of memory");
-        to->bytes = grown;
-        to->capacity = capacity;
-    }
-    memcpy(to->bytes + to->count, bytes, count);
-    to->count += count;
-}
-
-static void on_flush(png_structp png) { (void)png; }
 
 // What every reader asks of libpng.
 static void be_careful(png_structp png) {
@@ -130,10 +110,12 @@ typedef struct {
     // A row's colours without alpha.
     uint16_t *rgb;
     int is_transparent;
+    // Of the result.
+    int bit_depth;
 } flattening;
 
-// A row of 16-bit RGBA over white, as 8-bit RGB.
-static void flatten(const uint16_t *row, uint32_t width, flattening *how, uint8_t *rgb) {
+// A row of 16-bit RGBA over white, as RGB of 8 or 16 bits.
+static void flatten(const uint16_t *row, uint32_t width, flattening *how, void *rgb) {
     uint16_t *colours = how->rgb;
     for (size_t x = 0; x < width; x++) memcpy(colours + 3 * x, row + 4 * x, 3 * sizeof *colours);
     if (how->convert) how->convert(how->context, colours, width);
@@ -142,15 +124,20 @@ static void flatten(const uint16_t *row, uint32_t width, flattening *how, uint8_
         if (alpha != 65535) how->is_transparent = 1;
         for (int channel = 0; channel < 3; channel++) {
             uint64_t over = colours[3 * x + channel] * alpha + 65535u * (65535u - alpha);  // in 65535 * 65535
-            rgb[3 * x + channel] = (uint8_t)((over * 255 + 65535ull * 65535 / 2) / (65535ull * 65535));
+            if (how->bit_depth == 16) {
+                ((uint16_t *)rgb)[3 * x + channel] = (uint16_t)((over + 65535 / 2) / 65535);
+            } else {
+                ((uint8_t *)rgb)[3 * x + channel] =
+                    (uint8_t)((over * 255 + 65535ull * 65535 / 2) / (65535ull * 65535));
+            }
         }
     }
 }
 
-int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, uint8_t *rgb,
+int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, int bit_depth, void *rgb,
                     int *is_transparent, char message[CPNG_MESSAGE_BYTES]) {
     source from = {bytes, count, 0};
-    flattening how = {convert, context, NULL, 0};
+    flattening how = {convert, context, NULL, 0, bit_depth};
     // Written after setjmp and read after longjmp.
     uint8_t *volatile rows = NULL;
     png_bytep *volatile pointers = NULL;
@@ -196,7 +183,8 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, vo
     if (is_interlaced) png_read_image(png, (png_bytepp)pointers);
     for (uint32_t y = 0; y < height; y++) {
         if (!is_interlaced) png_read_row(png, rows, NULL);
-        flatten((const uint16_t *)pointers[is_interlaced ? y : 0], width, &how, rgb + (size_t)y * width * 3);
+        flatten((const uint16_t *)pointers[is_interlaced ? y : 0], width, &how,
+                (uint8_t *)rgb + (size_t)y * width * 3 * (bit_depth / 8));
     }
     png_read_end(png, NULL);
     png_destroy_read_struct(&png, &info, NULL);
@@ -207,31 +195,75 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, vo
     return 0;
 }
 
-int cpng_encode_rgb(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t **result, size_t *count,
-                    char message[CPNG_MESSAGE_BYTES]) {
-    sink to = {NULL, 0, 0};
-    sink *volatile target = &to;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
-    png_infop info = png ? png_create_info_struct(png) : NULL;
-    if (!info) {
-        png_destroy_write_struct(&png, NULL);
+struct cpng_writer {
+    png_structp png;
+    png_infop info;
+    size_t row_bytes;
+    cpng_write write;
+    void *context;
+    // libpng's errors are written here, whichever call they belong to.
+    char message[CPNG_MESSAGE_BYTES];
+};
+
+static void on_write(png_structp png, png_bytep bytes, size_t count) {
+    cpng_writer *writer = png_get_io_ptr(png);
+    if (writer->write(writer->context, bytes, count) != 0) png_error(png, "the file cannot be written");
+}
+
+static void on_flush(png_structp png) { (void)png; }
+
+cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int bit_depth, cpng_write write, void *context,
+                              char message[CPNG_MESSAGE_BYTES]) {
+    cpng_writer *writer = calloc(1, sizeof *writer);
+    if (writer) {
+        writer->row_bytes = (size_t)width * 3 * (bit_depth / 8);
+        writer->write = write;
+        writer->context = context;
+        writer->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, writer->message, on_error, on_warning);
+        writer->info = writer->png ? png_create_info_struct(writer->png) : NULL;
+    }
+    if (!writer || !writer->info) {
+        cpng_free_writer(writer);
         snprintf(message, CPNG_MESSAGE_BYTES, "out of memory");
+        return NULL;
+    }
+    if (setjmp(png_jmpbuf(writer->png))) {
+        memcpy(message, writer->message, CPNG_MESSAGE_BYTES);
+        cpng_free_writer(writer);
+        return NULL;
+    }
+    png_set_write_fn(writer->png, writer, on_write, on_flush);
+    png_set_IHDR(writer->png, writer->info, width, height, bit_depth, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_sRGB(writer->png, writer->info, PNG_sRGB_INTENT_RELATIVE);
+    png_write_info(writer->png, writer->info);
+    const uint16_t one = 1;
+    if (bit_depth == 16 && *(const uint8_t *)&one) png_set_swap(writer->png);
+    return writer;
+}
+
+int cpng_write_rows(cpng_writer *writer, const void *rows, uint32_t count, char message[CPNG_MESSAGE_BYTES]) {
+    if (setjmp(png_jmpbuf(writer->png))) {
+        memcpy(message, writer->message, CPNG_MESSAGE_BYTES);
         return -1;
     }
-    if (setjmp(png_jmpbuf(png))) {
-        png_destroy_write_struct(&png, &info);
-        free(target->bytes);
-        return -1;
+    for (uint32_t y = 0; y < count; y++) {
+        png_write_row(writer->png, (png_const_bytep)rows + (size_t)y * writer->row_bytes);
     }
-    png_set_write_fn(png, &to, on_write, on_flush);
-    png_set_IHDR(png, info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
-    png_set_sRGB(png, info, PNG_sRGB_INTENT_RELATIVE);
-    png_write_info(png, info);
-    for (uint32_t y = 0; y < height; y++) png_write_row(png, rgb + (size_t)y * width * 3);
-    png_write_end(png, NULL);
-    png_destroy_write_struct(&png, &info);
-    *result = to.bytes;
-    *count = to.count;
     return 0;
+}
+
+int cpng_finish_writer(cpng_writer *writer, char message[CPNG_MESSAGE_BYTES]) {
+    if (setjmp(png_jmpbuf(writer->png))) {
+        memcpy(message, writer->message, CPNG_MESSAGE_BYTES);
+        return -1;
+    }
+    png_write_end(writer->png, NULL);
+    return 0;
+}
+
+void cpng_free_writer(cpng_writer *writer) {
+    if (!writer) return;
+    png_destroy_write_struct(&writer->png, &writer->info);
+    free(writer);
 }

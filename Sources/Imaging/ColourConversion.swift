@@ -13,7 +13,7 @@ final class ColourConversion {
     /// By iCCP, else sRGB, else gAMA and cHRM, the order of the PNG standard. Nil if the colours are sRGB or the file does
     /// not describe them.
     static func ofPNG(
-        _ bytes: Data, name: String, _ notes: inout [DecodedImage.Note]
+        _ bytes: Data, name: String, _ notes: inout [DecodingNote]
     ) throws(ImagingError) -> ColourConversion? {
         var message = CMessage()
         var colours = cpng_colours()
@@ -46,7 +46,7 @@ final class ColourConversion {
     /// By the ICC profile. Nil if the colours are sRGB or the file has no usable profile.
     /// - Parameter inks: CMYK.
     static func ofJPEG(
-        _ bytes: Data, inks: Bool, isGrey: Bool, _ notes: inout [DecodedImage.Note]
+        _ bytes: Data, inks: Bool, isGrey: Bool, _ notes: inout [DecodingNote]
     ) -> ColourConversion? {
         guard let found = JPEGSegments.profile(in: bytes) else {
             if inks { notes.append(.inksWithoutProfile) }
@@ -65,7 +65,7 @@ final class ColourConversion {
     }
 
     private static func make(
-        _ notes: inout [DecodedImage.Note], name: String? = nil, _ open: (inout [CChar]) -> OpaquePointer?
+        _ notes: inout [DecodingNote], name: String? = nil, _ open: (inout [CChar]) -> OpaquePointer?
     ) -> ColourConversion? {
         var message = CMessage()
         guard let opened = open(&message.characters) else {

@@ -2,66 +2,77 @@ import CJPEG
 import CPNG
 import Foundation
 
-/// A picture as training sees it, and what decoding changed in the file's pixels.
-public struct DecodedImage: Sendable, Equatable {
-    /// A change that people should know of.
-    public enum Note: Sendable, Equatable, CustomStringConvertible {
-        case transparencyOverWhite
-        /// The source is the profile's name, or whatever else describes the colours.
-        case convertedToSRGB(from: String)
-        case profileIgnored(reason: String)
-        case inksWithoutProfile
+/// A change of a file's pixels that people should know of.
+public enum DecodingNote: Sendable, Equatable, CustomStringConvertible {
+    case transparencyOverWhite
+    /// The source is the profile's name, or whatever else describes the colours.
+    case convertedToSRGB(from: String)
+    case profileIgnored(reason: String)
+    case inksWithoutProfile
 
-        public var description: String {
-            switch self {
-            case .transparencyOverWhite: "transparent pixels are laid over white; the alpha channel is dropped"
-            case .convertedToSRGB(let source): "colours are converted from \(source) to sRGB"
-            case .profileIgnored(let reason):
-                "the embedded colour profile is ignored (\(reason)); the colours are read as sRGB"
-            case .inksWithoutProfile: "CMYK inks without a colour profile are mixed approximately"
-            }
+    public var description: String {
+        switch self {
+        case .transparencyOverWhite: "transparent pixels are laid over white; the alpha channel is dropped"
+        case .convertedToSRGB(let source): "colours are converted from \(source) to sRGB"
+        case .profileIgnored(let reason):
+            "the embedded colour profile is ignored (\(reason)); the colours are read as sRGB"
+        case .inksWithoutProfile: "CMYK inks without a colour profile are mixed approximately"
         }
     }
+}
 
-    public let image: Image
+/// A picture as training sees it.
+public typealias DecodedImage = DecodedRaster<UInt8>
+
+/// A picture, and what decoding changed in the file's pixels.
+public struct DecodedRaster<Sample: PictureSample>: Sendable, Equatable {
+    public typealias Note = DecodingNote
+
+    public let image: Raster<Sample>
     public let notes: [Note]
 
-    /// Decodes a PNG or JPEG, recognised by its content, to 8-bit sRGB, upright, over white.
+    /// Decodes a PNG or JPEG, recognised by its content, to sRGB, upright, over white.
     ///
     /// Converts by ICC profile, or gAMA and cHRM, to sRGB (relative colorimetric, black point compensation). Pixels that
-    /// are already sRGB keep their bytes. Rounds 16 bits to 8 and applies the EXIF orientation.
+    /// are already sRGB keep their values. A PNG of 16 bits keeps them, or is rounded to 8. Applies the EXIF orientation.
     /// - Parameter name: what to call the file in errors.
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
     public init(_ bytes: Data, name: String, limits: ImageLimits = .standard) throws(ImagingError) {
         let stored = try StoredImage(bytes, name: name, limits: limits)
         var notes: [Note] = []
         let pixels =
             switch stored.header.format {
             case .png: try Self.pixels(ofPNG: bytes, stored, name, &notes)
-            case .jpeg: try Self.pixels(ofJPEG: bytes, stored, name, &notes)
+            // 255 becomes 65535.
+            case .jpeg:
+                try Self.pixels(ofJPEG: bytes, stored, name, &notes).map { Sample($0) * (Sample.max / 255) }
             }
-        let image = Image(width: stored.header.width, height: stored.header.height, pixels: pixels)
+        let image = Raster(width: stored.header.width, height: stored.header.height, pixels: pixels)
         self.image = image.oriented(by: stored.orientation)
         self.notes = notes
     }
 
     /// Reads and decodes a file.
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
     public init(contentsOf url: URL, limits: ImageLimits = .standard) throws(ImagingError) {
         try self.init(Image.bytes(of: url, limits: limits), name: url.path, limits: limits)
     }
 
     private static func pixels(
         ofPNG bytes: Data, _ stored: StoredImage, _ name: String, _ notes: inout [Note]
-    ) throws(ImagingError) -> [UInt8] {
+    ) throws(ImagingError) -> [Sample] {
         let conversion = try ColourConversion.ofPNG(bytes, name: name, &notes)
         var message = CMessage()
         var isTransparent: Int32 = 0
         var status: Int32 = 0
         let count = stored.header.width * stored.header.height * 3
-        let pixels = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+        let pixels = [Sample](unsafeUninitializedCapacity: count) { buffer, filled in
             status = bytes.withUnsafeBytes { source in
                 cpng_decode_rgb(
                     source.bindMemory(to: UInt8.self).baseAddress, source.count, conversion?.rows, conversion?.context,
-                    buffer.baseAddress, &isTransparent, &message.characters)
+                    Int32(Sample.bitWidth), buffer.baseAddress, &isTransparent, &message.characters)
             }
             filled = status == 0 ? count : 0
         }

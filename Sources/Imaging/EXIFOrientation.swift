@@ -55,12 +55,12 @@ struct EXIFOrientation: Equatable {
     }
 }
 
-extension Image {
+extension Raster {
     /// The picture upright.
-    func oriented(by orientation: EXIFOrientation) -> Image {
+    func oriented(by orientation: EXIFOrientation) -> Raster {
         if orientation.value == 1 { return self }
         let (newWidth, newHeight) = orientation.swapsSides ? (height, width) : (width, height)
-        var result = [UInt8](repeating: 0, count: pixels.count)
+        var result = [Sample](repeating: 0, count: pixels.count)
         for y in 0..<newHeight {
             for x in 0..<newWidth {
                 let (sourceX, sourceY) =
@@ -78,6 +78,6 @@ extension Image {
                 for channel in 0..<3 { result[target + channel] = pixels[source + channel] }
             }
         }
-        return Image(width: newWidth, height: newHeight, pixels: result)
+        return Raster(width: newWidth, height: newHeight, pixels: result)
     }
 }

@@ -3,7 +3,7 @@ import Foundation
 
 extension Image {
     /// The longest side of a JPEG that libjpeg encodes, in pixels.
-    public static let maxJPEGSide = CJPEG_MAX_SIDE
+    public static var maxJPEGSide: Int { Int(CJPEG_MAX_SIDE) }
 
     /// The image as a baseline JPEG with its colour at full resolution.
     /// - Parameter quality: 1 to 100; 95 is hard to tell from the original.

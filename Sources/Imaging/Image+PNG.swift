@@ -1,17 +1,20 @@
-import CPNG
 import Foundation
 
-extension Image {
-    /// The image as an 8-bit RGB PNG, marked as sRGB.
+extension Raster {
+    /// The image as an RGB PNG with as many bits as its samples, marked as sRGB.
     public func png() throws(ImagingError) -> Data {
-        var bytes: UnsafeMutablePointer<UInt8>?
-        var count = 0
-        var message = CMessage()
-        let status = cpng_encode_rgb(pixels, UInt32(width), UInt32(height), &bytes, &count, &message.characters)
-        guard status == 0, let bytes else {
-            throw ImagingError(
-                .encoding, "a \(width)x\(height) image cannot be encoded as PNG: \(message.text)")
+        var result = Data()
+        do {
+            let writer = try PNGWriter(width: width, height: height, bitDepth: Sample.bitWidth) {
+                result.append(contentsOf: $0)
+            }
+            try pixels.withUnsafeBufferPointer { try writer.write($0) }
+            try writer.finish()
+        } catch let error as ImagingError {
+            throw error
+        } catch {
+            preconditionFailure("memory takes all bytes")
         }
-        return Data(bytesNoCopy: bytes, count: count, deallocator: .free)
+        return result
     }
 }

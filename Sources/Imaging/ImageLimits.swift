@@ -10,8 +10,11 @@ public struct ImageLimits: Sendable {
     private var isOfExemplars = false
 
     /// 64 Mi pixels, 256 MiB, and libpng's limit of a side: enough for any photograph, too little for a decompression bomb.
-    /// texloom writes nothing larger, so it can read again what it wrote.
+    /// What texloom writes it can read again, except for results larger than this, which `expand` writes row by row.
     public static let standard = ImageLimits(maxPixels: 64 << 20, maxFileBytes: 256 << 20)
+
+    /// For a result that is written row by row: 1 Gi pixels. Its last input, a quarter of it, is held in memory.
+    public static let result = ImageLimits(maxPixels: 1 << 30, maxFileBytes: .max)
 
     /// For an exemplar: its snapshots have twice its sides and stay within ``standard``.
     public static let exemplar: ImageLimits = {

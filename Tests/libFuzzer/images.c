@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
         png.width <= MAX_PIXELS / png.height) {
         uint8_t *rgb = malloc((size_t)png.width * png.height * 3);
         int is_transparent;
-        cpng_decode_rgb(bytes, count, NULL, NULL, rgb, &is_transparent, message);
+        cpng_decode_rgb(bytes, count, NULL, NULL, 8, rgb, &is_transparent, message);
         free(rgb);
         cpng_colours colours;
         if (cpng_read_colours(bytes, count, &colours, message) == 0) free(colours.profile);

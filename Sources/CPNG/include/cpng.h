@@ -37,12 +37,26 @@ int cpng_read_colours(const uint8_t *bytes, size_t count, cpng_colours *colours,
 // Converts pixels of 16-bit RGB, in the machine's byte order, in place.
 typedef void (*cpng_convert)(void *context, uint16_t *rgb, size_t pixels);
 
-// Decodes any PNG to 8-bit RGB, width * height * 3 bytes as the header says. Colours are converted by convert, if it is
-// given, before transparent pixels are laid over white; 16-bit samples are rounded, not truncated.
-// is_transparent: whether any pixel was.
-int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, uint8_t *rgb,
+// Decodes any PNG to RGB, width * height * 3 samples as the header says, of 8 bits or of 16 in the machine's byte order.
+// Colours are converted by convert, if it is given, before transparent pixels are laid over white; 16-bit samples are
+// rounded to 8 bits, not truncated. is_transparent: whether any pixel was.
+int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, int bit_depth, void *rgb,
                     int *is_transparent, char message[CPNG_MESSAGE_BYTES]);
 
-// Encodes 8-bit RGB and says that it is sRGB. *png is to be freed with free().
-int cpng_encode_rgb(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t **png, size_t *count,
-                    char message[CPNG_MESSAGE_BYTES]);
+// An RGB PNG of 8 or 16 bits that is written row by row, and says that it is sRGB.
+typedef struct cpng_writer cpng_writer;
+
+// Takes the file's bytes in their order. Returns 0, or -1 to end the writing.
+typedef int (*cpng_write)(void *context, const uint8_t *bytes, size_t count);
+
+// Returns NULL with a message if it fails.
+cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int bit_depth, cpng_write write, void *context,
+                              char message[CPNG_MESSAGE_BYTES]);
+
+// The next rows, width * 3 samples each, 16-bit ones in the machine's byte order.
+int cpng_write_rows(cpng_writer *writer, const void *rows, uint32_t count, char message[CPNG_MESSAGE_BYTES]);
+
+// Ends the file. The writer has to be freed all the same.
+int cpng_finish_writer(cpng_writer *writer, char message[CPNG_MESSAGE_BYTES]);
+
+void cpng_free_writer(cpng_writer *writer);

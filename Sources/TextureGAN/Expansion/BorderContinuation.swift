@@ -21,7 +21,9 @@ struct BorderContinuation {
     /// The image with `margin` pixels beyond each border; mirrored ones if it is too small to copy from.
     ///
     /// A function of the pixels alone: distances are integers, and of equal ones the first counts.
-    func extended(_ image: Image) -> Image {
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    func extended<Sample>(_ image: Raster<Sample>) -> Raster<Sample> {
         var result = mirrored(image)
         guard min(image.width, image.height) >= margin + 2 * Self.width else { return result }
         let (wide, high) = (result.width, result.height)
@@ -45,9 +47,11 @@ struct BorderContinuation {
     ///   - depth: extent of the image perpendicular to the side.
     ///   - offset: offset of a pixel of the result, by its row (counted inwards from the outermost) and its place along
     ///     the side.
-    private func fill(_ result: inout Image, length: Int, depth: Int, offset: (_ row: Int, _ along: Int) -> Int) {
+    private func fill<Sample>(
+        _ result: inout Raster<Sample>, length: Int, depth: Int, offset: (_ row: Int, _ along: Int) -> Int
+    ) {
         let rows = margin + min(depth, Self.reach + margin + Self.overlap)
-        var strip = [UInt8](repeating: 0, count: rows * length * 3)
+        var strip = [Sample](repeating: 0, count: rows * length * 3)
         for row in margin..<rows {
             for along in 0..<length {
                 for channel in 0..<3 {
@@ -74,8 +78,8 @@ struct BorderContinuation {
 
     /// The corner of the block whose end is most similar to the image inside the border at `left`, and whose first
     /// `overlap` columns are most similar to the previous block.
-    private func bestSource(
-        for left: Int, overlap: Int, in strip: [UInt8], rows: Int, length: Int
+    private func bestSource<Sample: PictureSample>(
+        for left: Int, overlap: Int, in strip: [Sample], rows: Int, length: Int
     ) -> (row: Int, left: Int) {
         var best = (row: margin, left: left)
         var least = Int.max
@@ -106,19 +110,22 @@ struct BorderContinuation {
         return best
     }
 
-    /// The sum of the squared differences of two runs of values.
-    private func difference(_ values: UnsafeBufferPointer<UInt8>, _ a: Int, _ b: Int, _ count: Int) -> Int {
+    /// The sum of the squared differences of two runs of values, of their upper 8 bits.
+    private func difference<Sample: PictureSample>(
+        _ values: UnsafeBufferPointer<Sample>, _ a: Int, _ b: Int, _ count: Int
+    ) -> Int {
+        let shift = Sample.bitWidth - 8
         var sum: Int32 = 0
         for index in 0..<count {
-            let difference = Int32(values[a + index]) - Int32(values[b + index])
+            let difference = Int32(values[a + index] >> shift) - Int32(values[b + index] >> shift)
             sum &+= difference &* difference
         }
         return Int(sum)
     }
 
     /// Copies a block into the margin. It fades in over the columns that it shares with the previous block.
-    private func copy(
-        _ source: (row: Int, left: Int), to left: Int, overlap: Int, in strip: inout [UInt8], length: Int
+    private func copy<Sample: PictureSample>(
+        _ source: (row: Int, left: Int), to left: Int, overlap: Int, in strip: inout [Sample], length: Int
     ) {
         for line in 0..<margin {
             for column in 0..<Self.width {
@@ -127,14 +134,14 @@ struct BorderContinuation {
                     let new = Int(strip[((source.row + line) * length + source.left + column) * 3 + channel])
                     let old = Int(strip[target])
                     let share = column < overlap ? column + 1 : overlap + 1
-                    strip[target] = UInt8((old * (overlap + 1 - share) + new * share) / (overlap + 1))
+                    strip[target] = Sample((old * (overlap + 1 - share) + new * share) / (overlap + 1))
                 }
             }
         }
     }
 
-    private func mirrored(_ image: Image) -> Image {
-        var pixels: [UInt8] = []
+    private func mirrored<Sample>(_ image: Raster<Sample>) -> Raster<Sample> {
+        var pixels: [Sample] = []
         let (wide, high) = (image.width + 2 * margin, image.height + 2 * margin)
         pixels.reserveCapacity(wide * high * 3)
         for y in -margin..<image.height + margin {
@@ -144,7 +151,7 @@ struct BorderContinuation {
                 pixels += image.pixels[source..<source + 3]
             }
         }
-        return Image(width: wide, height: high, pixels: pixels)
+        return Raster(width: wide, height: high, pixels: pixels)
     }
 }
 

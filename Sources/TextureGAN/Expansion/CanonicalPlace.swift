@@ -14,11 +14,13 @@ enum CanonicalPlace {
     /// Ranks all windows of 1, 2, 4, ... blocks by those of half the side, like a suffix array by prefix doubling, until
     /// the first window is unique. If it never is, the image repeats within itself, and all places are alike.
     /// - Source: Manber & Myers, *Suffix arrays*, 1993; Karp, Miller & Rosenberg, 1972.
-    static func of(_ image: Image, along axes: TorusAxes) -> (x: Int, y: Int) {
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    static func of<Sample>(_ image: Raster<Sample>, along axes: TorusAxes) -> (x: Int, y: Int) {
         let columns = axes.contains(.x) ? image.width / block : 1
         let rows = axes.contains(.y) ? image.height / block : 1
         let (width, height) = (image.width / columns, image.height / rows)
-        func pixels(_ index: Int) -> [UInt8] {
+        func pixels(_ index: Int) -> [Sample] {
             image.cropped(x: index % columns * width, y: index / columns * height, width: width, height: height).pixels
         }
         let blocks = (0..<rows * columns).map(pixels)

@@ -10,10 +10,12 @@ extension Expansion {
     ///   - image: repeats along `axes`; its sides along them are multiples of 4.
     ///   - memoryLimit: as for `expand`.
     /// - Throws: `ExpansionError` if the image with its margins cannot be expanded within the limit.
-    public static func seamless(
-        _ image: Image, along axes: TorusAxes, with generator: Generator, statistics: BatchNorm.Statistics,
-        memoryLimit: Int, in workspace: Workspace
-    ) throws(ExpansionError) -> Image {
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    public static func seamless<Sample>(
+        _ image: Raster<Sample>, along axes: TorusAxes, with generator: Generator, statistics: BatchNorm.Statistics,
+        memoryLimit: Int, in workspace: Workspace, progress: (Double) -> Void = { _ in }
+    ) throws(ExpansionError) -> Raster<Sample> {
         precondition(!axes.contains(.x) || image.width % 4 == 0)
         precondition(!axes.contains(.y) || image.height % 4 == 0)
         let place = CanonicalPlace.of(image, along: axes)
@@ -33,14 +35,15 @@ extension Expansion {
         let (x, y) = (axes.contains(.x) ? margin : 0, axes.contains(.y) ? margin : 0)
         let wrapped = input.window(x: -x, y: -y, width: input.width + 2 * x, height: input.height + 2 * y)
         let output = try unframed(
-            wrapped, with: generator, statistics: statistics, memoryLimit: memoryLimit, in: workspace)
+            wrapped, with: generator, statistics: statistics, memoryLimit: memoryLimit, in: workspace,
+            progress: progress)
         return output.cropped(
             x: 2 * (x + frame.x), y: 2 * (y + frame.y), width: 2 * image.width, height: 2 * image.height
         ).rolled(x: 2 * place.x, y: 2 * place.y)
     }
 
     /// An image that repeats from left to right, with a continuation above and below that repeats too.
-    private static func continued(_ image: Image) -> Image {
+    private static func continued<Sample>(_ image: Raster<Sample>) -> Raster<Sample> {
         // Wide enough for the sources of all blocks of the continuation.
         let side = 96
         let wide = BorderContinuation(margin: frame).extended(

@@ -19,23 +19,34 @@ public enum PeriodicImage {
     private static let radius = 8
 
     /// A part of the image that repeats along `axes`. Its sides along them are multiples of 4.
-    public static func made(from image: Image, along axes: TorusAxes) -> Image {
+    /// - Parameter width: the part's width if it repeats along x: a multiple of 4 of at most `widest`; nil for the best
+    ///   of the large ones. `height` likewise.
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    public static func made<Sample>(
+        from image: Raster<Sample>, along axes: TorusAxes, width: Int? = nil, height: Int? = nil
+    ) -> Raster<Sample> {
         var result = image
-        if axes.contains(.x) { result = joined(result) }
-        if axes.contains(.y) { result = joined(result.transposed()).transposed() }
+        if axes.contains(.x) { result = joined(result, width: width) }
+        if axes.contains(.y) { result = joined(result.transposed(), width: height).transposed() }
         return result
     }
 
+    /// The greatest width of a periodic part of an image of some width, or height.
+    public static func widest(of side: Int) -> Int { (side - min(overlap, side / 4)) / 4 * 4 }
+
     /// The image, periodic from left to right.
-    private static func joined(_ image: Image) -> Image {
+    private static func joined<Sample>(_ image: Raster<Sample>, width wanted: Int?) -> Raster<Sample> {
         precondition(image.width >= minSide)
         let overlap = min(overlap, image.width / 4)
         let light = means(image)
         // Few enough candidates for large images.
         let step = max(4, image.width / 128 / 4 * 4)
-        let widest = (image.width - overlap) / 4 * 4
+        let widest = wanted ?? widest(of: image.width)
+        precondition(widest % 4 == 0 && (4...image.width - overlap).contains(widest))
+        let narrowest = wanted ?? max(4, widest * 7 / 8)
         var best: (cost: Double, left: Int, width: Int, path: [Int])?
-        for width in stride(from: widest, through: max(4, widest * 7 / 8), by: -step) {
+        for width in stride(from: widest, through: narrowest, by: -step) {
             for left in stride(from: 0, through: image.width - overlap - width, by: step) {
                 let costs = differences(image, light, left, left + width, overlap)
                 let path = path(through: costs, overlap: overlap)
@@ -49,13 +60,13 @@ public enum PeriodicImage {
     }
 
     /// Light and colour: each channel's mean over a square, of the part of it inside the image.
-    private static func means(_ image: Image) -> [Int16] {
-        let across = boxed(image.pixels.map(Int16.init), image.width, image.height, step: 3, line: image.width * 3)
+    private static func means<Sample>(_ image: Raster<Sample>) -> [Int32] {
+        let across = boxed(image.pixels.map { Int32($0) }, image.width, image.height, step: 3, line: image.width * 3)
         return boxed(across, image.height, image.width, step: image.width * 3, line: 3)
     }
 
     /// Means along lines of `length` pixels, `step` values apart.
-    private static func boxed(_ values: [Int16], _ length: Int, _ lines: Int, step: Int, line: Int) -> [Int16] {
+    private static func boxed(_ values: [Int32], _ length: Int, _ lines: Int, step: Int, line: Int) -> [Int32] {
         var result = values
         var sums = [Int](repeating: 0, count: length + 1)
         for index in 0..<lines {
@@ -64,16 +75,17 @@ public enum PeriodicImage {
                 for place in 0..<length { sums[place + 1] = sums[place] + Int(values[start + place * step]) }
                 for place in 0..<length {
                     let (first, end) = (max(0, place - radius), min(length, place + radius + 1))
-                    result[start + place * step] = Int16((sums[end] - sums[first]) / (end - first))
+                    result[start + place * step] = Int32((sums[end] - sums[first]) / (end - first))
                 }
             }
         }
         return result
     }
 
-    /// The squared differences of detail between the columns from `left` and those from `right`, `[height, overlap]`.
-    private static func differences(
-        _ image: Image, _ light: [Int16], _ left: Int, _ right: Int, _ overlap: Int
+    /// The squared differences of detail between the columns from `left` and those from `right`, `[height, overlap]`, of
+    /// its upper 8 bits.
+    private static func differences<Sample>(
+        _ image: Raster<Sample>, _ light: [Int32], _ left: Int, _ right: Int, _ overlap: Int
     ) -> [Int32] {
         var result = [Int32](repeating: 0, count: image.height * overlap)
         for y in 0..<image.height {
@@ -83,7 +95,8 @@ public enum PeriodicImage {
                 for channel in 3 * x..<3 * x + 3 {
                     let one = Int32(image.pixels[a + channel]) - Int32(light[a + channel])
                     let other = Int32(image.pixels[b + channel]) - Int32(light[b + channel])
-                    sum += (one - other) * (one - other)
+                    let difference = (one - other) >> (Sample.bitWidth - 8)
+                    sum += difference * difference
                 }
                 result[y * overlap + x] = sum
             }
@@ -128,9 +141,9 @@ public enum PeriodicImage {
     }
 
     /// The window, its first columns joined with those after its end.
-    private static func join(
-        _ image: Image, _ light: [Int16], left: Int, width: Int, overlap: Int, path: [Int]
-    ) -> Image {
+    private static func join<Sample>(
+        _ image: Raster<Sample>, _ light: [Int32], left: Int, width: Int, overlap: Int, path: [Int]
+    ) -> Raster<Sample> {
         var result = image.cropped(x: left, y: 0, width: width, height: image.height)
         for y in 0..<image.height {
             for x in 0..<overlap {
@@ -145,7 +158,8 @@ public enum PeriodicImage {
                     let detail1 = Double(image.pixels[own]) - light1
                     let value =
                         light0 + (light1 - light0) * ofLight + detail0 + (detail1 - detail0) * ofDetail
-                    result.pixels[(y * width + x) * 3 + channel] = UInt8(max(0, min(255, value.rounded())))
+                    result.pixels[(y * width + x) * 3 + channel] = Sample(
+                        max(0, min(Double(Sample.max), value.rounded())))
                 }
             }
         }

@@ -11,13 +11,17 @@ public struct TorusAxes: OptionSet, Sendable {
     public static let both: TorusAxes = [.x, .y]
 }
 
-extension Image {
+extension Raster {
     /// The image moved right and down; what leaves at one border comes back at the opposite one.
-    public func rolled(x: Int, y: Int) -> Image { window(x: -x, y: -y, width: width, height: height) }
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    public func rolled(x: Int, y: Int) -> Raster { window(x: -x, y: -y, width: width, height: height) }
 
     /// The window of the endlessly repeated image whose first pixel is (x, y).
-    public func window(x: Int, y: Int, width: Int, height: Int) -> Image {
-        var result: [UInt8] = []
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    public func window(x: Int, y: Int, width: Int, height: Int) -> Raster {
+        var result: [Sample] = []
         result.reserveCapacity(width * height * 3)
         let first = Self.modulo(x, self.width)
         for row in y..<y + height {
@@ -30,12 +34,14 @@ extension Image {
                 column = 0
             }
         }
-        return Image(width: width, height: height, pixels: result)
+        return Raster(width: width, height: height, pixels: result)
     }
 
     /// Rows become columns.
-    func transposed() -> Image {
-        var result = [UInt8](repeating: 0, count: pixels.count)
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    func transposed() -> Raster {
+        var result = [Sample](repeating: 0, count: pixels.count)
         for y in 0..<height {
             for x in 0..<width {
                 for channel in 0..<3 {
@@ -43,7 +49,7 @@ extension Image {
                 }
             }
         }
-        return Image(width: height, height: width, pixels: result)
+        return Raster(width: height, height: width, pixels: result)
     }
 
     private static func modulo(_ value: Int, _ count: Int) -> Int { (value % count + count) % count }

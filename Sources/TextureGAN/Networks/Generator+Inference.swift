@@ -29,7 +29,7 @@ extension Generator {
     }
 
     /// Whether the norms have to measure an image: there are norms, and no averages to use instead.
-    func measures(for statistics: BatchNorm.Statistics) -> Bool {
+    public func measures(for statistics: BatchNorm.Statistics) -> Bool {
         guard let norm = head.norm else { return false }
         if case .running = statistics { return norm.runningMean == nil }
         return true

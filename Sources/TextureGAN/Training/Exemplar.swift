@@ -27,28 +27,3 @@ public final class Exemplar: @unchecked Sendable {
 
     deinit { tensor.data.deallocate() }
 }
-
-extension Image {
-    /// Pixels in [-1, 1]: `x / 127.5 - 1`.
-    func write(to tensor: Tensor) {
-        precondition(tensor.height == height && tensor.width == width && tensor.channels == 3)
-        for index in 0..<pixels.count { tensor.data[index] = Float(pixels[index]) / 127.5 - 1 }
-    }
-
-    /// The nearest 8-bit image of a tensor in [-1, 1].
-    init(_ tensor: Tensor, cropWidth: Int, cropHeight: Int) {
-        var pixels = [UInt8](repeating: 0, count: cropWidth * cropHeight * 3)
-        for y in 0..<cropHeight {
-            let row = tensor.data + y * tensor.width * 3
-            for index in 0..<cropWidth * 3 { pixels[y * cropWidth * 3 + index] = Self.eightBits(row[index]) }
-        }
-        self.init(width: cropWidth, height: cropHeight, pixels: pixels)
-    }
-
-    /// The nearest 8-bit value of a value in [-1, 1]; 0 for NaN, which a diverged generator produces.
-    static func eightBits(_ value: Float) -> UInt8 {
-        let level = (value + 1) * 127.5
-        guard level > 0 else { return 0 }
-        return UInt8(min(level, 255).rounded(.toNearestOrEven))
-    }
-}

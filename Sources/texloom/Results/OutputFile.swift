@@ -36,25 +36,49 @@ struct OutputFile {
 
     /// - Throws: `CommandFailure` naming the file and the system's reason.
     func write(_ data: Data) throws {
+        let writing = try open()
+        try writing.write(data)
+        try writing.finish()
+    }
+
+    /// Begins to write; the file is complete after `finish`.
+    /// - Throws: `CommandFailure` naming the file and the system's reason.
+    func open() throws -> Writing {
         switch try place() {
-        case .standardOutput: try write(data, into: STDOUT_FILENO)
+        case .standardOutput: return Writing(self, descriptor: STDOUT_FILENO)
         case .inPlace:
-            let descriptor = open(FileName.cString(path), O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC)
+            let descriptor = Foundation.open(FileName.cString(path), O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC)
             guard descriptor >= 0 else { throw failure() }
-            defer { close(descriptor) }
-            try write(data, into: descriptor)
+            return Writing(self, descriptor: descriptor)
         case .file(let target, let replaced):
-            let new = try NewFile(at: target, shown: path, replacing: replaced)
-            try new.write(data)
-            try new.place()
+            return Writing(self, new: try NewFile(at: target, shown: path, replacing: replaced))
         }
     }
 
-    private func write(_ data: Data, into descriptor: Int32) throws {
-        guard let error = writeAll(data, into: descriptor) else { return }
-        // A reader may leave when it has enough.
-        if error == EPIPE, isStandardOutput { return }
-        throw failure(error)
+    /// A file that is being written.
+    final class Writing {
+        private let file: OutputFile
+        private let descriptor: Int32
+        private let new: NewFile?
+
+        fileprivate init(_ file: OutputFile, descriptor: Int32 = -1, new: NewFile? = nil) {
+            self.file = file
+            self.descriptor = descriptor
+            self.new = new
+        }
+
+        deinit { if descriptor >= 0, descriptor != STDOUT_FILENO { close(descriptor) } }
+
+        /// - Throws: `CommandFailure` naming the file and the system's reason.
+        func write(_ bytes: some ContiguousBytes) throws {
+            if let new { return try new.write(bytes) }
+            guard let error = writeAll(bytes, into: descriptor) else { return }
+            // A reader may leave when it has enough.
+            if error == EPIPE, file.isStandardOutput { return }
+            throw file.failure(error)
+        }
+
+        func finish() throws { try new?.place() }
     }
 
     private func place() throws -> Place {

@@ -15,7 +15,7 @@ import Testing
             (-1, 0), (0, 128), (1, 255), (-0.999, 0), (7, 255), (-7, 0), (.nan, 0), (-.nan, 0), (.infinity, 255),
             (-.infinity, 0),
         ] as [(Float, UInt8)] {
-            #expect(Image.eightBits(value) == expected, "\(value)")
+            #expect(UInt8.nearest(to: value) == expected, "\(value)")
         }
     }
 
@@ -70,7 +70,10 @@ import Testing
         let workspace = Workspace(threads: 1)
         let tensor = Tensor(in: workspace.arena, height: 1, width: 2, channels: 3)
         _ = tensor.buffer.update(fromContentsOf: [-1, 1, 0, -1.001, 1.001, 0.5])
-        #expect(Image(tensor, cropWidth: 2, cropHeight: 1).pixels == [0, 255, 128, 0, 255, 191])
+        var band = Band<UInt8>(of: OutputWindow(x: 0, y: 0, width: 2, height: 1), rows: 0..<1)
+        let part = PiecewiseInference.Part(piece: tensor, rows: 0..<1, columns: 0..<2, y: 0, x: 0)
+        band.add(part, top: 0, left: 0, columns: 0..<2)
+        #expect(band.pixels == [0, 255, 128, 0, 255, 191])
     }
 
     @Test func expansionIsTheSameForAnyNumberOfThreadsAndEveryTime() {
@@ -91,11 +94,16 @@ import Testing
             pixels: (0..<width * height * 3).map { _ in UInt8(stream.integer(through: 255)) })
     }
 
+    private static func squares(_ side: Int, _ margin: Int) -> Pieces {
+        Pieces(height: side, width: side, marginY: margin, marginX: margin)
+    }
+
     private func inPieces(
         _ image: Image, _ generator: Generator, _ statistics: BatchNorm.Statistics, side: Int, margin: Int
     ) -> Image {
         Expansion.inPieces(
-            image, with: generator, statistics: statistics, side: side, margin: margin, in: Workspace(threads: 2))
+            image, with: generator, statistics: statistics, pieces: Self.squares(side, margin),
+            in: Workspace(threads: 2))
     }
 
     @Test(
@@ -143,7 +151,8 @@ import Testing
         for statistics in [BatchNorm.Statistics.image, .running] {
             var shares: [Double] = []
             let pieces = Expansion.inPieces(
-                Self.large, with: generator, statistics: statistics, side: 512, margin: 0, in: Workspace(threads: 2)
+                Self.large, with: generator, statistics: statistics, pieces: Self.squares(512, 0),
+                in: Workspace(threads: 2)
             ) { shares.append($0) }
             let isWhole = pieces == whole
             #expect(isWhole)

@@ -1,0 +1,72 @@
+import CPNG
+
+/// Writes an RGB PNG from top to bottom, so that the picture need not be in memory as a whole. It says that it is sRGB.
+public final class PNGWriter {
+    private let width: Int
+    private let height: Int
+    private let bitDepth: Int
+    private let sink: (UnsafeRawBufferPointer) throws -> Void
+    private var writer: OpaquePointer?
+    private var rowsLeft: Int
+    /// Why the sink did not take some bytes.
+    private var failure: (any Error)?
+
+    /// - Parameters:
+    ///   - bitDepth: 8 or 16.
+    ///   - sink: takes the file's bytes in their order. What it throws, the method that called it throws.
+    /// - Throws: `ImagingError` for a size that no PNG has.
+    public init(
+        width: Int, height: Int, bitDepth: Int, sink: @escaping (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        precondition(bitDepth == 8 || bitDepth == 16)
+        self.width = width
+        self.height = height
+        self.bitDepth = bitDepth
+        self.sink = sink
+        rowsLeft = height
+        try check { message in
+            writer = cpng_open_writer(
+                UInt32(clamping: width), UInt32(clamping: height), Int32(bitDepth),
+                { context, bytes, count in
+                    guard let context else { return -1 }
+                    return Unmanaged<PNGWriter>.fromOpaque(context).takeUnretainedValue().take(bytes, count)
+                }, Unmanaged.passUnretained(self).toOpaque(), &message)
+            return writer == nil ? -1 : 0
+        }
+    }
+
+    deinit { cpng_free_writer(writer) }
+
+    /// The next rows: `width * 3` samples each, of the writer's bit depth.
+    /// - Throws: `ImagingError`, or what the sink throws.
+    public func write<Sample: PictureSample>(_ samples: UnsafeBufferPointer<Sample>) throws {
+        precondition(Sample.bitWidth == bitDepth && samples.count % (width * 3) == 0)
+        let rows = samples.count / (width * 3)
+        precondition(rows <= rowsLeft, "a PNG gets more rows than it has")
+        rowsLeft -= rows
+        try check { cpng_write_rows(writer, samples.baseAddress, UInt32(rows), &$0) }
+    }
+
+    /// Ends the file after its last row.
+    public func finish() throws {
+        precondition(rowsLeft == 0, "a PNG lacks rows")
+        try check { cpng_finish_writer(writer, &$0) }
+    }
+
+    private func take(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
+        do {
+            try sink(UnsafeRawBufferPointer(start: bytes, count: count))
+            return 0
+        } catch {
+            failure = error
+            return -1
+        }
+    }
+
+    private func check(_ call: (inout [CChar]) -> Int32) throws {
+        var message = CMessage()
+        guard call(&message.characters) != 0 else { return }
+        if let failure { throw failure }
+        throw ImagingError(.encoding, "a \(width)x\(height) image cannot be encoded as PNG: \(message.text)")
+    }
+}

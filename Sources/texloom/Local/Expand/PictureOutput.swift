@@ -1,0 +1,93 @@
+import Base
+import Crypto
+import Foundation
+import Imaging
+
+/// A result file: a PNG that is written row by row, or a JPEG that is encoded when all rows are there.
+final class PictureOutput {
+    private enum Format { case png, jpeg }
+
+    let path: String
+    private let file: OutputFile
+    private let format: Format
+    private let width: Int
+    private let height: Int
+    private let bitDepth: Int
+    private var writing: OutputFile.Writing?
+    private var png: PNGWriter?
+    /// Of a JPEG.
+    private var pixels: [UInt8] = []
+    private var hash = SHA256()
+
+    var isStandardOutput: Bool { file.isStandardOutput }
+
+    /// - Parameter bitDepth: of the rows, 8 or 16.
+    /// - Throws: `CommandFailure` for a name with another extension, for a picture too large or too deep for a JPEG, and
+    ///   for a file that cannot be written.
+    init(_ path: String, width: Int, height: Int, bitDepth: Int, sparing inputs: [String]) throws {
+        self.path = path
+        self.bitDepth = bitDepth
+        self.width = width
+        self.height = height
+        switch URL(fileURLWithPath: path).pathExtension.lowercased() {
+        case "png", "": format = .png
+        case "jpg", "jpeg": format = .jpeg
+        default: throw CommandFailure("-o \(path): expected a name that ends in .png or .jpg", exit: .usage)
+        }
+        if format == .jpeg {
+            guard bitDepth == 8 else {
+                throw CommandFailure(
+                    "-o \(path): a JPEG has 8 bits; expected a name that ends in .png for --depth 16", exit: .usage)
+            }
+            guard max(width, height) <= Image.maxJPEGSide, ImageLimits.standard.allow(width: width, height: height)
+            else {
+                throw CommandFailure(
+                    "-o \(path): the result has \(width)x\(height) pixels, a JPEG at most \(Image.maxJPEGSide) a side "
+                        + "and 67 megapixels; expected a name that ends in .png", exit: .usage)
+            }
+        }
+        file = try OutputFile(path, sparing: inputs)
+    }
+
+    func open() throws {
+        let writing = try file.open()
+        self.writing = writing
+        guard format == .png else { return }
+        png = try PNGWriter(width: width, height: height, bitDepth: bitDepth) { [unowned self] bytes in
+            hash.update(bufferPointer: bytes)
+            try writing.write(bytes)
+        }
+    }
+
+    /// The next rows.
+    func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
+        if let png {
+            try png.write(rows)
+        } else {
+            pixels += rows.map { UInt8($0 >> (Sample.bitWidth - 8)) }
+        }
+    }
+
+    /// Completes the file. - Returns: its SHA-256, lower-case hexadecimal.
+    func finish() throws -> String {
+        guard let writing else { preconditionFailure("finished before it was opened") }
+        if let png {
+            try png.finish()
+            self.png = nil
+        } else {
+            let bytes = try Image(width: width, height: height, pixels: pixels).jpeg()
+            hash.update(data: bytes)
+            try writing.write(bytes)
+        }
+        try writing.finish()
+        return hexadecimal(hash.finalize())
+    }
+}
+
+extension Raster {
+    /// The upper 8 bits.
+    var eightBits: Image {
+        if let image = self as? Image { return image }
+        return Image(width: width, height: height, pixels: pixels.map { UInt8($0 >> (Sample.bitWidth - 8)) })
+    }
+}
