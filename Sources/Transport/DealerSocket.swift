@@ -31,6 +31,8 @@ public final class DealerSocket: Sendable {
         var shouldRecreate = false
         /// See ``learn(nextServerKey:)``.
         var nextServerKey: String?
+        /// What a probe has found. It is certain if the server ends further handshakes: it may just have started.
+        var suspicion: LinkFailure?
         var isClosing = false
         var isClosed = false
         var closers: [CheckedContinuation<Void, Never>] = []
@@ -156,6 +158,8 @@ public final class DealerSocket: Sendable {
         var configuration = configuration
         /// Whether the socket now tries the announced key.
         var triesNextKey = false
+        var changedKeys = ContinuousClock.now
+        var endingsSinceProbe = 0
         var handshakes = HandshakeMonitor(isEncrypted: configuration.curve != nil)
         var held: [[UInt8]]?
         var attempt = 0
@@ -199,19 +203,37 @@ public final class DealerSocket: Sendable {
                 switch handshakes.finding(event, value) {
                 case .failure(let failure)?: failed.yield(failure)
                 case .endings(let count)?:
+                    var keys = 1
                     if var curve = configuration.curve, let next = curve.nextServerKey {
-                        (curve.serverKey, curve.nextServerKey) = (next, curve.serverKey)
-                        configuration.curve = curve
-                        triesNextKey.toggle()
-                        recreate()
+                        keys = 2
+                        // Not in a hurry: a server that is being started also ends handshakes.
+                        if changedKeys.duration(to: .now) > .milliseconds(400) {
+                            (curve.serverKey, curve.nextServerKey) = (next, curve.serverKey)
+                            configuration.curve = curve
+                            triesNextKey.toggle()
+                            changedKeys = .now
+                            recreate()
+                        }
                     }
-                    if count % HandshakeMonitor.endingsOfSuspicion == 0 { probe() }
-                case .success? where triesNextKey:
+                    if let suspicion = state.withLock({ $0.suspicion }) {
+                        endingsSinceProbe += 1
+                        // Every key has failed since then.
+                        if endingsSinceProbe >= 2 * keys - 1 {
+                            failed.yield(suspicion)
+                            state.withLock { $0.suspicion = nil }
+                        }
+                    } else if count % HandshakeMonitor.endingsOfSuspicion == 0 {
+                        endingsSinceProbe = 0
+                        probe()
+                    }
+                case .success?:
+                    state.withLock { $0.suspicion = nil }
+                    guard triesNextKey else { break }
                     configuration.curve?.nextServerKey = nil
                     triesNextKey = false
                     state.withLock { $0.nextServerKey = nil }
                     configuration.onNextServerKey?()
-                case .success?, nil: break
+                case nil: break
                 }
             }
             for _ in 0..<64 where !inbox.isFull {
@@ -233,8 +255,9 @@ public final class DealerSocket: Sendable {
 
     /// Finds out, on a thread of its own, why the server keeps ending handshakes.
     private func probe() {
-        let thread = Thread { [endpoint, failed] in
-            if let mechanism = GreetingProbe.mechanism(of: endpoint) { failed.yield(LinkFailure(mechanism: mechanism)) }
+        let thread = Thread { [self] in
+            guard let mechanism = GreetingProbe.mechanism(of: endpoint) else { return }
+            state.withLock { $0.suspicion = LinkFailure(mechanism: mechanism) }
         }
         thread.name = "texloom-probe"
         thread.start()
