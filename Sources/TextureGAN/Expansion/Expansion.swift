@@ -142,7 +142,7 @@ public enum Expansion {
 
     /// - Parameters:
     ///   - window: the part of the output that counts.
-    ///   - progress: called with the finished share.
+    ///   - progress: called with the finished share, of pieces only.
     ///   - sink: takes the window's rows from the top.
     static func run<Sample>(
         _ division: Division, _ image: Raster<Sample>, _ window: OutputWindow, with generator: Generator,
@@ -158,7 +158,7 @@ public enum Expansion {
                 band.add(part, top: 0, left: 0, columns: 0..<output.width)
             }
             try band.pixels.withUnsafeBufferPointer(sink)
-            return progress(1)
+            return
         }
         let inference = PiecewiseInference(generator: generator, statistics: statistics, workspace: workspace)
         let (height, width) = (image.paddedHeight, image.paddedWidth)

@@ -78,19 +78,19 @@ struct GradientNoise {
         _ = stream.next()
     }
 
-    /// Row by row. Cells have a quarter of the longer side, then halves of that down to 4 pixels, each with half the
-    /// amplitude of the one before.
+    /// Row by row. Cells have an eighth of the longer side, then halves of that down to 4 pixels. Small cells count
+    /// most: from inputs without detail, generators paint flat spots and false colours.
     func values(width: Int, height: Int) -> [Double] {
         var result = [Double](repeating: 0, count: width * height)
-        var cell = max(4, max(width, height) / 4)
-        var octave = 0
+        var cell = max(4, max(width, height) / 8)
+        var (octave, amplitude) = (0, 1.0)
         while cell >= 4 {
-            let amplitude = 1 / Double(1 << octave)
             for y in 0..<height {
                 for x in 0..<width { result[y * width + x] += amplitude * value(x, y, cell: cell, octave) }
             }
             cell /= 2
             octave += 1
+            amplitude *= 1.4
         }
         return result
     }

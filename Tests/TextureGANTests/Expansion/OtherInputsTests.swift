@@ -64,12 +64,11 @@ import Testing
         let blue = (0..<96 * 128).count { noise.pixels[3 * $0] == 10 && noise.pixels[3 * $0 + 2] == 200 }
         #expect(blue == 96 * 32)
         let values = GradientNoise(from: &stream).values(width: 128, height: 96)
-        var steepest = 0.0
-        for index in 1..<values.count where index % 128 > 0 {
-            steepest = max(steepest, abs(values[index] - values[index - 1]))
-        }
+        // Neighbours of white noise differ by a third of the range.
+        var sum = 0.0
+        for index in 1..<values.count where index % 128 > 0 { sum += abs(values[index] - values[index - 1]) }
         let range = (values.max() ?? 0) - (values.min() ?? 0)
-        #expect(range > 0.5 && steepest < range / 4)
+        #expect(range > 0.5 && sum / Double(96 * 127) < range / 8)
         // It varies down as well as across.
         let columns = (0..<96).map { values[$0 * 128 + 60] }
         #expect((columns.max() ?? 0) - (columns.min() ?? 0) > 0.2)
