@@ -31,7 +31,7 @@ public final class DealerSocket: Sendable {
         var shouldRecreate = false
         /// See ``learn(nextServerKey:)``.
         var nextServerKey: String?
-        /// What a probe has found. It is certain if the server ends further handshakes: it may just have started.
+        /// What a probe has found, until the next handshake has ended or succeeded.
         var suspicion: LinkFailure?
         var isClosing = false
         var isClosed = false
@@ -159,7 +159,8 @@ public final class DealerSocket: Sendable {
         /// Whether the socket now tries the announced key.
         var triesNextKey = false
         var changedKeys = ContinuousClock.now
-        var endingsSinceProbe = 0
+        /// How often in a row a server that greeted as ours could has then ended the handshake.
+        var confirmations = 0
         var handshakes = HandshakeMonitor(isEncrypted: configuration.curve != nil)
         var held: [[UInt8]]?
         var attempt = 0
@@ -203,30 +204,33 @@ public final class DealerSocket: Sendable {
                 switch handshakes.finding(event, value) {
                 case .failure(let failure)?: failed.yield(failure)
                 case .endings(let count)?:
-                    var keys = 1
-                    if var curve = configuration.curve, let next = curve.nextServerKey {
-                        keys = 2
-                        // Not in a hurry: a server that is being started also ends handshakes.
-                        if changedKeys.duration(to: .now) > .milliseconds(400) {
-                            (curve.serverKey, curve.nextServerKey) = (next, curve.serverKey)
-                            configuration.curve = curve
-                            triesNextKey.toggle()
-                            changedKeys = .now
-                            recreate()
-                        }
+                    let suspicion = state.withLock { $0.suspicion.take() }
+                    let keys = configuration.curve?.nextServerKey == nil ? 1 : 2
+                    // Not in a hurry: a server that is being started also ends handshakes.
+                    if var curve = configuration.curve, let next = curve.nextServerKey,
+                        suspicion != nil || changedKeys.duration(to: .now) > .milliseconds(400)
+                    {
+                        (curve.serverKey, curve.nextServerKey) = (next, curve.serverKey)
+                        configuration.curve = curve
+                        triesNextKey.toggle()
+                        changedKeys = .now
+                        if suspicion == nil { recreate() }
                     }
-                    if let suspicion = state.withLock({ $0.suspicion }) {
-                        endingsSinceProbe += 1
-                        // Every key has failed since then.
-                        if endingsSinceProbe >= 2 * keys - 1 {
+                    if let suspicion {
+                        // Networks and machines that stall end handshakes too, so each key has to fail twice.
+                        confirmations += 1
+                        if confirmations >= 2 * keys {
                             failed.yield(suspicion)
-                            state.withLock { $0.suspicion = nil }
+                            confirmations = 0
+                        } else {
+                            probe()
                         }
                     } else if count % HandshakeMonitor.endingsOfSuspicion == 0 {
-                        endingsSinceProbe = 0
+                        confirmations = 0
                         probe()
                     }
                 case .success?:
+                    confirmations = 0
                     state.withLock { $0.suspicion = nil }
                     guard triesNextKey else { break }
                     configuration.curve?.nextServerKey = nil
@@ -253,11 +257,12 @@ public final class DealerSocket: Sendable {
         for closer in closers { closer.resume() }
     }
 
-    /// Finds out, on a thread of its own, why the server keeps ending handshakes.
+    /// Asks the server for its greeting, on a thread of its own, and tries a handshake right after it.
     private func probe() {
         let thread = Thread { [self] in
             guard let mechanism = GreetingProbe.mechanism(of: endpoint) else { return }
             state.withLock { $0.suspicion = LinkFailure(mechanism: mechanism) }
+            recreate()
         }
         thread.name = "texloom-probe"
         thread.start()
