@@ -260,8 +260,10 @@ public final class DealerSocket: Sendable {
     /// Asks the server for its greeting, on a thread of its own, and tries a handshake right after it.
     private func probe() {
         let thread = Thread { [self] in
-            guard let mechanism = GreetingProbe.mechanism(of: endpoint) else { return }
-            state.withLock { $0.suspicion = LinkFailure(mechanism: mechanism) }
+            guard let mechanism = GreetingProbe.mechanism(of: endpoint),
+                let failure = LinkFailure(mechanism: mechanism, isEncrypted: configuration.curve != nil)
+            else { return }
+            state.withLock { $0.suspicion = failure }
             recreate()
         }
         thread.name = "texloom-probe"

@@ -48,7 +48,7 @@ struct HandshakeMonitor {
         case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: return .failure(.noZeroMQ)
         case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             endings += 1
-            return isEncrypted ? .endings(endings) : nil
+            return .endings(endings)
         default:
             endings = 0
             return event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? .success : nil
@@ -57,13 +57,13 @@ struct HandshakeMonitor {
 }
 
 extension LinkFailure {
-    /// Why an encrypted client fails with a server whose greeting names this mechanism.
-    init(mechanism: String) {
-        self =
-            switch mechanism {
-            case "CURVE": .wrongServerKey
-            case "NULL": .serverIsPlain
-            default: .noZeroMQ
-            }
+    /// Why a client fails with a server whose greeting names this mechanism; nil if both are plain.
+    init?(mechanism: String, isEncrypted: Bool) {
+        switch mechanism {
+        case "CURVE": self = isEncrypted ? .wrongServerKey : .serverIsEncrypted
+        case "NULL" where !isEncrypted: return nil
+        case "NULL": self = .serverIsPlain
+        default: self = .noZeroMQ
+        }
     }
 }
