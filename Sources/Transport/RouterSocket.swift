@@ -191,14 +191,26 @@ public final class RouterSocket: Sendable {
         let port = endpoint.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
         var unfinished = UnfinishedMessages(port: port, budget: configuration.unfinishedBytes)
         var isBound = true
+        var bindFailures = 0
         while true {
             if let keys = state.withLock({ state in state.newKeys.take() }) {
                 socket.unbind(endpoint)
                 socket.use(keys)
                 isBound = false
             }
-            // The port becomes free some time after 'unbind'.
-            if !isBound { isBound = (try? socket.bind(endpoint)) != nil }
+            if !isBound {
+                do {
+                    try socket.bind(endpoint)
+                    (isBound, bindFailures) = (true, 0)
+                } catch {
+                    // The port becomes free some time after 'unbind'. This is repeated every 10 ms.
+                    bindFailures += 1
+                    if bindFailures % 200 == 0, SocketCounters.isWorthLogging(bindFailures / 200) {
+                        logger.error(
+                            "the workers' address cannot be used with the new key yet", metadata: ["error": "\(error)"])
+                    }
+                }
+            }
             // A ROUTER's POLLOUT says that some peer is writable, not which one, so a blocked peer is tried again soon.
             let isBlocked = flush(socket, &held, &peers)
             if state.withLock({ $0.isClosing }) { break }
@@ -206,9 +218,11 @@ public final class RouterSocket: Sendable {
             var items = [
                 zmq_pollitem_t(socket: socket.handle, fd: 0, events: reads ? Int16(ZMQ_POLLIN) : 0, revents: 0),
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
+                // libzmq stops all input and output while nobody takes its events.
+                zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
             let patience = unfinished.isEmpty ? -1 : UnfinishedMessages.intervalMilliseconds
-            _ = zmq_poll(&items, 2, isBlocked || !isBound ? 10 : patience)
+            _ = zmq_poll(&items, 3, isBlocked || !isBound ? 10 : patience)
             waker.drain()
             while let (event, descriptor) = socket.nextEvent() {
                 if event == ZMQ_EVENT_ACCEPTED { unfinished.opened(descriptor) } else { unfinished.closed(descriptor) }

@@ -62,8 +62,10 @@ struct UnfinishedMessages {
         var total = unfinished.reduce(0) { $0 + $1.bytes }
         guard total > budget else { return 0 }
         var ended = 0
-        // A connection with little to give would end in vain.
-        for (descriptor, bytes, _) in unfinished.sorted(by: { $0.since < $1.since }) where bytes > budget / 1024 {
+        let recent = now - .milliseconds(3 * Self.intervalMilliseconds)
+        // A connection with little to give would end in vain. One that has just brought a whole message is at work.
+        for (descriptor, bytes, since) in unfinished.sorted(by: { $0.since < $1.since })
+        where bytes > budget / 1024 && since < recent {
             guard total > budget else { break }
             shutdown(descriptor, Int32(SHUT_RDWR))
             connections[descriptor] = nil

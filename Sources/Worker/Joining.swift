@@ -112,8 +112,7 @@ extension LinkFailure {
     func reason(endpoint: String, isInvited: Bool) -> String {
         switch self {
         case .unknownKey where isInvited:
-            "the coordinator at \(endpoint) does not accept the invitation: it was used already; ask for another one "
-                + "(texloom invite)"
+            "the coordinator at \(endpoint) does not know the invitation; ask for another one (texloom invite)"
         case .endedKey where isInvited:
             "the invitation has expired; ask for another one (texloom invite)"
         case .unknownKey:

@@ -85,7 +85,7 @@ struct JoiningTests {
         try waitUntilConnected("guest", process)
 
         // The string is used up.
-        expect(try worker("second", "--join", invitation), says: "it was used already")
+        expect(try worker("second", "--join", invitation), says: "used by another worker")
 
         // The coordinator changes its key under the running worker. The string still stands for the same membership.
         let early = try ask("workers", "rotate-key", "--finish", "--force")

@@ -166,6 +166,26 @@ struct CurveTests {
         await router.close()
     }
 
+    /// libzmq reports each connection, and stops when nobody takes the reports.
+    @Test func anIdleCoordinatorOutlivesThousandsOfConnections() async throws {
+        var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
+        configuration.unfinishedBytes = 8 << 20
+        let router = try RouterSocket(configuration, logger: logger)
+        for _ in 0..<3_000 { try UnfinishedSender(router.endpoint).hangUp() }
+        // Also the first client of an idle coordinator cannot fill its memory.
+        let sent = try await UnfinishedSender(router.endpoint).send(upTo: 512 << 20)
+        #expect(sent < 512 << 20, "the connection was ended")
+        let dealer = try dealer(router.endpoint, isPlain: true)
+        dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+        var atRouter = router.incoming.makeAsyncIterator()
+        guard case .message? = await atRouter.next() else {
+            Issue.record("no message")
+            return
+        }
+        await dealer.close()
+        await router.close()
+    }
+
     @Test func aMessageThatNeverEndsEndsItsConnectionAndNoOther() async throws {
         var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
         configuration.unfinishedBytes = 8 << 20

@@ -20,6 +20,8 @@ struct UnfinishedSender {
         guard result == 0 else { throw POSIXError(.ECONNREFUSED) }
     }
 
+    func hangUp() { close(descriptor) }
+
     /// - Returns: The bytes that went out before the other side ended the connection.
     func send(upTo limit: Int) async throws -> Int {
         defer { close(descriptor) }

@@ -164,6 +164,7 @@ actor WorkerGateway {
         async
     {
         let key = hexadecimal(join.publicKey)
+        let isRepeated = keys.standing(of: key) == .worker
         do {
             if let reason = try await keys.join(key, name: join.name, invitation: invitation) {
                 return refuse(peer, session, .notAuthorised, reason)
@@ -172,7 +173,9 @@ actor WorkerGateway {
             logger.error("a worker cannot join: the job store cannot be written", metadata: ["error": "\(error)"])
             return refuse(peer, session, .tryLater, "the coordinator's disk is full or fails; try again")
         }
-        logger.notice("a worker has joined", metadata: ["key": "\(key)", "name": "\(join.name)"])
+        if !isRepeated {
+            logger.notice("a worker has joined", metadata: ["key": "\(key)", "name": "\(join.name)"])
+        }
         socket.send(WireMessage(.joined(WireJoined()), session: session), to: peer)
     }
 

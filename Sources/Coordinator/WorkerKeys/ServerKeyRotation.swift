@@ -37,7 +37,8 @@ struct ServerKeyRotation: Sendable {
         guard let pair = next else { return false }
         try DurableFile.rename(nextFile, to: file)
         (current, next, savedBy) = (pair, nil, [])
-        try DurableFile.sync(file.deletingLastPathComponent())
+        // The new key is in use from here on, whatever the disk says.
+        try? DurableFile.sync(file.deletingLastPathComponent())
         return true
     }
 }

@@ -49,12 +49,12 @@ final class WorkerKeys: Sendable {
 
     // MARK: Questions
 
-    /// For a handshake. An invitation that was used or has expired is told apart from a key that was never known.
+    /// For a handshake. A used invitation is good until it expires: its worker may not have heard that it has joined.
     func admission(of key: String) -> Curve.Admission {
         let time = now()
         return state.withLock { state in
             if let known = state.keys[key] { return known.revokedAt == nil ? .admitted : .ended }
-            guard let invitation = state.invitations[key], invitation.usedBy == nil else { return .unknown }
+            guard let invitation = state.invitations[key] else { return .unknown }
             return invitation.expiresAt > time ? .admitted : .ended
         }
     }

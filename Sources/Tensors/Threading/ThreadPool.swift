@@ -195,9 +195,14 @@ private final class Shared: @unchecked Sendable {
                 spin += 1
                 if spin >= Self.spins { sleep(until: seen) }
             }
-            if stopping.load(ordering: .acquiring) { return }
             inside.add(1, ordering: .sequentiallyConsistent)
             seen = generation.load(ordering: .sequentiallyConsistent)
+            // After that load: a pool that stops right after its work announces both before a late thread looks. A thread
+            // that looked for the stop first would take the stop for the work, and sleep for ever.
+            if stopping.load(ordering: .sequentiallyConsistent) {
+                inside.subtract(1, ordering: .sequentiallyConsistent)
+                return
+            }
             // The driver may have finished since `inside` was raised: then `next` is past every block.
             if next.load(ordering: .sequentiallyConsistent) < Int.max / 2 { drain(lane: lane) }
             inside.subtract(1, ordering: .sequentiallyConsistent)

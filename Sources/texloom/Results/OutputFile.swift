@@ -47,7 +47,7 @@ struct OutputFile {
         switch try place() {
         case .standardOutput: return Writing(self, descriptor: STDOUT_FILENO)
         case .inPlace:
-            let descriptor = Foundation.open(FileName.cString(path), O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC)
+            let descriptor = Foundation.open(FileName.cString(path), O_WRONLY | O_NOCTTY | O_CLOEXEC)
             guard descriptor >= 0 else { throw failure() }
             return Writing(self, descriptor: descriptor)
         case .file(let target, let replaced):
@@ -60,6 +60,7 @@ struct OutputFile {
         private let file: OutputFile
         private let descriptor: Int32
         private let new: NewFile?
+        private var hasBegun = false
 
         fileprivate init(_ file: OutputFile, descriptor: Int32 = -1, new: NewFile? = nil) {
             self.file = file
@@ -72,6 +73,11 @@ struct OutputFile {
         /// - Throws: `CommandFailure` naming the file and the system's reason.
         func write(_ bytes: some ContiguousBytes) throws {
             if let new { return try new.write(bytes) }
+            if !hasBegun, descriptor != STDOUT_FILENO {
+                // Not before there is something to write: the work may fail. Pipes and devices have no length.
+                _ = ftruncate(descriptor, 0)
+                hasBegun = true
+            }
             guard let error = writeAll(bytes, into: descriptor) else { return }
             // A reader may leave when it has enough.
             if error == EPIPE, file.isStandardOutput { return }

@@ -33,6 +33,14 @@ import Testing
         #expect((0..<6).map { cells[$0] } == [10_000, 10_000, 8000, 6000, 4000, 2000])
     }
 
+    /// Threads that wake late see the work and the stop at once.
+    @Test(.timeLimit(.minutes(5)))
+    func aPoolMayEndRightAfterItsWork() {
+        for threads in [2, 3, 4] {
+            for _ in 0..<3_000 { ThreadPool(threads: threads).run(blocks: 2) { _ in } }
+        }
+    }
+
     @Test func lanesAreThePoolsThreadsAndNeverSharedAtOnce() {
         let pool = ThreadPool(threads: 3)
         // One bit for each lane that runs a block.
