@@ -218,7 +218,7 @@ public final class RouterSocket: Sendable {
             var items = [
                 zmq_pollitem_t(socket: socket.handle, fd: 0, events: reads ? Int16(ZMQ_POLLIN) : 0, revents: 0),
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
-                // libzmq stops all input and output while nobody takes its events.
+                // If this thread does not read libzmq's events, libzmq stops all input and output.
                 zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
             let patience = unfinished.isEmpty ? -1 : UnfinishedMessages.intervalMilliseconds

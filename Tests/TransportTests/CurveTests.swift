@@ -166,7 +166,7 @@ struct CurveTests {
         await router.close()
     }
 
-    /// libzmq reports each connection, and stops when nobody takes the reports.
+    /// libzmq reports each connection, and stops if the coordinator does not read the reports.
     @Test func anIdleCoordinatorOutlivesThousandsOfConnections() async throws {
         var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
         configuration.unfinishedBytes = 8 << 20

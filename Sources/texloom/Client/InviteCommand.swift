@@ -7,8 +7,8 @@ struct InviteCommand: AsyncParsableCommand {
         commandName: "invite", abstract: "Prints the command with which another machine becomes a worker.",
         discussion: """
             Run it on the coordinator's machine, or name the coordinator with --api. Each invitation is good for one \
-            worker, for an hour. Whoever has the string may join instead of the intended machine, so send it over a \
-            channel that you trust.
+            worker, for an hour. Any machine that has the string can join in place of the intended one, so send it over \
+            a channel that you trust.
             """)
 
     @OptionGroup var client: ClientOptions
