@@ -174,7 +174,7 @@ let package = Package(
         .target(
             name: "Worker",
             dependencies: [
-                "Base", "ClusterCore", "Machine", "Transport", "Protocol", "TextureGAN", "OperatingSystem",
+                "Base", "ClusterCore", "Machine", "NNCore", "Transport", "Protocol", "TextureGAN", "OperatingSystem",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

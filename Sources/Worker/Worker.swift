@@ -3,6 +3,7 @@ import ClusterCore
 import Foundation
 import Logging
 import Machine
+import NNCore
 import OperatingSystem
 import Protocol
 import Transport
@@ -237,8 +238,10 @@ public struct Worker: Sendable {
         }
     }
 
-    /// The CPU's model as the system names it; equal types give equal bytes.
-    private static func cpuType() -> String {
+    /// The CPU's model as the system names it, and the vector instructions that the kernels use on it.
+    private static func cpuType() -> String { "\(cpuModel()), \(VectorInstructions.current)" }
+
+    private static func cpuModel() -> String {
         guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("model name") }),
             let colon = line.firstIndex(of: ":")

@@ -37,14 +37,15 @@ struct ScaleRatio: Sendable {
         let side = min(image.height, image.width)
         guard side >= Self.minSide else { return nil }
         maxLag = min(64, max(8, side / 8))
-        exemplar = Self.variograms(image, maxLag: maxLag, in: workspace)
+        // At every lag: between lags farther apart, interpolation errs, and would favour shifts that need none.
+        exemplar = Self.variograms(image, lags: Array(1...maxLag), maxLag: maxLag, in: workspace)
         guard exemplar.contains(where: { $0.contains { $0.value > log(2 * Self.rounding) } }) else { return nil }
     }
 
     /// Nil if the image is too small.
     func value(_ image: Tensor, in workspace: Workspace) -> Float? {
         guard min(image.height, image.width) > maxLag else { return nil }
-        let own = Self.variograms(image, maxLag: maxLag, in: workspace)
+        let own = Self.variograms(image, lags: Self.quarterOctaves(to: maxLag), maxLag: maxLag, in: workspace)
         var best = (step: 0, variance: Double.infinity)
         // From 1 outwards: among equals the smallest change wins.
         for step in Self.steps.sorted(by: { abs($0) < abs($1) }) {
@@ -72,17 +73,21 @@ struct ScaleRatio: Sendable {
         return a.value + (b.value - a.value) * (length - a.length) / (b.length - a.length)
     }
 
-    /// Lags are about a quarter of an octave apart.
-    private static func variograms(_ image: Tensor, maxLag: Int, in workspace: Workspace) -> [Curve] {
+    /// Lags about a quarter of an octave apart, so that every size of detail has the same weight.
+    private static func quarterOctaves(to maxLag: Int) -> [Int] {
+        var lags: [Int] = []
+        for quarter in 0... {
+            let lag = Int(exp2(Double(quarter) / 4).rounded())
+            if lag > maxLag { break }
+            if lag != lags.last { lags.append(lag) }
+        }
+        return lags
+    }
+
+    private static func variograms(_ image: Tensor, lags: [Int], maxLag: Int, in workspace: Workspace) -> [Curve] {
         let curves: [(lags: [Int], unit: Double)] = directions.map { direction in
             let unit = Double(direction.dx * direction.dx + direction.dy * direction.dy).squareRoot()
-            var lags: [Int] = []
-            for quarter in 0... {
-                let lag = Int(exp2(Double(quarter) / 4).rounded())
-                if Double(lag) * unit > Double(maxLag) { break }
-                if lag != lags.last { lags.append(lag) }
-            }
-            return (lags, unit)
+            return (lags.filter { Double($0) * unit <= Double(maxLag) }, unit)
         }
         let tasks = curves.enumerated().flatMap { index, curve in curve.lags.map { (direction: index, lag: $0) } }
         let values = workspace.arena.scoped {

@@ -121,6 +121,7 @@ struct BenchExpandCommand: ParsableCommand {
     private struct Report: Encodable {
         var size: Int
         var threads: Int
+        var instructions: String
         /// Median.
         var seconds: Double
         var peakRSSMiB: Double
@@ -149,12 +150,14 @@ struct BenchExpandCommand: ParsableCommand {
             _ = try expander.doubled(image)
             if index > 0 { seconds.append((ContinuousClock.now - began) / .seconds(1)) }
         }
-        let report = Report(size: size, threads: count, seconds: median(seconds), peakRSSMiB: peakResidentMiB())
+        let report = Report(
+            size: size, threads: count, instructions: VectorInstructions.current.rawValue, seconds: median(seconds),
+            peakRSSMiB: peakResidentMiB())
         if json { return try sayJSON(report) }
         say(
             String(
-                format: "%dx%d to %dx%d: %.3f s (median), peak memory %.0f MiB, %d threads", size, size, 2 * size,
-                2 * size, report.seconds, report.peakRSSMiB, count))
+                format: "%dx%d to %dx%d: %.3f s (median), peak memory %.0f MiB, %d threads, %@", size, size, 2 * size,
+                2 * size, report.seconds, report.peakRSSMiB, count, report.instructions))
     }
 }
 
