@@ -93,11 +93,11 @@ class Cluster:
     def get(self, path):
         return self.call("GET", path)
 
-    def submit(self, name, png, recipe=None, priority=0):
-        """Submits a job and returns its id."""
+    def submit(self, name, png, recipe=None, priority=0, **tags):
+        """Submits a job and returns its id. tags: batch and labels."""
         digest = self.call("POST", "/api/v1/exemplars", png)["sha256"]
         job = dict(name=name, fileName=f"{name}.png"[-200:], exemplarSHA256=digest, priority=priority,
-                   recipeYAML=recipe or self.recipe["draft"])
+                   recipeYAML=recipe or self.recipe["draft"], **tags)
         return self.call("POST", "/api/v1/jobs", dict(jobs=[job]))["jobs"][0]["id"]
 
     def job(self, id):

@@ -26,6 +26,8 @@ package enum ClusterEffect: Sendable, Equatable {
 package enum Reply: Sendable, Equatable {
     case accepted([Accepted])
     case job(JobID, JobState)
+    /// The jobs that a request for many has changed.
+    case changed([JobID])
     case draining(workerID: String)
     case revoked(workerID: String)
     case refused(Refusal)

@@ -22,6 +22,8 @@ package enum ClusterEvent: Sendable {
     case submit(RequestToken, [Submission], salts: [UInt32])
     case cancel(RequestToken, JobID, reason: String)
     case retry(RequestToken, JobID)
+    /// Changes those of the jobs that are still in one of the states, all in one batch.
+    case change(RequestToken, [JobID], in: Set<JobState>, JobChange)
     /// -100...100; higher runs first.
     case prioritise(RequestToken, JobID, priority: Int)
     /// Stops giving work to a worker and asks it to hand back what it has.
@@ -47,10 +49,11 @@ package struct Submission: Sendable, Equatable {
     package var needs: JobNeeds
     package var priority: Int
     package var key: String?
+    package var tags: JobTags
 
     package init(
         kind: JobKind = .train, name: String, inputs: [JobInput], spec: String, needs: JobNeeds = JobNeeds(),
-        priority: Int, key: String? = nil
+        priority: Int, key: String? = nil, tags: JobTags = JobTags()
     ) {
         self.kind = kind
         self.name = name
@@ -59,7 +62,14 @@ package struct Submission: Sendable, Equatable {
         self.needs = needs
         self.priority = priority
         self.key = key
+        self.tags = tags
     }
+}
+
+/// What a person asks for many jobs at once.
+package enum JobChange: Sendable, Equatable {
+    case cancel(reason: String)
+    case retry
 }
 
 extension ClusterEvent {
@@ -69,7 +79,7 @@ extension ClusterEvent {
         case .received(_, let session), .artifactOffered(let session, _, _), .artifactStored(let session, _),
             .artifactDamaged(let session, _, _), .transferProgressed(let session, _):
             session
-        case .tick, .unreferenced, .submit, .cancel, .retry, .prioritise, .drain, .revoke: nil
+        case .tick, .unreferenced, .submit, .cancel, .retry, .change, .prioritise, .drain, .revoke: nil
         }
     }
 

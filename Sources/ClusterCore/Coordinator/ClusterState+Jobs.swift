@@ -62,7 +62,7 @@ extension ClusterState {
             id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
             resultName: claimResultName(for: submission.name), kind: submission.kind, key: submission.key,
             inputs: submission.inputs, spec: submission.spec, needs: submission.needs, priority: submission.priority,
-            queueOrder: nextQueueOrder)
+            queueOrder: nextQueueOrder, tags: submission.tags)
         nextSequence += 1
         nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }
@@ -78,23 +78,13 @@ extension ClusterState {
     }
 
     mutating func cancel(_ token: RequestToken, _ id: JobID, _ reason: String) {
-        guard var job = job(id) else {
+        guard let job = job(id) else {
             effects.append(.reply(token, .refused(.noSuchJob)))
             return
         }
         switch job.state {
         case .queued, .held, .running:
-            if job.state == .running, let attempt = job.attempt {
-                let reference = AttemptReference(job: id, number: attempt.number)
-                if let lease = leases[id] {
-                    effects.append(.send(.cancel(reference, reason: reason), to: lease.session))
-                }
-                end(&job, .cancelled, reason: reason)
-            }
-            job.state = .cancelled
-            job.reason = reason
-            putAndRecord(job)
-            note(id, "cancelled: \(reason)")
+            cancel(job, reason)
             effects.append(.reply(token, .job(id, .cancelled)))
         case .cancelled:
             effects.append(.reply(token, .job(id, .cancelled)))
@@ -103,8 +93,26 @@ extension ClusterState {
         }
     }
 
+    /// Cancels a job that has not ended.
+    @discardableResult
+    mutating func cancel(_ waitingJob: Job, _ reason: String) -> Job {
+        var job = waitingJob
+        if job.state == .running, let attempt = job.attempt {
+            let reference = AttemptReference(job: job.id, number: attempt.number)
+            if let lease = leases[job.id] {
+                effects.append(.send(.cancel(reference, reason: reason), to: lease.session))
+            }
+            end(&job, .cancelled, reason: reason)
+        }
+        job.state = .cancelled
+        job.reason = reason
+        putAndRecord(job)
+        note(job.id, "cancelled: \(reason)")
+        return job
+    }
+
     mutating func retry(_ token: RequestToken, _ id: JobID, at now: Instant) {
-        guard var job = job(id) else {
+        guard let job = job(id) else {
             effects.append(.reply(token, .refused(.noSuchJob)))
             return
         }
@@ -112,19 +120,23 @@ extension ClusterState {
             effects.append(.reply(token, .refused(.conflict("the job has finished; submit it again under a new key"))))
             return
         }
-        if job.state.canBeRetried {
-            job.state = .queued
-            job.reason = nil
-            job.failures = 0
-            job.avoidedWorkerIDs = []
-            job.queueOrder = nextQueueOrder
-            nextQueueOrder += 1
-            putAndRecord(job)
-            enqueue(job)
-            note(id, "put back into the queue on request")
-        }
-        effects.append(.reply(token, .job(id, job.state)))
+        if job.state.canBeRetried { putBack(job) }
+        effects.append(.reply(token, .job(id, job.state.canBeRetried ? .queued : job.state)))
         dispatch(at: now)
+    }
+
+    /// Puts a job that can be retried back into the queue.
+    mutating func putBack(_ endedJob: Job) {
+        var job = endedJob
+        job.state = .queued
+        job.reason = nil
+        job.failures = 0
+        job.avoidedWorkerIDs = []
+        job.queueOrder = nextQueueOrder
+        nextQueueOrder += 1
+        putAndRecord(job)
+        enqueue(job)
+        note(job.id, "put back into the queue on request")
     }
 
     /// A running job's priority counts once the job waits again.

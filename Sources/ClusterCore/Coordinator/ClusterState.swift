@@ -113,6 +113,7 @@ package struct ClusterState: Sendable {
         case .submit(let token, let submissions, let salts): submit(token, submissions, salts, at: now)
         case .cancel(let token, let id, let reason): cancel(token, id, reason)
         case .retry(let token, let id): retry(token, id, at: now)
+        case .change(let token, let ids, let states, let change): self.change(token, ids, states, change, at: now)
         case .prioritise(let token, let id, let priority): prioritise(token, id, priority)
         case .drain(let token, let workerID): drain(token, workerID)
         case .revoke(let token, let key, let reason): revoke(token, key, reason, at: now)

@@ -43,6 +43,10 @@ enum AccessTable {
             table["POST \(prefix)/workers/{id}/drain"] = Entry(requirement: .role(.admin), action: "worker.drain")
             table["GET \(prefix)/audit"] = Entry(requirement: .role(.admin))
         }
+        for action in ["cancel", "retry"] {
+            table["POST /api/v1/selection/\(action)"] = Entry(requirement: .role(.submitter), action: "jobs.\(action)")
+            table["POST /batches/{name}/\(action)"] = Entry(requirement: .role(.submitter), action: "jobs.\(action)")
+        }
         table["POST /api/v1/exemplars"] = Entry(requirement: .role(.submitter), action: "exemplar.store")
         table["POST /api/v1/jobs"] = Entry(requirement: .role(.submitter), action: "job.submit")
         table["POST /api/v1/invitations"] = Entry(requirement: .role(.admin), action: "worker.invite")

@@ -71,9 +71,9 @@ struct ChangeWriter {
             """
             INSERT INTO jobs (sequence, id, name, result_name, kind, submission_key, recipe, priority, queue_order,
                 state, reason, failures, avoided_worker, iteration, total_iterations, seconds_per_iteration,
-                submitted_at, needs)
+                submitted_at, needs, batch)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT id FROM recipes WHERE yaml = ?7), ?8, ?9, ?10, ?11, ?12, ?13, ?14,
-                ?15, ?16, ?17, ?18)
+                ?15, ?16, ?17, ?18, ?19)
             ON CONFLICT (sequence) DO UPDATE SET
                 priority = ?8, queue_order = ?9, state = ?10, reason = ?11, failures = ?12, avoided_worker = ?13,
                 iteration = ?14, total_iterations = ?15, seconds_per_iteration = ?16,
@@ -84,8 +84,13 @@ struct ChangeWriter {
             [
                 job.id.sequence, job.id.description, job.name, job.resultName, job.kind.rawValue, job.key, job.spec,
                 job.priority, job.queueOrder, job.state.rawValue, job.reason, job.failures, avoided, job.iteration,
-                job.totalIterations, job.secondsPerIteration, seconds, needs,
+                job.totalIterations, job.secondsPerIteration, seconds, needs, job.tags.batch,
             ])
+        for (key, value) in job.tags.labels {
+            try run(
+                "INSERT INTO labels (job, key, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                [job.id.sequence, key, value])
+        }
         for (position, input) in job.inputs.enumerated() {
             try run(
                 """

@@ -301,7 +301,8 @@ actor ClusterEngine {
     private func refuse(_ event: ClusterEvent) {
         let token: RequestToken
         switch event {
-        case .submit(let asker, _, _), .cancel(let asker, _, _), .retry(let asker, _), .prioritise(let asker, _, _),
+        case .submit(let asker, _, _), .cancel(let asker, _, _), .retry(let asker, _),
+            .change(let asker, _, _, _), .prioritise(let asker, _, _),
             .drain(let asker, _), .revoke(let asker, _, _):
             token = asker
         default: return

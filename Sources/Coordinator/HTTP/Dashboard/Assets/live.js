@@ -30,12 +30,20 @@ function showJob(job) {
     }
   }
   if (isStale) refresh();
+  else if (page === "batch") refreshBatch();
+}
+
+// The head of a batch's page sums up all of its jobs, so the server counts them again.
+let batchTimer;
+function refreshBatch() {
+  batchTimer ??= setTimeout(() => { batchTimer = undefined; refresh(); }, 10_000);
 }
 
 // A job that appears or changes its state may now belong on this page.
 function hearOf(job) {
   if (elsewhere.get(job.id) === job.state) return;
   elsewhere.set(job.id, job.state);
+  if (page === "batches" || page === "batch" && job.batch === $("#batch").dataset.batch) refresh();
   if (page === "overview" || page === "jobs" || page === "gallery" && job.state === "finished") refresh();
 }
 
