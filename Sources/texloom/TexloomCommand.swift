@@ -50,7 +50,8 @@ struct TexloomCommand: AsyncParsableCommand {
                 name: "Using a cluster:",
                 subcommands: [
                     SubmitCommand.self, ListCommand.self, BatchesCommand.self, ShowCommand.self, WatchCommand.self,
-                    LogsCommand.self, CancelCommand.self, RetryCommand.self, GatherCommand.self,
+                    LogsCommand.self, CancelCommand.self, RetryCommand.self, ContinueCommand.self, DeleteCommand.self,
+                     GatherCommand.self,
                 ]),
         ])
 

@@ -40,6 +40,8 @@ def fill(cluster):
                          ("torn", "the recipe's field 'blocks' is 'many'; expected a number from 1")):
         found["failed"], attempt, _ = begin(name, oak, "scales")
         oak.fail(attempt, 0, reason, False, "badExemplar")
+        # A job is impossible once a second worker agrees.
+        elm.fail(elm.work(), 0, reason, False, "badExemplar")
     for name in ("diverging", "unlucky"):
         job, attempt, exemplar = begin(name, oak, "flowing-hair")
         train(oak, attempt, exemplar, until=2400, snapshots=4)
@@ -88,7 +90,9 @@ def fill(cluster):
                 continue
             attempt = fir.work()
             if k == 64 and number == 2:
-                fir.fail(attempt, 0, f"{name}.png is 96x96 pixels; k=64 needs at least 128", False, "badExemplar")
+                reason = f"{name}.png is 96x96 pixels; k=64 needs at least 128"
+                fir.fail(attempt, 0, reason, False, "badExemplar")
+                yew.fail(yew.work(), 0, reason, False, "badExemplar")
                 continue
             if k == 48:
                 train(fir, attempt, exemplars[name], snapshots=3, seed=k)

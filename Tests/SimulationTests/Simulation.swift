@@ -376,7 +376,13 @@ final class Simulation {
         if random.happens(0.006) {
             let jobs = clients.compactMap(\.job).filter { _ in random.happens(0.5) }
             let states = Set(JobState.allCases.filter { _ in random.happens(0.6) })
-            if random.happens(0.3) {
+            if random.happens(0.1) {
+                let some = Array(jobs.prefix(2))
+                say("\(some) are to be deleted")
+                witness.deletionIsAsked(some)
+                coordinator?.post(
+                    .change(token(for: index), some, in: states, .delete(cancelsFirst: random.happens(0.5))))
+            } else if random.happens(0.3) {
                 say("\(jobs.count) jobs are to be cancelled")
                 coordinator?.post(.change(token(for: index), jobs, in: states, .cancel(reason: "simulated")))
             } else {

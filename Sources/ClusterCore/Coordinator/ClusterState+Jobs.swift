@@ -2,7 +2,8 @@
 extension ClusterState {
     mutating func submit(_ token: RequestToken, _ submissions: [Submission], _ salts: [UInt32], at now: Instant) {
         precondition(salts.count == submissions.count)
-        if let conflict = contractBreach(in: submissions) ?? keyConflict(in: submissions) {
+        if let conflict = contractBreach(in: submissions) ?? keyConflict(in: submissions) ?? brokenOff(in: submissions)
+        {
             effects.append(.reply(token, .refused(.conflict(conflict))))
             return
         }
@@ -58,7 +59,7 @@ extension ClusterState {
     }
 
     private mutating func add(_ submission: Submission, salt: UInt32) -> Job {
-        let job = Job(
+        var job = Job(
             id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
             resultName: claimResultName(for: submission.name), kind: submission.kind, key: submission.key,
             inputs: submission.inputs, spec: submission.spec, needs: submission.needs, priority: submission.priority,
@@ -66,9 +67,19 @@ extension ClusterState {
         nextSequence += 1
         nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }
+        let source = submission.continues.flatMap(self.job)
+        let start = source?.checkpoints.last
+        if let start {
+            job.checkpoints = [start]
+            job.iteration = start.iteration
+        }
         putAndRecord(job)
+        if let source, let start {
+            effects.append(.record(.artifact(job.id, .checkpoint, iteration: start.iteration, start.artifact)))
+            effects.append(.record(.metricsCopied(to: job.id, from: source.id)))
+        }
         enqueue(job)
-        note(job.id, "accepted")
+        note(job.id, source.map { "accepted; continues \($0.id) from iteration \(job.iteration)" } ?? "accepted")
         return job
     }
 

@@ -24,6 +24,9 @@ extension ClusterState {
         case .retry:
             guard job.state.canBeRetried else { return false }
             putBack(job)
+        case .delete(let cancelsFirst):
+            guard job.state.isSettled || cancelsFirst else { return false }
+            delete(job.state.isSettled ? job : cancel(job, "to be deleted"))
         }
         return true
     }

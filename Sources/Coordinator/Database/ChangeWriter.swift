@@ -22,6 +22,14 @@ struct ChangeWriter {
             try run(
                 "UPDATE jobs SET training_seconds = ?, report_json = ? WHERE sequence = ?",
                 [trainingSeconds, json, id.sequence])
+        case .metricsCopied(let id, let source):
+            // Attempt 0: these rows count whatever the new job's attempts measure.
+            try run(
+                """
+                INSERT INTO metrics (job, iteration, attempt, columns, unix_seconds, "values")
+                SELECT ?1, iteration, 0, columns, unix_seconds, "values" FROM metrics
+                WHERE job = ?2 AND iteration <= (SELECT iteration FROM jobs WHERE sequence = ?1)
+                """, [id.sequence, source.sequence])
         case .metrics(let id, let attempt, let block): try write(block, of: id, attempt)
         case .log(let id, let attempt, let session, let request, let lines):
             for (index, line) in lines.enumerated() {
@@ -42,6 +50,7 @@ struct ChangeWriter {
                 "INSERT INTO logs (job, attempt, at, level, message) VALUES (?, ?, ?, ?, ?)",
                 [id.sequence, attempt, seconds, level, message])
             try forgetOldLines(of: id)
+        case .jobDeleted(let id): _ = try delete(id)
         case .worker(let worker, let session, let isDraining, let isConnected):
             try write(worker, session, isDraining, isConnected)
         }
@@ -175,7 +184,7 @@ struct ChangeWriter {
             ])
     }
 
-    private func run(_ sql: String, _ arguments: StatementArguments) throws {
+    func run(_ sql: String, _ arguments: StatementArguments) throws {
         try db.cachedStatement(sql: sql).execute(arguments: arguments)
     }
 }

@@ -58,10 +58,12 @@ public struct JobSelection: Codable, Sendable, Equatable {
     public var atMost: Int?
     /// Why jobs are cancelled; shown with them.
     public var reason: String?
+    /// Of a deletion: whether jobs that are queued or running are cancelled and deleted, too. Absent: they stay.
+    public var cancelFirst: Bool?
 
     public init(
         jobs: [String]? = nil, batch: String? = nil, labels: [String: String]? = nil, state: JobState? = nil,
-        name: String? = nil, recipe: String? = nil, atMost: Int? = nil, reason: String? = nil
+        name: String? = nil, recipe: String? = nil, atMost: Int? = nil, reason: String? = nil, cancelFirst: Bool? = nil
     ) {
         self.jobs = jobs
         self.batch = batch
@@ -71,7 +73,16 @@ public struct JobSelection: Codable, Sendable, Equatable {
         self.recipe = recipe
         self.atMost = atMost
         self.reason = reason
+        self.cancelFirst = cancelFirst
     }
+}
+
+/// The event `deleted` of a stream: jobs that are gone.
+public struct DeletedJobs: Codable, Sendable, Equatable {
+    /// Ids.
+    public var jobs: [String]
+
+    public init(jobs: [String]) { self.jobs = jobs }
 }
 
 /// Answer of `POST /api/v1/selection/ACTION`.

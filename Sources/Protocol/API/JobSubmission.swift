@@ -31,11 +31,14 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public var batch: String?
     /// By key; absent: none. A repeated submission changes neither the batch nor the labels of its job.
     public var labels: [String: String]?
+    /// The id of a finished job with the same exemplar, and with a recipe that differs only in fewer iterations. The new
+    /// job begins at that job's last checkpoint.
+    public var continues: String?
 
     public init(
         name: String, fileName: String, exemplarSHA256: String, recipeYAML: String, priority: Int? = nil,
         key: String? = nil, once: Bool? = nil, needs: JobNeeds? = nil, batch: String? = nil,
-        labels: [String: String]? = nil
+        labels: [String: String]? = nil, continues: String? = nil
     ) {
         self.name = name
         self.fileName = fileName
@@ -47,6 +50,7 @@ public struct JobSubmission: Codable, Sendable, Equatable {
         self.needs = needs
         self.batch = batch
         self.labels = labels
+        self.continues = continues
     }
 }
 

@@ -127,7 +127,7 @@ struct BatchTests {
         #expect(page.contains("k=32 · seed=2") && page.contains("Cancel 2 jobs") && !page.contains("Retry…"))
         #expect(page.contains("value=\"seed=2\"") && page.contains("33 %"))
         let some = try await coordinator.get("/batches/walls?label=k%3D32&label=seed%3D2&state=").text
-        #expect(some.contains("Cancel 1 job of those shown") && !some.contains("data-job=\"\(jobs[2].id)\""))
+        #expect(some.contains("Stop 1 job of those shown") && !some.contains("data-job=\"\(jobs[2].id)\""))
         #expect(
             some.contains("action=\"/batches/walls/cancel?label&#x3D;k%3D32")
                 || some.contains("cancel?label=k%3D32&amp;label=seed%3D2"), "\(some)")

@@ -50,6 +50,8 @@ extension DashboardRoutes {
         content["jobs"] = page.jobs.map(BatchView.card)
         content["cancellable"] = BatchView.some(shown.count { !$0.isSettled || $0 == .held })
         content["retriable"] = BatchView.some(shown.count(where: \.canBeRetried))
+        content["deletable"] = BatchView.some(shown.count(where: \.isSettled))
+        content["isPart"] = shown.count(where: \.isSettled) < batch.total
         content["isFiltered"] = query.state != nil || !query.labels.isEmpty
         content["filter"] = BatchView.filter(query)
         content["submitted"] = Readable.minute(batch.submittedAt)
@@ -144,6 +146,19 @@ extension DashboardActions {
     func addBatches(to router: Router<CallerContext>) {
         router.post("batches/:name/cancel") { request, context in
             try await change(request, context, "cancelled") { .cancel(reason: ClusterCommands.reason($0["reason"])) }
+        }
+        router.post("batches/:name/delete") { request, context in
+            try await change(request, context, "deleted") { _ in .delete(cancelsFirst: false) }
+        }
+        router.post("jobs/:id/delete") { request, context in
+            let id: String = try context.parameters.require("id")
+            return try await answer(request, context, back: "/jobs") { _ in
+                let changes = try await commands.change(JobSelection(jobs: [id]), .delete(cancelsFirst: false))
+                guard let job = changes.changed.first else {
+                    throw Problem(.conflict, "the job is queued or running; cancel it before you delete it")
+                }
+                return "“\(job.resultName)” is deleted."
+            }
         }
         router.post("batches/:name/retry") { request, context in
             try await change(request, context, "queued again") { _ in .retry }

@@ -10,6 +10,9 @@ extension APIRoutes {
         api.post("selection/cancel") { request, context in
             try await change(request, context) { .cancel(reason: ClusterCommands.reason($0.reason)) }
         }
+        api.post("selection/delete") { request, context in
+            try await change(request, context) { .delete(cancelsFirst: $0.cancelFirst == true) }
+        }
         api.post("selection/retry") { request, context in try await change(request, context) { _ in .retry } }
     }
 
@@ -44,18 +47,27 @@ extension ClusterCommands {
     /// How many jobs one request may change.
     static let maxSelected = 10_000
 
-    /// Changes the selected jobs in one transaction.
+    /// A deletion removes so many jobs in one transaction: each may have hundreds of thousands of rows, and workers wait
+    /// for the answer to what they send meanwhile.
+    static let deletedAtOnce = 8
+
+    /// Changes the selected jobs in one transaction, or deletes them in several. Each job is deleted whole or not at all.
     /// - Throws: `Problem`: 422 for a selection that selects nothing or too much, 404 for an id of no job, 409 if more
     ///   jobs match than the caller expects.
     func change(_ selection: JobSelection, _ change: JobChange) async throws -> SelectionChanges {
         let selected = try await jobs(of: selection)
         let ids = selected.map(\.id)
         let states = selection.state.map { [$0] } ?? Set(JobState.allCases)
-        let reply = ids.isEmpty ? .changed([]) : try await ask { .change($0, ids, in: states, change) }
-        guard case .changed(let changed) = reply else {
-            throw Problem(.internalServerError, "the coordinator gave no answer to a change")
+        var step = max(ids.count, 1)
+        if case .delete = change { step = Self.deletedAtOnce }
+        var isChanged: Set<JobID> = []
+        for start in stride(from: 0, to: ids.count, by: step) {
+            let some = Array(ids[start..<min(start + step, ids.count)])
+            guard case .changed(let changed) = try await ask({ .change($0, some, in: states, change) }) else {
+                throw Problem(.internalServerError, "the coordinator gave no answer to a change")
+            }
+            isChanged.formUnion(changed)
         }
-        let isChanged = Set(changed)
         return SelectionChanges(
             matched: selected.count,
             changed: selected.filter { isChanged.contains($0.id) }.map {

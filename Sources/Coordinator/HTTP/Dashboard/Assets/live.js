@@ -1,5 +1,5 @@
 // Listens to the event stream, updates numbers in place, and fetches the page again when more has changed.
-import { $, all, ago, duration, put, speed } from "./page.js";
+import { $, ago, all, announce, duration, put, speed } from "./page.js";
 import { refresh } from "./refresh.js";
 
 const page = document.body.dataset.page;
@@ -99,6 +99,10 @@ function open(handlers) {
     if (stream.readyState === EventSource.CLOSED) refresh();
   };
   on("job", showJob);
+  on("deleted", ({ jobs }) => {
+    for (const id of jobs) elsewhere.delete(id);
+    if (page === "job") announce("This job was deleted.", true); else refresh();
+  });
   on("summary", showSummary);
   on("workers", showWorkers);
   // The page is up to date at the first greeting. A later greeting means that events were missed.
