@@ -53,6 +53,7 @@ let dashboard: [Resource] = [
     "Assets/actions.js", "Assets/charts.js", "Assets/icon.svg", "Assets/live.js", "Assets/log.js", "Assets/page.js",
     "Assets/refresh.js", "Assets/snapshots.js", "Assets/submit.js", "Assets/texloom.css", "Assets/texloom.js",
     "Templates/actions.mustache", "Templates/answer.mustache", "Templates/audit.mustache",
+    "Templates/batch.mustache", "Templates/batches.mustache",
     "Templates/gallery.mustache",
     "Templates/job-card.mustache", "Templates/job.mustache", "Templates/jobs.mustache", "Templates/layout.mustache",
     "Templates/login.mustache",

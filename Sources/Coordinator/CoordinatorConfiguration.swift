@@ -48,6 +48,9 @@ public struct CoordinatorConfiguration: Sendable {
     /// How many failed attempts beyond the first a job may have before the coordinator holds it. Default 2.
     public var retries = 2
 
+    /// Which files the coordinator gives up by itself. Default: none.
+    public var retention = RetentionPolicy()
+
     /// Whether the process may end when stopping takes too long: for a program that has no other task. Default: no.
     public var endsProcess = false
 
@@ -112,6 +115,7 @@ public struct CoordinatorConfiguration: Sendable {
                 throw CoordinatorError(.badConfiguration, error.message)
             }
         }
+        try retention.validate()
         try validateAccess()
     }
 

@@ -69,7 +69,10 @@ public struct CoordinatorService: Sendable {
         let feed = EventFeed(
             reader: reader, logger: logger, limits: configuration.httpLimits,
             isValid: { (try? await tokens.isValid($0)) ?? true })
-        let router = try router(reader, feed, artifacts, disk, folder, keys, socket)
+        let quota = StorageQuota()
+        let retention = Retention(
+            policy: configuration.retention, store: store, engine: engine, quota: quota, logger: logger)
+        let router = try router(reader, feed, artifacts, disk, folder, keys, socket, quota)
         MetricsRoutes(
             reader: reader, feed: feed, socket: socket, storedBytes: StoredBytes(store), folder: folder
         ).add(to: router)
@@ -96,6 +99,8 @@ public struct CoordinatorService: Sendable {
                     logger: logger
                 ).run()
             },
+            BackgroundService { await retention.run() },
+            BackgroundService { await LeftoverRemover(engine: engine, artifacts: artifacts, disk: disk).run() },
             BackgroundService {
                 await EventFileWriter(
                     folder: folder.eventFiles, store: store, artifacts: artifacts, engine: engine, disk: disk,
@@ -202,7 +207,8 @@ public struct CoordinatorService: Sendable {
 
     func router(
         _ reader: ClusterReader, _ feed: EventFeed, _ artifacts: ArtifactStore, _ disk: BlockingWork,
-        _ folder: DataFolder, _ keys: WorkerKeys? = nil, _ socket: RouterSocket? = nil
+        _ folder: DataFolder, _ keys: WorkerKeys? = nil, _ socket: RouterSocket? = nil,
+        _ quota: StorageQuota = StorageQuota()
     ) throws -> Router<CallerContext> {
         let pictures = Pictures()
         let commands = ClusterCommands(engine: reader.engine, reader: reader)
@@ -227,7 +233,7 @@ public struct CoordinatorService: Sendable {
             artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk, metrics: metrics),
             bodies: BodyBudget(
                 all: configuration.httpLimits.jsonBytes, perCaller: configuration.httpLimits.jsonBytesPerCaller),
-            randomSalt: { UInt32.random(in: 0...UInt32.max) }
+            quota: quota, randomSalt: { UInt32.random(in: 0...UInt32.max) }
         ).add(to: router)
         TokenRoutes(tokens: tokens).add(to: router)
         InvitationRoutes(

@@ -16,6 +16,9 @@ enum Setting: String, CaseIterable {
     case lifetimeStagger = "lifetime-stagger"
     case idleExit = "idle-exit"
     case data, http, workers, advertise, lease, heartbeat, stall, retries
+    case checkpointDays = "checkpoint-days"
+    case snapshotsKept = "snapshots-kept"
+    case quota
     case insecure
     case requireAuth = "require-auth"
     case tlsCertificate = "tls-certificate"

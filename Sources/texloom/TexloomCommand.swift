@@ -49,8 +49,9 @@ struct TexloomCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Using a cluster:",
                 subcommands: [
-                    SubmitCommand.self, ListCommand.self, ShowCommand.self, WatchCommand.self, LogsCommand.self,
-                    CancelCommand.self, RetryCommand.self, GatherCommand.self,
+                    SubmitCommand.self, ListCommand.self, BatchesCommand.self, ShowCommand.self, WatchCommand.self,
+                    LogsCommand.self, CancelCommand.self, RetryCommand.self, ContinueCommand.self, DeleteCommand.self,
+                     GatherCommand.self,
                 ]),
         ])
 

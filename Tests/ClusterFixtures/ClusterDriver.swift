@@ -158,7 +158,8 @@ extension RecordedCluster {
         case .worker(let identity, let session, let isDraining, _):
             workers.removeAll { $0.identity.id == identity.id }
             workers.append(Worker(identity: identity, session: session, isDraining: isDraining))
-        case .artifact, .artifactDropped, .report, .metrics, .log, .note: break
+        case .jobDeleted(let id): jobs.removeAll { $0.id == id }
+        case .artifact, .artifactDropped, .report, .metrics, .metricsCopied, .log, .note: break
         }
     }
 }

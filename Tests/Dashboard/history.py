@@ -40,6 +40,8 @@ def fill(cluster):
                          ("torn", "the recipe's field 'blocks' is 'many'; expected a number from 1")):
         found["failed"], attempt, _ = begin(name, oak, "scales")
         oak.fail(attempt, 0, reason, False, "badExemplar")
+        # A job is impossible once a second worker agrees.
+        elm.fail(elm.work(), 0, reason, False, "badExemplar")
     for name in ("diverging", "unlucky"):
         job, attempt, exemplar = begin(name, oak, "flowing-hair")
         train(oak, attempt, exemplar, until=2400, snapshots=4)
@@ -76,6 +78,27 @@ def fill(cluster):
         train(worker, attempt, exemplar, until=1000 + 900 * number, snapshots=2 + number)
         found.setdefault("running", job)
         found.setdefault("running attempt", attempt)
+    fir = cluster.scripted("fir", slots=4)
+    for k in (48, 64):
+        recipe = re.sub("^k: .*$", f"k: {k}", cluster.recipe["draft"], flags=re.MULTILINE)
+        for number, name in enumerate(EXAMPLES):
+            tags = dict(batch="examples-by-crop", labels=dict(k=str(k), exemplar=name, seed="1"))
+            waits = k == 64 and number > 2
+            job = cluster.submit(f"{name}-k{k}-seed1", exemplars[name].png, recipe, -100 if waits else 50, **tags)
+            found[f"batch {k} {name}"] = job
+            if waits:
+                continue
+            attempt = fir.work()
+            if k == 64 and number == 2:
+                reason = f"{name}.png is 96x96 pixels; k=64 needs at least 128"
+                fir.fail(attempt, 0, reason, False, "badExemplar")
+                yew.fail(yew.work(), 0, reason, False, "badExemplar")
+                continue
+            if k == 48:
+                train(fir, attempt, exemplars[name], snapshots=3, seed=k)
+                fir.finish(attempt)
+            else:
+                train(fir, attempt, exemplars[name], until=2000, snapshots=2, seed=k)
     # The next worker with this job trains for long.
     endless = tiny(cluster.recipe["draft"], iterations=2_000_000, snapshot_every=1_000_000)
     found["lost"], attempt, _ = begin("lost-and-found", yew, "scales", recipe=endless)

@@ -34,7 +34,9 @@ class Tests:
         self.pages = {
             "overview": "/", "jobs": "/jobs", "job-finished": f"/jobs/{self.found['finished']}",
             "job-running": f"/jobs/{self.found['running']}", "job-held": f"/jobs/{self.found['held']}",
-            "job-hostile": f"/jobs/{self.found[history.HOSTILE]}", "gallery": "/gallery", "workers": "/workers",
+            "job-hostile": f"/jobs/{self.found[history.HOSTILE]}", "gallery": "/gallery", "batches": "/batches",
+            "batch": "/batches/examples-by-crop", "batch-filtered": "/batches/examples-by-crop?state=finished&label=exemplar%3Dpebbles",
+            "workers": "/workers",
             "submit": "/submit", "job-seed": f"/jobs/{self.found['seed 3']}", "seeds": f"/jobs/{self.found['seed 1']}/seeds",
         }
 
@@ -227,6 +229,30 @@ class Tests:
         page.click(f"{best} a")
         page.wait("document.querySelectorAll('.seeds [aria-current]').length === 1", "the job's own page has them as well")
         equal(page.evaluate("document.querySelector('.seeds [aria-current]').closest('li').dataset.job"), self.found["seed 2"], "where one is")
+        self.done(page)
+
+    def test_a_batch_is_filtered_and_changed_as_a_whole(self):
+        page = self.page("/batches")
+        page.click("a[href='/batches/examples-by-crop'].name")
+        page.wait("document.querySelector('h1').innerText === 'examples-by-crop'", "its page opens")
+        equal(page.evaluate("document.querySelectorAll('.gallery.batch > li').length"), 12, "pictures")
+        expect("12 jobs" in page.text("[data-live=head]") and "6 finished" in page.text("[data-live=head]"), "its counts")
+        page.evaluate("(() => { const menu = [...document.querySelectorAll('select[name=label]')].find((e) => e.innerText.includes('64')); menu.value = 'k=64'; menu.dispatchEvent(new Event('change', { bubbles: true })); })()")
+        page.wait("location.search.includes('k%3D64') && document.querySelectorAll('.gallery.batch > li').length === 6", "the menu filters")
+        page.go("/batches/examples-by-crop?state=queued&label=k%3D64")
+        equal(page.evaluate("document.querySelectorAll('.gallery.batch > li').length"), 3, "waiting pictures")
+        page.click(".heading summary")
+        expect("Stop 3 jobs of those shown?" in page.text("details[open] form"), "it asks first")
+        page.type("details[open] input[name=reason]", "k=64 is too large")
+        page.click("details[open] button.danger")
+        self.answer(page, "3 jobs of “examples-by-crop” are cancelled.")
+        page.wait("document.querySelectorAll('.gallery.batch > li').length === 0", "the page says so")
+        page.go("/batches/examples-by-crop?state=cancelled")
+        page.click("form[action*=retry] button, .heading summary")
+        page.click("details[open] button")
+        self.answer(page, "3 jobs of “examples-by-crop” are queued again.")
+        states = [self.cluster.job(self.found[f"batch 64 {name}"])["state"] for name in history.EXAMPLES]
+        equal(states.count("queued"), 3, "the jobs")
         self.done(page)
 
     def test_a_running_job_lives(self):

@@ -10,6 +10,8 @@ struct SimulatedStore {
 
     struct Rows {
         var jobs: [JobID: Job] = [:]
+        /// Numbers of deleted jobs are never used again.
+        var lastSequence: Int64 = 0
         var attempts: [JobID: [Int: Attempt]] = [:]
         var artifacts: [JobID: [ArtifactKey: Artifact]] = [:]
         var workers: [String: RecordedCluster.Worker] = [:]
@@ -102,7 +104,7 @@ struct SimulatedStore {
         var recorded = RecordedCluster()
         recorded.jobs = rows.jobs.values.map(rows.complete).sorted { $0.id < $1.id }
         recorded.workers = rows.workers.values.sorted { $0.identity.id < $1.identity.id }
-        recorded.nextSequence = (recorded.jobs.last?.id.sequence ?? 0) + 1
+        recorded.nextSequence = rows.lastSequence + 1
         return recorded
     }
 }
@@ -125,6 +127,7 @@ extension SimulatedStore.Rows {
             for input in job.inputs {
                 artifacts[job.id, default: [:]][.init(kind: .exemplar, iteration: 0)] = input.artifact
             }
+            lastSequence = max(lastSequence, job.id.sequence)
             if jobs[job.id]?.state == .finished { return }
             jobs[job.id] = job
         case .attempt(let id, let attempt): attempts[id, default: [:]][attempt.number] = attempt
@@ -135,6 +138,8 @@ extension SimulatedStore.Rows {
         case .worker(let identity, let session, let isDraining, _):
             workers[identity.id] = .init(identity: identity, session: session, isDraining: isDraining)
         case .report(let id, _, let json): reports[id] = json
+        case .jobDeleted(let id):
+            (jobs[id], attempts[id], artifacts[id], reports[id], logs[id]) = (nil, nil, nil, nil, nil)
         case .log(let id, let attempt, let session, let request, let lines):
             for (index, line) in lines.enumerated() {
                 let key = SimulatedStore.LogKey(

@@ -322,6 +322,7 @@ final class Simulation {
             clients[index].job = jobs[0].id
             witness.clientHeard(accepted: jobs[0].id, key: clients[index].key)
         case .job(let id, let state): say("\(id) is \(state)")
+        case .changed(let ids): say("\(ids.count) jobs have changed")
         case .draining, .revoked, .refused: break
         }
     }
@@ -371,6 +372,24 @@ final class Simulation {
             say("\(job) is to be retried")
             witness.retryIsAsked(job)
             coordinator?.post(.retry(token(for: index), job))
+        }
+        if random.happens(0.006) {
+            let jobs = clients.compactMap(\.job).filter { _ in random.happens(0.5) }
+            let states = Set(JobState.allCases.filter { _ in random.happens(0.6) })
+            if random.happens(0.1) {
+                let some = Array(jobs.prefix(2))
+                say("\(some) are to be deleted")
+                witness.deletionIsAsked(some)
+                coordinator?.post(
+                    .change(token(for: index), some, in: states, .delete(cancelsFirst: random.happens(0.5))))
+            } else if random.happens(0.3) {
+                say("\(jobs.count) jobs are to be cancelled")
+                coordinator?.post(.change(token(for: index), jobs, in: states, .cancel(reason: "simulated")))
+            } else {
+                say("\(jobs.count) jobs are to be retried")
+                for job in jobs { witness.retryIsAsked(job) }
+                coordinator?.post(.change(token(for: index), jobs, in: states, .retry))
+            }
         }
         if random.happens(0.004) {
             coordinator?.post(.drain(token(for: index), workerID: workers[index % workers.count].id))

@@ -24,6 +24,8 @@ final class Witness {
     private var acknowledgedLines: [JobID: Set<String>] = [:]
     /// Jobs that a person has just asked to retry.
     private var mayLeave: Set<JobID> = []
+    /// Jobs whose deletion a person has asked for. Its answer may be lost.
+    private var mayBeGone: Set<JobID> = []
 
     private(set) var finishedJobs = 0
     private(set) var reassignedJobs = 0
@@ -52,9 +54,11 @@ final class Witness {
     /// A client receives the acceptance of its job.
     func clientHeard(accepted id: JobID, key: String) {
         check(
-            accepted[key] == nil || accepted[key] == id, "key \(key) is \(id), was \(accepted[key]?.description ?? "")")
+            accepted[key].map { $0 == id || mayBeGone.contains($0) } ?? true, "key \(key) is \(id), was \(accepted[key]?.description ?? "")")
         accepted[key] = id
     }
+
+    func deletionIsAsked(_ ids: [JobID]) { mayBeGone.formUnion(ids) }
 
     func retryIsAsked(_ id: JobID) { mayLeave.insert(id) }
 
@@ -110,6 +114,7 @@ final class Witness {
     }
 
     private func verify(_ lines: some Sequence<String>, of job: JobID, _ store: SimulatedStore) {
+        if store.rows.jobs[job] == nil, mayBeGone.contains(job) { return }
         for line in lines {
             let count = store.count(of: line, in: job)
             check(count == 1, "\(job): the acknowledged log line '\(line)' is stored \(count) times")
@@ -123,7 +128,9 @@ final class Witness {
     // MARK: Invariants
 
     func crashed(_ store: SimulatedStore) {
-        for id in accepted.values { check(store.rows.jobs[id] != nil, "accepted job \(id) is lost") }
+        for id in accepted.values where !mayBeGone.contains(id) {
+            check(store.rows.jobs[id] != nil, "accepted job \(id) is lost")
+        }
         // A retry may have been committed even if its answer was lost.
         for (id, before) in settled {
             let job = store.rows.jobs[id]
@@ -138,7 +145,9 @@ final class Witness {
     func verify(_ store: SimulatedStore, _ state: ClusterState) {
         let rows = store.rows
         blamedWorkers.formUnion(state.deaths.values.filter(\.isBlamed).map(\.worker.id))
-        for id in accepted.values where rows.jobs[id] == nil { violated("accepted job \(id) is lost") }
+        for id in accepted.values where rows.jobs[id] == nil && !mayBeGone.contains(id) {
+            violated("accepted job \(id) is lost")
+        }
         check(state.jobs.count == rows.jobs.count, "\(state.jobs.count) jobs in memory, \(rows.jobs.count) stored")
         for stored in rows.jobs.values {
             let job = rows.complete(stored)
@@ -187,7 +196,7 @@ final class Witness {
             "\(job.id): a stored checkpoint is gone, the newest is \(job.checkpoints.last?.iteration ?? 0)")
         if let key = job.key {
             let known = jobOfKey.updateValue(job.id, forKey: key)
-            check(known == nil || known == job.id, "key \(key) names \(job.id) and \(known?.description ?? "")")
+            check(known.map { $0 == job.id || mayBeGone.contains($0) } ?? true, "key \(key) names \(job.id) and \(known?.description ?? "")")
         }
     }
 
@@ -209,7 +218,10 @@ final class Witness {
 
     /// A finished job never changes. A job with another end changes only after an explicit retry.
     private func compare(settled before: Job, with job: Job?, _ id: JobID) {
-        guard let job else { return violated("settled job \(id) is lost") }
+        guard let job else {
+            if !mayBeGone.contains(id) { violated("settled job \(id) is lost") }
+            return
+        }
         if before.state == .finished {
             check(
                 job.state == .finished && job.products[.generator] == before.products[.generator],

@@ -26,6 +26,8 @@ package enum ClusterEffect: Sendable, Equatable {
 package enum Reply: Sendable, Equatable {
     case accepted([Accepted])
     case job(JobID, JobState)
+    /// The jobs that a request for many has changed.
+    case changed([JobID])
     case draining(workerID: String)
     case revoked(workerID: String)
     case refused(Refusal)
@@ -58,6 +60,8 @@ package enum Change: Sendable, Equatable {
     case attempt(JobID, Attempt)
     case artifact(JobID, ArtifactRole, iteration: Int, Artifact)
     case artifactDropped(JobID, ArtifactRole, iteration: Int)
+    /// Copies the measurements of a job to one that continues it.
+    case metricsCopied(to: JobID, from: JobID)
     case report(JobID, trainingSeconds: Double, json: String)
     case metrics(JobID, attempt: Int, MetricsBlock)
     /// Log lines of the worker process behind the session. The process counts its request ids from its start.
@@ -65,6 +69,8 @@ package enum Change: Sendable, Equatable {
     /// The coordinator's own line in the job's log.
     case note(JobID, attempt: Int, level: String, message: String)
     case worker(WorkerIdentity, session: UInt64, isDraining: Bool, isConnected: Bool)
+    /// Removes every record of the job. The caller removes its files, unless another record names them.
+    case jobDeleted(JobID)
 }
 
 extension Change {
@@ -73,7 +79,8 @@ extension Change {
         switch self {
         case .job(let job): job.id
         case .attempt(let id, _), .artifact(let id, _, _, _), .artifactDropped(let id, _, _), .report(let id, _, _),
-            .metrics(let id, _, _), .log(let id, _, _, _, _), .note(let id, _, _, _):
+            .metrics(let id, _, _), .log(let id, _, _, _, _), .note(let id, _, _, _), .jobDeleted(let id),
+            .metricsCopied(let id, _):
             id
         case .worker: nil
         }

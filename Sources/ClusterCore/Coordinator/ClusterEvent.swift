@@ -16,12 +16,16 @@ package enum ClusterEvent: Sendable {
     case transferProgressed(session: UInt64, AttemptReference)
     /// Files that no record named when the janitor looked.
     case unreferenced([String])
+    /// Files that the retention policy gives up.
+    case spare([SpareArtifact])
 
     // From people. The token leads the answer back to the caller.
     /// `salts` has a random number for each submission.
     case submit(RequestToken, [Submission], salts: [UInt32])
     case cancel(RequestToken, JobID, reason: String)
     case retry(RequestToken, JobID)
+    /// Changes those of the jobs that are still in one of the states, all in one batch.
+    case change(RequestToken, [JobID], in: Set<JobState>, JobChange)
     /// -100...100; higher runs first.
     case prioritise(RequestToken, JobID, priority: Int)
     /// Stops giving work to a worker and asks it to hand back what it has.
@@ -47,10 +51,14 @@ package struct Submission: Sendable, Equatable {
     package var needs: JobNeeds
     package var priority: Int
     package var key: String?
+    package var tags: JobTags
+    /// A finished job at whose last checkpoint this one begins.
+    package var continues: JobID?
 
     package init(
         kind: JobKind = .train, name: String, inputs: [JobInput], spec: String, needs: JobNeeds = JobNeeds(),
-        priority: Int, key: String? = nil
+        priority: Int, key: String? = nil, tags: JobTags = JobTags(),
+        continues: JobID? = nil
     ) {
         self.kind = kind
         self.name = name
@@ -59,6 +67,33 @@ package struct Submission: Sendable, Equatable {
         self.needs = needs
         self.priority = priority
         self.key = key
+        self.tags = tags
+        self.continues = continues
+    }
+}
+
+/// What a person asks for many jobs at once.
+package enum JobChange: Sendable, Equatable {
+    case cancel(reason: String)
+    case retry
+    /// Forgets jobs that have ended, with all their records and files.
+    /// - cancelsFirst: Whether to cancel the others before.
+    case delete(cancelsFirst: Bool)
+}
+
+/// A stored file of a job that has ended, which the job can do without.
+package struct SpareArtifact: Sendable, Hashable {
+    package var job: JobID
+    /// A snapshot or a checkpoint.
+    package var role: ArtifactRole
+    package var iteration: Int
+    package var sha256: String
+
+    package init(job: JobID, role: ArtifactRole, iteration: Int, sha256: String) {
+        self.job = job
+        self.role = role
+        self.iteration = iteration
+        self.sha256 = sha256
     }
 }
 
@@ -69,7 +104,7 @@ extension ClusterEvent {
         case .received(_, let session), .artifactOffered(let session, _, _), .artifactStored(let session, _),
             .artifactDamaged(let session, _, _), .transferProgressed(let session, _):
             session
-        case .tick, .unreferenced, .submit, .cancel, .retry, .prioritise, .drain, .revoke: nil
+        case .tick, .unreferenced, .spare, .submit, .cancel, .retry, .change, .prioritise, .drain, .revoke: nil
         }
     }
 

@@ -2,7 +2,8 @@
 extension ClusterState {
     mutating func submit(_ token: RequestToken, _ submissions: [Submission], _ salts: [UInt32], at now: Instant) {
         precondition(salts.count == submissions.count)
-        if let conflict = contractBreach(in: submissions) ?? keyConflict(in: submissions) {
+        if let conflict = contractBreach(in: submissions) ?? keyConflict(in: submissions) ?? brokenOff(in: submissions)
+        {
             effects.append(.reply(token, .refused(.conflict(conflict))))
             return
         }
@@ -58,17 +59,27 @@ extension ClusterState {
     }
 
     private mutating func add(_ submission: Submission, salt: UInt32) -> Job {
-        let job = Job(
+        var job = Job(
             id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
             resultName: claimResultName(for: submission.name), kind: submission.kind, key: submission.key,
             inputs: submission.inputs, spec: submission.spec, needs: submission.needs, priority: submission.priority,
-            queueOrder: nextQueueOrder)
+            queueOrder: nextQueueOrder, tags: submission.tags)
         nextSequence += 1
         nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }
+        let source = submission.continues.flatMap(self.job)
+        let start = source?.checkpoints.last
+        if let start {
+            job.checkpoints = [start]
+            job.iteration = start.iteration
+        }
         putAndRecord(job)
+        if let source, let start {
+            effects.append(.record(.artifact(job.id, .checkpoint, iteration: start.iteration, start.artifact)))
+            effects.append(.record(.metricsCopied(to: job.id, from: source.id)))
+        }
         enqueue(job)
-        note(job.id, "accepted")
+        note(job.id, source.map { "accepted; continues \($0.id) from iteration \(job.iteration)" } ?? "accepted")
         return job
     }
 
@@ -78,23 +89,13 @@ extension ClusterState {
     }
 
     mutating func cancel(_ token: RequestToken, _ id: JobID, _ reason: String) {
-        guard var job = job(id) else {
+        guard let job = job(id) else {
             effects.append(.reply(token, .refused(.noSuchJob)))
             return
         }
         switch job.state {
         case .queued, .held, .running:
-            if job.state == .running, let attempt = job.attempt {
-                let reference = AttemptReference(job: id, number: attempt.number)
-                if let lease = leases[id] {
-                    effects.append(.send(.cancel(reference, reason: reason), to: lease.session))
-                }
-                end(&job, .cancelled, reason: reason)
-            }
-            job.state = .cancelled
-            job.reason = reason
-            putAndRecord(job)
-            note(id, "cancelled: \(reason)")
+            cancel(job, reason)
             effects.append(.reply(token, .job(id, .cancelled)))
         case .cancelled:
             effects.append(.reply(token, .job(id, .cancelled)))
@@ -103,8 +104,26 @@ extension ClusterState {
         }
     }
 
+    /// Cancels a job that has not ended.
+    @discardableResult
+    mutating func cancel(_ waitingJob: Job, _ reason: String) -> Job {
+        var job = waitingJob
+        if job.state == .running, let attempt = job.attempt {
+            let reference = AttemptReference(job: job.id, number: attempt.number)
+            if let lease = leases[job.id] {
+                effects.append(.send(.cancel(reference, reason: reason), to: lease.session))
+            }
+            end(&job, .cancelled, reason: reason)
+        }
+        job.state = .cancelled
+        job.reason = reason
+        putAndRecord(job)
+        note(job.id, "cancelled: \(reason)")
+        return job
+    }
+
     mutating func retry(_ token: RequestToken, _ id: JobID, at now: Instant) {
-        guard var job = job(id) else {
+        guard let job = job(id) else {
             effects.append(.reply(token, .refused(.noSuchJob)))
             return
         }
@@ -112,19 +131,23 @@ extension ClusterState {
             effects.append(.reply(token, .refused(.conflict("the job has finished; submit it again under a new key"))))
             return
         }
-        if job.state.canBeRetried {
-            job.state = .queued
-            job.reason = nil
-            job.failures = 0
-            job.avoidedWorkerIDs = []
-            job.queueOrder = nextQueueOrder
-            nextQueueOrder += 1
-            putAndRecord(job)
-            enqueue(job)
-            note(id, "put back into the queue on request")
-        }
-        effects.append(.reply(token, .job(id, job.state)))
+        if job.state.canBeRetried { putBack(job) }
+        effects.append(.reply(token, .job(id, job.state.canBeRetried ? .queued : job.state)))
         dispatch(at: now)
+    }
+
+    /// Puts a job that can be retried back into the queue.
+    mutating func putBack(_ endedJob: Job) {
+        var job = endedJob
+        job.state = .queued
+        job.reason = nil
+        job.failures = 0
+        job.avoidedWorkerIDs = []
+        job.queueOrder = nextQueueOrder
+        nextQueueOrder += 1
+        putAndRecord(job)
+        enqueue(job)
+        note(job.id, "put back into the queue on request")
     }
 
     /// A running job's priority counts once the job waits again.

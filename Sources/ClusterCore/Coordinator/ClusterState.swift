@@ -109,10 +109,12 @@ package struct ClusterState: Sendable {
         case .artifactStored(let session, let offer): stored(session, offer, at: now)
         case .artifactDamaged(let session, let request, let reason): damaged(session, request, reason, at: now)
         case .transferProgressed(let session, let attempt): transferProgressed(session, attempt, at: now)
+        case .spare(let artifacts): drop(artifacts)
         case .unreferenced(let digests): effects += digests.map { .discard(sha256: $0) }
         case .submit(let token, let submissions, let salts): submit(token, submissions, salts, at: now)
         case .cancel(let token, let id, let reason): cancel(token, id, reason)
         case .retry(let token, let id): retry(token, id, at: now)
+        case .change(let token, let ids, let states, let change): self.change(token, ids, states, change, at: now)
         case .prioritise(let token, let id, let priority): prioritise(token, id, priority)
         case .drain(let token, let workerID): drain(token, workerID)
         case .revoke(let token, let key, let reason): revoke(token, key, reason, at: now)
@@ -177,6 +179,15 @@ package struct ClusterState: Sendable {
             doubtedFailures[job.id] = nil
         }
         jobs[job.id.sequence] = job
+    }
+
+    /// Forgets a job that no worker holds.
+    mutating func remove(_ job: Job) {
+        guard jobs[job.id.sequence] != nil else { return }
+        counts[job.state, default: 0] -= 1
+        fruitlessLosses[job.id] = nil
+        doubtedFailures[job.id] = nil
+        jobs[job.id.sequence] = nil
     }
 
     mutating func putAndRecord(_ job: Job) {

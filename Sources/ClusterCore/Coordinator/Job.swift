@@ -28,13 +28,14 @@ package struct Job: Sendable, Equatable {
     package var iteration = 0
     package var totalIterations = 0
     package var secondsPerIteration = 0.0
+    package var tags = JobTags()
 
     package init(
         id: JobID, name: String, resultName: String, kind: JobKind, key: String? = nil, inputs: [JobInput],
         spec: String, needs: JobNeeds = JobNeeds(), priority: Int, queueOrder: Int64, state: JobState = .queued,
         reason: String? = nil, failures: Int = 0, avoidedWorkerIDs: [String] = [], attempt: Attempt? = nil,
         checkpoints: [StoredCheckpoint] = [], products: [ArtifactRole: String] = [:], iteration: Int = 0,
-        totalIterations: Int = 0, secondsPerIteration: Double = 0.0
+        totalIterations: Int = 0, secondsPerIteration: Double = 0.0, tags: JobTags = JobTags()
     ) {
         self.id = id
         self.name = name
@@ -56,6 +57,7 @@ package struct Job: Sendable, Equatable {
         self.iteration = iteration
         self.totalIterations = totalIterations
         self.secondsPerIteration = secondsPerIteration
+        self.tags = tags
     }
 }
 

@@ -43,6 +43,14 @@ enum AccessTable {
             table["POST \(prefix)/workers/{id}/drain"] = Entry(requirement: .role(.admin), action: "worker.drain")
             table["GET \(prefix)/audit"] = Entry(requirement: .role(.admin))
         }
+        for action in ["cancel", "retry"] {
+            table["POST /api/v1/selection/\(action)"] = Entry(requirement: .role(.submitter), action: "jobs.\(action)")
+            table["POST /batches/{name}/\(action)"] = Entry(requirement: .role(.submitter), action: "jobs.\(action)")
+        }
+        // Nobody can bring back what is deleted, and jobs have no owners.
+        for path in ["/api/v1/selection/delete", "/batches/{name}/delete", "/jobs/{id}/delete"] {
+            table["POST \(path)"] = Entry(requirement: .role(.admin), action: "jobs.delete")
+        }
         table["POST /api/v1/exemplars"] = Entry(requirement: .role(.submitter), action: "exemplar.store")
         table["POST /api/v1/jobs"] = Entry(requirement: .role(.submitter), action: "job.submit")
         table["POST /api/v1/invitations"] = Entry(requirement: .role(.admin), action: "worker.invite")

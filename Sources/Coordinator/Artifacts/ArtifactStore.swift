@@ -70,7 +70,7 @@ final class ArtifactStore: Sendable {
     }
 
     /// The path of an artifact. Only a digest becomes a path.
-    private func url(of sha256: String) -> URL {
+    func url(of sha256: String) -> URL {
         precondition(SHA256Text.isValid(sha256))
         return artifacts.appendingPathComponent(String(sha256.prefix(2)), isDirectory: true)
             .appendingPathComponent(String(sha256.dropFirst(2)))

@@ -22,6 +22,14 @@ struct ChangeWriter {
             try run(
                 "UPDATE jobs SET training_seconds = ?, report_json = ? WHERE sequence = ?",
                 [trainingSeconds, json, id.sequence])
+        case .metricsCopied(let id, let source):
+            // Attempt 0: these rows count whatever the new job's attempts measure.
+            try run(
+                """
+                INSERT INTO metrics (job, iteration, attempt, columns, unix_seconds, "values")
+                SELECT ?1, iteration, 0, columns, unix_seconds, "values" FROM metrics
+                WHERE job = ?2 AND iteration <= (SELECT iteration FROM jobs WHERE sequence = ?1)
+                """, [id.sequence, source.sequence])
         case .metrics(let id, let attempt, let block): try write(block, of: id, attempt)
         case .log(let id, let attempt, let session, let request, let lines):
             for (index, line) in lines.enumerated() {
@@ -42,6 +50,7 @@ struct ChangeWriter {
                 "INSERT INTO logs (job, attempt, at, level, message) VALUES (?, ?, ?, ?, ?)",
                 [id.sequence, attempt, seconds, level, message])
             try forgetOldLines(of: id)
+        case .jobDeleted(let id): _ = try delete(id)
         case .worker(let worker, let session, let isDraining, let isConnected):
             try write(worker, session, isDraining, isConnected)
         }
@@ -71,9 +80,9 @@ struct ChangeWriter {
             """
             INSERT INTO jobs (sequence, id, name, result_name, kind, submission_key, recipe, priority, queue_order,
                 state, reason, failures, avoided_worker, iteration, total_iterations, seconds_per_iteration,
-                submitted_at, needs)
+                submitted_at, needs, batch)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT id FROM recipes WHERE yaml = ?7), ?8, ?9, ?10, ?11, ?12, ?13, ?14,
-                ?15, ?16, ?17, ?18)
+                ?15, ?16, ?17, ?18, ?19)
             ON CONFLICT (sequence) DO UPDATE SET
                 priority = ?8, queue_order = ?9, state = ?10, reason = ?11, failures = ?12, avoided_worker = ?13,
                 iteration = ?14, total_iterations = ?15, seconds_per_iteration = ?16,
@@ -84,8 +93,13 @@ struct ChangeWriter {
             [
                 job.id.sequence, job.id.description, job.name, job.resultName, job.kind.rawValue, job.key, job.spec,
                 job.priority, job.queueOrder, job.state.rawValue, job.reason, job.failures, avoided, job.iteration,
-                job.totalIterations, job.secondsPerIteration, seconds, needs,
+                job.totalIterations, job.secondsPerIteration, seconds, needs, job.tags.batch,
             ])
+        for (key, value) in job.tags.labels {
+            try run(
+                "INSERT INTO labels (job, key, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                [job.id.sequence, key, value])
+        }
         for (position, input) in job.inputs.enumerated() {
             try run(
                 """
@@ -170,7 +184,7 @@ struct ChangeWriter {
             ])
     }
 
-    private func run(_ sql: String, _ arguments: StatementArguments) throws {
+    func run(_ sql: String, _ arguments: StatementArguments) throws {
         try db.cachedStatement(sql: sql).execute(arguments: arguments)
     }
 }

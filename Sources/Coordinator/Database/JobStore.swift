@@ -98,11 +98,21 @@ final class JobStore: Sendable {
 
     /// Records changes in order, all or none. Returns once they are on disk.
     /// - Parameter time: The wall clock, for people. No decision depends on it.
-    func apply(_ changes: [Change], at time: Date) async throws {
-        guard !changes.isEmpty else { return }
-        try await pool.write { db in
+    /// - Returns: The files of deleted jobs. Other jobs may need them.
+    @discardableResult
+    func apply(_ changes: [Change], at time: Date) async throws -> Set<Leftover> {
+        guard !changes.isEmpty else { return [] }
+        return try await pool.write { db in
             let writer = ChangeWriter(db: db, seconds: time.timeIntervalSince1970)
-            for change in changes { try writer.write(change) }
+            var leftovers: Set<Leftover> = []
+            for change in changes {
+                if case .jobDeleted(let id) = change {
+                    leftovers.formUnion(try writer.delete(id))
+                } else {
+                    try writer.write(change)
+                }
+            }
+            return leftovers
         }
     }
 

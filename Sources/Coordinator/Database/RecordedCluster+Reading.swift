@@ -44,6 +44,10 @@ extension RecordedCluster {
             guard let role = ArtifactRole(rawValue: try row["role"]) else { continue }
             products[try row["job"], default: [:]][role] = try row["sha256"] as String
         }
+        var labels: [Int64: [String: String]] = [:]
+        for row in try StoredRow.all(db, sql: "SELECT * FROM labels") {
+            labels[try row["job"], default: [:]][try row["key"]] = try row["value"] as String
+        }
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM jobs ORDER BY sequence")
         while let row = try rows.next().map(StoredRow.init) {
             let sequence: Int64 = try row["sequence"]
@@ -72,6 +76,7 @@ extension RecordedCluster {
             job.iteration = try row["iteration", in: iterations]
             job.totalIterations = try row["total_iterations", in: iterations]
             job.secondsPerIteration = try row["seconds_per_iteration"]
+            job.tags = JobTags(batch: try row["batch"], labels: labels[sequence] ?? [:])
             jobs.append(job)
         }
         for row in try StoredRow.all(db, sql: "SELECT * FROM workers ORDER BY id") {

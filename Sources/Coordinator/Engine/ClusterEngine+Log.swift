@@ -23,7 +23,8 @@ extension Change {
             logger.info(
                 isConnected ? isDraining ? "a worker gets no more work" : "a worker is connected" : "a worker is gone",
                 metadata: ["worker": "\(worker.name)"])
-        case .job, .attempt, .artifact, .artifactDropped, .report, .metrics, .log: break
+        case .jobDeleted(let job): logger.info("a job is deleted", metadata: ["job": "\(job)"])
+        case .job, .attempt, .artifact, .metricsCopied, .artifactDropped, .report, .metrics, .log: break
         }
     }
 }

@@ -37,6 +37,8 @@ actor ClusterEngine {
     private var touched: Set<JobID> = []
     /// Jobs with new records since the last `takeRecordedJobs`.
     private var recorded: Set<JobID> = []
+    /// Files of deleted jobs that are still to be removed. A crash forgets them; the janitor then finds them.
+    private var leftovers: Set<Leftover> = []
     private var pending: [(event: ClusterEvent, since: Instant)] = []
     private var queued = FairShare(
         maxCount: 20_000, maxCountPerOwner: 1_000, maxBytes: 128 << 20, maxBytesPerOwner: 8 << 20)
@@ -118,6 +120,13 @@ actor ClusterEngine {
         return recorded
     }
 
+    /// Takes some files of deleted jobs.
+    func takeLeftovers(limit: Int) -> [Leftover] {
+        let some = Array(leftovers.prefix(limit))
+        leftovers.subtract(some)
+        return some
+    }
+
     /// Why the store cannot record at present; nil unless the last write failed.
     var storeProblem: String? { outage?.reason }
 
@@ -180,7 +189,7 @@ actor ClusterEngine {
             if case .record(let change) = effect { change } else { nil }
         }
         do {
-            try await store.apply(changes, at: wallClock())
+            leftovers.formUnion(try await store.apply(changes, at: wallClock()))
         } catch {
             metrics.update { $0.commitFailures += 1 }
             state = before
@@ -301,7 +310,8 @@ actor ClusterEngine {
     private func refuse(_ event: ClusterEvent) {
         let token: RequestToken
         switch event {
-        case .submit(let asker, _, _), .cancel(let asker, _, _), .retry(let asker, _), .prioritise(let asker, _, _),
+        case .submit(let asker, _, _), .cancel(let asker, _, _), .retry(let asker, _),
+            .change(let asker, _, _, _), .prioritise(let asker, _, _),
             .drain(let asker, _), .revoke(let asker, _, _):
             token = asker
         default: return

@@ -10,6 +10,11 @@ struct JobQuery: Sendable {
     var name: String?
     /// The recipe's own name.
     var recipe: String?
+    var batch: String?
+    /// A job has all of them.
+    var labels: [String: String] = [:]
+    /// Only these jobs; nil: any.
+    var ids: [JobID]?
     var order = JobOrder.newest
     var after: JobCursor?
     var limit: Int
@@ -28,6 +33,18 @@ struct JobQuery: Sendable {
         if let recipe {
             conditions.append("recipe IN (SELECT id FROM recipes WHERE recipes.name = ?)")
             arguments += [recipe]
+        }
+        if let batch {
+            conditions.append("batch = ?")
+            arguments += [batch]
+        }
+        for (key, value) in labels.sorted(by: { $0.key < $1.key }) {
+            conditions.append("sequence IN (SELECT job FROM labels WHERE key = ? AND value = ?)")
+            arguments += [key, value]
+        }
+        if let ids {
+            // Ids hold no character that SQL gives a meaning.
+            conditions.append("id IN (\(ids.map { "'\($0)'" }.joined(separator: ",")))")
         }
         return (conditions, arguments)
     }

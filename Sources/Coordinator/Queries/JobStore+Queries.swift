@@ -175,7 +175,8 @@ extension JobStore {
     private static func summarySQL(of jobs: String) -> String {
         """
         SELECT jobs.*, subjects.sha256 AS subject_sha256, subjects.file_name, recipes.name AS recipe_name, attempts.number AS attempt, attempts.worker_name AS worker,
-            snapshots.sha256 AS snapshot, snapshots.iteration AS snapshot_iteration
+            snapshots.sha256 AS snapshot, snapshots.iteration AS snapshot_iteration,
+            (SELECT json_group_object(key, value) FROM labels WHERE labels.job = jobs.sequence) AS labels
         FROM (\(jobs)) AS jobs
         JOIN recipes ON recipes.id = jobs.recipe
         JOIN inputs AS subjects ON subjects.job = jobs.sequence AND subjects.position = 0
@@ -203,7 +204,8 @@ extension JobStore {
             submittedAt: Date(timeIntervalSince1970: row["submitted_at"]),
             startedAt: (row["started_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
             finishedAt: (row["finished_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
-            lossLatest: newestLosses(of: row["sequence"], db))
+            lossLatest: newestLosses(of: row["sequence"], db), batch: row["batch"],
+            labels: JSONDecoder().decode([String: String].self, from: Data((row["labels"] as String).utf8)))
     }
 
     /// Workers may measure terms at different intervals, so a few rows are searched for each term's newest value.

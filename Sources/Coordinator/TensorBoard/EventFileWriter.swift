@@ -49,6 +49,7 @@ actor EventFileWriter {
 
     /// Works until the task is cancelled.
     func run() async {
+        await removeFilesOfDeletedJobs()
         await findOldJobs()
         while !Task.isCancelled {
             await beat()
@@ -75,9 +76,28 @@ actor EventFileWriter {
         }
     }
 
+    /// Removes event files whose jobs are gone. Leaves folders alone that hold anything else.
+    func removeFilesOfDeletedJobs() async {
+        do {
+            // Only this actor makes folders here, and only of jobs that the store has.
+            let names = try await store.resultNames()
+            try await disk.run(.files) { [folder] in
+                for entry in ArtifactStore.entries(of: folder)
+                where entry.isFolder && !names.contains(entry.url.lastPathComponent) {
+                    unlink(Self.file(of: entry.url.lastPathComponent, in: folder).path)
+                    rmdir(entry.url.path)
+                }
+            }
+        } catch {
+            logger.warning("event files of deleted jobs stay until the next start", metadata: ["error": "\(error)"])
+        }
+    }
+
     /// Updates the files of jobs with new records since the last beat, and some old ones.
     func beat() async {
         let recorded = await engine.takeRecordedJobs()
+        let cluster = await engine.committed
+        if recorded.contains(where: { cluster.job($0) == nil }) { await removeFilesOfDeletedJobs() }
         let some = old.suffix(Self.maxOldJobsPerBeat)
         old.removeLast(some.count)
         await bringUpToDate(recorded.union(some))
@@ -108,7 +128,10 @@ actor EventFileWriter {
     }
 
     private func bringUpToDate(_ id: JobID) async throws {
-        guard var file = try await file(of: id) else { return }
+        guard var file = try await file(of: id) else {
+            files[id] = nil
+            return
+        }
         var last = file.lastStep
         var attempt = file.note.flatMap(Self.attempt) ?? 0
         var restart: Int?

@@ -22,15 +22,23 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     /// Makes the submission repeatable: a second submission with this key returns the first one's job. At most 200
     /// characters.
     public var key: String?
-    /// Makes the submission repeatable without a key: a second submission with the same name, exemplar and recipe
-    /// values returns the first one's job. Not together with a key.
+    /// Makes the submission repeatable without a key: a second submission with the same name, batch, exemplar and
+    /// recipe values returns the first one's job. Not together with a key.
     public var once: Bool?
     /// Absent: any worker may get it.
     public var needs: JobNeeds?
+    /// The batch that the job belongs to; absent: none.
+    public var batch: String?
+    /// By key; absent: none. A repeated submission changes neither the batch nor the labels of its job.
+    public var labels: [String: String]?
+    /// The id of a finished job with the same exemplar, and with a recipe that differs only in fewer iterations. The new
+    /// job begins at that job's last checkpoint.
+    public var continues: String?
 
     public init(
         name: String, fileName: String, exemplarSHA256: String, recipeYAML: String, priority: Int? = nil,
-        key: String? = nil, once: Bool? = nil, needs: JobNeeds? = nil
+        key: String? = nil, once: Bool? = nil, needs: JobNeeds? = nil, batch: String? = nil,
+        labels: [String: String]? = nil, continues: String? = nil
     ) {
         self.name = name
         self.fileName = fileName
@@ -40,6 +48,9 @@ public struct JobSubmission: Codable, Sendable, Equatable {
         self.key = key
         self.once = once
         self.needs = needs
+        self.batch = batch
+        self.labels = labels
+        self.continues = continues
     }
 }
 

@@ -38,6 +38,10 @@ public struct JobSummary: Codable, Sendable, Equatable {
     public var finishedAt: Date?
     /// The newest measured value of each loss term, without values that are not finite.
     public var lossLatest: [String: Float]
+    /// The batch that the job was submitted in.
+    public var batch: String?
+    /// nil from a coordinator that knows none.
+    public var labels: [String: String]?
 
     public init(
         id: String, kind: JobKind? = .train, name: String, resultName: String, fileName: String, recipe: String,
@@ -46,7 +50,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
         failures: Int,
         worker: String?, reason: String?, exemplarSHA256: String, latestSnapshot: String?,
         latestSnapshotIteration: Int?, submittedAt: Date, startedAt: Date?, finishedAt: Date?,
-        lossLatest: [String: Float]
+        lossLatest: [String: Float], batch: String? = nil, labels: [String: String]? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -71,6 +75,8 @@ public struct JobSummary: Codable, Sendable, Equatable {
         self.startedAt = startedAt
         self.finishedAt = finishedAt
         self.lossLatest = lossLatest
+        self.batch = batch
+        self.labels = labels
     }
 }
 

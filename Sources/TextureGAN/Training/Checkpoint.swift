@@ -82,7 +82,9 @@ enum Checkpoint {
             try expect("format", format, "is of format '\(file.metadata["format"] ?? "?")', expected \(format)")
             try expect("exemplar", trainer.exemplar.fingerprint, "belongs to another exemplar")
             // By value: versions may differ in the words that explain the fields.
-            guard try Recipe(yaml: text("recipe"), source: url.path) == trainer.recipe else {
+            let own = try Recipe(yaml: text("recipe"), source: url.path)
+            guard try own == trainer.recipe || trainer.recipe.continues(own, from: number("iteration", in: 0...own.iterations))
+            else {
                 throw SafetensorsError(
                     file: url.path, problem: "belongs to another recipe; resume with its own recipe")
             }
@@ -268,5 +270,15 @@ extension Generator {
                 throw SafetensorsError(file: url.path, problem: "tensor \(prefix)\(name) \(found), expected \(shape)")
             }
         }
+    }
+}
+
+extension Recipe {
+    /// Whether training by this recipe can begin where a training by another one ended: nothing but the number of
+    /// iterations differs, and is larger here. A training that has not ended is resumed by its own recipe.
+    fileprivate func continues(_ other: Recipe, from iteration: Int) -> Bool {
+        var longer = other
+        longer.iterations = iterations
+        return longer == self && iterations > other.iterations && iteration == other.iterations
     }
 }

@@ -67,10 +67,11 @@ struct APIClient: Sendable {
         _ = Unmanaged.passRetained(http)
     }
 
+    /// - Parameter labels: Each as `key=value`, the one parameter that a query may repeat.
     func get<Answer: Decodable>(
-        _ path: String, query: [String: String] = [:], as type: Answer.Type = Answer.self
+        _ path: String, query: [String: String] = [:], labels: [String] = [], as type: Answer.Type = Answer.self
     ) async throws -> Answer {
-        try decode(try await exchange(request(path, query)), path)
+        try decode(try await exchange(request(path, query, labels: labels)), path)
     }
 
     func post<Answer: Decodable>(
@@ -127,9 +128,10 @@ struct APIClient: Sendable {
 
     /// A request; with a body, even an empty one, it is a POST.
     func request(
-        _ path: String, _ query: [String: String] = [:], posting body: Data? = nil, type: String? = nil
+        _ path: String, _ query: [String: String] = [:], labels: [String] = [], posting body: Data? = nil,
+        type: String? = nil
     ) -> HTTPClientRequest {
-        var request = HTTPClientRequest(url: url(path, query).absoluteString)
+        var request = HTTPClientRequest(url: url(path, query, labels: labels).absoluteString)
         request.headers.add(name: "User-Agent", value: "texloom/\(texloomVersion)")
         if let authorization { request.headers.add(name: "Authorization", value: authorization.headerValue) }
         if let body {
@@ -140,11 +142,12 @@ struct APIClient: Sendable {
         return request
     }
 
-    func url(_ path: String, _ query: [String: String]) -> URL {
+    func url(_ path: String, _ query: [String: String], labels: [String] = []) -> URL {
         var components = URLComponents(url: base, resolvingAgainstBaseURL: false)!
         components.path = (components.path.hasSuffix("/") ? String(components.path.dropLast()) : components.path) + path
-        if !query.isEmpty {
-            components.queryItems = query.sorted { $0.key < $1.key }.map { URLQueryItem(name: $0.key, value: $0.value) }
+        let parameters = query.sorted { $0.key < $1.key } + labels.map { (key: "label", value: $0) }
+        if !parameters.isEmpty {
+            components.queryItems = parameters.map { URLQueryItem(name: $0.key, value: $0.value) }
             // Left as it is by URLComponents, and a space to every server that reads forms.
             components.percentEncodedQuery = components.percentEncodedQuery?.replacing("+", with: "%2B")
         }

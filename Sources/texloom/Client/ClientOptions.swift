@@ -24,6 +24,7 @@ struct JobFilter {
     var recipe: String?
     var sort: JobOrder?
     var limit: Int?
+    var tags = JobTags()
 }
 
 extension APIClient {
@@ -33,12 +34,10 @@ extension APIClient {
         var cursor: String?
         repeat {
             var parameters = ["limit": "\(min(1000, (query.limit ?? .max) - all.count))"]
-            parameters["state"] = query.state?.rawValue
-            parameters["name"] = query.name
-            parameters["recipe"] = query.recipe
+            parameters.merge(query.parameters) { $1 }
             parameters["sort"] = query.sort?.rawValue
             parameters["cursor"] = cursor
-            let page = try await get("/api/v1/jobs", query: parameters, as: JobPage.self)
+            let page = try await get("/api/v1/jobs", query: parameters, labels: query.labelTexts, as: JobPage.self)
             all += page.jobs
             cursor = page.next
         } while cursor != nil && all.count < query.limit ?? .max

@@ -22,6 +22,8 @@ struct GatherCommand: AsyncParsableCommand {
     @Argument(help: "Only these jobs, by id or name. Default: every finished one.")
     var jobs: [String] = []
 
+    @OptionGroup var filter: FilterOptions
+
     @Option(name: .shortAndLong, help: "Where the folders go. Default: TEXLOOM_OUT, or out.")
     var out: String?
 
@@ -52,6 +54,9 @@ struct GatherCommand: AsyncParsableCommand {
     }
 
     func validate() throws {
+        guard jobs.isEmpty || filter.isEmpty else {
+            throw ValidationError("ids and names go without --batch and --label")
+        }
         if best, unfinished {
             throw ValidationError("--best chooses among finished jobs; leave --unfinished out")
         }
@@ -61,7 +66,9 @@ struct GatherCommand: AsyncParsableCommand {
         let api = try client.client()
         var chosen: [JobSummary] = []
         if jobs.isEmpty {
-            chosen = try await api.jobs().filter { unfinished || $0.state == .finished }.reversed()
+            chosen = try await api.jobs(JobFilter(tags: try filter.tags())).filter {
+                unfinished || $0.state == .finished
+            }.reversed()
         } else {
             for word in jobs {
                 let job = try await api.job(word)

@@ -1,12 +1,18 @@
 import ArgumentParser
+import ClusterCore
 import Protocol
 
 struct CancelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cancel", abstract: "Cancels jobs; a running one stops after its iteration.")
+        commandName: "cancel", abstract: "Cancels jobs; a running one stops after its iteration.",
+        discussion: """
+            Takes ids and names, or options that select jobs. The selected jobs change in one transaction. Before several change, the command \
+            asks; in a script it needs --yes:
 
-    @Argument(help: "Ids or names.")
-    var jobs: [String]
+              texloom cancel --batch walls --label seed=3 --yes
+            """)
+
+    @OptionGroup var selection: SelectionOptions
 
     @Option(help: "Why; it is shown with the job.")
     var reason: String?
@@ -14,21 +20,37 @@ struct CancelCommand: AsyncParsableCommand {
     @OptionGroup var client: ClientOptions
 
     func run() async throws {
-        try await act(on: jobs, "cancel", query: reason.map { ["reason": $0] } ?? [:], client)
+        guard !selection.jobs.isEmpty else {
+            return try await selection.change(
+                "cancel", of: JobState.allCases.filter { !$0.isSettled || $0 == .held }, done: "cancelled",
+                reason: reason, client)
+        }
+        try await act(on: selection.jobs, "cancel", query: reason.map { ["reason": $0] } ?? [:], client)
     }
 }
 
 struct RetryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retry", abstract: "Puts failed, held or cancelled jobs back into the queue.",
-        discussion: "They resume from their last checkpoint, with a new retry budget.")
+        discussion: """
+            They resume from their last checkpoint, with a new retry budget. Takes ids and names, or options that select \
+            jobs. The selected jobs change in one transaction. Before several change, the command asks; in a script it \
+            needs --yes:
 
-    @Argument(help: "Ids or names.")
-    var jobs: [String]
+              texloom retry --batch walls --state failed --yes
+            """)
+
+    @OptionGroup var selection: SelectionOptions
 
     @OptionGroup var client: ClientOptions
 
-    func run() async throws { try await act(on: jobs, "retry", query: [:], client) }
+    func run() async throws {
+        guard !selection.jobs.isEmpty else {
+            return try await selection.change(
+                "retry", of: JobState.allCases.filter(\.canBeRetried), done: "put back into the queue:", client)
+        }
+        try await act(on: selection.jobs, "retry", query: [:], client)
+    }
 }
 
 /// Does the same to several jobs; if one refuses, the others are still done.

@@ -16,6 +16,8 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
     @Option(help: "Only jobs of this recipe.")
     var recipe: String?
 
+    @OptionGroup var filter: FilterOptions
+
     @Option(help: "The order: \(JobOrder.allCases.map(\.rawValue).joined(separator: ", ")). Default: newest.")
     var sort: JobOrder?
 
@@ -29,7 +31,8 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
     }
 
     func run() async throws {
-        let query = JobFilter(state: state, name: name, recipe: recipe, sort: sort, limit: limit)
+        let query = JobFilter(
+            state: state, name: name, recipe: recipe, sort: sort, limit: limit, tags: try filter.tags())
         let jobs = try await client.client().jobs(query)
         if client.json {
             say(terminalSafe(json: try APIFormat.encoder.encode(jobs)))

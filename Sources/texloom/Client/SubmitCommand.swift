@@ -15,6 +15,12 @@ struct SubmitCommand: AsyncParsableCommand {
             recipe again returns the job that is there: equal recipes give equal generators, so use --set seed=N for \
             another variation, or --seeds N for several to choose from ('texloom gather --best'). Those are named bricks, \
             bricks-seed2, bricks-seed3, and every exemplar's first seed comes before the second one of any.
+
+            A batch holds jobs together: list, watch, gather, cancel, retry and the dashboard take it as a whole. --sweep \
+            tries the values of recipe fields, every combination as a job of the batch with its values as labels:
+
+              texloom submit photos/ --batch walls --sweep k=32,64 --sweep seed=1..4
+              texloom gather --batch walls --label k=64
             """)
 
     @Argument(help: "Files, folders or patterns.", completion: .file())
@@ -34,6 +40,21 @@ struct SubmitCommand: AsyncParsableCommand {
     @Option(help: "Jobs for each exemplar: one with the recipe's seed, the others with the seeds after it.")
     var seeds = 1
 
+    @Option(help: "Puts the jobs into the batch of this name.")
+    var batch: String?
+
+    @Option(
+        name: .customLong("label"),
+        help: ArgumentHelp("Gives the jobs a label; may be repeated.", valueName: "key=value"))
+    var labels: [String] = []
+
+    @Option(
+        name: .customLong("sweep"),
+        help: ArgumentHelp(
+            "Tries these values of a recipe field (k=32,64 or seed=1..4); may be repeated, for every combination.",
+            valueName: "field=values"))
+    var sweeps: [String] = []
+
     @Option(help: "Higher runs first, -100 to 100.")
     var priority = 0
 
@@ -46,6 +67,8 @@ struct SubmitCommand: AsyncParsableCommand {
         var job: String?
         var resultName: String?
         var seed: UInt64?
+        /// The job's labels.
+        var labels: [String: String]?
         var alreadyExisted: Bool?
         var state: JobState?
         var reason: String?
@@ -64,7 +87,6 @@ struct SubmitCommand: AsyncParsableCommand {
         var sha256: String
         var width: Int
         var height: Int
-        var needs: JobNeeds
         var notes: [String]
     }
 
@@ -73,10 +95,17 @@ struct SubmitCommand: AsyncParsableCommand {
         guard (-100...100).contains(priority) else {
             throw ValidationError("--priority \(priority): expected -100 to 100")
         }
+        let tags = try JobTags(batch: batch, labels: labels)
+        let sweeps = try self.sweeps.map(Sweep.init)
+        try Sweep.validate(sweeps, seeds: seeds, batch: batch)
+        if let field = sweeps.map(\.field).first(where: { tags.labels[$0] != nil }) {
+            throw ValidationError("--label \(field) and --sweep \(field) give a job two labels of one key")
+        }
     }
 
     func run() async throws {
-        let recipes = try variations(of: try recipeOptions.resolve())
+        let variants = try RecipeVariant.all(
+            of: try recipeOptions.resolve(), try sweeps.map(Sweep.init), seeds: seeds)
         let api = try client.client()
         var outcomes: [Outcome] = []
         var times = SubmissionTimes()
@@ -100,22 +129,18 @@ struct SubmitCommand: AsyncParsableCommand {
                 let name = self.name ?? names.next() ?? ""
                 try await add(
                     outcome(of: file) {
-                        var exemplar = try await store(file, name, recipes[0], in: api)
-                        try await times.ask(api)
-                        let outcome = try await submit(exemplar, name, recipes[0], &times, to: api)
-                        // Printed once.
-                        exemplar.notes = []
+                        let exemplar = try await store(file, name, variants, in: api)
                         stored.append(exemplar)
-                        return outcome
+                        // Printed once.
+                        stored[stored.count - 1].notes = []
+                        try await times.ask(api)
+                        return try await submit(exemplar, variants[0], &times, to: api)
                     })
             }
         }
-        for recipe in recipes.dropFirst() {
+        for variant in variants.dropFirst() {
             for exemplar in stored {
-                try await add(
-                    outcome(of: exemplar.file) {
-                        try await submit(exemplar, "\(exemplar.name)-seed\(recipe.seed)", recipe, &times, to: api)
-                    })
+                try await add(outcome(of: exemplar.file) { try await submit(exemplar, variant, &times, to: api) })
             }
         }
         times.measure()
@@ -128,20 +153,6 @@ struct SubmitCommand: AsyncParsableCommand {
         if !client.json, outcomes.count > 1 { say("\(outcomes.count - refused) accepted, \(refused) refused") }
         if !client.json, let text = times.text { say(text) }
         if refused > 0 { throw ExitCode(CommandExit.failed.rawValue) }
-    }
-
-    /// The recipe with its own seed and the seeds after it.
-    private func variations(of recipe: Recipe) throws -> [Recipe] {
-        guard recipe.seed <= UInt64.max - UInt64(seeds - 1) else {
-            throw CommandFailure(
-                "--seeds \(seeds): the recipe's seed \(recipe.seed) is not followed by \(seeds - 1) others; expected a "
-                    + "smaller one, such as --set seed=1", exit: .usage)
-        }
-        return (0..<UInt64(seeds)).map { offset in
-            var variation = recipe
-            variation.seed += offset
-            return variation
-        }
     }
 
     /// The outcome for a file, or why it is refused.
@@ -158,30 +169,42 @@ struct SubmitCommand: AsyncParsableCommand {
         }
     }
 
-    private func store(_ file: String, _ name: String, _ recipe: Recipe, in api: APIClient) async throws -> Stored {
-        let shown = FileName.readable(file)
+    /// Sends an exemplar.
+    /// - Throws: `TrainingError` if it is too small for every variant.
+    private func store(
+        _ file: String, _ name: String, _ variants: [RecipeVariant], in api: APIClient
+    ) async throws -> Stored {
         let framed = try FramedExemplar(file, framing.framing)
         let (width, height) = (framed.image.width, framed.image.height)
-        _ = try recipe.cropSize(forWidth: width, height: height, exemplar: shown)
+        let fits = variants.map { variant in
+            Result { try variant.recipe.cropSize(forWidth: width, height: height, exemplar: FileName.readable(file)) }
+        }
+        if !fits.contains(where: { (try? $0.get()) != nil }) { _ = try fits[0].get() }
         let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
         return Stored(
-            file: file, name: name, sha256: receipt.sha256, width: width, height: height,
-            needs: try JobNeeds(of: recipe, width: width, height: height, exemplar: shown), notes: framed.notes)
+            file: file, name: name, sha256: receipt.sha256, width: width, height: height, notes: framed.notes)
     }
 
     private func submit(
-        _ exemplar: Stored, _ name: String, _ recipe: Recipe, _ times: inout SubmissionTimes, to api: APIClient
+        _ exemplar: Stored, _ variant: RecipeVariant, _ times: inout SubmissionTimes, to api: APIClient
     ) async throws -> Outcome {
+        let (recipe, shown) = (variant.recipe, FileName.readable(exemplar.file))
+        let tags = try JobTags(batch: batch, labels: labels)
+        let labels = tags.labels.merging(variant.labels) { $1 }
         let submission = JobSubmission(
-            name: name, fileName: FileName.last(of: exemplar.file), exemplarSHA256: exemplar.sha256,
-            recipeYAML: recipe.yaml(), priority: priority, once: true, needs: exemplar.needs)
+            name: exemplar.name + variant.suffix, fileName: FileName.last(of: exemplar.file),
+            exemplarSHA256: exemplar.sha256,
+            recipeYAML: recipe.yaml(), priority: priority, once: true,
+            needs: try JobNeeds(of: recipe, width: exemplar.width, height: exemplar.height, exemplar: shown),
+            batch: batch, labels: labels.isEmpty ? nil : labels)
         let answer = try await api.post(
             "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
         guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
         times.add(job, recipe, width: exemplar.width, height: exemplar.height)
         return Outcome(
-            file: FileName.readable(exemplar.file), accepted: true, job: job.id, resultName: job.resultName,
-            seed: recipe.seed, alreadyExisted: job.alreadyExisted, state: job.state,
+            file: shown, accepted: true, job: job.id, resultName: job.resultName,
+            seed: recipe.seed, labels: labels.isEmpty ? nil : labels, alreadyExisted: job.alreadyExisted,
+            state: job.state,
             notes: exemplar.notes.isEmpty ? nil : exemplar.notes, obstacle: job.obstacle)
     }
 

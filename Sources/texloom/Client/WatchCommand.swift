@@ -14,6 +14,8 @@ struct WatchCommand: AsyncParsableCommand, PrintsOnly {
     @Argument(help: "Only these jobs, by id or name.")
     var jobs: [String] = []
 
+    @OptionGroup var filter: FilterOptions
+
     @Option(help: "Seconds between two pictures.")
     var interval = 1.0
 
@@ -23,6 +25,9 @@ struct WatchCommand: AsyncParsableCommand, PrintsOnly {
     @OptionGroup var client: ClientOptions
 
     func validate() throws {
+        guard jobs.isEmpty || filter.isEmpty else {
+            throw ValidationError("ids and names go without --batch and --label")
+        }
         guard (0.1...3600).contains(interval) else { throw ValidationError("--interval: expected 0.1 to 3600 seconds") }
     }
 
@@ -35,6 +40,10 @@ struct WatchCommand: AsyncParsableCommand, PrintsOnly {
             do {
                 chosen = []
                 for word in jobs { chosen += try await api.jobs(meant: word).map(\.id) }
+                if !filter.isEmpty {
+                    chosen = try await api.jobs(JobFilter(tags: try filter.tags())).map(\.id)
+                    guard !chosen.isEmpty else { throw CommandFailure("no job matches") }
+                }
                 break
             } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
                 if !isAway { complain("\(failure.message); looking again") }

@@ -13,8 +13,9 @@ struct WatchedCluster {
     private static let maxHistories = 40
 
     let api: APIClient
-    /// Empty: every job.
-    let chosen: [String]
+    private let watchesAll: Bool
+    /// The watched jobs, unless it watches all.
+    private var chosen: [String]
     let features: TerminalFeatures
     let writesJSON: Bool
 
@@ -28,6 +29,7 @@ struct WatchedCluster {
 
     init(api: APIClient, chosen: [String], features: TerminalFeatures, writesJSON: Bool) {
         self.api = api
+        watchesAll = chosen.isEmpty
         self.chosen = chosen
         self.features = features
         self.writesJSON = writesJSON
@@ -81,13 +83,17 @@ struct WatchedCluster {
         case "summary":
             let summary: ClusterSummary = try event.decoded()
             picture.summary = summary
-            if chosen.isEmpty, JobState.allCases.contains(where: { disagrees(summary, on: $0) }) { needsLook = true }
+            if watchesAll, JobState.allCases.contains(where: { disagrees(summary, on: $0) }) { needsLook = true }
         case "workers": picture.workers = try event.decoded(as: WorkerList.self).workers
         case "job":
             let job: JobSummary = try event.decoded()
-            guard chosen.isEmpty || chosen.contains(job.id) else { return nil }
+            guard watchesAll || chosen.contains(job.id) else { return nil }
             picture.put(job)
             return job
+        case "deleted":
+            let deleted = Set(try event.decoded(as: DeletedJobs.self).jobs)
+            chosen.removeAll(where: deleted.contains)
+            needsLook = true
         default: break
         }
         return nil
@@ -104,7 +110,7 @@ struct WatchedCluster {
     private mutating func look(draws: Bool) async throws {
         lastLook = .now
         var found: [JobSummary] = []
-        if chosen.isEmpty {
+        if watchesAll {
             for state in JobState.allCases {
                 let order: JobOrder = state == .queued ? .priority : state.isSettled ? .ended : .newest
                 let limit = state == .running ? nil : Self.jobsPerState
@@ -137,14 +143,14 @@ struct WatchedCluster {
     /// How many jobs ended without finishing; nil until all have ended.
     private var unfinished: Int? {
         // A job whose end is unknown is still to be reported.
-        let open = chosen.isEmpty ? picture.count(.queued) + picture.count(.running) : count(.queued) + count(.running)
+        let open = watchesAll ? picture.count(.queued) + picture.count(.running) : count(.queued) + count(.running)
         return open > 0 ? nil : total - count(.finished)
     }
 
     private var total: Int { JobState.allCases.map(count).reduce(0, +) }
 
     private func count(_ state: JobState) -> Int {
-        chosen.isEmpty ? picture.summary?.jobs[state.rawValue] ?? 0 : picture.jobs(in: state).count
+        watchesAll ? picture.summary?.jobs[state.rawValue] ?? 0 : picture.jobs(in: state).count
     }
 
     // MARK: Output

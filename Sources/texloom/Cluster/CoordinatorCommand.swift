@@ -74,6 +74,26 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "Retries before a job is put on hold. Default: 2.")
     var retries: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Days after a job's end before its checkpoints are dropped; then it cannot be continued. Default: never.",
+            valueName: "days"))
+    var checkpointDays: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "How many snapshots of a job stay a day after its end, spread over the run. Default: all.",
+            valueName: "count"))
+    var snapshotsKept: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Upper limit on the artifacts, in GiB. Beyond it, finished jobs lose checkpoints, then snapshots, the oldest \
+            first; if that is not enough, no job is accepted. Default: none.
+            """, valueName: "GiB"))
+    var quota: Double?
+
     @Flag(help: "Verify the data folder, say what is wrong with it and end: 0 if all is well, 1 if not.")
     var check = false
 
@@ -113,6 +133,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         if let value = try duration(heartbeat, .heartbeat, unit: 1) { configuration.heartbeat = value }
         if let value = try duration(lease, .lease, unit: 1) { configuration.lease = value }
         if let value = try duration(stall, .stall, unit: 60) { configuration.stall = value }
+        try retain(&configuration, settings)
         if let count = try retries ?? settings.value(.retries, as: Int.self) { configuration.retries = count }
         configuration.recipes = Recipe.named.map { recipe in
             NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())
@@ -140,6 +161,19 @@ struct CoordinatorCommand: AsyncParsableCommand {
 }
 
 extension CoordinatorCommand {
+    /// Which files the coordinator gives up by itself.
+    private func retain(_ configuration: inout CoordinatorConfiguration, _ settings: Settings) throws {
+        configuration.retention.checkpointAge = try duration(checkpointDays, .checkpointDays, unit: 86_400)
+        configuration.retention.snapshots =
+            try snapshotsKept ?? settings.value(.snapshotsKept, as: Int.self)
+        if let size = try quota ?? settings.value(.quota, as: Double.self) {
+            guard size.isFinite, (0.001...1e6).contains(size) else {
+                throw CommandFailure("--quota \(size): expected 0.001 to 1,000,000 GiB", exit: .usage)
+            }
+            configuration.retention.quotaBytes = Int(size * 1_073_741_824)
+        }
+    }
+
     /// Who may reach the coordinator, and how.
     private func secure(_ configuration: inout CoordinatorConfiguration, _ settings: Settings) throws {
         guard try !(exposeToNetwork || settings.value(.exposeToNetwork, as: Bool.self) == true) else {

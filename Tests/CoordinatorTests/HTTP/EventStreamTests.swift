@@ -127,7 +127,7 @@ struct EventStreamTests {
 }
 
 /// Reads server-sent events as they arrive.
-private final class EventReader: NSObject, URLSessionDataDelegate, @unchecked Sendable {
+final class EventReader: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     struct Ended: Error {}
 
     struct Event {

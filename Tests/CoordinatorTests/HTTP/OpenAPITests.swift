@@ -237,6 +237,28 @@ struct OpenAPITests {
             try await ask("GET /api/v1/jobs", query: "?\(bad)", 400)
         }
         try await ask("GET /api/v1/jobs", query: "?limit=1&limit=2", 400)
+        for (action, body, status) in [
+            ("cancel", #"{"batch":"walls","reason":"r"}"#, 200),
+            ("retry", #"{"jobs":["\#(jobs[3])"],"atMost":1}"#, 200),
+            ("cancel", #"{"jobs":["\#(jobs[3])"]}"#, 200), ("retry", #"{"state":"cancelled","atMost":0}"#, 409),
+            ("delete", #"{"name":"no such name"}"#, 200), ("delete", "{}", 422), ("cancel", "{}", 422), ("cancel", #"{"batch":"../x"}"#, 422), ("retry", #"{"labels":{"a b":"c"}}"#, 422),
+            ("cancel", #"{"jobs":["0000000000"]}"#, 404), ("cancel", #"{"state":"odd"}"#, 400), ("retry", "[", 400),
+        ] {
+            try await ask("POST /api/v1/selection/\(action)", body: Data(body.utf8), status)
+        }
+        var grouped = submission
+        (grouped.key, grouped.once, grouped.batch, grouped.labels) = (nil, true, "walls", ["seed": "1", "k": "3 2"])
+        try await ask("POST /api/v1/jobs", body: try request(grouped), 201)
+        grouped.labels = ["seed": "a\nb"]
+        try await ask("POST /api/v1/jobs", body: try request(grouped), 422)
+        try await ask("GET /api/v1/batches")
+        try await ask("GET /api/v1/batches", query: "?before=0", 400)
+        try await ask("GET /api/v1/batches/{name}", ["name": "walls"])
+        try await ask("GET /api/v1/batches/{name}", ["name": "roofs"], 404)
+        try await ask("GET /api/v1/jobs", query: "?batch=walls&label=seed=1&label=k%3D3+2")
+        for bad in ["batch=", "batch=a/b", "label=seed", "label==1", "label=seed=", "label=a=1&label=a=2"] {
+            try await ask("GET /api/v1/jobs", query: "?\(bad)", 400)
+        }
         for job in jobs {
             try await ask("GET /api/v1/jobs/{id}", ["id": job])
             try await ask("GET /api/v1/jobs/{id}/seeds", ["id": job])

@@ -115,6 +115,7 @@ struct JSONSchema {
             return value.elements.enumerated().flatMap { mistakes(in: $1, against: rule, at: "\(path)[\($0)]") }
         case "minItems": return unless(value.elements.count >= Int(rule.number!))
         case "maxItems": return unless(value.elements.count <= Int(rule.number!))
+        case "maxProperties": return unless(value.members.count <= Int(rule.number!))
         case "minLength": return unless(text.map { $0.unicodeScalars.count >= Int(rule.number!) } ?? true)
         case "maxLength": return unless(text.map { $0.unicodeScalars.count <= Int(rule.number!) } ?? true)
         case "minimum": return unless(value.number.map { $0 >= rule.number! } ?? true)

@@ -148,6 +148,14 @@ final class ScriptedWorker {
         offer.artifact = announced ?? Self.artifact(bytes)
         offer.iteration = iteration
         send(.artifactOffer(offer))
+        // As every worker does: the coordinator may have removed an equal file of another job just then.
+        let repetition = Task { [socket, session, offer] in
+            while true {
+                try await Task.sleep(for: .seconds(5))
+                socket.send(WireMessage(.artifactOffer(offer), session: session, version: 1))
+            }
+        }
+        defer { repetition.cancel() }
         var sent = 0
         var chunksSent = 0
         while true {

@@ -11,6 +11,7 @@ struct DashboardActions: Sendable {
     let renderer: PageRenderer
 
     func add(to router: Router<CallerContext>) {
+        addBatches(to: router)
         router.post("jobs/:id/cancel") { request, context in
             try await answer(request, context, back: "/jobs/\(try context.parameters.require("id"))") { form in
                 let job = try await commands.cancel(try context.parameters.require("id"), reason: form["reason"])
@@ -41,7 +42,7 @@ struct DashboardActions: Sendable {
         }
     }
 
-    private func answer(
+    func answer(
         _ request: Request, _ context: CallerContext, back: String, _ act: ([String: String]) async throws -> String
     ) async throws -> Response {
         let wantsJSON = request.headers[.accept]?.contains("application/json") == true

@@ -40,6 +40,7 @@ struct DashboardRoutes: Sendable {
         router.get("gallery", use: gallery)
         router.get("workers", use: workers)
         router.get("submit", use: submit)
+        addBatches(to: router)
         router.get("thumbnails/:file", use: thumbnail)
         router.get("assets/:version/:file") { _, context in
             try assets.respond(to: try context.parameters.require("file"))
@@ -95,6 +96,7 @@ struct DashboardRoutes: Sendable {
             page, path: "/jobs",
             [
                 ("state", query.state?.rawValue), ("name", query.name), ("recipe", query.recipe),
+                ("batch", query.batch), ("label", query.labels.first.map { "\($0.key)=\($0.value)" }),
                 ("sort", query.order == .newest ? nil : query.order.rawValue),
             ], isFirst: query.after == nil)
         let seeds = try await reader.seeds(of: page.jobs)
@@ -105,6 +107,8 @@ struct DashboardRoutes: Sendable {
             return Item.job(job).merging(seed) { $1 }
         }
         content["name"] = query.name ?? ""
+        content["batchName"] = query.batch ?? ""
+        content["label"] = query.labels.first.map { "\($0.key)=\($0.value)" } ?? ""
         content["states"] = choices(JobState.allCases.map(\.rawValue), query.state?.rawValue)
         content["recipes"] = choices(try await reader.store.recipeNames(), query.recipe)
         content["orders"] = JobOrder.allCases.map { order in

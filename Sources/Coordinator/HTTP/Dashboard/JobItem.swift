@@ -13,10 +13,15 @@ enum Item {
             "exemplar": job.exemplarSHA256, "priority": job.priority, "attempt": job.attempt,
             "submitted": Readable.minute(job.submittedAt), "losses": losses(job),
             "ended": job.finishedAt.map(Readable.minute) ?? "",
-            "canCancel": !job.state.isSettled || job.state == .held, "canRetry": job.state.canBeRetried,
+            "canCancel": !job.state.isSettled || job.state == .held, "canRetry": job.state.canBeRetried, "canDelete": job.state.isSettled,
             "canPrioritise": !job.state.isSettled,
             "left": left(job),
         ]
+        let labels = (job.labels ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        item["hasBatch"] = job.batch != nil
+        item["jobBatch"] = job.batch.map(Readable.plain) ?? ""
+        item["hasTags"] = job.batch != nil || !labels.isEmpty
+        item["tags"] = Readable.plain(labels.joined(separator: " · "))
         item["reason"] = job.reason.map(Readable.plain)
         item["worker"] = job.worker.map(Readable.plain)
         item["hasProgress"] = job.totalIterations > 0

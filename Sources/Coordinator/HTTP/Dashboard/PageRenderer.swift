@@ -10,10 +10,13 @@ struct PageRenderer: Sendable {
     struct Page: Sendable {
         var template: String
         var title: String
+        /// The template of the page in the menu that this one belongs to, if it is another.
+        var menu: String?
     }
 
     private static let links = [
-        ("Overview", "/", "overview"), ("Jobs", "/jobs", "jobs"), ("Gallery", "/gallery", "gallery"),
+        ("Overview", "/", "overview"), ("Jobs", "/jobs", "jobs"), ("Batches", "/batches", "batches"),
+        ("Gallery", "/gallery", "gallery"),
         ("Workers", "/workers", "workers"), ("Submit", "/submit", "submit"),
     ]
 
@@ -36,7 +39,8 @@ struct PageRenderer: Sendable {
             ("worker-card", PackageResources.worker_card_mustache), ("picture", PackageResources.picture_mustache),
             ("pager", PackageResources.pager_mustache), ("seeds", PackageResources.seeds_mustache),
             ("seed-cards", PackageResources.seed_cards_mustache), ("login", PackageResources.login_mustache),
-            ("audit", PackageResources.audit_mustache),
+            ("audit", PackageResources.audit_mustache), ("batch", PackageResources.batch_mustache),
+            ("batches", PackageResources.batches_mustache),
         ] {
             try library.register(String(decoding: bytes, as: UTF8.self), named: name)
         }
@@ -63,7 +67,8 @@ struct PageRenderer: Sendable {
         let isAdmin = context.principal?.role == .admin
         let links = context.principal == nil ? [] : Self.links + (isAdmin ? [("Audit", "/audit", "audit")] : [])
         values["links"] = links.map { name, address, template in
-            ["name": name, "address": address, "isCurrent": template == page.template] as [String: Any]
+            ["name": name, "address": address, "isCurrent": template == page.template || template == page.menu]
+                as [String: Any]
         }
         return Response(
             status: status,

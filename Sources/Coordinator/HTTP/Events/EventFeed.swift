@@ -94,7 +94,7 @@ actor EventFeed {
             last < forgotten ? nil : lastChanged.filter { $0.value > last }.map(\.key)
         }
         if let missed, missed.count <= Self.maxJobsPerBeat {
-            greeting = try await reader.jobs(missed).map { try ServerSentEvent(id: id(seen), name: "job", $0) }
+            greeting = try await events(of: Set(missed), in: seen)
         } else {
             greeting.append(try ServerSentEvent(id: id(seen), name: "reset", [String: String]()))
         }
@@ -171,7 +171,7 @@ actor EventFeed {
         remember(jobs, changedIn: now)
         var events: [ServerSentEvent] = []
         if !jobs.isEmpty {
-            events = try await reader.jobs(jobs).map { try ServerSentEvent(id: id(now), name: "job", $0) }
+            events = try await self.events(of: jobs, in: now)
         }
         let summary = try ServerSentEvent(id: id(now), name: "summary", try await reader.summary())
         if summary.data != lastSummary { events.append(summary) }
@@ -185,6 +185,17 @@ actor EventFeed {
         for outlet in clusterStreams.values {
             if case .dropped = outlet.yield(buffer) { outlet.finish() }
         }
+    }
+
+    /// How jobs are now, and which of them are gone.
+    private func events(of jobs: Set<JobID>, in beat: Int) async throws -> [ServerSentEvent] {
+        let found = try await reader.jobs(jobs)
+        var events = try found.map { try ServerSentEvent(id: id(beat), name: "job", $0) }
+        let gone = Set(jobs.map(\.description)).subtracting(found.map(\.id))
+        if !gone.isEmpty {
+            events.append(try ServerSentEvent(id: id(beat), name: "deleted", DeletedJobs(jobs: gone.sorted())))
+        }
+        return events
     }
 
     private func remember(_ jobs: Set<JobID>, changedIn beat: Int) {

@@ -37,7 +37,11 @@ struct EventRoutes: Sendable {
         let start = request.headers[.lastEventID].flatMap(Position.init) ?? after ?? Position()
         return respond(with: try await feed.changes(of: id, for: context.streamCaller)) { source, writer in
             var position = start
-            for await _ in source { try await send(id, from: &position, to: &writer) }
+            for await _ in source {
+                guard try await send(id, from: &position, to: &writer) else {
+                    return try await write("deleted", DeletedJobs(jobs: [id.description]), position, to: &writer)
+                }
+            }
         }
     }
 
@@ -58,10 +62,11 @@ struct EventRoutes: Sendable {
         var description: String { "\(log).\(iteration)" }
     }
 
+    /// - Returns: Whether the job still exists.
     private func send(
         _ id: JobID, from position: inout Position, to writer: inout any ResponseBodyWriter
-    ) async throws {
-        guard let detail = try await reader.detail(id) else { return }
+    ) async throws -> Bool {
+        guard let detail = try await reader.detail(id) else { return false }
         while true {
             let rows = try await reader.store.metrics(of: id, after: position.iteration, limit: Self.rowsPerEvent)
                 .entries
@@ -77,6 +82,7 @@ struct EventRoutes: Sendable {
         }
         // The job comes last, so that a client that sees the job end has seen everything before.
         try await write("job", detail.job, position, to: &writer)
+        return true
     }
 
     private func write(

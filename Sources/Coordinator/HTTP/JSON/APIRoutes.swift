@@ -15,6 +15,7 @@ struct APIRoutes: Sendable {
     let exemplars: ExemplarIntake
     let artifacts: ArtifactResponder
     let bodies: BodyBudget
+    let quota: StorageQuota
     let randomSalt: @Sendable () -> UInt32
 
     /// Size limit of a JSON body: a thousand jobs with their recipes.
@@ -42,6 +43,8 @@ struct APIRoutes: Sendable {
         }
         api.get("workers") { _, _ in try jsonResponse(WorkerList(workers: try await reader.workers())) }
         api.post("workers/:id/drain", use: drain)
+        addSelections(to: api)
+        addBatches(to: api)
     }
 
     // MARK: Submission
@@ -49,6 +52,7 @@ struct APIRoutes: Sendable {
     @Sendable private func receiveExemplar(_ request: Request, _ context: CallerContext) async throws -> Response {
         let declared = request.headers[.contentLength].flatMap { Int($0) }
         if let declared, declared > exemplars.maxBytes { throw exemplars.tooLarge(declared) }
+        try quota.requireRoom()
         return try jsonResponse(try await exemplars.receive(request.body, from: context.callerKey), status: .created)
     }
 
@@ -59,6 +63,7 @@ struct APIRoutes: Sendable {
                 .unprocessableContent,
                 "the request has \(body.jobs.count) jobs; expected 1...\(Self.maxJobsPerRequest)")
         }
+        try quota.requireRoom()
         let submissions = try body.jobs.enumerated().map { try submission($1, at: $0) }
         let times = await expectedTimes(of: submissions)
         let salts = submissions.map { _ in randomSalt() }
@@ -116,6 +121,11 @@ struct APIRoutes: Sendable {
                 (0...JobNeeds.maxMemoryBytes).contains(needs.memoryBytes),
                 "needs.memoryBytes is \(needs.memoryBytes); expected 0...\(JobNeeds.maxMemoryBytes)")
         }
+        let continued = job.continues.flatMap { JobID($0) }
+        try require(
+            job.continues == nil || continued != nil, "continues is '\(job.continues ?? "")'; expected the id of a job")
+        let tags = JobTags(batch: job.batch, labels: job.labels ?? [:])
+        if let problem = tags.problem { throw Problem(.unprocessableContent, "jobs[\(index)]: \(problem)") }
         for (field, text) in [
             ("name", job.name), ("fileName", job.fileName), ("recipeYAML", job.recipeYAML), ("key", job.key ?? ""),
         ] {
@@ -136,19 +146,23 @@ struct APIRoutes: Sendable {
                     fileName: job.fileName)
             ], spec: job.recipeYAML,
             needs: job.needs ?? configuration.needsOfRecipe(job.recipeYAML), priority: job.priority ?? 0,
-            key: job.once == true ? key(of: job) : job.key)
+            key: job.once == true ? key(of: job) : job.key, tags: tags, continues: continued)
     }
 
-    /// The key of a submission with `once`. It depends on the recipe's values, not on its text.
+    /// The key of a submission with `once`. It depends on the recipe's values, not on its text. A batch has jobs of its
+    /// own, so that it is complete whatever was submitted before.
     private func key(of job: JobSubmission) -> String {
-        let text = "\(job.name)\n\(job.exemplarSHA256)\n\(configuration.recipeValues(job.recipeYAML))"
+        var text = "\(job.name)\n\(job.exemplarSHA256)\n\(configuration.recipeValues(job.recipeYAML))"
+        if let source = job.continues { text += "\ncontinues \(source)" }
+        if let batch = job.batch { text += "\nbatch \(batch)" }
         return hexadecimal(SHA256.hash(data: Data(text.utf8)))
     }
 
     // MARK: Jobs
 
     @Sendable private func list(_ request: Request, _ context: CallerContext) async throws -> Response {
-        let query = try QueryParameters(request, known: "state", "name", "recipe", "sort", "cursor", "limit")
+        let query = try QueryParameters(
+            request, known: "state", "name", "recipe", "batch", "label", "sort", "cursor", "limit")
         return try jsonResponse(try await reader.jobs(JobQuery(query, limit: 100, in: 1...1000)))
     }
 
@@ -213,7 +227,7 @@ struct APIRoutes: Sendable {
 
     // MARK: Requests
 
-    private func decode<Value: Decodable>(
+    func decode<Value: Decodable>(
         _ type: Value.Type, _ request: Request, _ context: CallerContext
     ) async throws -> Value {
         try JSONBody.requireType(request)

@@ -13,8 +13,7 @@ struct ClusterCommands: Sendable {
 
     /// - Throws: `Problem`: 404, or 409 if the job has ended.
     func cancel(_ id: String, reason: String?) async throws -> JobSummary {
-        let asked = reason.map { String($0.prefix(500)) }
-        let reason = asked.flatMap { $0.isEmpty ? nil : $0 } ?? "asked by a person"
+        let reason = Self.reason(reason)
         return try await job(id) { .cancel($0, $1, reason: reason) }
     }
 

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Hummingbird
 import Protocol
@@ -5,6 +6,8 @@ import Protocol
 /// The query of a request, read strictly: a misspelt parameter is an error, not a guess.
 struct QueryParameters: Sendable {
     private var values: [String: String] = [:]
+    /// The values of `label`, the one parameter that may be repeated.
+    private var labelTexts: [String] = []
 
     /// - Parameter known: The names that the request may have, each once.
     /// - Throws: `Problem` (400), which names what is unknown, repeated or not percent-encoded UTF-8.
@@ -16,6 +19,10 @@ struct QueryParameters: Sendable {
                     "the query has the unknown parameter '\(name)'; expected \(known.joined(separator: ", "))"
                 )
             }
+            if name == "label" {
+                labelTexts.append(value)
+                continue
+            }
             guard values.updateValue(value, forKey: name) == nil else {
                 throw Problem(.badRequest, "\(name) is given more than once; expected one")
             }
@@ -26,7 +33,9 @@ struct QueryParameters: Sendable {
     /// ignored.
     /// - Throws: `Problem` (400) for what is not percent-encoded UTF-8.
     init(form request: Request) throws {
-        for (name, value) in try Self.pairs(request) where !value.isEmpty { values[name] = value }
+        for (name, value) in try Self.pairs(request) where !value.isEmpty {
+            if name == "label" { labelTexts.append(value) } else { values[name] = value }
+        }
     }
 
     /// In the order of the query. A plus means a space, as in forms.
@@ -70,6 +79,29 @@ struct QueryParameters: Sendable {
         return choice
     }
 
+    /// The labels that a job must have, each as `label=key=value`.
+    /// - Throws: `Problem` (400) if one is malformed, or a key has two values.
+    func labels() throws -> [String: String] {
+        var labels: [String: String] = [:]
+        for text in labelTexts {
+            guard let (key, value) = JobTags.label(text) else {
+                throw Problem(.badRequest, "label is '\(text)'; expected key=value, such as seed=1")
+            }
+            if let problem = JobTags.problem(ofLabel: key, value) { throw Problem(.badRequest, problem) }
+            guard labels.updateValue(value, forKey: key) ?? value == value else {
+                throw Problem(.badRequest, "the label \(key) is given with two values; a job has one")
+            }
+        }
+        return labels
+    }
+
+    /// - Throws: `Problem` (400) if no batch can have the name.
+    func batch() throws -> String? {
+        guard let name = values["batch"] else { return nil }
+        if let problem = JobTags.problem(ofBatch: name) { throw Problem(.badRequest, problem) }
+        return name
+    }
+
     /// nil if absent or empty.
     func text(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
 
@@ -90,6 +122,7 @@ extension JobQuery {
     init(_ query: QueryParameters, limit: Int, in limits: ClosedRange<Int>) throws {
         self.init(
             state: try query.choice("state"), name: query.text("name"), recipe: query.text("recipe"),
+            batch: try query.batch(), labels: try query.labels(),
             order: try query.choice("sort") ?? .newest,
             after: try query.token("cursor", from: "the 'next' of the page before", JobCursor.init),
             limit: try query.number("limit", default: limit, in: limits))

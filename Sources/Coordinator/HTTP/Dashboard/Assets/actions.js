@@ -14,6 +14,8 @@ document.addEventListener("submit", async (event) => {
     const response = await fetch(form.action, {
       method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/json" },
     });
+    // A page whose subject is gone has nothing to show.
+    if (response.ok && form.dataset.leave && document.body.dataset.page === form.dataset.leaves) return location.assign(form.dataset.leave);
     if (response.ok) announce((await response.json()).message);
     else announce(await problem(response), true);
     close(form.closest("details"));

@@ -1,5 +1,5 @@
 // Listens to the event stream, updates numbers in place, and fetches the page again when more has changed.
-import { $, all, ago, duration, put, speed } from "./page.js";
+import { $, ago, all, announce, duration, put, speed } from "./page.js";
 import { refresh } from "./refresh.js";
 
 const page = document.body.dataset.page;
@@ -30,12 +30,20 @@ function showJob(job) {
     }
   }
   if (isStale) refresh();
+  else if (page === "batch") refreshBatch();
+}
+
+// The head of a batch's page sums up all of its jobs, so the server counts them again.
+let batchTimer;
+function refreshBatch() {
+  batchTimer ??= setTimeout(() => { batchTimer = undefined; refresh(); }, 10_000);
 }
 
 // A job that appears or changes its state may now belong on this page.
 function hearOf(job) {
   if (elsewhere.get(job.id) === job.state) return;
   elsewhere.set(job.id, job.state);
+  if (page === "batches" || page === "batch" && job.batch === $("#batch").dataset.batch) refresh();
   if (page === "overview" || page === "jobs" || page === "gallery" && job.state === "finished") refresh();
 }
 
@@ -91,6 +99,10 @@ function open(handlers) {
     if (stream.readyState === EventSource.CLOSED) refresh();
   };
   on("job", showJob);
+  on("deleted", ({ jobs }) => {
+    for (const id of jobs) elsewhere.delete(id);
+    if (page === "job") announce("This job was deleted.", true); else refresh();
+  });
   on("summary", showSummary);
   on("workers", showWorkers);
   // The page is up to date at the first greeting. A later greeting means that events were missed.

@@ -1,0 +1,92 @@
+import Base
+import ClusterCore
+import Foundation
+import Logging
+import Synchronization
+
+/// Gives up files as the policy says. The engine drops the records, in turn with every event that may need the files, and
+/// then removes what no record names.
+struct Retention: Sendable {
+    static let interval = Duration.seconds(600)
+    /// After the end of a job, so that its results can be gathered with all snapshots.
+    static let snapshotAge: TimeInterval = 24 * 3600
+    /// Files in one event.
+    static let filesAtOnce = 64
+    /// Files that one look gives up at most. The next look takes the rest.
+    static let filesPerLook = 20_000
+
+    let policy: RetentionPolicy
+    let store: JobStore
+    let engine: ClusterEngine
+    let quota: StorageQuota
+    let logger: Logger
+
+    /// Works until the task is cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            do {
+                try await enforce(at: Date())
+            } catch {
+                logger.warning("the retention policy could not be enforced", metadata: ["error": "\(error)"])
+            }
+            try? await Task.sleep(for: Self.interval)
+        }
+    }
+
+    /// - Returns: How many files it gives up.
+    @discardableResult
+    func enforce(at now: Date) async throws -> Int {
+        var spare: [SpareArtifact] = []
+        if let age = policy.checkpointAge {
+            spare += try await store.checkpoints(
+                endedBefore: now.addingTimeInterval(-age.inSeconds), limit: Self.filesPerLook)
+        }
+        if let count = policy.snapshots {
+            spare += try await store.snapshots(
+                beyond: count, endedBefore: now.addingTimeInterval(-Self.snapshotAge), limit: Self.filesPerLook)
+        }
+        if let limit = policy.quotaBytes { spare += try await overQuota(limit, besides: Set(spare)) }
+        for start in stride(from: 0, to: spare.count, by: Self.filesAtOnce) {
+            await engine.post(.spare(Array(spare[start..<min(start + Self.filesAtOnce, spare.count)])))
+            // Workers' messages come in between.
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        if !spare.isEmpty { logger.info("giving up \(counted(spare.count, "file")) of jobs that ended") }
+        return spare.count
+    }
+
+    private func overQuota(_ limit: Int, besides chosen: Set<SpareArtifact>) async throws -> [SpareArtifact] {
+        var needed = try await store.distinctArtifactBytes() - limit
+        guard needed > 0 else {
+            quota.set(nil)
+            return []
+        }
+        var spare: [SpareArtifact] = []
+        for (artifact, bytes) in try await store.dispensable(limit: Self.filesPerLook) where needed > 0 {
+            needed -= bytes
+            if !chosen.contains(artifact) { spare.append(artifact) }
+        }
+        let problem =
+            needed > 0
+            ? "the artifacts take \(Readable.bytes(needed)) more than the quota of \(Readable.bytes(limit)), and none of "
+                + "them can be given up; delete jobs ('texloom delete'), or raise the quota" : nil
+        if let problem, quota.problem == nil { logger.error("\(problem); no job is accepted until then") }
+        quota.set(problem)
+        return spare
+    }
+}
+
+/// Whether the folder has room for more jobs.
+final class StorageQuota: Sendable {
+    private let found = Mutex<String?>(nil)
+
+    /// Why no job is accepted; nil if there is room.
+    var problem: String? { found.withLock { $0 } }
+
+    func set(_ problem: String?) { found.withLock { $0 = problem } }
+
+    /// - Throws: `Problem` (507) if the artifacts exceed the quota.
+    func requireRoom() throws {
+        if let problem { throw Problem(.init(code: 507, reasonPhrase: "Insufficient Storage"), problem) }
+    }
+}

@@ -1,0 +1,87 @@
+import ClusterCore
+import Foundation
+import GRDB
+
+// What the retention policy may give up, of jobs that ended and are not on hold.
+extension JobStore {
+    private static let ended = "jobs.state IN ('finished', 'failed', 'cancelled')"
+
+    /// Bytes of all artifacts, each counted once.
+    func distinctArtifactBytes() async throws -> Int {
+        try await pool.read { db in
+            try Int.fetchOne(
+                db, sql: "SELECT SUM(bytes) FROM (SELECT bytes FROM artifacts GROUP BY sha256)") ?? 0
+        }
+    }
+
+    /// Checkpoints of jobs that ended before a time, those that ended first first.
+    func checkpoints(endedBefore time: Date, limit: Int) async throws -> [SpareArtifact] {
+        try await spare(
+            """
+            SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256, 0 AS freed FROM artifacts
+            JOIN jobs ON jobs.sequence = artifacts.job
+            WHERE artifacts.kind = 'checkpoint' AND \(Self.ended) AND jobs.finished_at < ?
+            ORDER BY jobs.finished_at, artifacts.iteration LIMIT ?
+            """, [time.timeIntervalSince1970, limit]
+        ).map(\.artifact)
+    }
+
+    /// The snapshots beyond a number, of jobs that ended before a time. The last one stays, and others spread evenly.
+    func snapshots(beyond count: Int, endedBefore time: Date, limit: Int) async throws -> [SpareArtifact] {
+        let jobs = """
+            SELECT job FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job
+            WHERE artifacts.kind = 'snapshot' AND \(Self.ended) AND jobs.finished_at < ?1
+            GROUP BY job HAVING COUNT(*) > ?2 LIMIT 1000
+            """
+        let all = try await spare(
+            """
+            SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256, 0 AS freed FROM artifacts
+            JOIN jobs ON jobs.sequence = artifacts.job
+            WHERE artifacts.kind = 'snapshot' AND artifacts.job IN (\(jobs))
+            ORDER BY artifacts.job, artifacts.iteration
+            """, [time.timeIntervalSince1970, count]
+        ).map(\.artifact)
+        let thinned = Dictionary(grouping: all, by: \.job).sorted { $0.key < $1.key }.flatMap { _, snapshots in
+            let kept = Self.spread(count, over: snapshots.count)
+            return snapshots.indices.filter { !kept.contains($0) }.map { snapshots[$0] }
+        }
+        return Array(thinned.prefix(limit))
+    }
+
+    /// `count` of `total` places, evenly, with the last one; with two or more, with the first one, too.
+    static func spread(_ count: Int, over total: Int) -> Set<Int> {
+        guard count < total else { return Set(0..<total) }
+        guard count > 1 else { return [total - 1] }
+        return Set((0..<count).map { Int((Double($0) * Double(total - 1) / Double(count - 1)).rounded()) })
+    }
+
+    /// Files that finished jobs can do without, in the order in which the quota gives them up, with the bytes that
+    /// disappear with each: none while another job has the same file.
+    func dispensable(limit: Int) async throws -> [(artifact: SpareArtifact, bytes: Int)] {
+        try await spare(
+            """
+            SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256,
+                CASE WHEN (SELECT COUNT(*) FROM artifacts AS others WHERE others.sha256 = artifacts.sha256) = 1
+                    THEN bytes ELSE 0 END AS freed
+            FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job
+            WHERE jobs.state = 'finished' AND (artifacts.kind = 'checkpoint' OR artifacts.kind = 'snapshot'
+                AND artifacts.iteration < (SELECT MAX(newest.iteration) FROM artifacts AS newest
+                    WHERE newest.job = artifacts.job AND newest.kind = 'snapshot'))
+            ORDER BY artifacts.kind = 'snapshot', jobs.finished_at, jobs.sequence, artifacts.iteration LIMIT ?
+            """, [limit])
+    }
+
+    private func spare(
+        _ sql: String, _ arguments: StatementArguments
+    ) async throws -> [(artifact: SpareArtifact, bytes: Int)] {
+        try await pool.read { db in
+            try StoredRow.all(db, sql: sql, arguments: arguments).compactMap { row in
+                guard let job = JobID(try row["id"]), let role = ArtifactRole(rawValue: try row["role"]) else {
+                    return nil
+                }
+                let artifact = try SpareArtifact(job: job, role: role, iteration: row["at"], sha256: row["sha256"])
+                return (artifact, try row["freed"])
+            }
+        }
+    }
+}

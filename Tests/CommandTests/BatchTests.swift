@@ -1,0 +1,121 @@
+import ArgumentParser
+import ClusterCore
+import Foundation
+import Protocol
+import TextureGAN
+import Testing
+
+@testable import texloom
+
+@Suite struct BatchTests {
+    @Test func aSweepIsAListOrARange() throws {
+        #expect(try Sweep("k=32,64").values == ["32", "64"])
+        #expect(try Sweep("seed=1..4").values == ["1", "2", "3", "4"])
+        #expect(try Sweep("seed=-1..1").values == ["-1", "0", "1"])
+        #expect(try Sweep("style=off").values == ["off"])
+        #expect(try Sweep("learning_rate=1e-4,0.0002").values == ["1e-4", "0.0002"])
+        for wrong in [
+            "k", "=1", "k=", "k=1,,2", "k=1,1", "k=4..1", "k=1..x", "k=1..2000", "a b=1", "k=1\n",
+            "k=-9223372036854775808..9223372036854775807",
+        ] {
+            let error = #expect(throws: ValidationError.self) { try Sweep(wrong) }
+            #expect(error?.message.contains("expected") == true, "\(wrong)")
+        }
+    }
+
+    @Test func everyCombinationIsARecipeWithItsNameAndLabels() throws {
+        let recipe = try Recipe(named: "draft", overrides: [])
+        let sweeps = try [Sweep("k=32,64"), Sweep("learning_rate=0.001,0.002")]
+        let variants = try RecipeVariant.all(of: recipe, sweeps, seeds: 2)
+        #expect(variants.count == 8 && Set(variants.map { $0.recipe.yaml() }).count == 8)
+        #expect(
+            variants[0].suffix == "-k32-learning_rate0.001" && variants[1].suffix == "-k32-learning_rate0.001-seed2")
+        #expect(variants[7].labels == ["k": "64", "learning_rate": "0.002"] && variants[7].recipe.k == 64)
+        #expect(throws: TrainingError.self) { try RecipeVariant.all(of: recipe, [Sweep("no_field=1")], seeds: 1) }
+        #expect(throws: TrainingError.self) { try RecipeVariant.all(of: recipe, [Sweep("k=many")], seeds: 1) }
+        let alone = try RecipeVariant.all(of: recipe, [], seeds: 2)
+        #expect(alone.map(\.suffix) == ["", "-seed2"] && alone.allSatisfy { $0.labels.isEmpty })
+    }
+
+    @Test func whatCannotBeIsRefusedBeforeAnythingIsSent() throws {
+        let scratch = try ScratchFolder()
+        for (arguments, reason) in [
+            (["submit", "x.png", "--sweep", "k=32,64"], "expected --batch NAME"),
+            (["submit", "x.png", "--batch", "a b"], "batch is 'a b'"),
+            (["submit", "x.png", "--label", "wall"], "expected key=value"),
+            (
+                ["submit", "x.png", "--batch", "b", "--sweep", "k=1..40", "--sweep", "seed=1..40"],
+                "more than 1000 jobs"
+            ),
+            (["submit", "x.png", "--batch", "b", "--sweep", "k=32", "--sweep", "k=64"], "given twice"),
+            (["submit", "x.png", "--batch", "b", "--sweep", "seed=1..2", "--seeds", "2"], "both choose seeds"),
+            (["submit", "x.png", "--batch", "b", "--sweep", "k=32", "--label", "k=1"], "two labels of one key"),
+            (["cancel"], "no jobs are named"), (["retry", "bricks", "--batch", "b"], "go without"),
+            (["list", "--label", "a=1", "--label", "a=2"], "two values"),
+            (["watch", "x", "--batch", "b"], "go without"),
+            (["gather", "x", "--label", "a=b"], "go without"),
+        ] {
+            let result = try TexloomProcess.run(
+                arguments, folder: scratch.url, environment: ["TEXLOOM_API": "http://127.0.0.1:9"])
+            #expect(
+                result.status == 2 && result.errors.contains(reason), "\(arguments): \(result.status) \(result.errors)")
+        }
+    }
+
+    @Test func aSweepIsSubmittedOnceListedCancelledRetriedAndGatheredByItsLabels() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("moss.png", seed: 1)
+        _ = try cluster.run(["submit", exemplar, "--name", "alone"] + TinyCluster.recipe(iterations: 10))
+        let sweep =
+            ["submit", exemplar, "--batch", "night", "--label", "wall=north"] + TinyCluster.recipe(iterations: 10)
+            + ["--sweep", "ngf=4,6", "--sweep", "seed=1..3"]
+        let submitted = try cluster.run(sweep)
+        #expect(submitted.status == 0 && submitted.output.contains("6 accepted, 0 refused"), "\(submitted.errors)")
+        let repeated = try cluster.run(sweep + ["--json"]).output.replacing(" ", with: "")
+        #expect(repeated.components(separatedBy: "\"alreadyExisted\":true").count == 7, "\(repeated)")
+        func jobs(_ arguments: String...) throws -> [JobSummary] {
+            let result = try cluster.run(["list", "--json", "--sort", "oldest"] + arguments)
+            return try APIFormat.decoder.decode([JobSummary].self, from: Data(result.output.utf8))
+        }
+        let batch = try jobs("--batch", "night")
+        #expect(
+            batch.map(\.resultName) == ["4", "6"].flatMap { k in (1...3).map { "moss-ngf\(k)-seed\($0)" } })
+        #expect(batch[4].labels == ["ngf": "6", "seed": "2", "wall": "north"] && batch[4].batch == "night")
+        #expect(try jobs("--batch", "night", "--label", "ngf=6", "--label", "seed=2").map(\.id) == [batch[4].id])
+        #expect(try jobs("--label", "wall=south").isEmpty)
+
+        let asked = try cluster.run(["cancel", "--batch", "night", "--label", "ngf=6"])
+        #expect(asked.status == 2 && asked.errors.contains("cancel 3 jobs?") && asked.errors.contains("--yes"))
+        #expect(try jobs("--state", "cancelled").isEmpty)
+        let cancelled = try cluster.run(["cancel", "--batch", "night", "--label", "ngf=6", "--yes", "--reason", "no"])
+        #expect(cancelled.output == "cancelled 3 jobs\n", "\(cancelled.output)\(cancelled.errors)")
+        #expect(try jobs("--state", "cancelled").map(\.reason) == ["no", "no", "no"])
+        // One job needs no confirmation.
+        let retried = try cluster.run(["retry", "--batch", "night", "--label", "seed=1"])
+        #expect(
+            retried.output == "put back into the queue: 1 job; 1 more matched and stayed as they were\n",
+            "\(retried.output)\(retried.errors)")
+        #expect(try cluster.run(["retry", "--batch", "nights"]).output == "no job matches\n")
+        let listed = try cluster.run(["batches"]).output
+        #expect(listed.contains("night") && listed.contains("QUEUED") && listed.contains("CANCELLED"), "\(listed)")
+
+        try cluster.startWorker("one")
+        let watched = try cluster.run(["watch", "--batch", "night", "--label", "seed=1", "--interval", "0.2"])
+        #expect(watched.status == 0 && watched.output.contains("moss-ngf6-seed1: finished"), "\(watched.output)")
+        let out = cluster.scratch.folder.path("out")
+        #expect(try cluster.run(["gather", "--batch", "night", "--label", "seed=1", "--out", out]).status == 0)
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: out).sorted()
+                == ["moss-ngf4-seed1_result", "moss-ngf6-seed1_result"])
+
+        #expect(try cluster.run(["delete", "--batch", "night", "--label", "seed=1"]).errors.contains("delete 2 jobs?"))
+        let deleted = try cluster.run(["delete", "--batch", "night", "--label", "seed=1", "-y"])
+        #expect(deleted.output == "deleted 2 jobs\n", "\(deleted.output)\(deleted.errors)")
+        #expect(try jobs("--batch", "night").count == 4)
+        #expect(FileManager.default.fileExists(atPath: out + "/moss-ngf4-seed1_result/generator.safetensors"))
+        #expect(try cluster.run(["gather", "--batch", "night", "--label", "seed=1", "--out", out]).output.contains("nothing to gather"))
+        let again = try cluster.run(sweep)
+        #expect(again.output.contains("6 accepted"), "\(again.errors)")
+        #expect(try jobs("--batch", "night").count == 6, "the deleted ones are new jobs")
+    }
+}

@@ -1,0 +1,169 @@
+import ClusterFixtures
+import Foundation
+import Logging
+import Protocol
+import Testing
+
+@testable import ClusterCore
+@testable import Coordinator
+
+@Suite("Retention", .timeLimit(.minutes(2)))
+struct RetentionTests {
+    let folder = TemporaryFolder()
+    let store: JobStore
+    let artifacts: ArtifactStore
+    let engine: ClusterEngine
+    let quota = StorageQuota()
+    private let complaints = Complaints()
+    private static let end = Date(timeIntervalSince1970: 1_700_000_000)
+
+    init() throws {
+        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        artifacts = try ArtifactStore(dataFolder: folder.url)
+        engine = ClusterEngine(
+            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
+            clock: { .origin }, wallClock: { Self.end }, logger: complaints.logger)
+    }
+
+    /// Finishes a job with eleven snapshots and two checkpoints of 1000 bytes each.
+    private func finish(_ name: String, alike: String? = nil, session: UInt64 = 1) async throws -> JobID {
+        let exemplar = try artifacts.store(Data("photograph".utf8))
+        let submission = Submission(
+            name: name, fileName: "a.png", exemplar: exemplar, recipeYAML: "r", priority: 0, key: nil)
+        guard case .accepted(let jobs) = await engine.request({ .submit($0, [submission], salts: [7]) }) else {
+            throw CoordinatorError(.storeUnavailable, "refused")
+        }
+        await engine.post(.hello(session: session, worker: .named("w\(session)"), running: []))
+        await engine.post(.workRequest(session: session, requestID: .random(in: 1 ... .max)))
+        let id = jobs[0].id
+        let attempt = AttemptReference(job: id, number: 1)
+        var digests: [ArtifactRole: String] = [:]
+        func keep(_ role: ArtifactRole, _ iteration: Int) async throws {
+            let text = "\(role) \(iteration) of \(alike ?? name)"
+            let artifact = try artifacts.store(Data(text.utf8) + Data(count: 1000 - text.utf8.count))
+            digests[role] = artifact.sha256
+            let offer = ArtifactOffer(
+                attempt: attempt, transferID: 1, role: role, artifact: artifact, iteration: iteration)
+            await engine.post(.artifactStored(session: session, offer))
+        }
+        for iteration in stride(from: 0, through: 100, by: 10) { try await keep(.snapshot, iteration) }
+        for role in [ArtifactRole.checkpoint, .generator, .discriminator] { try await keep(role, 90) }
+        try await keep(.checkpoint, 100)
+        let completion = Completion(
+            iteration: 100, products: digests.filter { $0.key != .snapshot }, trainingSeconds: 1, reportJSON: "{}")
+        await engine.post(.finish(session: session, attempt, requestID: 5, completion))
+        // Answered after everything before it.
+        _ = await engine.request { .prioritise($0, id, priority: 0) }
+        #expect(await engine.committed.job(id)?.state == .finished)
+        return id
+    }
+
+    private func running<Result>(_ work: () async throws -> Result) async rethrows -> Result {
+        let loop = Task { [engine] in await engine.run() }
+        defer { loop.cancel() }
+        return try await work()
+    }
+
+    private func enforce(_ policy: RetentionPolicy, days: Double) async throws -> Int {
+        let retention = Retention(
+            policy: policy, store: store, engine: engine, quota: quota, logger: complaints.logger)
+        let count = try await retention.enforce(at: Self.end.addingTimeInterval(days * 86_400))
+        _ = await engine.request { .retry($0, JobID(sequence: 1, salt: 1)) }
+        return count
+    }
+
+    private func kept(_ id: JobID) async throws -> [ArtifactRole: [Int]] {
+        let list = try await store.artifacts(of: id)
+        for artifact in list {
+            #expect(artifacts.contains(Artifact(sha256: artifact.sha256, sizeBytes: artifact.sizeBytes)), "\(artifact)")
+        }
+        return Dictionary(grouping: list, by: \.kind).mapValues { $0.map(\.iteration) }
+    }
+
+    private func isInOrder() async throws {
+        let report = try await StoreCheck(store: store, artifacts: artifacts).run(repairs: false)
+        #expect(report.problems == [] && report.orphans == 0)
+    }
+
+    @Test func byDefaultNothingIsGivenUp() async throws {
+        try await running {
+            let id = try await finish("a")
+            #expect(try await enforce(RetentionPolicy(), days: 10_000) == 0)
+            #expect(try await kept(id)[.snapshot]?.count == 11)
+        }
+    }
+
+    @Test func checkpointsGoSoManyDaysAfterTheEndAndProductsStay() async throws {
+        var policy = RetentionPolicy()
+        policy.checkpointAge = .seconds(7 * 86_400)
+        try await running {
+            let id = try await finish("a")
+            #expect(try await enforce(policy, days: 6.9) == 0)
+            #expect(try await enforce(policy, days: 7.1) == 2)
+            let left = try await kept(id)
+            #expect(left[.checkpoint] == nil && left[.generator] == [90] && left[.snapshot]?.count == 11)
+            #expect(await engine.committed.job(id)?.checkpoints.isEmpty == true)
+            #expect(try await enforce(policy, days: 8) == 0)
+            try await isInOrder()
+        }
+    }
+
+    @Test func snapshotsAreThinnedEvenlyADayAfterTheEnd() async throws {
+        var policy = RetentionPolicy()
+        policy.snapshots = 3
+        try await running {
+            let id = try await finish("a")
+            #expect(try await enforce(policy, days: 0.9) == 0)
+            #expect(try await enforce(policy, days: 1.1) == 8)
+            #expect(try await kept(id)[.snapshot] == [0, 50, 100])
+            policy.snapshots = 1
+            #expect(try await enforce(policy, days: 2) == 2)
+            #expect(try await kept(id)[.snapshot] == [100])
+            try await isInOrder()
+        }
+        #expect(JobStore.spread(2, over: 5) == [0, 4] && JobStore.spread(9, over: 3) == [0, 1, 2])
+    }
+
+    @Test func theQuotaTakesWhatIsLeastMissedOfTheOldestJobsAndThenRefusesNewOnes() async throws {
+        var policy = RetentionPolicy()
+        try await running {
+            let (first, second) = (try await finish("a"), try await finish("b", session: 2))
+            let all = try await store.distinctArtifactBytes()
+            policy.quotaBytes = all - 2500
+            #expect(try await enforce(policy, days: 0) == 3)
+            #expect(try await kept(first)[.checkpoint] == nil)
+            #expect(try await kept(second)[.checkpoint] == [100])
+            #expect(quota.problem == nil)
+            #expect(try await enforce(policy, days: 0) == 0, "within the quota now")
+            policy.quotaBytes = 3000
+            #expect(try await enforce(policy, days: 0) == 21)
+            let left = try await kept(first)
+            #expect(left[.snapshot] == [100] && left[.generator] == [90] && left[.discriminator] == [90])
+            #expect(try await kept(second)[.snapshot] == [100])
+            _ = try await enforce(policy, days: 0)
+            #expect(quota.problem?.contains("'texloom delete'") == true)
+            let refused = #expect(throws: Problem.self) { try quota.requireRoom() }
+            #expect(refused?.status.code == 507)
+            policy.quotaBytes = all
+            #expect(try await enforce(policy, days: 0) == 0)
+            #expect(quota.problem == nil)
+            try await isInOrder()
+        }
+    }
+
+    @Test func aFileThatAnotherJobHasSavesNothingAndStaysThere() async throws {
+        var policy = RetentionPolicy()
+        policy.checkpointAge = .zero
+        try await running {
+            let first = try await finish("a", alike: "same")
+            #expect(try await enforce(policy, days: 1) == 2)
+            let second = try await finish("b", alike: "same", session: 2)
+            #expect(try await kept(first)[.checkpoint] == nil)
+            #expect(try await kept(second)[.checkpoint] == [90, 100])
+            let bytes = try await store.dispensable(limit: 100).map(\.bytes)
+            // The two checkpoints are the second job's alone; the ten snapshots of each are shared.
+            #expect(bytes.filter { $0 == 1000 }.count == 2 && bytes.filter { $0 == 0 }.count == 20)
+            try await isInOrder()
+        }
+    }
+}
