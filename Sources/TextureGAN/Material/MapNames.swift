@@ -43,6 +43,9 @@ enum MapNames {
         return nil
     }
 
+    /// Whether a name says that the green of its normals points up.
+    static func saysGreenIsUp(_ name: String) -> Bool { words(of: name).contains { $0.hasSuffix("gl") } }
+
     /// A name's words in lower case, without numbers: "Bricks076C_1K-PNG_NormalGL" is bricks, c, k, png, normal, gl.
     static func words(of name: String) -> [String] {
         var words: [String] = []

@@ -67,6 +67,11 @@ public struct MaterialFiles: Sendable, Equatable {
                 notes.append("\(url.lastPathComponent) is not used: there are normals for OpenGL too")
                 continue
             }
+            if content == .map(.normalGL), !MapNames.saysGreenIsUp(url.deletingPathExtension().lastPathComponent) {
+                notes.append(
+                    "\(url.lastPathComponent) does not say where green points: it is taken for up, as in OpenGL "
+                        + "(--map normal-dx=FILE for down)")
+            }
             try add(File(url: url, content: content, name: "\(name)/\(url.lastPathComponent)"))
         }
         try requireAlbedo(

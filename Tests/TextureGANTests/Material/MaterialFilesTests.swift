@@ -141,6 +141,7 @@ import Testing
             try file(folder, "Roughness.png", Image(width: width, height: height, channels: 1, pixels: ramp))
             try file(folder, "Normal.png", rgb([200, 128, 200], width: width, height: height))
             let files = try MaterialFiles(folder: folder, name: "ramp")
+            #expect(files.notes.count == 1 && files.notes[0].contains("Normal.png does not say where green points"))
             let (part, _) = try files.read(Framing(crop: Framing.Window("6x4+2+1"), longestSide: 3))
             #expect(part.pixels.width == 3 && part.pixels.height == 2)
             let albedo: DeepImage? = part.map(.albedo)
