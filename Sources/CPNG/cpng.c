@@ -108,15 +108,20 @@ typedef struct {
     cpng_convert convert;
     void *context;
     // A row's colours without alpha.
-    uint16_t *rgb;
+    uint16_t *colours;
+    uint32_t width;
     int is_transparent;
     // Of the result.
     int bit_depth;
+    void *rgb;
 } flattening;
 
 // A row of 16-bit RGBA over white, as RGB of 8 or 16 bits.
-static void flatten(const uint16_t *row, uint32_t width, flattening *how, void *rgb) {
-    uint16_t *colours = how->rgb;
+static void flatten(void *context, const uint16_t *row, uint32_t y) {
+    flattening *how = context;
+    uint32_t width = how->width;
+    uint16_t *colours = how->colours;
+    uint8_t *rgb = (uint8_t *)how->rgb + (size_t)y * width * 3 * (how->bit_depth / 8);
     for (size_t x = 0; x < width; x++) memcpy(colours + 3 * x, row + 4 * x, 3 * sizeof *colours);
     if (how->convert) how->convert(how->context, colours, width);
     for (size_t x = 0; x < width; x++) {
@@ -127,21 +132,18 @@ static void flatten(const uint16_t *row, uint32_t width, flattening *how, void *
             if (how->bit_depth == 16) {
                 ((uint16_t *)rgb)[3 * x + channel] = (uint16_t)((over + 65535 / 2) / 65535);
             } else {
-                ((uint8_t *)rgb)[3 * x + channel] =
-                    (uint8_t)((over * 255 + 65535ull * 65535 / 2) / (65535ull * 65535));
+                rgb[3 * x + channel] = (uint8_t)((over * 255 + 65535ull * 65535 / 2) / (65535ull * 65535));
             }
         }
     }
 }
 
-int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, int bit_depth, void *rgb,
-                    int *is_transparent, char message[CPNG_MESSAGE_BYTES]) {
+int cpng_decode_rows(const uint8_t *bytes, size_t count, cpng_take take, void *context,
+                     char message[CPNG_MESSAGE_BYTES]) {
     source from = {bytes, count, 0};
-    flattening how = {convert, context, NULL, 0, bit_depth};
     // Written after setjmp and read after longjmp.
     uint8_t *volatile rows = NULL;
     png_bytep *volatile pointers = NULL;
-    uint16_t *volatile colours = NULL;
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
@@ -153,7 +155,6 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, vo
         png_destroy_read_struct(&png, &info, NULL);
         free(rows);
         free(pointers);
-        free(colours);
         return -1;
     }
     png_set_read_fn(png, &from, on_read);
@@ -176,23 +177,34 @@ int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, vo
     uint32_t held = is_interlaced ? height : 1;
     rows = malloc(row_bytes * held);
     pointers = malloc(sizeof(png_bytep) * held);
-    colours = malloc(sizeof(uint16_t) * 3 * width);
-    if (!rows || !pointers || !colours) png_error(png, "out of memory");
-    how.rgb = colours;
+    if (!rows || !pointers) png_error(png, "out of memory");
     for (uint32_t y = 0; y < held; y++) pointers[y] = rows + row_bytes * y;
     if (is_interlaced) png_read_image(png, (png_bytepp)pointers);
     for (uint32_t y = 0; y < height; y++) {
         if (!is_interlaced) png_read_row(png, rows, NULL);
-        flatten((const uint16_t *)pointers[is_interlaced ? y : 0], width, &how,
-                (uint8_t *)rgb + (size_t)y * width * 3 * (bit_depth / 8));
+        take(context, (const uint16_t *)pointers[is_interlaced ? y : 0], y);
     }
     png_read_end(png, NULL);
     png_destroy_read_struct(&png, &info, NULL);
     free(rows);
     free(pointers);
-    free(colours);
-    *is_transparent = how.is_transparent;
     return 0;
+}
+
+int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, int bit_depth, void *rgb,
+                    int *is_transparent, char message[CPNG_MESSAGE_BYTES]) {
+    cpng_header header;
+    if (cpng_read_header(bytes, count, &header, message) != 0) return -1;
+    flattening how = {convert, context, NULL, header.width, 0, bit_depth, rgb};
+    how.colours = malloc(sizeof(uint16_t) * 3 * header.width);
+    if (!how.colours) {
+        snprintf(message, CPNG_MESSAGE_BYTES, "out of memory");
+        return -1;
+    }
+    int status = cpng_decode_rows(bytes, count, flatten, &how, message);
+    free(how.colours);
+    *is_transparent = how.is_transparent;
+    return status;
 }
 
 struct cpng_writer {
@@ -212,11 +224,11 @@ static void on_write(png_structp png, png_bytep bytes, size_t count) {
 
 static void on_flush(png_structp png) { (void)png; }
 
-cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int bit_depth, cpng_write write, void *context,
-                              char message[CPNG_MESSAGE_BYTES]) {
+cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int channels, int bit_depth, int is_srgb,
+                              cpng_write write, void *context, char message[CPNG_MESSAGE_BYTES]) {
     cpng_writer *writer = calloc(1, sizeof *writer);
     if (writer) {
-        writer->row_bytes = (size_t)width * 3 * (bit_depth / 8);
+        writer->row_bytes = (size_t)width * channels * (bit_depth / 8);
         writer->write = write;
         writer->context = context;
         writer->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, writer->message, on_error, on_warning);
@@ -233,9 +245,10 @@ cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int bit_depth, cp
         return NULL;
     }
     png_set_write_fn(writer->png, writer, on_write, on_flush);
-    png_set_IHDR(writer->png, writer->info, width, height, bit_depth, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+    png_set_IHDR(writer->png, writer->info, width, height, bit_depth,
+                 channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_set_sRGB(writer->png, writer->info, PNG_sRGB_INTENT_RELATIVE);
+    if (is_srgb) png_set_sRGB(writer->png, writer->info, PNG_sRGB_INTENT_RELATIVE);
     png_write_info(writer->png, writer->info);
     const uint16_t one = 1;
     if (bit_depth == 16 && *(const uint8_t *)&one) png_set_swap(writer->png);

@@ -81,10 +81,12 @@ public struct DecodedRaster<Sample: PictureSample>: Sendable, Equatable {
         return pixels
     }
 
-    private static func pixels(
-        ofJPEG bytes: Data, _ stored: StoredImage, _ name: String, _ notes: inout [Note]
+    /// - Parameter isColour: false for samples that are no colours and are not converted.
+    static func pixels(
+        ofJPEG bytes: Data, _ stored: StoredImage, _ name: String, isColour: Bool = true, _ notes: inout [Note]
     ) throws(ImagingError) -> [UInt8] {
-        let conversion = ColourConversion.ofJPEG(bytes, inks: stored.hasInks, isGrey: stored.isGrey, &notes)
+        let conversion =
+            isColour ? ColourConversion.ofJPEG(bytes, inks: stored.hasInks, isGrey: stored.isGrey, &notes) : nil
         let (width, height) = (stored.header.width, stored.header.height)
         let channels = stored.hasInks && conversion != nil ? 4 : 3
         var message = CMessage()

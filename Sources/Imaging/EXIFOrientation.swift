@@ -73,11 +73,11 @@ extension Raster {
                     case 7: (width - 1 - y, height - 1 - x)
                     default: (width - 1 - y, x)
                     }
-                let source = (sourceY * width + sourceX) * 3
-                let target = (y * newWidth + x) * 3
-                for channel in 0..<3 { result[target + channel] = pixels[source + channel] }
+                let source = (sourceY * width + sourceX) * channels
+                let target = (y * newWidth + x) * channels
+                for channel in 0..<channels { result[target + channel] = pixels[source + channel] }
             }
         }
-        return Raster(width: newWidth, height: newHeight, pixels: result)
+        return Raster(width: newWidth, height: newHeight, channels: channels, pixels: result)
     }
 }

@@ -51,7 +51,7 @@ public struct Framing: Sendable, Equatable {
     /// The part of a picture.
     /// - Parameter name: what to call the picture in errors.
     /// - Throws: `.outside` if the window does not lie in the picture.
-    public func frame(_ image: Image, name: String) throws(ImagingError) -> Image {
+    public func frame<Sample>(_ image: Raster<Sample>, name: String) throws(ImagingError) -> Raster<Sample> {
         var image = image
         if let crop {
             let x = crop.corner?.x ?? (image.width - crop.width) / 2

@@ -1,11 +1,14 @@
 import Foundation
 
 extension Raster {
-    /// The image as an RGB PNG with as many bits as its samples, marked as sRGB.
-    public func png() throws(ImagingError) -> Data {
+    /// The image as a PNG with as many bits as its samples: RGB, or grey if it has one channel.
+    /// - Parameter isSRGB: whether the file says that it is sRGB; maps of a material other than the albedo say nothing.
+    public func png(isSRGB: Bool = true) throws(ImagingError) -> Data {
         var result = Data()
         do {
-            let writer = try PNGWriter(width: width, height: height, bitDepth: Sample.bitWidth) {
+            let writer = try PNGWriter(
+                width: width, height: height, channels: channels, bitDepth: Sample.bitWidth, isSRGB: isSRGB
+            ) {
                 result.append(contentsOf: $0)
             }
             try pixels.withUnsafeBufferPointer { try writer.write($0) }

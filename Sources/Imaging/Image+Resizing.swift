@@ -1,36 +1,38 @@
-extension Image {
+extension Raster {
     /// The image at another size: each pixel is the mean of the area that it covers when shrinking, bicubic
     /// (Catmull-Rom) when enlarging.
-    public func resized(width newWidth: Int, height newHeight: Int) -> Image {
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    public func resized(width newWidth: Int, height newHeight: Int) -> Raster {
         precondition(newWidth > 0 && newHeight > 0)
         let columns = Self.weights(from: width, to: newWidth)
         let rows = Self.weights(from: height, to: newHeight)
         // Rows first into floats, then columns.
-        var narrow = [Float](repeating: 0, count: newWidth * height * 3)
+        var narrow = [Float](repeating: 0, count: newWidth * height * channels)
         for y in 0..<height {
             for x in 0..<newWidth {
-                let target = (y * newWidth + x) * 3
+                let target = (y * newWidth + x) * channels
                 for (offset, weight) in columns[x].weights.enumerated() {
-                    let source = (y * width + Self.clamped(columns[x].first + offset, width)) * 3
-                    for channel in 0..<3 { narrow[target + channel] += weight * Float(pixels[source + channel]) }
+                    let source = (y * width + Self.clamped(columns[x].first + offset, width)) * channels
+                    for channel in 0..<channels { narrow[target + channel] += weight * Float(pixels[source + channel]) }
                 }
             }
         }
-        var result = [UInt8](repeating: 0, count: newWidth * newHeight * 3)
+        var result = [Sample](repeating: 0, count: newWidth * newHeight * channels)
         for y in 0..<newHeight {
-            for index in 0..<newWidth * 3 {
+            for index in 0..<newWidth * channels {
                 var sum: Float = 0
                 for (offset, weight) in rows[y].weights.enumerated() {
-                    sum += weight * narrow[Self.clamped(rows[y].first + offset, height) * newWidth * 3 + index]
+                    sum += weight * narrow[Self.clamped(rows[y].first + offset, height) * newWidth * channels + index]
                 }
-                result[y * newWidth * 3 + index] = UInt8(min(max(sum.rounded(), 0), 255))
+                result[y * newWidth * channels + index] = Sample(min(max(sum.rounded(), 0), Float(Sample.max)))
             }
         }
-        return Image(width: newWidth, height: newHeight, pixels: result)
+        return Raster(width: newWidth, height: newHeight, channels: channels, pixels: result)
     }
 
     /// The image with its longest side at most `longestSide`; never enlarged.
-    public func thumbnail(longestSide: Int) -> Image {
+    public func thumbnail(longestSide: Int) -> Raster {
         let longest = max(width, height)
         guard longest > longestSide else { return self }
         let scale = Double(longestSide) / Double(longest)

@@ -10,17 +10,20 @@ public typealias Image = Raster<UInt8>
 /// An RGB image, 16 bits a channel.
 public typealias DeepImage = Raster<UInt16>
 
-/// An RGB image.
+/// An RGB image, or the maps of a material, all channels of a pixel side by side.
 public struct Raster<Sample: PictureSample>: Sendable, Equatable {
     public let width: Int
     public let height: Int
-    /// Row by row from the top, red, green, blue: `width * height * 3` values.
+    /// Samples of a pixel: 3 in an RGB image.
+    public let channels: Int
+    /// Row by row from the top, `width * height * channels` values; red, green, blue in an RGB image.
     public var pixels: [Sample]
 
-    public init(width: Int, height: Int, pixels: [Sample]) {
-        precondition(width > 0 && height > 0 && pixels.count == width * height * 3)
+    public init(width: Int, height: Int, channels: Int = 3, pixels: [Sample]) {
+        precondition(width > 0 && height > 0 && channels > 0 && pixels.count == width * height * channels)
         self.width = width
         self.height = height
+        self.channels = channels
         self.pixels = pixels
     }
 
@@ -28,11 +31,11 @@ public struct Raster<Sample: PictureSample>: Sendable, Equatable {
     public func cropped(x: Int, y: Int, width: Int, height: Int) -> Raster {
         precondition(x >= 0 && y >= 0 && x + width <= self.width && y + height <= self.height)
         var result: [Sample] = []
-        result.reserveCapacity(width * height * 3)
+        result.reserveCapacity(width * height * channels)
         for row in y..<y + height {
-            let start = (row * self.width + x) * 3
-            result += pixels[start..<start + width * 3]
+            let start = (row * self.width + x) * channels
+            result += pixels[start..<start + width * channels]
         }
-        return Raster(width: width, height: height, pixels: result)
+        return Raster(width: width, height: height, channels: channels, pixels: result)
     }
 }

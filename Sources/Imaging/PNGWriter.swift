@@ -1,9 +1,10 @@
 import CPNG
 
-/// Writes an RGB PNG from top to bottom, so that the picture need not be in memory as a whole. It says that it is sRGB.
+/// Writes a PNG from top to bottom, so that the picture need not be in memory as a whole.
 public final class PNGWriter {
     private let width: Int
     private let height: Int
+    private let channels: Int
     private let bitDepth: Int
     private let sink: (UnsafeRawBufferPointer) throws -> Void
     private var writer: OpaquePointer?
@@ -12,21 +13,25 @@ public final class PNGWriter {
     private var failure: (any Error)?
 
     /// - Parameters:
+    ///   - channels: 3 for RGB, 1 for grey.
     ///   - bitDepth: 8 or 16.
+    ///   - isSRGB: whether the file says that its colours are sRGB.
     ///   - sink: takes the file's bytes in their order. What it throws, the method that called it throws.
     /// - Throws: `ImagingError` for a size that no PNG has.
     public init(
-        width: Int, height: Int, bitDepth: Int, sink: @escaping (UnsafeRawBufferPointer) throws -> Void
+        width: Int, height: Int, channels: Int = 3, bitDepth: Int, isSRGB: Bool = true,
+        sink: @escaping (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        precondition(bitDepth == 8 || bitDepth == 16)
+        precondition((bitDepth == 8 || bitDepth == 16) && (channels == 1 || channels == 3))
         self.width = width
         self.height = height
+        self.channels = channels
         self.bitDepth = bitDepth
         self.sink = sink
         rowsLeft = height
         try check { message in
             writer = cpng_open_writer(
-                UInt32(clamping: width), UInt32(clamping: height), Int32(bitDepth),
+                UInt32(clamping: width), UInt32(clamping: height), Int32(channels), Int32(bitDepth), isSRGB ? 1 : 0,
                 { context, bytes, count in
                     guard let context else { return -1 }
                     return Unmanaged<PNGWriter>.fromOpaque(context).takeUnretainedValue().take(bytes, count)
@@ -37,11 +42,11 @@ public final class PNGWriter {
 
     deinit { cpng_free_writer(writer) }
 
-    /// The next rows: `width * 3` samples each, of the writer's bit depth.
+    /// The next rows: `width * channels` samples each, of the writer's bit depth.
     /// - Throws: `ImagingError`, or what the sink throws.
     public func write<Sample: PictureSample>(_ samples: UnsafeBufferPointer<Sample>) throws {
-        precondition(Sample.bitWidth == bitDepth && samples.count % (width * 3) == 0)
-        let rows = samples.count / (width * 3)
+        precondition(Sample.bitWidth == bitDepth && samples.count % (width * channels) == 0)
+        let rows = samples.count / (width * channels)
         precondition(rows <= rowsLeft, "a PNG gets more rows than it has")
         rowsLeft -= rows
         try check { cpng_write_rows(writer, samples.baseAddress, UInt32(rows), &$0) }

@@ -24,7 +24,7 @@ public struct TextureTrainer: AttemptTrainer {
         let recipe = try Recipe(yaml: recipeYAML, source: "recipe of \(input.exemplarName)")
         return try TrainingRun.run(
             TrainingRun.Input(
-                exemplar: input.exemplar, exemplarName: input.exemplarName, recipe: recipe,
+                exemplar: .photograph(input.exemplar), exemplarName: input.exemplarName, recipe: recipe,
                 checkpoint: input.checkpoint, threads: input.threads, folder: input.folder,
                 historyArrivedUntil: input.repeatsHistory ? 0 : .max, concurrentRuns: input.concurrentRuns),
             wish: wish, report: report)

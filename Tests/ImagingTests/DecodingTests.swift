@@ -134,8 +134,8 @@ import Testing
     }
 
     @Test func truncationAnywhereIsAnError() throws {
-        let png = Image(width: 9, height: 6, pixels: (0..<162).map { UInt8(truncatingIfNeeded: $0 * 73) }).png
-        let file = try png()
+        let png = Image(width: 9, height: 6, pixels: (0..<162).map { UInt8(truncatingIfNeeded: $0 * 73) })
+        let file = try png.png()
         for length in 0..<file.count - 12 {
             #expect(throws: ImagingError.self, "PNG of \(length) bytes") {
                 try Image(decoding: file.prefix(length), name: "x")

@@ -43,17 +43,26 @@ typedef void (*cpng_convert)(void *context, uint16_t *rgb, size_t pixels);
 int cpng_decode_rgb(const uint8_t *bytes, size_t count, cpng_convert convert, void *context, int bit_depth, void *rgb,
                     int *is_transparent, char message[CPNG_MESSAGE_BYTES]);
 
-// An RGB PNG of 8 or 16 bits that is written row by row, and says that it is sRGB.
+// Takes a row of 16-bit RGBA in the machine's byte order.
+typedef void (*cpng_take)(void *context, const uint16_t *rgba, uint32_t y);
+
+// Decodes any PNG row by row, from the top, without a change of its samples: fewer bits are scaled to 16, grey becomes
+// RGB.
+int cpng_decode_rows(const uint8_t *bytes, size_t count, cpng_take take, void *context,
+                     char message[CPNG_MESSAGE_BYTES]);
+
+// A grey or RGB PNG of 8 or 16 bits that is written row by row.
 typedef struct cpng_writer cpng_writer;
 
 // Takes the file's bytes in their order. Returns 0, or -1 to end the writing.
 typedef int (*cpng_write)(void *context, const uint8_t *bytes, size_t count);
 
+// channels: 1 for grey, 3 for RGB. is_srgb: whether the file says so.
 // Returns NULL with a message if it fails.
-cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int bit_depth, cpng_write write, void *context,
-                              char message[CPNG_MESSAGE_BYTES]);
+cpng_writer *cpng_open_writer(uint32_t width, uint32_t height, int channels, int bit_depth, int is_srgb,
+                              cpng_write write, void *context, char message[CPNG_MESSAGE_BYTES]);
 
-// The next rows, width * 3 samples each, 16-bit ones in the machine's byte order.
+// The next rows, width * channels samples each, 16-bit ones in the machine's byte order.
 int cpng_write_rows(cpng_writer *writer, const void *rows, uint32_t count, char message[CPNG_MESSAGE_BYTES]);
 
 // Ends the file. The writer has to be freed all the same.

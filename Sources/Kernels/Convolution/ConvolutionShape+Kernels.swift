@@ -24,6 +24,9 @@ extension ConvolutionShape {
         case (4, 1): .winograd4x4
         case (3, 2): .winograd3x3Stride2
         case (4, 2): .winograd4x4Stride2
+        // To and from the maps of a material.
+        case (7, 1) where outputChannels < 16: .fewOutputs(kernelSize: kernelSize)
+        case (7, 1) where inputChannels < 16: .fewInputs(kernelSize: kernelSize, stride: stride)
         default: nil
         }
     }

@@ -26,16 +26,16 @@ struct BorderContinuation {
     func extended<Sample>(_ image: Raster<Sample>) -> Raster<Sample> {
         var result = mirrored(image)
         guard min(image.width, image.height) >= margin + 2 * Self.width else { return result }
-        let (wide, high) = (result.width, result.height)
+        let (wide, high, channels) = (result.width, result.height, result.channels)
         // Above and below first; left and right then continue the corners as well.
         for isFlipped in [false, true] {
             fill(&result, length: image.width, depth: image.height) { row, along in
-                ((isFlipped ? high - 1 - row : row) * wide + margin + along) * 3
+                ((isFlipped ? high - 1 - row : row) * wide + margin + along) * channels
             }
         }
         for isFlipped in [false, true] {
             fill(&result, length: high, depth: image.width) { row, along in
-                (along * wide + (isFlipped ? wide - 1 - row : row)) * 3
+                (along * wide + (isFlipped ? wide - 1 - row : row)) * channels
             }
         }
         return result
@@ -50,12 +50,13 @@ struct BorderContinuation {
     private func fill<Sample>(
         _ result: inout Raster<Sample>, length: Int, depth: Int, offset: (_ row: Int, _ along: Int) -> Int
     ) {
+        let channels = result.channels
         let rows = margin + min(depth, Self.reach + margin + Self.overlap)
-        var strip = [Sample](repeating: 0, count: rows * length * 3)
+        var strip = [Sample](repeating: 0, count: rows * length * channels)
         for row in margin..<rows {
             for along in 0..<length {
-                for channel in 0..<3 {
-                    strip[(row * length + along) * 3 + channel] = result.pixels[offset(row, along) + channel]
+                for channel in 0..<channels {
+                    strip[(row * length + along) * channels + channel] = result.pixels[offset(row, along) + channel]
                 }
             }
         }
@@ -63,14 +64,14 @@ struct BorderContinuation {
         while start < length {
             let along = min(start, length - Self.block)
             let left = max(0, min(along - Self.overlap, length - Self.width))
-            let source = bestSource(for: left, overlap: along - left, in: strip, rows: rows, length: length)
-            copy(source, to: left, overlap: along - left, in: &strip, length: length)
+            let source = bestSource(for: left, overlap: along - left, in: strip, rows: rows, length: length, channels)
+            copy(source, to: left, overlap: along - left, in: &strip, length: length, channels)
             start += Self.block
         }
         for row in 0..<margin {
             for along in 0..<length {
-                for channel in 0..<3 {
-                    result.pixels[offset(row, along) + channel] = strip[(row * length + along) * 3 + channel]
+                for channel in 0..<channels {
+                    result.pixels[offset(row, along) + channel] = strip[(row * length + along) * channels + channel]
                 }
             }
         }
@@ -79,7 +80,7 @@ struct BorderContinuation {
     /// The corner of the block whose end is most similar to the image inside the border at `left`, and whose first
     /// `overlap` columns are most similar to the previous block.
     private func bestSource<Sample: PictureSample>(
-        for left: Int, overlap: Int, in strip: [Sample], rows: Int, length: Int
+        for left: Int, overlap: Int, in strip: [Sample], rows: Int, length: Int, _ channels: Int
     ) -> (row: Int, left: Int) {
         var best = (row: margin, left: left)
         var least = Int.max
@@ -91,16 +92,16 @@ struct BorderContinuation {
                         distance +=
                             (Self.overlap - line)
                             * difference(
-                                strip, ((row + margin + line) * length + column) * 3,
-                                ((margin + line) * length + left) * 3, Self.width * 3)
+                                strip, ((row + margin + line) * length + column) * channels,
+                                ((margin + line) * length + left) * channels, Self.width * channels)
                     }
                     if overlap > 0 {
                         for line in 0..<margin where distance < least {
                             distance +=
                                 Self.overlap / 2
                                 * difference(
-                                    strip, ((row + line) * length + column) * 3, (line * length + left) * 3,
-                                    overlap * 3)
+                                    strip, ((row + line) * length + column) * channels,
+                                    (line * length + left) * channels, overlap * channels)
                         }
                     }
                     if distance < least { (least, best) = (distance, (row, column)) }
@@ -125,13 +126,15 @@ struct BorderContinuation {
 
     /// Copies a block into the margin. It fades in over the columns that it shares with the previous block.
     private func copy<Sample: PictureSample>(
-        _ source: (row: Int, left: Int), to left: Int, overlap: Int, in strip: inout [Sample], length: Int
+        _ source: (row: Int, left: Int), to left: Int, overlap: Int, in strip: inout [Sample], length: Int,
+        _ channels: Int
     ) {
         for line in 0..<margin {
             for column in 0..<Self.width {
-                for channel in 0..<3 {
-                    let target = (line * length + left + column) * 3 + channel
-                    let new = Int(strip[((source.row + line) * length + source.left + column) * 3 + channel])
+                for channel in 0..<channels {
+                    let target = (line * length + left + column) * channels + channel
+                    let new = Int(
+                        strip[((source.row + line) * length + source.left + column) * channels + channel])
                     let old = Int(strip[target])
                     let share = column < overlap ? column + 1 : overlap + 1
                     strip[target] = Sample((old * (overlap + 1 - share) + new * share) / (overlap + 1))
@@ -143,15 +146,16 @@ struct BorderContinuation {
     private func mirrored<Sample>(_ image: Raster<Sample>) -> Raster<Sample> {
         var pixels: [Sample] = []
         let (wide, high) = (image.width + 2 * margin, image.height + 2 * margin)
-        pixels.reserveCapacity(wide * high * 3)
+        let channels = image.channels
+        pixels.reserveCapacity(wide * high * channels)
         for y in -margin..<image.height + margin {
             let row = mirroredPosition(y, image.height) * image.width
             for x in -margin..<image.width + margin {
-                let source = (row + mirroredPosition(x, image.width)) * 3
-                pixels += image.pixels[source..<source + 3]
+                let source = (row + mirroredPosition(x, image.width)) * channels
+                pixels += image.pixels[source..<source + channels]
             }
         }
-        return Raster(width: wide, height: high, pixels: pixels)
+        return Raster(width: wide, height: high, channels: channels, pixels: pixels)
     }
 }
 

@@ -36,7 +36,9 @@ enum Division {
 
     static func wholeFits<Sample>(_ image: Raster<Sample>, _ generator: Generator, memoryLimit: Int) -> Bool {
         let (height, width) = (image.paddedHeight, image.paddedWidth)
-        let needed = 15 * height * width + generator.inferenceCount(height: height, width: width) + scratchFloats
+        // The input, and an output of twice its sides.
+        let pictures = 5 * generator.channels * height * width
+        let needed = pictures + generator.inferenceCount(height: height, width: width) + scratchFloats
         return needed <= memoryLimit / MemoryLayout<Float>.size
     }
 

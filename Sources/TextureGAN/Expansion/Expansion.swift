@@ -19,7 +19,7 @@ public enum Expansion {
         in workspace: Workspace
     ) -> Raster<Sample> {
         let (input, window) = framed(image, for: generator, width: 2 * image.width, height: 2 * image.height)
-        return gathered(window) {
+        return gathered(window, image.channels) {
             run(.whole, input, window, with: generator, statistics: statistics, in: workspace, to: $0)
         }
     }
@@ -31,7 +31,7 @@ public enum Expansion {
         _ image: Raster<Sample>, with generator: Generator, statistics: BatchNorm.Statistics, in workspace: Workspace
     ) -> Raster<Sample> {
         let window = OutputWindow(of: image)
-        return gathered(window) {
+        return gathered(window, image.channels) {
             run(.whole, image, window, with: generator, statistics: statistics, in: workspace, to: $0)
         }
     }
@@ -52,7 +52,7 @@ public enum Expansion {
     ) throws(ExpansionError) -> Raster<Sample> {
         let (input, window) = framed(image, for: generator, width: 2 * image.width, height: 2 * image.height)
         let division = try Division(of: input, for: generator, statistics, memoryLimit: memoryLimit)
-        return gathered(window) {
+        return gathered(window, image.channels) {
             run(
                 division, input, window, with: generator, statistics: statistics, in: workspace, progress: progress,
                 to: $0)
@@ -88,7 +88,7 @@ public enum Expansion {
     ) throws(ExpansionError) -> Raster<Sample> {
         let division = try Division(of: image, for: generator, statistics, memoryLimit: memoryLimit)
         let window = OutputWindow(of: image)
-        return gathered(window) {
+        return gathered(window, image.channels) {
             run(
                 division, image, window, with: generator, statistics: statistics, in: workspace, progress: progress,
                 to: $0)
@@ -96,14 +96,16 @@ public enum Expansion {
     }
 
     /// Expands with the image's own statistics: whole if that fits, otherwise in one piece, which may exceed the limit.
-    static func snapshot(
-        _ image: Image, with generator: Generator, memoryLimit: Int, in workspace: Workspace,
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    static func snapshot<Sample>(
+        _ image: Raster<Sample>, with generator: Generator, memoryLimit: Int, in workspace: Workspace,
         progress: (Double) -> Void
-    ) -> Image {
+    ) -> Raster<Sample> {
         let (input, window) = framed(image, for: generator, width: 2 * image.width, height: 2 * image.height)
         let division: Division =
             Division.wholeFits(input, generator, memoryLimit: memoryLimit) ? .whole : .pieces(.one(of: input))
-        return gathered(window) {
+        return gathered(window, image.channels) {
             run(
                 division, input, window, with: generator, statistics: .image, in: workspace, progress: progress,
                 to: $0)
@@ -132,12 +134,13 @@ public enum Expansion {
     // MARK: Running
 
     private static func gathered<Sample>(
-        _ window: OutputWindow, _ expand: (_ sink: (UnsafeBufferPointer<Sample>) -> Void) -> Void
+        _ window: OutputWindow, _ channels: Int,
+        _ expand: (_ sink: (UnsafeBufferPointer<Sample>) -> Void) -> Void
     ) -> Raster<Sample> {
         var pixels: [Sample] = []
-        pixels.reserveCapacity(window.width * window.height * 3)
+        pixels.reserveCapacity(window.width * window.height * channels)
         expand { pixels += $0 }
-        return Raster(width: window.width, height: window.height, pixels: pixels)
+        return Raster(width: window.width, height: window.height, channels: channels, pixels: pixels)
     }
 
     /// - Parameters:
@@ -150,7 +153,7 @@ public enum Expansion {
         to sink: (UnsafeBufferPointer<Sample>) throws -> Void
     ) rethrows {
         guard case .pieces(let pieces) = division else {
-            var band = Band<Sample>(of: window, rows: 0..<window.height)
+            var band = Band<Sample>(of: window, rows: 0..<window.height, channels: image.channels)
             workspace.arena.scoped {
                 let output = generator.infer(image.padded(in: workspace.arena), statistics: statistics, in: workspace)
                 let part = PiecewiseInference.Part(
@@ -167,13 +170,13 @@ public enum Expansion {
             // The piece in pixels of the input; with its margins below.
             let rows = row * pieces.height..<min(height, (row + 1) * pieces.height)
             let top = max(0, rows.lowerBound - pieces.marginY)
-            var band = Band<Sample>(of: window, rows: window.rows(ofInput: rows))
+            var band = Band<Sample>(of: window, rows: window.rows(ofInput: rows), channels: image.channels)
             for column in 0..<across where !band.rows.isEmpty {
                 let columns = column * pieces.width..<min(width, (column + 1) * pieces.width)
                 let left = max(0, columns.lowerBound - pieces.marginX)
                 let source = PiecewiseInference.Source(
                     height: min(height, rows.upperBound + pieces.marginY) - top,
-                    width: min(width, columns.upperBound + pieces.marginX) - left, channels: 3
+                    width: min(width, columns.upperBound + pieces.marginX) - left, channels: image.channels
                 ) { crop, y, x in
                     image.write(from: (top + y, left + x), to: crop)
                 }
@@ -197,7 +200,7 @@ public enum Expansion {
         in workspace: Workspace, progress: (Double) -> Void = { _ in }
     ) -> Raster<Sample> {
         let window = OutputWindow(of: image)
-        return gathered(window) {
+        return gathered(window, image.channels) {
             run(
                 .pieces(pieces), image, window, with: generator, statistics: statistics, in: workspace,
                 progress: progress, to: $0)

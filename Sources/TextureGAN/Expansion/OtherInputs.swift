@@ -26,18 +26,18 @@ extension Raster {
         for index in stride(from: order.count - 1, to: 0, by: -1) {
             order.swapAt(index, stream.integer(through: index))
         }
-        var result = [Sample](repeating: 0, count: wide * count * high * count * 3)
+        var result = [Sample](repeating: 0, count: wide * count * high * count * channels)
         for (target, source) in order.enumerated() {
             for row in 0..<high {
-                let from = ((source / count * high + row) * width + source % count * wide) * 3
-                let to = ((target / count * high + row) * wide * count + target % count * wide) * 3
-                for index in 0..<wide * 3 { result[to + index] = pixels[from + index] }
+                let from = ((source / count * high + row) * width + source % count * wide) * channels
+                let to = ((target / count * high + row) * wide * count + target % count * wide) * channels
+                for index in 0..<wide * channels { result[to + index] = pixels[from + index] }
             }
         }
-        return Raster(width: wide * count, height: high * count, pixels: result)
+        return Raster(width: wide * count, height: high * count, channels: channels, pixels: result)
     }
 
-    /// Noise of the image's size in its colours: each level of the noise gets the mean colour of the pixels that have
+    /// Noise of the image's size in its colours, or a material's albedo, with its other maps: each level of the noise gets the mean colour of the pixels that have
     /// the same rank in brightness.
     @_specialize(where Sample == UInt8)
     @_specialize(where Sample == UInt16)
@@ -45,7 +45,8 @@ extension Raster {
         let values = GradientNoise(from: &stream).values(width: width, height: height)
         var brightness = [Int](repeating: 0, count: width * height)
         for pixel in brightness.indices {
-            let (red, green, blue) = (Int(pixels[3 * pixel]), Int(pixels[3 * pixel + 1]), Int(pixels[3 * pixel + 2]))
+            let first = channels * pixel
+            let (red, green, blue) = (Int(pixels[first]), Int(pixels[first + 1]), Int(pixels[first + 2]))
             brightness[pixel] = 2126 * red + 7152 * green + 722 * blue
         }
         let (dark, low) = (ordered(brightness), ordered(values))
@@ -53,13 +54,13 @@ extension Raster {
         let levels = min(256, dark.count)
         for level in 0..<levels {
             let ranks = level * dark.count / levels..<(level + 1) * dark.count / levels
-            for channel in 0..<3 {
-                let sum = ranks.reduce(0) { $0 + Int(pixels[3 * dark[$1] + channel]) }
+            for channel in 0..<channels {
+                let sum = ranks.reduce(0) { $0 + Int(pixels[channels * dark[$1] + channel]) }
                 let mean = Sample((sum + ranks.count / 2) / ranks.count)
-                for rank in ranks { result[3 * low[rank] + channel] = mean }
+                for rank in ranks { result[channels * low[rank] + channel] = mean }
             }
         }
-        return Raster(width: width, height: height, pixels: result)
+        return Raster(width: width, height: height, channels: channels, pixels: result)
     }
 
     /// The indices of values from the least to the greatest; of equal ones the first comes first.

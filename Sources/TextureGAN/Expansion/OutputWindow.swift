@@ -30,14 +30,16 @@ struct OutputWindow: Equatable {
 /// Rows of a window, filled part by part.
 struct Band<Sample: PictureSample> {
     private let window: OutputWindow
+    private let channels: Int
     /// Rows of the window.
     let rows: Range<Int>
     private(set) var pixels: [Sample]
 
-    init(of window: OutputWindow, rows: Range<Int>) {
+    init(of window: OutputWindow, rows: Range<Int>, channels: Int) {
         self.window = window
+        self.channels = channels
         self.rows = rows
-        pixels = [Sample](repeating: 0, count: rows.count * window.width * 3)
+        pixels = [Sample](repeating: 0, count: rows.count * window.width * channels)
     }
 
     /// Takes what lies in the band.
@@ -52,14 +54,14 @@ struct Band<Sample: PictureSample> {
                 0, x, columns.lowerBound - window.x)..<max(
                 0, x, columns.lowerBound - window.x,
                 min(window.width, x + part.columns.count, columns.upperBound - window.x))
-        let width = window.width
+        let (width, channels) = (window.width, channels)
         pixels.withUnsafeMutableBufferPointer { pixels in
             for row in part.rows {
                 let target = y + row - part.rows.lowerBound
                 guard rows.contains(target) else { continue }
-                let source = part.piece.data + (row * part.piece.width + part.columns.lowerBound - x) * 3
-                let start = (target - rows.lowerBound) * width * 3
-                for index in 3 * taken.lowerBound..<3 * taken.upperBound {
+                let source = part.piece.data + (row * part.piece.width + part.columns.lowerBound - x) * channels
+                let start = (target - rows.lowerBound) * width * channels
+                for index in channels * taken.lowerBound..<channels * taken.upperBound {
                     pixels[start + index] = Sample.nearest(to: source[index])
                 }
             }

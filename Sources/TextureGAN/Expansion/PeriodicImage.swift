@@ -61,16 +61,21 @@ public enum PeriodicImage {
 
     /// Light and colour: each channel's mean over a square, of the part of it inside the image.
     private static func means<Sample>(_ image: Raster<Sample>) -> [Int32] {
-        let across = boxed(image.pixels.map { Int32($0) }, image.width, image.height, step: 3, line: image.width * 3)
-        return boxed(across, image.height, image.width, step: image.width * 3, line: 3)
+        let channels = image.channels
+        let across = boxed(
+            image.pixels.map { Int32($0) }, image.width, image.height, step: channels, line: image.width * channels,
+            channels)
+        return boxed(across, image.height, image.width, step: image.width * channels, line: channels, channels)
     }
 
     /// Means along lines of `length` pixels, `step` values apart.
-    private static func boxed(_ values: [Int32], _ length: Int, _ lines: Int, step: Int, line: Int) -> [Int32] {
+    private static func boxed(_ values: [Int32], _ length: Int, _ lines: Int, step: Int, line: Int, _ channels: Int)
+        -> [Int32]
+    {
         var result = values
         var sums = [Int](repeating: 0, count: length + 1)
         for index in 0..<lines {
-            for channel in 0..<3 {
+            for channel in 0..<channels {
                 let start = index * line + channel
                 for place in 0..<length { sums[place + 1] = sums[place] + Int(values[start + place * step]) }
                 for place in 0..<length {
@@ -87,12 +92,13 @@ public enum PeriodicImage {
     private static func differences<Sample>(
         _ image: Raster<Sample>, _ light: [Int32], _ left: Int, _ right: Int, _ overlap: Int
     ) -> [Int32] {
+        let channels = image.channels
         var result = [Int32](repeating: 0, count: image.height * overlap)
         for y in 0..<image.height {
-            let (a, b) = ((y * image.width + left) * 3, (y * image.width + right) * 3)
+            let (a, b) = ((y * image.width + left) * channels, (y * image.width + right) * channels)
             for x in 0..<overlap {
                 var sum: Int32 = 0
-                for channel in 3 * x..<3 * x + 3 {
+                for channel in channels * x..<channels * (x + 1) {
                     let one = Int32(image.pixels[a + channel]) - Int32(light[a + channel])
                     let other = Int32(image.pixels[b + channel]) - Int32(light[b + channel])
                     let difference = (one - other) >> (Sample.bitWidth - 8)
@@ -144,21 +150,22 @@ public enum PeriodicImage {
     private static func join<Sample>(
         _ image: Raster<Sample>, _ light: [Int32], left: Int, width: Int, overlap: Int, path: [Int]
     ) -> Raster<Sample> {
+        let channels = image.channels
         var result = image.cropped(x: left, y: 0, width: width, height: image.height)
         for y in 0..<image.height {
             for x in 0..<overlap {
                 // 0: the columns after the window's end; 1: its own.
                 let ofLight = (Double(x) + 0.5) / Double(overlap)
                 let ofDetail = max(0, min(1, (Double(x - path[y]) + 0.5) / Double(feather) + 0.5))
-                for channel in 0..<3 {
-                    let own = (y * image.width + left + x) * 3 + channel
-                    let following = own + width * 3
+                for channel in 0..<channels {
+                    let own = (y * image.width + left + x) * channels + channel
+                    let following = own + width * channels
                     let (light0, light1) = (Double(light[following]), Double(light[own]))
                     let detail0 = Double(image.pixels[following]) - light0
                     let detail1 = Double(image.pixels[own]) - light1
                     let value =
                         light0 + (light1 - light0) * ofLight + detail0 + (detail1 - detail0) * ofDetail
-                    result.pixels[(y * width + x) * 3 + channel] = Sample(
+                    result.pixels[(y * width + x) * channels + channel] = Sample(
                         max(0, min(Double(Sample.max), value.rounded())))
                 }
             }

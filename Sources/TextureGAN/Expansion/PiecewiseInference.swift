@@ -62,7 +62,7 @@ struct PiecewiseInference {
         let back = Self.after.side + 2 * Self.after.margin
         let pieces = max(
             TwoEnds.count(through: [generator.head] + generator.down, height: front, width: front),
-            TwoEnds.count(through: generator.up, height: back, width: back) + 64 * back * back * 3)
+            TwoEnds.count(through: generator.up, height: back, width: back) + 64 * back * back * generator.channels)
         // A margin for the scratch of kernels.
         return 3 * quarter + pieces + (48 << 20) / 4
     }
@@ -70,7 +70,7 @@ struct PiecewiseInference {
     /// - Parameters:
     ///   - input: h and w are multiples of 4.
     ///   - progress: the share of the steps that are done, each a piece of a pass or a block.
-    ///   - body: gets the output, `[2h, 2w, 3]`, part by part; the memory is reused after it returns.
+    ///   - body: gets the output, `[2h, 2w, channels]`, part by part; the memory is reused after it returns.
     func run(_ input: Source, progress: (Double) -> Void = { _ in }, _ body: (Part) -> Void) {
         let arena = workspace.arena
         arena.scoped {

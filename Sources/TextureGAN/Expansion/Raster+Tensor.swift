@@ -14,7 +14,7 @@ extension PictureSample {
 extension Raster {
     /// Pixels in [-1, 1]: `x / 127.5 - 1` for 8 bits.
     func write(to tensor: Tensor) {
-        precondition(tensor.height == height && tensor.width == width && tensor.channels == 3)
+        precondition(tensor.height == height && tensor.width == width && tensor.channels == channels)
         let half = Float(Sample.max) / 2
         for index in 0..<pixels.count { tensor.data[index] = Float(pixels[index]) / half - 1 }
     }
@@ -26,7 +26,7 @@ extension Raster {
 
     /// The image in [-1, 1], its sides rounded up.
     func padded(in arena: Arena) -> Tensor {
-        let result = Tensor(in: arena, height: paddedHeight, width: paddedWidth, channels: 3)
+        let result = Tensor(in: arena, height: paddedHeight, width: paddedWidth, channels: channels)
         write(from: (0, 0), to: result)
         return result
     }
@@ -38,9 +38,10 @@ extension Raster {
         for y in 0..<target.height {
             let row = mirroredPosition(corner.y + y, height) * width
             for x in 0..<target.width {
-                let source = (row + mirroredPosition(corner.x + x, width)) * 3
-                for channel in 0..<3 {
-                    target.data[(y * target.width + x) * 3 + channel] = Float(pixels[source + channel]) / half - 1
+                let source = (row + mirroredPosition(corner.x + x, width)) * channels
+                for channel in 0..<channels {
+                    let value = Float(pixels[source + channel]) / half - 1
+                    target.data[(y * target.width + x) * channels + channel] = value
                 }
             }
         }

@@ -22,19 +22,19 @@ extension Raster {
     @_specialize(where Sample == UInt16)
     public func window(x: Int, y: Int, width: Int, height: Int) -> Raster {
         var result: [Sample] = []
-        result.reserveCapacity(width * height * 3)
+        result.reserveCapacity(width * height * channels)
         let first = Self.modulo(x, self.width)
         for row in y..<y + height {
             let line = Self.modulo(row, self.height) * self.width
             var (column, left) = (first, width)
             while left > 0 {
                 let count = min(left, self.width - column)
-                result += pixels[(line + column) * 3..<(line + column + count) * 3]
+                result += pixels[(line + column) * channels..<(line + column + count) * channels]
                 left -= count
                 column = 0
             }
         }
-        return Raster(width: width, height: height, pixels: result)
+        return Raster(width: width, height: height, channels: channels, pixels: result)
     }
 
     /// Rows become columns.
@@ -44,12 +44,12 @@ extension Raster {
         var result = [Sample](repeating: 0, count: pixels.count)
         for y in 0..<height {
             for x in 0..<width {
-                for channel in 0..<3 {
-                    result[(x * height + y) * 3 + channel] = pixels[(y * width + x) * 3 + channel]
+                for channel in 0..<channels {
+                    result[(x * height + y) * channels + channel] = pixels[(y * width + x) * channels + channel]
                 }
             }
         }
-        return Raster(width: height, height: width, pixels: result)
+        return Raster(width: height, height: width, channels: channels, pixels: result)
     }
 
     private static func modulo(_ value: Int, _ count: Int) -> Int { (value % count + count) % count }

@@ -4,8 +4,8 @@ import NNCore
 extension Generator {
     /// The generator as an ONNX model of opset 15.
     ///
-    /// Input `image`: `[1, 3, height, width]`, red, green and blue in [-1, 1], sides multiples of 4 and at least 16.
-    /// Output `expanded`: `[1, 3, 2 height, 2 width]` in [-1, 1].
+    /// Input `image`: `[1, channels, height, width]`, red, green and blue (or the maps of a material, `layout`) in [-1, 1], sides multiples of 4 and at least 16.
+    /// Output `expanded`: `[1, channels, 2 height, 2 width]` in [-1, 1].
     /// - Parameters:
     ///   - statistics: `.image` writes norms as InstanceNormalization, `.running` as BatchNormalization. Without norms,
     ///     both are the same.
@@ -23,10 +23,11 @@ extension Generator {
         let output = graph.node("Tanh", [features], output: "expanded")
         return graph.model(
             opset: 15, input: ("image", ["height", "width"]), output: (output, ["2*height", "2*width"]),
+            channels: channels,
             metadata: [
                 ("scale", "2"), ("multiple", "4"), ("margin", String(Expansion.margin(for: self))),
-                ("layout", "NCHW RGB"), ("range", "[-1, 1]"),
-            ] + metadata)
+                ("layout", layout.isMaterial ? "NCHW" : "NCHW RGB"), ("range", "[-1, 1]"),
+            ] + (layout.isMaterial ? [("maps", layout.description)] : []) + metadata)
     }
 
     /// Whether norms make `.image` and `.running` different models.

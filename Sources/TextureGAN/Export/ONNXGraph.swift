@@ -90,12 +90,12 @@ struct ONNXGraph {
     /// - Parameter sides: names of the height and width of input and output, which are free.
     func model(
         opset: Int, input: (name: String, sides: [String]), output: (name: String, sides: [String]),
-        metadata: [(String, String)]
+        channels: Int, metadata: [(String, String)]
     ) -> Data {
         var graph = graph
         graph.add(2, "generator")
-        graph.add(11) { Self.write(input.name, input.sides, to: &$0) }
-        graph.add(12) { Self.write(output.name, output.sides, to: &$0) }
+        graph.add(11) { Self.write(input.name, channels, input.sides, to: &$0) }
+        graph.add(12) { Self.write(output.name, channels, output.sides, to: &$0) }
         var model = ProtobufWriter()
         // The IR version of ONNX 1.10, the first with opset 15.
         model.add(1, 8 as UInt64)
@@ -112,14 +112,16 @@ struct ONNXGraph {
         return model.data
     }
 
-    /// `[1, 3, height, width]` of floats.
-    private static func write(_ name: String, _ sides: [String], to writer: inout ProtobufWriter) {
+    /// `[1, channels, height, width]` of floats.
+    private static func write(
+        _ name: String, _ channels: Int, _ sides: [String], to writer: inout ProtobufWriter
+    ) {
         writer.add(1, name)
         writer.add(2) { type in
             type.add(1) { tensor in
                 tensor.add(1, ElementType.float.rawValue)
                 tensor.add(2) { shape in
-                    for side in [1, 3] as [UInt64] { shape.add(1) { $0.add(1, side) } }
+                    for side in [1, UInt64(channels)] { shape.add(1) { $0.add(1, side) } }
                     for side in sides { shape.add(1) { $0.add(2, side) } }
                 }
             }

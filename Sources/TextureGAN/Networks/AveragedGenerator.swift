@@ -9,7 +9,7 @@ public struct AveragedGenerator: Sendable {
 
     /// Starts as a copy.
     init(of trained: Generator, _ recipe: Recipe) {
-        generator = Generator(recipe, trained: false)
+        generator = Generator(recipe, trained.layout, trained: false)
         pairs = Array(zip(generator.parameters, trained.parameters))
         memory = recipe.ema
         for (average, trained) in pairs { average.copy(trained) }

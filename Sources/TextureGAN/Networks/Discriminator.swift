@@ -11,9 +11,13 @@ public struct Discriminator: Sendable {
     private let spectralNorms: [SpectralNorm]
 
     /// - Parameters:
+    ///   - channels: of the image, which is one with all maps of a material.
     ///   - isSecond: whether this is the recipe's second discriminator. Its initial weights are as small as those of
     ///     normalised layers, so that the first one leads until shapes have formed (decision 10).
-    public init(_ recipe: Recipe, isSecond: Bool = false, initialisedFrom stream: RandomStream? = nil) {
+    public init(
+        _ recipe: Recipe, channels imageChannels: Int = 3, isSecond: Bool = false,
+        initialisedFrom stream: RandomStream? = nil
+    ) {
         let norm = (isSecond ? recipe.secondDiscriminatorNorm : nil) ?? recipe.usedDiscriminatorNorm
         // Both discriminators go into one file.
         let prefix = isSecond ? "second." : ""
@@ -24,7 +28,7 @@ public struct Discriminator: Sendable {
         var channels = recipe.discriminatorWidth
         var convolutions = [
             Convolution(
-                prefix + "first", inputChannels: 3, outputChannels: channels, kernelSize: 4, stride: 2,
+                prefix + "first", inputChannels: imageChannels, outputChannels: channels, kernelSize: 4, stride: 2,
                 padding: Padding(1), bias: true,
                 hasSpectralNorm: isSpectral)
         ]
@@ -76,7 +80,7 @@ public struct Discriminator: Sendable {
         let units: ArenaArray<ConvolutionUnit.Saved>
     }
 
-    /// - Parameter image: `[h, w, 3]` in [-1, 1], one or several.
+    /// - Parameter image: `[h, w, channels]` in [-1, 1], one or several.
     public func forward(_ image: Tensor, in workspace: Workspace) -> Saved {
         var features = image
         let units = workspace.arena.map(self.units) { unit in

@@ -5,10 +5,10 @@ extension Generator {
     ///
     /// Besides the output, memory holds only one layer's input and output at a time (and a residual block's skip):
     /// layers alternate between the two ends of one buffer.
-    /// - Parameter input: `[h, w, 3]`, h and w multiples of 4.
+    /// - Parameter input: `[h, w, channels]`, h and w multiples of 4.
     public func infer(_ input: Tensor, statistics: BatchNorm.Statistics, in workspace: Workspace) -> Tensor {
         precondition(input.height % 4 == 0 && input.width % 4 == 0)
-        let output = Tensor(in: workspace.arena, height: 2 * input.height, width: 2 * input.width, channels: 3)
+        let output = Tensor(in: workspace.arena, height: 2 * input.height, width: 2 * input.width, channels: channels)
         workspace.arena.scoped {
             var memory = TwoEnds(
                 count: inferenceCount(height: input.height, width: input.width), in: workspace.arena)

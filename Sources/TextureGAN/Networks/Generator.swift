@@ -24,11 +24,18 @@ public struct Generator: Sendable {
     let up: [ConvolutionUnit]
     let tail: Convolution
     let dropoutRate: Float
+    /// The channels of input and output.
+    public let layout: MapLayout
 
     /// - Parameters:
+    ///   - layout: the channels of input and output.
     ///   - stream: draws the initial weights in the order of `parameters`; nil leaves them zero, for loading.
     ///   - trained: false for a generator that is only used: a quarter of the memory.
-    public init(_ recipe: Recipe, initialisedFrom stream: RandomStream? = nil, trained: Bool = true) {
+    public init(
+        _ recipe: Recipe, _ layout: MapLayout = .picture, initialisedFrom stream: RandomStream? = nil,
+        trained: Bool = true
+    ) {
+        self.layout = layout
         let mode = recipe.padding
         let bias = recipe.norm == .none
         func unit(
@@ -45,7 +52,8 @@ public struct Generator: Sendable {
         var channels = recipe.generatorWidth
         head = unit(
             Convolution(
-                "head", inputChannels: 3, outputChannels: channels, kernelSize: 7, padding: Padding(3, mode),
+                "head", inputChannels: layout.channels, outputChannels: channels, kernelSize: 7,
+                padding: Padding(3, mode),
                 bias: bias, trained: trained
             ),
             "head_bn", channels)
@@ -91,8 +99,8 @@ public struct Generator: Sendable {
             return unit(layer, "up_bn.\(index)", channels / 2)
         }
         tail = Convolution(
-            "tail", inputChannels: channels, outputChannels: 3, kernelSize: 7, padding: Padding(3, mode), bias: true,
-            trained: trained)
+            "tail", inputChannels: channels, outputChannels: layout.channels, kernelSize: 7,
+            padding: Padding(3, mode), bias: true, trained: trained)
         dropoutRate = recipe.dropout
         guard var stream else { return }
         initialise(parameters, from: &stream) { parameter in
@@ -101,6 +109,9 @@ public struct Generator: Sendable {
             return parameter.name.hasSuffix("conv2.weight") ? 0.005 : parameter.heDeviation
         }
     }
+
+    /// Of input and output.
+    public var channels: Int { layout.channels }
 
     /// Channels of the residual blocks, at a quarter of the size.
     var blockChannels: Int { widen.convolution.outputChannels / 2 }
@@ -113,7 +124,7 @@ public struct Generator: Sendable {
 
     /// What a forward pass leaves for `backward`.
     public struct Saved {
-        /// `[2h, 2w, 3]` in [-1, 1].
+        /// `[2h, 2w, channels]` in [-1, 1].
         public let output: Tensor
         let head: ConvolutionUnit.Saved
         let down: ArenaArray<ConvolutionUnit.Saved>
@@ -123,7 +134,7 @@ public struct Generator: Sendable {
     }
 
     /// - Parameters:
-    ///   - input: `[h, w, 3]` in [-1, 1], h and w multiples of 4.
+    ///   - input: `[h, w, channels]` in [-1, 1], h and w multiples of 4.
     ///   - dropout: the stream of masks.
     public func forward(_ input: Tensor, dropout: inout RandomStream, in workspace: Workspace) -> Saved {
         let head = self.head.forward(input, in: workspace)

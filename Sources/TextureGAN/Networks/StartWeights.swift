@@ -33,6 +33,9 @@ public enum StartWeights: String, Sendable, CaseIterable {
     }
 
     /// Overwrites initial weights; running averages stay as they are.
+    ///
+    /// The file's networks see RGB. In networks for a material, the other channels begin with zero weights: the layers
+    /// that see a picture do not see them, and the layer that makes one makes middle grey (decision 19).
     /// The parameters belong to networks of this `architecture`.
     func load(generator: [Parameter], discriminator: [Parameter]) throws(TrainingError) {
         guard self != .random else { return }
@@ -40,12 +43,29 @@ public enum StartWeights: String, Sendable, CaseIterable {
             let file = try Safetensors(Self.embeddedFile, file: rawValue)
             for (prefix, parameters) in [("generator.", generator), ("discriminator.", discriminator)] {
                 for parameter in parameters where parameter.isTrained {
-                    parameter.load(
-                        fileOrder: try file.halves(prefix + parameter.name, shape: parameter.layout.fileShape))
+                    try Self.load(parameter, named: prefix + parameter.name, from: file)
                 }
             }
         } catch {
             throw TrainingError(.badWeights, "start weights \(error)")
         }
+    }
+
+    private static func load(
+        _ parameter: Parameter, named name: String, from file: Safetensors
+    ) throws(SafetensorsError) {
+        let shape = parameter.layout.fileShape
+        var stored = shape
+        if ["head.weight", "first.weight"].contains(where: parameter.name.hasSuffix) { stored[1] = 3 }
+        if parameter.name.hasPrefix("tail.") { stored[0] = 3 }
+        let values = try file.halves(name, shape: stored)
+        if stored == shape { return parameter.load(fileOrder: values) }
+        var merged = [Float](repeating: 0, count: parameter.count)
+        // Values of an output channel, of the file's and of this parameter's.
+        let (few, many) = (values.count / stored[0], merged.count / shape[0])
+        for output in 0..<stored[0] {
+            for index in 0..<few { merged[output * many + index] = values[output * few + index] }
+        }
+        parameter.load(fileOrder: merged)
     }
 }

@@ -100,6 +100,29 @@ public struct VGGFeatures: Sendable {
         }
     }
 
+    /// The same for the first three channels of images with more; the gradient of the others is zero.
+    func styleLoss(
+        ofAlbedoIn image: Tensor, target: Tensor, weight: Float, gradient: Tensor, in workspace: Workspace,
+        afterForward: () -> Void = {}
+    ) -> Double {
+        guard image.channels > 3 else {
+            return styleLoss(
+                of: image, target: target, weight: weight, gradient: gradient, in: workspace, afterForward: afterForward
+            )
+        }
+        return workspace.arena.scoped {
+            let albedo = image.channels(0..<3, in: workspace.arena)
+            let loss = styleLoss(
+                of: albedo, target: target.channels(0..<3, in: workspace.arena), weight: weight, gradient: albedo,
+                in: workspace, afterForward: afterForward)
+            gradient.buffer.update(repeating: 0)
+            for pixel in 0..<albedo.pixels {
+                (gradient.data + pixel * gradient.channels).update(from: albedo.data + 3 * pixel, count: 3)
+            }
+            return loss
+        }
+    }
+
     /// The Gram matrices of an image at the first taps, `[C, C]` each.
     /// - Parameter image: in [-1, 1].
     func grams(of image: Tensor, maxTaps: Int, in workspace: Workspace) -> [[Float]] {

@@ -45,8 +45,8 @@ struct AdversarialModel {
 
     /// One update of each network.
     /// - Parameters:
-    ///   - source: `[k, k, 3]`, the generator's input.
-    ///   - target: `[2k, 2k, 3]`, the crop around the source.
+    ///   - source: `[k, k, channels]`, the generator's input.
+    ///   - target: `[2k, 2k, channels]`, the crop around the source.
     ///   - dropout: the stream of dropout masks.
     ///   - clock: measures each phase.
     mutating func update(
@@ -82,7 +82,7 @@ struct AdversarialModel {
             let weight = recipe.styleWeight * Float(recipe.styleEvery)
             lastStyle.loss =
                 features.styleLoss(
-                    of: fake, target: target, weight: weight, gradient: term, in: workspace,
+                    ofAlbedoIn: fake, target: target, weight: weight, gradient: term, in: workspace,
                     afterForward: { clock.mark("vgg_forward") }) / Double(weight)
             clock.mark("vgg_backward")
             lastStyle.gradient = norm(of: term, in: workspace)

@@ -31,6 +31,7 @@ enum Checkpoint {
             metadata["style_loss"] = String(trainer.model.lastStyle.loss)
             metadata["style_gradient"] = String(trainer.model.lastStyle.gradient)
         }
+        if trainer.exemplar.layout.isMaterial { metadata["maps"] = trainer.exemplar.layout.description }
         metadata["cpu_seconds"] = trainer.cpuSeconds.map { String($0) }
         metadata["generator_steps"] = String(trainer.model.generatorOptimiser.steps)
         metadata["discriminator_steps"] = String(trainer.model.discriminatorOptimiser.steps)
@@ -80,6 +81,7 @@ enum Checkpoint {
                 guard try text(key) == value else { throw SafetensorsError(file: url.path, problem: explanation) }
             }
             try expect("format", format, "is of format '\(file.metadata["format"] ?? "?")', expected \(format)")
+            // It contains the layout of the maps.
             try expect("exemplar", trainer.exemplar.fingerprint, "belongs to another exemplar")
             // By value: versions may differ in the words that explain the fields.
             let own = try Recipe(yaml: text("recipe"), source: url.path)
@@ -151,14 +153,15 @@ enum Checkpoint {
     static func writeNetwork(
         _ parameters: [Parameter], kind: String, trainer: Trainer, to url: URL
     ) throws(SafetensorsError) {
-        let origin = [
+        var origin = [
             "exemplar": trainer.exemplar.fingerprint, "exemplar_name": trainer.exemplar.name,
             "iteration": String(trainer.iteration),
         ]
+        if trainer.exemplar.layout.isMaterial { origin["maps"] = trainer.exemplar.layout.description }
         try network(parameters, kind: kind, recipe: trainer.recipe, origin: origin).write(to: url)
     }
 
-    /// - Parameter origin: metadata about the exemplar and the iteration.
+    /// - Parameter origin: metadata about the exemplar, its maps if it is a material, and the iteration.
     static func network(
         _ parameters: [Parameter], kind: String, recipe: Recipe, origin: [String: String]
     ) -> SafetensorsWriter {
@@ -187,7 +190,7 @@ extension Generator {
     /// Loads a trained generator and its recipe from its file or from a checkpoint.
     ///
     /// Files of other implementations have no recipe: the tensors' shapes give width and block count, and the recipe's
-    /// defaults the rest.
+    /// defaults the rest. Files without a layout of maps are of RGB.
     /// - Throws: `TrainingError` with the file and its fault.
     public static func load(contentsOf url: URL) throws(TrainingError) -> (generator: Generator, recipe: Recipe) {
         do {
@@ -213,7 +216,17 @@ extension Generator {
                 }
             }
             try checkSize(of: recipe, in: file, prefix, url)
-            let generator = Generator(recipe, trained: false)
+            var layout = MapLayout.picture
+            if let text = file.metadata["maps"] {
+                guard let found = MapLayout(text) else {
+                    throw SafetensorsError(
+                        file: url.path,
+                        problem: "has the maps '\(text)', which this version of texloom does not know; expected some of"
+                            + " \(MapKind.allCases.map(\.rawValue).joined(separator: ","))")
+                }
+                layout = found
+            }
+            let generator = Generator(recipe, layout, trained: false)
             for parameter in generator.parameters {
                 let values = try file.floats(prefix + parameter.name, shape: parameter.layout.fileShape)
                 guard values.allSatisfy(\.isFinite) else {
@@ -247,7 +260,7 @@ extension Generator {
             throw TrainingError(.badCheckpoint, "checkpoint \(error)")
         }
         let (generator, recipe) = try load(contentsOf: url)
-        let origin = metadata.filter { ["exemplar", "exemplar_name", "iteration"].contains($0.key) }
+        let origin = metadata.filter { ["exemplar", "exemplar_name", "iteration", "maps"].contains($0.key) }
         return Checkpoint.network(generator.parameters, kind: "generator", recipe: recipe, origin: origin).encoded()
     }
 

@@ -22,6 +22,16 @@ public struct CropSampler: Sendable {
 }
 
 extension Tensor {
+    /// Some channels of an image, copied into an arena.
+    func channels(_ range: Range<Int>, in arena: Arena) -> Tensor {
+        let result = Tensor(in: arena, height: height, width: width, channels: range.count)
+        for pixel in 0..<pixels {
+            (result.data + pixel * range.count)
+                .update(from: data + pixel * channels + range.lowerBound, count: range.count)
+        }
+        return result
+    }
+
     /// A window of an image, copied into an arena.
     func window(y: Int, x: Int, height: Int, width: Int, in arena: Arena) -> Tensor {
         precondition(y >= 0 && x >= 0 && y + height <= self.height && x + width <= self.width)

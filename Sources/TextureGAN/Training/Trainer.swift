@@ -59,10 +59,13 @@ public final class Trainer {
         func stream(_ purpose: Purpose) -> RandomStream {
             RandomStream(seed: recipe.seed, purpose: purpose.rawValue)
         }
-        let generator = Generator(recipe, initialisedFrom: stream(.generator))
-        let discriminator = Discriminator(recipe, initialisedFrom: stream(.discriminator))
+        let layout = exemplar.layout
+        let generator = Generator(recipe, layout, initialisedFrom: stream(.generator))
+        let discriminator = Discriminator(
+            recipe, channels: layout.channels, initialisedFrom: stream(.discriminator))
         let second = recipe.secondDiscriminatorNorm.map { _ in
-            Discriminator(recipe, isSecond: true, initialisedFrom: stream(.secondDiscriminator))
+            Discriminator(
+                recipe, channels: layout.channels, isSecond: true, initialisedFrom: stream(.secondDiscriminator))
         }
         try recipe.start.load(
             generator: generator.parameters, discriminator: discriminator.parameters + (second?.parameters ?? []))
@@ -121,22 +124,43 @@ public final class Trainer {
             values: report.columns.map { Float($0.value) } + [recipe.learningRate(at: iteration), Float(seconds)])
     }
 
+    struct Snapshot {
+        /// What the figures measure.
+        let albedo: Image
+        /// What people see: all maps of a material.
+        let shown: Image
+    }
+
     /// Memory for a snapshot's features; a snapshot that needs more is computed in pieces. The same on every machine,
     /// so that the picture is the same too; far more than a step of the recipe `paper` needs.
     static let snapshotBytes = 2 << 30
 
-    /// The whole exemplar, expanded by the current generator with the image's own statistics; a large one in pieces.
+    /// The whole exemplar, expanded by the current generator with the image's own statistics; a large one in pieces. Of
+    /// a material, the albedo.
     /// Returns memory beyond the needs of training to the system.
     /// - Parameter progress: called with the finished share of a snapshot in pieces.
     public func snapshot(progress: (Double) -> Void = { _ in }) -> Image {
-        // Where addresses are limited, pieces may differ in the last rounding; the whole picture would end the run.
-        snapshot(within: min(Self.snapshotBytes, Expansion.memoryLimit(in: workspace)), progress: progress)
+        takeSnapshot(progress: progress).albedo
     }
 
     func snapshot(within limit: Int, progress: (Double) -> Void) -> Image {
+        takeSnapshot(within: limit, progress: progress).albedo
+    }
+
+    /// The same with a picture of all maps.
+    func takeSnapshot(within limit: Int? = nil, progress: (Double) -> Void) -> Snapshot {
         defer { workspace.arena.returnPages(above: stepBytes) }
-        return Expansion.snapshot(
-            exemplar.image, with: usedGenerator, memoryLimit: limit, in: workspace, progress: progress)
+        // Where addresses are limited, pieces may differ in the last rounding; the whole picture would end the run.
+        let limit = limit ?? min(Self.snapshotBytes, Expansion.memoryLimit(in: workspace))
+        guard var material = exemplar.material else {
+            let image = Expansion.snapshot(
+                exemplar.image, with: usedGenerator, memoryLimit: limit, in: workspace, progress: progress)
+            return Snapshot(albedo: image, shown: image)
+        }
+        material.pixels = Expansion.snapshot(
+            material.pixels, with: usedGenerator, memoryLimit: limit, in: workspace, progress: progress)
+        material.normaliseNormals()
+        return Snapshot(albedo: material.albedo, shown: material.sheet)
     }
 
     /// Writes the complete state.

@@ -53,7 +53,7 @@ final class TrainingLoop {
         guard try writeProducts() else { return try stop() }
         return .finished(
             iteration: trainer.iteration, trainingSeconds: trainer.trainingSeconds,
-            reportJSON: TrainingRun.summary(trainer, input, quality.last ?? quality.measure(computeSnapshot())))
+            reportJSON: TrainingRun.summary(trainer, input, quality.last ?? quality.measure(computeSnapshot().albedo)))
     }
 
     // MARK: Steps
@@ -157,27 +157,27 @@ final class TrainingLoop {
     // MARK: Snapshots and checkpoints
 
     /// Computes a snapshot and reports its figures.
-    private func measuredSnapshot(_ row: TrainingRun.MetricsRow) -> Image {
+    private func measuredSnapshot(_ row: TrainingRun.MetricsRow) -> Trainer.Snapshot {
         let snapshot = computeSnapshot()
-        reportMetrics(with: quality.measure(snapshot), of: row)
+        reportMetrics(with: quality.measure(snapshot.albedo), of: row)
         return snapshot
     }
 
     /// A large picture takes longer than an iteration may, so its progress is logged: the owner has to see that the run
     /// is alive.
-    private func computeSnapshot() -> Image {
+    private func computeSnapshot() -> Trainer.Snapshot {
         var lastSign = ContinuousClock.now
-        return trainer.snapshot { share in
+        return trainer.takeSnapshot { share in
             guard lastSign.duration(to: .now) >= patience.betweenSigns else { return }
             lastSign = .now
             report(.log(level: .info, message: "snapshot of iteration \(trainer.iteration): \(Int(100 * share)) %"))
         }
     }
 
-    private func write(_ snapshot: Image) throws(TrainingError) {
+    private func write(_ snapshot: Trainer.Snapshot) throws(TrainingError) {
         let url = file("snapshot-\(trainer.iteration)", "png")
         do {
-            try snapshot.png().write(to: url, options: .atomic)
+            try snapshot.shown.png().write(to: url, options: .atomic)
         } catch {
             throw TrainingError(.fileSystem, "cannot write \(url.path): \(error.systemReason)", isRetryable: true)
         }

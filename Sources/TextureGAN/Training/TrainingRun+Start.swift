@@ -24,7 +24,7 @@ extension TrainingRun {
         let trainer = try Trainer(
             exemplar: exemplar, recipe: input.recipe, threads: input.threads, concurrentRuns: input.concurrentRuns)
         if let checkpoint = input.checkpoint { try trainer.restore(from: checkpoint) }
-        for note in notes { report(.log(level: .info, message: "\(input.exemplarName): \(note)")) }
+        for note in notes { report(.log(level: .info, message: note)) }
         report(.log(level: .info, message: describe(trainer, input)))
         report(.started(iteration: trainer.iteration, totalIterations: input.recipe.iterations))
         return try withoutActuallyEscaping(wish) { (wish) throws(TrainingError) in
@@ -34,17 +34,30 @@ extension TrainingRun {
         }
     }
 
-    private static func readExemplar(_ input: Input) throws(TrainingError) -> (Exemplar, [DecodedImage.Note]) {
+    private static func readExemplar(_ input: Input) throws(TrainingError) -> (Exemplar, notes: [String]) {
+        switch input.exemplar {
+        case .photograph(let file): return try readPhotograph(file, input)
+        case .material(let files):
+            let (material, notes) = try files.read()
+            return (Exemplar(material), notes)
+        }
+    }
+
+    private static func readPhotograph(
+        _ file: URL, _ input: Input
+    ) throws(TrainingError) -> (Exemplar, notes: [String]) {
         let data: Data
         do {
-            data = try Data(contentsOf: input.exemplar)
+            data = try Data(contentsOf: file)
         } catch {
             throw TrainingError(
                 .badExemplar, "\(input.exemplarName) cannot be read: \(error.systemReason)", isRetryable: true)
         }
         do {
             let decoded = try DecodedImage(data, name: input.exemplarName, limits: .exemplar)
-            return (Exemplar(decoded.image, name: input.exemplarName), decoded.notes)
+            return (
+                Exemplar(decoded.image, name: input.exemplarName), decoded.notes.map { "\(input.exemplarName): \($0)" }
+            )
         } catch {
             throw TrainingError(.badExemplar, "\(error)")
         }
@@ -57,7 +70,8 @@ extension TrainingRun {
         let style =
             recipe.style.map { "\($0.rawValue) (\(recipe.styleInput.rawValue) input)" }
             ?? "off, so without quality_gram"
-        return "training \(input.exemplarName) (\(image.width)x\(image.height)) with recipe '\(recipe.name)': "
+        let maps = trainer.exemplar.layout.isMaterial ? ", maps \(trainer.exemplar.layout)" : ""
+        return "training \(input.exemplarName) (\(image.width)x\(image.height)\(maps)) with recipe '\(recipe.name)': "
             + "k=\(trainer.k), \(recipe.iterations) iterations, style \(style), \(input.threads) \(input.threads == 1 ? "thread" : "threads")\(start)"
     }
 }

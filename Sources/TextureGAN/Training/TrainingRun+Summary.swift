@@ -11,6 +11,8 @@ extension TrainingRun {
         var exemplar: String
         var exemplarWidth: Int
         var exemplarHeight: Int
+        /// Of a material.
+        var maps: [String]?
         var iterations: Int
         var trainingSeconds: Double
         var cpuSeconds: Double?
@@ -30,7 +32,8 @@ extension TrainingRun {
         let summary = Summary(
             software: "texloom \(texloomVersion)", recipe: trainer.recipe.name, seed: trainer.recipe.seed, k: trainer.k,
             exemplar: input.exemplarName, exemplarWidth: trainer.exemplar.image.width,
-            exemplarHeight: trainer.exemplar.image.height, iterations: trainer.iteration,
+            exemplarHeight: trainer.exemplar.image.height,
+            maps: trainer.exemplar.material.map { $0.layout.maps.map(\.rawValue) }, iterations: trainer.iteration,
             trainingSeconds: trainer.trainingSeconds, cpuSeconds: trainer.cpuSeconds, threads: input.threads,
             featureWeights: trainer.recipe.style?.rawValue ?? "off",
             featureInput: trainer.recipe.style == nil ? "off" : trainer.recipe.styleInput.rawValue,

@@ -5,8 +5,13 @@ import Foundation
 /// `run` blocks for hours, so it needs a thread of its own. `texloom train` and the worker call it.
 public enum TrainingRun {
     public struct Input: Sendable {
-        /// The exemplar's file, PNG or JPEG by content.
-        public var exemplar: URL
+        public enum Source: Sendable {
+            /// PNG or JPEG by content.
+            case photograph(URL)
+            case material(MaterialFiles)
+        }
+
+        public var exemplar: Source
         /// The exemplar's name in messages: the file name that the user gave.
         public var exemplarName: String
         public var recipe: Recipe
@@ -22,7 +27,7 @@ public enum TrainingRun {
         public var concurrentRuns: Int
 
         public init(
-            exemplar: URL, exemplarName: String, recipe: Recipe, checkpoint: URL? = nil, threads: Int, folder: URL,
+            exemplar: Source, exemplarName: String, recipe: Recipe, checkpoint: URL? = nil, threads: Int, folder: URL,
             historyArrivedUntil: Int = .max, concurrentRuns: Int = 1
         ) {
             self.exemplar = exemplar

@@ -7,7 +7,8 @@ import TextureGAN
 
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Trains one exemplar in this process, without a cluster.",
+        commandName: "train",
+        abstract: "Trains one exemplar, or the maps of a material, in this process, without a cluster.",
         discussion: """
             Leaves a folder out/NAME_result/ with snapshots, the generator, a plot of the losses, TensorBoard's events \
             and the last checkpoint. Interrupted (Ctrl-C, SIGTERM, SIGHUP of a closed terminal, a batch system's SIGUSR1 \
@@ -15,12 +16,22 @@ struct TrainCommand: ParsableCommand {
             there, bit for bit. If the last checkpoint is damaged, it resumes from the one before. 'texloom generator' \
             writes the generator of an interrupted training.
 
+            A folder of maps trains one generator for the whole material: albedo, normals, roughness, metalness, ambient \
+            occlusion, displacement and opacity, told apart by their names, such as Bricks_Color.png and \
+            bricks_nor_gl_1k.png. --map names the files instead (docs/materials.md).
+
+              texloom train photo.jpg
+              texloom train Bricks076/
+              texloom train --map albedo=a.png --map normal-gl=n.png --name bricks
+
             A folder belongs to one exemplar, and to one process at a time. Where another exemplar has the folder of \
             brick/albedo.png, the result goes to out/brick_albedo_result/.
             """)
 
-    @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())
-    var exemplar: String
+    @Argument(help: "The exemplar: PNG or JPEG, or a folder with the maps of a material.", completion: .file())
+    var exemplar: String?
+
+    @OptionGroup var maps: MapOptions
 
     @OptionGroup var recipeOptions: RecipeOptions
 
@@ -46,16 +57,17 @@ struct TrainCommand: ParsableCommand {
 
     func validate() throws {
         try requireThreads(threads)
+        try maps.require(instead: exemplar, "an exemplar or a folder of maps")
     }
 
     func run() throws {
         let recipe = try recipeOptions.resolve()
         let threads = try chosenThreads(threads)
-        let framed: FramedExemplar
-        do { framed = try FramedExemplar(exemplar, framing.framing) } catch { throw CommandFailure("\(error)") }
-        let image = framed.image
-        _ = try recipe.cropSize(forWidth: image.width, height: image.height, exemplar: exemplar)
-        let identity = Exemplar(image, name: exemplar)
+        let given: GivenExemplar
+        do { given = try GivenExemplar(exemplar, maps, framing.framing) } catch { throw CommandFailure("\(error)") }
+        let identity = given.identity
+        _ = try recipe.cropSize(
+            forWidth: identity.image.width, height: identity.image.height, exemplar: identity.name)
         let (name, folder, claim) = try claimFolder(for: identity)
         defer { withExtendedLifetime(claim) {} }
         try? FileManager.default.removeItem(at: folder.scratch)
@@ -74,30 +86,31 @@ struct TrainCommand: ParsableCommand {
         }
         try folder.write(recipe: recipe.yaml())
         let began = Date()
-        let outcome = try train(framed, recipe, from: checkpoint, in: folder, threads: threads)
-        try conclude(outcome, name: name, in: folder, began: began)
+        let outcome = try train(given, recipe, from: checkpoint, in: folder, threads: threads)
+        try conclude(outcome, of: given, name: name, in: folder, began: began)
     }
 
     /// Runs the training and writes what it reports.
     private func train(
-        _ framed: FramedExemplar, _ recipe: Recipe, from checkpoint: URL?, in folder: ResultFolder, threads: Int
+        _ given: GivenExemplar, _ recipe: Recipe, from checkpoint: URL?, in folder: ResultFolder, threads: Int
     ) throws -> TrainingRun.Outcome {
-        let fileName = FileName.last(of: exemplar)
         let signals = StopSignals { isInterruption in
             complain(
                 "stopping after this iteration, with a checkpoint"
                     + (isInterruption ? "; press Ctrl-C again to end at once, without one" : ""))
         }
-        // JSON lines contain no estimate, so nothing is measured for them.
-        let (width, height) = (framed.image.width, framed.image.height)
-        let speed = json ? nil : try? MeasuredSpeed.measure(recipe, width: width, height: height, threads: threads)
+        // JSON lines contain no estimate, so nothing is measured for them. A material takes longer than is measured.
+        let (width, height) = (given.identity.image.width, given.identity.image.height)
+        let isTold = !json && given.identity.material == nil
+        let speed = !isTold ? nil : try? MeasuredSpeed.measure(recipe, width: width, height: height, threads: threads)
         let reports = try TrainingReports(
             to: folder, recipe: recipe, expected: speed?.time(of: recipe, width: width, height: height),
             threads: threads, json: json)
         let input = TrainingRun.Input(
-            exemplar: try framed.file(in: folder.url), exemplarName: fileName, recipe: recipe, checkpoint: checkpoint,
+            exemplar: try given.source(in: folder.url), exemplarName: given.fileName, recipe: recipe,
+            checkpoint: checkpoint,
             threads: threads, folder: folder.scratch, historyArrivedUntil: reports.lastMeasured)
-        for note in framed.unsaidNotes { reports.take(.log(level: .info, message: "\(fileName): \(note)")) }
+        for note in given.unsaidNotes { reports.take(.log(level: .info, message: "\(given.fileName): \(note)")) }
         let outcome = try TrainingRun.run(
             input, wish: { reports.failure != nil ? .abandon : signals.received ? .checkpointAndStop : .proceed },
             report: reports.take)
@@ -108,13 +121,13 @@ struct TrainCommand: ParsableCommand {
 
     /// Writes result.json, or says why there is none.
     private func conclude(
-        _ outcome: TrainingRun.Outcome, name: String, in folder: ResultFolder, began: Date
+        _ outcome: TrainingRun.Outcome, of given: GivenExemplar, name: String, in folder: ResultFolder, began: Date
     ) throws {
         switch outcome {
         case .finished(_, let trainingSeconds, let reportJSON):
             try folder.finish(
                 ResultFolder.Result(
-                    job: nil, name: name, exemplar: FileName.last(of: exemplar), startedAt: began, finishedAt: Date(),
+                    job: nil, name: name, exemplar: given.fileName, startedAt: began, finishedAt: Date(),
                     trainingSeconds: trainingSeconds, worker: ProcessInfo.processInfo.hostName, attempts: 1,
                     report: reportJSON))
             if !json { say("done: \(folder.url.path)") }

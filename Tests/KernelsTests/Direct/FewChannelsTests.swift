@@ -50,7 +50,8 @@ import Testing
             })
     }
 
-    static let pairs = [(3, 64), (3, 8), (1, 12), (3, 20), (4, 3)]
+    /// The last two are those of materials.
+    static let pairs = [(3, 64), (3, 8), (1, 12), (3, 20), (4, 3), (9, 16), (14, 20)]
 
     @Test(
         "7x7 and 3x3 convolutions with few inputs agree with their definition",

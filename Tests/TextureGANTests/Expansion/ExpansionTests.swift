@@ -70,7 +70,7 @@ import Testing
         let workspace = Workspace(threads: 1)
         let tensor = Tensor(in: workspace.arena, height: 1, width: 2, channels: 3)
         _ = tensor.buffer.update(fromContentsOf: [-1, 1, 0, -1.001, 1.001, 0.5])
-        var band = Band<UInt8>(of: OutputWindow(x: 0, y: 0, width: 2, height: 1), rows: 0..<1)
+        var band = Band<UInt8>(of: OutputWindow(x: 0, y: 0, width: 2, height: 1), rows: 0..<1, channels: 3)
         let part = PiecewiseInference.Part(piece: tensor, rows: 0..<1, columns: 0..<2, y: 0, x: 0)
         band.add(part, top: 0, left: 0, columns: 0..<2)
         #expect(band.pixels == [0, 255, 128, 0, 255, 191])

@@ -21,8 +21,8 @@ import Testing
             try TinyRun.image().png().write(to: exemplar)
         }
         return TrainingRun.Input(
-            exemplar: exemplar, exemplarName: "stripes.png", recipe: recipe, checkpoint: checkpoint, threads: 2,
-            folder: folder)
+            exemplar: .photograph(exemplar), exemplarName: "stripes.png", recipe: recipe, checkpoint: checkpoint,
+            threads: 2, folder: folder)
     }
 
     /// A summary of a run's reports. It checks each artifact's file when the run reports it.
@@ -313,7 +313,7 @@ import Testing
             }
             let fixture = PNGFixture(
                 width: image.width, height: image.height, bitDepth: 8, colorType: .rgba, rows: rows)
-            try fixture.encoded().write(to: input.exemplar)
+            try fixture.encoded().write(to: folder.appendingPathComponent("exemplar"))
             input.recipe.iterations = 1
             let log = Log()
             _ = try TrainingRun.run(input, wish: { .proceed }, report: log.take)
@@ -325,7 +325,7 @@ import Testing
         try TinyRun.inFolder { folder in
             let input = try input(folder)
             let large = PNGFixture(width: 6000, height: 4000, bitDepth: 8, colorType: .grey, rows: [])
-            try large.encoded().write(to: input.exemplar)
+            try large.encoded().write(to: folder.appendingPathComponent("exemplar"))
             let error = TinyRun.error {
                 _ = try TrainingRun.run(input, wish: { .proceed }, report: { _ in })
             }
@@ -373,7 +373,7 @@ import Testing
                 }
             }
             var missing = try input(folder)
-            missing.exemplar = folder.appendingPathComponent("none.png")
+            missing.exemplar = .photograph(folder.appendingPathComponent("none.png"))
             #expect(failure(missing)?.code == .badExemplar && failure(missing)?.message.contains("stripes.png") == true)
 
             var large = try input(folder)

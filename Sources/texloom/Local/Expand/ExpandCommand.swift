@@ -7,7 +7,7 @@ import TextureGAN
 
 struct ExpandCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "expand", abstract: "Doubles an image with a trained generator.",
+        commandName: "expand", abstract: "Doubles an image, or the maps of a material, with a trained generator.",
         discussion: """
             The input's pixels are not kept: the result is a new texture at exactly twice the size, which follows the \
             input's large-scale structure. Give another image of the same kind to transfer the texture to it. For more, \
@@ -22,6 +22,9 @@ struct ExpandCommand: ParsableCommand {
             than twice the image, by up to a quarter, unless --size says how large a tile you need. 'seam' says how well \
             it tiles: up to 1, the join looks like any other place. Look at it beside itself before you use it.
 
+            The generator of a material takes a folder of maps, or --map, and writes a folder NAME_2x with NAME_2x_Color.png, \
+            NAME_2x_NormalGL.png, ... and NAME_2x.mtlx for programs that read MaterialX (docs/materials.md).
+
               texloom expand generator.safetensors photo.jpg --size 4096x2160
               texloom expand generator.safetensors photo.jpg --variations 6 --seed 7
               texloom expand generator.safetensors photo.jpg --seamless both -o tile.png
@@ -30,14 +33,16 @@ struct ExpandCommand: ParsableCommand {
     @Argument(help: "generator.safetensors of a finished job, or a checkpoint.", completion: .file())
     var generator: String
 
-    @Argument(help: "The image to double: PNG or JPEG.", completion: .file())
-    var image: String
+    @Argument(help: "The image to double: PNG or JPEG. Of a material: the folder of its maps.", completion: .file())
+    var image: String?
+
+    @OptionGroup var maps: MapOptions
 
     @Option(
         name: .shortAndLong,
         help: """
             Where to write the result: a .png, a .jpg, or - for standard output (PNG). Default: IMAGE_2x.png or \
-            IMAGE_WxH.png in the current folder.
+            IMAGE_WxH.png in the current folder. Of a material: the folder to write.
             """)
     var output: String?
 
@@ -65,8 +70,11 @@ struct ExpandCommand: ParsableCommand {
     @Option(help: "Of --variations, tiles and noise: the same seed gives the same files. Default: 1.")
     var seed: UInt64?
 
-    @Option(help: ArgumentHelp("Bits of a channel of the result: 8, or 16 (PNG only).", valueName: "bits"))
-    var depth = 8
+    @Option(
+        help: ArgumentHelp(
+            "Bits of a channel of the result: 8, or 16 (PNG only). Default: 8; for each map of a material, the input's.",
+            valueName: "bits"))
+    var depth: Int?
 
     @Option(
         help: "Normalise by the image's own statistics (image), or by the averages of training (running).")
@@ -138,7 +146,8 @@ struct ExpandCommand: ParsableCommand {
             throw ValidationError(
                 "--periodic-input: crops, shuffled blocks and noise do not tile; expected --seamless alone")
         }
-        guard depth == 8 || depth == 16 else { throw ValidationError("--depth \(depth): expected 8 or 16") }
+        if let depth, depth != 8, depth != 16 { throw ValidationError("--depth \(depth): expected 8 or 16") }
+        try maps.require(instead: image, "an image or a folder of maps")
         guard !json || output != "-" else {
             throw ValidationError("--json and -o -: both would be standard output; expected a file")
         }
@@ -146,34 +155,79 @@ struct ExpandCommand: ParsableCommand {
         try requireMemory(memory)
     }
 
-    func run() throws { try depth == 16 ? run(UInt16.self) : run(UInt8.self) }
+    func run() throws {
+        let (network, _) = try Generator.load(contentsOf: FileName.opened(generator).url)
+        if let files = try maps.files(orFolder: image) {
+            try run(network, on: files)
+        } else if let image {
+            guard !network.layout.isMaterial else {
+                throw CommandFailure(
+                    "\(generator) makes the maps \(network.layout) and \(image) is one image; expected the folder of a "
+                        + "material, or --map", exit: .usage)
+            }
+            try depth == 16 ? run(network, on: image, UInt16.self) : run(network, on: image, UInt8.self)
+        }
+    }
+
+    private func run(_ network: Generator, on files: MaterialFiles) throws {
+        guard network.layout.isMaterial else {
+            throw CommandFailure(
+                "\(generator) was trained on one picture and knows no maps; expected a picture instead of \(files.name)",
+                exit: .usage)
+        }
+        guard output != "-" else {
+            throw CommandFailure("-o -: a material has several files; expected a folder", exit: .usage)
+        }
+        let material: Material
+        do {
+            let (read, notes) = try files.read()
+            notes.forEach { complain($0) }
+            material = try read.arranged(as: network.layout)
+        } catch {
+            throw CommandFailure("\(error)", exit: .usage)
+        }
+        let inputs = files.files.map(\.url.path) + [generator]
+        try run(network, on: material.pixels, named: material.name) { path, plan in
+            try MaterialOutput(
+                path, material, width: plan.width, height: plan.height, depth: depth, sparing: inputs)
+        }
+    }
 
     /// - Parameter Sample: of the result, and of all pictures on the way to it.
-    private func run<Sample: PictureSample>(_: Sample.Type) throws {
-        let (network, _) = try Generator.load(contentsOf: FileName.opened(generator).url)
+    private func run<Sample: PictureSample>(_ network: Generator, on image: String, _: Sample.Type) throws {
         let picture: Raster<Sample> = try loadPicture(image) { complain("\(image): \($0)") }
+        try run(network, on: picture, named: image) { path, plan in
+            try PictureOutput(
+                path, width: plan.width, height: plan.height, bitDepth: Sample.bitWidth, sparing: [image, generator])
+        }
+    }
+
+    private func run<Sample: PictureSample>(
+        _ network: Generator, on picture: Raster<Sample>, named image: String,
+        output: (String, DoublingPlan) throws -> some ExpansionOutput
+    ) throws {
         let frame = ExpansionFrame(
             name: image, times: times, size: size, axes: seamless?.torus ?? [], isPeriodic: periodicInput)
-        let files = files(frame.defaultName)
+        let files = files(frame.defaultName + (network.layout.isMaterial ? "" : ".png"))
         // All of them, before the work.
-        for file in files { _ = try OutputFile(file.path, sparing: [image, generator]) }
+        for file in files { _ = try output(file.path, DoublingPlan(doubling: 1, 1, times: 1)) }
         let expander = PictureExpander(
             generator: network, statistics: statistics, axes: seamless?.torus,
             memoryMiB: memory, workspace: try Workspace(threads: chosenThreads(threads)))
-        let progress = ExpansionProgress(isQuiet: json || output == "-")
+        let progress = ExpansionProgress(isQuiet: json || self.output == "-")
         var outputs: [ExpansionReport.Output] = []
         for (path, variation) in files {
             let source = try input.made(of: picture, name: image, variation: variation, seed: seed ?? 1)
             let (part, plan) = try frame.prepared(source)
-            let target = try PictureOutput(
-                path, width: plan.width, height: plan.height, bitDepth: Sample.bitWidth, sparing: [image, generator])
-            let done = Double(outputs.count)
-            let result = try expander.expand(part, by: plan, to: target) { share in
+            let done = Double(variation ?? 1) - 1
+            let results = try expander.expand(part, by: plan, to: output(path, plan)) { share in
                 progress.update((done + share) / Double(files.count))
             }
-            outputs.append(result)
+            outputs += results
             progress.clear()
-            if !json, !target.isStandardOutput { say(FileName.readable("\(path): \(result.summary)").printable) }
+            if !json, path != "-", let result = results.first {
+                say(FileName.readable("\(path): \(result.summary)").printable)
+            }
         }
         if json { try sayJSON(ExpansionReport(outputs: outputs)) }
     }

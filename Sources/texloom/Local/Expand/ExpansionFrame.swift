@@ -12,10 +12,10 @@ struct ExpansionFrame {
     /// Whether the image tiles already.
     let isPeriodic: Bool
 
-    /// The default name of the result.
+    /// The default name of the result, without an extension.
     var defaultName: String {
         let suffix = size.map { "\($0.width)x\($0.height)" } ?? "\(1 << (times ?? 1))x"
-        return "\(FileName.stem(of: name))_\(suffix).png"
+        return "\(FileName.stem(of: name))_\(suffix)"
     }
 
     /// The part of the picture to double, periodic along the axes, and the plan for it.

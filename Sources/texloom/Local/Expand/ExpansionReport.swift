@@ -6,6 +6,8 @@ import TextureGAN
 struct ExpansionReport: Encodable {
     struct Output: Encodable {
         let path: String
+        /// Of a material.
+        let map: MapKind?
         let width: Int
         let height: Int
         /// Bits of a channel.
@@ -15,11 +17,11 @@ struct ExpansionReport: Encodable {
         let seconds: Double
         /// Along which it tiles.
         let axes: TorusAxes
-        /// Nil if it does not tile.
+        /// Of a material's albedo in every map's entry. Nil if it does not tile.
         let seam: Seam?
 
         private enum CodingKeys: String, CodingKey {
-            case path, width, height, depth, sha256, seconds
+            case path, map, width, height, depth, sha256, seconds
             case seamX = "seam_x"
             case seamY = "seam_y"
         }
@@ -27,6 +29,7 @@ struct ExpansionReport: Encodable {
         func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: CodingKeys.self)
             try container.encode(FileName.readable(path), forKey: .path)
+            try container.encodeIfPresent(map?.rawValue, forKey: .map)
             try container.encode(width, forKey: .width)
             try container.encode(height, forKey: .height)
             try container.encode(depth, forKey: .depth)

@@ -20,9 +20,9 @@ struct PictureExpander {
     /// - Parameter progress: called with the finished share.
     /// - Throws: `CommandFailure` saying how much memory is needed, or why the file cannot be written.
     func expand<Sample>(
-        _ input: consuming Raster<Sample>, by plan: DoublingPlan, to output: PictureOutput,
+        _ input: consuming Raster<Sample>, by plan: DoublingPlan, to output: some ExpansionOutput,
         progress: @escaping (Double) -> Void
-    ) throws -> ExpansionReport.Output {
+    ) throws -> [ExpansionReport.Output] {
         let began = ContinuousClock.now
         let limit = memoryLimit(forWidth: plan.width, height: plan.height)
         func share(_ doubling: Int) -> (Double) -> Void { { progress(plan.share(after: doubling - 1, and: $0)) } }
@@ -45,10 +45,11 @@ struct PictureExpander {
                 try output.write($0)
             }
         }
-        let digest = try output.finish()
-        return ExpansionReport.Output(
-            path: output.path, width: plan.width, height: plan.height, depth: Sample.bitWidth, sha256: digest,
-            seconds: (ContinuousClock.now - began) / .seconds(1), axes: axes ?? [], seam: seam)
+        return try output.finish().map { file in
+            ExpansionReport.Output(
+                path: file.path, map: file.map, width: plan.width, height: plan.height, depth: file.depth,
+                sha256: file.sha256, seconds: (ContinuousClock.now - began) / .seconds(1), axes: axes ?? [], seam: seam)
+        }
     }
 
     private func doubled<Sample>(
@@ -63,9 +64,10 @@ struct PictureExpander {
             }.cropped(x: 0, y: 0, width: size.width, height: size.height)
         }
         var pixels: [Sample] = []
-        pixels.reserveCapacity(size.width * size.height * 3)
+        let channels = picture.channels
+        pixels.reserveCapacity(size.width * size.height * channels)
         try rows(of: consume picture, size, limit, progress: progress) { pixels += $0 }
-        return Raster(width: size.width, height: size.height, pixels: pixels)
+        return Raster(width: size.width, height: size.height, channels: channels, pixels: pixels)
     }
 
     private func rows<Sample>(

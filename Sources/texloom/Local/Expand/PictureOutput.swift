@@ -2,9 +2,30 @@ import Base
 import Crypto
 import Foundation
 import Imaging
+import TextureGAN
+
+/// What takes the rows of a result.
+protocol ExpansionOutput {
+    func open() throws
+    /// The next rows.
+    func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws
+    /// Completes the files.
+    func finish() throws -> [WrittenPicture]
+}
+
+/// A complete file of a result.
+struct WrittenPicture {
+    let path: String
+    /// Of a material.
+    let map: MapKind?
+    /// Bits of a channel.
+    let depth: Int
+    /// Lower-case hexadecimal.
+    let sha256: String
+}
 
 /// A result file: a PNG that is written row by row, or a JPEG that is encoded when all rows are there.
-final class PictureOutput {
+final class PictureOutput: ExpansionOutput {
     private enum Format { case png, jpeg }
 
     let path: String
@@ -13,6 +34,8 @@ final class PictureOutput {
     private let width: Int
     private let height: Int
     private let bitDepth: Int
+    private let channels: Int
+    private let isSRGB: Bool
     private var writing: OutputFile.Writing?
     private var png: PNGWriter?
     /// Of a JPEG.
@@ -21,12 +44,20 @@ final class PictureOutput {
 
     var isStandardOutput: Bool { file.isStandardOutput }
 
-    /// - Parameter bitDepth: of the rows, 8 or 16.
+    /// - Parameters:
+    ///   - bitDepth: of the rows, 8 or 16.
+    ///   - channels: 3, or 1 for a grey PNG.
+    ///   - isSRGB: whether the samples are colours.
     /// - Throws: `CommandFailure` for a name with another extension, for a picture too large or too deep for a JPEG, and
     ///   for a file that cannot be written.
-    init(_ path: String, width: Int, height: Int, bitDepth: Int, sparing inputs: [String]) throws {
+    init(
+        _ path: String, width: Int, height: Int, bitDepth: Int, channels: Int = 3, isSRGB: Bool = true,
+        sparing inputs: [String]
+    ) throws {
         self.path = path
         self.bitDepth = bitDepth
+        self.channels = channels
+        self.isSRGB = isSRGB
         self.width = width
         self.height = height
         switch URL(fileURLWithPath: path).pathExtension.lowercased() {
@@ -53,7 +84,9 @@ final class PictureOutput {
         let writing = try file.open()
         self.writing = writing
         guard format == .png else { return }
-        png = try PNGWriter(width: width, height: height, bitDepth: bitDepth) { [unowned self] bytes in
+        png = try PNGWriter(
+            width: width, height: height, channels: channels, bitDepth: bitDepth, isSRGB: isSRGB
+        ) { [unowned self] bytes in
             hash.update(bufferPointer: bytes)
             try writing.write(bytes)
         }
@@ -68,8 +101,13 @@ final class PictureOutput {
         }
     }
 
+    /// Completes the file.
+    func finish() throws -> [WrittenPicture] {
+        [WrittenPicture(path: path, map: nil, depth: bitDepth, sha256: try digestOfFinished())]
+    }
+
     /// Completes the file. - Returns: its SHA-256, lower-case hexadecimal.
-    func finish() throws -> String {
+    func digestOfFinished() throws -> String {
         guard let writing else { preconditionFailure("finished before it was opened") }
         if let png {
             try png.finish()
@@ -85,9 +123,14 @@ final class PictureOutput {
 }
 
 extension Raster {
-    /// The upper 8 bits.
+    /// The upper 8 bits of the first three channels: of a material, the albedo.
     var eightBits: Image {
         if let image = self as? Image { return image }
-        return Image(width: width, height: height, pixels: pixels.map { UInt8($0 >> (Sample.bitWidth - 8)) })
+        let shift = Sample.bitWidth - 8
+        guard channels > 3 else {
+            return Image(width: width, height: height, pixels: pixels.map { UInt8($0 >> shift) })
+        }
+        let colours = (0..<width * height * 3).map { UInt8(pixels[$0 / 3 * channels + $0 % 3] >> shift) }
+        return Image(width: width, height: height, pixels: colours)
     }
 }

@@ -1,0 +1,82 @@
+import Foundation
+
+/// What the file names of materials say: the words of Blender's Node Wrangler, ambientCG, Poly Haven and glTF.
+enum MapNames {
+    /// What a file of a material contains.
+    enum Content: Hashable {
+        case map(MapKind)
+        /// Green is roughness, blue metalness, red ambient occlusion if it is there.
+        case packed(hasOcclusion: Bool)
+    }
+
+    /// Words, written together.
+    private static let contents: [String: Content] = {
+        var result: [String: Content] = [:]
+        func add(_ content: Content, _ words: String) {
+            for word in words.split(separator: " ") { result[String(word)] = content }
+        }
+        add(.map(.albedo), "diffuse diff albedo base col color colour basecolor basecolour")
+        // Without a word for the direction of green, the more usual one.
+        let normals = ["normal", "normals", "nor", "nrm", "nrml", "norm"]
+        for word in normals {
+            add(.map(.normalGL), "\(word) \(word)gl \(word)ogl \(word)opengl")
+            add(.map(.normalDX), "\(word)dx \(word)directx")
+        }
+        add(.map(.roughness), "roughness rough rgh")
+        add(.map(.metalness), "metallic metalness metal mtl")
+        add(.map(.ambientOcclusion), "ao ambientocclusion occlusion")
+        add(.map(.displacement), "displacement displace disp dsp height heightmap")
+        add(.map(.opacity), "alpha opacity")
+        add(.packed(hasOcclusion: true), "orm arm occlusionroughnessmetallic occlusionroughnessmetalness")
+        add(.packed(hasOcclusion: false), "metallicroughness metalnessroughness metalroughness")
+        return result
+    }()
+
+    /// The content that a name's words say, the last ones that say any; nil if none do.
+    static func content(of words: ArraySlice<String>) -> Content? {
+        for end in words.indices.reversed() {
+            // The longest first: "ambient occlusion", not "occlusion".
+            for count in (1...3).reversed() where end - count + 1 >= words.startIndex {
+                if let content = contents[words[(end - count + 1)...end].joined()] { return content }
+            }
+        }
+        return nil
+    }
+
+    /// Whether a name says that the green of its normals points up.
+    static func saysGreenIsUp(_ name: String) -> Bool { words(of: name).contains { $0.hasSuffix("gl") } }
+
+    /// A name's words in lower case, without numbers: "Bricks076C_1K-PNG_NormalGL" is bricks, c, k, png, normal, gl.
+    static func words(of name: String) -> [String] {
+        var words: [String] = []
+        var word = ""
+        let characters = Array(name)
+        for (index, character) in characters.enumerated() {
+            let isLetter = character.isLetter
+            let follows = index > 0 && characters[index - 1].isLetter
+            let startsCamel =
+                character.isUppercase && follows
+                && (characters[index - 1].isLowercase
+                    || (index + 1 < characters.count && characters[index + 1].isLowercase))
+            if !isLetter || startsCamel {
+                if !word.isEmpty { words.append(word) }
+                word = ""
+            }
+            if isLetter { word += character.lowercased() }
+        }
+        if !word.isEmpty { words.append(word) }
+        return words
+    }
+
+    /// The content of each name. Words that begin all names belong to the material: "metal_plate" says nothing of a map.
+    static func contents(of names: [String]) -> [Content?] {
+        let all = names.map(words)
+        var shared = 0
+        if all.count > 1, let first = all.first {
+            while shared < first.count, all.allSatisfy({ $0.count > shared && $0[shared] == first[shared] }) {
+                shared += 1
+            }
+        }
+        return all.map { content(of: $0[shared...]) }
+    }
+}

@@ -1,0 +1,127 @@
+import Imaging
+
+/// The maps of one material: a picture with the channels of all maps, so that whatever happens to a pixel happens to all
+/// maps alike.
+public struct Material: Sendable, Equatable {
+    public let name: String
+    public let layout: MapLayout
+    /// `layout.channels` channels of 16 bits. Only the albedo's are colours.
+    public var pixels: DeepImage
+    /// Bits of a sample in each map's file, 8 or 16, in the layout's order.
+    public let depths: [Int]
+
+    public init(name: String, layout: MapLayout, pixels: DeepImage, depths: [Int]) {
+        precondition(pixels.channels == layout.channels && depths.count == layout.maps.count)
+        self.name = name
+        self.layout = layout
+        self.pixels = pixels
+        self.depths = depths
+    }
+
+    /// The albedo with 8 bits.
+    public var albedo: Image { map(.albedo) ?? Image(width: 1, height: 1, pixels: [0, 0, 0]) }
+
+    /// A map, with 8 or 16 bits; nil if there is none of this kind.
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    public func map<Sample>(_ kind: MapKind) -> Raster<Sample>? {
+        guard layout.maps.contains(kind) else { return nil }
+        let samples: [Sample] = pixels.pixels.withUnsafeBufferPointer { layout.samples(of: kind, in: $0) }
+        return Raster(width: pixels.width, height: pixels.height, channels: kind.channels, pixels: samples)
+    }
+
+    /// Gives the normals unit length.
+    public mutating func normaliseNormals() {
+        guard let range = layout.normals else { return }
+        let channels = layout.channels
+        pixels.pixels.withUnsafeMutableBufferPointer { values in
+            for start in stride(from: range.lowerBound, to: values.count, by: channels) {
+                (values[start], values[start + 1], values[start + 2]) = UnitNormal.samples(
+                    of: (values[start], values[start + 1], values[start + 2]))
+            }
+        }
+    }
+
+    /// All maps beside and below each other, in the layout's order, for people to look at.
+    var sheet: Image {
+        let (width, height) = (pixels.width, pixels.height)
+        let columns = Int(Double(layout.maps.count).squareRoot().rounded(.up))
+        let rows = (layout.maps.count + columns - 1) / columns
+        var result = [UInt8](repeating: 0, count: columns * width * rows * height * 3)
+        for (place, kind) in layout.maps.enumerated() {
+            guard let map: Image = map(kind) else { continue }
+            for y in 0..<height {
+                let start = ((place / columns * height + y) * columns + place % columns) * width
+                for x in 0..<width {
+                    for channel in 0..<3 {
+                        result[3 * (start + x) + channel] =
+                            map.pixels[(y * width + x) * map.channels + min(channel, map.channels - 1)]
+                    }
+                }
+            }
+        }
+        return Image(width: columns * width, height: rows * height, pixels: result)
+    }
+
+    /// The material as a generator of a layout takes it: without the maps that the generator does not know, and with the
+    /// green of its normals in the generator's direction.
+    /// - Throws: `TrainingError` (badExemplar) naming a map that is missing.
+    public func arranged(as wanted: MapLayout) throws(TrainingError) -> Material {
+        if wanted == layout { return self }
+        var sources: [(range: Range<Int>, depth: Int, turnsGreen: Bool)] = []
+        for kind in wanted.maps {
+            let found = layout.maps.firstIndex { $0 == kind || ($0.isNormal && kind.isNormal) }
+            guard let found, let range = layout.range(of: layout.maps[found]) else {
+                throw TrainingError(
+                    .badExemplar,
+                    "\(name) has the maps \(layout); the generator expects \(wanted): add \(kind.rawValue)")
+            }
+            sources.append((range, depths[found], layout.maps[found] != kind))
+        }
+        var values: [UInt16] = []
+        values.reserveCapacity(pixels.width * pixels.height * wanted.channels)
+        for start in stride(from: 0, to: pixels.pixels.count, by: layout.channels) {
+            for source in sources {
+                for channel in source.range {
+                    let value = pixels.pixels[start + channel]
+                    values.append(source.turnsGreen && channel == source.range.lowerBound + 1 ? .max - value : value)
+                }
+            }
+        }
+        return Material(
+            name: name, layout: wanted,
+            pixels: DeepImage(
+                width: pixels.width, height: pixels.height, channels: wanted.channels, pixels: values),
+            depths: sources.map(\.depth))
+    }
+}
+
+extension MapLayout {
+    /// One map's samples, with 8 or 16 bits, of pixels with the channels of all maps. Normals get unit length.
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
+    public func samples<Sample: PictureSample>(of kind: MapKind, in pixels: UnsafeBufferPointer<UInt16>) -> [Sample] {
+        guard let range = range(of: kind) else { preconditionFailure("the layout has no \(kind.rawValue)") }
+        var result: [Sample] = []
+        result.reserveCapacity(pixels.count / channels * range.count)
+        for start in stride(from: range.lowerBound, to: pixels.count, by: channels) {
+            if kind.isNormal {
+                let unit: (x: Sample, y: Sample, z: Sample) = UnitNormal.samples(
+                    of: (pixels[start], pixels[start + 1], pixels[start + 2]))
+                result.append(unit.x)
+                result.append(unit.y)
+                result.append(unit.z)
+            } else {
+                for channel in 0..<range.count { result.append(Sample(rounding: pixels[start + channel])) }
+            }
+        }
+        return result
+    }
+}
+
+extension PictureSample {
+    /// The nearest sample of one with 16 bits.
+    init(rounding value: UInt16) {
+        self = Self(Self.bitWidth == 16 ? Int(value) : (Int(value) + 128) / 257)
+    }
+}

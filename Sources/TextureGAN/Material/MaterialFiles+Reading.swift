@@ -1,0 +1,136 @@
+import Foundation
+import Imaging
+
+extension MaterialFiles {
+    /// One map with its samples.
+    private struct Map {
+        let kind: MapKind
+        let samples: [UInt16]
+        let depth: Int
+    }
+
+    /// Reads all files. The albedo is converted to sRGB; the samples of all others are taken as they are.
+    /// - Parameter framing: the part to take, the same of all maps.
+    /// - Returns: the material, and notes for people.
+    /// - Throws: `TrainingError` (badExemplar) naming the file and its fault, or two files of different sizes.
+    public func read(_ framing: Framing = Framing()) throws(TrainingError) -> (Material, notes: [String]) {
+        var notes = notes
+        var maps: [Map] = []
+        var first: (name: String, width: Int, height: Int)?
+        // Packed maps come last: a file of its own counts more.
+        let ordered = files.filter { !$0.isPacked } + files.filter(\.isPacked)
+        for file in ordered {
+            let decoded = try decode(file, isFramed: !framing.isEmpty)
+            notes += decoded.notes.map { "\(file.name): \($0)" }
+            let (width, height) = (decoded.image.width, decoded.image.height)
+            if let first, first.width != width || first.height != height {
+                throw TrainingError(
+                    .badExemplar,
+                    "\(first.name) has \(first.width)x\(first.height) pixels and \(file.name) \(width)x\(height); the maps "
+                        + "of a material have one size: scale one of them, or download both at the same resolution")
+            }
+            first = first ?? (file.name, width, height)
+            maps += self.maps(in: decoded, of: file, besides: maps.map(\.kind), &notes)
+        }
+        guard let first, let layout = MapLayout(maps.map(\.kind)) else {
+            preconditionFailure("the files have an albedo and each map once")
+        }
+        let sorted = layout.maps.compactMap { kind in maps.first { $0.kind == kind } }
+        let whole = DeepImage(
+            width: first.width, height: first.height, channels: layout.channels, pixels: Self.interleaved(sorted))
+        var material = Material(
+            name: name, layout: layout, pixels: try framed(whole, framing), depths: sorted.map(\.depth))
+        if framing.longestSide != nil { material.normaliseNormals() }
+        return (material, notes)
+    }
+
+    private func decode(_ file: File, isFramed: Bool) throws(TrainingError) -> DecodedMap {
+        do {
+            let limits: ImageLimits = isFramed ? .standard : .exemplar
+            let decoded = try DecodedMap(
+                Image.bytes(of: file.url, limits: limits), isColour: file.content == .map(.albedo), name: file.name,
+                limits: limits)
+            if case .map(let kind) = file.content, kind.isNormal, decoded.wasTurned {
+                throw TrainingError(
+                    .badExemplar,
+                    "\(file.name) is stored turned (EXIF orientation), so the directions of its normals are not certain; "
+                        + "save it upright")
+            }
+            return decoded
+        } catch let error as TrainingError {
+            throw error
+        } catch {
+            throw TrainingError(.badExemplar, "\(error)")
+        }
+    }
+
+    private func framed(_ image: DeepImage, _ framing: Framing) throws(TrainingError) -> DeepImage {
+        do {
+            let result = try framing.frame(image, name: name)
+            guard ImageLimits.exemplar.allow(width: result.width, height: result.height) else {
+                throw ImageLimits.exemplar.tooLarge(name, result.width, result.height)
+            }
+            return result
+        } catch {
+            throw TrainingError(.badExemplar, "\(error)")
+        }
+    }
+
+    /// The maps of a file, except those that another file contains.
+    private func maps(
+        in decoded: DecodedMap, of file: File, besides given: [MapKind], _ notes: inout [String]
+    ) -> [Map] {
+        func channel(_ index: Int, _ kind: MapKind) -> Map {
+            let pixels = decoded.image.pixels
+            return Map(
+                kind: kind, samples: stride(from: index, to: pixels.count, by: 3).map { pixels[$0] },
+                depth: decoded.bitDepth)
+        }
+        switch file.content {
+        case .packed(let hasOcclusion):
+            let kinds: [(Int, MapKind)] =
+                (hasOcclusion ? [(0, .ambientOcclusion)] : []) + [(1, .roughness), (2, .metalness)]
+            return kinds.filter { !given.contains($0.1) }.map(channel)
+        case .map(let kind) where kind.channels == 1:
+            if Self.hasColours(decoded.image) { notes.append("\(file.name) has colours: its red channel is taken") }
+            return [channel(0, kind)]
+        case .map(let kind):
+            let map = Map(kind: kind, samples: decoded.image.pixels, depth: decoded.bitDepth)
+            let hasOpacity = files.contains { $0.content == .map(.opacity) }
+            guard kind == .albedo, !hasOpacity, let alpha = decoded.alpha else { return [map] }
+            notes.append("\(file.name): its alpha channel is taken as the opacity")
+            return [map, Map(kind: .opacity, samples: alpha.pixels, depth: decoded.bitDepth)]
+        }
+    }
+
+    /// Whether a map of numbers has pixels whose red, green and blue differ.
+    private static func hasColours(_ image: DeepImage) -> Bool {
+        for start in stride(from: 0, to: image.pixels.count, by: 3)
+        where image.pixels[start] != image.pixels[start + 1] || image.pixels[start] != image.pixels[start + 2] {
+            return true
+        }
+        return false
+    }
+
+    /// All maps' samples, pixel by pixel.
+    private static func interleaved(_ maps: [Map]) -> [UInt16] {
+        let channels = maps.reduce(0) { $0 + $1.kind.channels }
+        var result = [UInt16](repeating: 0, count: (maps.first?.samples.count ?? 0) / 3 * channels)
+        var offset = 0
+        for map in maps {
+            let own = map.kind.channels
+            for (index, sample) in map.samples.enumerated() {
+                result[index / own * channels + offset + index % own] = sample
+            }
+            offset += own
+        }
+        return result
+    }
+}
+
+extension MaterialFiles.File {
+    fileprivate var isPacked: Bool {
+        if case .packed = content { return true }
+        return false
+    }
+}

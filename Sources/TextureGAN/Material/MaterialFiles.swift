@@ -1,0 +1,104 @@
+import Foundation
+import Imaging
+import OperatingSystem
+
+/// The files of a material, and what each contains.
+public struct MaterialFiles: Sendable, Equatable {
+    public struct File: Sendable, Equatable {
+        public let url: URL
+        let content: MapNames.Content
+        /// What to call the file in messages.
+        let name: String
+    }
+
+    /// What to call the material in messages.
+    public let name: String
+    public private(set) var files: [File] = []
+    /// Files that are not used, and why.
+    public private(set) var notes: [String] = []
+
+    /// What `--map` calls maps and packed files.
+    public static let contentNames = MapKind.allCases.map(\.rawValue) + ["orm", "metallic-roughness"]
+
+    /// The given files.
+    /// - Parameter files: by the names of `contentNames`.
+    /// - Throws: `TrainingError` (badExemplar) for an unknown name, for maps that are given twice, and without an albedo.
+    public init(name: String, files: [(content: String, file: URL)]) throws(TrainingError) {
+        self.name = name
+        for (text, url) in files {
+            let content: MapNames.Content? =
+                switch text {
+                case "orm": .packed(hasOcclusion: true)
+                case "metallic-roughness": .packed(hasOcclusion: false)
+                default: MapKind(rawValue: text).map { .map($0) }
+                }
+            guard let content else {
+                throw TrainingError(
+                    .badExemplar,
+                    "there is no map '\(text)'; expected one of \(Self.contentNames.joined(separator: ", "))")
+            }
+            try add(File(url: url, content: content, name: url.path))
+        }
+        try requireAlbedo("give it with --map albedo=FILE")
+    }
+
+    /// The images of a folder, told apart by their names.
+    /// - Throws: `TrainingError` (badExemplar) if the folder cannot be read, if two files contain the same map, or if there
+    ///   is no albedo.
+    public init(folder: URL, name: String) throws(TrainingError) {
+        self.name = name
+        let found: [URL]
+        do {
+            found = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        } catch {
+            throw TrainingError(.badExemplar, "\(name) cannot be read: \(error.systemReason)")
+        }
+        let images = found.filter { ["png", "jpg", "jpeg"].contains($0.pathExtension.lowercased()) }
+            .sorted { $0.lastPathComponent < $1.lastPathComponent }
+        let contents = MapNames.contents(of: images.map { $0.deletingPathExtension().lastPathComponent })
+        // Sites offer both directions of green.
+        let hasGL = contents.contains(.map(.normalGL))
+        for (url, content) in zip(images, contents) {
+            guard let content else {
+                notes.append("\(url.lastPathComponent) is not used: its name says no map that texloom knows")
+                continue
+            }
+            if content == .map(.normalDX), hasGL {
+                notes.append("\(url.lastPathComponent) is not used: there are normals for OpenGL too")
+                continue
+            }
+            if content == .map(.normalGL), !MapNames.saysGreenIsUp(url.deletingPathExtension().lastPathComponent) {
+                notes.append(
+                    "\(url.lastPathComponent) does not say where green points: it is taken for up, as in OpenGL "
+                        + "(--map normal-dx=FILE for down)")
+            }
+            try add(File(url: url, content: content, name: "\(name)/\(url.lastPathComponent)"))
+        }
+        try requireAlbedo(
+            "expected a name that ends in Color, albedo or diff, or --map albedo=FILE")
+    }
+
+    private mutating func add(_ file: File) throws(TrainingError) {
+        if let other = files.first(where: { $0.content == file.content || ($0.isNormal && file.isNormal) }) {
+            throw TrainingError(
+                .badExemplar,
+                "\(other.name) and \(file.name) contain the same map; remove one, or name the files with --map")
+        }
+        files.append(file)
+    }
+
+    private func requireAlbedo(_ advice: String) throws(TrainingError) {
+        guard files.contains(where: { $0.content == .map(.albedo) }) else {
+            throw TrainingError(.badExemplar, "\(name) has no albedo; \(advice)")
+        }
+        guard files.count > 1 else {
+            throw TrainingError(
+                .badExemplar,
+                "\(name) has no map besides the albedo; give the picture itself, or add maps with --map")
+        }
+    }
+}
+
+extension MaterialFiles.File {
+    fileprivate var isNormal: Bool { content == .map(.normalGL) || content == .map(.normalDX) }
+}

@@ -1,0 +1,49 @@
+import Foundation
+import Imaging
+import TextureGAN
+
+/// What `texloom train` gets: a photograph, or the maps of a material.
+struct GivenExemplar {
+    private enum Source {
+        case photograph(FramedExemplar)
+        case material(MaterialFiles, Material, isFramed: Bool)
+    }
+
+    /// The exemplar as training sees it, under the path that was given.
+    let identity: Exemplar
+    private let source: Source
+
+    /// The name in messages and in result.json.
+    var fileName: String { FileName.last(of: identity.name) }
+
+    /// Notes that training cannot give, because it sees only a part.
+    let unsaidNotes: [String]
+
+    /// - Throws: `ImagingError` or `TrainingError` naming the file, what is wrong with it and what to do.
+    init(_ path: String?, _ maps: MapOptions, _ framing: Framing) throws {
+        if let files = try maps.files(orFolder: path) {
+            let (material, notes) = try files.read(framing)
+            identity = Exemplar(material)
+            source = .material(files, material, isFramed: !framing.isEmpty)
+            unsaidNotes = framing.isEmpty ? [] : notes
+        } else {
+            let framed = try FramedExemplar(path ?? "", framing)
+            identity = Exemplar(framed.image, name: path ?? "")
+            source = .photograph(framed)
+            unsaidNotes = framed.unsaidNotes
+        }
+    }
+
+    /// The files to train on. A part is written to the folder, where expand finds it too: as `exemplar.png`, or the maps
+    /// of a material in `exemplar/`.
+    func source(in folder: URL) throws -> TrainingRun.Input.Source {
+        switch source {
+        case .photograph(let framed): return .photograph(try framed.file(in: folder))
+        case .material(let files, let material, let isFramed):
+            guard isFramed else { return .material(files) }
+            let part = folder.appendingPathComponent("exemplar", isDirectory: true)
+            try MaterialOutput.write(material, to: part)
+            return .material(try MaterialFiles(folder: part, name: fileName))
+        }
+    }
+}

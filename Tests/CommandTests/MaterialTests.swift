@@ -1,0 +1,179 @@
+import Foundation
+import FoundationXML
+import Imaging
+import NNCore
+import Testing
+
+@testable import texloom
+
+/// `texloom train` and `texloom expand` on the maps of a material.
+@Suite struct MaterialTests {
+    let scratch: ScratchFolder
+    private let folder: String
+    private var generator: String { scratch.path("out/waves_result/generator.safetensors") }
+
+    init() throws {
+        scratch = try ScratchFolder()
+        folder = scratch.path("waves")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let (width, height) = (36, 32)
+        func relief(_ x: Int, _ y: Int) -> Double { 0.5 + 0.4 * sin(Double(x) * 0.5) * cos(Double(y) * 0.4) }
+        func write(_ name: String, _ image: some Any) throws {
+            let url = URL(fileURLWithPath: folder).appendingPathComponent(name)
+            if let image = image as? Image { try image.png().write(to: url) }
+            if let image = image as? DeepImage { try image.png(isSRGB: false).write(to: url) }
+        }
+        let places = (0..<width * height).map { ($0 % width, $0 / width) }
+        try write(
+            "waves_diff.png",
+            Image(
+                width: width, height: height,
+                pixels: places.flatMap { [UInt8(200 * relief($0.0, $0.1)), 90, 40] }))
+        try write(
+            "waves_nor_dx.png",
+            Image(width: width, height: height, pixels: places.flatMap { [UInt8(100 + $0.0), 128, 240] }))
+        try write(
+            "waves_rough.png",
+            Image(
+                width: width, height: height, channels: 1, pixels: places.map { UInt8(255 * relief($0.1, $0.0)) }))
+        try write(
+            "waves_disp.png",
+            DeepImage(
+                width: width, height: height, channels: 1,
+                pixels: places.map { UInt16(65535 * relief($0.0, $0.1)) }))
+    }
+
+    private func texloom(_ arguments: [String]) throws -> TexloomProcess.Result {
+        try TexloomProcess(
+            arguments, folder: scratch.url, launcher: ["/usr/bin/env", "--chdir", scratch.url.path]
+        ).wait()
+    }
+
+    private func train(_ exemplar: [String], _ more: [String] = []) throws -> TexloomProcess.Result {
+        try texloom(
+            ["train"] + exemplar + ["--out", scratch.path("out"), "--threads", "1"]
+                + TinyCluster.recipe(iterations: 10) + more)
+    }
+
+    private func expand(_ arguments: String...) throws -> TexloomProcess.Result {
+        try texloom(["expand", generator, folder] + arguments)
+    }
+
+    private func header(_ path: String) throws -> (width: Int, depth: Int, isGrey: Bool) {
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: scratch.path(path)))
+        return (try Image.header(of: bytes, name: path).width, Int(bytes[24]), bytes[25] == 0)
+    }
+
+    @Test func aFolderTrainsAGeneratorThatWritesTheSameMaps() throws {
+        let trained = try train([folder])
+        #expect(trained.status == 0, "\(trained.errors)")
+        #expect(trained.output.contains("maps albedo,normal-dx,roughness,displacement"))
+        let result = try String(contentsOfFile: scratch.path("out/waves_result/result.json"), encoding: .utf8)
+        #expect(result.contains("\"normal-dx\""))
+        // Finished: the same command changes nothing.
+        #expect(try train([folder]).output.contains("finished already"))
+
+        let expanded = try expand()
+        #expect(expanded.status == 0, "\(expanded.errors)")
+        let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path("waves_2x")).sorted()
+        #expect(
+            names == [
+                "waves_2x.mtlx", "waves_2x_Color.png", "waves_2x_Displacement.png", "waves_2x_NormalDX.png",
+                "waves_2x_Roughness.png",
+            ])
+        #expect(try header("waves_2x/waves_2x_Color.png") == (72, 8, false))
+        #expect(try header("waves_2x/waves_2x_Displacement.png") == (72, 16, true))
+        #expect(try header("waves_2x/waves_2x_Roughness.png") == (72, 8, true))
+        // Another generator takes the result.
+        let again = try texloom(["expand", generator, scratch.path("waves_2x"), "-o", scratch.path("four")])
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(try header("four/four_NormalDX.png").width == 144)
+
+        let normals = try Image(contentsOf: URL(fileURLWithPath: scratch.path("waves_2x/waves_2x_NormalDX.png")))
+        for start in stride(from: 0, to: normals.pixels.count, by: 3) {
+            let sum = (0..<3).reduce(0.0) { $0 + pow(Double(normals.pixels[start + $1]) / 127.5 - 1, 2) }
+            #expect(abs(sum.squareRoot() - 1) <= 1 / 255)
+        }
+    }
+
+    @Test func verbsOfExpandWorkOnMaterials() throws {
+        #expect(try train([folder]).status == 0)
+        #expect(try expand("--size", "100x60", "--depth", "16", "-o", "big").status == 0)
+        #expect(try header("big/big_Roughness.png") == (100, 16, true))
+        let report = try expand("--seamless", "both", "-o", "tile", "--json")
+        #expect(report.status == 0, "\(report.errors)")
+        let json = try JSONSerialization.jsonObject(with: Data(report.output.utf8)) as? [String: Any]
+        let outputs = json?["outputs"] as? [[String: Any]]
+        #expect(outputs?.map { $0["map"] as? String } == ["albedo", "normal-dx", "roughness", "displacement"])
+        #expect(outputs?.map { $0["depth"] as? Int } == [8, 8, 8, 16])
+        #expect(outputs?.first?["seam_x"] != nil)
+        #expect(try expand("--variations", "2", "--seed", "3", "-o", "many").status == 0)
+        #expect(try header("many-2/many-2_Color.png").width == 36)
+    }
+
+    @Test func theDescriptionNamesTheFiles() throws {
+        #expect(try train([folder]).status == 0)
+        #expect(try expand("-o", "7 walls & more").status == 0)
+        let url = URL(fileURLWithPath: scratch.path("7 walls & more/7 walls & more.mtlx"))
+        let document = try XMLDocument(contentsOf: url)
+        let files = try document.nodes(forXPath: "//input[@type='filename']/@value").compactMap(\.stringValue)
+        #expect(files.count == 4)
+        let folder = url.deletingLastPathComponent().path
+        for file in files {
+            #expect(FileManager.default.fileExists(atPath: folder + "/" + file), "\(file)")
+        }
+        // Every reference has its node.
+        let names = Set(try document.nodes(forXPath: "//*/@name").compactMap(\.stringValue))
+        let references = try document.nodes(forXPath: "//@nodename | //@nodegraph | //@output")
+            .compactMap(\.stringValue)
+        #expect(references.count > 8 && names.isSuperset(of: references))
+        #expect(names.allSatisfy { $0.wholeMatch(of: /[A-Za-z_][A-Za-z0-9_]*/) != nil })
+        // The albedo alone has colours.
+        #expect(try document.nodes(forXPath: "//@colorspace").count == 1)
+    }
+
+    @Test func mapsAreNamedByHandAndFramed() throws {
+        let maps = [
+            "--map", "albedo=\(folder)/waves_diff.png", "--map", "roughness=\(folder)/waves_disp.png", "--name", "two",
+        ]
+        let trained = try train(maps, ["--crop", "24x20"])
+        #expect(trained.status == 0, "\(trained.errors)")
+        #expect(trained.output.contains("(24x20, maps albedo,roughness)"))
+        // The part that was trained on.
+        let part = scratch.path("out/two_result/exemplar")
+        #expect(try header("out/two_result/exemplar/exemplar_Roughness.png") == (24, 16, true))
+        let generator = scratch.path("out/two_result/generator.safetensors")
+        #expect(try texloom(["expand", generator, part, "-o", "double"]).status == 0)
+        let byHand = try texloom(
+            ["expand", generator, "--map", "albedo=\(part)/exemplar_Color.png", "--map"]
+                + ["roughness=\(part)/exemplar_Roughness.png", "-o", "hand"])
+        #expect(byHand.status == 0, "\(byHand.errors)")
+        let one = try Data(contentsOf: URL(fileURLWithPath: scratch.path("double/double_Color.png")))
+        #expect(try Data(contentsOf: URL(fileURLWithPath: scratch.path("hand/hand_Color.png"))) == one)
+    }
+
+    @Test func whatDoesNotFitIsRefusedInWords() throws {
+        #expect(try train([folder]).status == 0)
+        let picture = folder + "/waves_diff.png"
+        func refused(_ arguments: [String], _ words: String) throws {
+            let result = try texloom(arguments)
+            #expect(result.status != 0 && result.errors.contains(words), "\(arguments): \(result.errors)")
+        }
+        try refused(["expand", generator, picture], "is one image")
+        try refused(["expand", generator, folder, "-o", "-"], "expected a folder")
+        try refused(
+            ["expand", generator, "--map", "albedo=\(picture)", "--map", "roughness=\(picture)"], "normal-dx")
+        try refused(["expand", generator, "--map", "albedo=\(picture)", "--map", "shine=\(picture)"], "shine")
+        try refused(["expand", generator], "expected an image")
+        try refused(["train", folder, "--map", "albedo=\(picture)"], "expected one of them")
+        try refused(["train", scratch.url.path], "no albedo")
+
+        let plain = try train([picture], ["--name", "plain"])
+        #expect(plain.status == 0, "\(plain.errors)")
+        try refused(["expand", scratch.path("out/plain_result/generator.safetensors"), folder], "knows no maps")
+        // A folder's run belongs to its maps.
+        try FileManager.default.removeItem(atPath: folder + "/waves_rough.png")
+        let other = try train([folder], ["--name", "waves"])
+        #expect(other.status != 0 && other.errors.contains("another exemplar"))
+    }
+}
