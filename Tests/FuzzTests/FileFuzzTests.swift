@@ -31,6 +31,11 @@ import Testing
             let image = try Image(decoding: data, name: "fuzz", limits: limits)
             #expect(image.width == header.width && image.height == header.height)
             #expect(image.pixels.count == image.width * image.height * 3)
+            // As a map, CMYK is refused.
+            if let map = try? DecodedMap(data, isColour: false, name: "fuzz", limits: limits) {
+                #expect(map.image.width == header.width && map.image.height == header.height)
+                #expect(map.alpha.map { $0.pixels.count == image.width * image.height } ?? true)
+            }
         }
         try Fuzzer(name: "PNG", corpus: pngs.map { [UInt8]($0) })
             .run(executions: 6000, repair: Mutator.withPNGChecks, decode: decode)
