@@ -51,7 +51,7 @@ struct TexloomCommand: AsyncParsableCommand {
                 subcommands: [
                     SubmitCommand.self, ListCommand.self, BatchesCommand.self, ShowCommand.self, WatchCommand.self,
                     LogsCommand.self, CancelCommand.self, RetryCommand.self, ContinueCommand.self, DeleteCommand.self,
-                     GatherCommand.self,
+                    GatherCommand.self,
                 ]),
         ])
 

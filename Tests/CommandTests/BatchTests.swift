@@ -113,7 +113,9 @@ import Testing
         #expect(deleted.output == "deleted 2 jobs\n", "\(deleted.output)\(deleted.errors)")
         #expect(try jobs("--batch", "night").count == 4)
         #expect(FileManager.default.fileExists(atPath: out + "/moss-ngf4-seed1_result/generator.safetensors"))
-        #expect(try cluster.run(["gather", "--batch", "night", "--label", "seed=1", "--out", out]).output.contains("nothing to gather"))
+        #expect(
+            try cluster.run(["gather", "--batch", "night", "--label", "seed=1", "--out", out]).output.contains(
+                "nothing to gather"))
         let again = try cluster.run(sweep)
         #expect(again.output.contains("6 accepted"), "\(again.errors)")
         #expect(try jobs("--batch", "night").count == 6, "the deleted ones are new jobs")

@@ -14,7 +14,8 @@ import Testing
         #expect(early.status == 1 && early.errors.contains("only a finished job"), "\(early.errors)")
         #expect(
             try cluster.run(
-                ["submit", exemplar, "--name", "whole"] + TinyCluster.recipe(iterations: 60) + constant).status == 0)
+                ["submit", exemplar, "--name", "whole"] + TinyCluster.recipe(iterations: 60) + constant
+            ).status == 0)
         try cluster.startWorker("one")
         #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
 
@@ -22,7 +23,9 @@ import Testing
         #expect(fewer.status == 2 && fewer.errors.contains("has 30 already"), "\(fewer.errors)")
         let arguments = ["continue", "moss", "-i", "60", "--batch", "longer", "--label", "from=moss"]
         let accepted = try cluster.run(arguments)
-        #expect(accepted.output.contains("moss from iteration 30") && accepted.output.contains("(moss-to-60)"), "\(accepted.errors)")
+        #expect(
+            accepted.output.contains("moss from iteration 30") && accepted.output.contains("(moss-to-60)"),
+            "\(accepted.errors)")
         #expect(try cluster.run(arguments).output.contains("was submitted before"))
         // What it begins from is its own.
         #expect(try cluster.run(["delete", "moss"]).output.contains("moss"))

@@ -54,7 +54,8 @@ final class Witness {
     /// A client receives the acceptance of its job.
     func clientHeard(accepted id: JobID, key: String) {
         check(
-            accepted[key].map { $0 == id || mayBeGone.contains($0) } ?? true, "key \(key) is \(id), was \(accepted[key]?.description ?? "")")
+            accepted[key].map { $0 == id || mayBeGone.contains($0) } ?? true,
+            "key \(key) is \(id), was \(accepted[key]?.description ?? "")")
         accepted[key] = id
     }
 
@@ -196,7 +197,9 @@ final class Witness {
             "\(job.id): a stored checkpoint is gone, the newest is \(job.checkpoints.last?.iteration ?? 0)")
         if let key = job.key {
             let known = jobOfKey.updateValue(job.id, forKey: key)
-            check(known.map { $0 == job.id || mayBeGone.contains($0) } ?? true, "key \(key) names \(job.id) and \(known?.description ?? "")")
+            check(
+                known.map { $0 == job.id || mayBeGone.contains($0) } ?? true,
+                "key \(key) names \(job.id) and \(known?.description ?? "")")
         }
     }
 

@@ -23,6 +23,7 @@ public struct RetentionPolicy: Sendable, Equatable {
         }
         try require(checkpointAge.map { $0 >= .zero } ?? true, "the age of checkpoints is negative")
         try require(snapshots.map { $0 >= 1 } ?? true, "snapshots kept is \(snapshots ?? 0); allowed: 1 or more")
-        try require(quotaBytes.map { $0 >= 1 << 20 } ?? true, "the quota is \(quotaBytes ?? 0) bytes; allowed: 1 MiB or more")
+        try require(
+            quotaBytes.map { $0 >= 1 << 20 } ?? true, "the quota is \(quotaBytes ?? 0) bytes; allowed: 1 MiB or more")
     }
 }

@@ -14,7 +14,9 @@ extension ChangeWriter {
     /// - Returns: The files that it named.
     func delete(_ id: JobID) throws -> Set<Leftover> {
         let rows = try StoredRow.all(
-            db, sql: "SELECT sha256, sha256 IN (SELECT sha256 FROM inputs WHERE job = ?1) AS is_input FROM artifacts WHERE job = ?1",
+            db,
+            sql:
+                "SELECT sha256, sha256 IN (SELECT sha256 FROM inputs WHERE job = ?1) AS is_input FROM artifacts WHERE job = ?1",
             arguments: [id.sequence])
         let files = try Set(rows.map { Leftover(sha256: try $0["sha256"], isInput: try $0["is_input"]) })
         let recipe = try Int64.fetchOne(

@@ -85,7 +85,9 @@ enum Checkpoint {
             try expect("exemplar", trainer.exemplar.fingerprint, "belongs to another exemplar")
             // By value: versions may differ in the words that explain the fields.
             let own = try Recipe(yaml: text("recipe"), source: url.path)
-            guard try own == trainer.recipe || trainer.recipe.continues(own, from: number("iteration", in: 0...own.iterations))
+            guard
+                try own == trainer.recipe
+                    || trainer.recipe.continues(own, from: number("iteration", in: 0...own.iterations))
             else {
                 throw SafetensorsError(
                     file: url.path, problem: "belongs to another recipe; resume with its own recipe")

@@ -11,9 +11,9 @@ struct ContinueCommand: AsyncParsableCommand {
             The new job begins at the finished job's last checkpoint and ends at the given number of iterations in all. \
             The finished job stays as it is. Workers must be of this version.
 
-            With constant_share=1 the result has the bytes of a training that had so many iterations from the start. By \
-            default the learning rate falls over the last half of the iterations. It has fallen to 0 once, and is then as \
-            the longer recipe says: the result differs from that of a longer training, and is no worse for it as a rule.
+            With constant_share=1 the result has the bytes of a training that had so many iterations from the start. \
+            Otherwise the learning rate falls over the last part of the iterations: it has fallen once, and then starts \
+            again where the longer recipe says, so the result is that of another training.
 
               texloom continue bricks --iterations 20000
             """)

@@ -44,7 +44,9 @@ struct ContinuationTests {
         let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]
         func refusal(_ exemplar: String = "exemplar of a") -> String {
-            guard case .refused(.conflict(let reason))? = submit(cluster, continuing: job, exemplar: exemplar) else { return "" }
+            guard case .refused(.conflict(let reason))? = submit(cluster, continuing: job, exemplar: exemplar) else {
+                return ""
+            }
             return reason
         }
         #expect(refusal().contains("is queued; only a finished job"))

@@ -41,7 +41,9 @@ struct DeletionTests {
         #expect(changed == jobs && effects.messages == [.cancel(attempt, reason: "to be deleted")])
         #expect(cluster.state.leases.isEmpty && cluster.state.jobs.count == 0 && cluster.disk.jobs.isEmpty)
         // The deletion is the last record of the job: rows of a job that is gone could not be written.
-        let records = effects.compactMap { if case .record(let change) = $0, change.job == jobs[0] { change } else { nil } }
+        let records = effects.compactMap {
+            if case .record(let change) = $0, change.job == jobs[0] { change } else { nil }
+        }
         #expect(records.last == .jobDeleted(jobs[0]) && records.count > 1)
         let checkpoint = cluster.store(1, attempt, .checkpoint, iteration: 9)
         #expect(checkpoint.acknowledgement == .leaseLost && checkpoint.discarded.count == 1)

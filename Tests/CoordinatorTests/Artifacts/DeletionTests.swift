@@ -38,7 +38,8 @@ struct DeletionTests {
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
         // A table of a later version.
         try await store.pool.write {
-            try $0.execute(sql: "CREATE TABLE extras (id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (sequence))")
+            try $0.execute(
+                sql: "CREATE TABLE extras (id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (sequence))")
         }
         let driver = ClusterDriver()
         func play(_ event: ClusterEvent) async throws {
@@ -47,7 +48,8 @@ struct DeletionTests {
         }
         let submissions = ["a", "b"].map { name in
             var submission = Submission(
-                name: name, fileName: "a.png", exemplar: .named("shared"), recipeYAML: "recipe: \(name)", priority: 0, key: nil)
+                name: name, fileName: "a.png", exemplar: .named("shared"), recipeYAML: "recipe: \(name)", priority: 0,
+                key: nil)
             submission.tags = JobTags(batch: "walls", labels: ["seed": "1"])
             return submission
         }
@@ -60,8 +62,10 @@ struct DeletionTests {
             let block = MetricsBlock(columns: ["l1"], rows: [.init(iteration: 1, unixSeconds: 1, values: [1])])
             try await play(.metrics(session: session, attempt, requestID: 2, block))
             for kind in [ArtifactRole.snapshot, .checkpoint, .generator, .discriminator] {
-                let artifact = Artifact.named(kind == .snapshot ? "shared snapshot" : "\(kind) of \(attempt.job) at 100")
-                let offer = ArtifactOffer(attempt: attempt, transferID: 3, role: kind, artifact: artifact, iteration: 100)
+                let artifact = Artifact.named(
+                    kind == .snapshot ? "shared snapshot" : "\(kind) of \(attempt.job) at 100")
+                let offer = ArtifactOffer(
+                    attempt: attempt, transferID: 3, role: kind, artifact: artifact, iteration: 100)
                 try await play(.artifactStored(session: session, offer))
             }
             try await play(.finish(session: session, attempt, requestID: 4, .of(attempt, iteration: 100)))
@@ -81,7 +85,10 @@ struct DeletionTests {
             }
         }
         let before = try await rows()
-        #expect(Set(before.keys).isSuperset(of: ["attempts", "artifacts", "metrics", "logs", "inputs", "products", "labels", "extras"]))
+        #expect(
+            Set(before.keys).isSuperset(of: [
+                "attempts", "artifacts", "metrics", "logs", "inputs", "products", "labels", "extras",
+            ]))
         #expect(before.values.allSatisfy { $0 == 2 }, "\(before)")
         let leftovers = try await store.apply([.jobDeleted(jobs[0])], at: Date())
         let after = try await rows()
@@ -186,7 +193,8 @@ struct DeletionTests {
             group.addTask {
                 var deleted = 0
                 while deleted < 25 {
-                    let page = try await coordinator.get("/api/v1/jobs?batch=load&state=finished&limit=3").decoded(JobPage.self)
+                    let page = try await coordinator.get("/api/v1/jobs?batch=load&state=finished&limit=3").decoded(
+                        JobPage.self)
                     let ids = page.jobs.map(\.id)
                     guard !ids.isEmpty else {
                         try await Task.sleep(for: .milliseconds(20))
@@ -203,7 +211,8 @@ struct DeletionTests {
         let left = try await coordinator.get("/api/v1/jobs?batch=load").decoded(JobPage.self).jobs
         #expect(!left.isEmpty && left.allSatisfy { $0.state == .finished })
         for job in left {
-            let artifacts = try await coordinator.get("/api/v1/jobs/\(job.id)/artifacts").decoded(ArtifactList.self).artifacts
+            let artifacts = try await coordinator.get("/api/v1/jobs/\(job.id)/artifacts").decoded(ArtifactList.self)
+                .artifacts
             #expect(artifacts.count == 5)
             for artifact in artifacts {
                 #expect(try await coordinator.get("/api/v1/artifacts/\(artifact.sha256)").status == 200, "\(artifact)")

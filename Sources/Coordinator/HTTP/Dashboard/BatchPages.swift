@@ -47,7 +47,10 @@ extension DashboardRoutes {
         let shown = try await reader.store.selection(query, limit: ClusterCommands.maxSelected).map(\.state)
         var content: [String: Any?] = BatchView.progress(of: batch)
         content.merge(BatchView.pager(page, batch: name, query)) { $1 }
-        content["jobs"] = page.jobs.map(BatchView.card)
+        let labels = try await reader.store.labels(ofBatch: name)
+        // A label that all jobs share tells nothing about one of them.
+        let telling = Set(labels.filter { $0.values.count > 1 }.map(\.key))
+        content["jobs"] = page.jobs.map { BatchView.card($0, labels: telling) }
         content["cancellable"] = BatchView.some(shown.count { !$0.isSettled || $0 == .held })
         content["retriable"] = BatchView.some(shown.count(where: \.canBeRetried))
         content["deletable"] = BatchView.some(shown.count(where: \.isSettled))
@@ -60,9 +63,8 @@ extension DashboardRoutes {
         content["states"] = JobState.allCases.map {
             ["name": $0.rawValue, "isChosen": $0 == query.state] as [String: Any]
         }
-        content["keys"] = try await reader.store.labels(ofBatch: name).filter {
-            (2...Self.maxValuesInMenu).contains($0.values.count)
-        }.map { BatchView.menu($0.key, $0.values, chosen: query.labels[$0.key]) }
+        content["keys"] = labels.filter { (2...Self.maxValuesInMenu).contains($0.values.count) }
+            .map { BatchView.menu($0.key, $0.values, chosen: query.labels[$0.key]) }
         return renderer.response(
             .init(template: "batch", title: Readable.plain(name), menu: "batches"), for: context, content)
     }
@@ -75,7 +77,7 @@ enum BatchView {
         // Only a batch that has ended is done.
         let share = isOpen ? min(batch.progress, 0.999) : 1
         return [
-            "batch": Readable.plain(batch.name), "total": counted(batch.total, "job"),
+            "batch": Readable.plain(batch.name), "all": counted(batch.total, "job"),
             "share": Int(share * 1000), "percent": "\(Int(share * 100)) %",
             "left": isOpen ? batch.secondsLeft.map { "about \(Readable.duration($0)) left" } ?? "" : "",
             "counts": JobState.allCases.filter { batch.jobs[$0.rawValue] ?? 0 > 0 }.map {
@@ -85,8 +87,11 @@ enum BatchView {
     }
 
     /// Every card needs every key: otherwise a template would find the key of the page.
-    static func card(_ job: JobSummary) -> [String: Any] {
-        let labels = (job.labels ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    /// - Parameter keys: Of the labels that the card shows.
+    static func card(_ job: JobSummary, labels keys: Set<String>) -> [String: Any] {
+        let labels = (job.labels ?? [:]).filter { keys.contains($0.key) }.sorted { $0.key < $1.key }.map {
+            "\($0.key)=\($0.value)"
+        }
         return Item.job(job).merging([
             "isExemplar": job.latestSnapshot == nil,
             "moves": job.totalIterations > 0 && !job.state.isSettled,
@@ -109,12 +114,9 @@ enum BatchView {
 
     static func pager(_ page: JobPage, batch: String, _ query: JobQuery) -> [String: Any?] {
         let labels = query.labels.sorted { $0.key < $1.key }.map { ("label", Optional("\($0.key)=\($0.value)")) }
-        var pager = Item.pager(
+        return Item.pager(
             page, path: "/batches/\(batch)", [("state", query.state?.rawValue)] + labels,
             isFirst: query.after == nil)
-        // The head has the whole batch's.
-        pager["total"] = .some(nil)
-        return pager.filter { $0.key != "total" }
     }
 
     /// The query of an action on the jobs that are shown, with its question mark; empty for the whole batch.
