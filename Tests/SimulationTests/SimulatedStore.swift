@@ -123,7 +123,8 @@ extension SimulatedStore.Rows {
         switch change {
         case .job(let job):
             for input in job.inputs {
-                artifacts[job.id, default: [:]][.init(kind: .exemplar, iteration: 0)] = input.artifact
+                let kind = ArtifactRole(rawValue: input.name) ?? .exemplar
+                artifacts[job.id, default: [:]][.init(kind: kind, iteration: 0)] = input.artifact
             }
             if jobs[job.id]?.state == .finished { return }
             jobs[job.id] = job

@@ -2,7 +2,9 @@
 extension ClusterState {
     mutating func submit(_ token: RequestToken, _ submissions: [Submission], _ salts: [UInt32], at now: Instant) {
         precondition(salts.count == submissions.count)
-        if let conflict = contractBreach(in: submissions) ?? keyConflict(in: submissions) {
+        if let conflict = contractBreach(in: submissions) ?? dependencyBreach(in: submissions)
+            ?? keyConflict(in: submissions)
+        {
             effects.append(.reply(token, .refused(.conflict(conflict))))
             return
         }
@@ -11,7 +13,8 @@ extension ClusterState {
             if let key = submission.key, let job = keys[key].flatMap(job) {
                 accepted.append(acceptance(of: job, alreadyExisted: true))
             } else {
-                accepted.append(acceptance(of: add(submission, salt: salt), alreadyExisted: false))
+                let job = add(submission, after: accepted.map(\.id), salt: salt)
+                accepted.append(acceptance(of: job, alreadyExisted: false))
             }
         }
         effects.append(.reply(token, .accepted(accepted)))
@@ -25,7 +28,7 @@ extension ClusterState {
                 let known = configuration.contracts.keys.map(\.rawValue).sorted().joined(separator: ", ")
                 return "'\(submission.kind)' is not a kind of work; expected \(known)"
             }
-            let inputs = submission.inputs.map(\.name)
+            let inputs = submission.inputs.map(\.name) + submission.awaited.map(\.name)
             guard inputs.sorted() == contract.inputs.sorted() else {
                 return "a job of kind '\(submission.kind)' takes the inputs "
                     + "\(contract.inputs.sorted().joined(separator: ", ")), not \(inputs.joined(separator: ", "))"
@@ -41,7 +44,7 @@ extension ClusterState {
         for submission in submissions {
             guard let key = submission.key else { continue }
             let job = keys[key].flatMap(job)
-            let inputs = (job?.inputs ?? seen[key]?.inputs)?.map(\.artifact)
+            let inputs = (job?.submittedInputs ?? seen[key]?.inputs)?.map(\.artifact)
             let spec = job?.spec ?? seen[key]?.spec
             if let inputs, let spec, inputs != submission.inputs.map(\.artifact) || !isSame(spec, submission.spec) {
                 return "the key '\(key)' belongs to a job with another exemplar or recipe"
@@ -57,18 +60,22 @@ extension ClusterState {
         spec == other || specValues(spec) == specValues(other)
     }
 
-    private mutating func add(_ submission: Submission, salt: UInt32) -> Job {
-        let job = Job(
+    /// - Parameter earlier: The jobs of the request's earlier submissions.
+    private mutating func add(_ submission: Submission, after earlier: [JobID], salt: UInt32) -> Job {
+        var job = Job(
             id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
             resultName: claimResultName(for: submission.name), kind: submission.kind, key: submission.key,
-            inputs: submission.inputs, spec: submission.spec, needs: submission.needs, priority: submission.priority,
+            inputs: submission.inputs, awaited: submission.awaited.map { $0.resolved(earlier) }, spec: submission.spec,
+            needs: submission.needs, priority: submission.priority,
             queueOrder: nextQueueOrder)
         nextSequence += 1
         nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }
+        follow(job)
+        place(&job)
         putAndRecord(job)
-        enqueue(job)
-        note(job.id, "accepted")
+        if job.state == .queued { enqueue(job) }
+        note(job.id, job.reason.map { "accepted; \($0)" } ?? "accepted")
         return job
     }
 
@@ -83,7 +90,7 @@ extension ClusterState {
             return
         }
         switch job.state {
-        case .queued, .held, .running:
+        case .queued, .held, .running, .waiting, .blocked:
             if job.state == .running, let attempt = job.attempt {
                 let reference = AttemptReference(job: id, number: attempt.number)
                 if let lease = leases[id] {
@@ -112,16 +119,21 @@ extension ClusterState {
             effects.append(.reply(token, .refused(.conflict("the job has finished; submit it again under a new key"))))
             return
         }
+        if job.state == .blocked {
+            effects.append(.reply(token, .refused(.conflict("\(job.reason ?? ""); retry that job instead"))))
+            return
+        }
         if job.state.canBeRetried {
             job.state = .queued
             job.reason = nil
+            place(&job)
             job.failures = 0
             job.avoidedWorkerIDs = []
             job.queueOrder = nextQueueOrder
             nextQueueOrder += 1
             putAndRecord(job)
-            enqueue(job)
-            note(id, "put back into the queue on request")
+            if job.state == .queued { enqueue(job) }
+            note(id, job.reason.map { "retried on request; \($0)" } ?? "put back into the queue on request")
         }
         effects.append(.reply(token, .job(id, job.state)))
         dispatch(at: now)

@@ -59,7 +59,8 @@ struct ChangeWriter {
     private func write(_ job: Job) throws {
         // Thousands of jobs share a recipe. Reading its name takes longer than a lookup.
         if try Int64.fetchOne(db, sql: "SELECT id FROM recipes WHERE yaml = ?", arguments: [job.spec]) == nil {
-            try run("INSERT INTO recipes (yaml, name) VALUES (?, ?)", [job.spec, RecipeName.read(from: job.spec)])
+            let name = job.kind == .train ? RecipeName.read(from: job.spec) : job.kind.rawValue
+            try run("INSERT INTO recipes (yaml, name) VALUES (?, ?)", [job.spec, name])
         }
         // Ids contain no spaces.
         let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
@@ -98,13 +99,18 @@ struct ChangeWriter {
                 ])
             try write(ArtifactRole(rawValue: input.name) ?? .exemplar, 0, input.artifact, of: job.id)
         }
-        for (role, sha256) in job.products {
+        for (position, awaited) in job.awaited.enumerated() {
+            try run(
+                "INSERT INTO awaited (job, position, name, source, role) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [job.id.sequence, position, awaited.name, awaited.job.sequence, awaited.role.rawValue])
+        }
+        for (role, product) in job.products {
             try run(
                 """
                 INSERT INTO products (job, role, sha256) VALUES (?1, ?2, ?3)
                 ON CONFLICT (job, role) DO UPDATE SET sha256 = ?3 WHERE sha256 <> ?3
                 """,
-                [job.id.sequence, role.rawValue, sha256])
+                [job.id.sequence, role.rawValue, product.sha256])
         }
     }
 

@@ -250,6 +250,7 @@ extension JobStore {
                     ALTER TABLE workers ADD COLUMN secret_digest TEXT;
                     """)
         }
+        registerAwaitedInputs(&migrator)
         return migrator
     }
 }

@@ -27,10 +27,13 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public var once: Bool?
     /// Absent: any worker may get it.
     public var needs: JobNeeds?
+    /// Jobs that use the trained generator. They wait until it is there. If the submission is repeated, so are they: those
+    /// that exist are returned, the others are added.
+    public var then: [FollowUp]?
 
     public init(
         name: String, fileName: String, exemplarSHA256: String, recipeYAML: String, priority: Int? = nil,
-        key: String? = nil, once: Bool? = nil, needs: JobNeeds? = nil
+        key: String? = nil, once: Bool? = nil, needs: JobNeeds? = nil, then: [FollowUp]? = nil
     ) {
         self.name = name
         self.fileName = fileName
@@ -40,6 +43,7 @@ public struct JobSubmission: Codable, Sendable, Equatable {
         self.key = key
         self.once = once
         self.needs = needs
+        self.then = then
     }
 }
 
@@ -64,10 +68,12 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
     /// Taken from jobs of the same recipe, whatever their seeds and exemplars; nil if there are none, or if the job
     /// already existed.
     public var expected: ExpectedTime?
+    /// The jobs of ``JobSubmission/then``, in its order; nil if there are none.
+    public var followers: [AcceptedJob]?
 
     public init(
         id: String, name: String, resultName: String, state: JobState, alreadyExisted: Bool, obstacle: String? = nil,
-        expected: ExpectedTime? = nil
+        expected: ExpectedTime? = nil, followers: [AcceptedJob]? = nil
     ) {
         self.id = id
         self.name = name
@@ -76,6 +82,7 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
         self.alreadyExisted = alreadyExisted
         self.obstacle = obstacle
         self.expected = expected
+        self.followers = followers
     }
 }
 

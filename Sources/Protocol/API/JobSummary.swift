@@ -10,7 +10,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
     /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
     public var resultName: String
     public var fileName: String
-    /// The name that the recipe gives itself.
+    /// The name that the recipe gives itself. Of work that does not train, its options.
     public var recipe: String
     public var state: JobState
     public var priority: Int
@@ -38,6 +38,8 @@ public struct JobSummary: Codable, Sendable, Equatable {
     public var finishedAt: Date?
     /// The newest measured value of each loss term, without values that are not finite.
     public var lossLatest: [String: Float]
+    /// Ids of the jobs whose products are its inputs; nil if there are none.
+    public var after: [String]?
 
     public init(
         id: String, kind: JobKind? = .train, name: String, resultName: String, fileName: String, recipe: String,
@@ -46,7 +48,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
         failures: Int,
         worker: String?, reason: String?, exemplarSHA256: String, latestSnapshot: String?,
         latestSnapshotIteration: Int?, submittedAt: Date, startedAt: Date?, finishedAt: Date?,
-        lossLatest: [String: Float]
+        lossLatest: [String: Float], after: [String]? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -71,12 +73,14 @@ public struct JobSummary: Codable, Sendable, Equatable {
         self.startedAt = startedAt
         self.finishedAt = finishedAt
         self.lossLatest = lossLatest
+        self.after = after
     }
 }
 
 /// Answer of `GET /api/v1/jobs/{id}`.
 public struct JobDetail: Codable, Sendable, Equatable {
     public var job: JobSummary
+    /// Of work that does not train, its options.
     public var recipeYAML: String
     /// Oldest first.
     public var attempts: [AttemptSummary]
@@ -84,15 +88,22 @@ public struct JobDetail: Codable, Sendable, Equatable {
     public var reportJSON: String?
     /// Seconds of training in the accepted result, over all its attempts.
     public var trainingSeconds: Double?
+    /// The jobs whose products are its inputs; nil if there are none.
+    public var after: [JobLink]?
+    /// The jobs that use its products, by age; nil if there are none.
+    public var followers: [JobLink]?
 
     public init(
-        job: JobSummary, recipeYAML: String, attempts: [AttemptSummary], reportJSON: String?, trainingSeconds: Double?
+        job: JobSummary, recipeYAML: String, attempts: [AttemptSummary], reportJSON: String?, trainingSeconds: Double?,
+        after: [JobLink]? = nil, followers: [JobLink]? = nil
     ) {
         self.job = job
         self.recipeYAML = recipeYAML
         self.attempts = attempts
         self.reportJSON = reportJSON
         self.trainingSeconds = trainingSeconds
+        self.after = after
+        self.followers = followers
     }
 }
 

@@ -116,9 +116,9 @@ extension JobState {
     var colour: TextColour? {
         switch self {
         case .running: .green
-        case .failed, .held: .red
+        case .failed, .held, .blocked: .red
         case .cancelled: .yellow
-        case .queued: .faint
+        case .queued, .waiting: .faint
         case .finished: nil
         }
     }

@@ -15,6 +15,13 @@ struct SubmitCommand: AsyncParsableCommand {
             recipe again returns the job that is there: equal recipes give equal generators, so use --set seed=N for \
             another variation, or --seeds N for several to choose from ('texloom gather --best'). Those are named bricks, \
             bricks-seed2, bricks-seed3, and every exemplar's first seed comes before the second one of any.
+
+            --then says what the workers do with each trained generator: make pictures, or write it for other programs. \
+            The pictures are those that 'texloom expand' would make with the same options. These jobs wait until the \
+            training has finished. If it fails or is cancelled, they are blocked until it is retried. 'texloom gather' \
+            fetches their products too. Submit again with another --then to add work to jobs that are there.
+
+              texloom submit photos/*.jpg --then expand:size=4096x4096,seamless
             """)
 
     @Argument(help: "Files, folders or patterns.", completion: .file())
@@ -37,6 +44,9 @@ struct SubmitCommand: AsyncParsableCommand {
     @Option(help: "Higher runs first, -100 to 100.")
     var priority = 0
 
+    @Option(name: .customLong("then"), help: FollowingWork.help, transform: { try FollowingWork($0) })
+    var following: [FollowingWork] = []
+
     @OptionGroup var client: ClientOptions
 
     /// The outcome for one file.
@@ -54,6 +64,8 @@ struct SubmitCommand: AsyncParsableCommand {
         var obstacle: String?
         /// For a new job.
         var expected: ExpectedTime?
+        /// The jobs of --then.
+        var followers: [AcceptedJob]?
     }
 
     /// An exemplar that the coordinator has stored.
@@ -163,6 +175,7 @@ struct SubmitCommand: AsyncParsableCommand {
         let framed = try FramedExemplar(file, framing.framing)
         let (width, height) = (framed.image.width, framed.image.height)
         _ = try recipe.cropSize(forWidth: width, height: height, exemplar: shown)
+        for work in following { try work.check(shown, width: width, height: height) }
         let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
         return Stored(
             file: file, name: name, sha256: receipt.sha256, width: width, height: height,
@@ -174,7 +187,8 @@ struct SubmitCommand: AsyncParsableCommand {
     ) async throws -> Outcome {
         let submission = JobSubmission(
             name: name, fileName: FileName.last(of: exemplar.file), exemplarSHA256: exemplar.sha256,
-            recipeYAML: recipe.yaml(), priority: priority, once: true, needs: exemplar.needs)
+            recipeYAML: recipe.yaml(), priority: priority, once: true, needs: exemplar.needs,
+            then: following.isEmpty ? nil : following.map(\.followUp))
         let answer = try await api.post(
             "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
         guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
@@ -182,7 +196,8 @@ struct SubmitCommand: AsyncParsableCommand {
         return Outcome(
             file: FileName.readable(exemplar.file), accepted: true, job: job.id, resultName: job.resultName,
             seed: recipe.seed, alreadyExisted: job.alreadyExisted, state: job.state,
-            notes: exemplar.notes.isEmpty ? nil : exemplar.notes, obstacle: job.obstacle)
+            notes: exemplar.notes.isEmpty ? nil : exemplar.notes, obstacle: job.obstacle,
+            followers: try job.followers(of: following))
     }
 
     private func describe(_ outcome: Outcome) -> String {
@@ -194,8 +209,9 @@ struct SubmitCommand: AsyncParsableCommand {
             known =
                 "  (was submitted before and is \(state.rawValue): 'texloom retry \(outcome.job ?? "")' runs it again)"
         }
-        let remarks = ((outcome.notes ?? []) + [outcome.obstacle].compactMap { $0 })
-            .map { "\n          \($0.printable)" }.joined()
+        let remarks =
+            ((outcome.notes ?? []) + [outcome.obstacle].compactMap { $0 }).map { "\n          \($0.printable)" }
+            .joined() + (outcome.followers ?? []).map { "\n\($0.lineOfFollower.printable)" }.joined()
         let name = (outcome.resultName ?? "").printable
         let seed = seeds > 1 ? outcome.seed.map { ", seed \($0)" } ?? "" : ""
         return "accepted  \(outcome.file.printable) as \(outcome.job ?? "") (\(name)\(seed))\(known)\(remarks)"

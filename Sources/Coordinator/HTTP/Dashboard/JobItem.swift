@@ -13,7 +13,8 @@ enum Item {
             "exemplar": job.exemplarSHA256, "priority": job.priority, "attempt": job.attempt,
             "submitted": Readable.minute(job.submittedAt), "losses": losses(job),
             "ended": job.finishedAt.map(Readable.minute) ?? "",
-            "canCancel": !job.state.isSettled || job.state == .held, "canRetry": job.state.canBeRetried,
+            "canCancel": !job.state.isSettled || job.state == .held || job.state == .blocked,
+            "canRetry": job.state.canBeRetried,
             "canPrioritise": !job.state.isSettled,
             "left": left(job),
         ]

@@ -2,9 +2,10 @@ import Base
 import Crypto
 import Foundation
 import Imaging
+import TextureGAN
 
 /// A result file: a PNG that is written row by row, or a JPEG that is encoded when all rows are there.
-final class PictureOutput {
+final class PictureOutput: PictureSink {
     private enum Format { case png, jpeg }
 
     let path: String
@@ -18,6 +19,8 @@ final class PictureOutput {
     /// Of a JPEG.
     private var pixels: [UInt8] = []
     private var hash = SHA256()
+    /// Of the complete file, in lower-case hexadecimal.
+    private(set) var sha256 = ""
 
     var isStandardOutput: Bool { file.isStandardOutput }
 
@@ -68,8 +71,8 @@ final class PictureOutput {
         }
     }
 
-    /// Completes the file. - Returns: its SHA-256, lower-case hexadecimal.
-    func finish() throws -> String {
+    /// Completes the file.
+    func finish() throws {
         guard let writing else { preconditionFailure("finished before it was opened") }
         if let png {
             try png.finish()
@@ -80,14 +83,6 @@ final class PictureOutput {
             try writing.write(bytes)
         }
         try writing.finish()
-        return hexadecimal(hash.finalize())
-    }
-}
-
-extension Raster {
-    /// The upper 8 bits.
-    var eightBits: Image {
-        if let image = self as? Image { return image }
-        return Image(width: width, height: height, pixels: pixels.map { UInt8($0 >> (Sample.bitWidth - 8)) })
+        sha256 = hexadecimal(hash.finalize())
     }
 }
