@@ -34,7 +34,7 @@ struct JobScreen {
         lines.append(labelled("submitted", StyledText(job.submittedAt.formatted(.iso8601))))
         if let end = job.finishedAt { lines.append(labelled("ended", StyledText(end.formatted(.iso8601)))) }
         if let seconds = detail.trainingSeconds {
-            lines.append(labelled("trained", StyledText(Readable.duration(seconds))))
+            lines.append(labelled(job.isTraining ? "trained" : "took", StyledText(Readable.duration(seconds))))
         }
         if let verdict = detail.reportJSON.flatMap(TrainingReport.init)?.verdict {
             lines.append(labelled("verdict", StyledText(verdict.printable)))
@@ -98,7 +98,8 @@ struct JobScreen {
         let snapshots = artifacts.filter { $0.kind == .snapshot }
         let others = artifacts.filter { $0.kind != .snapshot }.map { artifact in
             [
-                StyledText("  " + artifact.kind.rawValue), StyledText("iteration \(artifact.iteration)"),
+                StyledText("  " + artifact.kind.rawValue + (artifact.kind == .picture ? " \(artifact.iteration)" : "")),
+                StyledText(artifact.kind == .picture ? "" : "iteration \(artifact.iteration)"),
                 StyledText(Readable.bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
             ]
         }

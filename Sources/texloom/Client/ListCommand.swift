@@ -85,7 +85,9 @@ struct JobTable {
     }
 
     static func speed(_ job: JobSummary) -> String {
-        guard job.state == .running, let seconds = job.secondsPerIteration, seconds > 0 else { return "" }
+        guard job.state == .running, job.isTraining, let seconds = job.secondsPerIteration, seconds > 0 else {
+            return ""
+        }
         return seconds < 1 ? String(format: "%.1f it/s", 1 / seconds) : String(format: "%.2f s/it", seconds)
     }
 

@@ -27,7 +27,10 @@ enum Item {
             let share = min(100 * job.iteration / job.totalIterations, job.state == .finished ? 100 : 99)
             item["progress"] = "\(job.iteration) of \(job.totalIterations) (\(share) %)"
         }
-        if job.state == .running { item["speed"] = job.secondsPerIteration.map { Readable.speed(1 / $0) } }
+        // The steps of other work say nothing to people.
+        if job.state == .running, job.kind ?? .train == .train {
+            item["speed"] = job.secondsPerIteration.map { Readable.speed(1 / $0) }
+        }
         return item
     }
 

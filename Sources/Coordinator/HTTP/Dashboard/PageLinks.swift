@@ -20,7 +20,8 @@ struct PageLinks {
         let isTraining = detail.job.kind ?? .train == .train
         let sizes = self.sizes
         return [
-            "trains": isTraining, "work": isTraining ? "recipe" : (detail.job.kind ?? .train).rawValue,
+            "trains": isTraining, "took": isTraining ? "trained for" : "took",
+            "work": isTraining ? "recipe" : (detail.job.kind ?? .train).rawValue,
             "hasAfter": detail.after != nil, "after": (detail.after ?? []).map(link),
             "hasFollowers": detail.followers != nil, "followers": (detail.followers ?? []).map(link),
             "hasMade": !pictures.isEmpty,
