@@ -91,7 +91,8 @@ public struct Worker: Sendable {
         return WorkerIdentity(
             id: try spool.workerID(), name: (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes),
             softwareVersion: texloomVersion, slots: slots, threadsPerSlot: threads,
-            cpu: Self.cpuType().shortened(to: Limits.maxNameBytes), equipment: .found(slots: slots))
+            cpu: Self.cpuType().shortened(to: Limits.maxNameBytes),
+            kinds: ProductRunner.kinds.union([.train]), equipment: .found(slots: slots))
     }
 
     /// Where the coordinator is and how to encrypt. Joins its cluster first if there is an invitation to a new one.

@@ -1,6 +1,7 @@
 import ClusterCore
 import Foundation
 import Logging
+import Machine
 import OperatingSystem
 import Protocol
 import TextureGAN
@@ -18,7 +19,7 @@ actor WorkerLoop {
     private let threadsPerSlot: Int
     private let logger: Logger
     private let start = ContinuousClock.now
-    private var runners: [AttemptReference: TrainingRunner] = [:]
+    private var runners: [AttemptReference: any AttemptRunner] = [:]
     private let post: @Sendable (WorkerState.Event) -> Void
     private(set) var exit: WorkerExit?
     /// When to probe a failed disk again, and how long to wait after that. The wait grows while the disk keeps failing.
@@ -51,7 +52,7 @@ actor WorkerLoop {
             if case .finished = ending { probeBackOff = Spool.probeBackOff.lowerBound }
             // The trainer no longer uses the folder. If the attempt was forgotten meanwhile, its folder can go now.
             if state.attempts[ref] == nil { spool.remove(ref) }
-            logger.info("training \(ending)", metadata: metadata(ref, [:]))
+            logger.info("work \(ending)", metadata: metadata(ref, [:]))
         }
         for effect in state.handle(event, at: .origin + (ContinuousClock.now - start)) { perform(effect) }
         watchStorage(event)
@@ -181,18 +182,24 @@ actor WorkerLoop {
             }
         }
         logger.info(
-            "training starts",
+            "work starts",
             metadata: metadata(
                 ref,
                 [
+                    "kind": "\(assignment.kind)",
                     "name": "\(assignment.name)",
                     "iteration": .stringConvertible(assignment.checkpoint?.iteration ?? 0),
                     "recovered": "\(file != nil)",
                 ]))
-        // A worker announces only this kind. A coordinator that assigns another breaks the protocol.
+        if ProductRunner.kinds.contains(assignment.kind), let input = productInput(of: assignment) {
+            let runner = ProductRunner()
+            runners[ref] = runner
+            return runner.start(assignment, input, post: post)
+        }
+        // A worker announces only these kinds. A coordinator that assigns another breaks the protocol.
         guard assignment.kind == .train, let exemplar = assignment.input(JobInput.exemplar) else {
             let inputs = assignment.inputs.map(\.name).joined(separator: ", ")
-            let reason = "this worker trains on an exemplar; the job is of kind '\(assignment.kind)' with \(inputs)"
+            let reason = "this worker cannot do a job of kind '\(assignment.kind)' with the inputs \(inputs)"
             return post(.ended(ref, .failed(code: "unknownKind", reason: reason, retryable: true)))
         }
         let runner = TrainingRunner()
@@ -206,6 +213,19 @@ actor WorkerLoop {
                 threads: threadsPerSlot, folder: spool.artifacts(of: ref), repeatsHistory: file != nil,
                 concurrentRuns: state.worker.slots),
             trainer: trainer, post: post)
+    }
+
+    /// What work on a generator starts from; nil if an input is missing.
+    private func productInput(of assignment: Assignment) -> ProductRun.Input? {
+        guard let exemplar = assignment.input(JobInput.exemplar), let generator = assignment.input(JobInput.generator)
+        else { return nil }
+        let ref = assignment.attempt
+        return ProductRun.Input(
+            exemplar: spool.input(exemplar.artifact.sha256, of: ref), exemplarName: exemplar.fileName,
+            generator: spool.input(generator.artifact.sha256, of: ref), generatorSHA256: generator.artifact.sha256,
+            threads: threadsPerSlot,
+            availableBytes: state.worker.equipment?.memoryBytes ?? MachineAllowance.current.memoryBytes,
+            concurrentRuns: state.worker.slots, folder: spool.artifacts(of: ref))
     }
 
     /// Adds the attempt that a log line is about, and the attempt's iteration.

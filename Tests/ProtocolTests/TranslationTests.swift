@@ -110,11 +110,28 @@ struct TranslationTests {
 
     /// For other kinds of work, version 2 carries everything that version 1 has no field for.
     @Test func anotherKindOfWorkKeepsItsNamesInVersionTwo() throws {
-        let inputs = ["generator", "image"].map { JobInput(name: $0, artifact: Self.artifact, fileName: "\($0).bin") }
-        let assignment = Assignment(
-            attempt: Self.attempt, kind: JobKind(rawValue: "expand"), name: "wall", spec: "factor: 4", inputs: inputs)
-        let said = MessageToWorker.assign(requestID: 1, assignment)
-        #expect(MessageToWorker(try WireMessage(frames: WireMessage(said, session: 5).frames())) == said)
+        let inputs = ["exemplar", "generator"].map {
+            JobInput(name: $0, artifact: Self.artifact, fileName: "\($0).bin")
+        }
+        for kind in [JobKind.expand, .export, JobKind(rawValue: "weave")] {
+            let assignment = Assignment(
+                attempt: Self.attempt, kind: kind, name: "wall", spec: "size=64x64", inputs: inputs)
+            let said = MessageToWorker.assign(requestID: 1, assignment)
+            #expect(MessageToWorker(try WireMessage(frames: WireMessage(said, session: 5).frames())) == said)
+        }
+        for role in [ArtifactRole.picture, .model] {
+            let offer = ArtifactOffer(
+                attempt: Self.attempt, transferID: 10, role: role, artifact: Self.artifact, iteration: 3)
+            let completion = Completion(
+                iteration: 1000, products: [role: Self.artifact.sha256], trainingSeconds: 2, reportJSON: "{}")
+            for said in [MessageToCoordinator.offer(offer), .finish(Self.attempt, requestID: 14, completion)] {
+                let message = try WireMessage(frames: WireMessage(said, session: 5, version: 2).frames())
+                guard case .message(said, _) = InboundMessage(message) else {
+                    Issue.record("\(said) is heard otherwise")
+                    continue
+                }
+            }
+        }
     }
 
     @Test func aJobIdThatThisSoftwareDidNotGiveOutIsForeign() {
@@ -130,7 +147,7 @@ struct TranslationTests {
         #expect(MessageToWorker(WireMessage(.cancel(cancel), session: 5)) == nil)
     }
 
-    @Test(arguments: ["exemplar", "", "picture"])
+    @Test(arguments: ["exemplar", "", "painting"])
     func aRoleThatNoWorkerOffersIsMalformed(role: String) {
         var offer = WireArtifactOffer()
         offer.attempt = Self.attempt.wire

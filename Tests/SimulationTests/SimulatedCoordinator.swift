@@ -13,6 +13,8 @@ enum Sabotage: Sendable {
     case recordUnsyncedFiles
     /// Recognises a worker's log lines only by their request, whichever process sent them.
     case logsForgetSessions
+    /// Forgets at a restart which jobs wait for which.
+    case forgetsFollowers
 }
 
 /// The sender of a message, and the target of its answers.
@@ -67,6 +69,7 @@ struct SimulatedCoordinator {
         start = now
         self.sabotage = sabotage
         state = ClusterState(configuration: configuration, restoring: store.load(), at: .origin)
+        if sabotage == .forgetsFollowers { state.followers = [:] }
     }
 
     mutating func post(_ event: ClusterEvent) { pending.append(event) }

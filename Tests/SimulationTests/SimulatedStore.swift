@@ -125,7 +125,8 @@ extension SimulatedStore.Rows {
         switch change {
         case .job(let job):
             for input in job.inputs {
-                artifacts[job.id, default: [:]][.init(kind: .exemplar, iteration: 0)] = input.artifact
+                let kind = ArtifactRole(rawValue: input.name) ?? .exemplar
+                artifacts[job.id, default: [:]][.init(kind: kind, iteration: 0)] = input.artifact
             }
             lastSequence = max(lastSequence, job.id.sequence)
             if jobs[job.id]?.state == .finished { return }

@@ -63,6 +63,12 @@ struct Training {
         return checkpoint.value & 0x80 == 0
     }
 
+    /// The picture that work with these options makes with a generator.
+    static func picture(generator: String, spec: String) -> Content {
+        let salt = spec.utf8.reduce(UInt64(7)) { $0 &* 31 &+ UInt64($1) }
+        return Content(value: SeededRandom.mix(Content(sha256: generator).value ^ salt))
+    }
+
     /// The generator of an undisturbed run with the same exemplar and recipe.
     static func undisturbedGenerator(exemplar: String, recipe: String) -> String {
         var training = Training(exemplar: exemplar, recipe: recipe)

@@ -18,6 +18,8 @@ struct SimulatedWorker {
     private struct Runner {
         let ref: AttemptReference
         var training: Training
+        /// What it makes with a generator; nil: it trains.
+        var picture: Content?
         var wish = TrainerWish.proceed
         /// Whether the checkpoint it got is damaged.
         var isTorn: Bool
@@ -31,6 +33,7 @@ struct SimulatedWorker {
 
     let id: String
     private let slots: Int
+    private let kinds: Set<JobKind>
     private(set) var life = 0
     /// Number of sockets so far.
     private(set) var connection = 0
@@ -64,15 +67,16 @@ struct SimulatedWorker {
     private var hasMetFullDisk = false
     private var isProbing = false
 
-    init(id: String, slots: Int) {
+    init(id: String, slots: Int, kinds: Set<JobKind>) {
         self.id = id
         self.slots = slots
-        state = Self.state(id, slots, session: 1)
+        self.kinds = kinds
+        state = Self.state(id, slots, kinds, session: 1)
     }
 
-    private static func state(_ id: String, _ slots: Int, session: UInt64) -> WorkerState {
+    private static func state(_ id: String, _ slots: Int, _ kinds: Set<JobKind>, session: UInt64) -> WorkerState {
         let worker = WorkerIdentity(
-            id: id, name: id, softwareVersion: "1", slots: slots, threadsPerSlot: 1, cpu: "simulated")
+            id: id, name: id, softwareVersion: "1", slots: slots, threadsPerSlot: 1, cpu: "simulated", kinds: kinds)
         return WorkerState(
             worker: worker, session: session, versions: ProtocolVersion.oldest...ProtocolVersion.newest,
             breach: WireMessage.breach, at: .origin)
@@ -96,7 +100,7 @@ struct SimulatedWorker {
         hasExited = false
         hasMetFullDisk = false
         isProbing = false
-        state = Self.state(id, slots, session: session)
+        state = Self.state(id, slots, kinds, session: session)
         spooled = spooled.filter { records[$0.key] != nil }
         inputs = inputs.filter { records[$0.key] != nil }
         let found = records.values.map { record in
@@ -232,6 +236,21 @@ struct SimulatedWorker {
                 complaint = "\(id) trains without an input of \(assignment.attempt.job)"
             }
         }
+        guard kinds.contains(assignment.kind) else {
+            complaint = "\(id) gets work of kind \(assignment.kind)"
+            return
+        }
+        if assignment.kind == .expand {
+            guard let generator = assignment.input(JobInput.generator) else {
+                complaint = "\(assignment.attempt.job) starts without its generator"
+                return
+            }
+            nextRunner += 1
+            runners[nextRunner] = Runner(
+                ref: assignment.attempt, training: Training(exemplar: generator.artifact.sha256, recipe: "2 every 3"),
+                picture: Training.picture(generator: generator.artifact.sha256, spec: assignment.spec), isTorn: false)
+            return timers.append((1000, .iterate(nextRunner)))
+        }
         var isWhole = true
         var training = Training(exemplar: assignment.inputs[0].artifact.sha256, recipe: assignment.spec)
         if let checkpoint = assignment.checkpoint {
@@ -258,6 +277,7 @@ struct SimulatedWorker {
             runners[number] = nil
             handle(.ended(ref, ending), now)
         }
+        if runner.picture != nil, runner.wish == .checkpointAndStop { return ended(.stopped(iteration: 0)) }
         switch runner.wish {
         case .abandon: return ended(.abandoned)
         case .checkpointAndStop where !runner.isTorn:
@@ -294,9 +314,15 @@ struct SimulatedWorker {
                     ref, iteration: training.iteration, totalIterations: training.total, secondsPerIteration: 1), now)
             let row = MetricsBlock.Row(iteration: training.iteration, unixSeconds: 0, values: [1])
             handle(.metrics(ref, MetricsBlock(columns: ["loss"], rows: [row])), now)
+            if runner.picture != nil { return timers.append((random.number(500...2500), .iterate(number))) }
             let isDue = training.iteration == training.total || training.iteration % training.checkpointEvery == 0
             if isDue, hasSpace(now) { spool(.snapshot, training.snapshot, ref, training.iteration, now) }
             if isDue || runner.lacksCheckpoint { runners[number]?.lacksCheckpoint = true }
+        }
+        if let picture = runner.picture {
+            guard hasSpace(now) else { return timers.append((5000, .iterate(number))) }
+            spool(.picture, picture, ref, 1, now)
+            return ended(.finished(iteration: training.total, trainingSeconds: 1, reportJSON: "{}"))
         }
         // Without space, training continues, but its end waits.
         if runners[number]?.lacksCheckpoint == true, hasSpace(now) {

@@ -35,8 +35,9 @@ final class Simulation {
 
     private struct Client {
         var key: String
-        var submission: Submission
-        var job: JobID?
+        /// A training, and perhaps work with its generator.
+        var submissions: [Submission]
+        var jobs: [JobID] = []
     }
 
     private let weather: Weather
@@ -82,7 +83,9 @@ final class Simulation {
         hasBrokenWorker = seed % 10 == 3
         trace = traces ? [] : nil
         workers = (1...random.number(2...3)).map {
-            SimulatedWorker(id: "worker-\($0)", slots: random.number(1...2))
+            // Sometimes the first worker is of an older version, which only trains.
+            let kinds: Set<JobKind> = $0 == 1 && random.happens(0.3) ? [.train] : [.train, .expand]
+            return SimulatedWorker(id: "worker-\($0)", slots: random.number(1...2), kinds: kinds)
         }
         workersStopped = workers.map { _ in 0 }
         lives = workersStopped
@@ -97,7 +100,17 @@ final class Simulation {
                 fileName: "job.png")
             let submission = Submission(
                 name: "job", inputs: [input], spec: recipe, priority: random.number(0...1), key: "key-\(number)")
-            clients.append(Client(key: "key-\(number)", submission: submission))
+            var client = Client(key: "key-\(number)", submissions: [submission])
+            if random.happens(0.6) {
+                client.submissions += (1...random.number(1...2)).map { follower in
+                    Submission(
+                        kind: .expand, name: "then", inputs: [input],
+                        awaited: [
+                            Submission.Awaited(name: JobInput.generator, source: .submission(0), role: .generator)
+                        ], spec: "times=\(follower)", priority: submission.priority, key: "key-\(number)-\(follower)")
+                }
+            }
+            clients.append(client)
         }
         self.random = random
     }
@@ -122,12 +135,12 @@ final class Simulation {
             guard witness.violations.isEmpty else { return }
             now += Self.step
         }
-        witness.verifyEnd(store, submitted: clients.count)
+        witness.verifyEnd(store, submitted: clients.map(\.submissions.count).reduce(0, +))
     }
 
     private var isStormy: Bool { now < weather.faultsEnd }
     private var hasEnded: Bool {
-        clients.allSatisfy { client in client.job.map { store.rows.jobs[$0]?.state.isSettled ?? true } ?? false }
+        clients.allSatisfy { !$0.jobs.isEmpty } && store.rows.jobs.values.allSatisfy(\.state.isSettled)
     }
 
     private func plan(_ happening: Happening, after delay: Int) {
@@ -304,23 +317,26 @@ final class Simulation {
 
     /// Submits a client's job until an answer comes, and sometimes once more after it.
     private func submit(_ index: Int) {
-        let isDone = clients[index].job != nil
+        let isDone = !clients[index].jobs.isEmpty
         if !isDone || (isStormy && random.happens(0.3)) { plan(.client(index), after: random.number(2000...6000)) }
         guard coordinator != nil, coordinatorStopped <= now, !isDone || isStormy else { return }
         // The client uploads the exemplar first. Its file is synced before its digest is returned.
-        store.addFile(clients[index].submission.inputs[0].artifact.sha256)
-        store.syncFile(clients[index].submission.inputs[0].artifact.sha256)
-        let salt = UInt32(truncatingIfNeeded: random.next())
-        coordinator?.post(.submit(token(for: index), [clients[index].submission], salts: [salt]))
+        let submissions = clients[index].submissions
+        store.addFile(submissions[0].inputs[0].artifact.sha256)
+        store.syncFile(submissions[0].inputs[0].artifact.sha256)
+        let salts = submissions.map { _ in UInt32(truncatingIfNeeded: random.next()) }
+        coordinator?.post(.submit(token(for: index), submissions, salts: salts))
     }
 
     private func answer(_ token: RequestToken, _ reply: Reply) {
         guard let index = askers.removeValue(forKey: token), !(isStormy && random.happens(0.1)) else { return }
         switch reply {
         case .accepted(let jobs):
-            say("\(clients[index].key) is \(jobs[0].id)")
-            clients[index].job = jobs[0].id
-            witness.clientHeard(accepted: jobs[0].id, key: clients[index].key)
+            say("\(clients[index].key) is \(jobs.map(\.id))")
+            clients[index].jobs = jobs.map(\.id)
+            for (job, submission) in zip(jobs, clients[index].submissions) {
+                witness.clientHeard(accepted: job.id, key: submission.key ?? "")
+            }
         case .job(let id, let state): say("\(id) is \(state)")
         case .changed(let ids): say("\(ids.count) jobs have changed")
         case .draining, .revoked, .refused: break
@@ -362,7 +378,8 @@ final class Simulation {
         }
         if random.happens(0.02) { coordinator?.post(.unreferenced(store.unreferenced)) }
         guard coordinator != nil, coordinatorStopped <= now,
-            let index = clients.indices.randomElement(using: &random), let job = clients[index].job
+            let index = clients.indices.randomElement(using: &random),
+            let job = clients[index].jobs.randomElement(using: &random)
         else { return }
         if random.happens(0.008) {
             say("\(job) is to be cancelled")

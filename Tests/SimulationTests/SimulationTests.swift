@@ -15,6 +15,8 @@ import Testing
         var messages = 0
         var recoveries = 0
         var blamedWorkers = 0
+        var followers = 0
+        var blocked = 0
     }
 
     @Test func noJobIsLostAndNoneIsAcceptedTwiceWhateverHappens() async throws {
@@ -33,11 +35,13 @@ import Testing
                 + "\(totals.finished) jobs finished, \(totals.reassigned) attempts after the first, "
                 + "\(totals.recoveries) taken up by a worker's next process, "
                 + "\(totals.fallBacks) damaged checkpoints left for older ones, "
+                + "\(totals.followers) jobs finished that had waited for another, \(totals.blocked) were blocked by it, "
                 + "\(totals.blamedWorkers) workers found to die with every job, "
                 + "\(totals.violations.count) seeds with violations")
         #expect(
             totals.finished > Int(count) && totals.reassigned > Int(count) / 2 && totals.fallBacks > Int(count) / 100
-                && totals.recoveries > Int(count) / 50 && totals.blamedWorkers > 0,
+                && totals.recoveries > Int(count) / 50 && totals.blamedWorkers > 0 && totals.followers > Int(count)
+                && totals.blocked > Int(count) / 50,
             "the storm is one")
     }
 
@@ -51,7 +55,9 @@ import Testing
     }
 
     /// The simulation finds each planted bug.
-    @Test(arguments: [Sabotage.noFence, .acknowledgeBeforeCommit, .recordUnsyncedFiles, .logsForgetSessions])
+    @Test(arguments: [
+        Sabotage.noFence, .acknowledgeBeforeCommit, .recordUnsyncedFiles, .logsForgetSessions, .forgetsFollowers,
+    ])
     func aPlantedBugIsFound(_ sabotage: Sabotage) async {
         let totals = await Self.play(1...1000, sabotage: sabotage)
         print(
@@ -93,6 +99,8 @@ extension SimulationTests.Totals {
         messages += simulation.messages
         recoveries += simulation.recoveries
         blamedWorkers += simulation.witness.blamedWorkers.count
+        followers += simulation.witness.followersFinished
+        blocked += simulation.witness.blocked
     }
 
     fileprivate mutating func add(_ other: Self) {
@@ -104,5 +112,7 @@ extension SimulationTests.Totals {
         messages += other.messages
         recoveries += other.recoveries
         blamedWorkers += other.blamedWorkers
+        followers += other.followers
+        blocked += other.blocked
     }
 }

@@ -29,6 +29,10 @@ final class Witness {
 
     private(set) var finishedJobs = 0
     private(set) var reassignedJobs = 0
+    /// Finished jobs that had waited for another.
+    private(set) var followersFinished = 0
+    /// How often a job was blocked by another.
+    private(set) var blocked = 0
     /// Workers that died with every job.
     private(set) var blamedWorkers: Set<String> = []
     /// How often a job resumed from an older checkpoint.
@@ -154,6 +158,7 @@ final class Witness {
             let job = rows.complete(stored)
             check(state.job(job.id) == job, "job \(job.id) in memory is not what is stored")
             verify(job, rows.attempts[job.id] ?? [:], state)
+            for awaited in job.awaited { verify(job, awaited, rows.jobs[awaited.job]) }
             verifyResult(job, rows)
             for row in rows.artifacts[job.id] ?? [:] where row.key.kind != .snapshot {
                 check(
@@ -214,9 +219,35 @@ final class Witness {
                 "\(job.id): the accepted result is not of the attempt that finished")
         }
         guard job.state == .finished else { return }
-        let right = Training.undisturbedGenerator(exemplar: job.inputs[0].artifact.sha256, recipe: job.spec)
-        check(job.products[.generator] == right, "\(job.id): not the generator of an undisturbed run")
         check(rows.reports[job.id] != nil, "\(job.id) has finished without its report")
+        if job.kind == .expand {
+            let source = rows.jobs[job.awaited[0].job]
+            let generator = Training.undisturbedGenerator(
+                exemplar: source?.inputs[0].artifact.sha256 ?? "", recipe: source?.spec ?? "")
+            let right = Training.picture(generator: generator, spec: job.spec).sha256
+            check(job.products[.picture]?.sha256 == right, "\(job.id): not the picture of an undisturbed run")
+            return
+        }
+        let right = Training.undisturbedGenerator(exemplar: job.inputs[0].artifact.sha256, recipe: job.spec)
+        check(job.products[.generator]?.sha256 == right, "\(job.id): not the generator of an undisturbed run")
+    }
+
+    /// A job waits exactly as long as the job that makes its input may still finish, and never starts without the input.
+    private func verify(_ job: Job, _ awaited: AwaitedInput, _ source: Job?) {
+        guard let source else { return violated("\(job.id) waits for \(awaited.job), which is lost") }
+        let input = job.input(awaited.name)
+        switch job.state {
+        case .waiting: check(!source.state.isSettled, "\(job.id) waits for \(source.id), which is \(source.state)")
+        case .blocked:
+            check(
+                source.state.isSettled && source.state != .finished,
+                "\(job.id) is blocked by \(source.id), which is \(source.state)")
+        case .queued, .running, .finished, .failed, .held:
+            check(
+                source.state == .finished && input != nil && input?.artifact == source.products[awaited.role],
+                "\(job.id) is \(job.state) without the \(awaited.role) of \(source.id), which is \(source.state)")
+        case .cancelled: break
+        }
     }
 
     /// A finished job never changes. A job with another end changes only after an explicit retry.
@@ -227,15 +258,24 @@ final class Witness {
         }
         if before.state == .finished {
             check(
-                job.state == .finished && job.products[.generator] == before.products[.generator],
+                job.state == .finished && job.products == before.products,
                 "\(id) had finished, is \(job.state)")
+        } else if before.state == .blocked {
+            // The retry of another job ends this state.
+            check(
+                job.state == .blocked || job.state == .waiting || job.state == .cancelled,
+                "\(id) was blocked, is \(job.state)")
         } else if job.state != before.state, !mayLeave.contains(id) {
             check(before.state == .held && job.state == .cancelled, "\(id) was \(before.state), is \(job.state)")
         }
     }
 
     private func remember(_ job: Job) {
-        if job.state == .finished, settled[job.id]?.state != .finished { finishedJobs += 1 }
+        if job.state == .finished, settled[job.id]?.state != .finished {
+            finishedJobs += 1
+            if !job.awaited.isEmpty { followersFinished += 1 }
+        }
+        if job.state == .blocked, settled[job.id]?.state != .blocked { blocked += 1 }
         settled[job.id] = job.state.isSettled ? job : nil
         if job.checkpoints.last?.iteration ?? 0 < checkpoints[job.id]?.last?.iteration ?? 0 { fallBacks += 1 }
         checkpoints[job.id] = job.checkpoints

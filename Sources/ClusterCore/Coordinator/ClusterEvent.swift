@@ -41,11 +41,33 @@ package struct RequestToken: Hashable, Sendable {
     package init(number: UInt64) { self.number = number }
 }
 
-/// A job to accept. Its inputs are already stored.
+/// A job to accept. Its inputs are already stored, or other jobs make them.
 package struct Submission: Sendable, Equatable {
+    /// An input that another job makes.
+    package struct Awaited: Sendable, Equatable {
+        package enum Source: Sendable, Equatable {
+            /// An earlier submission of the same request, by its place there.
+            case submission(Int)
+            case job(JobID)
+        }
+
+        /// What the file is to the job.
+        package var name: String
+        package var source: Source
+        /// Which product of the source.
+        package var role: ArtifactRole
+
+        package init(name: String, source: Source, role: ArtifactRole) {
+            self.name = name
+            self.source = source
+            self.role = role
+        }
+    }
+
     package var kind: JobKind
     package var name: String
     package var inputs: [JobInput]
+    package var awaited: [Awaited]
     /// A training's recipe in YAML.
     package var spec: String
     package var needs: JobNeeds
@@ -56,13 +78,14 @@ package struct Submission: Sendable, Equatable {
     package var continues: JobID?
 
     package init(
-        kind: JobKind = .train, name: String, inputs: [JobInput], spec: String, needs: JobNeeds = JobNeeds(),
-        priority: Int, key: String? = nil, tags: JobTags = JobTags(),
+        kind: JobKind = .train, name: String, inputs: [JobInput], awaited: [Awaited] = [], spec: String,
+        needs: JobNeeds = JobNeeds(), priority: Int, key: String? = nil, tags: JobTags = JobTags(),
         continues: JobID? = nil
     ) {
         self.kind = kind
         self.name = name
         self.inputs = inputs
+        self.awaited = awaited
         self.spec = spec
         self.needs = needs
         self.priority = priority

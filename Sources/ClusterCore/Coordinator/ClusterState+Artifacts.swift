@@ -52,8 +52,8 @@ extension ClusterState {
             keep(StoredCheckpoint(iteration: offer.iteration, artifact: offer.artifact), of: &job)
             putAndRecord(job)
         } else if configuration.contracts[job.kind]?.products.contains(offer.role) == true {
-            let before = job.products.updateValue(offer.artifact.sha256, forKey: offer.role)
-            if let before, before != offer.artifact.sha256 { effects.append(.discard(sha256: before)) }
+            let before = job.products.updateValue(offer.artifact, forKey: offer.role)
+            if let before, before.sha256 != offer.artifact.sha256 { effects.append(.discard(sha256: before.sha256)) }
             putAndRecord(job)
         }
         effects.append(
@@ -128,8 +128,9 @@ extension ClusterState {
         guard let input = job.inputs.first(where: { $0.artifact.sha256 == request.artifact.sha256 }) else { return }
         end(&job, .handedBack, reason: "its \(input.name) is damaged")
         job.state = .held
-        job.reason =
-            "the stored \(input.name) \(reason); send the file again (texloom submit does), then retry the job"
+        let isProduct = job.awaited.contains { $0.name == input.name }
+        let remedy = isProduct ? "restore it from a copy" : "send the file again (texloom submit does)"
+        job.reason = "the stored \(input.name) \(reason); \(remedy), then retry the job"
         putAndRecord(job)
         note(job.id, level: "error", "held: \(job.reason!)")
         acknowledge(session, request.transferID, .leaseLost, "the \(input.name) is damaged; the job is held")

@@ -135,6 +135,8 @@ extension ClusterState {
                 .record(.report(job.id, trainingSeconds: completion.trainingSeconds, json: completion.reportJSON)))
             note(job.id, attempt: reference.number, "finished at iteration \(completion.iteration)")
             acknowledge(session, id, .ok)
+            // The jobs that waited for this one.
+            if followers[job.id] != nil { dispatch(at: now) }
         case .ended(.finished): acknowledge(session, id, .ok)
         case let other: refuse(session, id, reference, other)
         }
@@ -146,7 +148,7 @@ extension ClusterState {
         return (required.union(completion.products.keys)).filter { role in
             guard let sha256 = completion.products[role] else { return true }
             if role == .checkpoint { return !job.checkpoints.contains { $0.artifact.sha256 == sha256 } }
-            return job.products[role] != sha256
+            return job.products[role]?.sha256 != sha256
         }
     }
 

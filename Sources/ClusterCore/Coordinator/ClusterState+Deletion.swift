@@ -4,6 +4,7 @@ extension ClusterState {
     /// so that no later job writes into a folder that is being removed.
     mutating func delete(_ job: Job) {
         if let key = job.key, keys[key] == job.id { keys[key] = nil }
+        forgetFollowers(of: job)
         remove(job)
         effects.append(.record(.jobDeleted(job.id)))
     }

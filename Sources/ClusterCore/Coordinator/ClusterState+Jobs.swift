@@ -2,7 +2,8 @@
 extension ClusterState {
     mutating func submit(_ token: RequestToken, _ submissions: [Submission], _ salts: [UInt32], at now: Instant) {
         precondition(salts.count == submissions.count)
-        if let conflict = contractBreach(in: submissions) ?? keyConflict(in: submissions) ?? brokenOff(in: submissions)
+        if let conflict = contractBreach(in: submissions) ?? dependencyBreach(in: submissions)
+            ?? keyConflict(in: submissions) ?? brokenOff(in: submissions)
         {
             effects.append(.reply(token, .refused(.conflict(conflict))))
             return
@@ -12,7 +13,8 @@ extension ClusterState {
             if let key = submission.key, let job = keys[key].flatMap(job) {
                 accepted.append(acceptance(of: job, alreadyExisted: true))
             } else {
-                accepted.append(acceptance(of: add(submission, salt: salt), alreadyExisted: false))
+                let job = add(submission, after: accepted.map(\.id), salt: salt)
+                accepted.append(acceptance(of: job, alreadyExisted: false))
             }
         }
         effects.append(.reply(token, .accepted(accepted)))
@@ -26,7 +28,7 @@ extension ClusterState {
                 let known = configuration.contracts.keys.map(\.rawValue).sorted().joined(separator: ", ")
                 return "'\(submission.kind)' is not a kind of work; expected \(known)"
             }
-            let inputs = submission.inputs.map(\.name)
+            let inputs = submission.inputs.map(\.name) + submission.awaited.map(\.name)
             guard inputs.sorted() == contract.inputs.sorted() else {
                 return "a job of kind '\(submission.kind)' takes the inputs "
                     + "\(contract.inputs.sorted().joined(separator: ", ")), not \(inputs.joined(separator: ", "))"
@@ -42,7 +44,7 @@ extension ClusterState {
         for submission in submissions {
             guard let key = submission.key else { continue }
             let job = keys[key].flatMap(job)
-            let inputs = (job?.inputs ?? seen[key]?.inputs)?.map(\.artifact)
+            let inputs = (job?.submittedInputs ?? seen[key]?.inputs)?.map(\.artifact)
             let spec = job?.spec ?? seen[key]?.spec
             if let inputs, let spec, inputs != submission.inputs.map(\.artifact) || !isSame(spec, submission.spec) {
                 return "the key '\(key)' belongs to a job with another exemplar or recipe"
@@ -58,12 +60,13 @@ extension ClusterState {
         spec == other || specValues(spec) == specValues(other)
     }
 
-    private mutating func add(_ submission: Submission, salt: UInt32) -> Job {
+    /// - Parameter earlier: The jobs of the request's earlier submissions.
+    private mutating func add(_ submission: Submission, after earlier: [JobID], salt: UInt32) -> Job {
         var job = Job(
             id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
             resultName: claimResultName(for: submission.name), kind: submission.kind, key: submission.key,
-            inputs: submission.inputs, spec: submission.spec, needs: submission.needs, priority: submission.priority,
-            queueOrder: nextQueueOrder, tags: submission.tags)
+            inputs: submission.inputs, awaited: submission.awaited.map { $0.resolved(earlier) }, spec: submission.spec,
+            needs: submission.needs, priority: submission.priority, queueOrder: nextQueueOrder, tags: submission.tags)
         nextSequence += 1
         nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }
@@ -73,13 +76,16 @@ extension ClusterState {
             job.checkpoints = [start]
             job.iteration = start.iteration
         }
+        follow(job)
+        place(&job)
         putAndRecord(job)
         if let source, let start {
             effects.append(.record(.artifact(job.id, .checkpoint, iteration: start.iteration, start.artifact)))
             effects.append(.record(.metricsCopied(to: job.id, from: source.id)))
         }
-        enqueue(job)
-        note(job.id, source.map { "accepted; continues \($0.id) from iteration \(job.iteration)" } ?? "accepted")
+        if job.state == .queued { enqueue(job) }
+        let remark = source.map { "continues \($0.id) from iteration \(job.iteration)" } ?? job.reason
+        note(job.id, remark.map { "accepted; \($0)" } ?? "accepted")
         return job
     }
 
@@ -94,7 +100,7 @@ extension ClusterState {
             return
         }
         switch job.state {
-        case .queued, .held, .running:
+        case .queued, .held, .running, .waiting, .blocked:
             cancel(job, reason)
             effects.append(.reply(token, .job(id, .cancelled)))
         case .cancelled:
@@ -131,8 +137,12 @@ extension ClusterState {
             effects.append(.reply(token, .refused(.conflict("the job has finished; submit it again under a new key"))))
             return
         }
+        if job.state == .blocked {
+            effects.append(.reply(token, .refused(.conflict("\(job.reason ?? ""); retry that job instead"))))
+            return
+        }
         if job.state.canBeRetried { putBack(job) }
-        effects.append(.reply(token, .job(id, job.state.canBeRetried ? .queued : job.state)))
+        effects.append(.reply(token, .job(id, self.job(id)?.state ?? job.state)))
         dispatch(at: now)
     }
 
@@ -145,9 +155,10 @@ extension ClusterState {
         job.avoidedWorkerIDs = []
         job.queueOrder = nextQueueOrder
         nextQueueOrder += 1
+        place(&job)
         putAndRecord(job)
-        enqueue(job)
-        note(job.id, "put back into the queue on request")
+        if job.state == .queued { enqueue(job) }
+        note(job.id, job.reason.map { "retried on request; \($0)" } ?? "put back into the queue on request")
     }
 
     /// A running job's priority counts once the job waits again.

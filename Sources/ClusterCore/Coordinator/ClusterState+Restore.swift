@@ -48,9 +48,11 @@ extension ClusterState {
             case .queued: enqueue(job)
             case .running:
                 if let attempt = job.attempt { expectBack(attempt, of: job, workers[attempt.workerID], at: now) }
-            case .finished, .failed, .held, .cancelled: break
+            case .finished, .failed, .held, .cancelled, .waiting, .blocked: break
             }
         }
+        // Jobs are in order of acceptance, and a job waits only for earlier ones.
+        for job in recorded.jobs { follow(job) }
     }
 
     private mutating func expectBack(

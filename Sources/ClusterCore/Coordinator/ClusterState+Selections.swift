@@ -19,13 +19,13 @@ extension ClusterState {
     private mutating func apply(_ change: JobChange, to job: Job) -> Bool {
         switch change {
         case .cancel(let reason):
-            guard !job.state.isSettled || job.state == .held else { return false }
+            guard !job.state.isSettled || job.state == .held || job.state == .blocked else { return false }
             cancel(job, reason)
         case .retry:
             guard job.state.canBeRetried else { return false }
             putBack(job)
         case .delete(let cancelsFirst):
-            guard job.state.isSettled || cancelsFirst else { return false }
+            guard job.state.isSettled || cancelsFirst, !isAwaited(job) else { return false }
             delete(job.state.isSettled ? job : cancel(job, "to be deleted"))
         }
         return true

@@ -83,6 +83,8 @@ package struct ClusterState: Sendable {
     var credentials: [String: WorkerCredentials] = [:]
     /// Workers that called a job impossible, until another one agrees. Not recorded.
     var doubtedFailures: [JobID: WorkerIdentity] = [:]
+    /// The jobs that wait for a job, or did until it finished, in order of acceptance. Follows from ``Job/awaited``.
+    package internal(set) var followers: [JobID: [JobID]] = [:]
     var keys = ShardedTable<String, JobID>()
     /// The next suffix to try for a result name, by the name in lower case.
     var resultNames = ShardedTable<String, Int>()
@@ -191,8 +193,10 @@ package struct ClusterState: Sendable {
     }
 
     mutating func putAndRecord(_ job: Job) {
+        let before = jobs[job.id.sequence]?.state
         put(job)
         effects.append(.record(.job(job)))
+        if before != job.state { noticeChange(of: job) }
     }
 
     mutating func note(_ id: JobID, attempt: Int = 0, level: String = "info", _ message: String) {

@@ -6,7 +6,10 @@ package struct Job: Sendable, Equatable {
     package var resultName: String
     package var kind: JobKind
     package var key: String?
+    /// Those that are stored. The others follow when the jobs that make them have finished.
     package var inputs: [JobInput]
+    /// Inputs that other jobs make. Never changes.
+    package var awaited: [AwaitedInput] = []
     /// What to do, in the form that the kind defines: a training's recipe in YAML.
     package var spec: String
     package var needs = JobNeeds()
@@ -23,8 +26,8 @@ package struct Job: Sendable, Equatable {
     package var attempt: Attempt?
     /// Stored checkpoints, the newest last, at most `ClusterState.checkpointsKept`.
     package var checkpoints: [StoredCheckpoint] = []
-    /// The digest of each stored product, except checkpoints.
-    package var products: [ArtifactRole: String] = [:]
+    /// The newest stored file of each product, except checkpoints.
+    package var products: [ArtifactRole: Artifact] = [:]
     package var iteration = 0
     package var totalIterations = 0
     package var secondsPerIteration = 0.0
@@ -32,9 +35,10 @@ package struct Job: Sendable, Equatable {
 
     package init(
         id: JobID, name: String, resultName: String, kind: JobKind, key: String? = nil, inputs: [JobInput],
-        spec: String, needs: JobNeeds = JobNeeds(), priority: Int, queueOrder: Int64, state: JobState = .queued,
+        awaited: [AwaitedInput] = [], spec: String, needs: JobNeeds = JobNeeds(), priority: Int, queueOrder: Int64,
+        state: JobState = .queued,
         reason: String? = nil, failures: Int = 0, avoidedWorkerIDs: [String] = [], attempt: Attempt? = nil,
-        checkpoints: [StoredCheckpoint] = [], products: [ArtifactRole: String] = [:], iteration: Int = 0,
+        checkpoints: [StoredCheckpoint] = [], products: [ArtifactRole: Artifact] = [:], iteration: Int = 0,
         totalIterations: Int = 0, secondsPerIteration: Double = 0.0, tags: JobTags = JobTags()
     ) {
         self.id = id
@@ -43,6 +47,7 @@ package struct Job: Sendable, Equatable {
         self.kind = kind
         self.key = key
         self.inputs = inputs
+        self.awaited = awaited
         self.spec = spec
         self.needs = needs
         self.priority = priority

@@ -10,12 +10,17 @@ public enum ArtifactRole: String, Codable, Sendable, CaseIterable {
     case generator
     /// The generator's adversary, which continued training needs: safetensors.
     case discriminator
+    /// A picture that a generator has made: PNG.
+    case picture
+    /// A generator for other programs: ONNX.
+    case model
 
     /// The file extension of the role, or nil where the content decides (exemplars).
     public var fileExtension: String? {
         switch self {
         case .exemplar: nil
-        case .snapshot: "png"
+        case .snapshot, .picture: "png"
+        case .model: "onnx"
         case .checkpoint, .generator, .discriminator: "safetensors"
         }
     }

@@ -9,6 +9,10 @@ public struct JobKind: RawRepresentable, Hashable, Codable, Sendable, CustomStri
 
     /// Trains a generator for one exemplar. Its spec is a recipe in YAML.
     public static let train = JobKind(rawValue: "train")
+    /// Makes pictures with a trained generator. Its spec has the options of `texloom expand`: "size=4096x4096,seamless=both".
+    public static let expand = JobKind(rawValue: "expand")
+    /// Writes a trained generator for other programs. Its spec has the options of `texloom export`: "format=onnx".
+    public static let export = JobKind(rawValue: "export")
 }
 
 /// What the cluster has to know about a kind of work.
@@ -21,7 +25,10 @@ package struct WorkContract: Sendable, Equatable {
     /// Every kind that this software schedules. A new kind needs an entry here, a runner in the worker, and nothing
     /// else in the cluster.
     package static let table: [JobKind: WorkContract] = [
-        .train: WorkContract(inputs: [JobInput.exemplar], products: [.generator, .discriminator, .checkpoint])
+        .train: WorkContract(inputs: [JobInput.exemplar], products: [.generator, .discriminator, .checkpoint]),
+        .expand: WorkContract(inputs: [JobInput.exemplar, JobInput.generator], products: [.picture]),
+        // People know an exported generator by its exemplar.
+        .export: WorkContract(inputs: [JobInput.exemplar, JobInput.generator], products: [.model]),
     ]
 }
 
@@ -29,6 +36,8 @@ package struct WorkContract: Sendable, Equatable {
 package struct JobInput: Sendable, Hashable {
     /// The name of a training's photograph.
     package static let exemplar = "exemplar"
+    /// The name of the trained network that later work uses.
+    package static let generator = "generator"
 
     /// What the file is to the job; unique within the job.
     package var name: String
@@ -40,6 +49,21 @@ package struct JobInput: Sendable, Hashable {
         self.name = name
         self.artifact = artifact
         self.fileName = fileName
+    }
+}
+
+/// An input that another job makes.
+package struct AwaitedInput: Sendable, Hashable {
+    /// What the file is to the job; unique within the job.
+    package var name: String
+    package var job: JobID
+    /// Which product of that job.
+    package var role: ArtifactRole
+
+    package init(name: String, job: JobID, role: ArtifactRole) {
+        self.name = name
+        self.job = job
+        self.role = role
     }
 }
 

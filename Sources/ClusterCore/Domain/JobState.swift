@@ -13,9 +13,13 @@ public enum JobState: String, Codable, Sendable, CaseIterable {
     case held
     /// A person stopped it. Only an explicit retry ends this state.
     case cancelled
+    /// It waits for other jobs, whose products are its inputs.
+    case waiting
+    /// A job that it waits for has failed, is held or was cancelled. A retry of that job ends this state.
+    case blocked
 
     /// Whether no worker will touch the job unless a person asks for it.
-    public var isSettled: Bool { self != .queued && self != .running }
+    public var isSettled: Bool { self != .queued && self != .running && self != .waiting }
     /// Whether a person may put the job back into the queue.
     public var canBeRetried: Bool { self == .failed || self == .held || self == .cancelled }
 }

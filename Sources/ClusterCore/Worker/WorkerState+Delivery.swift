@@ -98,7 +98,7 @@ extension WorkerState {
         guard let attempt = attempts[ref] else { return }
         let isPartOfResult =
             switch offer.role {
-            case .generator, .discriminator: true
+            case .generator, .discriminator, .picture, .model: true
             case .checkpoint: attempt.results.items.contains { if case .finish = $0.content { true } else { false } }
             case .snapshot, .exemplar: false
             }

@@ -68,7 +68,8 @@ struct ChangeWriter {
     private func write(_ job: Job) throws {
         // Thousands of jobs share a recipe. Reading its name takes longer than a lookup.
         if try Int64.fetchOne(db, sql: "SELECT id FROM recipes WHERE yaml = ?", arguments: [job.spec]) == nil {
-            try run("INSERT INTO recipes (yaml, name) VALUES (?, ?)", [job.spec, RecipeName.read(from: job.spec)])
+            let name = job.kind == .train ? RecipeName.read(from: job.spec) : job.kind.rawValue
+            try run("INSERT INTO recipes (yaml, name) VALUES (?, ?)", [job.spec, name])
         }
         // Ids contain no spaces.
         let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
@@ -87,7 +88,7 @@ struct ChangeWriter {
                 priority = ?8, queue_order = ?9, state = ?10, reason = ?11, failures = ?12, avoided_worker = ?13,
                 iteration = ?14, total_iterations = ?15, seconds_per_iteration = ?16,
                 started_at = CASE WHEN ?10 = 'running' THEN COALESCE(started_at, ?17) ELSE started_at END,
-                finished_at = CASE WHEN ?10 IN ('queued', 'running') THEN NULL ELSE ?17 END
+                finished_at = CASE WHEN ?10 IN ('queued', 'running', 'waiting') THEN NULL ELSE ?17 END
             WHERE jobs.state <> 'finished'
             """,
             [
@@ -112,13 +113,18 @@ struct ChangeWriter {
                 ])
             try write(ArtifactRole(rawValue: input.name) ?? .exemplar, 0, input.artifact, of: job.id)
         }
-        for (role, sha256) in job.products {
+        for (position, awaited) in job.awaited.enumerated() {
+            try run(
+                "INSERT INTO awaited (job, position, name, source, role) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [job.id.sequence, position, awaited.name, awaited.job.sequence, awaited.role.rawValue])
+        }
+        for (role, product) in job.products {
             try run(
                 """
                 INSERT INTO products (job, role, sha256) VALUES (?1, ?2, ?3)
                 ON CONFLICT (job, role) DO UPDATE SET sha256 = ?3 WHERE sha256 <> ?3
                 """,
-                [job.id.sequence, role.rawValue, sha256])
+                [job.id.sequence, role.rawValue, product.sha256])
         }
     }
 

@@ -251,6 +251,7 @@ extension JobStore {
                     """)
         }
         migrator.registerBatchesAndLabels()
+        registerAwaitedInputs(&migrator)
         return migrator
     }
 }

@@ -38,12 +38,8 @@ extension RecordedCluster {
             let input = try JobInput(name: row["name"], artifact: artifact, fileName: row["file_name"])
             inputs[try row["job"], default: []].append(input)
         }
-        var products: [Int64: [ArtifactRole: String]] = [:]
-        for row in try StoredRow.all(db, sql: "SELECT * FROM products") {
-            // Skips a role that only a newer version knows: no kind of job here needs it.
-            guard let role = ArtifactRole(rawValue: try row["role"]) else { continue }
-            products[try row["job"], default: [:]][role] = try row["sha256"] as String
-        }
+        let products = try Self.products(db)
+        let awaited = try Self.awaited(db)
         var labels: [Int64: [String: String]] = [:]
         for row in try StoredRow.all(db, sql: "SELECT * FROM labels") {
             labels[try row["job"], default: [:]][try row["key"]] = try row["value"] as String
@@ -60,7 +56,8 @@ extension RecordedCluster {
             }
             var job = try Job(
                 id: id, name: row["name"], resultName: row["result_name"], kind: JobKind(rawValue: row["kind"]),
-                key: row["submission_key"], inputs: inputs[sequence] ?? [], spec: recipe, priority: row["priority"],
+                key: row["submission_key"], inputs: inputs[sequence] ?? [],
+                awaited: awaited[sequence] ?? [], spec: recipe, priority: row["priority"],
                 queueOrder: row["queue_order", in: 0...Int64.max / 2])
             // Damaged needs count as none: the worker reports what it lacks.
             job.needs =

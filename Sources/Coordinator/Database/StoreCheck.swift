@@ -143,7 +143,7 @@ struct StoreCheck: Sendable {
         case .exemplar: advice = "send the photograph again; the job is held until then"
         case .checkpoint where record.state != .finished: advice = "the job resumes from the previous one"
         case .checkpoint: advice = "the job is finished; training cannot resume from it"
-        case .generator, .discriminator:
+        case .generator, .discriminator, .picture, .model:
             advice =
                 record.state == .finished
                 ? "restore it from a copy, or submit the job again under another key" : "the job makes it again"

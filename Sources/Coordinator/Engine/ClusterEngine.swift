@@ -282,7 +282,8 @@ actor ClusterEngine {
         guard let job = state.job(offer.attempt.job) else { return false }
         let sha256 = offer.artifact.sha256
         let isKnown =
-            job.checkpoints.contains { $0.artifact.sha256 == sha256 } || job.products.values.contains(sha256)
+            job.checkpoints.contains { $0.artifact.sha256 == sha256 }
+            || job.products.values.contains { $0.sha256 == sha256 }
         return isKnown && artifacts.contains(offer.artifact)
     }
 

@@ -75,7 +75,7 @@ struct ClusterReader: Sendable {
                 lastSeenAt: session.map { $0.lastHeard(lease: cluster.configuration.lease) }
                     .map { Date(timeIntervalSinceNow: -now.since($0).inSeconds) } ?? row.lastSeenAt,
                 jobs: held.map { $0.job.description },
-                iterationsPerSecond: held.compactMap { cluster.leases[$0.job] }.map(\.iterationsPerSecond).reduce(0, +),
+                iterationsPerSecond: cluster.iterationsPerSecond(held.compactMap { cluster.leases[$0.job] }),
                 coresBusy: session?.load?.coresBusy, residentBytes: session?.load?.residentBytes,
                 spoolBytes: session?.load?.spoolBytes,
                 weights: session?.worker.equipment?.weights.sorted(),
@@ -96,7 +96,7 @@ struct ClusterReader: Sendable {
             jobs: Dictionary(uniqueKeysWithValues: jobs),
             workersConnected: connected.count, slots: connected.map(\.worker.slots).reduce(0, +),
             slotsWanted: cluster.slotsWanted(at: engine.now),
-            iterationsPerSecond: cluster.leases.values.map(\.iterationsPerSecond).reduce(0, +),
+            iterationsPerSecond: cluster.iterationsPerSecond(cluster.leases.values),
             queueSeconds: Self.queueSeconds(loads, cluster, slots: connected.map(\.worker.slots).reduce(0, +)))
     }
 
@@ -106,6 +106,13 @@ struct ClusterReader: Sendable {
         let queued = loads.compactMap(\.seconds)
         guard slots > 0, queued.count == loads.count, running.count == cluster.leases.count else { return nil }
         return max((queued.reduce(0, +) + running.reduce(0, +)) / Double(slots), running.max() ?? 0)
+    }
+}
+
+extension ClusterState {
+    /// Training speed of attempts together. The steps of other work have another length.
+    fileprivate func iterationsPerSecond(_ leases: some Sequence<Lease>) -> Double {
+        leases.filter { job($0.attempt.job)?.kind == .train }.map(\.iterationsPerSecond).reduce(0, +)
     }
 }
 

@@ -6,6 +6,7 @@ import Protocol
 /// Selects jobs, their order, and the start of the page.
 struct JobQuery: Sendable {
     var state: JobState?
+    var kind: JobKind?
     /// Part of the name; letter case does not matter.
     var name: String?
     /// The recipe's own name.
@@ -25,6 +26,10 @@ struct JobQuery: Sendable {
         if let state {
             conditions.append("state = ?")
             arguments += [state.rawValue]
+        }
+        if let kind {
+            conditions.append("kind = ?")
+            arguments += [kind.rawValue]
         }
         if let name {
             conditions.append("instr(lower(name), lower(?)) > 0")

@@ -78,8 +78,23 @@ extension JobStore {
                         endedAt: (attempt["ended_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
                         outcome: attempt["outcome"], reason: attempt["reason"])
                 },
-                reportJSON: try row["report_json"], trainingSeconds: try row["training_seconds"])
+                reportJSON: try row["report_json"], trainingSeconds: try row["training_seconds"],
+                after: try Self.links(
+                    db, "sequence IN (SELECT source FROM awaited WHERE job = ?)", of: id),
+                followers: try Self.links(
+                    db, "sequence IN (SELECT job FROM awaited WHERE source = ?)", of: id))
         }
+    }
+
+    /// The jobs that a condition on a job's number selects, by age; nil if there are none.
+    private static func links(_ db: Database, _ condition: String, of id: JobID) throws -> [JobLink]? {
+        let sql = "SELECT id, kind, result_name, state FROM jobs WHERE \(condition) ORDER BY sequence"
+        let links = try StoredRow.all(db, sql: sql, arguments: [id.sequence]).map { row in
+            try JobLink(
+                id: row["id"], kind: JobKind(rawValue: row["kind"]), resultName: row["result_name"],
+                state: JobState(rawValue: row["state"]) ?? .held)
+        }
+        return links.isEmpty ? nil : links
     }
 
     func artifacts(of id: JobID) async throws -> [ArtifactSummary] {
@@ -174,8 +189,12 @@ extension JobStore {
     /// Summaries of the jobs that a query selects. The joins look up rows for those jobs only.
     private static func summarySQL(of jobs: String) -> String {
         """
-        SELECT jobs.*, subjects.sha256 AS subject_sha256, subjects.file_name, recipes.name AS recipe_name, attempts.number AS attempt, attempts.worker_name AS worker,
+        SELECT jobs.*, subjects.sha256 AS subject_sha256, subjects.file_name,
+            CASE WHEN jobs.kind = 'train' THEN recipes.name ELSE recipes.yaml END AS recipe_name,
+            attempts.number AS attempt, attempts.worker_name AS worker,
             snapshots.sha256 AS snapshot, snapshots.iteration AS snapshot_iteration,
+            (SELECT group_concat(DISTINCT sources.id) FROM awaited JOIN jobs AS sources ON sources.sequence = source
+                WHERE awaited.job = jobs.sequence) AS after_ids,
             (SELECT json_group_object(key, value) FROM labels WHERE labels.job = jobs.sequence) AS labels
         FROM (\(jobs)) AS jobs
         JOIN recipes ON recipes.id = jobs.recipe
@@ -205,7 +224,8 @@ extension JobStore {
             startedAt: (row["started_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
             finishedAt: (row["finished_at"] as Double?).map(Date.init(timeIntervalSince1970:)),
             lossLatest: newestLosses(of: row["sequence"], db), batch: row["batch"],
-            labels: JSONDecoder().decode([String: String].self, from: Data((row["labels"] as String).utf8)))
+            labels: JSONDecoder().decode([String: String].self, from: Data((row["labels"] as String).utf8)),
+            after: (row["after_ids"] as String?)?.split(separator: ",").map(String.init))
     }
 
     /// Workers may measure terms at different intervals, so a few rows are searched for each term's newest value.

@@ -35,10 +35,14 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     /// job begins at that job's last checkpoint.
     public var continues: String?
 
+    /// Jobs that use the trained generator. They wait until it is there. If the submission is repeated, so are they: those
+    /// that exist are returned, the others are added.
+    public var then: [FollowUp]?
+
     public init(
         name: String, fileName: String, exemplarSHA256: String, recipeYAML: String, priority: Int? = nil,
         key: String? = nil, once: Bool? = nil, needs: JobNeeds? = nil, batch: String? = nil,
-        labels: [String: String]? = nil, continues: String? = nil
+        labels: [String: String]? = nil, continues: String? = nil, then: [FollowUp]? = nil
     ) {
         self.name = name
         self.fileName = fileName
@@ -51,6 +55,7 @@ public struct JobSubmission: Codable, Sendable, Equatable {
         self.batch = batch
         self.labels = labels
         self.continues = continues
+        self.then = then
     }
 }
 
@@ -75,10 +80,12 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
     /// Taken from jobs of the same recipe, whatever their seeds and exemplars; nil if there are none, or if the job
     /// already existed.
     public var expected: ExpectedTime?
+    /// The jobs of ``JobSubmission/then``, in its order; nil if there are none.
+    public var followers: [AcceptedJob]?
 
     public init(
         id: String, name: String, resultName: String, state: JobState, alreadyExisted: Bool, obstacle: String? = nil,
-        expected: ExpectedTime? = nil
+        expected: ExpectedTime? = nil, followers: [AcceptedJob]? = nil
     ) {
         self.id = id
         self.name = name
@@ -87,6 +94,7 @@ public struct AcceptedJob: Codable, Sendable, Equatable {
         self.alreadyExisted = alreadyExisted
         self.obstacle = obstacle
         self.expected = expected
+        self.followers = followers
     }
 }
 

@@ -10,7 +10,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
     /// The name of the gathered folder, unique in this coordinator: `{resultName}_result`.
     public var resultName: String
     public var fileName: String
-    /// The name that the recipe gives itself.
+    /// The name that the recipe gives itself. Of work that does not train, its options.
     public var recipe: String
     public var state: JobState
     public var priority: Int
@@ -42,6 +42,8 @@ public struct JobSummary: Codable, Sendable, Equatable {
     public var batch: String?
     /// nil from a coordinator that knows none.
     public var labels: [String: String]?
+    /// Ids of the jobs whose products are its inputs; nil if there are none.
+    public var after: [String]?
 
     public init(
         id: String, kind: JobKind? = .train, name: String, resultName: String, fileName: String, recipe: String,
@@ -50,7 +52,7 @@ public struct JobSummary: Codable, Sendable, Equatable {
         failures: Int,
         worker: String?, reason: String?, exemplarSHA256: String, latestSnapshot: String?,
         latestSnapshotIteration: Int?, submittedAt: Date, startedAt: Date?, finishedAt: Date?,
-        lossLatest: [String: Float], batch: String? = nil, labels: [String: String]? = nil
+        lossLatest: [String: Float], batch: String? = nil, labels: [String: String]? = nil, after: [String]? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -77,12 +79,14 @@ public struct JobSummary: Codable, Sendable, Equatable {
         self.lossLatest = lossLatest
         self.batch = batch
         self.labels = labels
+        self.after = after
     }
 }
 
 /// Answer of `GET /api/v1/jobs/{id}`.
 public struct JobDetail: Codable, Sendable, Equatable {
     public var job: JobSummary
+    /// Of work that does not train, its options.
     public var recipeYAML: String
     /// Oldest first.
     public var attempts: [AttemptSummary]
@@ -90,15 +94,22 @@ public struct JobDetail: Codable, Sendable, Equatable {
     public var reportJSON: String?
     /// Seconds of training in the accepted result, over all its attempts.
     public var trainingSeconds: Double?
+    /// The jobs whose products are its inputs; nil if there are none.
+    public var after: [JobLink]?
+    /// The jobs that use its products, by age; nil if there are none.
+    public var followers: [JobLink]?
 
     public init(
-        job: JobSummary, recipeYAML: String, attempts: [AttemptSummary], reportJSON: String?, trainingSeconds: Double?
+        job: JobSummary, recipeYAML: String, attempts: [AttemptSummary], reportJSON: String?, trainingSeconds: Double?,
+        after: [JobLink]? = nil, followers: [JobLink]? = nil
     ) {
         self.job = job
         self.recipeYAML = recipeYAML
         self.attempts = attempts
         self.reportJSON = reportJSON
         self.trainingSeconds = trainingSeconds
+        self.after = after
+        self.followers = followers
     }
 }
 

@@ -163,6 +163,8 @@ extension ArtifactRole {
         case .generator: .generator
         case .discriminator: .discriminator
         case .exemplar: .exemplar
+        // Version 1 only trains.
+        case .picture, .model: .unspecified
         }
     }
 

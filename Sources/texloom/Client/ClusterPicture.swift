@@ -46,8 +46,8 @@ struct ClusterPicture: Sendable {
         let jobs = known.values.filter { $0.state == state }
         switch state {
         case .running: return jobs.sorted { $0.id < $1.id }
-        case .queued: return jobs.sorted { ($1.priority, $0.id) < ($0.priority, $1.id) }
-        case .finished, .failed, .held, .cancelled:
+        case .queued, .waiting: return jobs.sorted { ($1.priority, $0.id) < ($0.priority, $1.id) }
+        case .finished, .failed, .held, .cancelled, .blocked:
             return jobs.sorted {
                 ($0.finishedAt ?? .distantPast, $0.id) > ($1.finishedAt ?? .distantPast, $1.id)
             }

@@ -12,7 +12,9 @@ struct ClusterView {
     var away: String?
 
     /// The most interesting jobs first: running, failed, waiting, finished.
-    private static let sections: [[JobState]] = [[.running], [.held, .failed], [.queued], [.finished, .cancelled]]
+    private static let sections: [[JobState]] = [
+        [.running], [.held, .failed, .blocked], [.queued, .waiting], [.finished, .cancelled],
+    ]
 
     func lines(_ picture: ClusterPicture) -> [StyledText] {
         var lines = header(picture)
@@ -35,7 +37,8 @@ struct ClusterView {
         let counts = JobState.allCases.filter { (summary.jobs[$0.rawValue] ?? 0) > 0 }
             .map { StyledText("\(summary.jobs[$0.rawValue] ?? 0) \($0.rawValue)", $0.colour) }
         let total = summary.jobs.values.reduce(0, +)
-        let ended = total - (summary.jobs["queued"] ?? 0) - (summary.jobs["running"] ?? 0)
+        let open = JobState.allCases.filter { !$0.isSettled }.map { summary.jobs[$0.rawValue] ?? 0 }.reduce(0, +)
+        let ended = total - open
         var lines = [
             StyledText("\(counted(summary.workersConnected, "worker")), \(counted(summary.slots, "slot"))", .bold)
                 + StyledText(", \(String(format: "%.1f", summary.iterationsPerSecond)) it/s   ")
@@ -85,8 +88,10 @@ struct ClusterView {
         let shown = zip(sections, quotas).map { Array($0.prefix($1)) }
         let table = JobTable(isUnicode: isUnicode, histories: picture.histories).table(
             shown.flatMap { $0 }, showsIDs: false)
-        let hidden = zip(zip(totals, shown), ["running", "held or failed", "queued", "finished or cancelled"])
-            .filter { $0.0.0 > $0.0.1.count }.map { "\($0.0.0 - $0.0.1.count) \($0.1)" }
+        let hidden = zip(
+            zip(totals, shown), ["running", "held, failed or blocked", "queued or waiting", "finished or cancelled"]
+        )
+        .filter { $0.0.0 > $0.0.1.count }.map { "\($0.0.0 - $0.0.1.count) \($0.1)" }
         return table.lines(width: columns)
             + (hidden.isEmpty ? [] : [StyledText("... and \(hidden.joined(separator: ", "))", .faint)])
     }

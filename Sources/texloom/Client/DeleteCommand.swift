@@ -42,8 +42,8 @@ struct DeleteCommand: AsyncParsableCommand {
         guard changes.changed.count == Set(ids).count else {
             let deleted = Set(changes.changed.map(\.id))
             throw CommandFailure(
-                "queued or running, and not deleted: \(ids.filter { !deleted.contains($0) }.joined(separator: ", ")); "
-                    + "--cancel cancels them first")
+                "not deleted: \(ids.filter { !deleted.contains($0) }.joined(separator: ", ")). They are queued or running "
+                    + "(--cancel cancels them first), or other jobs wait for them (delete those, too)")
         }
     }
 }

@@ -7,8 +7,10 @@ struct GatherCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gather", abstract: "Fetches finished jobs into out/NAME_result/ folders.",
         discussion: """
-            Each folder holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, recipe, \
-            TensorBoard's events ('tensorboard --logdir out') and result.json. Files that are there with the right \
+            The folder of a training holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, \
+            recipe, TensorBoard's events ('tensorboard --logdir out') and result.json. The folder of a job that --then added \
+            (bricks-expand_result) holds its pictures or the exported generator, and the log. manifest.json in each folder \
+            lists the files with their sizes and SHA-256, the figures and the recipe. Files that are there with the right \
             digest are not fetched again, so gathering can be repeated and interrupted. Two jobs of the same name get \
             folders of their own (bricks, bricks-2). A folder that holds another run is left as it is; the others are \
             gathered all the same, and the command ends with 1.
@@ -32,6 +34,9 @@ struct GatherCommand: AsyncParsableCommand {
 
     @Flag(help: "Of jobs that differ only in the seed, gather just the best by the quality figures.")
     var best = false
+
+    @Option(help: "The licence of the results, for manifest.json: CC0-1.0, for example.")
+    var licence: String?
 
     @OptionGroup var client: ClientOptions
 
@@ -67,7 +72,7 @@ struct GatherCommand: AsyncParsableCommand {
         var chosen: [JobSummary] = []
         if jobs.isEmpty {
             chosen = try await api.jobs(JobFilter(tags: try filter.tags())).filter {
-                unfinished || $0.state == .finished
+                $0.state == .finished || unfinished && $0.isTraining
             }.reversed()
         } else {
             for word in jobs {
@@ -111,11 +116,16 @@ struct GatherCommand: AsyncParsableCommand {
     private func bestOnes(of jobs: [JobSummary], _ api: APIClient) async throws -> [Choice] {
         var choices: [Choice] = []
         var seen: Set<String> = []
-        for job in jobs where !seen.contains(job.id) {
+        for job in jobs where job.isTraining && !seen.contains(job.id) {
             let group = try await api.get("/api/v1/jobs/\(job.id)/seeds", as: SeedGroup.self)
             seen.formUnion(group.jobs.map(\.job.id))
             let best = group.jobs.first { $0.job.id == group.best }?.job
             choices.append(Choice(job: best ?? job, resultName: group.resultName, seeds: group))
+        }
+        // What was made of the others stays where it is.
+        let others = seen.subtracting(choices.map(\.job.id))
+        for job in jobs where !job.isTraining && others.isDisjoint(with: job.after ?? []) {
+            choices.append(Choice(job: job, resultName: job.resultName, seeds: nil))
         }
         return choices
     }
@@ -136,6 +146,9 @@ struct GatherCommand: AsyncParsableCommand {
             if let moved, !client.json { say("\(moved.from) held seed \(moved.seed), which is now in \(moved.to)") }
         }
         try requireFree(ResultFolder(named: choice.resultName, in: parent), for: job)
+        if !job.isTraining {
+            return try await gatherProducts(of: job, into: ResultFolder(named: choice.resultName, in: parent), api)
+        }
         let folder = try ResultFolder(in: parent, name: choice.resultName)
         try claim(folder, for: job)
         let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
@@ -152,6 +165,7 @@ struct GatherCommand: AsyncParsableCommand {
             case .exemplar:
                 let name = URL(fileURLWithPath: job.fileName).lastPathComponent
                 targets[folder.url.appendingPathComponent("exemplar-\(name)")] = artifact
+            case .picture, .model: break
             }
         }
         for (file, artifact) in targets.sorted(by: { $0.key.path < $1.key.path }) {
@@ -170,9 +184,32 @@ struct GatherCommand: AsyncParsableCommand {
                     finishedAt: job.finishedAt, trainingSeconds: detail.trainingSeconds, worker: job.worker,
                     attempts: detail.attempts.count, report: detail.reportJSON))
         }
+        try ResultManifest(detail, targets, licence: licence).write(in: folder.url)
         return Gathered(
             job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched, seeds: choice.seeds,
             movedAside: moved?.to)
+    }
+
+    private func gatherProducts(
+        of job: JobSummary, into folder: ResultFolder, _ api: APIClient
+    ) async throws -> Gathered {
+        guard job.state == .finished else {
+            let reason = job.reason.map { ": \($0)" } ?? ""
+            throw CommandFailure("nothing to gather: it is \(job.state.rawValue)\(reason)")
+        }
+        try folder.createWithoutImages()
+        try claim(folder, for: job)
+        let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
+        let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
+        let targets = ProductNames(job).targets(of: artifacts, in: folder.url)
+        var fetched = 0
+        for (file, artifact) in targets.sorted(by: { $0.key.path < $1.key.path }) {
+            if try await api.fetch(artifact, to: file) { fetched += 1 }
+        }
+        try await write(log: folder.log, of: detail, api)
+        try ResultManifest(detail, targets, licence: licence).write(in: folder.url)
+        return Gathered(
+            job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched)
     }
 
     /// Continues the event file of an earlier gathering. If another attempt has repeated iterations since, it continues
@@ -209,6 +246,7 @@ struct GatherCommand: AsyncParsableCommand {
         try texloom.write(Data(job.id.utf8), to: marker(of: folder))
         // Without result.json the folder counts as incomplete; it is written last.
         try? FileManager.default.removeItem(at: folder.resultJSON)
+        try? FileManager.default.removeItem(at: ResultManifest.url(in: folder.url))
     }
 
     /// Notes in the folder which job it belongs to.

@@ -15,11 +15,13 @@ struct JobScreen {
         let job = detail.job
         var lines = [
             StyledText(job.resultName.printable, .bold)
-                + StyledText("  \(job.id), \(job.fileName.printable), recipe \(job.recipe.printable)", .faint)
+                + StyledText("  \(job.id), \(job.fileName.printable), \(Self.work(job))", .faint)
         ]
         let reason = job.reason.map { ": \($0.printable)" } ?? ""
         let worker = job.state == .running ? job.worker.map { " on \($0.printable), attempt \(job.attempt)" } ?? "" : ""
         lines.append(labelled("state", StyledText(job.state.rawValue, job.state.colour) + StyledText(worker + reason)))
+        if let after = detail.after { lines.append(labelled("after", Self.links(after))) }
+        if let followers = detail.followers { lines.append(labelled("then", Self.links(followers))) }
         if let share = job.shareDone {
             let text = " \(percent(share))  \(job.iteration)/\(job.totalIterations)"
             let width = max(4, min(50, columns - Self.labelWidth - 4 - text.columns))
@@ -32,12 +34,25 @@ struct JobScreen {
         lines.append(labelled("submitted", StyledText(job.submittedAt.formatted(.iso8601))))
         if let end = job.finishedAt { lines.append(labelled("ended", StyledText(end.formatted(.iso8601)))) }
         if let seconds = detail.trainingSeconds {
-            lines.append(labelled("trained", StyledText(Readable.duration(seconds))))
+            lines.append(labelled(job.isTraining ? "trained" : "took", StyledText(Readable.duration(seconds))))
         }
         if let verdict = detail.reportJSON.flatMap(TrainingReport.init)?.verdict {
             lines.append(labelled("verdict", StyledText(verdict.printable)))
         }
         return lines
+    }
+
+    private static func work(_ job: JobSummary) -> String {
+        let kind = job.kind ?? .train
+        return (kind == .train ? "recipe \(job.recipe)" : "\(kind) \(job.recipe)").printable
+    }
+
+    private static func links(_ jobs: [JobLink]) -> StyledText {
+        let parts = jobs.enumerated().map { index, job in
+            StyledText((index > 0 ? ", " : "") + "\(job.resultName.printable) (\(job.id)) ")
+                + StyledText(job.state.rawValue, job.state.colour)
+        }
+        return parts.reduce(StyledText()) { $0 + $1 }
     }
 
     private func labelled(_ label: String, _ text: StyledText) -> StyledText {
@@ -83,7 +98,8 @@ struct JobScreen {
         let snapshots = artifacts.filter { $0.kind == .snapshot }
         let others = artifacts.filter { $0.kind != .snapshot }.map { artifact in
             [
-                StyledText("  " + artifact.kind.rawValue), StyledText("iteration \(artifact.iteration)"),
+                StyledText("  " + artifact.kind.rawValue + (artifact.kind == .picture ? " \(artifact.iteration)" : "")),
+                StyledText(artifact.kind == .picture ? "" : "iteration \(artifact.iteration)"),
                 StyledText(Readable.bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
             ]
         }

@@ -88,7 +88,9 @@ struct JobTable {
     }
 
     static func speed(_ job: JobSummary) -> String {
-        guard job.state == .running, let seconds = job.secondsPerIteration, seconds > 0 else { return "" }
+        guard job.state == .running, job.isTraining, let seconds = job.secondsPerIteration, seconds > 0 else {
+            return ""
+        }
         return seconds < 1 ? String(format: "%.1f it/s", 1 / seconds) : String(format: "%.2f s/it", seconds)
     }
 
@@ -119,9 +121,9 @@ extension JobState {
     var colour: TextColour? {
         switch self {
         case .running: .green
-        case .failed, .held: .red
+        case .failed, .held, .blocked: .red
         case .cancelled: .yellow
-        case .queued: .faint
+        case .queued, .waiting: .faint
         case .finished: nil
         }
     }

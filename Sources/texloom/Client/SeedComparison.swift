@@ -83,8 +83,7 @@ struct SeedComparison {
             switch job.state {
             case .finished: return nil
             case .running: return "seed \(seed(member)) is running\(share)"
-            case .queued: return "seed \(seed(member)) is queued\(reason)"
-            case .held: return "seed \(seed(member)) is held\(reason)"
+            case .queued, .held, .waiting, .blocked: return "seed \(seed(member)) is \(job.state.rawValue)\(reason)"
             case .failed: return "seed \(seed(member)) failed\(reason)"
             case .cancelled: return "seed \(seed(member)) was cancelled\(reason)"
             }

@@ -21,6 +21,13 @@ struct SubmitCommand: AsyncParsableCommand {
 
               texloom submit photos/ --batch walls --sweep k=32,64 --sweep seed=1..4
               texloom gather --batch walls --label k=64
+
+            --then says what the workers do with each trained generator: make pictures, or write it for other programs. \
+            The pictures are those that 'texloom expand' would make with the same options. These jobs wait until the \
+            training has finished. If it fails or is cancelled, they are blocked until it is retried. 'texloom gather' \
+            fetches their products too. Submit again with another --then to add work to jobs that are there.
+
+              texloom submit photos/*.jpg --then expand:size=4096x4096,seamless
             """)
 
     @Argument(help: "Files, folders or patterns.", completion: .file())
@@ -58,6 +65,9 @@ struct SubmitCommand: AsyncParsableCommand {
     @Option(help: "Higher runs first, -100 to 100.")
     var priority = 0
 
+    @Option(name: .customLong("then"), help: FollowingWork.help, transform: { try FollowingWork($0) })
+    var following: [FollowingWork] = []
+
     @OptionGroup var client: ClientOptions
 
     /// The outcome for one file.
@@ -77,6 +87,8 @@ struct SubmitCommand: AsyncParsableCommand {
         var obstacle: String?
         /// For a new job.
         var expected: ExpectedTime?
+        /// The jobs of --then.
+        var followers: [AcceptedJob]?
     }
 
     /// An exemplar that the coordinator has stored.
@@ -180,6 +192,7 @@ struct SubmitCommand: AsyncParsableCommand {
             Result { try variant.recipe.cropSize(forWidth: width, height: height, exemplar: FileName.readable(file)) }
         }
         if !fits.contains(where: { (try? $0.get()) != nil }) { _ = try fits[0].get() }
+        for work in following { try work.check(FileName.readable(file), width: width, height: height) }
         let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
         return Stored(
             file: file, name: name, sha256: receipt.sha256, width: width, height: height, notes: framed.notes)
@@ -196,7 +209,8 @@ struct SubmitCommand: AsyncParsableCommand {
             exemplarSHA256: exemplar.sha256,
             recipeYAML: recipe.yaml(), priority: priority, once: true,
             needs: try JobNeeds(of: recipe, width: exemplar.width, height: exemplar.height, exemplar: shown),
-            batch: batch, labels: labels.isEmpty ? nil : labels)
+            batch: batch, labels: labels.isEmpty ? nil : labels,
+            then: following.isEmpty ? nil : following.map(\.followUp))
         let answer = try await api.post(
             "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
         guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
@@ -205,7 +219,8 @@ struct SubmitCommand: AsyncParsableCommand {
             file: shown, accepted: true, job: job.id, resultName: job.resultName,
             seed: recipe.seed, labels: labels.isEmpty ? nil : labels, alreadyExisted: job.alreadyExisted,
             state: job.state,
-            notes: exemplar.notes.isEmpty ? nil : exemplar.notes, obstacle: job.obstacle)
+            notes: exemplar.notes.isEmpty ? nil : exemplar.notes, obstacle: job.obstacle,
+            followers: try job.followers(of: following))
     }
 
     private func describe(_ outcome: Outcome) -> String {
@@ -217,8 +232,9 @@ struct SubmitCommand: AsyncParsableCommand {
             known =
                 "  (was submitted before and is \(state.rawValue): 'texloom retry \(outcome.job ?? "")' runs it again)"
         }
-        let remarks = ((outcome.notes ?? []) + [outcome.obstacle].compactMap { $0 })
-            .map { "\n          \($0.printable)" }.joined()
+        let remarks =
+            ((outcome.notes ?? []) + [outcome.obstacle].compactMap { $0 }).map { "\n          \($0.printable)" }
+            .joined() + (outcome.followers ?? []).map { "\n\($0.lineOfFollower.printable)" }.joined()
         let name = (outcome.resultName ?? "").printable
         let seed = seeds > 1 ? outcome.seed.map { ", seed \($0)" } ?? "" : ""
         return "accepted  \(outcome.file.printable) as \(outcome.job ?? "") (\(name)\(seed))\(known)\(remarks)"

@@ -143,7 +143,8 @@ struct WatchedCluster {
     /// How many jobs ended without finishing; nil until all have ended.
     private var unfinished: Int? {
         // A job whose end is unknown is still to be reported.
-        let open = watchesAll ? picture.count(.queued) + picture.count(.running) : count(.queued) + count(.running)
+        let open = JobState.allCases.filter { !$0.isSettled }
+            .map { watchesAll ? picture.count($0) : count($0) }.reduce(0, +)
         return open > 0 ? nil : total - count(.finished)
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Imaging
+import Machine
 import NNCore
 import TextureGAN
 
@@ -110,7 +111,7 @@ struct BenchExpandCommand: ParsableCommand {
     var repeats = 3
 
     @Option(help: "image or running, as in 'texloom expand'.")
-    var statistics = ExpandCommand.Statistics.image
+    var statistics = NormStatistics.image
 
     @Option(help: "MiB of memory for the computation, as in 'texloom expand'.")
     var memory: Int?
@@ -142,6 +143,7 @@ struct BenchExpandCommand: ParsableCommand {
         let count = try chosenThreads(threads)
         let expander = PictureExpander(
             generator: generator, statistics: statistics, axes: nil, memoryMiB: memory,
+            availableBytes: MachineAllowance.current.memoryBytes,
             workspace: Workspace(threads: count))
         let image = noise(side: size)
         var seconds: [Double] = []

@@ -29,7 +29,7 @@ struct ExportCommand: ParsableCommand {
             How norms normalise: by the image's own statistics (image), or by the averages of training (running). \
             Generators without norms (draft, study, fast) are the same either way.
             """)
-    var statistics = ExpandCommand.Statistics.image
+    var statistics = NormStatistics.image
 
     @Option(name: .shortAndLong, help: "The file to write; - is standard output.")
     var output: String
@@ -37,17 +37,8 @@ struct ExportCommand: ParsableCommand {
     func run() throws {
         let target = try OutputFile(output, sparing: [generator])
         let source = FileName.opened(generator).url
-        let (network, recipe) = try Generator.load(contentsOf: source)
-        guard statistics == .image || network.hasRunningStatistics || recipe.norm == .none else {
-            throw CommandFailure(
-                "\(generator) has norms without running averages; expected --statistics image", exit: .usage)
-        }
-        let model = network.onnx(
-            statistics: statistics == .image ? .image : .running,
-            metadata: [
-                ("recipe", recipe.yaml()), ("seed", String(recipe.seed)), ("generator_sha256", try sha256(of: source)),
-                ("statistics", recipe.norm == .none ? "none" : statistics.rawValue),
-            ])
+        let options = ExportOptions(statistics: statistics)
+        let model = try options.model(of: source, sha256: sha256(of: source), name: generator)
         try target.write(model)
         if !target.isStandardOutput { say(FileName.readable("\(output): the generator of \(generator)").printable) }
     }

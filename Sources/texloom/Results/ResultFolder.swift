@@ -47,10 +47,15 @@ struct ResultFolder {
 
     /// Creates the missing folders.
     /// - Throws: `CommandFailure` naming the folder.
-    func create() throws {
+    func create() throws { try create(images) }
+
+    /// Creates the folder of a job that makes no snapshots.
+    /// - Throws: `CommandFailure` naming the folder.
+    func createWithoutImages() throws { try create(url) }
+
+    private func create(_ folder: URL) throws {
         do {
-            try FileManager.default.createDirectory(
-                at: images, withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         } catch {
             throw CommandFailure("\(url.path) cannot be created: \(error.systemReason)")
         }

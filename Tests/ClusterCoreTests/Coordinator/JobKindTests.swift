@@ -5,12 +5,12 @@ import Testing
 
 /// Work of any kind. A table says what a kind takes and what completes it, and no other code depends on the kind.
 struct JobKindTests {
-    private static let expand = JobKind(rawValue: "expand")
+    private static let weave = JobKind(rawValue: "weave")
 
     /// A cluster with a second kind of work: it takes a generator and an image and ends with a snapshot.
     private func driver() -> ClusterDriver {
         ClusterDriver {
-            $0.contracts[Self.expand] = WorkContract(inputs: ["generator", "image"], products: [.snapshot])
+            $0.contracts[Self.weave] = WorkContract(inputs: ["generator", "image"], products: [.snapshot])
         }
     }
 
@@ -28,7 +28,7 @@ struct JobKindTests {
 
     @Test func aJobGoesToAWorkerThatDoesItsKind() throws {
         let cluster = driver()
-        guard case .accepted(let accepted)? = submit(cluster, Self.expand, ["generator", "image"]) else {
+        guard case .accepted(let accepted)? = submit(cluster, Self.weave, ["generator", "image"]) else {
             Issue.record("not accepted")
             return
         }
@@ -38,18 +38,18 @@ struct JobKindTests {
         #expect(cluster.ask(1).assignment?.kind == .train)
         #expect(cluster.ask(1).assignment == nil)
         let demand = try #require(cluster.state.job(accepted[0].id)).demand
-        #expect(cluster.state.obstacle(to: demand)?.contains("'expand'") == true)
-        hello(cluster, 2, kinds: [.train, Self.expand])
+        #expect(cluster.state.obstacle(to: demand)?.contains("'weave'") == true)
+        hello(cluster, 2, kinds: [.train, Self.weave])
         #expect(cluster.state.obstacle(to: demand) == nil)
         let assignment = try #require(cluster.ask(2).assignment)
-        #expect(assignment.kind == Self.expand && assignment.spec == "factor: 4")
+        #expect(assignment.kind == Self.weave && assignment.spec == "factor: 4")
         #expect(assignment.inputs.map(\.name) == ["generator", "image"])
     }
 
     @Test func theProductsOfItsKindCompleteAJob() throws {
         let cluster = driver()
-        _ = submit(cluster, Self.expand, ["generator", "image"])
-        hello(cluster, 1, kinds: [Self.expand])
+        _ = submit(cluster, Self.weave, ["generator", "image"])
+        hello(cluster, 1, kinds: [Self.weave])
         let attempt = try #require(cluster.take(1))
         let none = Completion(iteration: 1, products: [:], trainingSeconds: 1, reportJSON: "{}")
         let refused = cluster.handle(.finish(session: 1, attempt, requestID: 5, none))
@@ -65,8 +65,8 @@ struct JobKindTests {
 
     @Test func everyInputIsGivenOut() throws {
         let cluster = driver()
-        _ = submit(cluster, Self.expand, ["generator", "image"])
-        hello(cluster, 1, kinds: [Self.expand])
+        _ = submit(cluster, Self.weave, ["generator", "image"])
+        hello(cluster, 1, kinds: [Self.weave])
         let attempt = try #require(cluster.take(1))
         for name in ["the generator", "the image"] {
             let request = ArtifactRequest(
@@ -78,7 +78,7 @@ struct JobKindTests {
 
     @Test(arguments: [["generator"], ["generator", "image", "image"], ["exemplar"], []])
     func aSubmissionWithoutTheInputsOfItsKindIsRefused(inputs: [String]) {
-        guard case .refused(.conflict(let reason))? = submit(driver(), Self.expand, inputs) else {
+        guard case .refused(.conflict(let reason))? = submit(driver(), Self.weave, inputs) else {
             Issue.record("accepted")
             return
         }
@@ -90,19 +90,19 @@ struct JobKindTests {
             Issue.record("accepted")
             return
         }
-        #expect(reason.contains("'paint'") && reason.contains("expand, train"), "\(reason)")
+        #expect(reason.contains("'paint'") && reason.contains("expand, export, train, weave"), "\(reason)")
     }
 
     @Test func aJobOfAnotherKindIsRestoredAsItWas() throws {
         let cluster = driver()
-        guard case .accepted(let accepted)? = submit(cluster, Self.expand, ["generator", "image"]) else {
+        guard case .accepted(let accepted)? = submit(cluster, Self.weave, ["generator", "image"]) else {
             Issue.record("not accepted")
             return
         }
         let before = try #require(cluster.state.job(accepted[0].id))
         cluster.restart()
         #expect(cluster.state.job(accepted[0].id) == before)
-        hello(cluster, 1, kinds: [Self.expand])
+        hello(cluster, 1, kinds: [Self.weave])
         #expect(cluster.take(1)?.job == accepted[0].id)
     }
 }

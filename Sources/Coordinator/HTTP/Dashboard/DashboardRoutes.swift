@@ -120,6 +120,7 @@ struct DashboardRoutes: Sendable {
     @Sendable private func gallery(_ request: Request, _ context: CallerContext) async throws -> Response {
         var query = try JobQuery(QueryParameters(form: request), limit: Self.picturesPerPage, in: 1...200)
         query.state = .finished
+        query.kind = .train
         query.order = .ended
         let page = try await reader.jobs(query)
         var content = Item.pager(page, path: "/gallery", [("name", query.name)], isFirst: query.after == nil)
@@ -208,7 +209,8 @@ struct DashboardRoutes: Sendable {
     @Sendable private func thumbnail(_ request: Request, _ context: CallerContext) async throws -> Response {
         let file: String = try context.parameters.require("file")
         guard file.hasSuffix(".png"), case let sha256 = String(file.dropLast(4)), SHA256Text.isValid(sha256),
-            let kind = try await reader.store.kind(ofArtifact: sha256), kind == .snapshot || kind == .exemplar
+            let kind = try await reader.store.kind(ofArtifact: sha256),
+            kind == .snapshot || kind == .exemplar || kind == .picture
         else {
             throw Problem(.notFound, "there is no picture '\(file)'")
         }

@@ -13,7 +13,8 @@ enum Item {
             "exemplar": job.exemplarSHA256, "priority": job.priority, "attempt": job.attempt,
             "submitted": Readable.minute(job.submittedAt), "losses": losses(job),
             "ended": job.finishedAt.map(Readable.minute) ?? "",
-            "canCancel": !job.state.isSettled || job.state == .held, "canRetry": job.state.canBeRetried,
+            "canCancel": !job.state.isSettled || job.state == .held || job.state == .blocked,
+            "canRetry": job.state.canBeRetried,
             "canDelete": job.state.isSettled,
             "canPrioritise": !job.state.isSettled,
             "left": left(job),
@@ -32,7 +33,10 @@ enum Item {
             let share = min(100 * job.iteration / job.totalIterations, job.state == .finished ? 100 : 99)
             item["progress"] = "\(job.iteration) of \(job.totalIterations) (\(share) %)"
         }
-        if job.state == .running { item["speed"] = job.secondsPerIteration.map { Readable.speed(1 / $0) } }
+        // The steps of other work say nothing to people.
+        if job.state == .running, job.kind ?? .train == .train {
+            item["speed"] = job.secondsPerIteration.map { Readable.speed(1 / $0) }
+        }
         return item
     }
 

@@ -48,6 +48,7 @@ struct JobPageView {
             ] as [String: Any]
         }
         content["log"] = log.map { ["level": $0.level, "text": line($0)] }
+        content.merge(PageLinks(detail, pictures: files.filter { $0.kind == .picture }).content) { $1 }
         content["hasAttempts"] = !detail.attempts.isEmpty
         content["attempts"] = detail.attempts.reversed().map(attempt)
         content["files"] = (files + [newestSnapshot].compactMap { $0 }).map(file)
@@ -89,11 +90,21 @@ struct JobPageView {
         return item
     }
 
+    private func title(of artifact: ArtifactSummary) -> String {
+        switch artifact.kind {
+        case .exemplar, .model: artifact.kind.rawValue
+        case .picture: "picture \(artifact.iteration)"
+        // An input.
+        case .generator where detail.job.kind != .train: "generator"
+        default: "\(artifact.kind.rawValue), iteration \(artifact.iteration)"
+        }
+    }
+
     private func file(_ artifact: ArtifactSummary) -> [String: Any] {
         let isExemplar = artifact.kind == .exemplar
         return [
             "sha256": artifact.sha256, "size": Readable.bytes(artifact.sizeBytes),
-            "title": isExemplar ? "exemplar" : "\(artifact.kind.rawValue), iteration \(artifact.iteration)",
+            "title": title(of: artifact),
             "download": isExemplar
                 ? Readable.plain(detail.job.fileName)
                 : "\(detail.job.resultName)-\(artifact.kind.rawValue).\(artifact.kind.fileExtension ?? "bin")",

@@ -56,10 +56,14 @@ extension ClusterCommands {
     ///   jobs match than the caller expects.
     func change(_ selection: JobSelection, _ change: JobChange) async throws -> SelectionChanges {
         let selected = try await jobs(of: selection)
-        let ids = selected.map(\.id)
+        var ids = selected.map(\.id)
         let states = selection.state.map { [$0] } ?? Set(JobState.allCases)
         var step = max(ids.count, 1)
-        if case .delete = change { step = Self.deletedAtOnce }
+        if case .delete = change {
+            step = Self.deletedAtOnce
+            // A job can be deleted once those that wait for it are, and they are younger.
+            ids.reverse()
+        }
         var isChanged: Set<JobID> = []
         for start in stride(from: 0, to: ids.count, by: step) {
             let some = Array(ids[start..<min(start + step, ids.count)])

@@ -64,7 +64,15 @@ struct APIRoutes: Sendable {
                 "the request has \(body.jobs.count) jobs; expected 1...\(Self.maxJobsPerRequest)")
         }
         try quota.requireRoom()
-        let submissions = try body.jobs.enumerated().map { try submission($1, at: $0) }
+        var request = SubmissionRequest()
+        for (index, job) in body.jobs.enumerated() { try request.add(try submission(job, at: index), job, at: index) }
+        let submissions = request.submissions
+        guard submissions.count <= Self.maxJobsPerRequest else {
+            throw Problem(
+                .unprocessableContent,
+                "the request has \(submissions.count) jobs, with those in 'then'; expected 1...\(Self.maxJobsPerRequest)"
+            )
+        }
         let times = await expectedTimes(of: submissions)
         let salts = submissions.map { _ in randomSalt() }
         guard case .accepted(let jobs) = try await commands.ask({ .submit($0, submissions, salts: salts) }) else {
@@ -72,7 +80,9 @@ struct APIRoutes: Sendable {
         }
         let cluster = await reader.engine.committed
         let accepted = zip(jobs, submissions).map { job, submission in
-            let waiting = cluster.job(job.id).flatMap { $0.state == .queued ? $0.demand : nil }
+            let waiting = cluster.job(job.id).flatMap {
+                $0.state == .queued || $0.state == .waiting ? $0.demand : nil
+            }
             return AcceptedJob(
                 id: job.id.description, name: job.name, resultName: job.resultName, state: job.state,
                 alreadyExisted: job.alreadyExisted, obstacle: waiting.flatMap(cluster.obstacle),
@@ -82,13 +92,16 @@ struct APIRoutes: Sendable {
             (accepted.first.map { "\($0.id) \($0.resultName)" } ?? "")
             + (accepted.count > 1 ? " and \(accepted.count - 1) more" : "")
         let isNew = accepted.contains { !$0.alreadyExisted }
-        return try jsonResponse(SubmitJobsResponse(jobs: accepted), status: isNew ? .created : .ok)
+        return try jsonResponse(
+            SubmitJobsResponse(jobs: request.grouped(accepted)), status: isNew ? .created : .ok)
     }
 
     /// Expected times by recipe. A job is accepted even if its time is unknown.
     private func expectedTimes(of submissions: [Submission]) async -> [String: ExpectedTime] {
         var known: [String: ExpectedTime] = [:]
-        for yaml in Set(submissions.map(\.spec)) { known[yaml] = try? await times.recorded(yaml) }
+        for yaml in Set(submissions.filter { $0.kind == .train }.map(\.spec)) {
+            known[yaml] = try? await times.recorded(yaml)
+        }
         return known
     }
 

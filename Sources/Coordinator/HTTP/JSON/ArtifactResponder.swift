@@ -71,8 +71,8 @@ struct ArtifactResponder: Sendable {
 
     private func contentType(of sha256: String) async throws -> (type: String, isImage: Bool) {
         switch try await jobs.kind(ofArtifact: sha256) {
-        case .snapshot: return ("image/png", true)
-        case .checkpoint, .generator, .discriminator: return ("application/octet-stream", false)
+        case .snapshot, .picture: return ("image/png", true)
+        case .checkpoint, .generator, .discriminator, .model: return ("application/octet-stream", false)
         case .exemplar, nil:
             let start = try await disk.run(.chunks) { [store] in try store.read(sha256, offset: 0, count: 4) }
             if start.elementsEqual([0x89, 0x50, 0x4E, 0x47]) { return ("image/png", true) }

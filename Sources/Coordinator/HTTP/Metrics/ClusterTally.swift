@@ -35,13 +35,16 @@ struct ClusterTally: Sendable {
     ) {
         for report in event.progress {
             // Uses the lease, not the message: the lease has passed the fence.
-            guard let lease = cluster.leases[report.attempt.job], lease.attempt == report.attempt else { continue }
+            guard let lease = cluster.leases[report.attempt.job], lease.attempt == report.attempt,
+                cluster.job(report.attempt.job)?.kind == .train
+            else { continue }
             advance(report.attempt, to: lease.iteration, secondsPerIteration: lease.secondsPerIteration)
         }
         for case .record(let change) in effects {
             switch change {
             case .job(let job): note(job, at: now)
-            case .attempt(let id, let attempt): note(attempt, of: id, event)
+            case .attempt(let id, let attempt):
+                note(attempt, of: id, event, isTraining: cluster.job(id)?.kind == .train)
             default: break
             }
         }
@@ -52,13 +55,14 @@ struct ClusterTally: Sendable {
         case .queued: if queuedSince[job.id] == nil { queuedSince[job.id] = now }
         case .running:
             if let since = queuedSince.removeValue(forKey: job.id) { queueWait.record(now.since(since).inSeconds) }
-        case .finished, .failed, .held, .cancelled:
+        case .finished, .failed, .held, .cancelled, .waiting, .blocked:
             queuedSince[job.id] = nil
             progress[job.id] = nil
         }
     }
 
-    private mutating func note(_ attempt: Attempt, of job: JobID, _ event: ClusterEvent) {
+    /// - Parameter isTraining: Whether the steps of the work are iterations of a training.
+    private mutating func note(_ attempt: Attempt, of job: JobID, _ event: ClusterEvent, isTraining: Bool) {
         guard let outcome = attempt.outcome else {
             guard progress[job]?.attempt != attempt.number else { return }
             attemptsStarted += 1
@@ -69,7 +73,7 @@ struct ClusterTally: Sendable {
         attemptsEnded[outcome, default: 0] += 1
         // On a tick, only silence ends an attempt as lost.
         if outcome == .lost, case .tick = event { leaseExpiries += 1 }
-        advance(AttemptReference(job: job, number: attempt.number), to: attempt.iteration)
+        if isTraining { advance(AttemptReference(job: job, number: attempt.number), to: attempt.iteration) }
     }
 
     /// - Parameter secondsPerIteration: nil: keep the last report's value.

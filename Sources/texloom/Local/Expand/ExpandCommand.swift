@@ -78,7 +78,7 @@ struct ExpandCommand: ParsableCommand {
 
     @Option(
         help: "Normalise by the image's own statistics (image), or by the averages of training (running).")
-    var statistics = Statistics.image
+    var statistics = NormStatistics.image
 
     @Option(
         help: """
@@ -103,8 +103,6 @@ struct ExpandCommand: ParsableCommand {
     @Flag(help: "Print JSON: for each result its path, size, SHA-256, seconds, and the seams of one that tiles.")
     var json = false
 
-    enum Statistics: String, ExpressibleByArgument, CaseIterable { case image, running }
-
     enum Axes: String, ExpressibleByArgument, CaseIterable {
         case both, x, y
 
@@ -117,36 +115,26 @@ struct ExpandCommand: ParsableCommand {
         }
     }
 
+    /// What the flags ask for.
+    private var options: ExpansionOptions {
+        var options = ExpansionOptions()
+        options.times = times
+        options.size = size
+        options.variations = variations
+        options.input = input
+        options.seed = seed
+        options.depth = depth ?? 8
+        options.statistics = statistics
+        options.axes = seamless?.torus ?? []
+        options.isPeriodic = periodicInput
+        return options
+    }
+
     func validate() throws {
-        if let times {
-            guard (1...DoublingPlan.maxDoublings).contains(times) else {
-                throw ValidationError("--times \(times): expected 1 to \(DoublingPlan.maxDoublings)")
-            }
-            guard size == nil else { throw ValidationError("--times and --size: expected one of them") }
+        if let mistake = options.mistake { throw ValidationError(mistake) }
+        guard variations == nil || output != "-" else {
+            throw ValidationError("--variations and -o -: expected a file's name, to which numbers are added")
         }
-        guard !periodicInput || seamless != nil else {
-            throw ValidationError("--periodic-input without --seamless: expected --seamless both, x or y too")
-        }
-        guard !periodicInput || size == nil else {
-            throw ValidationError("--periodic-input and --size: a part of a tile does not tile; expected --times")
-        }
-        if let variations {
-            guard (1...10_000).contains(variations) else {
-                throw ValidationError("--variations \(variations): expected 1 to 10000")
-            }
-            guard output != "-" else {
-                throw ValidationError("--variations and -o -: expected a file's name, to which numbers are added")
-            }
-        }
-        let isRandom = variations != nil || input != .image
-        guard seed == nil || isRandom else {
-            throw ValidationError("--seed without --variations, --input tiles or --input noise has no effect")
-        }
-        guard !periodicInput || !isRandom else {
-            throw ValidationError(
-                "--periodic-input: crops, shuffled blocks and noise do not tile; expected --seamless alone")
-        }
-        if let depth, depth != 8, depth != 16 { throw ValidationError("--depth \(depth): expected 8 or 16") }
         try maps.require(instead: image, "an image or a folder of maps")
         guard !json || output != "-" else {
             throw ValidationError("--json and -o -: both would be standard output; expected a file")
@@ -196,63 +184,63 @@ struct ExpandCommand: ParsableCommand {
     /// - Parameter Sample: of the result, and of all pictures on the way to it.
     private func run<Sample: PictureSample>(_ network: Generator, on image: String, _: Sample.Type) throws {
         let picture: Raster<Sample> = try loadPicture(image) { complain("\(image): \($0)") }
-        try run(network, on: picture, named: image) { path, plan in
+        try run(network, on: picture, named: image) { path, width, height in
             try PictureOutput(
-                path, width: plan.width, height: plan.height, bitDepth: Sample.bitWidth, sparing: [image, generator])
+                path, width: width, height: height, bitDepth: Sample.bitWidth, sparing: [image, generator])
         }
     }
 
+    /// - Parameter result: the files of a result with a name and a size.
     private func run<Sample: PictureSample>(
         _ network: Generator, on picture: Raster<Sample>, named image: String,
-        output: (String, DoublingPlan) throws -> some ExpansionOutput
+        result: (_ path: String, _ width: Int, _ height: Int) throws -> some ResultFiles
     ) throws {
-        let frame = ExpansionFrame(
-            name: image, times: times, size: size, axes: seamless?.torus ?? [], isPeriodic: periodicInput)
-        let files = files(frame.defaultName + (network.layout.isMaterial ? "" : ".png"))
+        var options = options
+        options.depth = Sample.bitWidth
+        let paths = paths(of: options, image: image, extension: network.layout.isMaterial ? "" : ".png")
         // All of them, before the work.
-        for file in files { _ = try output(file.path, DoublingPlan(doubling: 1, 1, times: 1)) }
-        let expander = PictureExpander(
-            generator: network, statistics: statistics, axes: seamless?.torus,
-            memoryMiB: memory, workspace: try Workspace(threads: chosenThreads(threads)))
-        let progress = ExpansionProgress(isQuiet: json || self.output == "-")
+        for path in paths { _ = try result(path, 2, 2) }
+        let expansion = PictureExpansion(
+            options, of: image, with: network, memoryMiB: memory,
+            availableBytes: MachineAllowance.current.memoryBytes,
+            workspace: try Workspace(threads: chosenThreads(threads)))
+        let progress = ExpansionProgress(isQuiet: json || output == "-")
         var outputs: [ExpansionReport.Output] = []
-        for (path, variation) in files {
-            let source = try input.made(of: picture, name: image, variation: variation, seed: seed ?? 1)
-            let (part, plan) = try frame.prepared(source)
-            let done = Double(variation ?? 1) - 1
-            let results = try expander.expand(part, by: plan, to: output(path, plan)) { share in
-                progress.update((done + share) / Double(files.count))
-            }
-            outputs += results
+        try expansion.run(picture) { index, plan in
+            try result(paths[index], plan.width, plan.height)
+        } progress: {
+            progress.update($0)
+        } finished: { index, target, picture in
+            let written = target.written.map { ExpansionReport.Output(file: $0, picture: picture) }
+            outputs += written
             progress.clear()
-            if !json, path != "-", let result = results.first {
-                say(FileName.readable("\(path): \(result.summary)").printable)
+            if !json, output != "-", let first = written.first {
+                say(FileName.readable("\(paths[index]): \(first.summary)").printable)
             }
         }
         if json { try sayJSON(ExpansionReport(outputs: outputs)) }
     }
 
-    /// The files to write, with the number of each variation.
-    private func files(_ defaultName: String) -> [(path: String, variation: Int?)] {
-        let path = output ?? defaultName
-        guard let variations else { return [(path, nil)] }
-        let end = (path as NSString).pathExtension
-        let stem = end.isEmpty ? path : String(path.dropLast(end.count + 1))
-        return (1...variations).map { ("\(stem)-\($0)\(end.isEmpty ? "" : ".\(end)")", $0) }
+    /// The results to write: files, or the folders of a material.
+    private func paths(of options: ExpansionOptions, image: String, extension end: String) -> [String] {
+        guard let output else { return options.names(stem: FileName.stem(of: image), extension: end) }
+        guard let variations else { return [output] }
+        let end = (output as NSString).pathExtension
+        let stem = end.isEmpty ? output : String(output.dropLast(end.count + 1))
+        return (1...variations).map { "\(stem)-\($0)\(end.isEmpty ? "" : ".\(end)")" }
     }
 }
 
-/// A width and a height, written as WxH.
-struct PixelSize: ExpressibleByArgument {
-    let width: Int
-    let height: Int
+extension NormStatistics: ExpressibleByArgument {}
 
-    init?(argument: String) {
-        let sides = argument.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-        guard sides.count == 2, let width = sides[0], let height = sides[1], min(width, height) > 0 else { return nil }
-        self.width = width
-        self.height = height
-    }
+extension PixelSize: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+extension ExpansionInput: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+    public static var allValueStrings: [String] { ["image", "tiles", "tiles:N", "noise"] }
+    public var defaultValueDescription: String { "image" }
 }
 
 /// - Throws: `ValidationError` for an impossible limit.

@@ -5,20 +5,9 @@ import TextureGAN
 /// What `texloom expand` wrote.
 struct ExpansionReport: Encodable {
     struct Output: Encodable {
-        let path: String
-        /// Of a material.
-        let map: MapKind?
-        let width: Int
-        let height: Int
-        /// Bits of a channel.
-        let depth: Int
-        let sha256: String
-        /// From the input to the complete file.
-        let seconds: Double
-        /// Along which it tiles.
-        let axes: TorusAxes
-        /// Of a material's albedo in every map's entry. Nil if it does not tile.
-        let seam: Seam?
+        let file: WrittenPicture
+        /// A material's albedo is what its seam was measured on.
+        let picture: ExpandedPicture
 
         private enum CodingKeys: String, CodingKey {
             case path, map, width, height, depth, sha256, seconds
@@ -28,25 +17,26 @@ struct ExpansionReport: Encodable {
 
         func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(FileName.readable(path), forKey: .path)
-            try container.encodeIfPresent(map?.rawValue, forKey: .map)
-            try container.encode(width, forKey: .width)
-            try container.encode(height, forKey: .height)
-            try container.encode(depth, forKey: .depth)
-            try container.encode(sha256, forKey: .sha256)
-            try container.encode(seconds, forKey: .seconds)
-            if axes.contains(.x) { try container.encode(seam?.x, forKey: .seamX) }
-            if axes.contains(.y) { try container.encode(seam?.y, forKey: .seamY) }
+            try container.encode(FileName.readable(file.path), forKey: .path)
+            try container.encodeIfPresent(file.map?.rawValue, forKey: .map)
+            try container.encode(picture.width, forKey: .width)
+            try container.encode(picture.height, forKey: .height)
+            try container.encode(file.depth, forKey: .depth)
+            try container.encode(file.sha256, forKey: .sha256)
+            try container.encode(picture.seconds, forKey: .seconds)
+            if picture.axes.contains(.x) { try container.encode(picture.seam?.x, forKey: .seamX) }
+            if picture.axes.contains(.y) { try container.encode(picture.seam?.y, forKey: .seamY) }
         }
 
         /// Size and seams in words.
         var summary: String {
-            guard let seam else { return "\(width)x\(height)" }
-            let values = [(TorusAxes.x, "x", seam.x), (.y, "y", seam.y)].filter { axes.contains($0.0) }
+            let size = "\(picture.width)x\(picture.height)"
+            guard let seam = picture.seam else { return size }
+            let values = [(TorusAxes.x, "x", seam.x), (.y, "y", seam.y)].filter { picture.axes.contains($0.0) }
             let words = values.map { _, name, value in
                 "seam \(name) \(value.map { String(format: "%.2f", $0) } ?? "not measured (too small)")"
             }
-            return "\(width)x\(height), \(words.joined(separator: ", "))"
+            return "\(size), \(words.joined(separator: ", "))"
                 + (values.contains { ($0.2 ?? 0) > 1 } ? " (above 1: look at the join)" : "")
         }
     }

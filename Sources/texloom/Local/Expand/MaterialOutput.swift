@@ -4,7 +4,7 @@ import OperatingSystem
 import TextureGAN
 
 /// The files of a material in a folder: a PNG for each map, all written row by row, and a MaterialX file.
-struct MaterialOutput: ExpansionOutput {
+struct MaterialOutput: ResultFiles {
     private let layout: MapLayout
     private let folder: String
     private let name: String
@@ -54,12 +54,15 @@ struct MaterialOutput: ExpansionOutput {
         }
     }
 
-    func finish() throws -> [WrittenPicture] {
-        let written = try files.map { kind, depth, output in
-            WrittenPicture(path: output.path, map: kind, depth: depth, sha256: try output.digestOfFinished())
-        }
+    func finish() throws {
+        for file in files { try file.output.finish() }
         try writeDescription()
-        return written
+    }
+
+    var written: [WrittenPicture] {
+        files.map { kind, depth, output in
+            WrittenPicture(path: output.path, map: kind, depth: depth, sha256: output.sha256)
+        }
     }
 
     private func writeDescription() throws {
@@ -74,6 +77,6 @@ struct MaterialOutput: ExpansionOutput {
         )
         try output.open()
         try material.pixels.pixels.withUnsafeBufferPointer { try output.write($0) }
-        _ = try output.finish()
+        try output.finish()
     }
 }

@@ -4,15 +4,6 @@ import Foundation
 import Imaging
 import TextureGAN
 
-/// What takes the rows of a result.
-protocol ExpansionOutput {
-    func open() throws
-    /// The next rows.
-    func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws
-    /// Completes the files.
-    func finish() throws -> [WrittenPicture]
-}
-
 /// A complete file of a result.
 struct WrittenPicture {
     let path: String
@@ -24,8 +15,14 @@ struct WrittenPicture {
     let sha256: String
 }
 
+/// The file or files of one result.
+protocol ResultFiles: PictureSink {
+    /// Complete after `finish()`.
+    var written: [WrittenPicture] { get }
+}
+
 /// A result file: a PNG that is written row by row, or a JPEG that is encoded when all rows are there.
-final class PictureOutput: ExpansionOutput {
+final class PictureOutput: ResultFiles {
     private enum Format { case png, jpeg }
 
     let path: String
@@ -41,8 +38,10 @@ final class PictureOutput: ExpansionOutput {
     /// Of a JPEG.
     private var pixels: [UInt8] = []
     private var hash = SHA256()
+    /// Of the complete file, in lower-case hexadecimal.
+    private(set) var sha256 = ""
 
-    var isStandardOutput: Bool { file.isStandardOutput }
+    var written: [WrittenPicture] { [WrittenPicture(path: path, map: nil, depth: bitDepth, sha256: sha256)] }
 
     /// - Parameters:
     ///   - bitDepth: of the rows, 8 or 16.
@@ -102,12 +101,7 @@ final class PictureOutput: ExpansionOutput {
     }
 
     /// Completes the file.
-    func finish() throws -> [WrittenPicture] {
-        [WrittenPicture(path: path, map: nil, depth: bitDepth, sha256: try digestOfFinished())]
-    }
-
-    /// Completes the file. - Returns: its SHA-256, lower-case hexadecimal.
-    func digestOfFinished() throws -> String {
+    func finish() throws {
         guard let writing else { preconditionFailure("finished before it was opened") }
         if let png {
             try png.finish()
@@ -118,19 +112,6 @@ final class PictureOutput: ExpansionOutput {
             try writing.write(bytes)
         }
         try writing.finish()
-        return hexadecimal(hash.finalize())
-    }
-}
-
-extension Raster {
-    /// The upper 8 bits of the first three channels: of a material, the albedo.
-    var eightBits: Image {
-        if let image = self as? Image { return image }
-        let shift = Sample.bitWidth - 8
-        guard channels > 3 else {
-            return Image(width: width, height: height, pixels: pixels.map { UInt8($0 >> shift) })
-        }
-        let colours = (0..<width * height * 3).map { UInt8(pixels[$0 / 3 * channels + $0 % 3] >> shift) }
-        return Image(width: width, height: height, pixels: colours)
+        sha256 = hexadecimal(hash.finalize())
     }
 }

@@ -23,7 +23,8 @@ function showJob(job) {
     // The last iteration is followed by the last snapshot, its figures and the upload.
     const isFinishing = job.state === "running" && job.totalIterations > 0 && job.iteration >= job.totalIterations;
     put($('[data-field="left"]', place), isFinishing ? "finishing" : job.etaSeconds != null ? `${duration(job.etaSeconds)} left` : "");
-    if (job.secondsPerIteration) put($('[data-field="speed"]', place), speed(1 / job.secondsPerIteration));
+    // The steps of other work say nothing to people.
+    if (job.secondsPerIteration && job.kind === "train") put($('[data-field="speed"]', place), speed(1 / job.secondsPerIteration));
     for (const figure of all("[data-loss]", place)) {
       const value = job.lossLatest[figure.dataset.loss];
       if (value !== undefined) put(figure, String(Number(value.toPrecision(4))));

@@ -1,28 +1,44 @@
 import Imaging
-import Machine
 import NNCore
-import TextureGAN
 
 /// Doubles pictures within a memory limit.
-struct PictureExpander {
+public struct PictureExpander {
     let generator: Generator
-    let statistics: ExpandCommand.Statistics
+    let statistics: NormStatistics
     /// Along which results tile; nil for results that do not.
     let axes: TorusAxes?
     /// Nil for a limit that depends on the process and on the result.
     let memoryMiB: Int?
+    /// The memory that the process may use for this.
+    let availableBytes: Int
     let workspace: Workspace
 
     /// MiB for results of more than the standard size, unless the norms need more.
     private static let largeResultMiB = 512
 
+    /// - Parameters:
+    ///   - axes: along which results tile; nil for results that do not.
+    ///   - memoryMiB: nil for a limit that depends on `availableBytes` and on the result.
+    ///   - availableBytes: the memory that the process may use for this.
+    public init(
+        generator: Generator, statistics: NormStatistics, axes: TorusAxes?, memoryMiB: Int?, availableBytes: Int,
+        workspace: Workspace
+    ) {
+        self.generator = generator
+        self.statistics = statistics
+        self.axes = axes
+        self.memoryMiB = memoryMiB
+        self.availableBytes = availableBytes
+        self.workspace = workspace
+    }
+
     /// Doubles a picture as planned and writes the rows of the result.
     /// - Parameter progress: called with the finished share.
-    /// - Throws: `CommandFailure` saying how much memory is needed, or why the file cannot be written.
+    /// - Throws: `ExpansionFailure` saying how much memory is needed, or what the sink throws.
     func expand<Sample>(
-        _ input: consuming Raster<Sample>, by plan: DoublingPlan, to output: some ExpansionOutput,
+        _ input: consuming Raster<Sample>, by plan: DoublingPlan, to output: some PictureSink,
         progress: @escaping (Double) -> Void
-    ) throws -> [ExpansionReport.Output] {
+    ) throws -> ExpandedPicture {
         let began = ContinuousClock.now
         let limit = memoryLimit(forWidth: plan.width, height: plan.height)
         func share(_ doubling: Int) -> (Double) -> Void { { progress(plan.share(after: doubling - 1, and: $0)) } }
@@ -45,11 +61,10 @@ struct PictureExpander {
                 try output.write($0)
             }
         }
-        return try output.finish().map { file in
-            ExpansionReport.Output(
-                path: file.path, map: file.map, width: plan.width, height: plan.height, depth: file.depth,
-                sha256: file.sha256, seconds: (ContinuousClock.now - began) / .seconds(1), axes: axes ?? [], seam: seam)
-        }
+        try output.finish()
+        return ExpandedPicture(
+            width: plan.width, height: plan.height, depth: Sample.bitWidth,
+            seconds: (ContinuousClock.now - began) / .seconds(1), axes: axes ?? [], seam: seam)
     }
 
     private func doubled<Sample>(
@@ -59,7 +74,8 @@ struct PictureExpander {
         if let axes {
             return try withinMemory(limit, picture.width, picture.height) {
                 try Expansion.seamless(
-                    picture, along: axes, with: generator, statistics: norms, memoryLimit: limit, in: workspace,
+                    picture, along: axes, with: generator, statistics: statistics.norms, memoryLimit: limit,
+                    in: workspace,
                     progress: progress)
             }.cropped(x: 0, y: 0, width: size.width, height: size.height)
         }
@@ -78,7 +94,8 @@ struct PictureExpander {
         let (sourceWidth, sourceHeight) = (picture.width, picture.height)
         do {
             try Expansion.rows(
-                of: consume picture, width: size.width, height: size.height, with: generator, statistics: norms,
+                of: consume picture, width: size.width, height: size.height, with: generator,
+                statistics: statistics.norms,
                 memoryLimit: limit, in: workspace, progress: progress, to: sink)
         } catch let error as ExpansionError {
             throw failure(error, limit, sourceWidth, sourceHeight)
@@ -86,20 +103,19 @@ struct PictureExpander {
     }
 
     /// Twice the size.
-    func doubled(_ image: Image) throws -> Image {
+    public func doubled(_ image: Image) throws -> Image {
         let limit = memoryLimit(forWidth: 2 * image.width, height: 2 * image.height)
         return try withinMemory(limit, image.width, image.height) {
-            try Expansion.expand(image, with: generator, statistics: norms, memoryLimit: limit, in: workspace)
+            try Expansion.expand(
+                image, with: generator, statistics: statistics.norms, memoryLimit: limit, in: workspace)
         }
     }
 
-    private var norms: BatchNorm.Statistics { statistics == .image ? .image : .running }
-
     /// Bytes for features and scratch.
     private func memoryLimit(forWidth width: Int, height: Int) -> Int {
-        var wanted = memoryMiB.map { $0 << 20 } ?? MachineAllowance.current.memoryBytes / 4 * 3
+        var wanted = memoryMiB.map { $0 << 20 } ?? availableBytes / 4 * 3
         let isLarge = !ImageLimits.standard.allow(width: width, height: height)
-        if memoryMiB == nil, isLarge, !generator.measures(for: norms) {
+        if memoryMiB == nil, isLarge, !generator.measures(for: statistics.norms) {
             wanted = min(wanted, Self.largeResultMiB << 20)
         }
         // Less than the limit where address space is limited.
@@ -116,11 +132,55 @@ struct PictureExpander {
         }
     }
 
-    private func failure(_ error: ExpansionError, _ limit: Int, _ width: Int, _ height: Int) -> CommandFailure {
-        CommandFailure(
+    private func failure(_ error: ExpansionError, _ limit: Int, _ width: Int, _ height: Int) -> ExpansionFailure {
+        ExpansionFailure(
             "\(width)x\(height) pixels do not fit in the \(limit >> 20) MiB of --memory: expected at least "
                 + "\((error.neededBytes >> 20) + 1) MiB"
-                + (statistics == .image ? ", or --statistics running, which can use smaller pieces" : ""),
-            exit: .usage)
+                + (statistics == .image ? ", or --statistics running, which can use smaller pieces" : ""))
+    }
+}
+
+/// A picture that an expansion has made.
+public struct ExpandedPicture: Sendable {
+    public let width: Int
+    public let height: Int
+    /// Bits of a channel.
+    public let depth: Int
+    /// From the input to the complete file.
+    public let seconds: Double
+    /// Along which it tiles.
+    public let axes: TorusAxes
+    /// Nil if it does not tile.
+    public let seam: Seam?
+}
+
+/// Takes a picture's rows from the top.
+public protocol PictureSink {
+    /// Comes before the first row.
+    func open() throws
+    func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws
+    /// Comes after the last row.
+    func finish() throws
+}
+
+/// What was asked for cannot be computed.
+public struct ExpansionFailure: Error, Sendable, CustomStringConvertible {
+    /// What was found, what was expected, what to do.
+    public let message: String
+    public var description: String { message }
+
+    public init(_ message: String) { self.message = message }
+}
+
+extension Raster {
+    /// The upper 8 bits of the first three channels: of a material, the albedo.
+    var eightBits: Image {
+        if let image = self as? Image, channels == 3 { return image }
+        let shift = Sample.bitWidth - 8
+        guard channels > 3 else {
+            return Image(width: width, height: height, pixels: pixels.map { UInt8($0 >> shift) })
+        }
+        let colours = (0..<width * height * 3).map { UInt8(pixels[$0 / 3 * channels + $0 % 3] >> shift) }
+        return Image(width: width, height: height, pixels: colours)
     }
 }

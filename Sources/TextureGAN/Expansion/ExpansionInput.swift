@@ -1,18 +1,17 @@
-import ArgumentParser
 import Imaging
 import NNCore
-import TextureGAN
 
 /// What the generator gets: the image, or something random that is made of it.
-enum ExpansionInput: ExpressibleByArgument, Equatable {
+public enum ExpansionInput: Equatable, Sendable, CustomStringConvertible {
     case image
     /// Blocks of the image in another order: so many across and down.
     case tiles(Int)
     /// In the image's colours.
     case noise
 
-    init?(argument: String) {
-        let parts = argument.split(separator: ":", omittingEmptySubsequences: false)
+    /// Reads what ``description`` writes, and "tiles" for 4 tiles.
+    public init?(_ text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         switch (parts[0], parts.count) {
         case ("image", 1): self = .image
         case ("noise", 1): self = .noise
@@ -24,12 +23,16 @@ enum ExpansionInput: ExpressibleByArgument, Equatable {
         }
     }
 
-    static let allValueStrings = ["image", "tiles", "tiles:N", "noise"]
-
-    var defaultValueDescription: String { "image" }
+    public var description: String {
+        switch self {
+        case .image: "image"
+        case .tiles(let count): "tiles:\(count)"
+        case .noise: "noise"
+        }
+    }
 
     /// The input of a variation, counted from 1; nil for the only result.
-    /// - Throws: `CommandFailure` for an image that is too small.
+    /// - Throws: `ExpansionFailure` for an image that is too small.
     func made<Sample>(of picture: Raster<Sample>, name: String, variation: Int?, seed: UInt64) throws -> Raster<Sample>
     {
         var stream = RandomStream(seed: seed, purpose: UInt32(variation ?? 1))
@@ -39,13 +42,18 @@ enum ExpansionInput: ExpressibleByArgument, Equatable {
             return picture.randomCrop(
                 width: (picture.width + 1) / 2, height: (picture.height + 1) / 2, from: &stream)
         case .tiles(let count):
-            guard min(picture.width, picture.height) >= 4 * count else {
-                throw CommandFailure(
-                    "\(name) has \(picture.width)x\(picture.height) pixels; --input tiles:\(count) expects at least "
-                        + "\(4 * count) a side: take fewer tiles", exit: .usage)
-            }
+            try Self.requireRoom(for: count, name: name, width: picture.width, height: picture.height)
             return picture.shuffledTiles(count, from: &stream)
         case .noise: return picture.noise(from: &stream)
+        }
+    }
+
+    /// - Throws: `ExpansionFailure` for an image that is too small for so many tiles.
+    static func requireRoom(for tiles: Int, name: String, width: Int, height: Int) throws {
+        guard min(width, height) >= 4 * tiles else {
+            throw ExpansionFailure(
+                "\(name) has \(width)x\(height) pixels; --input tiles:\(tiles) expects at least \(4 * tiles) a side: take "
+                    + "fewer tiles")
         }
     }
 }

@@ -1,0 +1,90 @@
+import Imaging
+
+/// Which part of an image is expanded, and how large the result becomes.
+struct ExpansionFrame {
+    /// The image's name, for messages.
+    let name: String
+    let times: Int?
+    let size: PixelSize?
+    /// The axes along which the result has to tile.
+    let axes: TorusAxes
+    /// Whether the image tiles already.
+    let isPeriodic: Bool
+
+    /// The part of the picture to double, periodic along the axes, and the plan for it.
+    /// - Throws: `ExpansionFailure` for a picture that is too small, and for a size that cannot be had.
+    func prepared<Sample>(_ picture: Raster<Sample>) throws -> (Raster<Sample>, DoublingPlan) {
+        try requireSides(picture.width, picture.height)
+        guard let size else {
+            let input = isPeriodic ? picture : PeriodicImage.made(from: picture, along: axes)
+            return (input, try doubledPlan(input.width, input.height))
+        }
+        let plan = try plan(for: size, picture.width, picture.height)
+        let part = plan.size(after: 0)
+        // What is made periodic is larger than what remains of it.
+        let middle = picture.middle(
+            width: axes.contains(.x) ? picture.width : part.width,
+            height: axes.contains(.y) ? picture.height : part.height)
+        return (PeriodicImage.made(from: middle, along: axes, width: part.width, height: part.height), plan)
+    }
+
+    /// Checks a picture's size, as far as ``prepared(_:)`` depends on nothing else.
+    /// - Throws: `ExpansionFailure` likewise.
+    func check(width: Int, height: Int) throws {
+        try requireSides(width, height)
+        if let size {
+            _ = try plan(for: size, width, height)
+        } else if axes.isEmpty || isPeriodic {
+            // Of another picture that becomes periodic, the pixels decide how much remains.
+            _ = try doubledPlan(width, height)
+        }
+    }
+
+    private func doubledPlan(_ width: Int, _ height: Int) throws -> DoublingPlan {
+        let plan = DoublingPlan(doubling: width, height, times: times ?? 1)
+        try requireLimits(plan, "the result of --times \(times ?? 1)")
+        return plan
+    }
+
+    private func plan(for size: PixelSize, _ sourceWidth: Int, _ sourceHeight: Int) throws -> DoublingPlan {
+        let width = axes.contains(.x) ? PeriodicImage.widest(of: sourceWidth) : sourceWidth
+        let height = axes.contains(.y) ? PeriodicImage.widest(of: sourceHeight) : sourceHeight
+        guard let plan = DoublingPlan(reaching: size.width, size.height, fromWidth: width, height: height) else {
+            let most = DoublingPlan.maxDoublings
+            throw ExpansionFailure(
+                "--size \(size): \(name) has \(sourceWidth)x\(sourceHeight) pixels; expected at "
+                    + "most \(width << most)x\(height << most), which is \(most) doublings")
+        }
+        let unit = 4 << plan.doublings
+        guard !axes.contains(.x) || size.width % unit == 0, !axes.contains(.y) || size.height % unit == 0 else {
+            throw ExpansionFailure(
+                "--size \(size) with --seamless takes \(plan.doublings) "
+                    + "doubling\(plan.doublings == 1 ? "" : "s") of \(name); expected sides that are multiples of "
+                    + "\(unit) where they tile")
+        }
+        try requireLimits(plan, "the result of --size")
+        return plan
+    }
+
+    private func requireSides(_ width: Int, _ height: Int) throws {
+        let sides = (axes.contains(.x) ? [width] : []) + (axes.contains(.y) ? [height] : [])
+        let found = "\(name) has \(width)x\(height) pixels"
+        if isPeriodic {
+            guard sides.allSatisfy({ $0 % 4 == 0 }) else {
+                throw ExpansionFailure(
+                    "\(found); --periodic-input expects sides that are multiples of 4: scale it, or omit the flag")
+            }
+        } else if !sides.allSatisfy({ $0 >= PeriodicImage.minSide }) {
+            throw ExpansionFailure(
+                "\(found); --seamless expects at least \(PeriodicImage.minSide) a side: give a larger image")
+        }
+    }
+
+    /// A result that tiles is held in memory, any other is written row by row.
+    private func requireLimits(_ plan: DoublingPlan, _ what: String) throws {
+        let limits = axes.isEmpty ? ImageLimits.result : .standard
+        guard !limits.allow(width: plan.width, height: plan.height) else { return }
+        let advice = (times ?? 1) > 1 ? ", or take a smaller --times" : ""
+        throw ExpansionFailure(limits.tooLarge(what, plan.width, plan.height).message + advice)
+    }
+}

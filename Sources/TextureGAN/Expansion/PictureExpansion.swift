@@ -1,0 +1,66 @@
+import Imaging
+import NNCore
+
+/// All results that some options ask for, one after another. `texloom expand` and workers run it.
+public struct PictureExpansion {
+    private let options: ExpansionOptions
+    private let frame: ExpansionFrame
+    private let expander: PictureExpander
+
+    /// - Parameters:
+    ///   - options: without a ``ExpansionOptions/mistake``.
+    ///   - name: the image's, for messages.
+    ///   - memoryMiB: nil for a limit that depends on `availableBytes` and on the result.
+    ///   - availableBytes: the memory that the process may use for this.
+    public init(
+        _ options: ExpansionOptions, of name: String, with generator: Generator, memoryMiB: Int? = nil,
+        availableBytes: Int, workspace: Workspace
+    ) {
+        self.options = options
+        frame = ExpansionFrame(
+            name: name, times: options.times, size: options.size, axes: options.axes, isPeriodic: options.isPeriodic)
+        expander = PictureExpander(
+            generator: generator, statistics: options.statistics, axes: options.axes.isEmpty ? nil : options.axes,
+            memoryMiB: memoryMiB, availableBytes: availableBytes, workspace: workspace)
+    }
+
+    /// - Parameters:
+    ///   - picture: its samples are as deep as the results.
+    ///   - sink: gives the place of a result, from its index and its plan.
+    ///   - progress: called with the finished share of all results.
+    ///   - finished: called when a result is complete.
+    /// - Throws: `ExpansionFailure`, or what a sink throws.
+    public func run<Sample, Sink: PictureSink>(
+        _ picture: Raster<Sample>, to sink: (Int, DoublingPlan) throws -> Sink,
+        progress: @escaping (Double) -> Void, finished: (Int, Sink, ExpandedPicture) throws -> Void
+    ) throws {
+        precondition(Sample.bitWidth == options.depth)
+        for index in 0..<options.count {
+            let source = try options.input.made(
+                of: picture, name: frame.name, variation: options.variations == nil ? nil : index + 1,
+                seed: options.seed ?? 1)
+            let (part, plan) = try frame.prepared(source)
+            let target = try sink(index, plan)
+            let result = try expander.expand(part, by: plan, to: target) { share in
+                progress((Double(index) + share) / Double(options.count))
+            }
+            try finished(index, target, result)
+        }
+    }
+
+    /// Checks that an image is large enough and the results are not too large, without any work.
+    /// - Throws: `ExpansionFailure` if ``run(_:to:progress:finished:)`` would.
+    public static func check(_ options: ExpansionOptions, of name: String, width: Int, height: Int) throws {
+        var (width, height) = (width, height)
+        switch options.input {
+        case .image where options.variations != nil: (width, height) = ((width + 1) / 2, (height + 1) / 2)
+        case .tiles(let count):
+            try ExpansionInput.requireRoom(for: count, name: name, width: width, height: height)
+            (width, height) = (width / count * count, height / count * count)
+        case .image, .noise: break
+        }
+        let frame = ExpansionFrame(
+            name: name, times: options.times, size: options.size, axes: options.axes, isPeriodic: options.isPeriodic)
+        try frame.check(width: width, height: height)
+    }
+}

@@ -1,0 +1,102 @@
+import ClusterCore
+import Foundation
+import OperatingSystem
+import Synchronization
+import TextureGAN
+import Transport
+
+/// What works on an attempt, on a thread of its own.
+protocol AttemptRunner: Sendable {
+    func set(_ wish: TrainerWish)
+}
+
+extension TrainingRunner: AttemptRunner {}
+
+/// One attempt at work with a trained generator, on a thread of its own.
+final class ProductRunner: AttemptRunner {
+    /// The kinds of work that it does.
+    static let kinds: Set<JobKind> = [.expand, .export]
+
+    private let wanted = Mutex(TrainerWish.proceed)
+
+    func set(_ wish: TrainerWish) {
+        // Nothing reverses `abandon`.
+        wanted.withLock { if $0 != .abandon { $0 = wish } }
+    }
+
+    private var wish: TrainerWish { wanted.withLock { $0 } }
+
+    /// Starts the thread; every event goes to `post`, the last one is `.ended`.
+    func start(
+        _ assignment: Assignment, _ input: ProductRun.Input, post: @escaping @Sendable (WorkerState.Event) -> Void
+    ) {
+        let thread = Thread { [self] in
+            let ref = assignment.attempt
+            let began = ContinuousClock.now
+            post(.iterated(ref, iteration: 0, totalIterations: ProductRun.steps, secondsPerIteration: 0))
+            do {
+                let json = try run(assignment, input) { report in
+                    post(try Self.event(report, assignment, began))
+                }
+                // Without an iteration after 0, a short run would not show that it has ended.
+                post(
+                    .iterated(
+                        ref, iteration: ProductRun.steps, totalIterations: nil,
+                        secondsPerIteration: (ContinuousClock.now - began) / .seconds(1) / Double(ProductRun.steps)))
+                post(
+                    .ended(
+                        ref,
+                        .finished(
+                            iteration: ProductRun.steps,
+                            trainingSeconds: (ContinuousClock.now - began) / .seconds(1), reportJSON: json)))
+            } catch {
+                post(.ended(ref, ending(of: error)))
+            }
+        }
+        thread.name = "texloom-product"
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    private func run(
+        _ assignment: Assignment, _ input: ProductRun.Input, report: @escaping (ProductRun.Report) throws -> Void
+    ) throws -> String {
+        if assignment.kind == .export {
+            return try ProductRun.export(ExportOptions(assignment.spec), input, report: report)
+        }
+        return try ProductRun.expand(
+            ExpansionOptions(assignment.spec), input, proceeds: { [self] in wish == .proceed }, report: report)
+    }
+
+    private func ending(of error: any Error) -> WorkerState.Ending {
+        switch error {
+        case is ProductRun.Stopped: wish == .abandon ? .abandoned : .stopped(iteration: 0)
+        case let error as FileFailure:
+            .failed(code: FailureCode.fileSystem, reason: "\(error)", retryable: true)
+        case let error as TransportError:
+            .failed(code: FailureCode.fileSystem, reason: error.message, retryable: true)
+        case let error as TrainingError:
+            .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)
+        // Options or a picture that nothing can be made of.
+        default: .failed(code: "badRequest", reason: "\(error)", retryable: false)
+        }
+    }
+
+    private static func event(
+        _ report: ProductRun.Report, _ assignment: Assignment, _ began: ContinuousClock.Instant
+    ) throws(TransportError) -> WorkerState.Event {
+        let ref = assignment.attempt
+        switch report {
+        case .advanced(let step):
+            let seconds = (ContinuousClock.now - began) / .seconds(1)
+            return .iterated(
+                ref, iteration: step, totalIterations: nil, secondsPerIteration: seconds / Double(max(1, step)))
+        case .product(let number, let file):
+            let role: ArtifactRole = assignment.kind == .export ? .model : .picture
+            return .spooled(
+                ref, role, iteration: number, try ArtifactFile.identify(file), file: file.lastPathComponent)
+        case .log(let message):
+            return .log(ref, LogLine(unixSeconds: Date().timeIntervalSince1970, level: "info", message: message))
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import ArgumentParser
+import ClusterCore
+import Protocol
+import TextureGAN
+
+/// What is to happen with a generator once it is trained, as `--then` says it.
+struct FollowingWork: Sendable {
+    let followUp: FollowUp
+    private let expansion: ExpansionOptions?
+
+    static let help = ArgumentHelp(
+        """
+        Once a job has finished, do this with its generator: expand, with the options size, times, seamless, variations, \
+        input, seed, depth and statistics of 'texloom expand', or export. Can be repeated.
+        """, valueName: "kind:options")
+
+    /// - Throws: `ValidationError` for work that nothing does.
+    init(_ text: String) throws {
+        let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
+        let options = parts.count == 2 ? parts[1] : ""
+        do {
+            switch parts.first {
+            case JobKind.expand.rawValue:
+                let options = try ExpansionOptions(options)
+                followUp = FollowUp(kind: .expand, spec: "\(options)")
+                expansion = options
+            case JobKind.export.rawValue:
+                followUp = FollowUp(kind: .export, spec: "\(try ExportOptions(options))")
+                expansion = nil
+            default:
+                throw ExpansionFailure(
+                    "expected expand or export, such as expand:size=4096x4096,seamless or export:onnx")
+            }
+        } catch let failure as ExpansionFailure {
+            throw ValidationError("--then \(text): \(failure.message)")
+        }
+    }
+
+    /// - Throws: `CommandFailure` if an exemplar of this size cannot be expanded so.
+    func check(_ name: String, width: Int, height: Int) throws {
+        guard let expansion else { return }
+        do {
+            try PictureExpansion.check(expansion, of: name, width: width, height: height)
+        } catch let failure as ExpansionFailure {
+            throw CommandFailure("--then expand: \(failure.message)")
+        }
+    }
+}
+
+extension AcceptedJob {
+    /// The jobs for the work that was asked for.
+    /// - Throws: `CommandFailure` if the coordinator knows no such work.
+    func followers(of work: [FollowingWork]) throws -> [AcceptedJob]? {
+        guard !work.isEmpty else { return nil }
+        guard let followers, followers.count == work.count else {
+            throw CommandFailure(
+                "the coordinator has accepted \(id), but it is of an older texloom and knows no --then; upgrade it, then "
+                    + "submit again")
+        }
+        return followers
+    }
+
+    /// A line about a job that waits.
+    var lineOfFollower: String {
+        "then      \(resultName) as \(id)" + (alreadyExisted ? "  (was submitted before, \(state.rawValue))" : "")
+            + (obstacle.map { ": \($0)" } ?? "")
+    }
+}

@@ -1,0 +1,155 @@
+import Foundation
+import Protocol
+import Testing
+
+/// Work after a training, with real processes.
+@Suite(.serialized) struct FollowerClusterTests {
+    private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
+
+    private struct Manifest: Decodable {
+        struct File: Decodable {
+            let path: String
+            let role: String?
+            let bytes: Int
+            let sha256: String
+        }
+        struct Source: Decodable { let id: String }
+        let files: [File]
+        let figures: [String: Float]
+        let recipe: String
+        let licence: String?
+        let made_from: [Source]?
+    }
+
+    private func manifest(_ folder: String) throws -> Manifest {
+        try JSONDecoder().decode(Manifest.self, from: bytes("\(folder)/manifest.json"))
+    }
+
+    /// The commands on this machine give the bytes that the cluster gives, whatever happens to its processes.
+    @Test func theClusterMakesWhatTheCommandsMake() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("wall.png", seed: 3, width: 72, height: 64)
+        let work: [(then: String, flags: [String])] = [
+            ("expand:size=301x150", ["--size", "301x150"]),
+            ("expand:seamless,depth=16", ["--seamless", "both", "--depth", "16"]),
+            ("expand:variations=3,seed=7,input=tiles", ["--variations", "3", "--seed", "7", "--input", "tiles"]),
+            ("expand:times=2", ["--times", "2"]),
+        ]
+        let submitted = try cluster.run(
+            ["submit", exemplar] + TinyCluster.recipe(iterations: 400, checkpointEvery: 50)
+                + work.flatMap { ["--then", $0.then] } + ["--then", "export:onnx"])
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        #expect(submitted.output.contains("then      wall-expand as "), "\(submitted.output)")
+        #expect(try cluster.jobs().count { $0.state == .waiting } == 5)
+        let shown = try cluster.run(["show", "wall-export"])
+        #expect(shown.output.contains("after") && shown.output.contains("waits for wall"), "\(shown.output)")
+
+        // The worker dies while it trains, and the coordinator while jobs wait.
+        let first = try cluster.startWorker("first")
+        try eventually("it is past a checkpoint") { (try cluster.jobs().map(\.iteration).max() ?? 0) > 60 }
+        first.killAndWait()
+        try cluster.restartCoordinator()
+        let second = try cluster.startWorker("second")
+        // And another one while it works on what follows.
+        try eventually("work that follows has begun") {
+            try cluster.jobs().contains { $0.kind == .expand && $0.state != .waiting && $0.state != .queued }
+        }
+        second.killAndWait()
+        try cluster.startWorker("third")
+        let watched = try cluster.run(["watch", "--interval", "0.2"])
+        #expect(watched.status == 0, "\(watched.output)\(watched.errors)")
+        let jobs = try cluster.jobs()
+        #expect(jobs.count == 6 && jobs.allSatisfy { $0.state == .finished }, "\(jobs)")
+
+        let out = cluster.scratch.folder.path("out")
+        let gathered = try cluster.run(["gather", "--out", out, "--licence", "CC0-1.0"])
+        #expect(gathered.status == 0, "\(gathered.errors)")
+        let generator = "\(out)/wall_result/generator.safetensors"
+        for (index, item) in work.enumerated() {
+            let folder = "\(out)/wall-expand\(index == 0 ? "" : "-\(index + 1)")_result"
+            let local = cluster.scratch.folder.path("local-\(index)")
+            try FileManager.default.createDirectory(atPath: local, withIntermediateDirectories: true)
+            let alone = try TexloomProcess(
+                ["expand", generator, exemplar] + item.flags, folder: cluster.scratch.folder.url,
+                launcher: ["/usr/bin/env", "--chdir", local]
+            ).wait()
+            #expect(alone.status == 0, "\(alone.errors)")
+            let names = try FileManager.default.contentsOfDirectory(atPath: local).sorted()
+            #expect(names.count == (index == 2 ? 3 : 1))
+            for name in names {
+                #expect(try bytes("\(folder)/\(name)") == bytes("\(local)/\(name)"), "\(item.then): \(name)")
+            }
+            let manifest = try manifest(folder)
+            #expect(manifest.files.filter { $0.role == "picture" }.map(\.path) == names)
+            #expect(manifest.made_from?.map(\.id) == [try #require(jobs.first { $0.resultName == "wall" }).id])
+            #expect(manifest.licence == "CC0-1.0")
+            if index == 1 { #expect(manifest.figures.keys.contains("seam_x") || manifest.figures.isEmpty) }
+        }
+        let model = cluster.scratch.folder.path("local.onnx")
+        #expect(try cluster.run(["export", generator, "-o", model]).status == 0)
+        #expect(try bytes("\(out)/wall-export_result/generator.onnx") == bytes(model))
+
+        let training = try manifest("\(out)/wall_result")
+        #expect(training.recipe.contains("iterations: 400") && training.made_from == nil)
+        for file in training.files {
+            #expect(try bytes("\(out)/wall_result/\(file.path)").count == file.bytes, "\(file.path)")
+        }
+        #expect(training.files.contains { $0.path == "generator.safetensors" && $0.role == "generator" })
+        // A repeated gather fetches nothing.
+        let repeated = try cluster.run(["gather", "--out", out])
+        #expect(repeated.output.matches(of: /finished, 0 files fetched/).count == 6, "\(repeated.output)")
+        // More work on the job that is there needs no new training.
+        let more = try cluster.run(
+            ["submit", exemplar] + TinyCluster.recipe(iterations: 400, checkpointEvery: 50)
+                + ["--then", "expand:input=noise", "--json"])
+        #expect(more.status == 0, "\(more.errors)")
+        #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
+        #expect(try cluster.jobs().count == 7)
+    }
+
+    @Test func everySeedHasItsOwnFollowersAndACancelBlocksThem() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
+        let submitted = try cluster.run(
+            ["submit", exemplar, "--seeds", "2", "--then", "expand"] + TinyCluster.recipe(iterations: 60))
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        #expect(
+            try cluster.jobs().map(\.resultName).sorted() == ["wall", "wall-expand", "wall-seed2", "wall-seed2-expand"])
+        #expect(try cluster.run(["cancel", "wall-seed2"]).status == 0)
+        try cluster.startWorker("one")
+        let watched = try cluster.run(["watch", "--interval", "0.2"])
+        #expect(watched.status == 1, "two jobs do not finish: \(watched.output)")
+        let states = Dictionary(uniqueKeysWithValues: try cluster.jobs().map { ($0.resultName, $0.state) })
+        #expect(
+            states == [
+                "wall": .finished, "wall-expand": .finished, "wall-seed2": .cancelled, "wall-seed2-expand": .blocked,
+            ])
+        let listed = try cluster.run(["show", "wall-seed2-expand"])
+        #expect(listed.output.contains("blocked: waits for wall-seed2"), "\(listed.output)")
+        #expect(try cluster.run(["retry", "wall-seed2-expand"]).errors.contains("retry that job instead"))
+        #expect(try cluster.run(["retry", "wall-seed2"]).status == 0)
+        #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
+        #expect(try cluster.jobs().allSatisfy { $0.state == .finished })
+        // Only what was made of the best one is gathered.
+        let out = cluster.scratch.folder.path("out")
+        #expect(try cluster.run(["gather", "--best", "--out", out]).status == 0)
+        let folders = try FileManager.default.contentsOfDirectory(atPath: out)
+        #expect(folders.count == 2 && folders.contains("wall_result"), "\(folders)")
+    }
+
+    @Test func workThatCannotBeIsRefusedBeforeItIsSubmitted() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
+        for (then, wanted) in [
+            ("paint", "expected expand or export"), ("expand:size=9", "expected WxH"),
+            ("export:usd", "expected NAME=VALUE"),
+        ] {
+            let refused = try cluster.run(["submit", exemplar, "--then", then])
+            #expect(refused.status == 2 && refused.errors.contains(wanted), "\(refused.errors)")
+        }
+        let small = try cluster.run(
+            ["submit", exemplar, "--then", "expand:size=40000x40000"] + TinyCluster.recipe(iterations: 60))
+        #expect(small.status == 1 && small.output.contains("--size 40000x40000"), "\(small.output)")
+        #expect(try cluster.jobs().isEmpty)
+    }
+}

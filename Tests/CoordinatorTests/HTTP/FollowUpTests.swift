@@ -1,0 +1,120 @@
+import Foundation
+import Protocol
+import Testing
+
+@testable import ClusterCore
+@testable import Coordinator
+
+/// Work that follows a training, over the API and on the pages.
+@Suite(.timeLimit(.minutes(5)))
+struct FollowUpTests {
+    private static let work = [
+        FollowUp(kind: .expand, spec: "size=64x64,seamless=both"), FollowUp(kind: .export, spec: "format=onnx"),
+    ]
+
+    private func submission(
+        _ name: String, key: String? = nil, then: [FollowUp], _ coordinator: RunningCoordinator
+    ) async throws -> Data {
+        let receipt = try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png)
+            .decoded(ExemplarReceipt.self)
+        let job = JobSubmission(
+            name: name, fileName: "\(name).png", exemplarSHA256: receipt.sha256, recipeYAML: "recipe: draft", key: key,
+            then: then)
+        return try APIFormat.encoder.encode(SubmitJobsRequest(jobs: [job]))
+    }
+
+    private func submit(
+        _ name: String, key: String? = nil, then: [FollowUp] = work, _ coordinator: RunningCoordinator
+    ) async throws -> [AcceptedJob] {
+        let body = try await submission(name, key: key, then: then, coordinator)
+        return try await coordinator.send("POST", "/api/v1/jobs", body: body).decoded(SubmitJobsResponse.self).jobs
+    }
+
+    private func state(_ id: String, _ coordinator: RunningCoordinator) async throws -> JobState {
+        try await coordinator.get("/api/v1/jobs/\(id)").decoded(JobDetail.self).job.state
+    }
+
+    @Test func followersAreAcceptedShownBlockedAndRevived() async throws {
+        let folder = TemporaryFolder()
+        let first = try await RunningCoordinator(folder: folder)
+        let job = try #require(try await submit("wall", key: "night", first).first)
+        let followers = try #require(job.followers)
+        #expect(job.state == .queued && followers.map(\.state) == [.waiting, .waiting])
+        #expect(followers.map(\.resultName) == ["wall-expand", "wall-export"])
+        // Again: the same jobs, and one more.
+        let more = Self.work + [FollowUp(kind: .expand, spec: "times=2")]
+        let again = try #require(try await submit("wall", key: "night", then: more, first).first)
+        #expect(again.id == job.id && again.followers?.prefix(2).map(\.id) == followers.map(\.id))
+        #expect(again.followers?.map(\.alreadyExisted) == [true, true, false])
+        #expect(again.followers?.last?.resultName == "wall-expand-2")
+
+        let detail = try await first.get("/api/v1/jobs/\(job.id)").decoded(JobDetail.self)
+        #expect(detail.followers?.count == 3 && detail.after == nil)
+        #expect(try await first.send("POST", "/api/v1/jobs/\(job.id)/cancel").status == 200)
+        let waiting = try await first.get("/api/v1/jobs/\(followers[0].id)").decoded(JobDetail.self)
+        #expect(waiting.job.state == .blocked && waiting.job.kind == .expand)
+        #expect(waiting.job.recipe == "size=64x64,seamless=both" && waiting.recipeYAML == waiting.job.recipe)
+        #expect(waiting.after == [JobLink(id: job.id, kind: .train, resultName: "wall", state: .cancelled)])
+        #expect(waiting.job.reason?.contains("was cancelled") == true)
+        let refused = try await first.send("POST", "/api/v1/jobs/\(followers[0].id)/retry")
+        #expect(refused.status == 409 && refused.text.contains("retry that job instead"), "\(refused.text)")
+        await first.stop()
+
+        let second = try await RunningCoordinator(folder: folder)
+        #expect(try await state(followers[1].id, second) == .blocked)
+        #expect(try await second.get("/api/v1/jobs?state=blocked").decoded(JobPage.self).total == 3)
+        #expect(try await second.send("POST", "/api/v1/jobs/\(job.id)/retry").status == 200)
+        for follower in followers { #expect(try await state(follower.id, second) == .waiting) }
+        // Pages link both ways.
+        let page = try await second.get("/jobs/\(job.id)").text
+        #expect(page.contains("href=\"/jobs/\(followers[0].id)\"") && page.contains("wall-expand"), "\(page)")
+        let other = try await second.get("/jobs/\(followers[0].id)").text
+        #expect(other.contains("Made from <a href=\"/jobs/\(job.id)\"") && other.contains("size=64x64"), "\(other)")
+        await second.stop()
+    }
+
+    /// A worker of version 1 trains. What follows waits for another one, and the job says so.
+    @Test func aWorkerThatOnlyTrainsIsNotAskedForMore() async throws {
+        let coordinator = try await RunningCoordinator()
+        let job = try #require(try await submit("wall", coordinator).first)
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 71)
+        worker.hello()
+        _ = try await worker.train(try await worker.askForWork().attempt)
+        let follower = try #require(job.followers?.first)
+        #expect(try await state(follower.id, coordinator) == .queued)
+        let summary = try await coordinator.get("/api/v1/jobs/\(follower.id)").decoded(JobDetail.self).job
+        #expect(summary.reason?.contains("'expand'") == true, "\(summary.reason ?? "")")
+        var request = WireWorkRequest()
+        request.requestID = worker.id()
+        request.freeSlots = 1
+        worker.send(.workRequest(request))
+        let answer = try await worker.next("an answer") { message -> Bool? in
+            switch message.body {
+            case .noWork?: true
+            case .assign?: false
+            default: nil
+            }
+        }
+        #expect(answer, "it gets no work")
+        // Its input is among its files.
+        let files = try await coordinator.get("/api/v1/jobs/\(follower.id)/artifacts").decoded(ArtifactList.self)
+            .artifacts
+        #expect(files.map(\.kind) == [.exemplar, .generator])
+        await coordinator.stop()
+    }
+
+    @Test func whatNothingDoesIsRefused() async throws {
+        let coordinator = try await RunningCoordinator()
+        for (then, wanted) in [
+            ([FollowUp(kind: .train, spec: "x")], "jobs[0].then[0].kind is 'train'; expected expand or export"),
+            ([FollowUp(kind: .expand, spec: "")], "jobs[0].then[0].spec has 0 bytes"),
+            ([FollowUp](repeating: FollowUp(kind: .expand, spec: "times=1"), count: 17), "expected at most 16"),
+        ] {
+            let body = try await submission("a", then: then, coordinator)
+            let answer = try await coordinator.send("POST", "/api/v1/jobs", body: body)
+            #expect(answer.status == 422 && answer.text.contains(wanted), "\(answer.text)")
+        }
+        #expect(try await coordinator.get("/api/v1/jobs").decoded(JobPage.self).total == 0)
+        await coordinator.stop()
+    }
+}
