@@ -82,8 +82,10 @@ class Cluster:
         return worker
 
     def call(self, method, path, body=None):
+        is_json = not isinstance(body, bytes | None)
         request = urllib.request.Request(
-            self.host + path, method=method, data=body if isinstance(body, bytes | None) else json.dumps(body).encode())
+            self.host + path, method=method, data=json.dumps(body).encode() if is_json else body,
+            headers={"Content-Type": "application/json"} if is_json else {})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
