@@ -82,9 +82,10 @@ class Cluster:
         return worker
 
     def call(self, method, path, body=None):
+        is_json = not isinstance(body, bytes | None)
         request = urllib.request.Request(
-            self.host + path, method=method, data=body if isinstance(body, bytes | None) else json.dumps(body).encode(),
-            headers={} if isinstance(body, bytes | None) else {"Content-Type": "application/json"})
+            self.host + path, method=method, data=json.dumps(body).encode() if is_json else body,
+            headers={"Content-Type": "application/json"} if is_json else {})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
@@ -94,11 +95,11 @@ class Cluster:
     def get(self, path):
         return self.call("GET", path)
 
-    def submit(self, name, png, recipe=None, priority=0, **tags):
-        """Submits a job and returns its id. tags: batch and labels."""
+    def submit(self, name, png, recipe=None, priority=0):
+        """Submits a job and returns its id."""
         digest = self.call("POST", "/api/v1/exemplars", png)["sha256"]
         job = dict(name=name, fileName=f"{name}.png"[-200:], exemplarSHA256=digest, priority=priority,
-                   recipeYAML=recipe or self.recipe["draft"], **tags)
+                   recipeYAML=recipe or self.recipe["draft"])
         return self.call("POST", "/api/v1/jobs", dict(jobs=[job]))["jobs"][0]["id"]
 
     def job(self, id):
@@ -202,21 +203,18 @@ class ScriptedWorker(load.Worker):
         digest = hashlib.sha256(data).hexdigest()
 
         async def offer():
-            transfer = self.id()
+            transfer, is_sent = self.id(), False
             text = message((1, attempt), (2, ("fixed64", transfer)), (3, kind), (4, message((1, digest), (2, len(data)))), (5, iteration))
-            answer, body = await self.ask(load.OFFER, text, transfer)
-            chunk = message((1, ("fixed64", transfer)), (3, ("fixed32", zlib.crc32(data))), (4, 1))
-            while answer != load.RECEIPT:
+            while True:
+                answer, body = await self.ask(load.OFFER, text, transfer)
+                if answer == load.RECEIPT:
+                    return
                 if answer == load.ACKNOWLEDGEMENT:
                     raise RuntimeError(f"{self.name}'s file was refused: {body}")
-                # Credit asks for the bytes. The answer to them is more credit, and then the receipt.
-                waiter = self.waiting[transfer] = asyncio.get_running_loop().create_future()
-                self.send(load.CHUNK, chunk, data)
-                try:
-                    answer, body = await asyncio.wait_for(waiter, 5)
-                except asyncio.TimeoutError:
-                    answer, body = await self.ask(load.OFFER, text, transfer)
-            self.waiting.pop(transfer, None)
+                if not is_sent:
+                    self.send(load.CHUNK, message((1, ("fixed64", transfer)), (3, ("fixed32", zlib.crc32(data))), (4, 1)), data)
+                is_sent = True
+                await asyncio.sleep(0.02)
         self.run(offer())
         return digest
 

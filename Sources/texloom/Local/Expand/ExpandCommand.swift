@@ -175,9 +175,8 @@ struct ExpandCommand: ParsableCommand {
             throw CommandFailure("\(error)", exit: .usage)
         }
         let inputs = files.files.map(\.url.path) + [generator]
-        try run(network, on: material.pixels, named: material.name) { path, plan in
-            try MaterialOutput(
-                path, material, width: plan.width, height: plan.height, depth: depth, sparing: inputs)
+        try run(network, on: material.pixels, named: material.name) { path, width, height in
+            try MaterialOutput(path, material, width: width, height: height, depth: depth, sparing: inputs)
         }
     }
 
