@@ -141,6 +141,7 @@ extension SimulatedStore.Rows {
         case .report(let id, _, let json): reports[id] = json
         case .jobDeleted(let id):
             (jobs[id], attempts[id], artifacts[id], reports[id], logs[id]) = (nil, nil, nil, nil, nil)
+            for other in jobs.keys { jobs[other]?.awaited.removeAll { $0.job == id } }
         case .log(let id, let attempt, let session, let request, let lines):
             for (index, line) in lines.enumerated() {
                 let key = SimulatedStore.LogKey(

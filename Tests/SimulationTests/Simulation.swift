@@ -391,10 +391,11 @@ final class Simulation {
             coordinator?.post(.retry(token(for: index), job))
         }
         if random.happens(0.006) {
-            let jobs = clients.compactMap(\.job).filter { _ in random.happens(0.5) }
+            let jobs = clients.flatMap(\.jobs).filter { _ in random.happens(0.5) }
             let states = Set(JobState.allCases.filter { _ in random.happens(0.6) })
             if random.happens(0.1) {
-                let some = Array(jobs.prefix(2))
+                // The younger ones first: those that wait for others.
+                let some = Array(jobs.prefix(3).reversed())
                 say("\(some) are to be deleted")
                 witness.deletionIsAsked(some)
                 coordinator?.post(

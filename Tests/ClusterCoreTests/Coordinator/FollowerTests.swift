@@ -227,4 +227,48 @@ struct FollowerTests {
         #expect(refusal(training("a"), both).contains("takes the inputs exemplar, generator"))
         #expect(cluster.state.jobs.count == 0, "all or none")
     }
+
+    @Test func aJobIsDeletedOnlyOnceNoOtherWaitsForIt() throws {
+        func delete(_ ids: JobID...) -> Reply? {
+            cluster.handle(
+                .change(cluster.token(), ids, in: Set(JobState.allCases), .delete(cancelsFirst: true))
+            ).reply
+        }
+        func deleted(_ reply: Reply?) -> [JobID]? {
+            guard case .changed(let ids)? = reply else { return nil }
+            return ids
+        }
+        hello(1)
+        let jobs = try ids(
+            submit(training("a"), follower(.expand, of: .submission(0)), follower(.export, of: .submission(0))))
+        #expect(deleted(delete(jobs[0])) == [] && state(jobs[0]) == .queued, "two jobs wait for it")
+        #expect(deleted(delete(jobs[2])) == [jobs[2]])
+        cluster.handle(.cancel(cluster.token(), jobs[1], reason: "x"))
+        #expect(deleted(delete(jobs[0])) == [], "a retry of the cancelled one would need it")
+        cluster.handle(.retry(cluster.token(), jobs[1]))
+        cluster.finish(1, try #require(cluster.take(1)))
+        #expect(state(jobs[1]) == .queued)
+        // Its input is its own by now.
+        #expect(deleted(delete(jobs[0])) == [jobs[0]])
+        #expect(cluster.state.job(jobs[1])?.awaited == [])
+        cluster.handle(.cancel(cluster.token(), jobs[1], reason: "x"))
+        cluster.handle(.retry(cluster.token(), jobs[1]))
+        let attempt = try #require(cluster.take(1))
+        #expect(attempt.job == jobs[1] && finishProduct(1, attempt, .picture) == .ok)
+        // Together: those that wait come first.
+        let others = try ids(submit(training("b"), follower(.expand, of: .submission(0))))
+        #expect(deleted(delete(others[1], others[0])) == [others[1], others[0]])
+        #expect(cluster.state.followers.values.allSatisfy { $0.isEmpty }, "\(cluster.state.followers)")
+    }
+
+    @Test func manyJobsAtOnceIncludeThoseThatWait() throws {
+        hello(1)
+        let jobs = try ids(submit(training("a"), follower(.expand, of: .submission(0))))
+        let any = Set(JobState.allCases)
+        cluster.handle(.change(cluster.token(), jobs, in: any, .cancel(reason: "enough")))
+        #expect(jobs.map(state) == [.cancelled, .cancelled])
+        // The order of the request is the order of the retries.
+        cluster.handle(.change(cluster.token(), jobs.reversed(), in: any, .retry))
+        #expect(jobs.map(state) == [.queued, .waiting], "not queued without its input")
+    }
 }
