@@ -134,7 +134,6 @@ extension Recipe {
         recipe.discriminatorWidth = 16
         recipe.residualBlocks = 4
         recipe.discriminatorLayers = 3
-        recipe.learningRate = 3e-4
         recipe.iterations = 9000
         recipe.snapshotEvery = 500
         recipe.checkpointEvery = 500
@@ -146,7 +145,6 @@ extension Recipe {
         var recipe = draft
         recipe.name = "study"
         recipe.k = 64
-        recipe.learningRate = 2e-4
         recipe.iterations = 6000
         return recipe
     }()
