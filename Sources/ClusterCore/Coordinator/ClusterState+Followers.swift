@@ -123,8 +123,3 @@ extension Submission.Awaited {
         }
     }
 }
-
-extension Job {
-    /// The inputs that came with the submission.
-    var submittedInputs: [JobInput] { inputs.filter { input in !awaited.contains { $0.name == input.name } } }
-}

@@ -44,7 +44,9 @@ extension ClusterState {
         for submission in submissions {
             guard let key = submission.key else { continue }
             let job = keys[key].flatMap(job)
-            let inputs = (job?.submittedInputs ?? seen[key]?.inputs)?.map(\.artifact)
+            // What another job made for it does not count, also once that job is deleted.
+            let names = submission.inputs.map(\.name)
+            let inputs = (job?.inputs.filter { names.contains($0.name) } ?? seen[key]?.inputs)?.map(\.artifact)
             let spec = job?.spec ?? seen[key]?.spec
             if let inputs, let spec, inputs != submission.inputs.map(\.artifact) || !isSame(spec, submission.spec) {
                 return "the key '\(key)' belongs to a job with another exemplar or recipe"

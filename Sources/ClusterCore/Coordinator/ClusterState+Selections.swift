@@ -19,7 +19,7 @@ extension ClusterState {
     private mutating func apply(_ change: JobChange, to job: Job) -> Bool {
         switch change {
         case .cancel(let reason):
-            guard !job.state.isSettled || job.state == .held || job.state == .blocked else { return false }
+            guard job.state.canBeCancelled else { return false }
             cancel(job, reason)
         case .retry:
             guard job.state.canBeRetried else { return false }

@@ -20,6 +20,8 @@ public enum JobState: String, Codable, Sendable, CaseIterable {
 
     /// Whether no worker will touch the job unless a person asks for it.
     public var isSettled: Bool { self != .queued && self != .running && self != .waiting }
+    /// Whether a person may cancel the job.
+    public var canBeCancelled: Bool { !isSettled || self == .held || self == .blocked }
     /// Whether a person may put the job back into the queue.
     public var canBeRetried: Bool { self == .failed || self == .held || self == .cancelled }
 }

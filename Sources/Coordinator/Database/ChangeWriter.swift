@@ -88,7 +88,8 @@ struct ChangeWriter {
                 priority = ?8, queue_order = ?9, state = ?10, reason = ?11, failures = ?12, avoided_worker = ?13,
                 iteration = ?14, total_iterations = ?15, seconds_per_iteration = ?16,
                 started_at = CASE WHEN ?10 = 'running' THEN COALESCE(started_at, ?17) ELSE started_at END,
-                finished_at = CASE WHEN ?10 IN ('queued', 'running', 'waiting') THEN NULL ELSE ?17 END
+                finished_at = CASE WHEN ?10 IN ('queued', 'running', 'waiting') THEN NULL
+                    WHEN jobs.state = ?10 THEN finished_at ELSE ?17 END
             WHERE jobs.state <> 'finished'
             """,
             [

@@ -25,8 +25,12 @@ extension ChangeWriter {
             try run("DELETE FROM \(table) WHERE \(column) = ?", [id.sequence])
         }
         try run("DELETE FROM jobs WHERE sequence = ?", [id.sequence])
+        // SQLite would give the highest number to the next recipe, and what is cached by number would be another's.
         try run(
-            "DELETE FROM recipes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE recipe = ?1)", [recipe])
+            """
+            DELETE FROM recipes WHERE id = ?1 AND id < (SELECT MAX(id) FROM recipes)
+                AND NOT EXISTS (SELECT 1 FROM jobs WHERE recipe = ?1)
+            """, [recipe])
         return files
     }
 

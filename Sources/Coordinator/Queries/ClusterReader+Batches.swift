@@ -21,7 +21,7 @@ extension ClusterReader {
     }
 
     private func summary(of batch: RecordedBatch) async throws -> BatchSummary {
-        let isOpen = (batch.counts[.queued] ?? 0) + (batch.counts[.running] ?? 0) > 0
+        let isOpen = batch.counts.contains { !$0.key.isSettled && $0.value > 0 }
         let jobs = Dictionary(uniqueKeysWithValues: batch.counts.map { ($0.key.rawValue, $0.value) })
         guard isOpen else {
             return BatchSummary(

@@ -8,7 +8,7 @@ struct DeleteCommand: AsyncParsableCommand {
         commandName: "delete", abstract: "Deletes jobs that have ended, with all their files.",
         discussion: """
             Removes a job's records, pictures, networks, checkpoints and curves from the coordinator. A file that another \
-            job needs stays, and so does every folder that was gathered. Jobs that are queued or running stay, unless \
+            job needs stays, and so does every folder that was gathered. Jobs that are queued, running or waiting stay, unless \
             --cancel is given. Before several are deleted, the command asks; in a script it needs --yes:
 
               texloom gather --batch walls

@@ -22,7 +22,7 @@ struct CancelCommand: AsyncParsableCommand {
     func run() async throws {
         guard !selection.jobs.isEmpty else {
             return try await selection.change(
-                "cancel", of: JobState.allCases.filter { !$0.isSettled || $0 == .held }, done: "cancelled",
+                "cancel", of: JobState.allCases.filter(\.canBeCancelled), done: "cancelled",
                 reason: reason, client)
         }
         try await act(on: selection.jobs, "cancel", query: reason.map { ["reason": $0] } ?? [:], client)

@@ -255,6 +255,17 @@ struct FollowerTests {
         cluster.handle(.retry(cluster.token(), jobs[1]))
         let attempt = try #require(cluster.take(1))
         #expect(attempt.job == jobs[1] && finishProduct(1, attempt, .picture) == .ok)
+        // The same training again is another job, although the work that was made of the first one stays.
+        let keyed = [training("c", key: "k"), follower(.expand, of: .submission(0), key: "k2")]
+        func submitKeyed() throws -> [JobID] {
+            try ids(cluster.handle(.submit(cluster.token(), keyed, salts: [5, 6])).reply)
+        }
+        let before = try submitKeyed()
+        cluster.finish(1, try #require(cluster.take(1)))
+        #expect(deleted(delete(before[0])) == [before[0]])
+        let after = try submitKeyed()
+        #expect(after.first != before[0] && after.last == before[1], "\(before), \(after)")
+        #expect(deleted(delete(after[0], before[1])) == [after[0], before[1]])
         // Together: those that wait come first.
         let others = try ids(submit(training("b"), follower(.expand, of: .submission(0))))
         #expect(deleted(delete(others[1], others[0])) == [others[1], others[0]])

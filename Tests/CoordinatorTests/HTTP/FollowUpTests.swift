@@ -34,6 +34,33 @@ struct FollowUpTests {
         try await coordinator.get("/api/v1/jobs/\(id)").decoded(JobDetail.self).job.state
     }
 
+    @Test func followersBelongToTheBatchOfTheirTrainingAndAreDeletedWithIt() async throws {
+        let coordinator = try await RunningCoordinator(folder: TemporaryFolder())
+        let receipt = try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png)
+            .decoded(ExemplarReceipt.self)
+        let job = JobSubmission(
+            name: "wall", fileName: "wall.png", exemplarSHA256: receipt.sha256, recipeYAML: "recipe: draft", once: true,
+            batch: "walls", labels: ["site": "north"], then: Self.work)
+        let body = try APIFormat.encoder.encode(SubmitJobsRequest(jobs: [job]))
+        let accepted = try await coordinator.send("POST", "/api/v1/jobs", body: body).decoded(SubmitJobsResponse.self)
+        let training = try #require(accepted.jobs.first)
+        let page = try await coordinator.get("/api/v1/jobs?batch=walls&label=site%3Dnorth").decoded(JobPage.self)
+        #expect(page.total == 3 && page.jobs.allSatisfy { $0.batch == "walls" && $0.labels == ["site": "north"] })
+        let batch = try await coordinator.get("/api/v1/batches/walls").decoded(BatchSummary.self)
+        #expect(batch.jobs["waiting"] == 2 && batch.jobs["queued"] == 1 && batch.endedAt == nil, "\(batch)")
+        // Alone, the training stays: two jobs wait for it.
+        func delete(_ selection: JobSelection) async throws -> [String] {
+            let body = try APIFormat.encoder.encode(selection)
+            return try await coordinator.send("POST", "/api/v1/selection/delete", body: body)
+                .decoded(SelectionChanges.self).changed.map(\.id)
+        }
+        #expect(try await delete(JobSelection(jobs: [training.id], cancelFirst: true)) == [])
+        let deleted = try await delete(JobSelection(batch: "walls", cancelFirst: true))
+        #expect(Set(deleted).count == 3 && deleted.contains(training.id), "\(deleted)")
+        #expect(try await coordinator.get("/api/v1/batches/walls").status == 404)
+        await coordinator.stop()
+    }
+
     @Test func followersAreAcceptedShownBlockedAndRevived() async throws {
         let folder = TemporaryFolder()
         let first = try await RunningCoordinator(folder: folder)

@@ -51,7 +51,7 @@ extension DashboardRoutes {
         // A label that all jobs share tells nothing about one of them.
         let telling = Set(labels.filter { $0.values.count > 1 }.map(\.key))
         content["jobs"] = page.jobs.map { BatchView.card($0, labels: telling) }
-        content["cancellable"] = BatchView.some(shown.count { !$0.isSettled || $0 == .held })
+        content["cancellable"] = BatchView.some(shown.count(where: \.canBeCancelled))
         content["retriable"] = BatchView.some(shown.count(where: \.canBeRetried))
         content["deletable"] = BatchView.some(shown.count(where: \.isSettled))
         content["isPart"] = shown.count(where: \.isSettled) < batch.total
@@ -157,7 +157,9 @@ extension DashboardActions {
             return try await answer(request, context, back: "/jobs") { _ in
                 let changes = try await commands.change(JobSelection(jobs: [id]), .delete(cancelsFirst: false))
                 guard let job = changes.changed.first else {
-                    throw Problem(.conflict, "the job is queued or running; cancel it before you delete it")
+                    throw Problem(
+                        .conflict,
+                        "the job is queued or running, or another waits for it; cancel it, or delete the other, first")
                 }
                 return "“\(job.resultName)” is deleted."
             }

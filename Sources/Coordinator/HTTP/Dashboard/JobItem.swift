@@ -13,7 +13,7 @@ enum Item {
             "exemplar": job.exemplarSHA256, "priority": job.priority, "attempt": job.attempt,
             "submitted": Readable.minute(job.submittedAt), "losses": losses(job),
             "ended": job.finishedAt.map(Readable.minute) ?? "",
-            "canCancel": !job.state.isSettled || job.state == .held || job.state == .blocked,
+            "canCancel": job.state.canBeCancelled,
             "canRetry": job.state.canBeRetried,
             "canDelete": job.state.isSettled,
             "canPrioritise": !job.state.isSettled,

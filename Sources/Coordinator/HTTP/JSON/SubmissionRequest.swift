@@ -8,6 +8,8 @@ import Protocol
 /// The jobs of one request: each with the jobs that use its product behind it.
 struct SubmissionRequest {
     static let maxFollowers = 16
+    /// Lists and events repeat the spec. All options together are shorter.
+    private static let maxSpecBytes = 1000
     /// What a client may ask for after a training.
     static let followingKinds: [JobKind] = [.expand, .export]
 
@@ -33,8 +35,8 @@ struct SubmissionRequest {
                 Self.followingKinds.contains(followUp.kind),
                 "[\(number)].kind is '\(followUp.kind.rawValue.prefix(64))'; expected \(kinds)")
             try require(
-                (1...Limits.maxSpecBytes).contains(followUp.spec.utf8.count) && !followUp.spec.utf8.contains(0),
-                "[\(number)].spec has \(followUp.spec.utf8.count) bytes; expected 1...\(Limits.maxSpecBytes) without U+0000"
+                (1...Self.maxSpecBytes).contains(followUp.spec.utf8.count) && !followUp.spec.utf8.contains(0),
+                "[\(number)].spec has \(followUp.spec.utf8.count) bytes; expected 1...\(Self.maxSpecBytes) without U+0000"
             )
             submissions.append(follower(followUp, of: submission, at: place))
         }
@@ -51,7 +53,7 @@ struct SubmissionRequest {
             kind: followUp.kind, name: source.name.shortened(to: 200 - suffix.utf8.count) + suffix,
             inputs: source.inputs.filter { $0.name == JobInput.exemplar },
             awaited: [Submission.Awaited(name: JobInput.generator, source: .submission(place), role: .generator)],
-            spec: followUp.spec, priority: source.priority, key: key)
+            spec: followUp.spec, priority: source.priority, key: key, tags: source.tags)
     }
 
     /// - Parameter accepted: The answers to ``submissions``.
