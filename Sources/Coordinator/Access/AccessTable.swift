@@ -47,7 +47,7 @@ enum AccessTable {
             table["POST /api/v1/selection/\(action)"] = Entry(requirement: .role(.submitter), action: "jobs.\(action)")
             table["POST /batches/{name}/\(action)"] = Entry(requirement: .role(.submitter), action: "jobs.\(action)")
         }
-        // Nobody can bring back what is deleted, and jobs have no owners.
+        // A deletion cannot be undone, and jobs have no owners.
         for path in ["/api/v1/selection/delete", "/batches/{name}/delete", "/jobs/{id}/delete"] {
             table["POST \(path)"] = Entry(requirement: .role(.admin), action: "jobs.delete")
         }

@@ -213,7 +213,7 @@ struct DeletionTests {
             for try await count in group { deleted += count }
             #expect(deleted >= 25)
         }
-        // Nobody stores the files of these again.
+        // No later job stores these files again.
         let last = try await coordinator.get("/api/v1/jobs?batch=load&limit=3").decoded(JobPage.self).jobs
         #expect(try await delete(coordinator, JobSelection(jobs: last.map(\.id))).changed.count == 3)
         try await Task.sleep(for: .seconds(2))
