@@ -43,7 +43,7 @@ extension ClusterReader {
 struct BatchWork {
     /// 0...1; each job counts alike, and one that has ended counts whole.
     let progress: Double
-    /// Of one slot's work, for each job that is queued or running; nil for a job of unknown length or speed.
+    /// Of one slot's work, for each job that has not ended; nil for a job of unknown length or speed.
     private let left: [Double?]
     private let longestRunning: Double
 

@@ -8,12 +8,12 @@ public struct BatchSummary: Codable, Sendable, Equatable {
     public var jobs: [String: Int]
     /// 0...1: the share of the iterations done, each job counting alike. A job that has ended counts whole.
     public var progress: Double
-    /// Seconds until its queued and running jobs are done, if all connected slots work on this batch alone. Nil without
+    /// Seconds until its jobs are done, if all connected slots work on this batch alone. Nil without
     /// slots, and while none of its jobs has shown how long it takes.
     public var secondsLeft: Double?
     /// When its first job was submitted.
     public var submittedAt: Date
-    /// When its last job ended; nil while one is queued or running.
+    /// When its last job ended; nil while one has not.
     public var endedAt: Date?
 
     public init(
@@ -58,7 +58,7 @@ public struct JobSelection: Codable, Sendable, Equatable {
     public var atMost: Int?
     /// Why jobs are cancelled; shown with them.
     public var reason: String?
-    /// Of a deletion: whether jobs that are queued or running are cancelled and deleted, too. Absent: they stay.
+    /// Of a deletion: whether jobs that have not ended are cancelled and deleted, too. Absent: they stay.
     public var cancelFirst: Bool?
 
     public init(

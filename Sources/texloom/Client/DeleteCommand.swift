@@ -8,8 +8,9 @@ struct DeleteCommand: AsyncParsableCommand {
         commandName: "delete", abstract: "Deletes jobs that have ended, with all their files.",
         discussion: """
             Removes a job's records, pictures, networks, checkpoints and curves from the coordinator. A file that another \
-            job needs stays, and so does every folder that was gathered. Jobs that are queued, running or waiting stay, unless \
-            --cancel is given. Before several are deleted, the command asks; in a script it needs --yes:
+            job needs stays, and so does every folder that was gathered. Jobs that have not ended stay, unless --cancel \
+            is given; so do jobs whose product another job waits for. Before several are deleted, the command asks; in a \
+            script it needs --yes:
 
               texloom gather --batch walls
               texloom delete --batch walls --state finished --yes
@@ -17,7 +18,7 @@ struct DeleteCommand: AsyncParsableCommand {
 
     @OptionGroup var selection: SelectionOptions
 
-    @Flag(help: "Cancel jobs that are queued or running, and delete them, too.")
+    @Flag(help: "Cancel jobs that have not ended, and delete them, too.")
     var cancel = false
 
     @OptionGroup var client: ClientOptions
@@ -42,7 +43,7 @@ struct DeleteCommand: AsyncParsableCommand {
         guard changes.changed.count == Set(ids).count else {
             let deleted = Set(changes.changed.map(\.id))
             throw CommandFailure(
-                "not deleted: \(ids.filter { !deleted.contains($0) }.joined(separator: ", ")). They are queued or running "
+                "not deleted: \(ids.filter { !deleted.contains($0) }.joined(separator: ", ")). They have not ended "
                     + "(--cancel cancels them first), or other jobs wait for them (delete those, too)")
         }
     }

@@ -159,7 +159,7 @@ extension DashboardActions {
                 guard let job = changes.changed.first else {
                     throw Problem(
                         .conflict,
-                        "the job is queued or running, or another waits for it; cancel it, or delete the other, first")
+                        "the job has not ended, or another waits for it; cancel it, or delete the other, first")
                 }
                 return "“\(job.resultName)” is deleted."
             }
