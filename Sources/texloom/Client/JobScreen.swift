@@ -23,7 +23,7 @@ struct JobScreen {
         if let after = detail.after { lines.append(labelled("after", Self.links(after))) }
         if let followers = detail.followers { lines.append(labelled("then", Self.links(followers))) }
         if let share = job.shareDone {
-            let text = " \(percent(share))  \(job.iteration)/\(job.totalIterations)"
+            let text = " \(percent(share))" + (job.iterationsDone.map { "  " + $0 } ?? "")
             let width = max(4, min(50, columns - Self.labelWidth - 4 - text.columns))
             lines.append(labelled("progress", StyledText(progressBar(share, width: width, unicode: isUnicode) + text)))
         }
@@ -76,7 +76,7 @@ struct JobScreen {
         }
     }
 
-    func attempts(_ attempts: [AttemptSummary]) -> [StyledText] {
+    func attempts(_ attempts: [AttemptSummary], isTraining: Bool) -> [StyledText] {
         attempts.map { attempt in
             let outcome = attempt.outcome ?? "running"
             let colour: TextColour? =
@@ -89,17 +89,17 @@ struct JobScreen {
             let span = (attempt.endedAt ?? Date()).timeIntervalSince(attempt.startedAt)
             return StyledText("  \(attempt.number)  ") + StyledText(outcome.printable, colour)
                 + StyledText(
-                    ", iterations \(attempt.startIteration) to \(attempt.iteration), on \(attempt.worker.printable), "
-                        + Readable.duration(max(0, span)) + (attempt.reason.map { ": \($0.printable)" } ?? ""))
+                    (isTraining ? ", iterations \(attempt.startIteration) to \(attempt.iteration)" : "")
+                        + ", on \(attempt.worker.printable), " + Readable.duration(max(0, span)) + (attempt.reason.map { ": \($0.printable)" } ?? ""))
         }
     }
 
-    func files(_ artifacts: [ArtifactSummary]) -> [StyledText] {
+    func files(_ artifacts: [ArtifactSummary], isTraining: Bool) -> [StyledText] {
         let snapshots = artifacts.filter { $0.kind == .snapshot }
         let others = artifacts.filter { $0.kind != .snapshot }.map { artifact in
             [
                 StyledText("  " + artifact.kind.rawValue + (artifact.kind == .picture ? " \(artifact.iteration)" : "")),
-                StyledText(artifact.kind == .picture ? "" : "iteration \(artifact.iteration)"),
+                StyledText(isTraining ? "iteration \(artifact.iteration)" : ""),
                 StyledText(Readable.bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
             ]
         }
@@ -126,7 +126,7 @@ struct JobScreen {
         if let away { lines.append(StyledText(away, .yellow)) }
         let losses = terms(history, latest: detail.job.lossLatest, isQuality: false)
         let qualities = terms(history, latest: detail.job.lossLatest, isQuality: true)
-        let attempts = Array(self.attempts(detail.attempts).suffix(3))
+        let attempts = Array(self.attempts(detail.attempts, isTraining: detail.job.isTraining).suffix(3))
         // The log gets a third of the screen, and the lines that the other parts leave.
         var left = rows - lines.count - attempts.count - 1 - max(0, rows / 3)
         for (title, part) in [("measured", losses), ("quality", qualities)] where !part.isEmpty && left > 2 {

@@ -71,7 +71,7 @@ struct JobTable {
                 [
                     StyledText(job.id, .faint), StyledText(job.resultName.printable.fitted(to: 28)),
                     StyledText(job.state.rawValue, job.state.colour), StyledText(progress(job)),
-                    StyledText(job.totalIterations > 0 ? "\(job.iteration)/\(job.totalIterations)" : ""),
+                    StyledText(job.shareDone.flatMap { _ in job.iterationsDone } ?? ""),
                     StyledText(Self.speed(job)), StyledText(job.timeLeft ?? ""),
                     StyledText(
                         histories?[job.id].map {

@@ -169,7 +169,7 @@ struct WatchedCluster {
             say((try? APIFormat.encoder.encode(job)).map(terminalSafe) ?? "")
         } else {
             let parts = [
-                job.totalIterations > 0 ? "\(job.iteration)/\(job.totalIterations)" : "", JobTable.speed(job),
+                job.shareDone.map { job.iterationsDone ?? percent($0) } ?? "", JobTable.speed(job),
                 JobTable.losses(job), job.timeLeft.map { $0 == "finishing" ? $0 : "\($0) left" } ?? "",
             ].filter { !$0.isEmpty }
             let reason = job.reason.map { " (\($0.printable))" } ?? ""
