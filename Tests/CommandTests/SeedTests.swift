@@ -79,7 +79,7 @@ import Testing
             try Data(text.utf8).write(to: folder.appendingPathComponent("note"))
         }
         func makeRoom(_ holder: String?) throws -> SeedFolders.Move? {
-            try SeedFolders.makeRoom(for: group, in: scratch.url, heldBy: holder)
+            try SeedFolders.makeRoom(at: "bricks", for: group, in: scratch.url, heldBy: holder)
         }
         try place("of seed 1")
         for holder in [nil, "another", group.best] { #expect(try makeRoom(holder) == nil) }
@@ -94,6 +94,24 @@ import Testing
         #expect(failure?.message.contains("already exists") == true)
         #expect(FileManager.default.fileExists(atPath: folder.path))
         #expect(try String(contentsOf: note, encoding: .utf8) == "of seed 1")
+    }
+
+    @Test func workOnTheBestOneIsCalledAfterTheGroup() throws {
+        let group = group([member(1), member(2), member(3)], best: 3)
+        let best = try #require(group.jobs.first { $0.job.id == group.best }).job
+        var work = best
+        work.resultName += "-expand-2"
+        #expect(SeedFolders.name(of: work, after: best, in: group) == "bricks-expand-2")
+        // A name of its own.
+        work.resultName = "wallpaper"
+        #expect(SeedFolders.name(of: work, after: best, in: group) == "bricks-wallpaper")
+
+        let scratch = try ScratchFolder()
+        let folder = scratch.url.appendingPathComponent("bricks-expand_result")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let move = try #require(
+            try SeedFolders.makeRoom(at: "bricks-expand", for: group, in: scratch.url, heldBy: "0000000001"))
+        #expect(move.from == folder.path && move.to.hasSuffix("/bricks-seed1-expand_result"))
     }
 
     @Test func seedsAreSubmittedOnceAndTheBestIsGathered() async throws {

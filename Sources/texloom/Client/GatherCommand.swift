@@ -18,7 +18,7 @@ struct GatherCommand: AsyncParsableCommand {
             With --best, jobs of one exemplar that differ in the seed alone ('texloom submit --seeds 4') are shown side by \
             side, and only the finished one with the lowest score is fetched, into the folder of their first \
             (bricks_result). When a better one finishes later, the one before moves to a folder of its seed \
-            (bricks-seed2_result).
+            (bricks-seed2_result). What was made of the best one has the group's name as well (bricks-expand_result).
             """)
 
     @Argument(help: "Only these jobs, by id or name. Default: every finished one.")
@@ -55,6 +55,7 @@ struct GatherCommand: AsyncParsableCommand {
     private struct Choice {
         var job: JobSummary
         var resultName: String
+        /// The group of the job, or of the training that it works on.
         var seeds: SeedGroup?
     }
 
@@ -93,7 +94,7 @@ struct GatherCommand: AsyncParsableCommand {
             ? bestOnes(of: chosen, api) : chosen.map { Choice(job: $0, resultName: $0.resultName, seeds: nil) }
         for choice in choices {
             do {
-                if let seeds = choice.seeds, !client.json { show(SeedComparison(group: seeds)) }
+                if let seeds = choice.seeds, choice.job.isTraining, !client.json { show(SeedComparison(group: seeds)) }
                 let result = try await gather(choice, into: parent, api)
                 gathered.append(result)
                 if !client.json {
@@ -123,9 +124,14 @@ struct GatherCommand: AsyncParsableCommand {
             choices.append(Choice(job: best ?? job, resultName: group.resultName, seeds: group))
         }
         // What was made of the others stays where it is.
-        let others = seen.subtracting(choices.map(\.job.id))
+        let trainings = choices
+        let others = seen.subtracting(trainings.map(\.job.id))
         for job in jobs where !job.isTraining && others.isDisjoint(with: job.after ?? []) {
-            choices.append(Choice(job: job, resultName: job.resultName, seeds: nil))
+            let training = trainings.first { $0.job.id == $0.seeds?.best && job.after?.contains($0.job.id) == true }
+            let name = training.flatMap { training in
+                training.seeds.map { SeedFolders.name(of: job, after: training.job, in: $0) }
+            }
+            choices.append(Choice(job: job, resultName: name ?? job.resultName, seeds: training?.seeds))
         }
         return choices
     }
@@ -141,13 +147,18 @@ struct GatherCommand: AsyncParsableCommand {
         var moved: SeedFolders.Move?
         if let seeds = choice.seeds {
             guard seeds.best != nil else { throw CommandFailure("nothing to gather: none has finished yet") }
-            let holder = holder(of: ResultFolder(named: choice.resultName, in: parent))
-            moved = try SeedFolders.makeRoom(for: seeds, in: parent, heldBy: holder)
+            var holder = holder(of: ResultFolder(named: choice.resultName, in: parent))
+            if !job.isTraining, let work = holder {
+                let after = try? await api.get("/api/v1/jobs/\(work)", as: JobDetail.self).job.after
+                holder = after?.first { id in seeds.jobs.contains { $0.job.id == id } }
+            }
+            moved = try SeedFolders.makeRoom(at: choice.resultName, for: seeds, in: parent, heldBy: holder)
             if let moved, !client.json { say("\(moved.from) held seed \(moved.seed), which is now in \(moved.to)") }
         }
         try requireFree(ResultFolder(named: choice.resultName, in: parent), for: job)
         if !job.isTraining {
-            return try await gatherProducts(of: job, into: ResultFolder(named: choice.resultName, in: parent), api)
+            let folder = ResultFolder(named: choice.resultName, in: parent)
+            return try await gatherProducts(of: job, into: folder, moved: moved, api)
         }
         let folder = try ResultFolder(in: parent, name: choice.resultName)
         try claim(folder, for: job)
@@ -191,7 +202,7 @@ struct GatherCommand: AsyncParsableCommand {
     }
 
     private func gatherProducts(
-        of job: JobSummary, into folder: ResultFolder, _ api: APIClient
+        of job: JobSummary, into folder: ResultFolder, moved: SeedFolders.Move?, _ api: APIClient
     ) async throws -> Gathered {
         guard job.state == .finished else {
             let reason = job.reason.map { ": \($0)" } ?? ""
@@ -209,7 +220,7 @@ struct GatherCommand: AsyncParsableCommand {
         try await write(log: folder.log, of: detail, api)
         try ResultManifest(detail, targets, licence: licence).write(in: folder.url)
         return Gathered(
-            job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched)
+            job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched, movedAside: moved?.to)
     }
 
     /// Continues the event file of an earlier gathering. If another attempt has repeated iterations since, it continues

@@ -2,7 +2,8 @@ import Foundation
 import OperatingSystem
 import Protocol
 
-/// The folder of the best of several seeds: `NAME_result` after their oldest job, whichever job is the best.
+/// The folders of the best of several seeds: `NAME_result` after their oldest job, whichever job is the best, and
+/// `NAME-expand_result` for what was made of it.
 enum SeedFolders {
     /// Which seed's folder was moved, and where to.
     struct Move: Equatable {
@@ -11,18 +12,33 @@ enum SeedFolders {
         var to: String
     }
 
-    /// Frees the folder for the group's best job: the result of another job of the group moves to `NAME-seedN_result`. A
-    /// folder of any other run stays.
-    /// - Parameter holder: the id of the job that the folder holds; nil: of no job.
+    /// The result name of work on the group's best job: as if it were work on the oldest one.
+    static func name(of work: JobSummary, after best: JobSummary, in group: SeedGroup) -> String {
+        group.resultName + suffix(of: work, after: best)
+    }
+
+    /// "-expand-2" of bricks-seed3-expand-2, which is work on bricks-seed3.
+    private static func suffix(of work: JobSummary, after training: JobSummary) -> String {
+        guard work.resultName.hasPrefix(training.resultName) else { return "-" + work.resultName }
+        return String(work.resultName.dropFirst(training.resultName.count))
+    }
+
+    /// Frees a folder for the group's best job, or for work on it: what another seed has there moves to
+    /// `NAME-seedN_result`, or `NAME-seedN-expand_result`. A folder of any other run stays.
+    /// - Parameters:
+    ///   - name: the folder's result name, which begins with the group's.
+    ///   - training: the id of the training whose files the folder holds; nil: of none.
     /// - Returns: nil if nothing was moved.
     /// - Throws: `CommandFailure` if the new place is taken.
-    static func makeRoom(for group: SeedGroup, in parent: URL, heldBy holder: String?) throws -> Move? {
-        guard let holder, holder != group.best, let earlier = group.jobs.first(where: { $0.job.id == holder }) else {
-            return nil
-        }
+    static func makeRoom(
+        at name: String, for group: SeedGroup, in parent: URL, heldBy training: String?
+    ) throws -> Move? {
+        guard let training, training != group.best, let earlier = group.jobs.first(where: { $0.job.id == training })
+        else { return nil }
         let seed = earlier.seed.map(String.init) ?? "unknown"
-        let folder = ResultFolder(named: group.resultName, in: parent).url
-        let place = ResultFolder(named: "\(group.resultName)-seed\(seed)", in: parent).url
+        let folder = ResultFolder(named: name, in: parent).url
+        let suffix = name.dropFirst(group.resultName.count)
+        let place = ResultFolder(named: "\(group.resultName)-seed\(seed)\(suffix)", in: parent).url
         guard !FileManager.default.fileExists(atPath: place.path) else {
             throw CommandFailure(
                 "\(folder.path) holds seed \(seed), which is not the best one, and cannot be moved to \(place.path), "

@@ -53,6 +53,42 @@ import Testing
         }
     }
 
+    /// On clouds no two blocks fit together exactly. Each fades into the next one instead of ending at an edge.
+    @Test func blocksFadeIntoEachOther() {
+        let (width, height, margin) = (408, 100, 16)
+        let extended = BorderContinuation(margin: margin).extended(Self.clouds(width: width, height: height))
+        /// The mean step between a column of the margin above the image and the column before it.
+        func step(_ column: Int) -> Double {
+            let steps = (0..<margin).map { y in
+                let at = (y * extended.width + margin + column) * 3
+                return abs(Int(extended.pixels[at]) - Int(extended.pixels[at - 3]))
+            }
+            return Double(steps.reduce(0, +)) / Double(margin)
+        }
+        // Blocks begin every 16 columns, after the first one 8 columns earlier than their new part.
+        let joins = Array(stride(from: 8, to: width - 24, by: 16))
+        let atJoins = joins.map(step).reduce(0, +) / Double(joins.count)
+        let inside = (1..<width).map(step).reduce(0, +) / Double(width - 1)
+        #expect(atJoins < 1.5 * inside, "steps of \(atJoins) at the joins, \(inside) on average")
+    }
+
+    /// Noise whose values change by about 10 from one pixel to the next.
+    private static func clouds(width: Int, height: Int) -> Image {
+        var stream = RandomStream(seed: 9, purpose: 0)
+        let (coarseWidth, coarseHeight) = (width / 6 + 2, height / 6 + 2)
+        let coarse = (0..<coarseWidth * coarseHeight).map { _ in Int(stream.integer(through: 220)) }
+        return Image(
+            width: width, height: height,
+            pixels: (0..<width * height).flatMap { index in
+                let (x, y) = (index % width, index / width)
+                let (i, j) = (x / 6, y / 6)
+                func along(_ row: Int) -> Int {
+                    coarse[row * coarseWidth + i] * (6 - x % 6) + coarse[row * coarseWidth + i + 1] * (x % 6)
+                }
+                return [UInt8](repeating: UInt8((along(j) * (6 - y % 6) + along(j + 1) * (y % 6)) / 36), count: 3)
+            })
+    }
+
     @Test func theImageItselfStaysAsItIs() {
         let image = TinyRun.image(width: 90, height: 70)
         let extended = BorderContinuation(margin: 16).extended(image)

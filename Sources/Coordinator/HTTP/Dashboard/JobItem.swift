@@ -26,15 +26,16 @@ enum Item {
         item["tags"] = Readable.plain(labels.joined(separator: " · "))
         item["reason"] = job.reason.map(Readable.plain)
         item["worker"] = job.worker.map(Readable.plain)
+        // The steps of other work say nothing to people.
+        let trains = job.kind ?? .train == .train
         item["hasProgress"] = job.totalIterations > 0
         if job.totalIterations > 0 {
             item["total"] = job.totalIterations
             item["iteration"] = min(job.iteration, job.totalIterations)
             let share = min(100 * job.iteration / job.totalIterations, job.state == .finished ? 100 : 99)
-            item["progress"] = "\(job.iteration) of \(job.totalIterations) (\(share) %)"
+            item["progress"] = trains ? "\(job.iteration) of \(job.totalIterations) (\(share) %)" : "\(share) %"
         }
-        // The steps of other work say nothing to people.
-        if job.state == .running, job.kind ?? .train == .train {
+        if job.state == .running, trains {
             item["speed"] = job.secondsPerIteration.map { Readable.speed(1 / $0) }
         }
         return item

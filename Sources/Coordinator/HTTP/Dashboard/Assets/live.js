@@ -10,6 +10,8 @@ function showJob(job) {
   const places = all(`[data-job="${job.id}"]`);
   if (places.length === 0) return hearOf(job);
   let isStale = false;
+  // The steps of other work say nothing to people.
+  const trains = job.kind === "train";
   for (const place of places) {
     if (place.dataset.state !== job.state || (place.dataset.snapshot ?? "") !== (job.latestSnapshot ?? "")
       || (place.dataset.attempt && place.dataset.attempt !== String(job.attempt))) isStale = true;
@@ -18,13 +20,12 @@ function showJob(job) {
       bar.max = job.totalIterations;
       bar.value = job.iteration;
       const share = Math.min(Math.floor(100 * job.iteration / job.totalIterations), job.state === "finished" ? 100 : 99);
-      put($('[data-field="progress"]', place), `${job.iteration} of ${job.totalIterations} (${share} %)`);
+      put($('[data-field="progress"]', place), trains ? `${job.iteration} of ${job.totalIterations} (${share} %)` : `${share} %`);
     } else if (!bar && job.totalIterations > 0 && job.state === "running" && page !== "gallery") isStale = true;
     // The last iteration is followed by the last snapshot, its figures and the upload.
     const isFinishing = job.state === "running" && job.totalIterations > 0 && job.iteration >= job.totalIterations;
     put($('[data-field="left"]', place), isFinishing ? "finishing" : job.etaSeconds != null ? `${duration(job.etaSeconds)} left` : "");
-    // The steps of other work say nothing to people.
-    if (job.secondsPerIteration && job.kind === "train") put($('[data-field="speed"]', place), speed(1 / job.secondsPerIteration));
+    if (job.secondsPerIteration && trains) put($('[data-field="speed"]', place), speed(1 / job.secondsPerIteration));
     for (const figure of all("[data-loss]", place)) {
       const value = job.lossLatest[figure.dataset.loss];
       if (value !== undefined) put(figure, String(Number(value.toPrecision(4))));
