@@ -103,17 +103,14 @@ final class Simulation {
                 fileName: "job.png")
             // Every third exemplar is a material. The albedo is one of its maps; two materials may have the same albedo.
             let isMaterial = (seed &+ UInt64(number)) % 3 == 0
-            let maps =
-                !isMaterial
-                ? []
-                : ["albedo", "roughness", "normal-gl"].enumerated().map { index, map in
-                    let file =
-                        index == 0
-                        ? exemplar : Content(value: SeededRandom.mix(exemplar.value &+ UInt64(number % 2 + index)))
-                    return JobInput(
-                        name: JobInput.mapPrefix + map,
-                        artifact: Artifact(sha256: file.sha256, sizeBytes: Content.sizeBytes), fileName: "\(map).png")
-                }
+            let maps = (isMaterial ? ["albedo", "roughness", "normal-gl"] : []).enumerated().map { index, map in
+                let other = Content(value: SeededRandom.mix(exemplar.value &+ UInt64(number % 2 + index)))
+                return JobInput(
+                    name: JobInput.mapPrefix + map,
+                    artifact: Artifact(
+                        sha256: (index == 0 ? exemplar : other).sha256, sizeBytes: Content.sizeBytes),
+                    fileName: "\(map).png")
+            }
             let submission = Submission(
                 name: "job", inputs: [input] + maps, spec: recipe, priority: random.number(0...1), key: "key-\(number)")
             var client = Client(key: "key-\(number)", submissions: [submission])
