@@ -281,7 +281,7 @@ private func check(identifier: String, _ field: String) throws(ProtocolError) {
 
 private func check(role: String) throws(ProtocolError) {
     guard ArtifactRole(offered: role) != nil else {
-        let known = ArtifactRole.allCases.filter { $0 != .exemplar }.map(\.rawValue).joined(separator: ", ")
+        let known = ArtifactRole.allCases.filter { !$0.isSubmitted }.map(\.rawValue).joined(separator: ", ")
         throw .malformed("an artifact in the role '\(role.prefix(64))'; expected \(known)")
     }
 }

@@ -95,6 +95,9 @@ final class ProductRunner: AttemptRunner {
             let role: ArtifactRole = assignment.kind == .export ? .model : .picture
             return .spooled(
                 ref, role, iteration: number, try ArtifactFile.identify(file), file: file.lastPathComponent)
+        case .description(let number, let file):
+            return .spooled(
+                ref, .material, iteration: number, try ArtifactFile.identify(file), file: file.lastPathComponent)
         case .log(let message):
             return .log(ref, LogLine(unixSeconds: Date().timeIntervalSince1970, level: "info", message: message))
         }

@@ -24,7 +24,8 @@ public struct TextureTrainer: AttemptTrainer {
         let recipe = try Recipe(yaml: recipeYAML, source: "recipe of \(input.exemplarName)")
         return try TrainingRun.run(
             TrainingRun.Input(
-                exemplar: .photograph(input.exemplar), exemplarName: input.exemplarName, recipe: recipe,
+                exemplar: try .given(input.exemplar, maps: input.maps, name: input.exemplarName),
+                exemplarName: input.exemplarName, recipe: recipe,
                 checkpoint: input.checkpoint, threads: input.threads, folder: input.folder,
                 historyArrivedUntil: input.repeatsHistory ? 0 : .max, concurrentRuns: input.concurrentRuns),
             wish: wish, report: report)
@@ -34,8 +35,12 @@ public struct TextureTrainer: AttemptTrainer {
 /// One attempt's training, on a thread of its own.
 public final class TrainingRunner: Sendable {
     public struct Input: Sendable {
+        /// A photograph, or the albedo of a material.
         public var exemplar: URL
+        /// The file name that the user gave, or the material's name.
         public var exemplarName: String
+        /// The files of a material, the albedo among them; empty for a photograph.
+        public var maps: [MaterialFiles.Given] = []
         public var checkpoint: URL?
         public var threads: Int
         /// Where the trainer writes its files.
@@ -128,6 +133,16 @@ public final class TrainingRunner: Sendable {
             let line = LogLine(unixSeconds: Date().timeIntervalSince1970, level: level.rawValue, message: message)
             return .log(ref, line)
         }
+    }
+}
+
+extension TrainingRun.Input.Source {
+    /// - Parameter maps: The files of a material; empty for a photograph.
+    /// - Throws: `TrainingError` (badExemplar) for maps that make no material.
+    static func given(
+        _ exemplar: URL, maps: [MaterialFiles.Given], name: String
+    ) throws(TrainingError) -> TrainingRun.Input.Source {
+        maps.isEmpty ? .photograph(exemplar) : .material(try MaterialFiles(name: name, files: maps))
     }
 }
 

@@ -85,6 +85,12 @@ public struct Worker: Sendable {
         return exit
     }
 
+    /// What this worker announces: the kinds of work that it does, and those that it does on materials.
+    static let kinds: Set<JobKind> = {
+        let kinds = ProductRunner.kinds.union([.train])
+        return kinds.union(kinds.filter { WorkContract.table[$0]?.takesMaps == true }.map(\.onMaterials))
+    }()
+
     /// How this worker introduces itself.
     private func identity(slots: Int, threads: Int, _ spool: Spool) throws(WorkerError) -> WorkerIdentity {
         let defaultName = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
@@ -92,7 +98,7 @@ public struct Worker: Sendable {
             id: try spool.workerID(), name: (configuration.name ?? defaultName).shortened(to: Limits.maxNameBytes),
             softwareVersion: texloomVersion, slots: slots, threadsPerSlot: threads,
             cpu: Self.cpuType().shortened(to: Limits.maxNameBytes),
-            kinds: ProductRunner.kinds.union([.train]), equipment: .found(slots: slots))
+            kinds: Self.kinds, equipment: .found(slots: slots))
     }
 
     /// Where the coordinator is and how to encrypt. Joins its cluster first if there is an invitation to a new one.

@@ -191,10 +191,16 @@ actor WorkerLoop {
                     "iteration": .stringConvertible(assignment.checkpoint?.iteration ?? 0),
                     "recovered": "\(file != nil)",
                 ]))
-        if ProductRunner.kinds.contains(assignment.kind), let input = productInput(of: assignment) {
-            let runner = ProductRunner()
-            runners[ref] = runner
-            return runner.start(assignment, input, post: post)
+        if ProductRunner.kinds.contains(assignment.kind) {
+            do throws(TrainingError) {
+                if let input = try productInput(of: assignment) {
+                    let runner = ProductRunner()
+                    runners[ref] = runner
+                    return runner.start(assignment, input, post: post)
+                }
+            } catch {
+                return post(.ended(ref, .failed(code: error.code.rawValue, reason: error.message, retryable: false)))
+            }
         }
         // A worker announces only these kinds. A coordinator that assigns another breaks the protocol.
         guard assignment.kind == .train, let exemplar = assignment.input(JobInput.exemplar) else {
@@ -208,20 +214,33 @@ actor WorkerLoop {
             ref, recipeYAML: assignment.spec,
             input: TrainingRunner.Input(
                 exemplar: spool.input(exemplar.artifact.sha256, of: ref),
-                exemplarName: exemplar.fileName,
+                exemplarName: exemplar.fileName, maps: maps(of: assignment),
                 checkpoint: assignment.checkpoint.map { spool.input($0.artifact.sha256, of: ref) },
                 threads: threadsPerSlot, folder: spool.artifacts(of: ref), repeatsHistory: file != nil,
                 concurrentRuns: state.worker.slots),
             trainer: trainer, post: post)
     }
 
+    /// The files of a material; empty for a photograph.
+    private func maps(of assignment: Assignment) -> [MaterialFiles.Given] {
+        assignment.inputs.compactMap { input in
+            input.map.map {
+                MaterialFiles.Given(
+                    content: $0, name: input.fileName, url: spool.input(input.artifact.sha256, of: assignment.attempt))
+            }
+        }
+    }
+
     /// What work on a generator starts from; nil if an input is missing.
-    private func productInput(of assignment: Assignment) -> ProductRun.Input? {
+    /// - Throws: `TrainingError` for maps that make no material.
+    private func productInput(of assignment: Assignment) throws(TrainingError) -> ProductRun.Input? {
         guard let exemplar = assignment.input(JobInput.exemplar), let generator = assignment.input(JobInput.generator)
         else { return nil }
         let ref = assignment.attempt
         return ProductRun.Input(
-            exemplar: spool.input(exemplar.artifact.sha256, of: ref), exemplarName: exemplar.fileName,
+            exemplar: try .given(
+                spool.input(exemplar.artifact.sha256, of: ref), maps: maps(of: assignment), name: exemplar.fileName),
+            exemplarName: exemplar.fileName,
             generator: spool.input(generator.artifact.sha256, of: ref), generatorSHA256: generator.artifact.sha256,
             threads: threadsPerSlot,
             availableBytes: state.worker.equipment?.memoryBytes ?? MachineAllowance.current.memoryBytes,

@@ -15,32 +15,7 @@ import Testing
     init() throws {
         scratch = try ScratchFolder()
         folder = scratch.path("waves")
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let (width, height) = (36, 32)
-        func relief(_ x: Int, _ y: Int) -> Double { 0.5 + 0.4 * sin(Double(x) * 0.5) * cos(Double(y) * 0.4) }
-        func write(_ name: String, _ image: some Any) throws {
-            let url = URL(fileURLWithPath: folder).appendingPathComponent(name)
-            if let image = image as? Image { try image.png().write(to: url) }
-            if let image = image as? DeepImage { try image.png(isSRGB: false).write(to: url) }
-        }
-        let places = (0..<width * height).map { ($0 % width, $0 / width) }
-        try write(
-            "waves_diff.png",
-            Image(
-                width: width, height: height,
-                pixels: places.flatMap { [UInt8(200 * relief($0.0, $0.1)), 90, 40] }))
-        try write(
-            "waves_nor_dx.png",
-            Image(width: width, height: height, pixels: places.flatMap { [UInt8(100 + $0.0), 128, 240] }))
-        try write(
-            "waves_rough.png",
-            Image(
-                width: width, height: height, channels: 1, pixels: places.map { UInt8(255 * relief($0.1, $0.0)) }))
-        try write(
-            "waves_disp.png",
-            DeepImage(
-                width: width, height: height, channels: 1,
-                pixels: places.map { UInt16(65535 * relief($0.0, $0.1)) }))
+        try WavesMaterial.write(to: folder)
     }
 
     private func texloom(_ arguments: [String]) throws -> TexloomProcess.Result {
@@ -68,6 +43,7 @@ import Testing
         let trained = try train([folder])
         #expect(trained.status == 0, "\(trained.errors)")
         #expect(trained.output.contains("maps albedo,normal-dx,roughness,displacement"))
+        #expect(trained.output.contains(" on 1 thread of this machine"), "how long it takes: \(trained.output)")
         let result = try String(contentsOfFile: scratch.path("out/waves_result/result.json"), encoding: .utf8)
         #expect(result.contains("\"normal-dx\""))
         // Finished: the same command changes nothing.

@@ -82,7 +82,7 @@ struct SimulatedStore {
     /// Files that workers fetch.
     var inputs: [String] {
         rows.artifacts.values.flatMap { row in
-            row.filter { $0.key.kind == .checkpoint || $0.key.kind == .exemplar }.map(\.value.sha256)
+            row.filter { $0.key.kind == .checkpoint || $0.key.kind.isSubmitted }.map(\.value.sha256)
         }.sorted()
     }
 
@@ -124,9 +124,10 @@ extension SimulatedStore.Rows {
     fileprivate mutating func apply(_ change: Change) {
         switch change {
         case .job(let job):
-            for input in job.inputs {
-                let kind = ArtifactRole(rawValue: input.name) ?? .exemplar
-                artifacts[job.id, default: [:]][.init(kind: kind, iteration: 0)] = input.artifact
+            for (position, input) in job.inputs.enumerated() {
+                let kind = input.map != nil ? .map : ArtifactRole(rawValue: input.name) ?? .exemplar
+                artifacts[job.id, default: [:]][.init(kind: kind, iteration: kind == .map ? position : 0)] =
+                    input.artifact
             }
             lastSequence = max(lastSequence, job.id.sequence)
             if jobs[job.id]?.state == .finished { return }

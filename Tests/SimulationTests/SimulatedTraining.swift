@@ -1,3 +1,5 @@
+@testable import ClusterCore
+
 /// An artifact of the simulation: eight bytes, with a digest derived from them.
 struct Content: Hashable {
     let value: UInt64
@@ -34,6 +36,15 @@ struct Training {
     private(set) var iteration = 0
     /// The lowest byte is 0. In a checkpoint it holds the iteration, and a flag for a wrong checksum.
     private var state: UInt64
+
+    /// Stands for all files of an exemplar: of a photograph itself, of a material the albedo and every map.
+    static func subject(of inputs: [JobInput]) -> String {
+        let files = inputs.filter { $0.name == JobInput.exemplar || $0.map != nil }.map {
+            Content(sha256: $0.artifact.sha256).value
+        }
+        guard files.count > 1 else { return inputs[0].artifact.sha256 }
+        return Content(value: files.reduce(0) { SeededRandom.mix($0 ^ $1) }).sha256
+    }
 
     init(exemplar: String, recipe: String) {
         let words = recipe.split(separator: " ")

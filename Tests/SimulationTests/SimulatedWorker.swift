@@ -107,8 +107,8 @@ struct SimulatedWorker {
             for case .artifact(_, let file) in record.results.map(\.content) where spooled[record.ref]?[file] == nil {
                 complaint = "\(id) remembers \(file) of \(record.ref.job), which is gone"
             }
-            let exemplar = record.assignment.inputs[0].artifact.sha256
-            return RecoveredAttempt(record: record, canTrain: inputs[record.ref]?.contains(exemplar) == true)
+            let files = record.assignment.inputs.map(\.artifact.sha256)
+            return RecoveredAttempt(record: record, canTrain: inputs[record.ref]?.isSuperset(of: files) == true)
         }
         handle(.recovered(found), now)
         recoveries += state.attempts.count
@@ -236,8 +236,9 @@ struct SimulatedWorker {
                 complaint = "\(id) trains without an input of \(assignment.attempt.job)"
             }
         }
-        guard kinds.contains(assignment.kind) else {
-            complaint = "\(id) gets work of kind \(assignment.kind)"
+        let isMaterial = assignment.inputs.contains { $0.map != nil }
+        guard kinds.contains(isMaterial ? assignment.kind.onMaterials : assignment.kind) else {
+            complaint = "\(id) gets work of kind \(assignment.kind) with the inputs \(assignment.inputs.map(\.name))"
             return
         }
         if assignment.kind == .expand {
@@ -252,7 +253,7 @@ struct SimulatedWorker {
             return timers.append((1000, .iterate(nextRunner)))
         }
         var isWhole = true
-        var training = Training(exemplar: assignment.inputs[0].artifact.sha256, recipe: assignment.spec)
+        var training = Training(exemplar: Training.subject(of: assignment.inputs), recipe: assignment.spec)
         if let checkpoint = assignment.checkpoint {
             isWhole = training.resume(Content(sha256: checkpoint.artifact.sha256))
         }

@@ -83,8 +83,11 @@ final class Simulation {
         hasBrokenWorker = seed % 10 == 3
         trace = traces ? [] : nil
         workers = (1...random.number(2...3)).map {
-            // Sometimes the first worker is of an older version, which only trains.
-            let kinds: Set<JobKind> = $0 == 1 && random.happens(0.3) ? [.train] : [.train, .expand]
+            // Sometimes the first worker is of an older version, which only trains, or does not know materials.
+            let kinds: Set<JobKind> =
+                $0 == 1 && random.happens(0.3)
+                ? (seed % 2 == 0 ? [.train] : [.train, .expand])
+                : [.train, .expand, JobKind.train.onMaterials, JobKind.expand.onMaterials]
             return SimulatedWorker(id: "worker-\($0)", slots: random.number(1...2), kinds: kinds)
         }
         workersStopped = workers.map { _ in 0 }
@@ -98,13 +101,23 @@ final class Simulation {
             let input = JobInput(
                 name: JobInput.exemplar, artifact: Artifact(sha256: exemplar.sha256, sizeBytes: Content.sizeBytes),
                 fileName: "job.png")
+            // Every third exemplar is a material. The albedo is one of its maps; two materials may have the same albedo.
+            let isMaterial = (seed &+ UInt64(number)) % 3 == 0
+            let maps = (isMaterial ? ["albedo", "roughness", "normal-gl"] : []).enumerated().map { index, map in
+                let other = Content(value: SeededRandom.mix(exemplar.value &+ UInt64(number % 2 + index)))
+                return JobInput(
+                    name: JobInput.mapPrefix + map,
+                    artifact: Artifact(
+                        sha256: (index == 0 ? exemplar : other).sha256, sizeBytes: Content.sizeBytes),
+                    fileName: "\(map).png")
+            }
             let submission = Submission(
-                name: "job", inputs: [input], spec: recipe, priority: random.number(0...1), key: "key-\(number)")
+                name: "job", inputs: [input] + maps, spec: recipe, priority: random.number(0...1), key: "key-\(number)")
             var client = Client(key: "key-\(number)", submissions: [submission])
             if random.happens(0.6) {
                 client.submissions += (1...random.number(1...2)).map { follower in
                     Submission(
-                        kind: .expand, name: "then", inputs: [input],
+                        kind: .expand, name: "then", inputs: [input] + maps,
                         awaited: [
                             Submission.Awaited(name: JobInput.generator, source: .submission(0), role: .generator)
                         ], spec: "times=\(follower)", priority: submission.priority, key: "key-\(number)-\(follower)")
@@ -320,10 +333,12 @@ final class Simulation {
         let isDone = !clients[index].jobs.isEmpty
         if !isDone || (isStormy && random.happens(0.3)) { plan(.client(index), after: random.number(2000...6000)) }
         guard coordinator != nil, coordinatorStopped <= now, !isDone || isStormy else { return }
-        // The client uploads the exemplar first. Its file is synced before its digest is returned.
+        // The client uploads the exemplar first, or all maps. Each file is synced before its digest is returned.
         let submissions = clients[index].submissions
-        store.addFile(submissions[0].inputs[0].artifact.sha256)
-        store.syncFile(submissions[0].inputs[0].artifact.sha256)
+        for input in submissions[0].inputs {
+            store.addFile(input.artifact.sha256)
+            store.syncFile(input.artifact.sha256)
+        }
         let salts = submissions.map { _ in UInt32(truncatingIfNeeded: random.next()) }
         coordinator?.post(.submit(token(for: index), submissions, salts: salts))
     }

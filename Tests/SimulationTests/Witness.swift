@@ -187,7 +187,7 @@ final class Witness {
             job.failures <= faults[job.id] ?? 0,
             "\(job.id) is charged \(job.failures) failures, \(faults[job.id] ?? 0) happened")
         if job.state == .held, job.failures <= state.configuration.retries,
-            !damaged.contains(job.inputs[0].artifact.sha256)
+            !job.inputs.contains(where: { damaged.contains($0.artifact.sha256) })
         {
             let lost = attempts.values.sorted { $0.number > $1.number }.prefix { $0.outcome == .lost }
             check(lost.count >= ClusterState.lossesOfHeld, "\(job.id) is held after \(lost.count) losses in a row")
@@ -223,12 +223,12 @@ final class Witness {
         if job.kind == .expand {
             let source = rows.jobs[job.awaited[0].job]
             let generator = Training.undisturbedGenerator(
-                exemplar: source?.inputs[0].artifact.sha256 ?? "", recipe: source?.spec ?? "")
+                exemplar: source.map { Training.subject(of: $0.inputs) } ?? "", recipe: source?.spec ?? "")
             let right = Training.picture(generator: generator, spec: job.spec).sha256
             check(job.products[.picture]?.sha256 == right, "\(job.id): not the picture of an undisturbed run")
             return
         }
-        let right = Training.undisturbedGenerator(exemplar: job.inputs[0].artifact.sha256, recipe: job.spec)
+        let right = Training.undisturbedGenerator(exemplar: Training.subject(of: job.inputs), recipe: job.spec)
         check(job.products[.generator]?.sha256 == right, "\(job.id): not the generator of an undisturbed run")
     }
 

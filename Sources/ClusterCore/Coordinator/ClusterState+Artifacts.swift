@@ -126,14 +126,14 @@ extension ClusterState {
             return dispatch(at: now)
         }
         guard let input = job.inputs.first(where: { $0.artifact.sha256 == request.artifact.sha256 }) else { return }
-        end(&job, .handedBack, reason: "its \(input.name) is damaged")
+        end(&job, .handedBack, reason: "its \(input.title) is damaged")
         job.state = .held
         let isProduct = job.awaited.contains { $0.name == input.name }
         let remedy = isProduct ? "restore it from a copy" : "send the file again (texloom submit does)"
-        job.reason = "the stored \(input.name) \(reason); \(remedy), then retry the job"
+        job.reason = "the stored \(input.title) \(reason); \(remedy), then retry the job"
         putAndRecord(job)
         note(job.id, level: "error", "held: \(job.reason!)")
-        acknowledge(session, request.transferID, .leaseLost, "the \(input.name) is damaged; the job is held")
+        acknowledge(session, request.transferID, .leaseLost, "the \(input.title) is damaged; the job is held")
         dispatch(at: now)
     }
 

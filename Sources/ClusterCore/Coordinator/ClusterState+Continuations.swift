@@ -9,8 +9,7 @@ extension ClusterState {
             guard source.state == .finished else {
                 return "the job \(id) is \(source.state.rawValue); only a finished job can be continued"
             }
-            guard source.kind == submission.kind, source.inputs.map(\.artifact) == submission.inputs.map(\.artifact)
-            else {
+            guard source.kind == submission.kind, isSame(source.inputs, submission.inputs) else {
                 return "the job \(id) has another exemplar; a continuation has the same"
             }
             guard !source.checkpoints.isEmpty else {

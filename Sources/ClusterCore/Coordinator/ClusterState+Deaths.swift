@@ -125,7 +125,7 @@ extension WorkerIdentity {
     /// What the worker lacks, in words that follow its name. nil if it fits, or if it does not announce its equipment.
     package func lack(of demand: Demand) -> String? {
         guard kinds.contains(demand.kind) else {
-            return "does not do work of the kind '\(demand.kind)' (its version is \(softwareVersion))"
+            return "does not do \(demand.kind.words) (its version is \(softwareVersion))"
         }
         guard let equipment else { return nil }
         let needs = demand.needs

@@ -28,7 +28,12 @@ extension ClusterState {
                 let known = configuration.contracts.keys.map(\.rawValue).sorted().joined(separator: ", ")
                 return "'\(submission.kind)' is not a kind of work; expected \(known)"
             }
-            let inputs = submission.inputs.map(\.name) + submission.awaited.map(\.name)
+            let maps = submission.inputs.compactMap(\.map)
+            guard maps.isEmpty || contract.takesMaps else { return "a job of kind '\(submission.kind)' takes no maps" }
+            guard Set(maps).count == maps.count else {
+                return "the maps are \(maps.joined(separator: ", ")); expected each of them once"
+            }
+            let inputs = submission.inputs.filter { $0.map == nil }.map(\.name) + submission.awaited.map(\.name)
             guard inputs.sorted() == contract.inputs.sorted() else {
                 return "a job of kind '\(submission.kind)' takes the inputs "
                     + "\(contract.inputs.sorted().joined(separator: ", ")), not \(inputs.joined(separator: ", "))"
@@ -46,15 +51,20 @@ extension ClusterState {
             let job = keys[key].flatMap(job)
             // What another job made for it does not count, also once that job is deleted.
             let names = submission.inputs.map(\.name)
-            let inputs = (job?.inputs.filter { names.contains($0.name) } ?? seen[key]?.inputs)?.map(\.artifact)
+            let inputs = job?.inputs.filter { names.contains($0.name) || $0.map != nil } ?? seen[key]?.inputs
             let spec = job?.spec ?? seen[key]?.spec
-            if let inputs, let spec, inputs != submission.inputs.map(\.artifact) || !isSame(spec, submission.spec) {
+            if let inputs, let spec, !isSame(inputs, submission.inputs) || !isSame(spec, submission.spec) {
                 return "the key '\(key)' belongs to a job with another exemplar or recipe"
                     + (job.map { " (\($0.id))" } ?? " in this request") + "; submit under a new key"
             }
             seen[key] = submission
         }
         return nil
+    }
+
+    /// Whether inputs are the same files by the same names. What people call the files does not count.
+    func isSame(_ inputs: [JobInput], _ others: [JobInput]) -> Bool {
+        inputs.map(\.name) == others.map(\.name) && inputs.map(\.artifact) == others.map(\.artifact)
     }
 
     /// Whether two specs have the same values. Their wording may differ.

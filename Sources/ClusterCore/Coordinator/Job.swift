@@ -67,7 +67,10 @@ package struct Job: Sendable, Equatable {
 }
 
 extension Job {
-    package var demand: Demand { Demand(kind: kind, needs: needs) }
+    package var demand: Demand { Demand(kind: hasMaps ? kind.onMaterials : kind, needs: needs) }
+
+    /// Whether the exemplar is a material.
+    package var hasMaps: Bool { inputs.contains { $0.map != nil } }
 
     /// The input with this name, if the job has one.
     package func input(_ name: String) -> JobInput? { inputs.first { $0.name == name } }

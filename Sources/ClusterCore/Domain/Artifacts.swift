@@ -1,6 +1,6 @@
 /// What an artifact is to its job.
 public enum ArtifactRole: String, Codable, Sendable, CaseIterable {
-    /// The source photograph as submitted: PNG or JPEG.
+    /// The source photograph, or a material's albedo, as submitted: PNG or JPEG.
     case exemplar
     /// The whole exemplar expanded at an iteration: PNG.
     case snapshot
@@ -14,11 +14,19 @@ public enum ArtifactRole: String, Codable, Sendable, CaseIterable {
     case picture
     /// A generator for other programs: ONNX.
     case model
+    /// A map of a material as submitted: PNG or JPEG.
+    case map
+    /// What joins the maps of a material that a generator has made: MaterialX.
+    case material
 
-    /// The file extension of the role, or nil where the content decides (exemplars).
+    /// Whether a person sends it. No worker may offer such a file.
+    public var isSubmitted: Bool { self == .exemplar || self == .map }
+
+    /// The file extension of the role, or nil where the content decides (exemplars and their maps).
     public var fileExtension: String? {
         switch self {
-        case .exemplar: nil
+        case .exemplar, .map: nil
+        case .material: "mtlx"
         case .snapshot, .picture: "png"
         case .model: "onnx"
         case .checkpoint, .generator, .discriminator: "safetensors"

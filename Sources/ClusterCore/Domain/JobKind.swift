@@ -13,6 +13,18 @@ public struct JobKind: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     public static let expand = JobKind(rawValue: "expand")
     /// Writes a trained generator for other programs. Its spec has the options of `texloom export`: "format=onnx".
     public static let export = JobKind(rawValue: "export")
+
+    /// The same work on a material, whose exemplar is several maps. Only workers that announce it get such jobs; a job's
+    /// own kind has no such ending.
+    package var onMaterials: JobKind { JobKind(rawValue: rawValue + Self.endOfMaterials) }
+
+    /// The kind in words, of a job or as a worker announces it.
+    package var words: String {
+        guard rawValue.hasSuffix(Self.endOfMaterials) else { return "work of the kind '\(rawValue)'" }
+        return "work of the kind '\(rawValue.dropLast(Self.endOfMaterials.count))' on materials"
+    }
+
+    private static let endOfMaterials = ".maps"
 }
 
 /// What the cluster has to know about a kind of work.
@@ -21,12 +33,16 @@ package struct WorkContract: Sendable, Equatable {
     package var inputs: Set<String>
     /// The products that must be stored before the coordinator accepts FINISH.
     package var products: Set<ArtifactRole>
+    /// Whether the exemplar may be a material: then there is an input for each of its maps.
+    package var takesMaps = false
 
     /// Every kind that this software schedules. A new kind needs an entry here, a runner in the worker, and nothing
     /// else in the cluster.
     package static let table: [JobKind: WorkContract] = [
-        .train: WorkContract(inputs: [JobInput.exemplar], products: [.generator, .discriminator, .checkpoint]),
-        .expand: WorkContract(inputs: [JobInput.exemplar, JobInput.generator], products: [.picture]),
+        .train: WorkContract(
+            inputs: [JobInput.exemplar], products: [.generator, .discriminator, .checkpoint], takesMaps: true),
+        .expand: WorkContract(
+            inputs: [JobInput.exemplar, JobInput.generator], products: [.picture], takesMaps: true),
         // People know an exported generator by its exemplar.
         .export: WorkContract(inputs: [JobInput.exemplar, JobInput.generator], products: [.model]),
     ]
@@ -34,8 +50,11 @@ package struct WorkContract: Sendable, Equatable {
 
 /// A file that a job starts from.
 package struct JobInput: Sendable, Hashable {
-    /// The name of a training's photograph.
+    /// The name of a training's photograph, or of a material's albedo.
     package static let exemplar = "exemplar"
+    /// Begins the names of a material's maps: "map.normal-gl". The albedo is among them, with its own file name; the
+    /// exemplar's file name is the material's.
+    package static let mapPrefix = "map."
     /// The name of the trained network that later work uses.
     package static let generator = "generator"
 
@@ -50,6 +69,14 @@ package struct JobInput: Sendable, Hashable {
         self.artifact = artifact
         self.fileName = fileName
     }
+
+    /// Which map of a material the file is, as its submission calls it; nil for any other input.
+    package var map: String? {
+        name.hasPrefix(Self.mapPrefix) ? String(name.dropFirst(Self.mapPrefix.count)) : nil
+    }
+
+    /// What to call the input in messages.
+    package var title: String { map.map { "map \($0)" } ?? name }
 }
 
 /// An input that another job makes.

@@ -98,9 +98,9 @@ extension WorkerState {
         guard let attempt = attempts[ref] else { return }
         let isPartOfResult =
             switch offer.role {
-            case .generator, .discriminator, .picture, .model: true
+            case .generator, .discriminator, .picture, .model, .material: true
             case .checkpoint: attempt.results.items.contains { if case .finish = $0.content { true } else { false } }
-            case .snapshot, .exemplar: false
+            case .snapshot, .exemplar, .map: false
             }
         if isPartOfResult {
             condemn(ref, code: FailureCode.fileSystem, reason: reason, retryable: true, now)

@@ -112,7 +112,12 @@ struct ChangeWriter {
                     job.id.sequence, position, input.name, input.artifact.sha256, input.artifact.sizeBytes,
                     input.fileName,
                 ])
-            try write(ArtifactRole(rawValue: input.name) ?? .exemplar, 0, input.artifact, of: job.id)
+            // A job has several maps, so their places tell them apart.
+            if input.map != nil {
+                try write(.map, position, input.artifact, of: job.id)
+            } else {
+                try write(ArtifactRole(rawValue: input.name) ?? .exemplar, 0, input.artifact, of: job.id)
+            }
         }
         for (position, awaited) in job.awaited.enumerated() {
             try run(

@@ -20,7 +20,7 @@ struct StoreCheck: Sendable {
 
     /// Reads every page of the database and every byte of every artifact.
     /// - Parameter repairs: Whether to remove unreferenced files, let unfinished jobs resume from the checkpoint before
-    ///   a damaged one, and set damaged exemplars aside, so that people can send them again. A repair changes nothing
+    ///   a damaged one, and set damaged exemplars and maps aside, so that people can send them again. A repair changes nothing
     ///   else: the report lists what it cannot restore.
     func run(repairs: Bool) async throws -> StoreReport {
         var report = StoreReport()
@@ -51,10 +51,11 @@ struct StoreCheck: Sendable {
             }
             if let problem = Self.problem(record, condition) { report.problems.append(problem) }
             guard repairs, condition != .intact else { continue }
-            if record.role == .exemplar, condition != .missing {
+            if record.role.isSubmitted, condition != .missing {
                 try artifacts.setAside(record.artifact.sha256)
                 conditions[record.artifact] = .missing
-                report.repairs.append("the damaged exemplar \(record.artifact.sha256) is set aside in damaged/")
+                report.repairs.append(
+                    "the damaged \(record.role.rawValue) \(record.artifact.sha256) is set aside in damaged/")
             }
             guard Self.canFallBack(record) else { continue }
             try await drop(record)
@@ -128,8 +129,13 @@ struct StoreCheck: Sendable {
     }
 
     private static func problem(_ record: Record, _ condition: ArtifactStore.Condition) -> StoreReport.Problem? {
+        let file = record.role == .map ? "map" : "photograph"
         let what =
-            record.iteration > 0 ? "\(record.role.rawValue) of iteration \(record.iteration)" : record.role.rawValue
+            switch record.role {
+            case .map, .picture, .material: "\(record.role.rawValue) \(record.iteration)"
+            case let role where record.iteration > 0: "\(role.rawValue) of iteration \(record.iteration)"
+            case let role: role.rawValue
+            }
         let subject = "job \(record.job) (\(record.name)): its \(what)"
         let found: String
         switch condition {
@@ -139,11 +145,12 @@ struct StoreCheck: Sendable {
         }
         let advice: String
         switch record.role {
-        case .exemplar where record.state.isSettled: advice = "send the photograph again before you retry the job"
-        case .exemplar: advice = "send the photograph again; the job is held until then"
+        case .exemplar where record.state.isSettled, .map where record.state.isSettled:
+            advice = "send the \(file) again before you retry the job"
+        case .exemplar, .map: advice = "send the \(file) again; the job is held until then"
         case .checkpoint where record.state != .finished: advice = "the job resumes from the previous one"
         case .checkpoint: advice = "the job is finished; training cannot resume from it"
-        case .generator, .discriminator, .picture, .model:
+        case .generator, .discriminator, .picture, .model, .material:
             advice =
                 record.state == .finished
                 ? "restore it from a copy, or submit the job again under another key" : "the job makes it again"

@@ -5,13 +5,13 @@ import Protocol
 extension ClusterReader {
     /// A job's group, including the job itself; nil if there is no such job.
     func seedGroup(of id: JobID) async throws -> SeedGroup? {
-        guard let own = try await jobs([id]).first(where: { $0.id == id.description }) else { return nil }
+        guard try await !jobs([id]).isEmpty else { return nil }
         let (found, all) = try await store.recipes(ofJobs: [id.sequence])
         let variations = try await seeds.variations(Set(all.map(\.recipe)), in: store)
         var seedOfJob: [Int64: UInt64] = [:]
-        if let family = found.first.flatMap({ variations[$0.recipe]?.family }) {
+        if let own = found.first, let family = variations[own.recipe]?.family {
             let recipes = variations.filter { $0.value.family == family }
-            seedOfJob = try await store.jobs(ofExemplar: own.exemplarSHA256, recipes: recipes.keys)
+            seedOfJob = try await store.jobs(ofExemplar: own.exemplar, recipes: recipes.keys)
                 .compactMapValues { recipes[$0]?.seed }
         }
         // An unreadable recipe has no family, so its job is alone.

@@ -82,7 +82,8 @@ extension JobStore {
                 after: try Self.links(
                     db, "sequence IN (SELECT source FROM awaited WHERE job = ?)", of: id),
                 followers: try Self.links(
-                    db, "sequence IN (SELECT job FROM awaited WHERE source = ?)", of: id))
+                    db, "sequence IN (SELECT job FROM awaited WHERE source = ?)", of: id),
+                maps: try Self.maps(db, of: id))
         }
     }
 
@@ -97,6 +98,17 @@ extension JobStore {
         return links.isEmpty ? nil : links
     }
 
+    /// The maps of a job's exemplar, in their order; nil for a photograph.
+    private static func maps(_ db: Database, of id: JobID) throws -> [MapFile]? {
+        let sql = "SELECT name, file_name, sha256 FROM inputs WHERE job = ? ORDER BY position"
+        let maps = try StoredRow.all(db, sql: sql, arguments: [id.sequence]).compactMap { row -> MapFile? in
+            let input = try JobInput(
+                name: row["name"], artifact: Artifact(sha256: row["sha256"], sizeBytes: 0), fileName: row["file_name"])
+            return input.map.map { MapFile(map: $0, fileName: input.fileName, sha256: input.artifact.sha256) }
+        }
+        return maps.isEmpty ? nil : maps
+    }
+
     func artifacts(of id: JobID) async throws -> [ArtifactSummary] {
         let list = try await pool.read { db in
             try StoredRow.all(
@@ -109,7 +121,8 @@ extension JobStore {
                 }
             }
         }
-        return list.filter { $0.kind == .exemplar } + list.filter { $0.kind != .exemplar }
+        return list.filter { $0.kind == .exemplar } + list.filter { $0.kind == .map }
+            + list.filter { !$0.kind.isSubmitted }
     }
 
     /// The role of an artifact in some job that has it; nil if no job has it.

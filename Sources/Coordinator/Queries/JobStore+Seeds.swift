@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import GRDB
 
@@ -5,10 +6,17 @@ extension JobStore {
     /// A job's exemplar and recipe, which distinguish it from other jobs.
     struct JobRecipe: Sendable {
         var sequence: Int64
+        /// What identifies the exemplar: its digest, and the names and digests of a material's maps.
         var exemplar: String
         /// The row of `recipes`.
         var recipe: Int64
     }
+
+    /// Two materials may share their albedo.
+    private static let identity = """
+        inputs.sha256 || COALESCE((SELECT group_concat(maps.name || maps.sha256) FROM inputs AS maps
+            WHERE maps.job = inputs.job AND maps.name GLOB '\(JobInput.mapPrefix)*'), '')
+        """
 
     /// The existing jobs of these numbers, and all recipes that any job uses with their exemplars.
     func recipes(
@@ -17,30 +25,31 @@ extension JobStore {
         let list = sequences.map(String.init).joined(separator: ",")
         let jobs = "FROM jobs JOIN inputs ON job = sequence AND position = 0"
         let all = """
-            SELECT DISTINCT sha256, recipe \(jobs)
+            SELECT DISTINCT \(Self.identity) AS exemplar, recipe \(jobs)
             WHERE sha256 IN (SELECT sha256 FROM inputs WHERE position = 0 AND job IN (\(list)))
             """
         return try await pool.read { db in
             let found = try StoredRow.all(
-                db, sql: "SELECT sequence, sha256, recipe \(jobs) WHERE sequence IN (\(list))")
+                db, sql: "SELECT sequence, \(Self.identity) AS exemplar, recipe \(jobs) WHERE sequence IN (\(list))")
             return (
                 try found.map {
-                    try JobRecipe(sequence: $0["sequence"], exemplar: $0["sha256"], recipe: $0["recipe"])
+                    try JobRecipe(sequence: $0["sequence"], exemplar: $0["exemplar"], recipe: $0["recipe"])
                 },
-                try StoredRow.all(db, sql: all).map { try ($0["sha256"], $0["recipe"]) }
+                try StoredRow.all(db, sql: all).map { try ($0["exemplar"], $0["recipe"]) }
             )
         }
     }
 
     /// The jobs of an exemplar with one of these recipes: the recipe's row by the job's sequence number.
-    func jobs(ofExemplar sha256: String, recipes: some Collection<Int64>) async throws -> [Int64: Int64] {
+    /// - Parameter exemplar: What identifies it: ``JobRecipe/exemplar``.
+    func jobs(ofExemplar exemplar: String, recipes: some Collection<Int64>) async throws -> [Int64: Int64] {
         let list = recipes.map(String.init).joined(separator: ",")
         let sql = """
             SELECT sequence, recipe FROM inputs JOIN jobs ON sequence = job
-            WHERE sha256 = ? AND position = 0 AND recipe IN (\(list))
+            WHERE sha256 = ? AND position = 0 AND recipe IN (\(list)) AND \(Self.identity) = ?
             """
         return try await pool.read { db in
-            let found = try StoredRow.all(db, sql: sql, arguments: [sha256])
+            let found = try StoredRow.all(db, sql: sql, arguments: [String(exemplar.prefix(64)), exemplar])
             return Dictionary(uniqueKeysWithValues: try found.map { try ($0["sequence"], $0["recipe"]) })
         }
     }

@@ -10,11 +10,19 @@ final class RecipeTimes: Sendable {
     /// How long to reuse an answer: a thousand photographs make a thousand submissions.
     private static let memory = Duration.seconds(5)
 
+    /// What decides how long a job takes.
+    private struct Work: Hashable {
+        /// Of the recipe.
+        var load: String
+        /// Of a material, sorted: each map is more work.
+        var maps: [String]
+    }
+
     private struct State {
         /// Workloads of the stored recipes, by id; nil if a recipe compares with no other.
         var workloads: [Int64: String?] = [:]
         var newestRecipe: Int64 = 0
-        var recorded: [String: (time: ExpectedTime, until: Instant)] = [:]
+        var recorded: [Work: (time: ExpectedTime, until: Instant)] = [:]
         /// By the recipe's name; nil if it cannot be measured.
         var measured: [String: ExpectedTime?] = [:]
         var underWay: Set<String> = []
@@ -73,16 +81,18 @@ final class RecipeTimes: Sendable {
     // MARK: Recorded jobs
 
     /// The time of a recipe, from finished jobs with the same work, or else from running ones. Nil if there are none.
-    func recorded(_ yaml: String) async throws -> ExpectedTime? {
-        guard let workload = configuration.workloadOfRecipe(yaml) else { return nil }
+    /// - Parameter maps: Of a material; empty for a photograph.
+    func recorded(_ yaml: String, maps: [String] = []) async throws -> ExpectedTime? {
+        guard let load = configuration.workloadOfRecipe(yaml) else { return nil }
+        let work = Work(load: load, maps: maps.sorted())
         let now = reader.engine.now
-        if let known = state.withLock({ $0.recorded[workload] }), known.until > now { return known.time }
-        guard let time = try await finished(workload) else { return await running(workload) }
-        state.withLock { $0.recorded[workload] = (time, now + Self.memory) }
+        if let known = state.withLock({ $0.recorded[work] }), known.until > now { return known.time }
+        guard let time = try await finished(work) else { return await running(work) }
+        state.withLock { $0.recorded[work] = (time, now + Self.memory) }
         return time
     }
 
-    private func finished(_ workload: String) async throws -> ExpectedTime? {
+    private func finished(_ work: Work) async throws -> ExpectedTime? {
         let newest = state.withLock { $0.newestRecipe }
         for (id, yaml) in try await reader.store.recipes(after: newest) {
             let workload = configuration.workloadOfRecipe(yaml)
@@ -91,9 +101,10 @@ final class RecipeTimes: Sendable {
                 state.newestRecipe = max(state.newestRecipe, id)
             }
         }
-        let ids = state.withLock { state in state.workloads.filter { $0.value == workload }.map(\.key) }
+        let ids = state.withLock { state in state.workloads.filter { $0.value == work.load }.map(\.key) }
         guard !ids.isEmpty,
-            let times = try await reader.store.finishedTimes(ofRecipes: ids, limit: Self.jobsAsked)
+            let times = try await reader.store.finishedTimes(
+                ofRecipes: ids, maps: work.maps, limit: Self.jobsAsked)
         else { return nil }
         let pace = times.seconds / Double(times.iterations)
         return ExpectedTime(
@@ -101,16 +112,16 @@ final class RecipeTimes: Sendable {
             jobs: times.jobs)
     }
 
-    private func running(_ workload: String) async -> ExpectedTime? {
+    private func running(_ work: Work) async -> ExpectedTime? {
         let cluster = await reader.engine.committed
         // Many leases share a recipe.
         var isAlike: [String: Bool] = [:]
         let leases = cluster.leases.filter { id, lease in
             guard lease.hasIterated, lease.secondsPerIteration > 0, lease.totalIterations > 0,
-                let yaml = cluster.job(id)?.spec
+                let job = cluster.job(id), job.inputs.compactMap(\.map).sorted() == work.maps
             else { return false }
-            let known = isAlike[yaml] ?? (configuration.workloadOfRecipe(yaml) == workload)
-            isAlike[yaml] = known
+            let known = isAlike[job.spec] ?? (configuration.workloadOfRecipe(job.spec) == work.load)
+            isAlike[job.spec] = known
             return known
         }.values
         guard let total = leases.map(\.totalIterations).max() else { return nil }

@@ -15,6 +15,9 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public var fileName: String
     /// The exemplar's digest as returned by `POST /api/v1/exemplars`: 64 lower-case hexadecimal digits.
     public var exemplarSHA256: String
+    /// The maps of a material; absent for a photograph. The albedo is one of them and the exemplar; `fileName` is then the
+    /// material's name. Send the files to `POST /api/v1/exemplars` first, too.
+    public var maps: [MapFile]?
     /// The complete recipe. The coordinator stores it without checking it; the worker refuses a bad one.
     public var recipeYAML: String
     /// Higher runs first, -100...100; absent: 0.
@@ -42,7 +45,7 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public init(
         name: String, fileName: String, exemplarSHA256: String, recipeYAML: String, priority: Int? = nil,
         key: String? = nil, once: Bool? = nil, needs: JobNeeds? = nil, batch: String? = nil,
-        labels: [String: String]? = nil, continues: String? = nil, then: [FollowUp]? = nil
+        labels: [String: String]? = nil, continues: String? = nil, then: [FollowUp]? = nil, maps: [MapFile]? = nil
     ) {
         self.name = name
         self.fileName = fileName
@@ -56,6 +59,23 @@ public struct JobSubmission: Codable, Sendable, Equatable {
         self.labels = labels
         self.continues = continues
         self.then = then
+        self.maps = maps
+    }
+}
+
+/// A file of a material.
+public struct MapFile: Codable, Sendable, Hashable {
+    /// Which map or maps it contains, as `texloom train --map` calls them: albedo, normal-gl, orm, ...
+    public var map: String
+    /// The file's name as the user knows it.
+    public var fileName: String
+    /// 64 lower-case hexadecimal digits.
+    public var sha256: String
+
+    public init(map: String, fileName: String, sha256: String) {
+        self.map = map
+        self.fileName = fileName
+        self.sha256 = sha256
     }
 }
 

@@ -98,10 +98,12 @@ public struct JobDetail: Codable, Sendable, Equatable {
     public var after: [JobLink]?
     /// The jobs that use its products, by age; nil if there are none.
     public var followers: [JobLink]?
+    /// The maps of a material; nil for a photograph. The artifact of a map has its place here, from 1, as its iteration.
+    public var maps: [MapFile]?
 
     public init(
         job: JobSummary, recipeYAML: String, attempts: [AttemptSummary], reportJSON: String?, trainingSeconds: Double?,
-        after: [JobLink]? = nil, followers: [JobLink]? = nil
+        after: [JobLink]? = nil, followers: [JobLink]? = nil, maps: [MapFile]? = nil
     ) {
         self.job = job
         self.recipeYAML = recipeYAML
@@ -110,6 +112,7 @@ public struct JobDetail: Codable, Sendable, Equatable {
         self.trainingSeconds = trainingSeconds
         self.after = after
         self.followers = followers
+        self.maps = maps
     }
 }
 

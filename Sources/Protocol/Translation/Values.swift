@@ -163,14 +163,14 @@ extension ArtifactRole {
         case .generator: .generator
         case .discriminator: .discriminator
         case .exemplar: .exemplar
-        // Version 1 only trains.
-        case .picture, .model: .unspecified
+        // Version 1 only trains, and only on photographs.
+        case .picture, .model, .map, .material: .unspecified
         }
     }
 
     /// The role with this name; nil for a role that no worker may offer.
     init?(offered name: String) {
-        guard let role = ArtifactRole(rawValue: name), role != .exemplar else { return nil }
+        guard let role = ArtifactRole(rawValue: name), !role.isSubmitted else { return nil }
         self = role
     }
 }

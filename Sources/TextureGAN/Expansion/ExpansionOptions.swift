@@ -9,8 +9,8 @@ public struct ExpansionOptions: Equatable, Sendable {
     public var variations: Int?
     public var input = ExpansionInput.image
     public var seed: UInt64?
-    /// Bits of a channel.
-    public var depth = 8
+    /// Bits of a channel; nil: 8, and of each map of a material as many as its input has.
+    public var depth: Int?
     public var statistics = NormStatistics.image
     /// Along which results tile.
     public var axes: TorusAxes = []
@@ -43,7 +43,8 @@ public struct ExpansionOptions: Equatable, Sendable {
         guard !isPeriodic || !isRandom else {
             return "--periodic-input: crops, shuffled blocks and noise do not tile; expected --seamless alone"
         }
-        return depth == 8 || depth == 16 ? nil : "--depth \(depth): expected 8 or 16"
+        guard let depth, depth != 8, depth != 16 else { return nil }
+        return "--depth \(depth): expected 8 or 16"
     }
 
     /// The number of results.
@@ -97,7 +98,7 @@ extension ExpansionOptions: CustomStringConvertible {
         if let variations { pairs.append(("variations", "\(variations)")) }
         if input != .image { pairs.append(("input", "\(input)")) }
         if variations != nil || input != .image { pairs.append(("seed", "\(seed ?? 1)")) }
-        if depth != 8 { pairs.append(("depth", "\(depth)")) }
+        if let depth { pairs.append(("depth", "\(depth)")) }
         if statistics == .running { pairs.append(("statistics", "running")) }
         return pairs.map { "\($0.0)=\($0.1)" }.joined(separator: ",")
     }

@@ -34,7 +34,6 @@ public struct PictureExpansion {
         _ picture: Raster<Sample>, to sink: (Int, DoublingPlan) throws -> Sink,
         progress: @escaping (Double) -> Void, finished: (Int, Sink, ExpandedPicture) throws -> Void
     ) throws {
-        precondition(Sample.bitWidth == options.depth)
         for index in 0..<options.count {
             let source = try options.input.made(
                 of: picture, name: frame.name, variation: options.variations == nil ? nil : index + 1,

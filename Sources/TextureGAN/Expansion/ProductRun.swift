@@ -10,9 +10,9 @@ import OperatingSystem
 /// thread of its own.
 public enum ProductRun {
     public struct Input: Sendable {
-        /// PNG or JPEG by content.
-        public var exemplar: URL
-        /// The exemplar's file name as the user gave it.
+        /// A photograph, or the files of a material.
+        public var exemplar: TrainingRun.Input.Source
+        /// The exemplar's file name as the user gave it, or the material's name.
         public var exemplarName: String
         public var generator: URL
         /// In lower-case hexadecimal.
@@ -26,7 +26,8 @@ public enum ProductRun {
         public var folder: URL
 
         public init(
-            exemplar: URL, exemplarName: String, generator: URL, generatorSHA256: String, threads: Int,
+            exemplar: TrainingRun.Input.Source, exemplarName: String, generator: URL, generatorSHA256: String,
+            threads: Int,
             availableBytes: Int, concurrentRuns: Int, folder: URL
         ) {
             self.exemplar = exemplar
@@ -43,8 +44,11 @@ public enum ProductRun {
     public enum Report: Sendable {
         /// So many of ``steps`` are done.
         case advanced(step: Int)
-        /// A complete, synced file in ``Input/folder``, and its number among the products, from 1.
+        /// A complete, synced file in ``Input/folder``, and its number among the products, from 1. Of a material, each
+        /// map of each result has a number.
         case product(number: Int, file: URL)
+        /// The same of the file that joins the maps of a result, numbered for itself.
+        case description(number: Int, file: URL)
         case log(String)
     }
 
@@ -62,38 +66,72 @@ public enum ProductRun {
         _ options: ExpansionOptions, _ input: Input, proceeds: @escaping () -> Bool,
         report: @escaping (Report) throws -> Void
     ) throws -> String {
-        try options.depth == 16
-            ? expand(UInt16.self, options, input, proceeds, report)
-            : expand(UInt8.self, options, input, proceeds, report)
+        switch input.exemplar {
+        case .material(let files): try expand(files, options, input, proceeds, report)
+        case .photograph(let file) where options.depth == 16:
+            try expand(UInt16.self, file, options, input, proceeds, report)
+        case .photograph(let file): try expand(UInt8.self, file, options, input, proceeds, report)
+        }
     }
 
     private static func expand<Sample: PictureSample>(
-        _: Sample.Type, _ options: ExpansionOptions, _ input: Input, _ proceeds: @escaping () -> Bool,
+        _: Sample.Type, _ file: URL, _ options: ExpansionOptions, _ input: Input, _ proceeds: @escaping () -> Bool,
         _ report: @escaping (Report) throws -> Void
     ) throws -> String {
         let (generator, _) = try Generator.load(contentsOf: input.generator)
-        let decoded = try DecodedRaster<Sample>(Image.bytes(of: input.exemplar), name: input.exemplarName)
+        let decoded = try DecodedRaster<Sample>(Image.bytes(of: file), name: input.exemplarName)
         for note in decoded.notes { try report(.log("\(input.exemplarName): \(note)")) }
+        return try run(options, with: generator, on: decoded.image, input, proceeds, report) { index, plan in
+            let file = PNGFile(
+                input.folder.appendingPathComponent("picture-\(index + 1).png"), width: plan.width,
+                height: plan.height, bitDepth: Sample.bitWidth, proceeds: proceeds)
+            return PhotographFile(file)
+        }
+    }
+
+    private static func expand(
+        _ files: MaterialFiles, _ options: ExpansionOptions, _ input: Input, _ proceeds: @escaping () -> Bool,
+        _ report: @escaping (Report) throws -> Void
+    ) throws -> String {
+        let (generator, _) = try Generator.load(contentsOf: input.generator)
+        let (read, notes) = try files.read()
+        for note in notes { try report(.log(note)) }
+        let material = try read.arranged(as: generator.layout)
+        let stem = URL(fileURLWithPath: input.exemplarName).deletingPathExtension().lastPathComponent
+        let names = options.names(stem: stem, extension: "")
+        return try run(options, with: generator, on: material.pixels, input, proceeds, report) { index, plan in
+            MaterialFolder(
+                input.folder, material, names[index], number: index + 1, width: plan.width, height: plan.height,
+                depth: options.depth, proceeds: proceeds)
+        }
+    }
+
+    private static func run<Sample: PictureSample, Sink: ProductSink>(
+        _ options: ExpansionOptions, with generator: Generator, on picture: Raster<Sample>, _ input: Input,
+        _ proceeds: @escaping () -> Bool, _ report: @escaping (Report) throws -> Void,
+        to sink: (Int, DoublingPlan) throws -> Sink
+    ) throws -> String {
         let workspace = Workspace(threads: input.threads, arena: Arena(sharing: input.concurrentRuns))
         let expansion = PictureExpansion(
             options, of: input.exemplarName, with: generator, availableBytes: input.availableBytes,
             workspace: workspace)
         var pictures: [PictureReport] = []
         var step = 0
-        try expansion.run(decoded.image) { index, plan in
+        try expansion.run(picture) { index, plan in
             guard proceeds() else { throw Stopped() }
-            return PNGFile(
-                input.folder.appendingPathComponent("picture-\(index + 1).png"), width: plan.width,
-                height: plan.height, bitDepth: Sample.bitWidth, proceeds: proceeds)
+            return try sink(index, plan)
         } progress: { share in
             let done = min(steps - 1, Int(share * Double(steps)))
             guard done > step else { return }
             step = done
             // What fails here fails again at the next product.
             try? report(.advanced(step: done))
-        } finished: { index, file, picture in
-            pictures.append(PictureReport(picture))
-            try report(.product(number: index + 1, file: file.url))
+        } finished: { index, sink, picture in
+            for (map, file) in sink.pictures {
+                pictures.append(PictureReport(picture, map, depth: file.bitDepth))
+                try report(.product(number: pictures.count, file: file.url))
+            }
+            if let description = sink.description { try report(.description(number: index + 1, file: description)) }
         }
         return try json(Summary(pictures: pictures))
     }
@@ -124,11 +162,17 @@ public enum ProductRun {
         /// Bits of a channel.
         var depth: Int
         var seconds: Double
+        /// Of a material.
+        var map: String?
+        /// Of a photograph, and of a material's albedo.
         var seam_x: Float?
         var seam_y: Float?
 
-        init(_ picture: ExpandedPicture) {
-            (width, height, depth, seconds) = (picture.width, picture.height, picture.depth, picture.seconds)
+        init(_ picture: ExpandedPicture, _ map: MapKind?, depth: Int) {
+            (width, height, seconds) = (picture.width, picture.height, picture.seconds)
+            self.depth = depth
+            self.map = map?.rawValue
+            guard map == nil || map == .albedo else { return }
             seam_x = picture.axes.contains(.x) ? picture.seam?.x : nil
             seam_y = picture.axes.contains(.y) ? picture.seam?.y : nil
         }
@@ -138,45 +182,5 @@ public enum ProductRun {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         return String(decoding: try encoder.encode(value), as: UTF8.self)
-    }
-}
-
-/// A PNG file that is written row by row.
-private final class PNGFile: PictureSink {
-    let url: URL
-    private let width: Int
-    private let height: Int
-    private let bitDepth: Int
-    private let proceeds: () -> Bool
-    private var descriptor: Int32 = -1
-    private var png: PNGWriter?
-
-    init(_ url: URL, width: Int, height: Int, bitDepth: Int, proceeds: @escaping () -> Bool) {
-        self.url = url
-        self.width = width
-        self.height = height
-        self.bitDepth = bitDepth
-        self.proceeds = proceeds
-    }
-
-    deinit { if descriptor >= 0 { close(descriptor) } }
-
-    func open() throws {
-        descriptor = Foundation.open(url.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw FileFailure("create", url) }
-        png = try PNGWriter(width: width, height: height, bitDepth: bitDepth) { [unowned self] bytes in
-            if let number = writeAll(bytes, into: descriptor) { throw FileFailure("write", url, number: number) }
-        }
-    }
-
-    func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
-        guard proceeds() else { throw ProductRun.Stopped() }
-        try png?.write(rows)
-    }
-
-    func finish() throws {
-        try png?.finish()
-        png = nil
-        guard fsync(descriptor) == 0 else { throw FileFailure("sync", url) }
     }
 }

@@ -32,6 +32,10 @@ public enum MapKind: String, Sendable, CaseIterable {
         case .opacity: "Opacity"
         }
     }
+
+    /// The name of the map's file in a result.
+    /// - Parameter name: the material's.
+    public func fileName(of name: String) -> String { "\(name)_\(fileSuffix).png" }
 }
 
 /// The maps whose samples are the channels of a picture, in their order: of the exemplar, and of what its generator

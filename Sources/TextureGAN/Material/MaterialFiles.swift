@@ -9,6 +9,29 @@ public struct MaterialFiles: Sendable, Equatable {
         let content: MapNames.Content
         /// What to call the file in messages.
         let name: String
+
+        /// What it contains, as ``MaterialFiles/contentNames`` call it.
+        public var contentName: String {
+            switch content {
+            case .map(let kind): kind.rawValue
+            case .packed(let hasOcclusion): hasOcclusion ? "orm" : "metallic-roughness"
+            }
+        }
+    }
+
+    /// A file that somebody has told apart before.
+    public struct Given: Sendable, Equatable {
+        /// One of ``MaterialFiles/contentNames``.
+        public var content: String
+        /// What to call the file in messages.
+        public var name: String
+        public var url: URL
+
+        public init(content: String, name: String, url: URL) {
+            self.content = content
+            self.name = name
+            self.url = url
+        }
     }
 
     /// What to call the material in messages.
@@ -23,23 +46,49 @@ public struct MaterialFiles: Sendable, Equatable {
     /// The given files.
     /// - Parameter files: by the names of `contentNames`.
     /// - Throws: `TrainingError` (badExemplar) for an unknown name, for maps that are given twice, and without an albedo.
-    public init(name: String, files: [(content: String, file: URL)]) throws(TrainingError) {
+    public init(name: String, files: [Given]) throws(TrainingError) {
         self.name = name
-        for (text, url) in files {
-            let content: MapNames.Content? =
-                switch text {
-                case "orm": .packed(hasOcclusion: true)
-                case "metallic-roughness": .packed(hasOcclusion: false)
-                default: MapKind(rawValue: text).map { .map($0) }
-                }
-            guard let content else {
+        for file in files {
+            guard let content = Self.content(file.content) else {
                 throw TrainingError(
                     .badExemplar,
-                    "there is no map '\(text)'; expected one of \(Self.contentNames.joined(separator: ", "))")
+                    "there is no map '\(file.content)'; expected one of \(Self.contentNames.joined(separator: ", "))")
             }
-            try add(File(url: url, content: content, name: url.path))
+            try add(File(url: file.url, content: content, name: file.name))
         }
         try requireAlbedo("give it with --map albedo=FILE")
+    }
+
+    private static func content(_ name: String) -> MapNames.Content? {
+        switch name {
+        case "orm": .packed(hasOcclusion: true)
+        case "metallic-roughness": .packed(hasOcclusion: false)
+        default: MapKind(rawValue: name).map { .map($0) }
+        }
+    }
+
+    /// The end of a file's name by which a folder tells the content; nil for an unknown one.
+    /// - Parameter content: One of ``contentNames``.
+    public static func fileSuffix(of content: String) -> String? {
+        switch self.content(content) {
+        case .map(let kind): kind.fileSuffix
+        case .packed(let hasOcclusion): hasOcclusion ? "ORM" : "MetallicRoughness"
+        case nil: nil
+        }
+    }
+
+    /// Whether the names of a folder's files are those of a material rather than of photographs: an albedo and another
+    /// map, and more images with the name of a map than without.
+    public static func areMaps(_ names: [String]) -> Bool {
+        let images = names.map { URL(fileURLWithPath: $0) }.filter(isImage)
+        let contents = MapNames.contents(of: images.map { $0.deletingPathExtension().lastPathComponent })
+        let known = contents.compactMap { $0 }
+        return known.contains(.map(.albedo)) && known.contains { $0 != .map(.albedo) }
+            && 2 * known.count > contents.count
+    }
+
+    private static func isImage(_ url: URL) -> Bool {
+        ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased())
     }
 
     /// The images of a folder, told apart by their names.
@@ -53,8 +102,7 @@ public struct MaterialFiles: Sendable, Equatable {
         } catch {
             throw TrainingError(.badExemplar, "\(name) cannot be read: \(error.systemReason)")
         }
-        let images = found.filter { ["png", "jpg", "jpeg"].contains($0.pathExtension.lowercased()) }
-            .sorted { $0.lastPathComponent < $1.lastPathComponent }
+        let images = found.filter(Self.isImage).sorted { $0.lastPathComponent < $1.lastPathComponent }
         let contents = MapNames.contents(of: images.map { $0.deletingPathExtension().lastPathComponent })
         // Sites offer both directions of green.
         let hasGL = contents.contains(.map(.normalGL))

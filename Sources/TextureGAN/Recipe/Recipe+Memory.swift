@@ -5,25 +5,30 @@ extension Recipe {
     /// activations of an iteration or the features of a snapshot, and the program. A machine with less is too small.
     /// - Accuracy: 75 to 100 % of the resident memory that `texloom bench step` shows, asserted in `RecipeTests`.
     /// - Throws: `TrainingError` if the exemplar is too small.
-    public func trainingBytes(width: Int, height: Int, exemplar: String) throws(TrainingError) -> Int {
+    /// - Parameter layout: of the exemplar. A material's pixels count too: there are many channels, of 16 bits and as
+    ///   floats.
+    public func trainingBytes(
+        width: Int, height: Int, layout: MapLayout = .picture, exemplar: String
+    ) throws(TrainingError) -> Int {
         let k = try cropSize(forWidth: width, height: height, exemplar: exemplar)
-        let generator = Generator(self, trained: false)
-        let trained = generator.parameters.reduce(discriminatorWeightCount) { $0 + $1.count }
+        let generator = Generator(self, layout, trained: false)
+        let trained = generator.parameters.reduce(discriminatorWeightCount(layout.channels)) { $0 + $1.count }
+        let pixels = layout.isMaterial ? 6 * layout.channels * width * height : 0
         // For each pixel of the crop the generator's activations, and VGG's.
         let step = k * k * (150 * generatorWidth + (style == nil ? 0 : 7000))
         let whole = 4 * generator.inferenceCount(height: (height + 3) / 4 * 4, width: (width + 3) / 4 * 4)
         let snapshot =
             whole <= Trainer.snapshotBytes
             ? whole : 4 * PiecewiseInference.count(generator, height: height, width: width)
-        return (48 << 20) + 16 * trained + 4 * (style?.weightCount(taps: styleTaps) ?? 0) + max(step, snapshot)
+        return (48 << 20) + pixels + 16 * trained + 4 * (style?.weightCount(taps: styleTaps) ?? 0) + max(step, snapshot)
     }
 }
 
 extension Recipe {
     /// Weights of the discriminator's 4x4 convolutions.
-    private var discriminatorWeightCount: Int {
+    private func discriminatorWeightCount(_ channels: Int) -> Int {
         var inputChannels = discriminatorWidth
-        var count = 3 * inputChannels
+        var count = channels * inputChannels
         for layer in 0..<discriminatorLayers {
             let outputChannels = discriminatorWidth * min(2 << layer, 8)
             count += inputChannels * outputChannels

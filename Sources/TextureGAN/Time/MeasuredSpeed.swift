@@ -34,10 +34,11 @@ public struct MeasuredSpeed: Sendable, Equatable {
     /// Random weights replace feature weights that are not installed: the work is the same.
     /// - Parameters:
     ///   - width: of the exemplar, which decides the crop size if the recipe does not, and how much a snapshot matters.
+    ///   - layout: of the exemplar; each map of a material is more work.
     ///   - clock: of one thread, `.processor` is the better measure on a busy machine.
     /// - Throws: `TrainingError` if the exemplar is too small, or the steps diverge.
     public static func measure(
-        _ recipe: Recipe, width: Int, height: Int, threads: Int, by clock: Clock = .wall
+        _ recipe: Recipe, width: Int, height: Int, layout: MapLayout = .picture, threads: Int, by clock: Clock = .wall
     ) throws(TrainingError) -> MeasuredSpeed {
         var recipe = recipe
         let k = try recipe.cropSize(forWidth: width, height: height, exemplar: "the exemplar")
@@ -49,8 +50,8 @@ public struct MeasuredSpeed: Sendable, Equatable {
             (try? FeatureWeights.installed(network)) ?? .random(seed: 1)
         }
         let trainer = try Trainer(
-            exemplar: Exemplar(madeUp(width: 2 * k, height: 2 * k), name: "made up"), recipe: recipe,
-            features: weights, threads: threads)
+            exemplar: madeUp(width: 2 * k, height: 2 * k, layout), recipe: recipe, features: weights,
+            threads: threads)
         let step = try secondsPerStep(of: trainer, by: clock)
 
         let pixels = Double(width * height)
@@ -89,14 +90,15 @@ public struct MeasuredSpeed: Sendable, Equatable {
         by trainer: Trainer, width: Int, height: Int, most: Double, _ clock: Clock
     ) -> (pixels: Double, seconds: Double) {
         let scale = min(1, (most / Double(width * height)).squareRoot())
-        let image = madeUp(width: max(8, Int(Double(width) * scale)), height: max(8, Int(Double(height) * scale)))
+        let exemplar = madeUp(
+            width: max(8, Int(Double(width) * scale)), height: max(8, Int(Double(height) * scale)),
+            trainer.exemplar.layout)
+        let image = exemplar.image
         let reference = QualityReference(image, features: trainer.features, in: trainer.workspace)
         let start = reading(of: clock, trainer)
-        let snapshot = Expansion.snapshot(
-            image, with: trainer.usedGenerator, memoryLimit: Trainer.snapshotBytes, in: trainer.workspace,
-            progress: { _ in })
-        _ = reference.measure(snapshot, in: trainer.workspace)
-        _ = try? snapshot.png()
+        let snapshot = trainer.takeSnapshot(of: exemplar, within: Trainer.snapshotBytes, progress: { _ in })
+        _ = reference.measure(snapshot.albedo, in: trainer.workspace)
+        _ = try? snapshot.shown.png()
         return (Double(image.width * image.height), reading(of: clock, trainer) - start)
     }
 
@@ -108,6 +110,21 @@ public struct MeasuredSpeed: Sendable, Equatable {
     }
 
     private static let origin = ContinuousClock.now
+
+    private static func madeUp(width: Int, height: Int, _ layout: MapLayout) -> Exemplar {
+        let image = madeUp(width: width, height: height)
+        guard layout.isMaterial else { return Exemplar(image, name: "made up") }
+        var values: [UInt16] = []
+        values.reserveCapacity(width * height * layout.channels)
+        for pixel in 0..<width * height {
+            for channel in 0..<layout.channels { values.append(257 * UInt16(image.pixels[3 * pixel + channel % 3])) }
+        }
+        return Exemplar(
+            Material(
+                name: "made up", layout: layout,
+                pixels: DeepImage(width: width, height: height, channels: layout.channels, pixels: values),
+                depths: layout.maps.map { _ in 8 }))
+    }
 
     /// Blotches with grain, so that every figure has something to measure.
     static func madeUp(width: Int, height: Int) -> Image {

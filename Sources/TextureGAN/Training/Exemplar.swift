@@ -23,8 +23,9 @@ public final class Exemplar: @unchecked Sendable {
         fingerprint = hash.digits
     }
 
-    public init(_ material: Material) {
-        name = material.name
+    /// - Parameter name: nil for the material's.
+    public init(_ material: Material, name: String? = nil) {
+        self.name = name ?? material.name
         image = material.albedo
         self.material = material
         tensor = Self.tensor(of: material.pixels)

@@ -152,6 +152,11 @@ public final class Trainer {
         defer { workspace.arena.returnPages(above: stepBytes) }
         // Where addresses are limited, pieces may differ in the last rounding; the whole picture would end the run.
         let limit = limit ?? min(Self.snapshotBytes, Expansion.memoryLimit(in: workspace))
+        return takeSnapshot(of: exemplar, within: limit, progress: progress)
+    }
+
+    /// Expands any exemplar of the same layout.
+    func takeSnapshot(of exemplar: Exemplar, within limit: Int, progress: (Double) -> Void) -> Snapshot {
         guard var material = exemplar.material else {
             let image = Expansion.snapshot(
                 exemplar.image, with: usedGenerator, memoryLimit: limit, in: workspace, progress: progress)

@@ -39,7 +39,8 @@ extension TrainingRun {
         case .photograph(let file): return try readPhotograph(file, input)
         case .material(let files):
             let (material, notes) = try files.read()
-            return (Exemplar(material), notes)
+            // The networks' files have the name, which does not depend on the folder where the material is.
+            return (Exemplar(material, name: input.exemplarName), notes)
         }
     }
 

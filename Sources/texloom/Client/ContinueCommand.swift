@@ -66,7 +66,8 @@ struct ContinueCommand: AsyncParsableCommand {
         let submission = JobSubmission(
             name: name ?? "\(source.name)-to-\(iterations)", fileName: source.fileName,
             exemplarSHA256: source.exemplarSHA256, recipeYAML: recipe.yaml(), priority: priority, once: true,
-            batch: tags.batch, labels: tags.labels.isEmpty ? nil : tags.labels, continues: source.id)
+            batch: tags.batch, labels: tags.labels.isEmpty ? nil : tags.labels, continues: source.id,
+            maps: detail.maps)
         let answer = try await api.post(
             "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
         guard let accepted = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }

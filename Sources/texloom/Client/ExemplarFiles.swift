@@ -1,21 +1,25 @@
 import Foundation
+import TextureGAN
 
 /// Finds exemplars in files, folders and patterns. Names are compared byte for byte: `é` in one character and `é` in two
 /// are two files.
 enum ExemplarFiles {
     enum Candidate: Equatable {
         case file(String)
+        /// A folder with the maps of a material.
+        case material(String)
         case refused(String, reason: String)
     }
 
-    /// In order, without duplicates. Refuses a named file that does not exist, and files in folders that are not images,
+    /// In order, without duplicates. A folder whose files have the names of maps is one material; so is such a folder in a
+    /// named one. Refuses a named file that does not exist, and files in folders that are not images,
     /// except hidden ones.
     static func collect(_ paths: [String]) -> [Candidate] {
         var result: [Candidate] = []
         var seen: Set<[UInt8]> = []
-        func add(_ path: String) {
+        func add(_ path: String, isMaterial: Bool = false) {
             if seen.insert(Array(URL(fileURLWithPath: path).standardizedFileURL.path.utf8)).inserted {
-                result.append(.file(path))
+                result.append(isMaterial ? .material(path) : .file(path))
             }
         }
         for path in paths {
@@ -25,10 +29,16 @@ enum ExemplarFiles {
                     result.append(.refused(path, reason: "the folder cannot be read"))
                     continue
                 }
+                if MaterialFiles.areMaps(names) {
+                    add(path, isMaterial: true)
+                    continue
+                }
                 if names.isEmpty { result.append(.refused(path, reason: "the folder is empty")) }
                 for name in names {
                     let file = path.hasSuffix("/") ? path + name : "\(path)/\(name)"
-                    if kind(of: file) == .folder {
+                    if kind(of: file) == .folder, MaterialFiles.areMaps(Self.names(in: file) ?? []) {
+                        add(file, isMaterial: true)
+                    } else if kind(of: file) == .folder {
                         result.append(.refused(file, reason: "is a folder; name it to submit what is in it"))
                     } else {
                         add(file)

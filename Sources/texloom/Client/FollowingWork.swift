@@ -5,7 +5,8 @@ import TextureGAN
 
 /// What is to happen with a generator once it is trained, as `--then` says it.
 struct FollowingWork: Sendable {
-    let followUp: FollowUp
+    private let kind: JobKind
+    private let spec: String
     private let expansion: ExpansionOptions?
 
     static let help = ArgumentHelp(
@@ -22,11 +23,9 @@ struct FollowingWork: Sendable {
             switch parts.first {
             case JobKind.expand.rawValue:
                 let options = try ExpansionOptions(options)
-                followUp = FollowUp(kind: .expand, spec: "\(options)")
-                expansion = options
+                (kind, spec, expansion) = (.expand, "\(options)", options)
             case JobKind.export.rawValue:
-                followUp = FollowUp(kind: .export, spec: "\(try ExportOptions(options))")
-                expansion = nil
+                (kind, spec, expansion) = (.export, "\(try ExportOptions(options))", nil)
             default:
                 throw ExpansionFailure(
                     "expected expand or export, such as expand:size=4096x4096,seamless or export:onnx")
@@ -34,6 +33,14 @@ struct FollowingWork: Sendable {
         } catch let failure as ExpansionFailure {
             throw ValidationError("--then \(text): \(failure.message)")
         }
+    }
+
+    /// What to ask the coordinator for. Without a depth, photographs have 8 bits and maps those of their inputs, so only
+    /// materials need it said.
+    func followUp(ofMaterial isMaterial: Bool) -> FollowUp {
+        guard var options = expansion, options.depth == 8, !isMaterial else { return FollowUp(kind: kind, spec: spec) }
+        options.depth = nil
+        return FollowUp(kind: kind, spec: "\(options)")
     }
 
     /// - Throws: `CommandFailure` if an exemplar of this size cannot be expanded so.

@@ -9,7 +9,8 @@ struct GatherCommand: AsyncParsableCommand {
         discussion: """
             The folder of a training holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, \
             recipe, TensorBoard's events ('tensorboard --logdir out') and result.json. The folder of a job that --then added \
-            (bricks-expand_result) holds its pictures or the exported generator, and the log. manifest.json in each folder \
+            (bricks-expand_result) holds its pictures or the exported generator, and the log. Of a material, exemplar/ holds \
+            the maps that were submitted, and the maps that a worker has made are in a folder as 'texloom expand' writes it. manifest.json in each folder \
             lists the files with their sizes and SHA-256, the figures and the recipe. Files that are there with the right \
             digest are not fetched again, so gathering can be repeated and interrupted. Two jobs of the same name get \
             folders of their own (bricks, bricks-2). A folder that holds another run is left as it is; the others are \
@@ -173,12 +174,18 @@ struct GatherCommand: AsyncParsableCommand {
             case .generator: targets[folder.generator] = artifact
             case .discriminator: targets[folder.discriminator] = artifact
             case .checkpoint: targets[folder.checkpoint] = artifact
+            // The albedo is among the maps.
+            case .exemplar where detail.maps != nil: break
+            case .map:
+                guard let maps = detail.maps, maps.indices.contains(artifact.iteration - 1) else { break }
+                targets[folder.exemplarMap(maps[artifact.iteration - 1])] = artifact
             case .exemplar:
                 let name = URL(fileURLWithPath: job.fileName).lastPathComponent
                 targets[folder.url.appendingPathComponent("exemplar-\(name)")] = artifact
-            case .picture, .model: break
+            case .picture, .model, .material: break
             }
         }
+        if detail.maps != nil { try folder.createExemplarMaps() }
         for (file, artifact) in targets.sorted(by: { $0.key.path < $1.key.path }) {
             if try await api.fetch(artifact, to: file) { fetched += 1 }
         }
@@ -212,7 +219,10 @@ struct GatherCommand: AsyncParsableCommand {
         try claim(folder, for: job)
         let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
         let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
-        let targets = ProductNames(job).targets(of: artifacts, in: folder.url)
+        let targets = ProductNames(job, reportJSON: detail.reportJSON).targets(of: artifacts, in: folder.url)
+        for parent in Set(targets.keys.map { $0.deletingLastPathComponent() }) {
+            try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
+        }
         var fetched = 0
         for (file, artifact) in targets.sorted(by: { $0.key.path < $1.key.path }) {
             if try await api.fetch(artifact, to: file) { fetched += 1 }

@@ -6,10 +6,12 @@ import TextureGAN
 extension JobNeeds {
     /// What training an exemplar requires of a worker.
     /// - Throws: `TrainingError` if the exemplar is too small.
-    init(of recipe: Recipe, width: Int, height: Int, exemplar: String) throws(TrainingError) {
+    init(
+        of recipe: Recipe, width: Int, height: Int, layout: MapLayout, exemplar: String
+    ) throws(TrainingError) {
         self.init(
             weights: recipe.requiredWeights,
-            memoryBytes: try recipe.trainingBytes(width: width, height: height, exemplar: exemplar))
+            memoryBytes: try recipe.trainingBytes(width: width, height: height, layout: layout, exemplar: exemplar))
     }
 }
 

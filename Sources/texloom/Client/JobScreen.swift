@@ -94,12 +94,17 @@ struct JobScreen {
         }
     }
 
-    func files(_ artifacts: [ArtifactSummary], isTraining: Bool) -> [StyledText] {
+    func files(_ artifacts: [ArtifactSummary], of detail: JobDetail) -> [StyledText] {
+        let maps = detail.maps ?? []
         let snapshots = artifacts.filter { $0.kind == .snapshot }
         let others = artifacts.filter { $0.kind != .snapshot }.map { artifact in
-            [
-                StyledText("  " + artifact.kind.rawValue + (artifact.kind == .picture ? " \(artifact.iteration)" : "")),
-                StyledText(isTraining ? "iteration \(artifact.iteration)" : ""),
+            // The number of others is no iteration.
+            let isNumbered = [.picture, .material, .map].contains(artifact.kind)
+            let isMap = artifact.kind == .map && maps.indices.contains(artifact.iteration - 1)
+            let number = isMap ? maps[artifact.iteration - 1].map.printable : "\(artifact.iteration)"
+            return [
+                StyledText("  " + artifact.kind.rawValue + (isNumbered ? " \(number)" : "")),
+                StyledText(isNumbered || !detail.job.isTraining ? "" : "iteration \(artifact.iteration)"),
                 StyledText(Readable.bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
             ]
         }

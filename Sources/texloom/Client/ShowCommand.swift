@@ -33,7 +33,7 @@ struct ShowCommand: AsyncParsableCommand, PrintsOnly {
         add("measured", view.terms(history, latest: detail.job.lossLatest, isQuality: false))
         add("quality", view.terms(history, latest: detail.job.lossLatest, isQuality: true))
         add("attempts", view.attempts(detail.attempts, isTraining: detail.job.isTraining))
-        add("files", view.files(artifacts, isTraining: detail.job.isTraining))
+        add("files", view.files(artifacts, of: detail))
         let recipe = detail.recipeYAML.split(separator: "\n").filter { !$0.hasPrefix("#") }
         add("recipe", recipe.map { StyledText("  " + String($0).printable) })
         for line in lines { say(line.text(paints: features.hasColours)) }

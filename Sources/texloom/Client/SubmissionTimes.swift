@@ -11,6 +11,7 @@ struct SubmissionTimes {
         var recipe: Recipe
         var width: Int
         var height: Int
+        var layout: MapLayout
         var time: ExpectedTime?
     }
 
@@ -24,9 +25,10 @@ struct SubmissionTimes {
     }
 
     /// An accepted job; one that had been accepted before adds no work.
-    mutating func add(_ job: AcceptedJob, _ recipe: Recipe, width: Int, height: Int) {
+    mutating func add(_ job: AcceptedJob, _ recipe: Recipe, width: Int, height: Int, layout: MapLayout) {
         guard !job.alreadyExisted else { return }
-        entries.append(Entry(job: job.id, recipe: recipe, width: width, height: height, time: job.expected))
+        entries.append(
+            Entry(job: job.id, recipe: recipe, width: width, height: height, layout: layout, time: job.expected))
     }
 
     /// Measures the recipes whose time the coordinator does not know; takes seconds for each.
@@ -35,10 +37,11 @@ struct SubmissionTimes {
         for (index, entry) in entries.enumerated() where entry.time == nil {
             var recipe = entry.recipe
             recipe.k = try? recipe.cropSize(forWidth: entry.width, height: entry.height, exemplar: "")
-            let key = recipe.workload ?? ""
+            let key = "\(entry.layout)\n\(recipe.workload ?? "")"
             let speed =
                 speeds[key]
-                ?? (try? .fitting(recipe, width: entry.width, height: entry.height, threads: 1, by: .processor))
+                ?? (try? .fitting(
+                    recipe, width: entry.width, height: entry.height, layout: entry.layout, threads: 1, by: .processor))
             speeds[key] = .some(speed)
             entries[index].time = speed?.time(of: recipe, width: entry.width, height: entry.height)
                 .expected(Self.place)

@@ -8,9 +8,11 @@ import TextureGAN
 
 struct SubmitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "submit", abstract: "Gives exemplars to the coordinator, one job each.",
+        commandName: "submit", abstract: "Gives photographs and materials to the coordinator, one job each.",
         discussion: """
-            Takes files, folders (every image in them, recognised by its content) and patterns ('photos/*.jpg'). Each file is \
+            Takes files, folders (every image in them, recognised by its content) and patterns ('photos/*.jpg'). A folder with \
+            the maps of a material, which 'texloom train' recognises by their names, is one job; so is each such folder in \
+            a folder. --map names the maps of one material instead (docs/materials.md). Each file is \
             accepted or refused with a reason; none is skipped silently. Submitting the same exemplar with the same \
             recipe again returns the job that is there: equal recipes give equal generators, so use --set seed=N for \
             another variation, or --seeds N for several to choose from ('texloom gather --best'). Those are named bricks, \
@@ -28,10 +30,13 @@ struct SubmitCommand: AsyncParsableCommand {
             fetches their products too. Submit again with another --then to add work to jobs that are there.
 
               texloom submit photos/*.jpg --then expand:size=4096x4096,seamless
+              texloom submit Bricks076/ --then expand:seamless
             """)
 
     @Argument(help: "Files, folders or patterns.", completion: .file())
-    var paths: [String]
+    var paths: [String] = []
+
+    @OptionGroup var maps: MapOptions
 
     @OptionGroup var recipeOptions: RecipeOptions
 
@@ -39,7 +44,7 @@ struct SubmitCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            What to call the job, for a single file. Default: the file's name without its extension, with its folder's \
+            What to call the job, for a single file or material. Default: the file's name without its extension, with its folder's \
             name before it where several files have the same name.
             """)
     var name: String?
@@ -84,6 +89,8 @@ struct SubmitCommand: AsyncParsableCommand {
         var reason: String?
         /// What decoding and framing changed in the file's pixels.
         var notes: [String]?
+        /// Of a material.
+        var maps: [String]?
         var obstacle: String?
         /// For a new job.
         var expected: ExpectedTime?
@@ -96,13 +103,13 @@ struct SubmitCommand: AsyncParsableCommand {
         var file: String
         /// For the job of the first seed.
         var name: String
-        var sha256: String
-        var width: Int
-        var height: Int
+        var exemplar: SubmittedExemplar
+        var files: SubmittedExemplar.Stored
         var notes: [String]
     }
 
     func validate() throws {
+        try maps.require(instead: paths.first, "files, folders or patterns")
         guard (1...1000).contains(seeds) else { throw ValidationError("--seeds \(seeds): expected 1 to 1000") }
         guard (-100...100).contains(priority) else {
             throw ValidationError("--priority \(priority): expected -100 to 100")
@@ -125,23 +132,29 @@ struct SubmitCommand: AsyncParsableCommand {
             outcomes.append(outcome)
             if !client.json { say(describe(outcome)) }
         }
-        let candidates = ExemplarFiles.collect(paths)
+        let candidates =
+            maps.maps.isEmpty ? ExemplarFiles.collect(paths) : [.material(try maps.files(orFolder: nil)?.name ?? "")]
         if name != nil, candidates.count > 1 {
             throw CommandFailure("--name goes with a single file; there are \(candidates.count)", exit: .usage)
         }
         var names = ExemplarNames.together(
-            candidates.compactMap { if case .file(let file) = $0 { file } else { nil } }
+            candidates.compactMap {
+                switch $0 {
+                case .file(let path), .material(let path): path
+                case .refused: nil
+                }
+            }
         ).makeIterator()
         var stored: [Stored] = []
         for candidate in candidates {
             switch candidate {
             case .refused(let file, let reason):
                 add(Outcome(file: FileName.readable(file), accepted: false, reason: reason))
-            case .file(let file):
+            case .file(let file), .material(let file):
                 let name = self.name ?? names.next() ?? ""
                 try await add(
                     outcome(of: file) {
-                        let exemplar = try await store(file, name, variants, in: api)
+                        let exemplar = try await store(candidate, file, name, variants, in: api)
                         stored.append(exemplar)
                         // Printed once.
                         stored[stored.count - 1].notes = []
@@ -184,42 +197,50 @@ struct SubmitCommand: AsyncParsableCommand {
     /// Sends an exemplar.
     /// - Throws: `TrainingError` if it is too small for every variant.
     private func store(
-        _ file: String, _ name: String, _ variants: [RecipeVariant], in api: APIClient
+        _ candidate: ExemplarFiles.Candidate, _ file: String, _ name: String, _ variants: [RecipeVariant],
+        in api: APIClient
     ) async throws -> Stored {
-        let framed = try FramedExemplar(file, framing.framing)
-        let (width, height) = (framed.image.width, framed.image.height)
+        let exemplar =
+            if case .material = candidate, let files = try maps.files(orFolder: maps.maps.isEmpty ? file : nil) {
+                try SubmittedExemplar(files, framing.framing)
+            } else {
+                try SubmittedExemplar(photograph: file, framing.framing)
+            }
+        let (width, height) = (exemplar.width, exemplar.height)
         let fits = variants.map { variant in
             Result { try variant.recipe.cropSize(forWidth: width, height: height, exemplar: FileName.readable(file)) }
         }
         if !fits.contains(where: { (try? $0.get()) != nil }) { _ = try fits[0].get() }
         for work in following { try work.check(FileName.readable(file), width: width, height: height) }
-        let receipt = try await api.upload(framed.data, to: "/api/v1/exemplars", as: ExemplarReceipt.self)
         return Stored(
-            file: file, name: name, sha256: receipt.sha256, width: width, height: height, notes: framed.notes)
+            file: file, name: name, exemplar: exemplar, files: try await exemplar.send(to: api), notes: exemplar.notes)
     }
 
     private func submit(
-        _ exemplar: Stored, _ variant: RecipeVariant, _ times: inout SubmissionTimes, to api: APIClient
+        _ stored: Stored, _ variant: RecipeVariant, _ times: inout SubmissionTimes, to api: APIClient
     ) async throws -> Outcome {
-        let (recipe, shown) = (variant.recipe, FileName.readable(exemplar.file))
+        let (recipe, shown, exemplar) = (variant.recipe, FileName.readable(stored.file), stored.exemplar)
         let tags = try JobTags(batch: batch, labels: labels)
         let labels = tags.labels.merging(variant.labels) { $1 }
         let submission = JobSubmission(
-            name: exemplar.name + variant.suffix, fileName: FileName.last(of: exemplar.file),
-            exemplarSHA256: exemplar.sha256,
+            name: stored.name + variant.suffix, fileName: exemplar.fileName, exemplarSHA256: stored.files.sha256,
             recipeYAML: recipe.yaml(), priority: priority, once: true,
-            needs: try JobNeeds(of: recipe, width: exemplar.width, height: exemplar.height, exemplar: shown),
+            needs: try JobNeeds(
+                of: recipe, width: exemplar.width, height: exemplar.height, layout: exemplar.layout, exemplar: shown),
             batch: batch, labels: labels.isEmpty ? nil : labels,
-            then: following.isEmpty ? nil : following.map(\.followUp))
+            then: following.isEmpty
+                ? nil : following.map { $0.followUp(ofMaterial: exemplar.layout.isMaterial) },
+            maps: stored.files.maps)
         let answer = try await api.post(
             "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
         guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
-        times.add(job, recipe, width: exemplar.width, height: exemplar.height)
+        times.add(job, recipe, width: exemplar.width, height: exemplar.height, layout: exemplar.layout)
         return Outcome(
             file: shown, accepted: true, job: job.id, resultName: job.resultName,
             seed: recipe.seed, labels: labels.isEmpty ? nil : labels, alreadyExisted: job.alreadyExisted,
             state: job.state,
-            notes: exemplar.notes.isEmpty ? nil : exemplar.notes, obstacle: job.obstacle,
+            notes: stored.notes.isEmpty ? nil : stored.notes,
+            maps: exemplar.layout.isMaterial ? exemplar.layout.maps.map(\.rawValue) : nil, obstacle: job.obstacle,
             followers: try job.followers(of: following))
     }
 
@@ -237,6 +258,7 @@ struct SubmitCommand: AsyncParsableCommand {
             .joined() + (outcome.followers ?? []).map { "\n\($0.lineOfFollower.printable)" }.joined()
         let name = (outcome.resultName ?? "").printable
         let seed = seeds > 1 ? outcome.seed.map { ", seed \($0)" } ?? "" : ""
-        return "accepted  \(outcome.file.printable) as \(outcome.job ?? "") (\(name)\(seed))\(known)\(remarks)"
+        let maps = outcome.maps.map { ", maps \($0.joined(separator: ", "))" } ?? ""
+        return "accepted  \(outcome.file.printable) as \(outcome.job ?? "") (\(name)\(seed)\(maps))\(known)\(remarks)"
     }
 }

@@ -28,7 +28,11 @@ struct MapOptions: ParsableArguments {
         guard let path else {
             let albedo = maps.first { $0.content == "albedo" } ?? maps.first
             return try MaterialFiles(
-                name: albedo?.path ?? "", files: maps.map { ($0.content, FileName.plain($0.path)) })
+                name: albedo?.path ?? "",
+                files: maps.map {
+                    let url = FileName.plain($0.path)
+                    return MaterialFiles.Given(content: $0.content, name: url.path, url: url)
+                })
         }
         var isFolder: ObjCBool = false
         let url = FileName.plain(path)

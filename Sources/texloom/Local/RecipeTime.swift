@@ -8,14 +8,15 @@ extension MeasuredSpeed {
     /// Measures if the machine has twice the memory that the measurement takes.
     /// - Throws: `TrainingError`, or `CommandFailure` if there is too little memory.
     static func fitting(
-        _ recipe: Recipe, width: Int, height: Int, threads: Int, by clock: Clock
+        _ recipe: Recipe, width: Int, height: Int, layout: MapLayout = .picture, threads: Int, by clock: Clock
     ) throws -> MeasuredSpeed {
         let k = try recipe.cropSize(forWidth: width, height: height, exemplar: "the exemplar")
-        let needed = try recipe.trainingBytes(width: 2 * k, height: 2 * k, exemplar: "the exemplar")
+        let needed = try recipe.trainingBytes(
+            width: 2 * k, height: 2 * k, layout: layout, exemplar: "the exemplar")
         guard needed < MachineAllowance.current.memoryBytes / 2 else {
             throw CommandFailure("measuring '\(recipe.name)' takes \(needed >> 20) MiB of memory, more than half of it")
         }
-        return try measure(recipe, width: width, height: height, threads: threads, by: clock)
+        return try measure(recipe, width: width, height: height, layout: layout, threads: threads, by: clock)
     }
 }
 

@@ -99,10 +99,13 @@ struct TrainCommand: ParsableCommand {
                 "stopping after this iteration, with a checkpoint"
                     + (isInterruption ? "; press Ctrl-C again to end at once, without one" : ""))
         }
-        // JSON lines contain no estimate, so nothing is measured for them. A material takes longer than is measured.
+        // JSON lines contain no estimate, so nothing is measured for them.
         let (width, height) = (given.identity.image.width, given.identity.image.height)
-        let isTold = !json && given.identity.material == nil
-        let speed = !isTold ? nil : try? MeasuredSpeed.measure(recipe, width: width, height: height, threads: threads)
+        let speed =
+            json
+            ? nil
+            : try? MeasuredSpeed.measure(
+                recipe, width: width, height: height, layout: given.identity.layout, threads: threads)
         let reports = try TrainingReports(
             to: folder, recipe: recipe, expected: speed?.time(of: recipe, width: width, height: height),
             threads: threads, json: json)

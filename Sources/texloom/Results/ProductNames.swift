@@ -6,19 +6,56 @@ import TextureGAN
 /// What the files of a job that works on a generator are called: as `texloom expand` and `texloom export` would call them.
 struct ProductNames {
     private let stem: String
-    private let pictures: [String]
+    /// Of a photograph, the pictures; of a material, the folders of the results.
+    private let results: [String]
+    /// Of a material: which map of which result each picture is, by its number.
+    private let maps: [(result: Int, kind: MapKind)]
     private let format: String
 
-    init(_ job: JobSummary) {
-        stem = FileName.stem(of: job.fileName)
+    /// - Parameter reportJSON: What the worker says of the pictures.
+    init(_ job: JobSummary, reportJSON: String?) {
+        stem = Self.safe(FileName.stem(of: job.fileName))
+        let kinds = Self.maps(reportJSON)
+        var result = -1
+        maps = kinds.map { kind in
+            // The albedo is the first map of each result.
+            if kind == .albedo { result += 1 }
+            return (result, kind)
+        }
         // A newer coordinator may know more options.
-        pictures = (try? ExpansionOptions(job.recipe))?.names(stem: stem) ?? []
+        results =
+            (try? ExpansionOptions(job.recipe))?.names(stem: stem, extension: maps.isEmpty ? ".png" : "") ?? []
         format = (try? ExportOptions(job.recipe))?.format.rawValue ?? "onnx"
     }
 
+    /// The maps that a report names, in the order of the pictures' numbers; empty for photographs.
+    private static func maps(_ reportJSON: String?) -> [MapKind] {
+        struct Picture: Decodable { var map: String? }
+        struct Report: Decodable { var pictures: [Picture]? }
+        let report = reportJSON.flatMap { try? JSONDecoder().decode(Report.self, from: Data($0.utf8)) }
+        let names = (report?.pictures ?? []).map(\.map)
+        let kinds = names.compactMap { $0 }.compactMap(MapKind.init)
+        return kinds.count == names.count && kinds.first == .albedo ? kinds : []
+    }
+
+    /// A name without what no file's name may have.
+    private static func safe(_ name: String) -> String {
+        name.replacing("/", with: "_").replacing("\0", with: "_")
+    }
+
     func picture(_ number: Int) -> String {
-        let name = pictures.indices.contains(number - 1) ? pictures[number - 1] : "\(stem)-picture-\(number).png"
-        return name.replacing("/", with: "_").replacing("\0", with: "_")
+        if maps.indices.contains(number - 1), results.indices.contains(maps[number - 1].result) {
+            let (result, kind) = maps[number - 1]
+            return "\(results[result])/\(kind.fileName(of: results[result]))"
+        }
+        return maps.isEmpty && results.indices.contains(number - 1)
+            ? results[number - 1] : "\(stem)-picture-\(number).png"
+    }
+
+    /// The file that joins the maps of a result.
+    private func description(_ number: Int) -> String {
+        guard results.indices.contains(number - 1) else { return "\(stem)-\(number).mtlx" }
+        return "\(results[number - 1])/\(results[number - 1]).mtlx"
     }
 
     /// Where the products go.
@@ -28,7 +65,8 @@ struct ProductNames {
             switch artifact.kind {
             case .picture: targets[folder.appendingPathComponent(picture(artifact.iteration))] = artifact
             case .model: targets[folder.appendingPathComponent("generator.\(format)")] = artifact
-            case .exemplar, .snapshot, .checkpoint, .generator, .discriminator: break
+            case .material: targets[folder.appendingPathComponent(description(artifact.iteration))] = artifact
+            case .exemplar, .map, .snapshot, .checkpoint, .generator, .discriminator: break
             }
         }
         return targets

@@ -16,6 +16,8 @@ struct ResultFolder {
     var checkpoint: URL { url.appendingPathComponent("last_checkpoint.safetensors") }
     /// The checkpoint before the last, kept during training in case the last one is damaged.
     var previousCheckpoint: URL { url.appendingPathComponent("previous_checkpoint.safetensors") }
+    /// The maps of the exemplar, where `texloom expand` finds them: of a gathered material, and of a trained part.
+    var exemplarMaps: URL { url.appendingPathComponent("exemplar", isDirectory: true) }
     var recipeYAML: URL { url.appendingPathComponent("recipe.yaml") }
     var resultJSON: URL { url.appendingPathComponent("result.json") }
     var lossPlot: URL { url.appendingPathComponent("loss.svg") }
@@ -52,6 +54,18 @@ struct ResultFolder {
     /// Creates the folder of a job that makes no snapshots.
     /// - Throws: `CommandFailure` naming the folder.
     func createWithoutImages() throws { try create(url) }
+
+    /// Creates the folder of a material's maps.
+    /// - Throws: `CommandFailure` naming the result's folder.
+    func createExemplarMaps() throws { try create(exemplarMaps) }
+
+    /// A file of the exemplar, with a name that says which map it is, whatever it was called before.
+    func exemplarMap(_ file: MapFile) -> URL {
+        let suffix = MaterialFiles.fileSuffix(of: file.map) ?? file.map
+        let end = URL(fileURLWithPath: file.fileName).pathExtension.lowercased()
+        return exemplarMaps.appendingPathComponent(
+            "exemplar_\(suffix.replacing("/", with: "_")).\(["jpg", "jpeg"].contains(end) ? end : "png")")
+    }
 
     private func create(_ folder: URL) throws {
         do {

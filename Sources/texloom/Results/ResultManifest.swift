@@ -54,7 +54,7 @@ struct ResultManifest: Encodable {
         recipe = detail.recipeYAML
         self.licence = licence
         var figures = detail.reportJSON.flatMap(TrainingReport.init)?.quality ?? [:]
-        let pictures = detail.reportJSON.map(PictureFigures.read) ?? []
+        let pictures = (detail.reportJSON.map(PictureFigures.read) ?? []).filter { $0.map == nil || $0.map == "albedo" }
         for (index, picture) in pictures.enumerated() {
             let suffix = pictures.count > 1 ? "_\(index + 1)" : ""
             if let x = picture.seam_x { figures["seam_x\(suffix)"] = x }
@@ -105,6 +105,8 @@ struct ResultManifest: Encodable {
 
 /// What a worker reports of a picture.
 private struct PictureFigures: Decodable {
+    /// Of a material, whose albedo alone has seams.
+    var map: String?
     var seam_x: Float?
     var seam_y: Float?
 

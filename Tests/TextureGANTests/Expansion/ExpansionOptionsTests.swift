@@ -10,6 +10,7 @@ struct ExpansionOptionsTests {
             ("seamless,size=64x32", "size=64x32,seamless=both"), ("seamless=x", "times=1,seamless=x"),
             ("variations=4", "times=1,variations=4,seed=1"),
             ("input=tiles,seed=7,times=2", "times=2,input=tiles:4,seed=7"),
+            ("depth=8", "times=1,depth=8"),
             ("input=noise,statistics=running,depth=16", "times=1,input=noise,seed=1,depth=16,statistics=running"),
         ])
     func equalOptionsAreOneText(text: String, canonical: String) throws {

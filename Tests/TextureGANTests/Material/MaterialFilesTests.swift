@@ -37,6 +37,29 @@ import Testing
                 == [nil, .map(.albedo), .map(.roughness)])
     }
 
+    @Test func aFolderOfPhotographsIsNoMaterial() {
+        #expect(MaterialFiles.areMaps(["Bricks_Color.jpg", "Bricks_NormalGL.jpg", "Bricks.png", "Bricks.usdc"]))
+        #expect(MaterialFiles.areMaps(["wall_diff_1k.png", "wall_arm_1k.png"]))
+        #expect(!MaterialFiles.areMaps(["wood.jpg", "metal.jpg", "rough.jpg"]), "no albedo")
+        #expect(!MaterialFiles.areMaps(["albedo.png"]))
+        #expect(!MaterialFiles.areMaps(["base.png", "metal.png", "wood.png", "sand.png"]), "chance")
+        #expect(!MaterialFiles.areMaps(["a_Color.txt", "a_Roughness.txt"]) && !MaterialFiles.areMaps([]))
+    }
+
+    /// What is fetched of a cluster is found by its name.
+    @Test func everyContentHasANameThatSaysIt() throws {
+        for content in MaterialFiles.contentNames {
+            let suffix = try #require(MaterialFiles.fileSuffix(of: content))
+            let names = ["exemplar_\(suffix)", "exemplar_Color"]
+            let found = try #require(MapNames.contents(of: names)[0])
+            switch found {
+            case .map(let kind): #expect(kind.rawValue == content)
+            case .packed(let hasOcclusion): #expect((hasOcclusion ? "orm" : "metallic-roughness") == content)
+            }
+        }
+        #expect(MaterialFiles.fileSuffix(of: "shine") == nil)
+    }
+
     @Test func layoutsAreKeptAsText() {
         let layout = MapLayout([.roughness, .albedo, .normalDX])
         #expect(layout?.description == "albedo,normal-dx,roughness" && layout?.channels == 7)
@@ -47,6 +70,10 @@ import Testing
         }
         #expect(MapLayout([.albedo, .normalGL, .normalDX]) == nil)
         #expect(MapLayout.picture.channels == 3 && !MapLayout.picture.isMaterial)
+    }
+
+    private func given(_ content: String, _ url: URL) -> MaterialFiles.Given {
+        MaterialFiles.Given(content: content, name: url.path, url: url)
     }
 
     // MARK: Folders
@@ -113,10 +140,12 @@ import Testing
             let error = TinyRun.error { _ = try MaterialFiles(folder: folder, name: "a") }
             for name in ["a/a_rough.png", "a/a_rough_1k.jpg"] { #expect(error?.message.contains(name) == true) }
             let albedo = folder.appendingPathComponent("a_diff.png")
-            #expect(TinyRun.error { _ = try MaterialFiles(name: "x", files: [("albedo", albedo)]) } != nil)
+            #expect(TinyRun.error { _ = try MaterialFiles(name: "x", files: [given("albedo", albedo)]) } != nil)
             #expect(
-                TinyRun.error { _ = try MaterialFiles(name: "x", files: [("albedo", albedo), ("shine", albedo)]) }?
-                    .message.contains("metallic-roughness") == true)
+                TinyRun.error {
+                    _ = try MaterialFiles(name: "x", files: [given("albedo", albedo), given("shine", albedo)])
+                }?
+                .message.contains("metallic-roughness") == true)
         }
     }
 

@@ -268,5 +268,9 @@ import Testing
         let large = try recipe.trainingBytes(width: 2000, height: 2000, exemplar: "a.png")
         #expect(large > bytes + 256 << 20, "the snapshots of a large photograph")
         #expect(large < 4 << 30, "are made in pieces")
+        let layout = try #require(MapLayout([.albedo, .normalGL, .roughness, .ambientOcclusion, .displacement]))
+        let material = try recipe.trainingBytes(width: 256, height: 256, layout: layout, exemplar: "a")
+        // Nine channels of 6 bytes for each pixel, and weights of the first and last layers.
+        #expect((256 * 256 * 9 * 6..<12 << 20).contains(material - bytes), "\(material - bytes)")
     }
 }

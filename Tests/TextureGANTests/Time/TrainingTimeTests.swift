@@ -69,6 +69,9 @@ struct TrainingTimeTests {
                 #expect(speed.snapshotSeconds >= 0 && speed.snapshotSecondsPerPixel > 0)
             }
         }
+        let layout = try #require(MapLayout([.albedo, .normalGL, .roughness]))
+        let material = try MeasuredSpeed.measure(withStyle, width: 40, height: 30, layout: layout, threads: 1)
+        #expect(material.secondsPerIteration > 0 && material.snapshotSecondsPerPixel > 0)
         let error = TinyRun.error {
             _ = try MeasuredSpeed.measure(withStyle, width: 20, height: 20, threads: 1)
         }

@@ -210,7 +210,7 @@ struct DashboardRoutes: Sendable {
         let file: String = try context.parameters.require("file")
         guard file.hasSuffix(".png"), case let sha256 = String(file.dropLast(4)), SHA256Text.isValid(sha256),
             let kind = try await reader.store.kind(ofArtifact: sha256),
-            kind == .snapshot || kind == .exemplar || kind == .picture
+            kind == .snapshot || kind == .exemplar || kind == .picture || kind == .map
         else {
             throw Problem(.notFound, "there is no picture '\(file)'")
         }

@@ -49,6 +49,10 @@ struct JobPageView {
         }
         content["log"] = log.map { ["level": $0.level, "text": line($0)] }
         content.merge(PageLinks(detail, pictures: files.filter { $0.kind == .picture }).content) { $1 }
+        content["hasMaps"] = detail.maps != nil
+        content["maps"] = (detail.maps ?? []).map { file in
+            ["mapName": Readable.plain(file.map), "mapFile": Readable.plain(file.fileName), "mapSHA256": file.sha256]
+        }
         content["hasAttempts"] = !detail.attempts.isEmpty
         content["attempts"] = detail.attempts.reversed().map(attempt)
         content["files"] = (files + [newestSnapshot].compactMap { $0 }).map(file)
@@ -94,20 +98,29 @@ struct JobPageView {
         switch artifact.kind {
         case .exemplar, .model: artifact.kind.rawValue
         case .picture: "picture \(artifact.iteration)"
+        case .map: "map \(map(artifact).map { Readable.plain($0.map) } ?? "\(artifact.iteration)")"
+        case .material: "MaterialX \(artifact.iteration)"
         // An input.
         case .generator where detail.job.kind != .train: "generator"
         default: "\(artifact.kind.rawValue), iteration \(artifact.iteration)"
         }
     }
 
+    /// What the submission says of a map.
+    private func map(_ artifact: ArtifactSummary) -> MapFile? {
+        let maps = detail.maps ?? []
+        return maps.indices.contains(artifact.iteration - 1) ? maps[artifact.iteration - 1] : nil
+    }
+
     private func file(_ artifact: ArtifactSummary) -> [String: Any] {
-        let isExemplar = artifact.kind == .exemplar
+        let given = artifact.kind == .map ? map(artifact)?.fileName : nil
+        let albedo = detail.maps?.first { $0.sha256 == artifact.sha256 }?.fileName
+        let own = artifact.kind == .exemplar ? albedo ?? detail.job.fileName : given
         return [
             "sha256": artifact.sha256, "size": Readable.bytes(artifact.sizeBytes),
             "title": title(of: artifact),
-            "download": isExemplar
-                ? Readable.plain(detail.job.fileName)
-                : "\(detail.job.resultName)-\(artifact.kind.rawValue).\(artifact.kind.fileExtension ?? "bin")",
+            "download": own.map(Readable.plain)
+                ?? "\(detail.job.resultName)-\(artifact.kind.rawValue).\(artifact.kind.fileExtension ?? "bin")",
         ]
     }
 }

@@ -30,7 +30,8 @@ struct PageLinks {
                 let size = sizes.indices.contains(index) ? sizes[index] : nil
                 return [
                     "sha256": picture.sha256, "number": picture.iteration,
-                    "size": size.map { "\($0.width) × \($0.height)" } ?? Readable.bytes(picture.sizeBytes),
+                    "size": (size?.map.map { "\(Readable.plain($0)), " } ?? "")
+                        + (size.map { "\($0.width) × \($0.height)" } ?? Readable.bytes(picture.sizeBytes)),
                     "hasThumbnail": size.map { $0.width * $0.height <= Self.maxPixels } ?? false,
                 ]
             },
@@ -48,6 +49,8 @@ struct PageLinks {
     private struct Size: Decodable {
         var width: Int
         var height: Int
+        /// Of a material.
+        var map: String?
     }
 
     /// What the worker reports of its pictures, in the order of their numbers.

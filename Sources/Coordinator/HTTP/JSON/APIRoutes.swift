@@ -86,7 +86,7 @@ struct APIRoutes: Sendable {
             return AcceptedJob(
                 id: job.id.description, name: job.name, resultName: job.resultName, state: job.state,
                 alreadyExisted: job.alreadyExisted, obstacle: waiting.flatMap(cluster.obstacle),
-                expected: job.alreadyExisted ? nil : times[submission.spec])
+                expected: job.alreadyExisted ? nil : times[RecipeWork(submission)])
         }
         context.audited.name =
             (accepted.first.map { "\($0.id) \($0.resultName)" } ?? "")
@@ -97,12 +97,20 @@ struct APIRoutes: Sendable {
     }
 
     /// Expected times by recipe. A job is accepted even if its time is unknown.
-    private func expectedTimes(of submissions: [Submission]) async -> [String: ExpectedTime] {
-        var known: [String: ExpectedTime] = [:]
-        for yaml in Set(submissions.filter { $0.kind == .train }.map(\.spec)) {
-            known[yaml] = try? await times.recorded(yaml)
+    private func expectedTimes(of submissions: [Submission]) async -> [RecipeWork: ExpectedTime] {
+        var known: [RecipeWork: ExpectedTime] = [:]
+        for work in Set(submissions.filter { $0.kind == .train }.map(RecipeWork.init)) {
+            known[work] = try? await times.recorded(work.yaml, maps: work.maps)
         }
         return known
+    }
+
+    /// A recipe, and the maps of the material that it is for.
+    private struct RecipeWork: Hashable {
+        var yaml: String
+        var maps: [String]
+
+        init(_ submission: Submission) { (yaml, maps) = (submission.spec, submission.inputs.compactMap(\.map)) }
     }
 
     private func submission(_ job: JobSubmission, at index: Int) throws -> Submission {
@@ -145,19 +153,8 @@ struct APIRoutes: Sendable {
             // SQLite would read the text only up to this character.
             try require(!text.utf8.contains(0), "\(field) has the character U+0000; leave it out")
         }
-        guard let size = exemplars.size(of: job.exemplarSHA256) else {
-            throw Problem(
-                .unprocessableContent,
-                "jobs[\(index)].exemplarSHA256 \(job.exemplarSHA256) is not stored; send the image to "
-                    + "/api/v1/exemplars first")
-        }
         return Submission(
-            name: job.name,
-            inputs: [
-                JobInput(
-                    name: JobInput.exemplar, artifact: Artifact(sha256: job.exemplarSHA256, sizeBytes: size),
-                    fileName: job.fileName)
-            ], spec: job.recipeYAML,
+            name: job.name, inputs: try SubmittedFiles(exemplars).inputs(of: job, at: index), spec: job.recipeYAML,
             needs: job.needs ?? configuration.needsOfRecipe(job.recipeYAML), priority: job.priority ?? 0,
             key: job.once == true ? key(of: job) : job.key, tags: tags, continues: continued)
     }
@@ -166,6 +163,7 @@ struct APIRoutes: Sendable {
     /// own, so that it is complete whatever was submitted before.
     private func key(of job: JobSubmission) -> String {
         var text = "\(job.name)\n\(job.exemplarSHA256)\n\(configuration.recipeValues(job.recipeYAML))"
+        for file in job.maps ?? [] { text += "\nmap \(file.map) \(file.sha256)" }
         if let source = job.continues { text += "\ncontinues \(source)" }
         if let batch = job.batch { text += "\nbatch \(batch)" }
         return hexadecimal(SHA256.hash(data: Data(text.utf8)))

@@ -73,7 +73,8 @@ struct ArtifactResponder: Sendable {
         switch try await jobs.kind(ofArtifact: sha256) {
         case .snapshot, .picture: return ("image/png", true)
         case .checkpoint, .generator, .discriminator, .model: return ("application/octet-stream", false)
-        case .exemplar, nil:
+        case .material: return ("application/xml", false)
+        case .exemplar, .map, nil:
             let start = try await disk.run(.chunks) { [store] in try store.read(sha256, offset: 0, count: 4) }
             if start.elementsEqual([0x89, 0x50, 0x4E, 0x47]) { return ("image/png", true) }
             if start.starts(with: [0xFF, 0xD8, 0xFF]) { return ("image/jpeg", true) }

@@ -51,7 +51,10 @@ struct SubmissionRequest {
         let suffix = "-\(followUp.kind)"
         return Submission(
             kind: followUp.kind, name: source.name.shortened(to: 200 - suffix.utf8.count) + suffix,
-            inputs: source.inputs.filter { $0.name == JobInput.exemplar },
+            inputs: source.inputs.filter {
+                $0.name == JobInput.exemplar
+                    || $0.map != nil && WorkContract.table[followUp.kind]?.takesMaps == true
+            },
             awaited: [Submission.Awaited(name: JobInput.generator, source: .submission(place), role: .generator)],
             spec: followUp.spec, priority: source.priority, key: key, tags: source.tags)
     }

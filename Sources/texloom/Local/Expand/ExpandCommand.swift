@@ -123,7 +123,7 @@ struct ExpandCommand: ParsableCommand {
         options.variations = variations
         options.input = input
         options.seed = seed
-        options.depth = depth ?? 8
+        options.depth = depth
         options.statistics = statistics
         options.axes = seamless?.torus ?? []
         options.isPeriodic = periodicInput
@@ -194,8 +194,6 @@ struct ExpandCommand: ParsableCommand {
         _ network: Generator, on picture: Raster<Sample>, named image: String,
         result: (_ path: String, _ width: Int, _ height: Int) throws -> some ResultFiles
     ) throws {
-        var options = options
-        options.depth = Sample.bitWidth
         let paths = paths(of: options, image: image, extension: network.layout.isMaterial ? "" : ".png")
         // All of them, before the work.
         for path in paths { _ = try result(path, 2, 2) }

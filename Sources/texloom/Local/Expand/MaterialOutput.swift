@@ -28,15 +28,13 @@ struct MaterialOutput: ResultFiles {
                 "\(folder) cannot be made a folder: \(error.systemReason); give another -o", exit: .usage)
         }
         files = try zip(layout.maps, material.depths).map { kind, own in
-            let path = "\(folder)/\(Self.file(kind, of: name))"
+            let path = "\(folder)/\(kind.fileName(of: name))"
             let output = try PictureOutput(
                 path, width: width, height: height, bitDepth: depth ?? own, channels: kind.channels,
                 isSRGB: kind == .albedo, sparing: inputs)
             return (kind, depth ?? own, output)
         }
     }
-
-    private static func file(_ kind: MapKind, of name: String) -> String { "\(name)_\(kind.fileSuffix).png" }
 
     func open() throws { for file in files { try file.output.open() } }
 
@@ -66,7 +64,7 @@ struct MaterialOutput: ResultFiles {
     }
 
     private func writeDescription() throws {
-        let maps = layout.maps.map { ($0, Self.file($0, of: name)) }
+        let maps = layout.maps.map { ($0, $0.fileName(of: name)) }
         try OutputFile("\(folder)/\(name).mtlx").write(Data(MaterialX.document(name: name, maps: maps).utf8))
     }
 

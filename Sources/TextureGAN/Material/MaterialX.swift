@@ -1,9 +1,7 @@
-import TextureGAN
-
 /// A material's maps as a MaterialX 1.38 document: a `standard_surface` with its textures.
-enum MaterialX {
+public enum MaterialX {
     /// - Parameter maps: the kinds with their files, beside the document.
-    static func document(name: String, maps: [(kind: MapKind, file: String)]) -> String {
+    public static func document(name: String, maps: [(kind: MapKind, file: String)]) -> String {
         let name = identifier(name)
         let kinds = maps.map(\.kind)
         var graph: [String] = []
