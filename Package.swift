@@ -103,6 +103,7 @@ let package = Package(
         .target(name: "CArguments"),
         .target(name: "CBorrowedClosure"),
         .target(name: "CProcessor"),
+        .target(name: "CSpawn"),
         .target(name: "COpenBLAS"),
         .target(name: "CStartWeights", exclude: ["drawn-16.safetensors"]),
 
@@ -111,7 +112,7 @@ let package = Package(
 
         // What every module may import. Base computes only; OperatingSystem asks the system.
         .target(name: "Base"),
-        .target(name: "OperatingSystem"),
+        .target(name: "OperatingSystem", dependencies: ["CSpawn"]),
 
         // The training core.
         .target(
@@ -158,6 +159,7 @@ let package = Package(
             name: "Coordinator",
             dependencies: [
                 "Base", "ClusterCore", "Transport", "Protocol", "Imaging", "EventFiles", "OperatingSystem", "Plots",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "GRDB", package: "GRDB.swift"),

@@ -25,6 +25,14 @@ extension CoordinatorConfiguration {
     /// Whether callers of the HTTP API must prove who they are.
     var asksForTokens: Bool { requiresAuthentication || (tls != nil && !Self.isLoopback(httpHost)) }
 
+    /// Where people reach the pages, as far as the HTTP address says; nil if it is every address of the machine, or a port
+    /// that the system chooses.
+    var pageURL: String? {
+        guard !["0.0.0.0", "::"].contains(httpHost), httpPort != 0 else { return nil }
+        let host = httpHost.contains(":") ? "[\(httpHost)]" : httpHost
+        return "\(tls == nil ? "http" : "https")://\(host):\(httpPort)"
+    }
+
     /// Whether the workers' address speaks CURVE.
     var encryptsWorkers: Bool {
         requiresAuthentication || !isInsecure && !Endpoint.isLoopback(workerEndpoint)

@@ -51,6 +51,9 @@ public struct CoordinatorConfiguration: Sendable {
     /// Which files the coordinator gives up by itself. Default: none.
     public var retention = RetentionPolicy()
 
+    /// Whom the coordinator tells about ends of jobs and batches. Default: no one.
+    public var notifications = NotificationConfiguration()
+
     /// Whether the process may end when stopping takes too long: for a program that has no other task. Default: no.
     public var endsProcess = false
 
@@ -116,6 +119,7 @@ public struct CoordinatorConfiguration: Sendable {
             }
         }
         try retention.validate()
+        try notifications.validate()
         try validateAccess()
     }
 

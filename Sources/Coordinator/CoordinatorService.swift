@@ -39,11 +39,14 @@ public struct CoordinatorService: Sendable {
         signal(SIGXFSZ, SIG_IGN)
         PrivateFile.keepNewFilesPrivate()
         let certificate = try configuration.tls.map(ServerCertificate.init)
+        let disk = BlockingWork()
+        let notifier = try Notifier(configuration.notifications, publicURL: configuration.pageURL, disk: disk)
         let folder = try DataFolder(configuration.dataFolder)
-        let store = try JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())
+        let store = try JobStore(
+            file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased(),
+            notifications: notifier.policy)
         let artifacts = try ArtifactStore(dataFolder: folder.url)
         await verify(StoreCheck(store: store, artifacts: artifacts))
-        let disk = BlockingWork()
         let clock = MonotonicClock()
         var restored = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
         restored.specValues = configuration.recipeValues
@@ -100,6 +103,7 @@ public struct CoordinatorService: Sendable {
                 ).run()
             },
             BackgroundService { await retention.run() },
+            BackgroundService { await notifier.run(store, engine.metrics, startedAt: Date(), logger: logger) },
             BackgroundService { await LeftoverRemover(engine: engine, artifacts: artifacts, disk: disk).run() },
             BackgroundService {
                 await EventFileWriter(
@@ -169,6 +173,14 @@ public struct CoordinatorService: Sendable {
         defer { try? store.close() }
         let artifacts = try ArtifactStore(dataFolder: folder.url, isReadOnly: !repairs)
         return try await StoreCheck(store: store, artifacts: artifacts).run(repairs: repairs)
+    }
+
+    /// Sends a message of the type `test` to each receiver, once. Needs no data folder.
+    /// - Throws: `CoordinatorError.badConfiguration`.
+    public static func testNotifications(_ configuration: NotificationConfiguration) async throws -> [NotificationTest]
+    {
+        try configuration.validate()
+        return try await Notifier(configuration, publicURL: nil, disk: BlockingWork()).test()
     }
 
     /// Logs what is damaged. Unfinished jobs continue without it, and the coordinator serves all the same.

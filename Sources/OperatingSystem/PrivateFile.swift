@@ -35,12 +35,15 @@ public enum PrivateFile {
         try DurableFile.sync(url.deletingLastPathComponent())
     }
 
+    /// - Parameter mayBeIssued: Whether the file may also be one that a service manager hands out (systemd's credentials,
+    ///   Kubernetes' secrets): it belongs to root, and a group may read it that has this process as its member.
     /// - Throws: ``FileFailure`` or ``OpenToOthers``.
-    public static func requirePrivate(_ url: URL) throws {
+    public static func requirePrivate(_ url: URL, mayBeIssued: Bool = false) throws {
         var status = stat()
         guard stat(url.path, &status) == 0 else { throw FileFailure("open", url) }
         let mode = status.st_mode & 0o777
-        guard mode & 0o077 == 0 else { throw OpenToOthers(path: url.path, mode: mode) }
+        let isIssued = mayBeIssued && status.st_uid == 0 && geteuid() != 0 && mode & 0o027 == 0
+        guard mode & 0o077 == 0 || isIssued else { throw OpenToOthers(path: url.path, mode: mode) }
     }
 
     /// Others may read a file that holds a secret.

@@ -19,6 +19,11 @@ enum Setting: String, CaseIterable {
     case checkpointDays = "checkpoint-days"
     case snapshotsKept = "snapshots-kept"
     case quota
+    case notify
+    case notifySecret = "notify-secret"
+    case notifyCommand = "notify-command"
+    case notifyOn = "notify-on"
+    case publicURL = "public-url"
     case insecure
     case requireAuth = "require-auth"
     case tlsCertificate = "tls-certificate"

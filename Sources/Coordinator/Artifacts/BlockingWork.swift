@@ -22,12 +22,15 @@ struct BlockingWork: Sendable {
         case audit
         /// Takes seconds, and nothing waits for it.
         case measurements
+        /// Waits for a command of the operator.
+        case commands
 
         var threads: Int {
             switch self {
             case .engine, .pictures, .audit: 1
             // Two at a time would distort each other's measurements.
             case .measurements: 1
+            case .commands: 1
             // These threads wait for the disk more than they compute.
             case .chunks: 16
             case .files: 4

@@ -252,6 +252,7 @@ extension JobStore {
         }
         migrator.registerBatchesAndLabels()
         registerAwaitedInputs(&migrator)
+        registerNotifications(&migrator)
         return migrator
     }
 }

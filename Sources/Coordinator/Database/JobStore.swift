@@ -15,10 +15,16 @@ final class JobStore: Sendable {
     let pool: DatabasePool
     /// Random, made with the database: distinguishes this cluster from another one at the same address.
     let coordinatorID: String
+    /// Which ends get messages, and for whom; nil: none.
+    private let notifications: NotificationPolicy?
 
     /// Opens or creates the database and migrates it forward.
+    /// - Parameter notifications: Which ends get messages, and for whom. Default: none.
     /// - Throws: `CoordinatorError` if the file is no database, is damaged, or comes from a newer texloom.
-    init(file: URL, newCoordinatorID: @autoclosure () -> String) throws {
+    init(
+        file: URL, newCoordinatorID: @autoclosure () -> String, notifications: NotificationPolicy? = nil
+    ) throws {
+        self.notifications = notifications
         var configuration = Configuration()
         configuration.label = "texloom.jobs"
         configuration.maximumReaderCount = 4
@@ -45,6 +51,7 @@ final class JobStore: Sendable {
     /// Opens the database that a running coordinator uses, for reading and writing, without a migration.
     /// - Throws: `CoordinatorError` if the coordinator is of an older or a newer texloom.
     init(sharing file: URL) throws {
+        notifications = nil
         var configuration = Configuration()
         configuration.label = "texloom.jobs"
         configuration.busyMode = .timeout(10)
@@ -69,6 +76,7 @@ final class JobStore: Sendable {
     /// Opens the database of any older version for reading, without a migration.
     /// - Throws: `CoordinatorError` if the file is no job store, is damaged, or comes from a newer texloom.
     init(reading file: URL) throws {
+        notifications = nil
         var configuration = Configuration()
         configuration.label = "texloom.jobs"
         configuration.readonly = true
@@ -102,16 +110,21 @@ final class JobStore: Sendable {
     @discardableResult
     func apply(_ changes: [Change], at time: Date) async throws -> Set<Leftover> {
         guard !changes.isEmpty else { return [] }
-        return try await pool.write { db in
+        return try await pool.write { [notifications] db in
             let writer = ChangeWriter(db: db, seconds: time.timeIntervalSince1970)
+            var ends = notifications.map { EndRecorder($0, db, seconds: writer.seconds) }
             var leftovers: Set<Leftover> = []
             for change in changes {
                 if case .jobDeleted(let id) = change {
+                    try ends?.writeJobs()
                     leftovers.formUnion(try writer.delete(id))
                 } else {
+                    if case .job(let job) = change { try ends?.note(job) }
                     try writer.write(change)
                 }
             }
+            try ends?.writeJobs()
+            try ends?.writeBatches()
             return leftovers
         }
     }

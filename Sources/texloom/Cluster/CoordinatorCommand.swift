@@ -94,6 +94,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
             """, valueName: "GiB"))
     var quota: Double?
 
+    @OptionGroup var notifications: NotificationOptions
+
     @Flag(help: "Verify the data folder, say what is wrong with it and end: 0 if all is well, 1 if not.")
     var check = false
 
@@ -107,6 +109,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if notifications.notifyTest { return try await notifications.test(Settings.current.get()) }
         CoordinatorConfiguration.useOpenFiles()
         let folder = try data ?? Settings.current.get()[.data]
         let configuration = CoordinatorConfiguration(
@@ -134,6 +137,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         if let value = try duration(lease, .lease, unit: 1) { configuration.lease = value }
         if let value = try duration(stall, .stall, unit: 60) { configuration.stall = value }
         try retain(&configuration, settings)
+        configuration.notifications = try notifications.configuration(settings)
         if let count = try retries ?? settings.value(.retries, as: Int.self) { configuration.retries = count }
         configuration.recipes = Recipe.named.map { recipe in
             NamedRecipe(name: recipe.name, abstract: recipe.abstract, yaml: recipe.yaml())

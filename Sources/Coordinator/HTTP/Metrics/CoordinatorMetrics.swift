@@ -16,9 +16,18 @@ final class CoordinatorMetrics: Sendable {
         /// Artifact bytes received, whatever became of them.
         var receivedBytes: [ArtifactRole: Int] = [:]
         var sentBytes: [Recipient: Int] = [:]
+        var notifications: [NotificationReceiverKind: NotificationCounts] = [:]
         var requests: [RequestClass: Int] = [:]
         /// Time from a request to the head of its answer, by route.
         var requestSeconds: [String: Histogram] = [:]
+    }
+
+    /// Messages about ends, of one kind of receivers.
+    struct NotificationCounts: Sendable {
+        var delivered = 0
+        /// Tries.
+        var failed = 0
+        var givenUp = 0
     }
 
     /// Who receives artifacts.

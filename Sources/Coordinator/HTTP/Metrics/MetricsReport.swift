@@ -17,6 +17,8 @@ struct MetricsReport {
     var droppedEvents: Int
     var isStoreWritable: Bool
     var eventStreams: Int
+    /// Messages that wait, by kind of receiver.
+    var waitingNotifications: [NotificationReceiverKind: Int]
     var storedBytes: [ArtifactRole: Int]
     var freeBytes: Int?
     var process: ProcessStatistics
@@ -33,6 +35,7 @@ struct MetricsReport {
         addArtifacts(to: &page)
         addDelays(to: &page)
         addRequests(to: &page)
+        addNotifications(to: &page)
         addProcess(to: &page)
         return page.text
     }
@@ -166,6 +169,22 @@ struct MetricsReport {
             "texloom_http_request_seconds", "Time from a request to the head of its answer.", by: "route",
             counts.requestSeconds.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
         page.gauge("texloom_event_streams", "Open streams of server-sent events.", Double(eventStreams))
+    }
+
+    private func addNotifications(to page: inout Exposition) {
+        let kinds = NotificationReceiverKind.allCases
+        page.gauge(
+            "texloom_notifications_waiting", "Messages about ended jobs and batches that no receiver has taken yet.",
+            .by("to", kinds) { waitingNotifications[$0] ?? 0 })
+        page.counter(
+            "texloom_notifications_delivered_total", "Messages that a receiver took.",
+            .by("to", kinds) { counts.notifications[$0]?.delivered ?? 0 })
+        page.counter(
+            "texloom_notifications_failed_total", "Failed tries; each message is sent again.",
+            .by("to", kinds) { counts.notifications[$0]?.failed ?? 0 })
+        page.counter(
+            "texloom_notifications_given_up_total", "Messages that no receiver took within a day.",
+            .by("to", kinds) { counts.notifications[$0]?.givenUp ?? 0 })
     }
 
     /// Uses the standard names, as every client library does.

@@ -19,6 +19,14 @@ struct MetricsRoutes: Sendable {
         }
     }
 
+    /// By kind of receiver; nothing while the store cannot be read.
+    private func waitingNotifications() async -> [NotificationReceiverKind: Int] {
+        let counts = (try? await reader.store.waitingNotifications()) ?? [:]
+        return counts.reduce(into: [:]) { sums, entry in
+            if let kind = NotificationReceiverKind(ofReceiver: entry.key) { sums[kind, default: 0] += entry.value }
+        }
+    }
+
     private func report() async throws -> MetricsReport {
         let engine = reader.engine
         return MetricsReport(
@@ -26,7 +34,8 @@ struct MetricsRoutes: Sendable {
             now: engine.now, counts: engine.metrics.current, socket: socket.counters,
             waitingEvents: await engine.waitingEvents,
             droppedEvents: await engine.droppedEvents, isStoreWritable: await engine.storeProblem == nil,
-            eventStreams: await feed.openStreams, storedBytes: await storedBytes.byKind(at: engine.now),
+            eventStreams: await feed.openStreams, waitingNotifications: await waitingNotifications(),
+            storedBytes: await storedBytes.byKind(at: engine.now),
             freeBytes: ProcessStatistics.freeBytes(at: folder.url), process: .read())
     }
 }

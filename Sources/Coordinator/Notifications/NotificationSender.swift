@@ -1,0 +1,146 @@
+import Base
+import Foundation
+import Logging
+
+/// Sends the messages of one receiver, in the order of what happened, one at a time.
+///
+/// At least once: a message leaves the store after the receiver has taken it, so a crash in between repeats it. The message
+/// that a receiver refuses waits, and the next ones go before it. Everything that waits is in the store, not in memory, and
+/// nothing waits for this actor.
+actor NotificationSender {
+    /// Time between two looks at the store.
+    static let interval = Duration.seconds(1)
+    /// Time until the next look after the store failed.
+    static let patience = Duration.seconds(30)
+    /// Messages in memory at a time.
+    static let pageSize = 32
+    /// How long deliveries wait to be recorded together. One transaction for each would slow the engine's.
+    static let recordingInterval = Duration.seconds(1)
+
+    let receiver: any NotificationReceiver
+    private let store: JobStore
+    private let metrics: CoordinatorMetrics
+    private let startedAt: Date
+    private let now: @Sendable () -> Date
+    private let chance: @Sendable () -> Double
+    private let logger: Logger
+    private var failuresInARow = 0
+    private var restsUntil = Date.distantPast
+    private var storeHasFailed = false
+
+    /// - Parameters:
+    ///   - startedAt: When the coordinator started; see ``RetrySchedule/lifetime``.
+    ///   - chance: A random number, 0..<1.
+    init(
+        _ receiver: any NotificationReceiver, store: JobStore, metrics: CoordinatorMetrics, startedAt: Date,
+        now: @escaping @Sendable () -> Date = { Date() },
+        chance: @escaping @Sendable () -> Double = { .random(in: 0..<1) }, logger: Logger
+    ) {
+        self.receiver = receiver
+        self.store = store
+        self.metrics = metrics
+        self.startedAt = startedAt
+        self.now = now
+        self.chance = chance
+        self.logger = logger
+    }
+
+    /// Works until the task is cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            await beat()
+            try? await Task.sleep(for: storeHasFailed ? Self.patience : Self.interval)
+        }
+    }
+
+    /// Sends what is due, until the receiver refuses something.
+    func beat() async {
+        // Not for longer than any rest, if the clock was set back.
+        let now = now()
+        guard now >= restsUntil || now < restsUntil.addingTimeInterval(-RetrySchedule.longestPause) else { return }
+        do {
+            while try await sendPage(), !Task.isCancelled {}
+            if storeHasFailed { logger.notice("messages are sent again", metadata: place) }
+            storeHasFailed = false
+        } catch {
+            // The database refuses cancelled tasks.
+            if !storeHasFailed, !Task.isCancelled {
+                logger.warning(
+                    "the job store cannot be read or written, so messages wait", metadata: place(["error": "\(error)"]))
+            }
+            storeHasFailed = true
+        }
+    }
+
+    /// - Returns: Whether there may be more to send now.
+    private func sendPage() async throws -> Bool {
+        let page = try await store.dueNotifications(for: receiver.id, at: now(), limit: Self.pageSize)
+        var delivered: [Int64] = []
+        var refused: (PendingNotification, DeliveryFailure)?
+        let begin = ContinuousClock.now
+        for notification in page {
+            do throws(DeliveryFailure) {
+                try await receiver.deliver(notification)
+                delivered.append(notification.sequence)
+            } catch {
+                if !Task.isCancelled { refused = (notification, error) }
+                break
+            }
+            if Task.isCancelled || ContinuousClock.now - begin > Self.recordingInterval { break }
+        }
+        try await record(delivered)
+        guard let (notification, failure) = refused else { return !page.isEmpty }
+        try await postpone(notification, failure)
+        return false
+    }
+
+    private func record(_ delivered: [Int64]) async throws {
+        guard !delivered.isEmpty else { return }
+        // What has arrived is recorded also when the coordinator stops: the database refuses cancelled tasks.
+        try await Task { [store] in try await store.removeNotifications(delivered) }.value
+        metrics.update { $0.notifications[receiver.kind, default: .init()].delivered += delivered.count }
+        guard failuresInARow > 0 else { return }
+        if failuresInARow >= RetrySchedule.failuresOfAbsence {
+            logger.notice("messages are accepted again", metadata: place)
+            try await store.endPauses(of: receiver.id)
+        }
+        failuresInARow = 0
+    }
+
+    private func postpone(_ refused: PendingNotification, _ failure: DeliveryFailure) async throws {
+        let now = now()
+        var notification = refused
+        notification.failures += 1
+        failuresInARow += 1
+        let pause = RetrySchedule.pause(afterFailures: notification.failures, chance: chance())
+        let rest = RetrySchedule.rest(afterFailuresInARow: failuresInARow, chance: chance())
+        restsUntil = now.addingTimeInterval(max(rest, min(failure.retryAfter ?? 0, RetrySchedule.longestPause)))
+        if failuresInARow <= RetrySchedule.failuresOfAbsence {
+            logger.warning(
+                "a message was not accepted; it is sent again later",
+                metadata: place([
+                    "message": "\(notification.message)", "type": "\(notification.kind)", "reason": "\(failure)",
+                    "failures": .stringConvertible(notification.failures),
+                    "seconds": .stringConvertible(Int(pause.rounded(.up))),
+                ]))
+        }
+        metrics.update { $0.notifications[receiver.kind, default: .init()].failed += 1 }
+        // A message that happened while the coordinator was down has its time, too.
+        let oldest =
+            now.timeIntervalSince(startedAt) < RetrySchedule.lifetime
+            ? Date.distantPast : now.addingTimeInterval(-RetrySchedule.lifetime)
+        let count = try await store.postpone(
+            notification, of: receiver.id, until: now.addingTimeInterval(pause), oldest: oldest)
+        guard count > 0 else { return }
+        metrics.update { $0.notifications[receiver.kind, default: .init()].givenUp += count }
+        logger.error(
+            "\(counted(count, "message")) of more than a day ago were not accepted and are given up",
+            metadata: place(["reason": "\(failure)"]))
+    }
+
+    private var place: Logger.Metadata { place([:]) }
+
+    private func place(_ more: Logger.Metadata) -> Logger.Metadata {
+        more.merging(["receiver": "\(receiver.title)"]) { $1 }
+    }
+}
