@@ -4,8 +4,8 @@ import Logging
 
 /// Sends the messages of one receiver, in the order of what happened, one at a time.
 ///
-/// At least once: a message leaves the store after the receiver has taken it, so a crash in between repeats it. The message
-/// that a receiver refuses waits, and the next ones go before it. Everything that waits is in the store, not in memory, and
+/// At least once: a message leaves the store after the receiver has taken it, so a crash in between repeats it. A message that
+/// a receiver refuses several times waits, and the next ones go before it. Everything that waits is in the store, not in memory, and
 /// nothing waits for this actor.
 actor NotificationSender {
     /// Time between two looks at the store.
@@ -117,11 +117,11 @@ actor NotificationSender {
         restsUntil = now.addingTimeInterval(max(rest, min(failure.retryAfter ?? 0, RetrySchedule.longestPause)))
         if failuresInARow <= RetrySchedule.failuresOfAbsence {
             logger.warning(
-                "a message was not accepted; it is sent again later",
+                "a message was not accepted; it is sent again",
                 metadata: place([
                     "message": "\(notification.message)", "type": "\(notification.kind)", "reason": "\(failure)",
                     "failures": .stringConvertible(notification.failures),
-                    "seconds": .stringConvertible(Int(pause.rounded(.up))),
+                    "seconds": .stringConvertible(Int(max(pause, rest).rounded(.up))),
                 ]))
         }
         metrics.update { $0.notifications[receiver.kind, default: .init()].failed += 1 }

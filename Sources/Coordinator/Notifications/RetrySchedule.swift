@@ -5,8 +5,10 @@ import Foundation
 /// Two pauses: a message that was refused waits, so that the next ones come through; and its receiver rests, so that a
 /// receiver that is away is asked once a minute, not once for each message.
 enum RetrySchedule {
-    /// A message waits 5 s after its first failure, twice as long after each further one, up to an hour: about 30 tries a day.
-    static let firstPause = 5.0
+    /// A message keeps its place for three tries, so that a receiver that restarts gets everything in its order. Then it
+    /// waits 10 s, twice as long after each further failure, up to an hour: about 30 tries a day.
+    static let triesInPlace = 3
+    static let firstPause = 10.0
     static let longestPause = 3600.0
     /// A receiver rests 1 s after a failure, twice as long after each further one in a row, up to a minute.
     static let firstRest = 1.0
@@ -20,7 +22,8 @@ enum RetrySchedule {
     ///   - failures: 1 or more.
     ///   - chance: 0..<1. It spreads pauses over the last quarter, so that many messages do not come back together.
     static func pause(afterFailures failures: Int, chance: Double) -> Double {
-        spread(min(firstPause * pow(2, Double(failures - 1)), longestPause), chance)
+        guard failures >= triesInPlace else { return 0 }
+        return spread(min(firstPause * pow(2, Double(failures - triesInPlace)), longestPause), chance)
     }
 
     static func rest(afterFailuresInARow failures: Int, chance: Double) -> Double {

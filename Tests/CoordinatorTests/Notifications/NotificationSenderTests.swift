@@ -105,7 +105,7 @@ struct NotificationSenderTests {
             if receiver.tries.count > before { times.append(clock.now.timeIntervalSince(start)) }
             clock.pass(1)
         }
-        #expect(times == [0, 5, 15, 35, 75, 155, 315, 635, 1275])
+        #expect(times == [0, 1, 3, 13, 33, 73, 153, 313, 633])
         isBroken.withLock { $0 = false }
         await pass(1300, sender)
         #expect(receiver.accepted == ["a"] && counts.failed == 9 && counts.delivered == 1 && counts.givenUp == 0)
@@ -113,12 +113,25 @@ struct NotificationSenderTests {
         #expect(complaints.all.last == "messages are accepted again")
     }
 
+    @Test func aReceiverThatRestartsGetsEverythingInItsOrder() async throws {
+        try await add(["a", "b", "c"])
+        let isAway = Mutex(true)
+        let receiver = ScriptedReceiver { _ in
+            isAway.withLock { $0 } ? DeliveryFailure(reason: "Connection refused") : nil
+        }
+        let sender = sender(receiver)
+        await pass(3, sender)
+        isAway.withLock { $0 = false }
+        await pass(3, sender)
+        #expect(receiver.tries == ["a", "a", "a", "b", "c"])
+    }
+
     @Test func aMessageThatIsAlwaysRefusedHoldsBackNoOther() async throws {
         try await add(["poison", "b", "c"])
         let receiver = ScriptedReceiver { $0.message == "poison" ? DeliveryFailure(reason: "it answered 500") : nil }
         let sender = sender(receiver)
-        await pass(3, sender)
-        #expect(receiver.accepted == ["b", "c"])
+        await pass(8, sender)
+        #expect(receiver.tries == ["poison", "poison", "poison", "b", "c"])
         for hour in 0..<30 {
             try await add(["h\(hour)"])
             await pass(360, sender, step: 10)
@@ -200,7 +213,7 @@ struct NotificationSenderTests {
     }
 
     @Test func pausesAreSpreadAndNeverLongerThanAnHour() {
-        #expect(RetrySchedule.pause(afterFailures: 1, chance: 0) == 5)
+        #expect([1, 2, 3, 4].map { RetrySchedule.pause(afterFailures: $0, chance: 0) } == [0, 0, 10, 20])
         #expect(RetrySchedule.pause(afterFailures: 500, chance: 0) == 3600)
         #expect(RetrySchedule.pause(afterFailures: 500, chance: 0.999) > 2700)
         #expect(RetrySchedule.rest(afterFailuresInARow: 500, chance: 0) == 60)
