@@ -6,8 +6,8 @@ import OperatingSystem
 
 /// Work on a trained generator, with reports on the way: what a worker does for jobs of kind `expand` and `export`.
 ///
-/// It takes minutes at most, or an hour for the largest pictures, so it keeps no checkpoints. It blocks, so it needs a
-/// thread of its own.
+/// It takes minutes, or an hour for the largest pictures, so it keeps no checkpoints. It blocks, so it needs a thread of
+/// its own.
 public enum ProductRun {
     public struct Input: Sendable {
         /// PNG or JPEG by content.
@@ -22,12 +22,13 @@ public enum ProductRun {
         public var availableBytes: Int
         /// Runs that share this process, including this one.
         public var concurrentRuns: Int
+        public var limits: ProductLimits
         /// An existing folder for the products. The receiver of a report owns its file and removes it.
         public var folder: URL
 
         public init(
             exemplar: URL, exemplarName: String, generator: URL, generatorSHA256: String, threads: Int,
-            availableBytes: Int, concurrentRuns: Int, folder: URL
+            availableBytes: Int, concurrentRuns: Int, limits: ProductLimits, folder: URL
         ) {
             self.exemplar = exemplar
             self.exemplarName = exemplarName
@@ -36,6 +37,7 @@ public enum ProductRun {
             self.threads = threads
             self.availableBytes = availableBytes
             self.concurrentRuns = concurrentRuns
+            self.limits = limits
             self.folder = folder
         }
     }
@@ -43,6 +45,8 @@ public enum ProductRun {
     public enum Report: Sendable {
         /// So many of ``steps`` are done.
         case advanced(step: Int)
+        /// A small copy of the product with this number: PNG, at most 512 pixels a side.
+        case preview(number: Int, file: URL)
         /// A complete, synced file in ``Input/folder``, and its number among the products, from 1.
         case product(number: Int, file: URL)
         case log(String)
@@ -55,9 +59,10 @@ public enum ProductRun {
     public struct Stopped: Error { public init() {} }
 
     /// Makes pictures.
-    /// - Parameter proceeds: Whether to continue; asked now and then.
+    /// - Parameter proceeds: Whether to continue; asked for each piece of inference and for each band of rows.
     /// - Returns: What the job's report says about the pictures, as JSON.
-    /// - Throws: `ExpansionFailure`, `ImagingError`, `TrainingError`, `FileFailure`, ``Stopped``, or what `report` throws.
+    /// - Throws: `ExpansionFailure`, `MemoryShortage`, `ImagingError`, `TrainingError`, `FileFailure`, ``Stopped``, or what
+    ///   `report` throws.
     public static func expand(
         _ options: ExpansionOptions, _ input: Input, proceeds: @escaping () -> Bool,
         report: @escaping (Report) throws -> Void
@@ -74,6 +79,10 @@ public enum ProductRun {
         let (generator, _) = try Generator.load(contentsOf: input.generator)
         let decoded = try DecodedRaster<Sample>(Image.bytes(of: input.exemplar), name: input.exemplarName)
         for note in decoded.notes { try report(.log("\(input.exemplarName): \(note)")) }
+        try input.limits.check(
+            options,
+            PictureExpansion.check(
+                options, of: input.exemplarName, width: decoded.image.width, height: decoded.image.height))
         let workspace = Workspace(threads: input.threads, arena: Arena(sharing: input.concurrentRuns))
         let expansion = PictureExpansion(
             options, of: input.exemplarName, with: generator, availableBytes: input.availableBytes,
@@ -86,6 +95,7 @@ public enum ProductRun {
                 input.folder.appendingPathComponent("picture-\(index + 1).png"), width: plan.width,
                 height: plan.height, bitDepth: Sample.bitWidth, proceeds: proceeds)
         } progress: { share in
+            guard proceeds() else { throw Stopped() }
             let done = min(steps - 1, Int(share * Double(steps)))
             guard done > step else { return }
             step = done
@@ -93,6 +103,9 @@ public enum ProductRun {
             try? report(.advanced(step: done))
         } finished: { index, file, picture in
             pictures.append(PictureReport(picture))
+            let preview = input.folder.appendingPathComponent("preview-\(index + 1).png")
+            try DurableFile.write(file.preview.image.png(), to: preview)
+            try report(.preview(number: index + 1, file: preview))
             try report(.product(number: index + 1, file: file.url))
         }
         return try json(Summary(pictures: pictures))
@@ -148,6 +161,7 @@ private final class PNGFile: PictureSink {
     private let height: Int
     private let bitDepth: Int
     private let proceeds: () -> Bool
+    private(set) var preview: PicturePreview
     private var descriptor: Int32 = -1
     private var png: PNGWriter?
 
@@ -157,6 +171,7 @@ private final class PNGFile: PictureSink {
         self.height = height
         self.bitDepth = bitDepth
         self.proceeds = proceeds
+        preview = PicturePreview(width: width, height: height)
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
@@ -172,6 +187,7 @@ private final class PNGFile: PictureSink {
     func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
         guard proceeds() else { throw ProductRun.Stopped() }
         try png?.write(rows)
+        preview.add(rows)
     }
 
     func finish() throws {

@@ -2,6 +2,7 @@ import ArgumentParser
 import ClusterCore
 import Protocol
 import TextureGAN
+import Worker
 
 /// What is to happen with a generator once it is trained, as `--then` says it.
 struct FollowingWork: Sendable {
@@ -40,7 +41,8 @@ struct FollowingWork: Sendable {
     func check(_ name: String, width: Int, height: Int) throws {
         guard let expansion else { return }
         do {
-            try PictureExpansion.check(expansion, of: name, width: width, height: height)
+            try ProductLimits.cluster.check(
+                expansion, PictureExpansion.check(expansion, of: name, width: width, height: height))
         } catch let failure as ExpansionFailure {
             throw CommandFailure("--then expand: \(failure.message)")
         }

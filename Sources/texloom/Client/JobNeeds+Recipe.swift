@@ -1,7 +1,9 @@
 import ClusterCore
+import Coordinator
 import Protocol
 import Synchronization
 import TextureGAN
+import Worker
 
 extension JobNeeds {
     /// What training an exemplar requires of a worker.
@@ -10,6 +12,23 @@ extension JobNeeds {
         self.init(
             weights: recipe.requiredWeights,
             memoryBytes: try recipe.trainingBytes(width: width, height: height, exemplar: exemplar))
+    }
+}
+
+extension JobNeeds {
+    /// What work on a generator requires of a worker. An unreadable recipe or spec requires nothing: the worker that gets
+    /// it reports what is wrong.
+    /// - Throws: `ExpansionFailure` for pictures that cannot be made of the exemplar, or that a job may not make.
+    init(of work: FollowUp, after source: SourceOfFollower) throws {
+        self.init()
+        guard work.kind == .expand, let options = try? ExpansionOptions(work.spec) else { return }
+        let plan = try PictureExpansion.check(
+            options, of: source.fileName, width: source.width, height: source.height)
+        try ProductLimits.cluster.check(options, plan)
+        guard let recipe = try? Recipe(yaml: source.recipeYAML, source: "recipe") else { return }
+        memoryBytes = try PictureExpansion.neededBytes(
+            for: options, of: source.fileName, width: source.width, height: source.height,
+            with: Generator(recipe, trained: false))
     }
 }
 
