@@ -12,6 +12,13 @@ public final class PNGWriter {
     /// Why the sink did not take some bytes.
     private var failure: (any Error)?
 
+    /// The most bytes that a file of this size has, whatever its pixels: those that no compression makes smaller, each row's
+    /// filter, and the frames of blocks and chunks, which are less than a 256th of it.
+    public static func maxBytes(width: Int, height: Int, channels: Int = 3, bitDepth: Int) -> Int {
+        let bytes = height * (1 + width * channels * bitDepth / 8)
+        return bytes + bytes / 256 + 4096
+    }
+
     /// - Parameters:
     ///   - channels: 3 for RGB, 1 for grey.
     ///   - bitDepth: 8 or 16.

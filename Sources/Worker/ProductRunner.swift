@@ -50,7 +50,7 @@ final class ProductRunner: AttemptRunner {
                             iteration: ProductRun.steps,
                             trainingSeconds: (ContinuousClock.now - began) / .seconds(1), reportJSON: json)))
             } catch {
-                post(.ended(ref, ending(of: error)))
+                post(.ended(ref, ending(of: error, input)))
             }
         }
         thread.name = "texloom-product"
@@ -68,8 +68,11 @@ final class ProductRunner: AttemptRunner {
             ExpansionOptions(assignment.spec), input, proceeds: { [self] in wish == .proceed }, report: report)
     }
 
-    private func ending(of error: any Error) -> WorkerState.Ending {
+    private func ending(of error: any Error, _ input: ProductRun.Input) -> WorkerState.Ending {
         switch error {
+        case let shortage as MemoryShortage:
+            // Another worker may have more.
+            .failed(code: FailureCode.memory, reason: Self.reason(of: shortage, input), retryable: true)
         case is ProductRun.Stopped: wish == .abandon ? .abandoned : .stopped(iteration: 0)
         case let error as FileFailure:
             .failed(code: FailureCode.fileSystem, reason: "\(error)", retryable: true)
@@ -82,22 +85,31 @@ final class ProductRunner: AttemptRunner {
         }
     }
 
+    /// What a person who runs the cluster can do.
+    private static func reason(of shortage: MemoryShortage, _ input: ProductRun.Input) -> String {
+        "\(shortage.need), and this worker has \(shortage.availableBytes >> 20) MiB per slot: start a worker with more "
+            + "memory\(input.concurrentRuns > 1 ? " or fewer --slots" : "") and retry the job, or ask for a smaller "
+            + "size\(shortage.alternative)"
+    }
+
     private static func event(
         _ report: ProductRun.Report, _ assignment: Assignment, _ began: ContinuousClock.Instant
     ) throws(TransportError) -> WorkerState.Event {
         let ref = assignment.attempt
+        func spooled(
+            _ role: ArtifactRole, _ number: Int, _ file: URL
+        ) throws(TransportError) -> WorkerState.Event {
+            .spooled(ref, role, iteration: number, try ArtifactFile.identify(file), file: file.lastPathComponent)
+        }
         switch report {
         case .advanced(let step):
             let seconds = (ContinuousClock.now - began) / .seconds(1)
             return .iterated(
                 ref, iteration: step, totalIterations: nil, secondsPerIteration: seconds / Double(max(1, step)))
         case .product(let number, let file):
-            let role: ArtifactRole = assignment.kind == .export ? .model : .picture
-            return .spooled(
-                ref, role, iteration: number, try ArtifactFile.identify(file), file: file.lastPathComponent)
-        case .description(let number, let file):
-            return .spooled(
-                ref, .material, iteration: number, try ArtifactFile.identify(file), file: file.lastPathComponent)
+            return try spooled(assignment.kind == .export ? .model : .picture, number, file)
+        case .description(let number, let file): return try spooled(.material, number, file)
+        case .preview(let number, let file): return try spooled(.snapshot, number, file)
         case .log(let message):
             return .log(ref, LogLine(unixSeconds: Date().timeIntervalSince1970, level: "info", message: message))
         }

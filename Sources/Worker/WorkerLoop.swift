@@ -244,7 +244,7 @@ actor WorkerLoop {
             generator: spool.input(generator.artifact.sha256, of: ref), generatorSHA256: generator.artifact.sha256,
             threads: threadsPerSlot,
             availableBytes: state.worker.equipment?.memoryBytes ?? MachineAllowance.current.memoryBytes,
-            concurrentRuns: state.worker.slots, folder: spool.artifacts(of: ref))
+            concurrentRuns: state.worker.slots, limits: .cluster, folder: spool.artifacts(of: ref))
     }
 
     /// Adds the attempt that a log line is about, and the attempt's iteration.

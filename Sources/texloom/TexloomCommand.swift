@@ -78,6 +78,9 @@ struct TexloomCommand: AsyncParsableCommand {
         } catch let error as CoordinatorError {
             complain(error.message)
             Foundation.exit(CommandExit.failed.rawValue)
+        } catch let shortage as MemoryShortage {
+            complain("\(shortage)")
+            Foundation.exit(CommandExit.usage.rawValue)
         } catch let failure as ExpansionFailure {
             complain(failure.message)
             Foundation.exit(CommandExit.usage.rawValue)

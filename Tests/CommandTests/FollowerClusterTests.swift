@@ -60,6 +60,8 @@ import Testing
         #expect(watched.status == 0, "\(watched.output)\(watched.errors)")
         let jobs = try cluster.jobs()
         #expect(jobs.count == 6 && jobs.allSatisfy { $0.state == .finished }, "\(jobs)")
+        // Lists show what was made.
+        #expect(jobs.allSatisfy { ($0.latestSnapshot != nil) == ($0.kind != .export) }, "\(jobs)")
 
         let out = cluster.scratch.folder.path("out")
         let gathered = try cluster.run(["gather", "--out", out, "--licence", "CC0-1.0"])
@@ -150,6 +152,13 @@ import Testing
         let small = try cluster.run(
             ["submit", exemplar, "--then", "expand:size=40000x40000"] + TinyCluster.recipe(iterations: 60))
         #expect(small.status == 1 && small.output.contains("--size 40000x40000"), "\(small.output)")
+        for (then, wanted) in [
+            ("expand:variations=300", "a job makes at most 256 pictures"),
+            ("expand:variations=250,times=8,depth=16", "a job makes at most 16.0 GiB"),
+        ] {
+            let refused = try cluster.run(["submit", exemplar, "--then", then] + TinyCluster.recipe(iterations: 60))
+            #expect(refused.status == 1 && refused.output.contains(wanted), "\(refused.output)")
+        }
         #expect(try cluster.jobs().isEmpty)
     }
 }

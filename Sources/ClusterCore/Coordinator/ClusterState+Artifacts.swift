@@ -129,7 +129,7 @@ extension ClusterState {
         end(&job, .handedBack, reason: "its \(input.title) is damaged")
         job.state = .held
         let isProduct = job.awaited.contains { $0.name == input.name }
-        let remedy = isProduct ? "restore it from a copy" : "send the file again (texloom submit does)"
+        let remedy = isProduct ? JobInput.remedyForProduct : "send the file again (texloom submit does)"
         job.reason = "the stored \(input.title) \(reason); \(remedy), then retry the job"
         putAndRecord(job)
         note(job.id, level: "error", "held: \(job.reason!)")

@@ -22,7 +22,7 @@ package struct ClusterState: Sendable {
         /// How long an idle worker counts as available after it asked for work. A worker on which a job failed leaves
         /// the job to available workers.
         package var presence: Duration = .seconds(60)
-        package var maxArtifactBytes = 4 << 30
+        package var maxArtifactBytes = Limits.maxStoredBytes
         /// The kinds of work that the cluster accepts, with the inputs and products of each.
         package var contracts = WorkContract.table
 

@@ -14,6 +14,12 @@ public enum Limits {
     /// The largest window a sender follows, whatever the receiver grants.
     public static let maxWindowChunks: UInt32 = 32
     public static let maxArtifactBytes: UInt64 = 8 << 30
+    /// Bytes of an artifact that a coordinator stores.
+    public static let maxStoredBytes = 4 << 30
+    /// Pictures that one job makes: as many as its page shows on demand.
+    public static let maxPicturesOfJob = 256
+    /// Bytes of all pictures of a job, which its worker keeps until they are delivered.
+    public static let maxPictureBytesOfJob = 16 << 30
     /// Bytes of a job id, worker id or coordinator id: letters, digits, '-', '_' and '.', not starting with '.'.
     public static let maxIdentifierBytes = 64
     /// UTF-8 bytes of a name for people, a file name, a version or a CPU type.

@@ -189,4 +189,6 @@ package enum FailureCode {
     /// The worker's own disk is full or fails.
     package static let fileSystem = "fileSystem"
     package static let download = "download"
+    /// The work needs more memory than the worker's slot has.
+    package static let memory = "memory"
 }

@@ -36,6 +36,7 @@ struct RecordedBatch: Sendable {
 /// A job of a batch, as far as the batch's progress needs it.
 struct BatchMember: Sendable {
     var id: JobID
+    var kind: JobKind
     var state: JobState
     var iteration: Int
     /// Of the job, or else of another job with its recipe; 0: unknown.
@@ -81,7 +82,7 @@ extension JobStore {
                         AVG(CASE WHEN seconds_per_iteration > 0 THEN seconds_per_iteration END) AS seconds
                     FROM jobs WHERE recipe IN (SELECT recipe FROM jobs WHERE batch = ?1) GROUP BY recipe
                 )
-                SELECT id, state, iteration, MAX(total_iterations, known.total) AS total,
+                SELECT id, kind, state, iteration, MAX(total_iterations, known.total) AS total,
                     CASE WHEN seconds_per_iteration > 0 THEN seconds_per_iteration ELSE known.seconds END AS seconds
                 FROM jobs JOIN known ON known.recipe = jobs.recipe WHERE batch = ?1 ORDER BY sequence
                 """
@@ -90,7 +91,8 @@ extension JobStore {
                     return nil
                 }
                 return try BatchMember(
-                    id: id, state: state, iteration: row["iteration"], totalIterations: row["total"],
+                    id: id, kind: JobKind(rawValue: row["kind"]), state: state, iteration: row["iteration"],
+                    totalIterations: row["total"],
                     secondsPerIteration: row["seconds"])
             }
         }

@@ -151,9 +151,17 @@ struct StoreCheck: Sendable {
         case .checkpoint where record.state != .finished: advice = "the job resumes from the previous one"
         case .checkpoint: advice = "the job is finished; training cannot resume from it"
         case .generator, .discriminator, .picture, .model, .material:
+            let makes = WorkContract.table[record.kind]?.products.contains(record.role) ?? true
             advice =
-                record.state == .finished
-                ? "restore it from a copy, or submit the job again under another key" : "the job makes it again"
+                if !makes {
+                    record.state == .finished
+                        ? "the job has its products and no longer needs it"
+                        : "\(JobInput.remedyForProduct), then retry the job"
+                } else if record.state == .finished {
+                    "restore it from a copy, or delete the job and submit it again"
+                } else {
+                    "the job makes it again"
+                }
         case .snapshot: advice = "a picture to look at; nothing depends on it"
         }
         return StoreReport.Problem(.artifact, "\(subject) (\(record.artifact.sha256)) \(found); \(advice)")

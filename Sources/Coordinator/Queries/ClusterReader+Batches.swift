@@ -48,12 +48,14 @@ struct BatchWork {
     private let longestRunning: Double
 
     init(_ members: [BatchMember], leases: [JobID: Lease]) {
-        let known = members.compactMap { member in
-            member.totalIterations > 0
-                ? member.secondsPerIteration.map { Double(member.totalIterations) * $0 } : nil
+        // Jobs of a sweep have recipes of their own. One that has never run takes about as long as the others of its kind.
+        let usual = Dictionary(grouping: members, by: \.kind).compactMapValues { members -> Double? in
+            let known = members.compactMap { member in
+                member.totalIterations > 0
+                    ? member.secondsPerIteration.map { Double(member.totalIterations) * $0 } : nil
+            }
+            return known.isEmpty ? nil : known.reduce(0, +) / Double(known.count)
         }
-        // Jobs of a sweep have recipes of their own. One that has never run takes about as long as the others.
-        let usual = known.isEmpty ? nil : known.reduce(0, +) / Double(known.count)
         var shares = 0.0
         var left: [Double?] = []
         var longest = 0.0
@@ -69,7 +71,7 @@ struct BatchWork {
             shares += share
             var seconds = lease?.secondsLeft
             if seconds == nil, total > 0 { seconds = member.secondsPerIteration.map { Double(total - done) * $0 } }
-            if seconds == nil { seconds = usual.map { $0 * (1 - share) } }
+            if seconds == nil { seconds = usual[member.kind].map { $0 * (1 - share) } }
             if member.state == .running { longest = max(longest, seconds ?? 0) }
             left.append(seconds)
         }

@@ -23,7 +23,7 @@ struct MissingMeasurements: Sendable {
     }
 }
 
-/// A job with metrics or snapshots.
+/// A job with metrics, or a training with snapshots.
 struct MeasuredJob: Sendable {
     var id: JobID
     var resultName: String
@@ -65,9 +65,13 @@ extension JobStore {
                 try MetricsEntry(
                     iteration: row["iteration"], unixSeconds: row["unix_seconds"], values: columns.values(row))
             }
+            // Those of other work are previews of its pictures.
             let snapshots = try StoredRow.all(
-                db, sql: "SELECT * FROM artifacts WHERE job = ? AND kind = 'snapshot' ORDER BY iteration",
-                arguments: [id.sequence])
+                db,
+                sql: """
+                    SELECT artifacts.* FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job AND jobs.kind = 'train'
+                    WHERE job = ? AND artifacts.kind = 'snapshot' ORDER BY artifacts.iteration
+                    """, arguments: [id.sequence])
             return MissingMeasurements(
                 attempt: (try newer["newest"] as Int?) ?? 0, after: after, rows: rows,
                 snapshots: try snapshots.map { row in
@@ -94,7 +98,8 @@ extension JobStore {
             let sql = """
                 SELECT id, result_name, finished_at FROM jobs
                 WHERE EXISTS (SELECT 1 FROM metrics WHERE job = sequence)
-                    OR EXISTS (SELECT 1 FROM artifacts WHERE job = sequence AND kind = 'snapshot')
+                    OR kind = 'train'
+                        AND EXISTS (SELECT 1 FROM artifacts WHERE job = sequence AND artifacts.kind = 'snapshot')
                 """
             return try StoredRow.all(db, sql: sql).compactMap { row in
                 try JobID(row["id"]).map { id in

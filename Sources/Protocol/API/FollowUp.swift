@@ -5,7 +5,7 @@ public struct FollowUp: Codable, Sendable, Hashable {
     /// expand or export.
     public var kind: JobKind
     /// The options, as `texloom submit --then KIND:OPTIONS` takes them: "size=4096x4096,seamless=both". The coordinator
-    /// stores them without checking them; the worker refuses bad ones.
+    /// refuses pictures that cannot be or are too large; the worker refuses other bad options.
     public var spec: String
 
     public init(kind: JobKind, spec: String) {

@@ -8,38 +8,66 @@ enum Division {
 
     /// The first of these that fits: the whole image; one piece; bands across the image; square pieces. All but the last
     /// give the bytes of the whole image, except where norms measure it.
-    /// - Parameter memoryLimit: bytes for features and scratch, and for the rows of a band.
+    /// - Parameters:
+    ///   - memoryLimit: bytes for features and scratch, and for the rows of a band.
+    ///   - rowBytes: bytes of the result for a pixel of the input, if its rows from one piece count too; 0 if not.
     /// - Throws: `ExpansionError` if nothing fits.
     init<Sample>(
-        of image: Raster<Sample>, for generator: Generator, _ statistics: BatchNorm.Statistics, memoryLimit: Int
+        of image: Raster<Sample>, for generator: Generator, _ statistics: BatchNorm.Statistics, memoryLimit: Int,
+        rowBytes: Int = 0
     ) throws(ExpansionError) {
-        if Self.wholeFits(image, generator, memoryLimit: memoryLimit) {
+        let (height, width) = (image.paddedHeight, image.paddedWidth)
+        let rows = rowBytes * height * width
+        if Self.wholeBytes(generator, height: height, width: width) + rows <= memoryLimit {
             self = .whole
             return
         }
         let limit = memoryLimit / MemoryLayout<Float>.size
-        let (height, width) = (image.paddedHeight, image.paddedWidth)
         let needed = PiecewiseInference.count(generator, height: height, width: width)
-        if needed <= limit {
+        if needed <= limit - rows / MemoryLayout<Float>.size {
             self = .pieces(.one(of: image))
             return
         }
-        guard !generator.measures(for: statistics) else {
-            throw ExpansionError(neededBytes: needed * MemoryLayout<Float>.size)
+        if !generator.measures(for: statistics) {
+            if let bands = Pieces.bands(across: width, height: height, for: generator, limit: limit) {
+                self = .pieces(bands)
+                return
+            }
+            if let squares = Pieces.squares(across: width, for: generator, limit: limit, rowBytes: rowBytes) {
+                self = .pieces(squares)
+                return
+            }
         }
-        if let bands = Pieces.bands(across: width, height: height, for: generator, limit: limit) {
-            self = .pieces(bands)
-            return
-        }
-        self = .pieces(try Pieces.squares(for: generator, limit: limit))
+        throw ExpansionError(
+            neededBytes: Self.leastBytes(
+                generator, statistics, height: height, width: width, rowBytes: rowBytes))
     }
 
     static func wholeFits<Sample>(_ image: Raster<Sample>, _ generator: Generator, memoryLimit: Int) -> Bool {
-        let (height, width) = (image.paddedHeight, image.paddedWidth)
+        wholeBytes(generator, height: image.paddedHeight, width: image.paddedWidth) <= memoryLimit
+    }
+
+    private static func wholeBytes(_ generator: Generator, height: Int, width: Int) -> Int {
         // The input, and an output of twice its sides.
         let pictures = 5 * generator.channels * height * width
-        let needed = pictures + generator.inferenceCount(height: height, width: width) + scratchFloats
-        return needed <= memoryLimit / MemoryLayout<Float>.size
+        let floats = pictures + generator.inferenceCount(height: height, width: width) + scratchFloats
+        return floats * MemoryLayout<Float>.size
+    }
+
+    /// The smallest memory limit that is enough for an image.
+    /// - Parameters:
+    ///   - height: rounded up like `Raster.paddedHeight`. `width` likewise.
+    ///   - rowBytes: as for `init`.
+    static func leastBytes(
+        _ generator: Generator, _ statistics: BatchNorm.Statistics, height: Int, width: Int, rowBytes: Int
+    ) -> Int {
+        let rows = rowBytes * height * width
+        let size = MemoryLayout<Float>.size
+        let one = PiecewiseInference.count(generator, height: height, width: width) * size + rows
+        // Rounding of the rows to whole floats.
+        let least = min(one + size, wholeBytes(generator, height: height, width: width) + rows)
+        guard !generator.measures(for: statistics) else { return least }
+        return min(least, Pieces.leastSquareBytes(across: width, for: generator, rowBytes: rowBytes))
     }
 
     /// Scratch memory of kernels, mostly transformed weights.
@@ -69,8 +97,8 @@ struct Pieces: Equatable {
     static func bands(across width: Int, height: Int, for generator: Generator, limit: Int) -> Pieces? {
         let margin = tileMargin(for: generator)
         func fits(_ rows: Int) -> Bool {
-            // The output's rows, at most 2 bytes for each of their 12 values for an input pixel.
-            let band = 6 * rows * width
+            // The output's rows, at most 2 bytes for each of four pixels' channels for an input pixel.
+            let band = 2 * generator.channels * rows * width
             return PiecewiseInference.count(generator, height: rows + 2 * margin, width: width) + band <= limit
         }
         guard fits(margin) else { return nil }
@@ -83,16 +111,34 @@ struct Pieces: Equatable {
     }
 
     /// Square pieces with a margin of only the receptive field: they agree with the whole image to the last rounding.
-    /// - Parameter limit: floats.
-    static func squares(for generator: Generator, limit: Int) throws(ExpansionError) -> Pieces {
+    /// - Parameters:
+    ///   - width: of the image.
+    ///   - limit: floats.
+    ///   - rowBytes: bytes of the result for a pixel of the input, whose rows across the image are held; 0 if they do not
+    ///     count.
+    /// - Returns: nil if even the smallest do not fit.
+    static func squares(across width: Int, for generator: Generator, limit: Int, rowBytes: Int) -> Pieces? {
         let margin = Expansion.margin(for: generator)
-        func count(_ side: Int) -> Int {
-            PiecewiseInference.count(generator, height: side + 2 * margin, width: side + 2 * margin)
+        func fits(_ side: Int) -> Bool {
+            squareBytes(side, across: width, for: generator, rowBytes: rowBytes) <= limit * MemoryLayout<Float>.size
         }
-        var side = alignment * 16
-        while count(2 * side) <= limit { side *= 2 }
-        guard count(side) <= limit else { throw ExpansionError(neededBytes: count(side) * MemoryLayout<Float>.size) }
+        guard fits(leastSquare) else { return nil }
+        var side = leastSquare
+        while fits(2 * side) { side *= 2 }
         return Pieces(height: side, width: side, marginY: margin, marginX: margin)
+    }
+
+    private static let leastSquare = alignment * 16
+
+    private static func squareBytes(_ side: Int, across width: Int, for generator: Generator, rowBytes: Int) -> Int {
+        let whole = side + 2 * Expansion.margin(for: generator)
+        return PiecewiseInference.count(generator, height: whole, width: whole) * MemoryLayout<Float>.size
+            + rowBytes * side * width
+    }
+
+    /// The least memory for squares, in bytes.
+    static func leastSquareBytes(across width: Int, for generator: Generator, rowBytes: Int) -> Int {
+        squareBytes(leastSquare, across: width, for: generator, rowBytes: rowBytes) + MemoryLayout<Float>.size
     }
 
     func count(along length: Int, _ side: Int) -> Int { (length + side - 1) / side }

@@ -8,14 +8,15 @@ extension Expansion {
     /// roll of the input by 4 pixels rolls the output by 8 pixels, to the last bit.
     /// - Parameters:
     ///   - image: repeats along `axes`; its sides along them are multiples of 4.
-    ///   - memoryLimit: as for `expand`.
-    /// - Throws: `ExpansionError` if the image with its margins cannot be expanded within the limit.
+    ///   - memoryLimit: as for `expand`, `rowBytes` and `progress` likewise.
+    /// - Throws: `ExpansionError` if the image with its margins cannot be expanded within the limit, or what `progress`
+    ///   throws.
     @_specialize(where Sample == UInt8)
     @_specialize(where Sample == UInt16)
     public static func seamless<Sample>(
         _ image: Raster<Sample>, along axes: TorusAxes, with generator: Generator, statistics: BatchNorm.Statistics,
-        memoryLimit: Int, in workspace: Workspace, progress: (Double) -> Void = { _ in }
-    ) throws(ExpansionError) -> Raster<Sample> {
+        memoryLimit: Int, rowBytes: Int = 0, in workspace: Workspace, progress: (Double) throws -> Void = { _ in }
+    ) throws -> Raster<Sample> {
         precondition(!axes.contains(.x) || image.width % 4 == 0)
         precondition(!axes.contains(.y) || image.height % 4 == 0)
         let place = CanonicalPlace.of(image, along: axes)
@@ -34,12 +35,15 @@ extension Expansion {
         let margin = margin(for: generator)
         let (x, y) = (axes.contains(.x) ? margin : 0, axes.contains(.y) ? margin : 0)
         let wrapped = input.window(x: -x, y: -y, width: input.width + 2 * x, height: input.height + 2 * y)
+        let window = OutputWindow(
+            x: 2 * (x + frame.x), y: 2 * (y + frame.y), width: 2 * image.width, height: 2 * image.height)
         let output = try unframed(
-            wrapped, with: generator, statistics: statistics, memoryLimit: memoryLimit, in: workspace,
-            progress: progress)
-        return output.cropped(
-            x: 2 * (x + frame.x), y: 2 * (y + frame.y), width: 2 * image.width, height: 2 * image.height
-        ).rolled(x: 2 * place.x, y: 2 * place.y)
+            wrapped, window, with: generator, statistics: statistics, memoryLimit: memoryLimit, rowBytes: rowBytes,
+            in: workspace, progress: progress)
+        if place == (0, 0) { return output }
+        // The copy needs the memory more.
+        workspace.arena.returnPages(above: 0)
+        return output.rolled(x: 2 * place.x, y: 2 * place.y)
     }
 
     /// An image that repeats from left to right, with a continuation above and below that repeats too.

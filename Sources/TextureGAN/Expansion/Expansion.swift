@@ -19,8 +19,10 @@ public enum Expansion {
         in workspace: Workspace
     ) -> Raster<Sample> {
         let (input, window) = framed(image, for: generator, width: 2 * image.width, height: 2 * image.height)
-        return gathered(window, image.channels) {
-            run(.whole, input, window, with: generator, statistics: statistics, in: workspace, to: $0)
+        return withoutFailure {
+            try gathered(window, image.channels) {
+                try run(.whole, input, window, with: generator, statistics: statistics, in: workspace, to: $0)
+            }
         }
     }
 
@@ -31,8 +33,10 @@ public enum Expansion {
         _ image: Raster<Sample>, with generator: Generator, statistics: BatchNorm.Statistics, in workspace: Workspace
     ) -> Raster<Sample> {
         let window = OutputWindow(of: image)
-        return gathered(window, image.channels) {
-            run(.whole, image, window, with: generator, statistics: statistics, in: workspace, to: $0)
+        return withoutFailure {
+            try gathered(window, image.channels) {
+                try run(.whole, image, window, with: generator, statistics: statistics, in: workspace, to: $0)
+            }
         }
     }
 
@@ -42,18 +46,22 @@ public enum Expansion {
     /// width), or with enough for bands across the image, the bytes are the same; with less they agree to the last
     /// rounding. The image's own statistics need the 200 bytes, cost about 1.6 times the work, and agree to the last
     /// rounding.
-    /// - Parameter memoryLimit: bytes for features and scratch, without weights and pictures.
-    /// - Throws: `ExpansionError` if the image cannot be expanded within the limit.
+    /// - Parameters:
+    ///   - memoryLimit: bytes for features and scratch, without weights and pictures.
+    ///   - rowBytes: bytes of the result for a pixel of the input, if the rows of a piece count too; 0 if not.
+    ///   - progress: gets the finished share, piece by piece. What it throws ends the expansion.
+    /// - Throws: `ExpansionError` if the image cannot be expanded within the limit, or what `progress` throws.
     @_specialize(where Sample == UInt8)
     @_specialize(where Sample == UInt16)
     public static func expand<Sample>(
         _ image: Raster<Sample>, with generator: Generator, statistics: BatchNorm.Statistics, memoryLimit: Int,
-        in workspace: Workspace, progress: (Double) -> Void = { _ in }
-    ) throws(ExpansionError) -> Raster<Sample> {
+        rowBytes: Int = 0, in workspace: Workspace, progress: (Double) throws -> Void = { _ in }
+    ) throws -> Raster<Sample> {
         let (input, window) = framed(image, for: generator, width: 2 * image.width, height: 2 * image.height)
-        let division = try Division(of: input, for: generator, statistics, memoryLimit: memoryLimit)
-        return gathered(window, image.channels) {
-            run(
+        let division = try Division(
+            of: input, for: generator, statistics, memoryLimit: memoryLimit, rowBytes: rowBytes)
+        return try gathered(window, image.channels) {
+            try run(
                 division, input, window, with: generator, statistics: statistics, in: workspace, progress: progress,
                 to: $0)
         }
@@ -64,32 +72,33 @@ public enum Expansion {
     ///   - image: given away, so that its memory can be used for the image with its frame.
     ///   - width: of the result: twice the image's, or less, to leave out columns at the right. `height` likewise.
     ///   - sink: takes the result's rows from the top, some at a time.
-    /// - Throws: `ExpansionError` before the first row, or what the sink throws.
+    /// - Throws: `ExpansionError` before the first row, or what `progress` or the sink throws.
     @_specialize(where Sample == UInt8)
     @_specialize(where Sample == UInt16)
     public static func rows<Sample>(
         of image: consuming Raster<Sample>, width: Int, height: Int, with generator: Generator,
-        statistics: BatchNorm.Statistics, memoryLimit: Int, in workspace: Workspace,
-        progress: (Double) -> Void = { _ in }, to sink: (UnsafeBufferPointer<Sample>) throws -> Void
+        statistics: BatchNorm.Statistics, memoryLimit: Int, rowBytes: Int = 0, in workspace: Workspace,
+        progress: (Double) throws -> Void = { _ in }, to sink: (UnsafeBufferPointer<Sample>) throws -> Void
     ) throws {
         precondition((1...2 * image.width).contains(width) && (1...2 * image.height).contains(height))
         let (input, window) = framed(image, for: generator, width: width, height: height)
         _ = consume image
-        let division = try Division(of: input, for: generator, statistics, memoryLimit: memoryLimit)
+        let division = try Division(
+            of: input, for: generator, statistics, memoryLimit: memoryLimit, rowBytes: rowBytes)
         try run(
             division, input, window, with: generator, statistics: statistics, in: workspace, progress: progress,
             to: sink)
     }
 
-    /// The same without a frame.
+    /// A part of the output, without a frame.
     static func unframed<Sample>(
-        _ image: Raster<Sample>, with generator: Generator, statistics: BatchNorm.Statistics, memoryLimit: Int,
-        in workspace: Workspace, progress: (Double) -> Void = { _ in }
-    ) throws(ExpansionError) -> Raster<Sample> {
-        let division = try Division(of: image, for: generator, statistics, memoryLimit: memoryLimit)
-        let window = OutputWindow(of: image)
-        return gathered(window, image.channels) {
-            run(
+        _ image: Raster<Sample>, _ window: OutputWindow, with generator: Generator, statistics: BatchNorm.Statistics,
+        memoryLimit: Int, rowBytes: Int, in workspace: Workspace, progress: (Double) throws -> Void
+    ) throws -> Raster<Sample> {
+        let division = try Division(
+            of: image, for: generator, statistics, memoryLimit: memoryLimit, rowBytes: rowBytes)
+        return try gathered(window, image.channels) {
+            try run(
                 division, image, window, with: generator, statistics: statistics, in: workspace, progress: progress,
                 to: $0)
         }
@@ -105,10 +114,12 @@ public enum Expansion {
         let (input, window) = framed(image, for: generator, width: 2 * image.width, height: 2 * image.height)
         let division: Division =
             Division.wholeFits(input, generator, memoryLimit: memoryLimit) ? .whole : .pieces(.one(of: input))
-        return gathered(window, image.channels) {
-            run(
-                division, input, window, with: generator, statistics: .image, in: workspace, progress: progress,
-                to: $0)
+        return withoutFailure {
+            try gathered(window, image.channels) {
+                try run(
+                    division, input, window, with: generator, statistics: .image, in: workspace, progress: progress,
+                    to: $0)
+            }
         }
     }
 
@@ -135,31 +146,33 @@ public enum Expansion {
 
     private static func gathered<Sample>(
         _ window: OutputWindow, _ channels: Int,
-        _ expand: (_ sink: (UnsafeBufferPointer<Sample>) -> Void) -> Void
-    ) -> Raster<Sample> {
+        _ expand: (_ sink: (UnsafeBufferPointer<Sample>) -> Void) throws -> Void
+    ) throws -> Raster<Sample> {
         var pixels: [Sample] = []
         pixels.reserveCapacity(window.width * window.height * channels)
-        expand { pixels += $0 }
+        try expand { pixels += $0 }
         return Raster(width: window.width, height: window.height, channels: channels, pixels: pixels)
     }
 
     /// - Parameters:
     ///   - window: the part of the output that counts.
-    ///   - progress: called with the finished share, of pieces only.
+    ///   - progress: called with the finished share, after each layer of the whole or each step of a piece.
     ///   - sink: takes the window's rows from the top.
     static func run<Sample>(
         _ division: Division, _ image: Raster<Sample>, _ window: OutputWindow, with generator: Generator,
-        statistics: BatchNorm.Statistics, in workspace: Workspace, progress: (Double) -> Void = { _ in },
+        statistics: BatchNorm.Statistics, in workspace: Workspace,
+        progress: (Double) throws -> Void = { _ in },
         to sink: (UnsafeBufferPointer<Sample>) throws -> Void
-    ) rethrows {
+    ) throws {
         guard case .pieces(let pieces) = division else {
+            let start = workspace.arena.mark
+            defer { workspace.arena.release(to: start) }
+            let output = try generator.infer(
+                image.padded(in: workspace.arena), statistics: statistics, in: workspace, progress: progress)
             var band = Band<Sample>(of: window, rows: 0..<window.height, channels: image.channels)
-            workspace.arena.scoped {
-                let output = generator.infer(image.padded(in: workspace.arena), statistics: statistics, in: workspace)
-                let part = PiecewiseInference.Part(
-                    piece: output, rows: 0..<output.height, columns: 0..<output.width, y: 0, x: 0)
-                band.add(part, top: 0, left: 0, columns: 0..<output.width)
-            }
+            let part = PiecewiseInference.Part(
+                piece: output, rows: 0..<output.height, columns: 0..<output.width, y: 0, x: 0)
+            band.add(part, top: 0, left: 0, columns: 0..<output.width)
             try band.pixels.withUnsafeBufferPointer(sink)
             return
         }
@@ -181,8 +194,8 @@ public enum Expansion {
                     image.write(from: (top + y, left + x), to: crop)
                 }
                 let before = Double(row * across + column)
-                inference.run(source) {
-                    progress((before + $0) / Double(down * across))
+                try inference.run(source) {
+                    try progress((before + $0) / Double(down * across))
                 } _: { part in
                     band.add(
                         part, top: 2 * top, left: 2 * left, columns: 2 * columns.lowerBound..<2 * columns.upperBound)
@@ -200,11 +213,22 @@ public enum Expansion {
         in workspace: Workspace, progress: (Double) -> Void = { _ in }
     ) -> Raster<Sample> {
         let window = OutputWindow(of: image)
-        return gathered(window, image.channels) {
-            run(
-                .pieces(pieces), image, window, with: generator, statistics: statistics, in: workspace,
-                progress: progress, to: $0)
+        return withoutFailure {
+            try gathered(window, image.channels) {
+                try run(
+                    .pieces(pieces), image, window, with: generator, statistics: statistics, in: workspace,
+                    progress: progress, to: $0)
+            }
         }
+    }
+}
+
+/// The result of work that throws only what its closures throw, with closures that throw nothing.
+func withoutFailure<Result>(_ body: () throws -> Result) -> Result {
+    do {
+        return try body()
+    } catch {
+        preconditionFailure("\(error)")
     }
 }
 

@@ -29,15 +29,15 @@ struct ExpansionFrame {
     }
 
     /// Checks a picture's size, as far as ``prepared(_:)`` depends on nothing else.
+    /// - Returns: The plan; if the pixels decide how large the result becomes, that of the largest.
     /// - Throws: `ExpansionFailure` likewise.
-    func check(width: Int, height: Int) throws {
+    func checkedPlan(width: Int, height: Int) throws -> DoublingPlan {
         try requireSides(width, height)
-        if let size {
-            _ = try plan(for: size, width, height)
-        } else if axes.isEmpty || isPeriodic {
-            // Of another picture that becomes periodic, the pixels decide how much remains.
-            _ = try doubledPlan(width, height)
-        }
+        if let size { return try plan(for: size, width, height) }
+        if axes.isEmpty || isPeriodic { return try doubledPlan(width, height) }
+        return DoublingPlan(
+            doubling: axes.contains(.x) ? PeriodicImage.widest(of: width) : width,
+            axes.contains(.y) ? PeriodicImage.widest(of: height) : height, times: times ?? 1)
     }
 
     private func doubledPlan(_ width: Int, _ height: Int) throws -> DoublingPlan {

@@ -7,19 +7,19 @@ public struct PictureExpander {
     let statistics: NormStatistics
     /// Along which results tile; nil for results that do not.
     let axes: TorusAxes?
-    /// Nil for a limit that depends on the process and on the result.
+    /// Of the whole process; nil for a limit that depends on the process and on the result.
     let memoryMiB: Int?
-    /// The memory that the process may use for this.
+    /// The memory that the process has for this.
     let availableBytes: Int
     let workspace: Workspace
 
-    /// MiB for results of more than the standard size, unless the norms need more.
+    /// MiB of features for results of more than the standard size, unless the norms need more.
     private static let largeResultMiB = 512
 
     /// - Parameters:
     ///   - axes: along which results tile; nil for results that do not.
-    ///   - memoryMiB: nil for a limit that depends on `availableBytes` and on the result.
-    ///   - availableBytes: the memory that the process may use for this.
+    ///   - memoryMiB: of the whole process; nil for a limit that depends on `availableBytes` and on the result.
+    ///   - availableBytes: the memory that the process has for this.
     public init(
         generator: Generator, statistics: NormStatistics, axes: TorusAxes?, memoryMiB: Int?, availableBytes: Int,
         workspace: Workspace
@@ -33,31 +33,37 @@ public struct PictureExpander {
     }
 
     /// Doubles a picture as planned and writes the rows of the result.
-    /// - Parameter progress: called with the finished share.
-    /// - Throws: `ExpansionFailure` saying how much memory is needed, or what the sink throws.
+    /// - Parameters:
+    ///   - memory: of this plan.
+    ///   - progress: called with the finished share, piece by piece. What it throws ends the expansion.
+    /// - Throws: `MemoryShortage` before any work, or what `progress` or the sink throws.
     func expand<Sample>(
-        _ input: consuming Raster<Sample>, by plan: DoublingPlan, to output: some PictureSink,
-        progress: @escaping (Double) -> Void
+        _ input: consuming Raster<Sample>, by plan: DoublingPlan, _ memory: ExpansionMemory,
+        to output: some PictureSink, progress: @escaping (Double) throws -> Void
     ) throws -> ExpandedPicture {
         let began = ContinuousClock.now
-        let limit = memoryLimit(forWidth: plan.width, height: plan.height)
-        func share(_ doubling: Int) -> (Double) -> Void { { progress(plan.share(after: doubling - 1, and: $0)) } }
+        func share(_ doubling: Int) -> (Double) throws -> Void {
+            { try progress(plan.share(after: doubling - 1, and: $0)) }
+        }
+        guard memory.leastBudget <= budget else { throw shortage(memory) }
         try output.open()
         var picture = input
         for doubling in 1..<plan.doublings {
-            picture = try doubled(
-                consume picture, to: plan.size(after: doubling), limit, progress: share(doubling))
+            picture = try doubled(consume picture, by: plan, doubling, memory, progress: share(doubling))
             // The next picture needs the memory more.
             workspace.arena.returnPages(above: 0)
         }
         var seam: Seam?
         if axes != nil {
             let tile = try doubled(
-                consume picture, to: plan.size(after: plan.doublings), limit, progress: share(plan.doublings))
+                consume picture, by: plan, plan.doublings, memory, progress: share(plan.doublings))
+            workspace.arena.returnPages(above: 0)
             seam = Seam(tile.eightBits)
             try tile.pixels.withUnsafeBufferPointer { try output.write($0) }
         } else {
-            try rows(of: consume picture, (plan.width, plan.height), limit, progress: share(plan.doublings)) {
+            try rows(
+                of: consume picture, by: plan, plan.doublings, memory, progress: share(plan.doublings)
+            ) {
                 try output.write($0)
             }
         }
@@ -68,75 +74,88 @@ public struct PictureExpander {
     }
 
     private func doubled<Sample>(
-        _ picture: consuming Raster<Sample>, to size: (width: Int, height: Int), _ limit: Int,
-        progress: (Double) -> Void
+        _ picture: consuming Raster<Sample>, by plan: DoublingPlan, _ doubling: Int, _ memory: ExpansionMemory,
+        progress: (Double) throws -> Void
     ) throws -> Raster<Sample> {
+        let size = plan.size(after: doubling)
         if let axes {
-            return try withinMemory(limit, picture.width, picture.height) {
+            let limit = featureLimit(of: doubling, memory)
+            let (width, height) = (2 * picture.width, 2 * picture.height)
+            let result = try withinMemory(memory) {
                 try Expansion.seamless(
                     picture, along: axes, with: generator, statistics: statistics.norms, memoryLimit: limit,
-                    in: workspace,
-                    progress: progress)
-            }.cropped(x: 0, y: 0, width: size.width, height: size.height)
+                    rowBytes: memory.rowBytes, in: workspace, progress: progress)
+            }
+            return (width, height) == size ? result : result.cropped(x: 0, y: 0, width: size.width, height: size.height)
         }
         var pixels: [Sample] = []
         let channels = picture.channels
         pixels.reserveCapacity(size.width * size.height * channels)
-        try rows(of: consume picture, size, limit, progress: progress) { pixels += $0 }
+        try rows(of: consume picture, by: plan, doubling, memory, progress: progress) { pixels += $0 }
         return Raster(width: size.width, height: size.height, channels: channels, pixels: pixels)
     }
 
     private func rows<Sample>(
-        of picture: consuming Raster<Sample>, _ size: (width: Int, height: Int), _ limit: Int,
-        progress: (Double) -> Void,
-        to sink: (UnsafeBufferPointer<Sample>) throws -> Void
+        of picture: consuming Raster<Sample>, by plan: DoublingPlan, _ doubling: Int, _ memory: ExpansionMemory,
+        progress: (Double) throws -> Void, to sink: (UnsafeBufferPointer<Sample>) throws -> Void
     ) throws {
-        let (sourceWidth, sourceHeight) = (picture.width, picture.height)
+        let size = plan.size(after: doubling)
         do {
             try Expansion.rows(
                 of: consume picture, width: size.width, height: size.height, with: generator,
-                statistics: statistics.norms,
-                memoryLimit: limit, in: workspace, progress: progress, to: sink)
-        } catch let error as ExpansionError {
-            throw failure(error, limit, sourceWidth, sourceHeight)
+                statistics: statistics.norms, memoryLimit: featureLimit(of: doubling, memory),
+                rowBytes: memory.rowBytes, in: workspace, progress: progress, to: sink)
+        } catch is ExpansionError {
+            throw shortage(memory)
         }
     }
 
     /// Twice the size.
     public func doubled(_ image: Image) throws -> Image {
-        let limit = memoryLimit(forWidth: 2 * image.width, height: 2 * image.height)
-        return try withinMemory(limit, image.width, image.height) {
+        let memory = ExpansionMemory(
+            generator: generator, statistics: statistics,
+            plan: DoublingPlan(doubling: image.width, image.height, times: 1), axes: nil, sampleBytes: 1,
+            source: .init(width: image.width, height: image.height), input: .image, isPeriodic: false)
+        return try withinMemory(memory) {
             try Expansion.expand(
-                image, with: generator, statistics: statistics.norms, memoryLimit: limit, in: workspace)
+                image, with: generator, statistics: statistics.norms, memoryLimit: featureLimit(of: 1, memory),
+                in: workspace)
         }
     }
 
-    /// Bytes for features and scratch.
-    private func memoryLimit(forWidth width: Int, height: Int) -> Int {
-        var wanted = memoryMiB.map { $0 << 20 } ?? availableBytes / 4 * 3
-        let isLarge = !ImageLimits.standard.allow(width: width, height: height)
+    /// Bytes for features, pictures and weights.
+    private var budget: Int {
+        memoryMiB.map { max(0, $0 << 20 - ExpansionMemory.programBytes) }
+            ?? ExpansionMemory.budget(ofBytes: availableBytes)
+    }
+
+    /// Bytes for features and scratch, and for the rows of a piece.
+    private func featureLimit(of doubling: Int, _ memory: ExpansionMemory) -> Int {
+        var limit = memory.featureLimit(of: doubling, within: budget)
+        let isLarge = !ImageLimits.standard.allow(width: memory.plan.width, height: memory.plan.height)
         if memoryMiB == nil, isLarge, !generator.measures(for: statistics.norms) {
-            wanted = min(wanted, Self.largeResultMiB << 20)
+            limit = min(limit, Self.largeResultMiB << 20)
         }
         // Less than the limit where address space is limited.
-        return max(0, min(wanted, Expansion.memoryLimit(in: workspace)))
+        return max(0, min(limit, Expansion.memoryLimit(in: workspace)))
     }
 
-    private func withinMemory<Result>(
-        _ limit: Int, _ width: Int, _ height: Int, _ body: () throws -> Result
-    ) throws -> Result {
+    private func withinMemory<Result>(_ memory: ExpansionMemory, _ body: () throws -> Result) throws -> Result {
         do {
             return try body()
-        } catch let error as ExpansionError {
-            throw failure(error, limit, width, height)
+        } catch is ExpansionError {
+            throw shortage(memory)
         }
     }
 
-    private func failure(_ error: ExpansionError, _ limit: Int, _ width: Int, _ height: Int) -> ExpansionFailure {
-        ExpansionFailure(
-            "\(width)x\(height) pixels do not fit in the \(limit >> 20) MiB of --memory: expected at least "
-                + "\((error.neededBytes >> 20) + 1) MiB"
-                + (statistics == .image ? ", or --statistics running, which can use smaller pieces" : ""))
+    private func shortage(_ memory: ExpansionMemory) -> MemoryShortage {
+        let least = memory.leastBudget
+        let needed =
+            memoryMiB == nil ? ExpansionMemory.bytes(forBudget: least) : least + ExpansionMemory.programBytes
+        return MemoryShortage(
+            width: memory.plan.width, height: memory.plan.height, neededBytes: needed,
+            availableBytes: memoryMiB.map { $0 << 20 } ?? availableBytes, isChosen: memoryMiB != nil,
+            isDueToNorms: statistics == .image && generator.measures(for: statistics.norms))
     }
 }
 

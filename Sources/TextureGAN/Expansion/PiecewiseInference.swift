@@ -69,51 +69,53 @@ struct PiecewiseInference {
 
     /// - Parameters:
     ///   - input: h and w are multiples of 4.
-    ///   - progress: the share of the steps that are done, each a piece of a pass or a block.
+    ///   - progress: the share of the steps that are done, each a piece of a pass or a block. What it throws ends the run.
     ///   - body: gets the output, `[2h, 2w, channels]`, part by part; the memory is reused after it returns.
-    func run(_ input: Source, progress: (Double) -> Void = { _ in }, _ body: (Part) -> Void) {
+    func run(
+        _ input: Source, progress: (Double) throws -> Void, _ body: (Part) -> Void
+    ) throws {
         let arena = workspace.arena
-        arena.scoped {
-            let (height, width) = (input.height / 4, input.width / 4)
-            let channels = generator.blockChannels
-            var memory = TwoEnds(count: 3 * Arena.alignedCount(height * width * channels), in: arena)
-            var features = memory.next(height: height, width: width, channels: channels)
+        let start = arena.mark
+        defer { arena.release(to: start) }
+        let (height, width) = (input.height / 4, input.width / 4)
+        let channels = generator.blockChannels
+        var memory = TwoEnds(count: 3 * Arena.alignedCount(height * width * channels), in: arena)
+        var features = memory.next(height: height, width: width, channels: channels)
 
-            let front = [generator.head] + generator.down
-            let steps =
-                Self.windows(of: input, Self.before.side) * (measures ? front.count : 1) + generator.blocks.count
-                + Self.windows(of: Source(features), Self.after.side) * (measures ? generator.up.count + 1 : 1)
-            var done = 0
-            func stepped() {
-                done += 1
-                progress(Double(done) / Double(steps))
+        let front = [generator.head] + generator.down
+        let steps =
+            Self.windows(of: input, Self.before.side) * (measures ? front.count : 1) + generator.blocks.count
+            + Self.windows(of: Source(features), Self.after.side) * (measures ? generator.up.count + 1 : 1)
+        var done = 0
+        func stepped() throws {
+            done += 1
+            try progress(Double(done) / Double(steps))
+        }
+        let known = try measured(
+            front, of: input, side: Self.before.side, margin: Self.before.margin, keeping: features, stepped)
+        if front[front.count - 1].norm != nil {
+            front[front.count - 1].normalise(features, statistics: known[front.count - 1], in: workspace)
+        }
+        for block in generator.blocks {
+            features = block.infer(features, statistics: { _ in statistics }, into: &memory, in: workspace)
+            try stepped()
+        }
+        features = generator.widen.infer(features, statistics: statistics, into: &memory, in: workspace)
+        let upKnown = try measured(
+            generator.up, of: Source(features), side: Self.after.side, margin: Self.after.margin, keeping: nil,
+            stepped)
+        try Self.forEachWindow(of: Source(features), side: Self.after.side, margin: Self.after.margin, in: arena) {
+            window in
+            var result = window.crop
+            var memory = TwoEnds(
+                count: TwoEnds.count(through: generator.up, height: result.height, width: result.width), in: arena)
+            for (unit, known) in zip(generator.up, upKnown) {
+                result = unit.infer(result, statistics: known, into: &memory, in: workspace)
             }
-            let known = measured(
-                front, of: input, side: Self.before.side, margin: Self.before.margin, keeping: features, stepped)
-            if front[front.count - 1].norm != nil {
-                front[front.count - 1].normalise(features, statistics: known[front.count - 1], in: workspace)
-            }
-            for block in generator.blocks {
-                features = block.infer(features, statistics: { _ in statistics }, into: &memory, in: workspace)
-                stepped()
-            }
-            features = generator.widen.infer(features, statistics: statistics, into: &memory, in: workspace)
-            let upKnown = measured(
-                generator.up, of: Source(features), side: Self.after.side, margin: Self.after.margin, keeping: nil,
-                stepped)
-            Self.forEachWindow(of: Source(features), side: Self.after.side, margin: Self.after.margin, in: arena) {
-                window in
-                var result = window.crop
-                var memory = TwoEnds(
-                    count: TwoEnds.count(through: generator.up, height: result.height, width: result.width), in: arena)
-                for (unit, known) in zip(generator.up, upKnown) {
-                    result = unit.infer(result, statistics: known, into: &memory, in: workspace)
-                }
-                let output = generator.tail.forward(result, in: workspace)
-                tanh(output, in: workspace)
-                body(window.part(of: output))
-                stepped()
-            }
+            let output = generator.tail.forward(result, in: workspace)
+            tanh(output, in: workspace)
+            body(window.part(of: output))
+            try stepped()
         }
     }
 
@@ -129,8 +131,8 @@ struct PiecewiseInference {
     ///   nil if it is not needed.
     private func measured(
         _ units: [ConvolutionUnit], of source: Source, side: Int, margin: Int, keeping: Tensor?,
-        _ stepped: () -> Void
-    ) -> [BatchNorm.Statistics] {
+        _ stepped: () throws -> Void
+    ) throws -> [BatchNorm.Statistics] {
         var known = [BatchNorm.Statistics](repeating: statistics, count: units.count)
         let targets = units.map {
             ChannelStatistics(in: workspace.arena, channels: $0.convolution.outputChannels)
@@ -139,7 +141,7 @@ struct PiecewiseInference {
             let kept = index == units.count - 1 ? keeping : nil
             if !measures && kept == nil { continue }
             var sum = MomentSum(channels: unit.convolution.outputChannels)
-            Self.forEachWindow(of: source, side: side, margin: margin, in: workspace.arena) { window in
+            try Self.forEachWindow(of: source, side: side, margin: margin, in: workspace.arena) { window in
                 var result = window.crop
                 var memory = TwoEnds(
                     count: TwoEnds.count(
@@ -157,7 +159,7 @@ struct PiecewiseInference {
                 let part = window.part(of: output)
                 if measures { sum.add(output, rows: part.rows, columns: part.columns, in: workspace) }
                 if let kept { copy(part, to: kept) }
-                stepped()
+                try stepped()
             }
             if measures {
                 sum.write(to: targets[index])
@@ -186,23 +188,22 @@ struct PiecewiseInference {
     }
 
     private static func forEachWindow(
-        of source: Source, side: Int, margin: Int, in arena: Arena, _ body: (Window) -> Void
-    ) {
+        of source: Source, side: Int, margin: Int, in arena: Arena, _ body: (Window) throws -> Void
+    ) throws {
         for y in stride(from: 0, to: source.height, by: side) {
             for x in stride(from: 0, to: source.width, by: side) {
                 let rows = max(0, y - margin)..<min(source.height, y + side + margin)
                 let columns = max(0, x - margin)..<min(source.width, x + side + margin)
-                arena.scoped {
-                    let crop = Tensor(
-                        in: arena, height: rows.count, width: columns.count, channels: source.channels)
-                    source.fill(crop, rows.lowerBound, columns.lowerBound)
-                    body(
-                        Window(
-                            crop: crop,
-                            rows: y - rows.lowerBound..<min(y + side, source.height) - rows.lowerBound,
-                            columns: x - columns.lowerBound..<min(x + side, source.width) - columns.lowerBound,
-                            y: y, x: x))
-                }
+                let start = arena.mark
+                defer { arena.release(to: start) }
+                let crop = Tensor(in: arena, height: rows.count, width: columns.count, channels: source.channels)
+                source.fill(crop, rows.lowerBound, columns.lowerBound)
+                try body(
+                    Window(
+                        crop: crop,
+                        rows: y - rows.lowerBound..<min(y + side, source.height) - rows.lowerBound,
+                        columns: x - columns.lowerBound..<min(x + side, source.width) - columns.lowerBound,
+                        y: y, x: x))
             }
         }
     }

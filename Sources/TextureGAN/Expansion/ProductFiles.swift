@@ -44,7 +44,7 @@ struct MaterialFolder: ProductSink {
                 PNGFile(
                     folder.appendingPathComponent("picture-\(number)-\(kind.rawValue).png"), width: width,
                     height: height, channels: kind.channels, bitDepth: depth ?? own, isSRGB: kind == .albedo,
-                    proceeds: proceeds)
+                    hasPreview: kind == .albedo, proceeds: proceeds)
             )
         }
     }
@@ -83,12 +83,14 @@ final class PNGFile {
     private let channels: Int
     private let isSRGB: Bool
     private let proceeds: () -> Bool
+    /// Nil for a file without one.
+    private(set) var preview: PicturePreview?
     private var descriptor: Int32 = -1
     private var png: PNGWriter?
 
     init(
         _ url: URL, width: Int, height: Int, channels: Int = 3, bitDepth: Int, isSRGB: Bool = true,
-        proceeds: @escaping () -> Bool
+        hasPreview: Bool = true, proceeds: @escaping () -> Bool
     ) {
         self.url = url
         self.width = width
@@ -97,6 +99,7 @@ final class PNGFile {
         self.bitDepth = bitDepth
         self.isSRGB = isSRGB
         self.proceeds = proceeds
+        preview = hasPreview ? PicturePreview(width: width, height: height) : nil
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
@@ -114,6 +117,7 @@ final class PNGFile {
     func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
         guard proceeds() else { throw ProductRun.Stopped() }
         try png?.write(rows)
+        preview?.add(rows)
     }
 
     func finish() throws {

@@ -6,8 +6,8 @@ import OperatingSystem
 
 /// Work on a trained generator, with reports on the way: what a worker does for jobs of kind `expand` and `export`.
 ///
-/// It takes minutes at most, or an hour for the largest pictures, so it keeps no checkpoints. It blocks, so it needs a
-/// thread of its own.
+/// It takes minutes, or an hour for the largest pictures, so it keeps no checkpoints. It blocks, so it needs a thread of
+/// its own.
 public enum ProductRun {
     public struct Input: Sendable {
         /// A photograph, or the files of a material.
@@ -22,13 +22,13 @@ public enum ProductRun {
         public var availableBytes: Int
         /// Runs that share this process, including this one.
         public var concurrentRuns: Int
+        public var limits: ProductLimits
         /// An existing folder for the products. The receiver of a report owns its file and removes it.
         public var folder: URL
 
         public init(
             exemplar: TrainingRun.Input.Source, exemplarName: String, generator: URL, generatorSHA256: String,
-            threads: Int,
-            availableBytes: Int, concurrentRuns: Int, folder: URL
+            threads: Int, availableBytes: Int, concurrentRuns: Int, limits: ProductLimits, folder: URL
         ) {
             self.exemplar = exemplar
             self.exemplarName = exemplarName
@@ -37,6 +37,7 @@ public enum ProductRun {
             self.threads = threads
             self.availableBytes = availableBytes
             self.concurrentRuns = concurrentRuns
+            self.limits = limits
             self.folder = folder
         }
     }
@@ -44,6 +45,8 @@ public enum ProductRun {
     public enum Report: Sendable {
         /// So many of ``steps`` are done.
         case advanced(step: Int)
+        /// A small copy of the product with this number: PNG, at most 512 pixels a side. Of a material, of the albedo.
+        case preview(number: Int, file: URL)
         /// A complete, synced file in ``Input/folder``, and its number among the products, from 1. Of a material, each
         /// map of each result has a number.
         case product(number: Int, file: URL)
@@ -59,9 +62,10 @@ public enum ProductRun {
     public struct Stopped: Error { public init() {} }
 
     /// Makes pictures.
-    /// - Parameter proceeds: Whether to continue; asked now and then.
+    /// - Parameter proceeds: Whether to continue; asked for each piece of inference and for each band of rows.
     /// - Returns: What the job's report says about the pictures, as JSON.
-    /// - Throws: `ExpansionFailure`, `ImagingError`, `TrainingError`, `FileFailure`, ``Stopped``, or what `report` throws.
+    /// - Throws: `ExpansionFailure`, `MemoryShortage`, `ImagingError`, `TrainingError`, `FileFailure`, ``Stopped``, or what
+    ///   `report` throws.
     public static func expand(
         _ options: ExpansionOptions, _ input: Input, proceeds: @escaping () -> Bool,
         report: @escaping (Report) throws -> Void
@@ -111,6 +115,9 @@ public enum ProductRun {
         _ proceeds: @escaping () -> Bool, _ report: @escaping (Report) throws -> Void,
         to sink: (Int, DoublingPlan) throws -> Sink
     ) throws -> String {
+        let largest = try PictureExpansion.check(
+            options, of: input.exemplarName, width: picture.width, height: picture.height)
+        try input.limits.check(options, largest, of: generator.layout)
         let workspace = Workspace(threads: input.threads, arena: Arena(sharing: input.concurrentRuns))
         let expansion = PictureExpansion(
             options, of: input.exemplarName, with: generator, availableBytes: input.availableBytes,
@@ -121,6 +128,7 @@ public enum ProductRun {
             guard proceeds() else { throw Stopped() }
             return try sink(index, plan)
         } progress: { share in
+            guard proceeds() else { throw Stopped() }
             let done = min(steps - 1, Int(share * Double(steps)))
             guard done > step else { return }
             step = done
@@ -129,7 +137,13 @@ public enum ProductRun {
         } finished: { index, sink, picture in
             for (map, file) in sink.pictures {
                 pictures.append(PictureReport(picture, map, depth: file.bitDepth))
-                try report(.product(number: pictures.count, file: file.url))
+                let number = pictures.count
+                if let image = file.preview?.image {
+                    let preview = input.folder.appendingPathComponent("preview-\(number).png")
+                    try DurableFile.write(image.png(), to: preview)
+                    try report(.preview(number: number, file: preview))
+                }
+                try report(.product(number: number, file: file.url))
             }
             if let description = sink.description { try report(.description(number: index + 1, file: description)) }
         }

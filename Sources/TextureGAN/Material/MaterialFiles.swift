@@ -59,6 +59,21 @@ public struct MaterialFiles: Sendable, Equatable {
         try requireAlbedo("give it with --map albedo=FILE")
     }
 
+    /// What files of these contents hold together; nil if that is no material.
+    /// - Parameter contents: Of ``contentNames``.
+    public static func layout(of contents: [String]) -> MapLayout? {
+        var kinds: Set<MapKind> = []
+        for name in contents {
+            switch content(name) {
+            case .map(let kind): kinds.insert(kind)
+            case .packed(let hasOcclusion):
+                kinds.formUnion([.roughness, .metalness] + (hasOcclusion ? [.ambientOcclusion] : []))
+            case nil: return nil
+            }
+        }
+        return MapLayout(Array(kinds))
+    }
+
     private static func content(_ name: String) -> MapNames.Content? {
         switch name {
         case "orm": .packed(hasOcclusion: true)

@@ -7,24 +7,41 @@ extension Generator {
     /// layers alternate between the two ends of one buffer.
     /// - Parameter input: `[h, w, channels]`, h and w multiples of 4.
     public func infer(_ input: Tensor, statistics: BatchNorm.Statistics, in workspace: Workspace) -> Tensor {
+        withoutFailure { try infer(input, statistics: statistics, in: workspace) { _ in } }
+    }
+
+    /// - Parameter progress: the share of the layers that are done. What it throws ends the inference.
+    func infer(
+        _ input: Tensor, statistics: BatchNorm.Statistics, in workspace: Workspace,
+        progress: (Double) throws -> Void
+    ) throws -> Tensor {
         precondition(input.height % 4 == 0 && input.width % 4 == 0)
         let output = Tensor(in: workspace.arena, height: 2 * input.height, width: 2 * input.width, channels: channels)
-        workspace.arena.scoped {
-            var memory = TwoEnds(
-                count: inferenceCount(height: input.height, width: input.width), in: workspace.arena)
-            var features = input
-            for unit in [head] + down {
-                features = unit.infer(features, statistics: statistics, into: &memory, in: workspace)
-            }
-            for block in blocks {
-                features = block.infer(features, statistics: { _ in statistics }, into: &memory, in: workspace)
-            }
-            for unit in [widen] + up {
-                features = unit.infer(features, statistics: statistics, into: &memory, in: workspace)
-            }
-            tail.forward(features, into: output, in: workspace)
+        let start = workspace.arena.mark
+        defer { workspace.arena.release(to: start) }
+        var memory = TwoEnds(count: inferenceCount(height: input.height, width: input.width), in: workspace.arena)
+        var features = input
+        var done = 0.0
+        let layers = Double(down.count + blocks.count + up.count + 3)
+        func stepped() throws {
+            done += 1
+            try progress(done / layers)
         }
+        for unit in [head] + down {
+            features = unit.infer(features, statistics: statistics, into: &memory, in: workspace)
+            try stepped()
+        }
+        for block in blocks {
+            features = block.infer(features, statistics: { _ in statistics }, into: &memory, in: workspace)
+            try stepped()
+        }
+        for unit in [widen] + up {
+            features = unit.infer(features, statistics: statistics, into: &memory, in: workspace)
+            try stepped()
+        }
+        tail.forward(features, into: output, in: workspace)
         tanh(output, in: workspace)
+        try stepped()
         return output
     }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import ClusterCore
 import Protocol
 import TextureGAN
+import Worker
 
 /// What is to happen with a generator once it is trained, as `--then` says it.
 struct FollowingWork: Sendable {
@@ -44,10 +45,11 @@ struct FollowingWork: Sendable {
     }
 
     /// - Throws: `CommandFailure` if an exemplar of this size cannot be expanded so.
-    func check(_ name: String, width: Int, height: Int) throws {
+    func check(_ name: String, width: Int, height: Int, _ layout: MapLayout) throws {
         guard let expansion else { return }
         do {
-            try PictureExpansion.check(expansion, of: name, width: width, height: height)
+            let largest = try PictureExpansion.check(expansion, of: name, width: width, height: height)
+            try ProductLimits.cluster.check(expansion, largest, of: layout)
         } catch let failure as ExpansionFailure {
             throw CommandFailure("--then expand: \(failure.message)")
         }

@@ -211,7 +211,9 @@ struct SubmitCommand: AsyncParsableCommand {
             Result { try variant.recipe.cropSize(forWidth: width, height: height, exemplar: FileName.readable(file)) }
         }
         if !fits.contains(where: { (try? $0.get()) != nil }) { _ = try fits[0].get() }
-        for work in following { try work.check(FileName.readable(file), width: width, height: height) }
+        for work in following {
+            try work.check(FileName.readable(file), width: width, height: height, exemplar.layout)
+        }
         return Stored(
             file: file, name: name, exemplar: exemplar, files: try await exemplar.send(to: api), notes: exemplar.notes)
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import ClusterCore
 import Coordinator
 import Foundation
 import Logging
@@ -153,6 +154,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         configuration.qualityScores = { QualityVerdict.scores(of: $0.map(QualityFigures.init(columns:))) }
         let needs = RecipeNeeds()
         configuration.needsOfRecipe = { needs.needs(of: $0) }
+        configuration.needsOfFollower = { try JobNeeds(of: $0, after: $1) }
         do {
             let service = try CoordinatorService(configuration, logger: logger)
             try await service.run { addresses in

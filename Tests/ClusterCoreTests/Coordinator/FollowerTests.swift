@@ -100,6 +100,27 @@ struct FollowerTests {
         #expect(cluster.take(1)?.job == jobs[2])
     }
 
+    /// A large picture goes to a worker with the memory for it. If there is none, the job says what is missing.
+    @Test func aWorkerWithoutTheMemoryNeverGetsThem() throws {
+        func worker(_ session: UInt64, _ memoryBytes: Int) {
+            var worker = WorkerIdentity.named("worker-\(session)")
+            worker.kinds = [.train, .expand]
+            worker.equipment = WorkerIdentity.Equipment(weights: [], memoryBytes: memoryBytes)
+            cluster.handle(.hello(session: session, worker: worker, running: []))
+        }
+        worker(1, 512 << 20)
+        var large = follower(.expand, of: .submission(0), "size=16384x16384")
+        large.needs = JobNeeds(memoryBytes: 900 << 20)
+        let jobs = try ids(submit(training("a"), large))
+        cluster.finish(1, try #require(cluster.take(1)))
+        #expect(cluster.take(1) == nil && state(jobs[1]) == .queued)
+        let demand = try #require(cluster.state.job(jobs[1])).demand
+        let obstacle = cluster.state.obstacle(to: demand) ?? ""
+        #expect(obstacle.contains("has 512 MiB of memory per slot, 900 are needed"), "\(obstacle)")
+        worker(2, 1 << 30)
+        #expect(cluster.take(2)?.job == jobs[1])
+    }
+
     @Test func aWorkerThatOnlyTrainsNeverGetsThem() throws {
         hello(1, kinds: [.train])
         let jobs = try ids(submit(training("a"), follower(.expand, of: .submission(0))))

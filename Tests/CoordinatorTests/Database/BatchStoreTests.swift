@@ -99,13 +99,16 @@ struct BatchStoreTests {
         #expect(all.map { $0.counts[.queued] } == [1, 0, 2] && all[1].counts[.cancelled] == 1)
         #expect(all[1].endedAt != nil && all[0].endedAt == nil)
         #expect(try await store.batches(before: 4, limit: 1).map(\.name) == ["b"])
+        #expect(try await store.members(ofBatch: "a").map(\.kind) == [.train, .train])
         #expect(try await store.batches(named: "a", limit: 1).map(\.first) == [1])
     }
 
     @Test func theRestOfABatchIsEstimatedFromWhatItsJobsHaveShown() {
-        func member(_ state: JobState, _ iteration: Int, _ total: Int, _ seconds: Double?) -> BatchMember {
+        func member(
+            _ state: JobState, _ iteration: Int, _ total: Int, _ seconds: Double?, _ kind: JobKind = .train
+        ) -> BatchMember {
             BatchMember(
-                id: JobID(sequence: 1, salt: 1), state: state, iteration: iteration, totalIterations: total,
+                id: JobID(sequence: 1, salt: 1), kind: kind, state: state, iteration: iteration, totalIterations: total,
                 secondsPerIteration: seconds)
         }
         // 100 s, 50 s and, for the one that has never run, the mean of the known 100 and 100 s.
@@ -119,5 +122,14 @@ struct BatchStoreTests {
         #expect(work.secondsLeft(slots: 100) == 50)
         #expect(abs(work.progress - (1 + 0 + 0.5 + 0) / 4) < 1e-9)
         #expect(BatchWork([member(.queued, 0, 0, nil)], leases: [:]).secondsLeft(slots: 1) == nil)
+        // A picture does not take as long as a training.
+        let mixed = BatchWork(
+            [
+                member(.finished, 100, 100, 10), member(.waiting, 0, 0, nil, .expand),
+                member(.finished, 1000, 1000, 0.002, .expand),
+            ], leases: [:])
+        #expect(mixed.secondsLeft(slots: 1) == 2)
+        let unknown = BatchWork([member(.finished, 100, 100, 10), member(.waiting, 0, 0, nil, .export)], leases: [:])
+        #expect(unknown.secondsLeft(slots: 1) == nil)
     }
 }

@@ -107,6 +107,31 @@ struct StoreCheckTests {
         #expect(try checkpoints() == [20, 30] && artifacts.contains(generator))
     }
 
+    /// The work that follows cannot make its input again. Its training can.
+    @Test func aGeneratorThatIsGoneIsReportedWithWhatRestoresIt() async throws {
+        let exemplar = try artifacts.store(Data("exemplar".utf8))
+        let generator = try artifacts.store(Data("generator".utf8))
+        func job(_ state: JobState, _ number: Int64) -> Job {
+            Job(
+                id: JobID(sequence: number, salt: 1), name: "wall-expand", resultName: "wall-expand-\(number)",
+                kind: .expand,
+                inputs: [
+                    JobInput(name: JobInput.exemplar, artifact: exemplar, fileName: "a.png"),
+                    JobInput(name: JobInput.generator, artifact: generator, fileName: "generator.safetensors"),
+                ], spec: "times=1", priority: 0, queueOrder: number, state: state)
+        }
+        try await store.apply([.job(job(.queued, 1)), .job(job(.finished, 2))], at: Date())
+        try FileManager.default.removeItem(at: folder.artifact(generator.sha256))
+        let texts = try await check.run(repairs: false).problems.map(\.text)
+        let lost = texts.filter { $0.contains("generator") && $0.contains("is missing") }
+        #expect(lost.count == 2, "\(texts)")
+        #expect(
+            lost.first?.hasSuffix(
+                "restore it from a copy, or delete the job that made it and submit that again, which makes the same file, "
+                    + "then retry the job") == true, "\(lost)")
+        #expect(lost.last?.hasSuffix("the job has its products and no longer needs it") == true, "\(lost)")
+    }
+
     @Test func filesThatNoJobRefersToAreCountedAndRemovedOnRequest() async throws {
         _ = try await runningJob()
         let orphan = try artifacts.store(Data("never submitted".utf8))

@@ -130,6 +130,33 @@ struct FollowUpTests {
         await coordinator.stop()
     }
 
+    private struct TooLarge: Error, CustomStringConvertible { let description = "a PNG may have 9.0 GiB" }
+
+    /// The coordinator asks what the work needs, by the exemplar's size and the recipe.
+    @Test func whatTheWorkNeedsIsAskedAndRecorded() async throws {
+        let folder = TemporaryFolder()
+        let coordinator = try await RunningCoordinator(folder: folder) { configuration in
+            configuration.needsOfFollower = { work, source in
+                #expect(source.recipeYAML == "recipe: draft" && source.fileName.hasSuffix(".png"))
+                if work.spec == "times=9" { throw TooLarge() }
+                return JobNeeds(memoryBytes: work.kind == .expand ? source.width << 20 | source.height : 0)
+            }
+        }
+        let body = try await submission(
+            "wall", then: [FollowUp(kind: .export, spec: "format=onnx"), FollowUp(kind: .expand, spec: "times=9")],
+            coordinator)
+        let refused = try await coordinator.send("POST", "/api/v1/jobs", body: body)
+        #expect(refused.status == 422 && refused.text.contains("jobs[0].then[1]: a PNG may have 9.0 GiB"))
+        #expect(try await coordinator.get("/api/v1/jobs").decoded(JobPage.self).total == 0)
+        let receipt = try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png)
+            .decoded(ExemplarReceipt.self)
+        _ = try await submit("wall", coordinator)
+        await coordinator.stop()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let needs = try store.load().jobs.map(\.needs.memoryBytes)
+        #expect(needs == [0, receipt.width << 20 | receipt.height, 0])
+    }
+
     @Test func whatNothingDoesIsRefused() async throws {
         let coordinator = try await RunningCoordinator()
         for (then, wanted) in [

@@ -162,9 +162,11 @@ struct DashboardRoutes: Sendable {
         guard let id = JobID(text), let detail = try await reader.detail(id) else { return noJob(text, context) }
         let artifacts = try await reader.store.artifacts(of: id)
         let shown = request.uri.queryParameters.get("snapshot").flatMap { Int($0) }
+        let showsAll = request.uri.queryParameters.get("pictures") == "all"
         let view = JobPageView(
             detail: detail, artifacts: artifacts,
-            log: try await reader.store.newestLogs(of: id, limit: JobPageView.logLinesShown), shownIteration: shown)
+            log: try await reader.store.newestLogs(of: id, limit: JobPageView.logLinesShown), shownIteration: shown,
+            showsAll: showsAll)
         var content = view.content
         if let iteration = view.shown?.iteration {
             let row = try await reader.store.metrics(of: id, after: iteration - 1, limit: 1).entries.first

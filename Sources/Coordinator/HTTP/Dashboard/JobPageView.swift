@@ -11,16 +11,24 @@ struct JobPageView {
     let detail: JobDetail
     let log: [LogEntry]
     private let files: [ArtifactSummary]
+    private let links: PageLinks
     private let newestSnapshot: ArtifactSummary?
     private let snapshots: [ArtifactSummary]
     private let shownIndex: Int?
 
-    /// - Parameter shownIteration: The iteration of the snapshot beside the exemplar; nil: the newest.
-    init(detail: JobDetail, artifacts: [ArtifactSummary], log: [LogEntry], shownIteration: Int?) {
+    /// - Parameters:
+    ///   - shownIteration: The iteration of the snapshot beside the exemplar; nil: the newest.
+    ///   - showsAll: Whether to show all pictures that the job has made, however many.
+    init(
+        detail: JobDetail, artifacts: [ArtifactSummary], log: [LogEntry], shownIteration: Int?, showsAll: Bool = false
+    ) {
         self.detail = detail
         self.log = log
-        files = artifacts.filter { $0.kind != .snapshot }
-        let all = artifacts.filter { $0.kind == .snapshot }
+        let links = PageLinks(detail, artifacts: artifacts, showsAll: showsAll)
+        self.links = links
+        files = artifacts.filter { $0.kind != .snapshot && links.isShown($0) }
+        // Those of other work are previews of its pictures.
+        let all = detail.job.kind ?? .train == .train ? artifacts.filter { $0.kind == .snapshot } : []
         newestSnapshot = all.last
         let step = (all.count + Self.snapshotsShown - 1) / Self.snapshotsShown
         snapshots = all.enumerated().filter { (all.count - 1 - $0.offset) % max(step, 1) == 0 }.map(\.element)
@@ -48,7 +56,7 @@ struct JobPageView {
             ] as [String: Any]
         }
         content["log"] = log.map { ["level": $0.level, "text": line($0)] }
-        content.merge(PageLinks(detail, pictures: files.filter { $0.kind == .picture }).content) { $1 }
+        content.merge(links.content) { $1 }
         content["hasMaps"] = detail.maps != nil
         content["maps"] = (detail.maps ?? []).map { file in
             ["mapName": Readable.plain(file.map), "mapFile": Readable.plain(file.fileName), "mapSHA256": file.sha256]

@@ -5,15 +5,28 @@ import Protocol
 
 /// What the page of a job shows of other jobs, and of the pictures that it has made.
 struct PageLinks {
-    /// Thumbnails are made of pictures up to this size; larger ones are links.
+    /// Pictures and files that a page shows unless it is asked for all.
+    static let picturesShown = 24
+    /// Of pictures without a preview, thumbnails are made up to this size; larger ones are links.
     private static let maxPixels = 64 << 20
 
     private let detail: JobDetail
     private let pictures: [ArtifactSummary]
+    /// By the number of their picture.
+    private let previews: [Int: String]
+    private let showsAll: Bool
 
-    init(_ detail: JobDetail, pictures: [ArtifactSummary]) {
+    init(_ detail: JobDetail, artifacts: [ArtifactSummary], showsAll: Bool) {
         self.detail = detail
-        self.pictures = pictures
+        self.showsAll = showsAll
+        pictures = artifacts.filter { $0.kind == .picture }
+        previews = Dictionary(
+            artifacts.filter { $0.kind == .snapshot }.map { ($0.iteration, $0.sha256) }, uniquingKeysWith: { $1 })
+    }
+
+    /// Of a job with very many pictures, only the first ones.
+    func isShown(_ artifact: ArtifactSummary) -> Bool {
+        showsAll || artifact.kind != .picture || artifact.iteration <= Self.picturesShown
     }
 
     var content: [String: Any?] {
@@ -25,14 +38,17 @@ struct PageLinks {
             "hasAfter": detail.after != nil, "after": (detail.after ?? []).map(link),
             "hasFollowers": detail.followers != nil, "followers": (detail.followers ?? []).map(link),
             "hasMade": !pictures.isEmpty,
-            "made": pictures.map { picture -> [String: Any] in
+            "hasMore": !pictures.allSatisfy(isShown), "madeCount": counted(pictures.count, "picture"),
+            "made": pictures.filter(isShown).map { picture -> [String: Any] in
                 let index = picture.iteration - 1
                 let size = sizes.indices.contains(index) ? sizes[index] : nil
+                let isSmall = size.map { $0.width * $0.height <= Self.maxPixels } ?? false
+                let thumbnail = previews[picture.iteration] ?? (isSmall ? picture.sha256 : nil)
                 return [
                     "sha256": picture.sha256, "number": picture.iteration,
                     "size": (size?.map.map { "\(Readable.plain($0)), " } ?? "")
                         + (size.map { "\($0.width) × \($0.height)" } ?? Readable.bytes(picture.sizeBytes)),
-                    "hasThumbnail": size.map { $0.width * $0.height <= Self.maxPixels } ?? false,
+                    "hasThumbnail": thumbnail != nil, "thumbnail": thumbnail ?? "",
                 ]
             },
         ]

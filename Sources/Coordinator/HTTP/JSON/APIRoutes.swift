@@ -65,7 +65,13 @@ struct APIRoutes: Sendable {
         }
         try quota.requireRoom()
         var request = SubmissionRequest()
-        for (index, job) in body.jobs.enumerated() { try request.add(try submission(job, at: index), job, at: index) }
+        for (index, job) in body.jobs.enumerated() {
+            let submission = try submission(job, at: index)
+            let source = job.then?.isEmpty == false ? try await sourceOfFollowers(job, at: index) : nil
+            try request.add(submission, job, at: index) { followUp in
+                try source.map { try configuration.needsOfFollower(followUp, $0) } ?? JobNeeds()
+            }
+        }
         let submissions = request.submissions
         guard submissions.count <= Self.maxJobsPerRequest else {
             throw Problem(
@@ -94,6 +100,17 @@ struct APIRoutes: Sendable {
         let isNew = accepted.contains { !$0.alreadyExisted }
         return try jsonResponse(
             SubmitJobsResponse(jobs: request.grouped(accepted)), status: isNew ? .created : .ok)
+    }
+
+    private func sourceOfFollowers(_ job: JobSubmission, at index: Int) async throws -> SourceOfFollower {
+        do {
+            let (width, height) = try await exemplars.pixels(of: job.exemplarSHA256, name: job.fileName)
+            return SourceOfFollower(
+                recipeYAML: job.recipeYAML, fileName: job.fileName, width: width, height: height,
+                maps: (job.maps ?? []).map(\.map))
+        } catch let error as CoordinatorError where error.code == .badExemplar {
+            throw Problem(.unprocessableContent, "jobs[\(index)].exemplarSHA256: \(error.message)")
+        }
     }
 
     /// Expected times by recipe. A job is accepted even if its time is unknown.

@@ -56,6 +56,11 @@ struct ExemplarIntake: Sendable {
 
     func size(of sha256: String) -> Int? { store.size(of: sha256) }
 
+    /// Width and height of a stored exemplar.
+    func pixels(of sha256: String, name: String) async throws -> (width: Int, height: Int) {
+        try await disk.run(.chunks) { [store, pictures] in try pictures.size(of: store.file(of: sha256), name: name) }
+    }
+
     func tooLarge(_ found: Int) -> CoordinatorError {
         CoordinatorError(
             .tooLarge,

@@ -12,6 +12,21 @@ struct Pictures: Sendable {
         return (image.width, image.height)
     }
 
+    /// Reads the beginning of an image.
+    /// - Returns: Width and height in pixels.
+    /// - Throws: `.badExemplar` if the file is no image.
+    func size(of file: URL, name: String) throws -> (width: Int, height: Int) {
+        do {
+            let bytes = try Data(contentsOf: file, options: .mappedIfSafe)
+            let header = try Image.header(of: bytes, name: name, limits: .exemplar)
+            return (header.width, header.height)
+        } catch let error as ImagingError {
+            throw CoordinatorError(.badExemplar, error.message)
+        } catch {
+            throw CoordinatorError(.fileSystem, "\(name) cannot be read: \(error.systemReason)")
+        }
+    }
+
     /// - Returns: A PNG whose longer side has at most `side` pixels.
     /// - Throws: `.badExemplar` if the file is no image.
     func thumbnail(of file: URL, side: Int) throws -> Data {

@@ -19,8 +19,11 @@ struct SubmissionRequest {
     private var followers: [Int] = []
 
     /// Adds a submission and what its request wants done with the product.
-    /// - Throws: `Problem` (422) for follow-ups that nothing does.
-    mutating func add(_ submission: Submission, _ job: JobSubmission, at index: Int) throws {
+    /// - Parameter needs: What a follow-up needs of its worker.
+    /// - Throws: `Problem` (422) for follow-ups that nothing does, or for which `needs` throws.
+    mutating func add(
+        _ submission: Submission, _ job: JobSubmission, at index: Int, needs: (FollowUp) throws -> JobNeeds
+    ) throws {
         let place = submissions.count
         submissions.append(submission)
         let wanted = job.then ?? []
@@ -38,12 +41,18 @@ struct SubmissionRequest {
                 (1...Self.maxSpecBytes).contains(followUp.spec.utf8.count) && !followUp.spec.utf8.contains(0),
                 "[\(number)].spec has \(followUp.spec.utf8.count) bytes; expected 1...\(Self.maxSpecBytes) without U+0000"
             )
-            submissions.append(follower(followUp, of: submission, at: place))
+            do {
+                submissions.append(follower(followUp, of: submission, at: place, needs: try needs(followUp)))
+            } catch {
+                try require(false, "[\(number)]: \(error)")
+            }
         }
         followers.append(wanted.count)
     }
 
-    private func follower(_ followUp: FollowUp, of source: Submission, at place: Int) -> Submission {
+    private func follower(
+        _ followUp: FollowUp, of source: Submission, at place: Int, needs: JobNeeds
+    ) -> Submission {
         // Repeating the submission returns the same followers.
         let key = source.key.map { key in
             hexadecimal(SHA256.hash(data: Data("\(key)\n\(followUp.kind)\n\(followUp.spec)".utf8)))
@@ -56,7 +65,7 @@ struct SubmissionRequest {
                     || $0.map != nil && WorkContract.table[followUp.kind]?.takesMaps == true
             },
             awaited: [Submission.Awaited(name: JobInput.generator, source: .submission(place), role: .generator)],
-            spec: followUp.spec, priority: source.priority, key: key, tags: source.tags)
+            spec: followUp.spec, needs: needs, priority: source.priority, key: key, tags: source.tags)
     }
 
     /// - Parameter accepted: The answers to ``submissions``.

@@ -92,8 +92,8 @@ struct ExpandCommand: ParsableCommand {
 
     @Option(
         help: """
-            MiB of memory for the computation. Default: three quarters of what the process may use, and at most 512 for \
-            results of more than 67 megapixels, if pieces can be as small.
+            MiB of memory for the whole process. Default: three quarters of what the process may use. For results of \
+            more than 67 megapixels, features then take at most 512 MiB, if pieces can be as small.
             """)
     var memory: Int?
 

@@ -1,0 +1,140 @@
+import Imaging
+import NNCore
+
+/// The memory of an expansion: what it holds besides features, and the least that it takes.
+struct ExpansionMemory {
+    let generator: Generator
+    let statistics: NormStatistics
+    let plan: DoublingPlan
+    /// Along which the result tiles; nil for a result that does not.
+    let axes: TorusAxes?
+    /// Bytes of a channel.
+    let sampleBytes: Int
+    /// Of the picture from which the generator's input is made.
+    let source: PictureSize
+    /// How the input is made of it.
+    let input: ExpansionInput
+    /// Whether the picture tiles already.
+    let isPeriodic: Bool
+
+    struct PictureSize: Equatable {
+        let width: Int
+        let height: Int
+        var pixels: Int { width * height }
+    }
+
+    /// The program, its libraries and stacks.
+    static let programBytes = 48 << 20
+
+    /// What a process may use for an expansion, of the memory that it has: at least a quarter is for everything else.
+    static func budget(ofBytes bytes: Int) -> Int { max(0, min(bytes / 4 * 3, bytes - programBytes)) }
+
+    /// The memory of a process with this budget. The inverse of ``budget(ofBytes:)``.
+    static func bytes(forBudget budget: Int) -> Int { max((budget + 2) / 3 * 4, budget + programBytes) }
+
+    /// The smallest budget with which every phase fits. Whatever fits one phase leaves the limit of ``featureLimit`` for it.
+    var leastBudget: Int {
+        let doublings = (1...plan.doublings).map { doubling in
+            let framed = framedSize(of: doubling)
+            let features = Division.leastBytes(
+                generator, statistics.norms, height: Self.padded(framed.height), width: Self.padded(framed.width),
+                rowBytes: rowBytes)
+            return max(pictures(during: doubling) + features, pictures(around: doubling))
+        }
+        return held + max(preparation, doublings.max() ?? 0)
+    }
+
+    /// Bytes for features, scratch and the rows of a piece.
+    func featureLimit(of doubling: Int, within budget: Int) -> Int {
+        max(0, budget - held - pictures(during: doubling))
+    }
+
+    /// Bytes of the result for a pixel of its input.
+    var rowBytes: Int { 4 * generator.channels * sampleBytes }
+
+    // MARK: Pictures
+
+    /// What stays throughout: weights, the picture, and what was made of it.
+    private var held: Int {
+        let weights = generator.parameters.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.size
+        return weights + 3 * bytes(source)
+    }
+
+    /// Before the first doubling.
+    private var preparation: Int {
+        let samples = source.pixels * generator.channels
+        // Noise ranks its values and the picture's pixels; sorting copies them.
+        let noise = input == .noise ? 40 * source.pixels : 0
+        // Two of the picture's light in 32 bits, and the turned copies.
+        let periodic = axes == nil || isPeriodic ? 0 : (8 + 2 * sampleBytes) * samples
+        return max(noise, periodic)
+    }
+
+    /// The pictures beside the features.
+    private func pictures(during doubling: Int) -> Int {
+        let (before, framed) = (bytes(size(after: doubling - 1)), bytes(framedSize(of: doubling)))
+        // The image, its roll, the roll with margins, and the result.
+        if axes != nil { return 2 * before + framed + 4 * before }
+        // The last result is written row by row.
+        return framed + (doubling < plan.doublings ? bytes(size(after: doubling)) : 0)
+    }
+
+    /// The pictures before and after the inference.
+    private func pictures(around doubling: Int) -> Int {
+        let (before, framed) = (bytes(size(after: doubling - 1)), bytes(framedSize(of: doubling)))
+        // The result, and its roll back.
+        return axes == nil ? before + framed : 2 * before + framed + 8 * before
+    }
+
+    private func size(after doubling: Int) -> PictureSize {
+        let size = plan.size(after: doubling)
+        return PictureSize(width: size.width, height: size.height)
+    }
+
+    /// The generator's input, with what surrounds the picture.
+    private func framedSize(of doubling: Int) -> PictureSize {
+        let size = size(after: doubling - 1)
+        let frame = generator.head.norm == nil ? Expansion.frame : 0
+        func margin(_ axis: TorusAxes) -> Int {
+            axes?.contains(axis) == true ? Expansion.margin(for: generator) : frame
+        }
+        return PictureSize(width: size.width + 2 * margin(.x), height: size.height + 2 * margin(.y))
+    }
+
+    private func bytes(_ size: PictureSize) -> Int { size.pixels * generator.channels * sampleBytes }
+
+    /// As `Raster.paddedHeight`.
+    private static func padded(_ side: Int) -> Int { max(16, (side + 3) / 4 * 4) }
+}
+
+/// An expansion needs more memory than it may use.
+public struct MemoryShortage: Error, Sendable, CustomStringConvertible {
+    /// Of the result, in pixels.
+    public let width: Int
+    public let height: Int
+    /// Of the process.
+    public let neededBytes: Int
+    /// What the process may use.
+    public let availableBytes: Int
+    /// Whether `--memory` set that.
+    let isChosen: Bool
+    /// Whether norms that measure the image are why smaller pieces are not possible.
+    let isDueToNorms: Bool
+
+    /// "4096x4096 pixels need 900 MiB".
+    public var need: String { "\(width)x\(height) pixels need \(Self.mebibytes(neededBytes)) MiB" }
+
+    /// What else could be asked for, after a comma or "or"; empty if there is nothing.
+    public var alternative: String { isDueToNorms ? ", or normalise by running averages (statistics=running)" : "" }
+
+    public var description: String {
+        let found =
+            isChosen
+            ? "--memory allows \(availableBytes >> 20) MiB" : "this process may use \(availableBytes >> 20) MiB"
+        let advice = isChosen ? "expected at least --memory \(Self.mebibytes(neededBytes))" : "give it more memory"
+        let other = isDueToNorms ? ", or --statistics running, which can use smaller pieces" : ""
+        return "\(need), and \(found); \(advice)\(other), or a smaller --size"
+    }
+
+    private static func mebibytes(_ bytes: Int) -> Int { (bytes + (1 << 20) - 1) >> 20 }
+}

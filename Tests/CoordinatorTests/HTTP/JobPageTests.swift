@@ -1,0 +1,63 @@
+import ClusterCore
+import Foundation
+import Protocol
+import Testing
+
+@testable import Coordinator
+
+/// What the page of a job that makes pictures shows.
+@Suite struct JobPageTests {
+    private static func sha(_ number: Int) -> String { String(format: "%064x", number) }
+
+    private func content(pictures: Int, previews: Range<Int>, side: Int, showsAll: Bool = false) -> [String: Any?] {
+        let job = JobSummary(
+            id: "000001aa", kind: .expand, name: "wall-expand", resultName: "wall-expand", fileName: "wall.png",
+            recipe: "times=1", state: .finished, priority: 0, iteration: 1000, totalIterations: 1000,
+            secondsPerIteration: nil, etaSeconds: nil, attempt: 1, failures: 0, worker: nil, reason: nil,
+            exemplarSHA256: Self.sha(9), latestSnapshot: Self.sha(2000 + pictures), latestSnapshotIteration: pictures,
+            submittedAt: Date(), startedAt: nil, finishedAt: nil, lossLatest: [:])
+        let sizes = [String](repeating: "{\"width\":\(side),\"height\":\(side)}", count: pictures)
+        let detail = JobDetail(
+            job: job, recipeYAML: "times=1", attempts: [],
+            reportJSON: "{\"pictures\":[\(sizes.joined(separator: ","))]}", trainingSeconds: 1)
+        func artifact(_ kind: ArtifactRole, _ number: Int, _ sha: Int) -> ArtifactSummary {
+            ArtifactSummary(kind: kind, iteration: number, sha256: Self.sha(sha), sizeBytes: 9, createdAt: Date())
+        }
+        let artifacts =
+            [artifact(.exemplar, 0, 9), artifact(.generator, 0, 8)]
+            + (1...pictures).map { artifact(.picture, $0, 1000 + $0) }
+            + previews.map { artifact(.snapshot, $0, 2000 + $0) }
+        return JobPageView(detail: detail, artifacts: artifacts, log: [], shownIteration: nil, showsAll: showsAll)
+            .content
+    }
+
+    private func made(_ content: [String: Any?]) -> [[String: Any]] { content["made"] as? [[String: Any]] ?? [] }
+
+    @Test func manyPicturesAreShownOnDemand() throws {
+        let first = content(pictures: 60, previews: 1..<61, side: 100)
+        #expect(made(first).count == 24 && first["hasMore"] as? Bool == true)
+        #expect(first["madeCount"] as? String == "60 pictures")
+        #expect((first["files"] as? [Any])?.count == 26)
+        let all = content(pictures: 60, previews: 1..<61, side: 100, showsAll: true)
+        #expect(made(all).count == 60 && all["hasMore"] as? Bool == false && (all["files"] as? [Any])?.count == 62)
+        #expect(content(pictures: 24, previews: 1..<25, side: 100)["hasMore"] as? Bool == false)
+    }
+
+    /// The coordinator decodes no picture of 16384 pixels: the worker sent a small one.
+    @Test func thumbnailsAreThePreviewsOfTheWorker() throws {
+        let large = made(content(pictures: 3, previews: 2..<4, side: 16384))
+        #expect(large.map { $0["hasThumbnail"] as? Bool } == [false, true, true])
+        #expect(large.map { $0["thumbnail"] as? String } == ["", Self.sha(2002), Self.sha(2003)])
+        // A worker of an older texloom sent none.
+        let small = made(content(pictures: 2, previews: 2..<3, side: 500))
+        #expect(small.map { $0["thumbnail"] as? String } == [Self.sha(1001), Self.sha(2002)])
+    }
+
+    /// A preview is no snapshot at the exemplar's scale, and no file to download.
+    @Test func previewsAreNoSnapshots() throws {
+        let shown = content(pictures: 3, previews: 1..<4, side: 500)
+        #expect(shown["shown"] as? [String: Any] == nil && shown["hasStrip"] as? Bool == false)
+        #expect((shown["files"] as? [Any])?.count == 5)
+        #expect(shown["picture"] as? String == Self.sha(2003), "lists show it")
+    }
+}

@@ -1,0 +1,108 @@
+import Imaging
+import NNCore
+import Testing
+
+@testable import TextureGAN
+
+@Suite struct ExpansionMemoryTests {
+    /// Discards rows.
+    private final class Drain: PictureSink {
+        private(set) var isOpen = false
+        private(set) var samples = 0
+        func open() { isOpen = true }
+        func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) { samples += rows.count }
+        func finish() {}
+    }
+
+    private static func generator(_ norm: Recipe.Norm = .none) -> Generator {
+        var recipe = TinyRun.recipe
+        recipe.norm = norm
+        return Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0), trained: false)
+    }
+
+    private static func needed(
+        _ spec: String, width: Int, height: Int, _ generator: Generator = generator()
+    ) throws -> Int {
+        try PictureExpansion.neededBytes(
+            for: ExpansionOptions(spec), of: "a.png", width: width, height: height, with: generator)
+    }
+
+    /// What `neededBytes` promises to the cluster, the expansion keeps; with less it does nothing.
+    @Test(
+        arguments: [
+            "times=1", "times=2", "size=301x150", "times=2,seamless=both", "times=1,seamless=x", "variations=2",
+            "input=noise,times=2", "times=1,statistics=running",
+        ], [Recipe.Norm.none, .batch])
+    func whatIsNeededIsEnoughAndLessIsNot(_ spec: String, _ norm: Recipe.Norm) throws {
+        let (generator, options) = (Self.generator(norm), try ExpansionOptions(spec))
+        let picture = TinyRun.image(width: 180, height: 140)
+        let needed = try Self.needed(spec, width: 180, height: 140, generator)
+        func run(_ bytes: Int, memoryMiB: Int? = nil) throws -> [Drain] {
+            let expansion = PictureExpansion(
+                options, of: "a.png", with: generator, memoryMiB: memoryMiB, availableBytes: bytes,
+                workspace: Workspace(threads: 2))
+            var drains: [Drain] = []
+            try expansion.run(picture) { _, _ in
+                drains.append(Drain())
+                return drains[drains.count - 1]
+            } progress: { _ in
+            } finished: { _, drain, picture in
+                #expect(drain.samples == picture.width * picture.height * 3)
+            }
+            return drains
+        }
+        #expect(try run(needed).count == options.count)
+        let shortage = #expect(throws: MemoryShortage.self) { try run(needed / 2) }
+        #expect(shortage!.availableBytes == needed / 2 && !shortage!.isChosen)
+        #expect(shortage!.description.contains("this process may use"), "\(shortage!)")
+        // What the message says is enough for the process, is.
+        #expect(try run(shortage!.neededBytes).count == options.count)
+        let refused = #expect(throws: MemoryShortage.self) { try run(1 << 40, memoryMiB: 64) }
+        #expect(refused!.description.contains("--memory allows 64 MiB"), "\(refused!)")
+        #expect(try run(0, memoryMiB: (refused!.neededBytes >> 20) + 1).count == options.count)
+    }
+
+    /// The pictures of large results count: those that one slot of 1 GiB holds, and those that it does not.
+    @Test func largePicturesCount() throws {
+        let gibibyte = 1 << 30
+        #expect(try Self.needed("size=16384x16384", width: 512, height: 512) < gibibyte)
+        #expect(try Self.needed("size=32768x32768", width: 512, height: 512) > gibibyte)
+        let input = 16384 * 16384 * 3
+        #expect(try Self.needed("size=32768x32768", width: 512, height: 512) > input)
+        #expect(try Self.needed("size=32768x32768,depth=16", width: 512, height: 512) > 2 * input)
+        // A result that tiles is in memory, and turned there.
+        let tile = 8192 * 8192 * 3
+        #expect(try Self.needed("size=8192x8192,seamless=both", width: 512, height: 512) > 2 * tile)
+        #expect(try Self.needed("size=8192x8192", width: 512, height: 512) < tile)
+        // Noise is ranked in the size of the picture.
+        let plain = try Self.needed("times=1", width: 4096, height: 4096)
+        #expect(try Self.needed("times=1,input=noise", width: 4096, height: 4096) > plain)
+        #expect(try Self.needed("times=1,input=noise", width: 4096, height: 4096) > 4096 * 4096 * 40)
+    }
+
+    /// With less memory for the pictures, there is less for the features.
+    @Test func whatThePicturesTakeTheFeaturesDoNotGet() throws {
+        func memory(_ size: Int) -> ExpansionMemory {
+            ExpansionMemory(
+                generator: Self.generator(), statistics: .image,
+                plan: DoublingPlan(doubling: size, size, times: 2), axes: nil, sampleBytes: 1,
+                source: .init(width: size, height: size), input: .image, isPeriodic: false)
+        }
+        let (small, large) = (memory(100), memory(4000))
+        let budget = 1 << 30
+        #expect(small.featureLimit(of: 2, within: budget) > budget - 4 << 20)
+        // The last input, and three of the picture.
+        let pictures = 3 * (8032 * 8032 + 3 * 4000 * 4000)
+        let limit = large.featureLimit(of: 2, within: budget)
+        #expect(abs(limit - (budget - pictures)) < 1 << 20)
+        #expect(large.featureLimit(of: 2, within: 1 << 20) == 0)
+    }
+
+    @Test(arguments: [0, 64 << 20, 192 << 20, 1 << 30, 5 << 32])
+    func aBudgetLeavesRoomForTheProgram(_ bytes: Int) {
+        let budget = ExpansionMemory.budget(ofBytes: bytes)
+        #expect(budget >= 0 && budget <= max(0, bytes - ExpansionMemory.programBytes))
+        let back = ExpansionMemory.bytes(forBudget: budget)
+        #expect(ExpansionMemory.budget(ofBytes: back) >= budget && (budget == 0 || abs(back - bytes) < 8))
+    }
+}
