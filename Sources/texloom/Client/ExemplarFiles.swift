@@ -48,7 +48,7 @@ enum ExemplarFiles {
             case nil:
                 let matches = expand(pattern: path)
                 if matches.isEmpty { result.append(.refused(path, reason: "no such file")) }
-                matches.forEach(add)
+                for match in matches { add(match) }
             }
         }
         return result

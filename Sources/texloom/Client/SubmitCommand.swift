@@ -133,7 +133,7 @@ struct SubmitCommand: AsyncParsableCommand {
             if !client.json { say(describe(outcome)) }
         }
         let candidates =
-            maps.maps.isEmpty ? ExemplarFiles.collect(paths) : [.material(try maps.files(orFolder: nil)?.name ?? "")]
+            maps.maps.isEmpty ? ExemplarFiles.collect(paths) : [.material(maps.materialName)]
         if name != nil, candidates.count > 1 {
             throw CommandFailure("--name goes with a single file; there are \(candidates.count)", exit: .usage)
         }

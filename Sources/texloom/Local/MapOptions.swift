@@ -22,13 +22,15 @@ struct MapOptions: ParsableArguments {
         guard path != nil || !maps.isEmpty else { throw ValidationError("expected \(expected), or --map") }
     }
 
+    /// What to call a material whose maps are named: the albedo's path.
+    var materialName: String { (maps.first { $0.content == "albedo" } ?? maps.first)?.path ?? "" }
+
     /// The files of the material; nil if a path is given that is no folder.
     /// - Throws: `TrainingError` saying what is wrong with the files.
     func files(orFolder path: String?) throws -> MaterialFiles? {
         guard let path else {
-            let albedo = maps.first { $0.content == "albedo" } ?? maps.first
             return try MaterialFiles(
-                name: albedo?.path ?? "",
+                name: materialName,
                 files: maps.map {
                     let url = FileName.plain($0.path)
                     return MaterialFiles.Given(content: $0.content, name: url.path, url: url)
