@@ -46,7 +46,7 @@ struct PicturePreview {
         for index in sums.indices {
             let column = index / 3
             let count = rows * (min(width, (column + 1) * factor) - column * factor)
-            pixels.append(UInt8((sums[index] + count / 2) / count >> shift))
+            pixels.append(UInt8(((sums[index] + count / 2) / count) >> shift))
             sums[index] = 0
         }
     }
