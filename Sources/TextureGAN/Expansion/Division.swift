@@ -31,7 +31,7 @@ enum Division {
             self = .pieces(bands)
             return
         }
-        self = .pieces(try Pieces.squares(for: generator, limit: limit))
+        self = .pieces(try Pieces.squares(across: width, for: generator, limit: limit))
     }
 
     static func wholeFits<Sample>(_ image: Raster<Sample>, _ generator: Generator, memoryLimit: Int) -> Bool {
@@ -69,9 +69,8 @@ struct Pieces: Equatable {
     static func bands(across width: Int, height: Int, for generator: Generator, limit: Int) -> Pieces? {
         let margin = tileMargin(for: generator)
         func fits(_ rows: Int) -> Bool {
-            // The output's rows, at most 2 bytes for each of their 12 values for an input pixel.
-            let band = 6 * rows * width
-            return PiecewiseInference.count(generator, height: rows + 2 * margin, width: width) + band <= limit
+            PiecewiseInference.count(generator, height: rows + 2 * margin, width: width)
+                + band(rows: rows, width: width, generator) <= limit
         }
         guard fits(margin) else { return nil }
         var rows = margin
@@ -83,17 +82,23 @@ struct Pieces: Equatable {
     }
 
     /// Square pieces with a margin of only the receptive field: they agree with the whole image to the last rounding.
-    /// - Parameter limit: floats.
-    static func squares(for generator: Generator, limit: Int) throws(ExpansionError) -> Pieces {
+    /// - Parameters:
+    ///   - width: of the image. The rows of the output that a row of pieces gives are held until it is complete.
+    ///   - limit: floats.
+    static func squares(across width: Int, for generator: Generator, limit: Int) throws(ExpansionError) -> Pieces {
         let margin = Expansion.margin(for: generator)
         func count(_ side: Int) -> Int {
             PiecewiseInference.count(generator, height: side + 2 * margin, width: side + 2 * margin)
+                + band(rows: side, width: width, generator)
         }
         var side = alignment * 16
         while count(2 * side) <= limit { side *= 2 }
         guard count(side) <= limit else { throw ExpansionError(neededBytes: count(side) * MemoryLayout<Float>.size) }
         return Pieces(height: side, width: side, marginY: margin, marginX: margin)
     }
+
+    /// Floats for the output's rows: twice the sides, and at most 2 bytes for a sample.
+    static func band(rows: Int, width: Int, _ generator: Generator) -> Int { 2 * generator.channels * rows * width }
 
     func count(along length: Int, _ side: Int) -> Int { (length + side - 1) / side }
 

@@ -92,6 +92,36 @@ import Testing
         #expect(throws: ExpansionError.self) { try division(tooLittle, measuring) }
     }
 
+    /// The rows that a row of squares gives are as wide as the image, whatever the squares' size.
+    @Test func squaresLeaveRoomForTheirRows() throws {
+        let material = try #require(MapLayout([.albedo, .normalGL, .roughness]))
+        for layout in [MapLayout.picture, material] {
+            var recipe = TinyRun.recipe
+            recipe.norm = .none
+            let generator = Generator(recipe, layout)
+            let margin = Expansion.margin(for: generator)
+            func need(_ side: Int, _ width: Int) -> Int {
+                let outer = side + 2 * margin
+                let square = PiecewiseInference.count(generator, height: outer, width: outer)
+                // Twice the sides, 2 bytes a sample.
+                let samples = 2 * side * 2 * width * generator.channels
+                return square + samples * 2 / MemoryLayout<Float>.size
+            }
+            for width in [1000, 16_000] {
+                func side(_ floats: Int) throws -> Int {
+                    try Pieces.squares(across: width, for: generator, limit: floats).width
+                }
+                let (least, next) = (need(256, width), need(512, width))
+                #expect(try side(least) == 256)
+                #expect(try side(next - 1) == 256)
+                #expect(try side(next) == 512)
+                let failure = #expect(throws: ExpansionError.self) { try side(least - 1) }
+                #expect(failure?.neededBytes == 4 * least)
+            }
+            #expect(need(256, 16_000) > 2 * need(256, 1000))
+        }
+    }
+
     /// Too high for its expansion to fit whole into `tallLimit`, with its frame.
     private static let tall: Image = {
         var stream = RandomStream(seed: 4, purpose: 9)
