@@ -21,7 +21,7 @@ struct ExpansionFrame {
         }
         let plan = try plan(for: size, picture.width, picture.height)
         let part = plan.size(after: 0)
-        // What is made periodic is larger than what remains of it.
+        // What is made periodic is filled with blocks of the whole.
         let middle = picture.middle(
             width: axes.contains(.x) ? picture.width : part.width,
             height: axes.contains(.y) ? picture.height : part.height)
@@ -34,9 +34,11 @@ struct ExpansionFrame {
         try requireSides(width, height)
         if let size {
             _ = try plan(for: size, width, height)
-        } else if axes.isEmpty || isPeriodic {
-            // Of another picture that becomes periodic, the pixels decide how much remains.
-            _ = try doubledPlan(width, height)
+        } else {
+            func side(_ whole: Int, _ axis: TorusAxes) -> Int {
+                axes.contains(axis) ? PeriodicImage.widest(of: whole) : whole
+            }
+            _ = try doubledPlan(side(width, .x), side(height, .y))
         }
     }
 
@@ -61,6 +63,12 @@ struct ExpansionFrame {
                 "--size \(size) with --seamless takes \(plan.doublings) "
                     + "doubling\(plan.doublings == 1 ? "" : "s") of \(name); expected sides that are multiples of "
                     + "\(unit) where they tile")
+        }
+        let (part, least) = (plan.size(after: 0), PeriodicImage.minSide)
+        guard !axes.contains(.x) || part.width >= least, !axes.contains(.y) || part.height >= least else {
+            throw ExpansionFailure(
+                "--size \(size) with --seamless takes \(part.width)x\(part.height) pixels of \(name); expected a size that "
+                    + "takes at least \(least) a side where it tiles")
         }
         try requireLimits(plan, "the result of --size")
         return plan
