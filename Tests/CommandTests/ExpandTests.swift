@@ -103,6 +103,78 @@ import Testing
         #expect(tile.status == 0 && tile.output.contains("moss_96x64-2.png: 96x64, seam x"), "\(tile.errors)")
     }
 
+    @Test func variationsNearAPictureAreOfTheCropsThatAreLikeIt() throws {
+        let crop = try picture("moss.png").cropped(x: 20, y: 9, width: 36, height: 32)
+        for (name, image) in [("near.png", crop), ("crop.png", crop)] {
+            try image.png().write(to: URL(fileURLWithPath: scratch.path(name)))
+        }
+        let near = try report(
+            expand("--variations", "3", "--near", scratch.path("near.png"), "--json", "-o", "n.png"))
+        #expect(near.outputs.map(\.path) == ["n-1.png", "n-2.png", "n-3.png"])
+        #expect(Set(near.outputs.map(\.sha256)).count == 3)
+        let whole = try TexloomProcess.run(
+            ["expand", generator, scratch.path("crop.png"), "--json", "-o", scratch.path("c.png")], folder: scratch.url)
+        #expect(near.outputs[0].sha256 == (try report(whole).outputs[0].sha256))
+        let many = try expand("--variations", "2000", "--near", scratch.path("near.png"), "-o", "m.png")
+        #expect(many.status == 2 && many.errors.contains("expected at most --variations"), "\(many.errors)")
+    }
+
+    @Test func aLayoutDecidesSizeAndLight() throws {
+        let layout = scratch.path("layout.png")
+        try Image(
+            width: 100, height: 60,
+            pixels: (0..<60).flatMap { _ in (0..<100).flatMap { x in [UInt8](repeating: x < 50 ? 20 : 90, count: 3) } }
+        ).png().write(to: URL(fileURLWithPath: layout))
+        let first = try report(expand("--layout", layout, "--json", "-o", "l.png")).outputs[0]
+        #expect(first.width == 200 && first.height == 120)
+        let again = try report(expand("--layout", layout, "--strength", "1", "--seed", "1", "--json", "-o", "m.png"))
+        #expect(again.outputs[0].sha256 == first.sha256)
+        for other in [["--seed", "2"], ["--strength", "0.2"]] {
+            let result = try TexloomProcess.run(
+                ["expand", generator, photograph, "--layout", layout, "--json", "-o", scratch.path("n.png")] + other,
+                folder: scratch.url)
+            #expect(try report(result).outputs[0].sha256 != first.sha256)
+        }
+        let several = try report(
+            expand(
+                "--layout", layout, "--variations", "2", "--size", "120x96", "--seamless", "both", "--json", "-o",
+                "v.png"
+            ))
+        #expect(several.outputs.map(\.width) == [120, 120] && several.outputs.map(\.height) == [96, 96])
+        #expect(Set(several.outputs.map(\.sha256)).count == 2)
+    }
+
+    @Test func aTileOfSixteenBitsIsRolledWithItsInput() throws {
+        func expanded(_ name: String, _ image: Image) throws -> DeepImage {
+            try image.png().write(to: URL(fileURLWithPath: scratch.path("\(name).png")))
+            let result = try TexloomProcess.run(
+                [
+                    "expand", generator, scratch.path("\(name).png"), "--depth", "16", "--seamless", "both",
+                    "--periodic-input", "-o", scratch.path("\(name)-2x.png"),
+                ], folder: scratch.url)
+            #expect(result.status == 0, "\(result.errors)")
+            return try deepPicture("\(name)-2x.png")
+        }
+        let photo = try picture("moss.png")
+        let (tile, rolled) = (try expanded("tile", photo), try expanded("rolled", photo.rolled(x: 12, y: -8)))
+        #expect(tile.pixels.contains { $0 % 257 != 0 })
+        #expect(rolled == tile.rolled(x: 24, y: -16))
+    }
+
+    @Test func messagesAboutACropNameTheCrop() throws {
+        for (arguments, part) in [
+            (["--variations", "2", "--size", "10000x10"], "a crop of moss.png has 36x32 pixels"),
+            (["--size", "20000x10"], "moss.png has 72x64 pixels"),
+            (["--input", "tiles:5", "--size", "20000x10"], "the shuffled moss.png has 70x60 pixels"),
+            (["--variations", "2", "--size", "90x96", "--seamless", "both"], "2 doublings of a crop of moss.png"),
+        ] {
+            let result = try TexloomProcess.run(["expand", generator, photograph] + arguments, folder: scratch.url)
+            #expect(result.status != 0, "\(arguments)")
+            let text = result.errors.replacingOccurrences(of: scratch.url.path + "/", with: "")
+            #expect(text.contains(part), "\(arguments): \(result.errors)")
+        }
+    }
+
     @Test func sixteenBitsGoThroughTheGeneratorAndOut() throws {
         let shallow = try report(expand("--json", "-o", "eight.png"))
         let deep = try report(expand("--depth", "16", "--json", "-o", "sixteen.png"))
@@ -145,6 +217,13 @@ import Testing
             (["--variations", "0"], "expected 1 to 10000"), (["--variations", "2", "-o", "-"], "numbers are added"),
             (["--seed", "3"], "has no effect"), (["--input", "tiles:1"], "tiles:N"), (["--input", "clouds"], "noise"),
             (["--input", "tiles:20"], "take fewer tiles"), (["--depth", "12"], "expected 8 or 16"),
+            (["--near", "a.png"], "expected --variations N too"), (["--strength", "1"], "expected --layout"),
+            (["--layout", "a.png", "--strength", "1.5"], "expected 0 to 1"),
+            (["--layout", "a.png", "--input", "noise"], "expected one of them"),
+            (["--layout", "a.png", "--seamless", "x", "--periodic-input"], "does not tile"),
+            (["--layout", "a.png"], "a.png"),
+            (["--near", "a.png", "--variations", "2", "--seed", "1"], "nothing is random"),
+            (["--near", "a.png", "--variations", "2", "--input", "tiles"], "expected one of them"),
             (["--depth", "16", "-o", "deep.jpg"], "a JPEG has 8 bits"),
             (["--input", "noise", "--seamless", "x", "--periodic-input"], "do not tile"),
             (["--size", "9000x9000", "-o", "large.jpg"], "expected a name that ends in .png"),

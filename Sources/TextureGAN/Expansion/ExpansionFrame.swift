@@ -21,7 +21,7 @@ struct ExpansionFrame {
         }
         let plan = try plan(for: size, picture.width, picture.height)
         let part = plan.size(after: 0)
-        // What is made periodic is larger than what remains of it.
+        // What is made periodic is filled with blocks of the whole.
         let middle = picture.middle(
             width: axes.contains(.x) ? picture.width : part.width,
             height: axes.contains(.y) ? picture.height : part.height)
@@ -34,10 +34,10 @@ struct ExpansionFrame {
     func checkedPlan(width: Int, height: Int) throws -> DoublingPlan {
         try requireSides(width, height)
         if let size { return try plan(for: size, width, height) }
-        if axes.isEmpty || isPeriodic { return try doubledPlan(width, height) }
-        return DoublingPlan(
-            doubling: axes.contains(.x) ? PeriodicImage.widest(of: width) : width,
-            axes.contains(.y) ? PeriodicImage.widest(of: height) : height, times: times ?? 1)
+        func side(_ whole: Int, _ axis: TorusAxes) -> Int {
+            axes.contains(axis) && !isPeriodic ? PeriodicImage.widest(of: whole) : whole
+        }
+        return try doubledPlan(side(width, .x), side(height, .y))
     }
 
     private func doubledPlan(_ width: Int, _ height: Int) throws -> DoublingPlan {
@@ -61,6 +61,12 @@ struct ExpansionFrame {
                 "--size \(size) with --seamless takes \(plan.doublings) "
                     + "doubling\(plan.doublings == 1 ? "" : "s") of \(name); expected sides that are multiples of "
                     + "\(unit) where they tile")
+        }
+        let (part, least) = (plan.size(after: 0), PeriodicImage.minSide)
+        guard !axes.contains(.x) || part.width >= least, !axes.contains(.y) || part.height >= least else {
+            throw ExpansionFailure(
+                "--size \(size) with --seamless takes \(part.width)x\(part.height) pixels of \(name); expected a size that "
+                    + "takes at least \(least) a side where it tiles")
         }
         try requireLimits(plan, "the result of --size")
         return plan

@@ -39,13 +39,18 @@ public enum ExpansionInput: Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .image:
             guard variation != nil else { return picture }
-            return picture.randomCrop(
-                width: (picture.width + 1) / 2, height: (picture.height + 1) / 2, from: &stream)
+            let (width, height) = Self.cropSize(of: picture.width, picture.height)
+            return picture.randomCrop(width: width, height: height, from: &stream)
         case .tiles(let count):
             try Self.requireRoom(for: count, name: name, width: picture.width, height: picture.height)
             return picture.shuffledTiles(count, from: &stream)
         case .noise: return picture.noise(from: &stream)
         }
+    }
+
+    /// The size of a variation's crop: half the image's sides, rounded up.
+    static func cropSize(of width: Int, _ height: Int) -> (width: Int, height: Int) {
+        ((width + 1) / 2, (height + 1) / 2)
     }
 
     /// - Throws: `ExpansionFailure` for an image that is too small for so many tiles.

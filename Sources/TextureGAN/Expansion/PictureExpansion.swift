@@ -3,22 +3,38 @@ import NNCore
 
 /// All results that some options ask for, one after another. `texloom expand` and workers run it.
 public struct PictureExpansion {
+    /// A second picture, which decides what is expanded of the image.
+    public enum Guide {
+        /// Variations come from the crops that are most like it. The name is for messages.
+        case near(Image, name: String)
+        /// Its light and dark are followed, ``LayoutTransfer``. Strengths are 0 to 1.
+        case layout(Image, strength: Double, seed: UInt64)
+    }
+
     private let options: ExpansionOptions
+    /// The image's, for messages.
+    private let name: String
     private let frame: ExpansionFrame
     private let expander: PictureExpander
+    private let guide: Guide?
 
     /// - Parameters:
     ///   - options: without a ``ExpansionOptions/mistake``.
     ///   - name: the image's, for messages.
     ///   - memoryMiB: of the whole process; nil for a limit that depends on `availableBytes` and on the result.
     ///   - availableBytes: the memory that the process has for this.
+    ///   - guide: goes with `options.input == .image`; `.near` with variations.
     public init(
         _ options: ExpansionOptions, of name: String, with generator: Generator, memoryMiB: Int? = nil,
-        availableBytes: Int, workspace: Workspace
+        availableBytes: Int, guide: Guide? = nil, workspace: Workspace
     ) {
+        precondition(guide == nil || options.input == .image)
         self.options = options
+        self.guide = guide
+        self.name = name
         frame = ExpansionFrame(
-            name: name, times: options.times, size: options.size, axes: options.axes, isPeriodic: options.isPeriodic)
+            name: Self.part(of: name, options, guide), times: options.times, size: options.size, axes: options.axes,
+            isPeriodic: options.isPeriodic)
         expander = PictureExpander(
             generator: generator, statistics: options.statistics, axes: options.axes.isEmpty ? nil : options.axes,
             memoryMiB: memoryMiB, availableBytes: availableBytes, workspace: workspace)
@@ -34,10 +50,9 @@ public struct PictureExpansion {
         _ picture: Raster<Sample>, to sink: (Int, DoublingPlan) throws -> Sink,
         progress: @escaping (Double) throws -> Void, finished: (Int, Sink, ExpandedPicture) throws -> Void
     ) throws {
+        let input = try inputs(of: picture)
         for index in 0..<options.count {
-            let source = try options.input.made(
-                of: picture, name: frame.name, variation: options.variations == nil ? nil : index + 1,
-                seed: options.seed ?? 1)
+            let source = try input(index)
             let (part, plan) = try frame.prepared(source)
             let target = try sink(index, plan)
             let memory = Self.memory(
@@ -73,6 +88,60 @@ public struct PictureExpansion {
         return ExpansionMemory.bytes(forBudget: memory.leastBudget)
     }
 
+    /// What becomes a result, by its index.
+    private func inputs<Sample>(of picture: Raster<Sample>) throws -> (Int) throws -> Raster<Sample> {
+        switch guide {
+        case .near(let wanted, let wantedName):
+            let (width, height) = ExpansionInput.cropSize(of: picture.width, picture.height)
+            let places = try corners(in: picture.eightBits, near: wanted, wantedName)
+            return { picture.cropped(x: places[$0].x, y: places[$0].y, width: width, height: height) }
+        case .layout(let layout, let strength, let seed):
+            // As much of the layout as one doubling brings to the size.
+            let fitted =
+                options.size.map { layout.filling(width: ($0.width + 1) / 2, height: ($0.height + 1) / 2) } ?? layout
+            _ = try frame.checkedPlan(width: fitted.width, height: fitted.height)
+            guard min(picture.width, picture.height) >= LayoutTransfer<Sample>.minSide else {
+                throw ExpansionFailure(
+                    "\(name) has \(picture.width)x\(picture.height) pixels; --layout expects at least "
+                        + "\(LayoutTransfer<Sample>.minSide) a side: give the image that the generator was trained on")
+            }
+            let transfer = LayoutTransfer(picture)
+            return { index in
+                var stream = RandomStream(seed: seed, purpose: UInt32(index + 1))
+                return transfer.laid(by: fitted, strength: strength, from: &stream)
+            }
+        case nil:
+            return { index in
+                try options.input.made(
+                    of: picture, name: name, variation: options.variations == nil ? nil : index + 1,
+                    seed: options.seed ?? 1)
+            }
+        }
+    }
+
+    /// What is expanded, for messages.
+    private static func part(of name: String, _ options: ExpansionOptions, _ guide: Guide? = nil) -> String {
+        switch (options.input, guide) {
+        case (_, .layout): "the layout"
+        case (.image, _): options.variations == nil ? name : "a crop of \(name)"
+        case (.tiles, _): "the shuffled \(name)"
+        case (.noise, _): name
+        }
+    }
+
+    /// - Throws: `ExpansionFailure` if the image has too few crops.
+    private func corners(in picture: Image, near wanted: Image, _ wantedName: String) throws -> [NearestCrops.Corner] {
+        let (width, height) = ExpansionInput.cropSize(of: picture.width, picture.height)
+        let corners = NearestCrops(in: picture, like: wanted, width: width, height: height)
+            .corners(options.count)
+        guard corners.count == options.count else {
+            throw ExpansionFailure(
+                "--variations \(options.count) --near \(wantedName): \(name) has \(corners.count) crops that lie a quarter "
+                    + "of their sides apart; expected at most --variations \(corners.count)")
+        }
+        return corners
+    }
+
     /// Checks that an image is large enough and the results are not too large, without any work.
     /// - Returns: The plan of the largest result.
     /// - Throws: `ExpansionFailure` if ``run(_:to:progress:finished:)`` would.
@@ -82,14 +151,15 @@ public struct PictureExpansion {
     ) throws -> DoublingPlan {
         var (width, height) = (width, height)
         switch options.input {
-        case .image where options.variations != nil: (width, height) = ((width + 1) / 2, (height + 1) / 2)
+        case .image where options.variations != nil: (width, height) = ExpansionInput.cropSize(of: width, height)
         case .tiles(let count):
             try ExpansionInput.requireRoom(for: count, name: name, width: width, height: height)
             (width, height) = (width / count * count, height / count * count)
         case .image, .noise: break
         }
         let frame = ExpansionFrame(
-            name: name, times: options.times, size: options.size, axes: options.axes, isPeriodic: options.isPeriodic)
+            name: part(of: name, options), times: options.times, size: options.size, axes: options.axes,
+            isPeriodic: options.isPeriodic)
         return try frame.checkedPlan(width: width, height: height)
     }
 }

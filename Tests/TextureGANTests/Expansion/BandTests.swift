@@ -92,6 +92,35 @@ import Testing
         #expect(throws: ExpansionError.self) { try division(tooLittle, measuring) }
     }
 
+    /// The rows that a row of squares gives are as wide as the image, whatever the squares' size.
+    @Test func squaresLeaveRoomForTheirRows() throws {
+        let material = try #require(MapLayout([.albedo, .normalGL, .roughness]))
+        for layout in [MapLayout.picture, material] {
+            var recipe = TinyRun.recipe
+            recipe.norm = .none
+            let generator = Generator(recipe, layout)
+            let margin = Expansion.margin(for: generator)
+            func need(_ side: Int, _ width: Int) -> Int {
+                let outer = side + 2 * margin
+                let square = PiecewiseInference.count(generator, height: outer, width: outer)
+                // Twice the sides, 2 bytes a sample.
+                let samples = 2 * side * 2 * width * generator.channels
+                return square + samples * 2 / MemoryLayout<Float>.size
+            }
+            for width in [1000, 16_000] {
+                func side(_ floats: Int) -> Int? {
+                    Pieces.squares(across: width, for: generator, limit: floats, rowBytes: 8 * generator.channels)?.width
+                }
+                let (least, next) = (need(256, width), need(512, width))
+                #expect(side(least) == 256)
+                #expect(side(next - 1) == 256)
+                #expect(side(next) == 512)
+                #expect(side(least - 1) == nil)
+            }
+            #expect(need(256, 16_000) > 2 * need(256, 1000))
+        }
+    }
+
     /// Too high for its expansion to fit whole into `tallLimit`, with its frame.
     private static let tall: Image = {
         var stream = RandomStream(seed: 4, purpose: 9)

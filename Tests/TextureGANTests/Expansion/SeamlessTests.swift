@@ -19,9 +19,9 @@ import Testing
         recipe.upsample = .nearest
     }
 
-    private static func expand(
-        _ image: Image, _ axes: TorusAxes, _ generator: Generator, memoryLimit: Int = 1 << 30
-    ) throws -> Image {
+    private static func expand<Sample>(
+        _ image: Raster<Sample>, _ axes: TorusAxes, _ generator: Generator, memoryLimit: Int = 1 << 30
+    ) throws -> Raster<Sample> {
         let workspace = Workspace(threads: 2)
         return try Expansion.seamless(
             image, along: axes, with: generator, statistics: .image, memoryLimit: memoryLimit, in: workspace)
@@ -54,6 +54,74 @@ import Testing
         #expect((differences.max() ?? 0) <= 1)
     }
 
+    /// Levels between those of 8 bits.
+    private static func deep(_ width: Int, _ height: Int) -> DeepImage {
+        let image = TinyRun.image(width: width, height: height)
+        return DeepImage(
+            width: width, height: height,
+            pixels: image.pixels.enumerated().map { UInt16($1) * 257 - UInt16($0 * 37 % 200) })
+    }
+
+    @Test(arguments: [TorusAxes.both, .x, .y], [true, false])
+    func rollingSixteenBitsRollsTheOutput(_ axes: TorusAxes, _ isWithoutNorms: Bool) throws {
+        let generator = isWithoutNorms ? Self.generator(Self.withoutNorms) : Self.generator()
+        let image = Self.deep(68, 52)
+        let result = try Self.expand(image, axes, generator)
+        #expect(result.pixels.contains { $0 % 257 != 0 })
+        for (x, y) in [(4, 0), (0, 4), (-24, 20)] {
+            let roll = (x: axes.contains(.x) ? x : 0, y: axes.contains(.y) ? y : 0)
+            let rolled = try Self.expand(image.rolled(x: roll.x, y: roll.y), axes, generator)
+            #expect(rolled.pixels.elementsEqual(result.rolled(x: 2 * roll.x, y: 2 * roll.y).pixels), "\(roll)")
+        }
+    }
+
+    /// The middle of the image repeated three times, as the generator's own numbers: the samples lie within half a level
+    /// of 16 bits, and what a tile's place changes.
+    @Test func aTileOfSixteenBitsIsRoundedOnce() throws {
+        let generator = Self.generator(Self.withoutNorms)
+        let image = Self.deep(64, 48)
+        let workspace = Workspace(threads: 2)
+        let repeated = image.window(x: 0, y: 0, width: 192, height: 144)
+        let output = generator.infer(repeated.padded(in: workspace.arena), statistics: .image, in: workspace)
+        let result = try Self.expand(image, .both, generator)
+        var most: Float = 0
+        for y in 0..<96 {
+            for index in 0..<128 * 3 {
+                let exact = (output.data[((y + 96) * 384 + 128) * 3 + index] + 1) * 32767.5
+                most = max(most, abs(Float(result.pixels[y * 384 + index]) - exact))
+            }
+        }
+        // 8 bits on the way would be up to 128 levels away.
+        #expect((0.4...0.6).contains(most))
+    }
+
+    /// Each doubling of a tile starts from the samples of the previous one, with all their bits.
+    @Test(arguments: [8, 16])
+    func aTileIsDoubledTwiceWithAllItsBits(_ depth: Int) throws {
+        let generator = Self.generator(Self.withoutNorms)
+        var options = ExpansionOptions()
+        options.times = 2
+        options.axes = .both
+        options.isPeriodic = true
+        options.depth = depth
+        func check<Sample>(_ image: Raster<Sample>) throws {
+            let sink = Rows<Sample>()
+            let expansion = PictureExpansion(
+                options, of: "a.png", with: generator, availableBytes: 1 << 30, workspace: Workspace(threads: 2))
+            try expansion.run(image, to: { _, _ in sink }, progress: { _ in }, finished: { _, _, _ in })
+            let expected = try Self.expand(Self.expand(image, .both, generator), .both, generator)
+            #expect(sink.samples.elementsEqual(expected.pixels))
+        }
+        try depth == 16 ? check(Self.deep(36, 32)) : check(TinyRun.image(width: 36, height: 32))
+    }
+
+    private final class Rows<Sample: PictureSample>: PictureSink {
+        private(set) var samples: [Sample] = []
+        func open() {}
+        func write<Other: PictureSample>(_ rows: UnsafeBufferPointer<Other>) { samples += rows.map { Sample($0) } }
+        func finish() {}
+    }
+
     @Test func theCanonicalPlaceFollowsTheImage() {
         let image = TinyRun.image(width: 52, height: 36)
         let place = CanonicalPlace.of(image, along: .both)
@@ -81,7 +149,7 @@ import Testing
             for (side, whole, isPeriodic) in [
                 (part.width, width, axes.contains(.x)), (part.height, height, axes.contains(.y)),
             ] {
-                #expect(isPeriodic ? side % 4 == 0 && 2 * side >= whole && side < whole : side == whole)
+                #expect(side == (isPeriodic ? whole / 4 * 4 : whole))
             }
         }
     }
@@ -93,9 +161,55 @@ import Testing
         ).image
         let bad = Seam(image)
         #expect(max(bad.x ?? 0, bad.y ?? 0) > 1.5)
-        let seam = Seam(PeriodicImage.made(from: image, along: .both))
-        let (x, y) = try (#require(seam.x), #require(seam.y))
-        #expect(max(x, y) < max(bad.x ?? 0, bad.y ?? 0) * 0.7)
+        let part = PeriodicImage.made(from: image, along: .both)
+        let seam = Seam(part)
+        #expect(try #require(seam.x) <= 1)
+        #expect(try #require(seam.y) <= 1)
+        // Nor at the ends of the bands.
+        for shift in [-40, -32, -24, 24, 32, 40] {
+            let moved = Seam(part.rolled(x: shift, y: shift))
+            #expect(try #require(moved.x) < 1.6)
+            #expect(try #require(moved.y) < 1.6)
+        }
+    }
+
+    /// Beyond the bands where borders meet, the image stays as it is.
+    @Test(arguments: [TorusAxes.both, .x, .y], [nil, 96])
+    func thePeriodicPartIsTheMiddleButForABand(_ axes: TorusAxes, _ side: Int?) {
+        let image = Self.deep(163, 131)
+        let part = PeriodicImage.made(
+            from: image, along: axes, width: axes.contains(.x) ? side : nil, height: axes.contains(.y) ? side : nil)
+        #expect(part.width == (axes.contains(.x) ? side ?? 160 : 163))
+        #expect(part.height == (axes.contains(.y) ? side ?? 128 : 131))
+        let middle = image.middle(width: part.width, height: part.height)
+        // Half of a band of two blocks.
+        let inset = (x: axes.contains(.x) ? 40 : 0, y: axes.contains(.y) ? 40 : 0)
+        func core(_ image: DeepImage) -> [UInt16] {
+            image.cropped(
+                x: inset.x, y: inset.y, width: part.width - 2 * inset.x, height: part.height - 2 * inset.y
+            ).pixels
+        }
+        #expect(core(part) == core(middle))
+        #expect(part != middle)
+    }
+
+    /// A wall whose left is dark and whose right is bright: the band leads from one to the other without a step.
+    @Test func lightPassesGraduallyAcrossTheJoin() {
+        var pixels: [UInt8] = []
+        for y in 0..<120 {
+            for x in 0..<160 { pixels += [UInt8](repeating: UInt8(40 + x + (x + y) % 2 * 10), count: 3) }
+        }
+        let image = Image(width: 160, height: 120, pixels: pixels)
+        let part: Image = PeriodicImage.made(from: image, along: .x)
+        func brightness(_ x: Int) -> Int {
+            var sum = 0
+            for y in 0..<120 { sum += Int(part.pixels[3 * (y * 160 + x)]) }
+            return sum / 120
+        }
+        var most = 0
+        for x in 0..<160 { most = max(most, abs(brightness((x + 4) % 160) - brightness(x))) }
+        // The photograph's own step is 160 levels. Over the band of 80 columns it takes about 2 a column.
+        #expect(most < 40)
     }
 
     /// A window of the torus joins as well as the torus; with columns missing it does not.

@@ -10,23 +10,27 @@ struct ExpandCommand: ParsableCommand {
         commandName: "expand", abstract: "Doubles an image, or the maps of a material, with a trained generator.",
         discussion: """
             The input's pixels are not kept: the result is a new texture at exactly twice the size, which follows the \
-            input's large-scale structure. Give another image of the same kind to transfer the texture to it. For more, \
-            give --times, or the size that you need: --size doubles the middle of the image as often as that takes.
+            input's large-scale structure. For more, give --times, or the size that you need: --size doubles the middle \
+            of the image as often as that takes.
+
+            To transfer the texture to another picture, give that picture to --layout and the image that the generator \
+            was trained on as IMAGE. The result has twice the layout's sides, or --size.
 
             Images that are too large for --memory are computed in pieces; docs/expand.md says when these give the bytes \
             of the whole. PNGs are written row by row, up to 32768x32768. texloom itself reads images of up to 67 \
             megapixels.
 
             For a texture that tiles, as games and renderers need it, use --seamless both. A photograph does not tile, so \
-            texloom first cuts a part out of it whose opposite borders fit together. The result is therefore smaller \
-            than twice the image, by up to a quarter, unless --size says how large a tile you need. 'seam' says how well \
-            it tiles: up to 1, the join looks like any other place. Look at it beside itself before you use it.
+            texloom first fills a band where its opposite borders meet with blocks of the image. 'seam' says how well the \
+            result tiles: up to 1, the join looks like any other place. Look at it beside itself before you use it.
 
             The generator of a material takes a folder of maps, or --map, and writes a folder NAME_2x with NAME_2x_Color.png, \
             NAME_2x_NormalGL.png, ... and NAME_2x.mtlx for programs that read MaterialX (docs/materials.md).
 
               texloom expand generator.safetensors photo.jpg --size 4096x2160
               texloom expand generator.safetensors photo.jpg --variations 6 --seed 7
+              texloom expand generator.safetensors photo.jpg --variations 3 --near corner.png
+              texloom expand generator.safetensors photo.jpg --layout sketch.png --strength 0.7
               texloom expand generator.safetensors photo.jpg --seamless both -o tile.png
             """)
 
@@ -60,6 +64,23 @@ struct ExpandCommand: ParsableCommand {
             "Expand N random crops with half the image's sides (or N random inputs), to NAME-1.png, NAME-2.png, ...",
             valueName: "N"))
     var variations: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --variations: not random crops, but the N that are most like this picture (PNG or JPEG).",
+            valueName: "picture"),
+        completion: .file())
+    var near: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Texture transfer: lay the image out so that light and dark follow this picture (PNG or JPEG).",
+            valueName: "picture"),
+        completion: .file())
+    var layout: String?
+
+    @Option(help: "With --layout: how far it is followed, 0 (not at all) to 1. Default: 1.")
+    var strength: Double?
 
     @Option(
         help: ArgumentHelp(
@@ -122,7 +143,8 @@ struct ExpandCommand: ParsableCommand {
         options.size = size
         options.variations = variations
         options.input = input
-        options.seed = seed
+        // With a layout, a seed has an effect on a single result, too.
+        options.seed = layout == nil ? seed : nil
         options.depth = depth
         options.statistics = statistics
         options.axes = seamless?.torus ?? []
@@ -134,6 +156,29 @@ struct ExpandCommand: ParsableCommand {
         if let mistake = options.mistake { throw ValidationError(mistake) }
         guard variations == nil || output != "-" else {
             throw ValidationError("--variations and -o -: expected a file's name, to which numbers are added")
+        }
+        if layout != nil {
+            guard near == nil, input == .image else {
+                throw ValidationError("--layout and \(near == nil ? "--input" : "--near"): expected one of them")
+            }
+            guard !periodicInput else {
+                throw ValidationError("--periodic-input: a layout's result does not tile; expected --seamless alone")
+            }
+        }
+        guard strength == nil || layout != nil else {
+            throw ValidationError("--strength without --layout: expected --layout PICTURE too")
+        }
+        if let strength, !(0...1).contains(strength) {
+            throw ValidationError("--strength \(strength): expected 0 to 1")
+        }
+        if near != nil {
+            guard variations != nil else {
+                throw ValidationError("--near without --variations: expected --variations N too")
+            }
+            guard input == .image else { throw ValidationError("--near and --input: expected one of them") }
+            guard seed == nil else {
+                throw ValidationError("--near and --seed: expected one of them, because nothing is random")
+            }
         }
         try maps.require(instead: image, "an image or a folder of maps")
         guard !json || output != "-" else {
@@ -174,7 +219,7 @@ struct ExpandCommand: ParsableCommand {
         } catch {
             throw CommandFailure("\(error)", exit: .usage)
         }
-        let inputs = files.files.map(\.url.path) + [generator]
+        let inputs = files.files.map(\.url.path) + [generator] + others
         try run(network, on: material.pixels, named: material.name) { path, width, height in
             try MaterialOutput(path, material, width: width, height: height, depth: depth, sparing: inputs)
         }
@@ -185,9 +230,12 @@ struct ExpandCommand: ParsableCommand {
         let picture: Raster<Sample> = try loadPicture(image) { complain("\(image): \($0)") }
         try run(network, on: picture, named: image) { path, width, height in
             try PictureOutput(
-                path, width: width, height: height, bitDepth: Sample.bitWidth, sparing: [image, generator])
+                path, width: width, height: height, bitDepth: Sample.bitWidth, sparing: [image, generator] + others)
         }
     }
+
+    /// Inputs besides the image and the generator.
+    private var others: [String] { [near, layout].compactMap { $0 } }
 
     /// - Parameter result: the files of a result with a name and a size.
     private func run<Sample: PictureSample>(
@@ -200,7 +248,7 @@ struct ExpandCommand: ParsableCommand {
         let expansion = PictureExpansion(
             options, of: image, with: network, memoryMiB: memory,
             availableBytes: MachineAllowance.current.memoryBytes,
-            workspace: try Workspace(threads: chosenThreads(threads)))
+            guide: try guide(), workspace: try Workspace(threads: chosenThreads(threads)))
         let progress = ExpansionProgress(isQuiet: json || output == "-")
         var outputs: [ExpansionReport.Output] = []
         try expansion.run(picture) { index, plan in
@@ -216,6 +264,12 @@ struct ExpandCommand: ParsableCommand {
             }
         }
         if json { try sayJSON(ExpansionReport(outputs: outputs)) }
+    }
+
+    private func guide() throws -> PictureExpansion.Guide? {
+        func loaded(_ path: String) throws -> Image { try loadImage(path) { complain("\(path): \($0)") } }
+        if let near { return .near(try loaded(near), name: near) }
+        return try layout.map { .layout(try loaded($0), strength: strength ?? 1, seed: seed ?? 1) }
     }
 
     /// The results to write: files, or the folders of a material.
