@@ -9,9 +9,11 @@ import TextureGAN
 /// What the coordinator learns about work that follows a training.
 @Suite struct FollowerNeedsTests {
     private func needs(
-        _ spec: String, _ recipe: String = "recipe: draft", kind: JobKind = .expand, side: Int = 512
+        _ spec: String, _ recipe: String = "recipe: draft", kind: JobKind = .expand, side: Int = 512,
+        maps: [String] = []
     ) throws -> JobNeeds {
-        let source = SourceOfFollower(recipeYAML: recipe, fileName: "wall.png", width: side, height: side)
+        let source = SourceOfFollower(
+            recipeYAML: recipe, fileName: "wall.png", width: side, height: side, maps: maps)
         return try JobNeeds(of: FollowUp(kind: kind, spec: spec), after: source)
     }
 
@@ -36,6 +38,21 @@ import TextureGAN
             ("variations=30,size=16384x16384", "which is 21 of them"),
         ] {
             let failure = #expect(throws: ExpansionFailure.self) { try needs(spec) }
+            #expect(failure?.message.contains(wanted) == true, "\(failure?.message ?? "")")
+        }
+    }
+
+    /// A material has 9 channels of 16 bits, a photograph 3 of 8; each of its maps is a file.
+    @Test func materialsNeedMoreThanPhotographs() throws {
+        let maps = ["albedo", "normal-gl", "orm"]
+        let size = "size=16384x16384"
+        #expect(try needs(size, maps: maps).memoryBytes > 3 * needs(size).memoryBytes)
+        #expect(try needs("variations=51", maps: maps).memoryBytes > 0)
+        for (spec, wanted) in [
+            ("variations=52", "52 variations of 5 maps: a job makes at most 256 pictures"),
+            ("size=32768x32768", "a file on the cluster has at most 4.0 GiB"),
+        ] {
+            let failure = #expect(throws: ExpansionFailure.self) { try needs(spec, maps: maps) }
             #expect(failure?.message.contains(wanted) == true, "\(failure?.message ?? "")")
         }
     }

@@ -33,7 +33,8 @@ public struct ProductLimits: Sendable, Equatable {
             let deep = depth == 16 ? ", or 8 bits" : ""
             throw ExpansionFailure(
                 "a PNG of \(size) may have \(Readable.bytes(largest(channels: 3))), and a file on the cluster has at "
-                    + "most \(Readable.bytes(fileBytes)); take a smaller size\(deep), or 'texloom expand' on your machine")
+                    + "most \(Readable.bytes(fileBytes)); take a smaller size\(deep), or 'texloom expand' on your machine"
+            )
         }
         let files = layout.isMaterial ? " of \(layout.maps.count) maps" : ""
         guard options.count * layout.maps.count <= pictures else {

@@ -230,7 +230,8 @@ struct GatherCommand: AsyncParsableCommand {
         try await write(log: folder.log, of: detail, api)
         try ResultManifest(detail, targets, licence: licence).write(in: folder.url)
         return Gathered(
-            job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched, movedAside: moved?.to)
+            job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched,
+            movedAside: moved?.to)
     }
 
     /// Continues the event file of an earlier gathering. If another attempt has repeated iterations since, it continues

@@ -90,7 +90,8 @@ struct JobScreen {
             return StyledText("  \(attempt.number)  ") + StyledText(outcome.printable, colour)
                 + StyledText(
                     (isTraining ? ", iterations \(attempt.startIteration) to \(attempt.iteration)" : "")
-                        + ", on \(attempt.worker.printable), " + Readable.duration(max(0, span)) + (attempt.reason.map { ": \($0.printable)" } ?? ""))
+                        + ", on \(attempt.worker.printable), " + Readable.duration(max(0, span))
+                        + (attempt.reason.map { ": \($0.printable)" } ?? ""))
         }
     }
 

@@ -109,7 +109,8 @@ import Testing
             }
             for width in [1000, 16_000] {
                 func side(_ floats: Int) -> Int? {
-                    Pieces.squares(across: width, for: generator, limit: floats, rowBytes: 8 * generator.channels)?.width
+                    Pieces.squares(across: width, for: generator, limit: floats, rowBytes: 8 * generator.channels)?
+                        .width
                 }
                 let (least, next) = (need(256, width), need(512, width))
                 #expect(side(least) == 256)

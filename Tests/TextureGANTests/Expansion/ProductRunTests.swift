@@ -32,8 +32,8 @@ import Testing
                 .write(to: network)
             try TinyRun.image(width: width, height: height).png().write(to: exemplar)
             let input = ProductRun.Input(
-                exemplar: exemplar, exemplarName: "stripes.png", generator: network, generatorSHA256: "", threads: 2,
-                availableBytes: try availableBytes
+                exemplar: .photograph(exemplar), exemplarName: "stripes.png", generator: network, generatorSHA256: "",
+                threads: 2, availableBytes: try availableBytes
                     ?? PictureExpansion.neededBytes(
                         for: ExpansionOptions(spec), of: "stripes.png", width: width, height: height, with: generator),
                 concurrentRuns: 1, limits: limits, folder: folder)
@@ -45,7 +45,7 @@ import Testing
             } report: { report in
                 switch report {
                 case .advanced(let step): made.steps.append(step)
-                case .log: break
+                case .log, .description: break
                 case .product(let number, let file):
                     made.order.append("picture \(number)")
                     made.pictures[number] = try Image(contentsOf: file)
