@@ -221,9 +221,13 @@ final class Witness {
         guard job.state == .finished else { return }
         check(rows.reports[job.id] != nil, "\(job.id) has finished without its report")
         if job.kind == .expand {
-            let source = rows.jobs[job.awaited[0].job]
-            let generator = Training.undisturbedGenerator(
-                exemplar: source.map { Training.subject(of: $0.inputs) } ?? "", recipe: source?.spec ?? "")
+            // A job whose source is deleted has the generator, and no longer knows whose it was.
+            let source = job.awaited.first.flatMap { rows.jobs[$0.job] }
+            let generator =
+                source.map {
+                    Training.undisturbedGenerator(exemplar: Training.subject(of: $0.inputs), recipe: $0.spec)
+                } ?? job.input(JobInput.generator)?.artifact.sha256
+            guard let generator else { return violated("\(job.id) has finished without its generator") }
             let right = Training.picture(generator: generator, spec: job.spec).sha256
             check(job.products[.picture]?.sha256 == right, "\(job.id): not the picture of an undisturbed run")
             return

@@ -113,6 +113,11 @@ struct MaterialSubmissionTests {
             try await accepted(submission(wall), coordinator),
             try await accepted(submission(other, name: "b"), coordinator),
         ]
+        // What was sent lately stays for an hour.
+        for (_, file) in try ArtifactStore(dataFolder: folder.url, isReadOnly: true).files() {
+            try FileManager.default.setAttributes(
+                [.modificationDate: Date(timeIntervalSinceNow: -2 * Janitor.orphanAge)], ofItemAtPath: file.url.path)
+        }
         let body = try APIFormat.encoder.encode(JobSelection(jobs: [jobs[0].id], cancelFirst: true))
         #expect(try await coordinator.send("POST", "/api/v1/selection/delete", body: body).status == 200)
         var left: Set<String> = []

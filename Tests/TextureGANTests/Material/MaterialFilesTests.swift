@@ -50,7 +50,7 @@ import Testing
     @Test func everyContentHasANameThatSaysIt() throws {
         for content in MaterialFiles.contentNames {
             let suffix = try #require(MaterialFiles.fileSuffix(of: content))
-            let names = ["exemplar_\(suffix)", "exemplar_Color"]
+            let names = ["exemplar_\(suffix)", "exemplar_x"]
             let found = try #require(MapNames.contents(of: names)[0])
             switch found {
             case .map(let kind): #expect(kind.rawValue == content)
