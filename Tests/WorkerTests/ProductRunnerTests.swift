@@ -22,8 +22,7 @@ struct ProductRunnerTests {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("runner-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        var recipe = Recipe.draft
-        recipe.generatorWidth = 4
+        let recipe = Recipe.draft
         let (network, exemplar) = (folder.appendingPathComponent("g"), folder.appendingPathComponent("e.png"))
         try Checkpoint.network(
             Generator(recipe, trained: false).parameters, kind: "generator", recipe: recipe, origin: [:]
