@@ -29,8 +29,8 @@ struct ExpandCommand: ParsableCommand {
 
               texloom expand generator.safetensors photo.jpg --size 4096x2160
               texloom expand generator.safetensors photo.jpg --variations 6 --seed 7
-              texloom expand generator.safetensors photo.jpg --variations 3 --near corner.png
-              texloom expand generator.safetensors photo.jpg --layout sketch.png --strength 0.7
+              texloom expand generator.safetensors photo.jpg --variations 3 --near a.png
+              texloom expand generator.safetensors photo.jpg --layout sketch.png
               texloom expand generator.safetensors photo.jpg --seamless both -o tile.png
             """)
 
