@@ -23,7 +23,7 @@ extension ClusterState {
         switch standing(of: offer.attempt, session: session, at: now) {
         case .current:
             touch(offer.attempt, at: now)
-            if offer.role == .exemplar {
+            if offer.role.isSubmitted {
                 acknowledge(session, offer.transferID, .malformed, "exemplars are submitted, not offered by workers")
             } else if offer.artifact.sizeBytes > configuration.maxArtifactBytes || offer.artifact.sizeBytes <= 0 {
                 let message =

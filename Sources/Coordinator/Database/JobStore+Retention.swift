@@ -26,11 +26,11 @@ extension JobStore {
         ).map(\.artifact)
     }
 
-    /// The snapshots beyond a number, of jobs that ended before a time. The last one stays, and others spread evenly.
+    /// The snapshots beyond a number, of trainings that ended before a time. The last one stays, and others spread evenly.
     func snapshots(beyond count: Int, endedBefore time: Date, limit: Int) async throws -> [SpareArtifact] {
         let jobs = """
             SELECT job FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job
-            WHERE artifacts.kind = 'snapshot' AND \(Self.ended) AND jobs.finished_at < ?1
+            WHERE artifacts.kind = 'snapshot' AND jobs.kind = 'train' AND \(Self.ended) AND jobs.finished_at < ?1
             GROUP BY job HAVING COUNT(*) > ?2 LIMIT 1000
             """
         let all = try await spare(
@@ -65,7 +65,7 @@ extension JobStore {
                     THEN bytes ELSE 0 END AS freed
             FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job
             WHERE jobs.state = 'finished' AND (artifacts.kind = 'checkpoint' OR artifacts.kind = 'snapshot'
-                AND artifacts.iteration < (SELECT MAX(newest.iteration) FROM artifacts AS newest
+                AND jobs.kind = 'train' AND artifacts.iteration < (SELECT MAX(newest.iteration) FROM artifacts AS newest
                     WHERE newest.job = artifacts.job AND newest.kind = 'snapshot'))
             ORDER BY artifacts.kind = 'snapshot', jobs.finished_at, jobs.sequence, artifacts.iteration LIMIT ?
             """, [limit])

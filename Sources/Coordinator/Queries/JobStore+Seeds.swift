@@ -14,8 +14,8 @@ extension JobStore {
 
     /// Two materials may share their albedo.
     private static let identity = """
-        inputs.sha256 || COALESCE((SELECT group_concat(maps.name || maps.sha256) FROM inputs AS maps
-            WHERE maps.job = inputs.job AND maps.name GLOB '\(JobInput.mapPrefix)*'), '')
+        inputs.sha256 || COALESCE((SELECT group_concat(file) FROM (SELECT maps.name || maps.sha256 AS file
+            FROM inputs AS maps WHERE maps.job = inputs.job AND maps.name GLOB '\(JobInput.mapPrefix)*' ORDER BY file)), '')
         """
 
     /// The existing jobs of these numbers, and all recipes that any job uses with their exemplars.

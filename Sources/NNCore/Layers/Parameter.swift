@@ -55,19 +55,40 @@ public final class Parameter: @unchecked Sendable {
     }
 
     deinit {
-        for memory in [value, gradient, firstMoment, secondMoment] { memory?.deallocate() }
+        for memory in [value, gradient, firstMoment, secondMoment] {
+            guard let memory else { continue }
+            if let length = Self.mappedBytes(layout.count) { munmap(memory, length) } else { memory.deallocate() }
+        }
     }
 
     private static func allocate(_ count: Int) -> UnsafeMutablePointer<Float> {
-        let size = max(count, 1) * 4
-        let isLarge = size >= Arena.hugePageBytes
-        let bytes = UnsafeMutableRawPointer.allocate(
-            byteCount: size, alignment: isLarge ? Arena.hugePageBytes : Arena.alignmentBytes)
+        guard let length = mappedBytes(count) else {
+            let bytes = UnsafeMutableRawPointer.allocate(
+                byteCount: max(count, 1) * MemoryLayout<Float>.size, alignment: Arena.alignmentBytes)
+            let floats = bytes.bindMemory(to: Float.self, capacity: count)
+            floats.initialize(repeating: 0, count: count)
+            return floats
+        }
+        // Pages of zeros take memory when they are first written: a network whose sizes alone are asked for takes none.
+        let alignment = Arena.hugePageBytes
+        guard
+            let range = mmap(
+                nil, length + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+            range != MAP_FAILED
+        else { fatalError("no address space for \(count) weights") }
+        let bytes = range.alignedUp(toMultipleOf: alignment)
+        if bytes > range { munmap(range, bytes - range) }
+        munmap(bytes + length, alignment - (bytes - range))
         // Before the first access: kernels read weights in short pieces far apart, which small pages would make slow.
-        if isLarge { madvise(bytes, size, MADV_HUGEPAGE) }
-        let floats = bytes.bindMemory(to: Float.self, capacity: count)
-        floats.initialize(repeating: 0, count: count)
-        return floats
+        madvise(bytes, length, MADV_HUGEPAGE)
+        return bytes.bindMemory(to: Float.self, capacity: count)
+    }
+
+    /// The length of a large array's own mapping, in whole pages; nil for a small array.
+    private static func mappedBytes(_ count: Int) -> Int? {
+        let size = count * MemoryLayout<Float>.size
+        let page = Int(getpagesize())
+        return size >= Arena.hugePageBytes ? (size + page - 1) / page * page : nil
     }
 
     public func zeroGradient() { gradient?.update(repeating: 0, count: count) }

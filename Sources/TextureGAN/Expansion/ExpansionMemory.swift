@@ -16,6 +16,8 @@ struct ExpansionMemory {
     let input: ExpansionInput
     /// Whether the picture tiles already.
     let isPeriodic: Bool
+    /// Pixels of the layout that the input follows; 0 without one.
+    var layoutPixels = 0
 
     struct PictureSize: Equatable {
         let width: Int
@@ -35,13 +37,17 @@ struct ExpansionMemory {
     /// The smallest budget with which every phase fits. Whatever fits one phase leaves the limit of ``featureLimit`` for it.
     var leastBudget: Int {
         let doublings = (1...plan.doublings).map { doubling in
-            let framed = framedSize(of: doubling)
-            let features = Division.leastBytes(
-                generator, statistics.norms, height: Self.padded(framed.height), width: Self.padded(framed.width),
-                rowBytes: rowBytes)
-            return max(pictures(during: doubling) + features, pictures(around: doubling))
+            max(pictures(during: doubling) + leastFeatures(of: doubling), pictures(around: doubling))
         }
         return held + max(preparation, doublings.max() ?? 0)
+    }
+
+    /// Bytes for features, scratch and the rows of the smallest pieces.
+    func leastFeatures(of doubling: Int) -> Int {
+        let framed = framedSize(of: doubling)
+        return Division.leastBytes(
+            generator, statistics.norms, height: Self.padded(framed.height), width: Self.padded(framed.width),
+            rowBytes: rowBytes)
     }
 
     /// Bytes for features, scratch and the rows of a piece.
@@ -62,12 +68,14 @@ struct ExpansionMemory {
 
     /// Before the first doubling.
     private var preparation: Int {
-        let samples = source.pixels * generator.channels
+        let sampleBytes = generator.channels * sampleBytes
+        // The light that the layout asks for, its order, the light of what was laid, and the pictures.
+        let layout = (110 + 3 * sampleBytes) * layoutPixels
         // Noise ranks its values and the picture's pixels; sorting copies them.
         let noise = input == .noise ? 40 * source.pixels : 0
-        // Two of the picture's light in 32 bits, and the turned copies.
-        let periodic = axes == nil || isPeriodic ? 0 : (8 + 2 * sampleBytes) * samples
-        return max(noise, periodic)
+        // The light of the exemplar and of the join, and the copies: turned, cut, rolled, and with moved light.
+        let periodic = axes == nil || isPeriodic ? 0 : (40 + 6 * sampleBytes) * max(source.pixels, layoutPixels)
+        return max(noise, periodic, layout)
     }
 
     /// The pictures beside the features.

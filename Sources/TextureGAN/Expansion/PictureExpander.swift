@@ -45,7 +45,7 @@ public struct PictureExpander {
         func share(_ doubling: Int) -> (Double) throws -> Void {
             { try progress(plan.share(after: doubling - 1, and: $0)) }
         }
-        guard memory.leastBudget <= budget else { throw shortage(memory) }
+        try require(memory)
         try output.open()
         var picture = input
         for doubling in 1..<plan.doublings {
@@ -123,6 +123,11 @@ public struct PictureExpander {
         }
     }
 
+    /// - Throws: `MemoryShortage` if there is less.
+    func require(_ memory: ExpansionMemory) throws(MemoryShortage) {
+        guard memory.leastBudget <= budget else { throw shortage(memory) }
+    }
+
     /// Bytes for features, pictures and weights.
     private var budget: Int {
         memoryMiB.map { max(0, $0 << 20 - ExpansionMemory.programBytes) }
@@ -134,7 +139,7 @@ public struct PictureExpander {
         var limit = memory.featureLimit(of: doubling, within: budget)
         let isLarge = !ImageLimits.standard.allow(width: memory.plan.width, height: memory.plan.height)
         if memoryMiB == nil, isLarge, !generator.measures(for: statistics.norms) {
-            limit = min(limit, Self.largeResultMiB << 20)
+            limit = min(limit, max(Self.largeResultMiB << 20, memory.leastFeatures(of: doubling)))
         }
         // Less than the limit where address space is limited.
         return max(0, min(limit, Expansion.memoryLimit(in: workspace)))

@@ -50,15 +50,25 @@ public struct PictureExpansion {
         _ picture: Raster<Sample>, to sink: (Int, DoublingPlan) throws -> Sink,
         progress: @escaping (Double) throws -> Void, finished: (Int, Sink, ExpandedPicture) throws -> Void
     ) throws {
-        let input = try inputs(of: picture)
+        let layout = guide.flatMap(fitted)
+        func memory(_ plan: DoublingPlan) -> ExpansionMemory {
+            var memory = Self.memory(
+                of: options, expander.generator, plan, sampleBytes: MemoryLayout<Sample>.size, width: picture.width,
+                height: picture.height)
+            memory.layoutPixels = layout.map { $0.width * $0.height } ?? 0
+            return memory
+        }
+        // Making the input takes memory, too.
+        try expander.require(
+            memory(
+                layout.map { try frame.checkedPlan(width: $0.width, height: $0.height) }
+                    ?? Self.check(options, of: name, width: picture.width, height: picture.height)))
+        let input = try inputs(of: picture, layout: layout)
         for index in 0..<options.count {
             let source = try input(index)
             let (part, plan) = try frame.prepared(source)
             let target = try sink(index, plan)
-            let memory = Self.memory(
-                of: options, expander.generator, plan, sampleBytes: MemoryLayout<Sample>.size, width: picture.width,
-                height: picture.height)
-            let result = try expander.expand(part, by: plan, memory, to: target) { share in
+            let result = try expander.expand(part, by: plan, memory(plan), to: target) { share in
                 try progress((Double(index) + share) / Double(options.count))
             }
             try finished(index, target, result)
@@ -89,17 +99,22 @@ public struct PictureExpansion {
     }
 
     /// What becomes a result, by its index.
-    private func inputs<Sample>(of picture: Raster<Sample>) throws -> (Int) throws -> Raster<Sample> {
+    /// As much of the guide's layout as one doubling brings to the size; nil without a layout.
+    private func fitted(_ guide: Guide) -> Image? {
+        guard case .layout(let layout, _, _) = guide else { return nil }
+        return options.size.map { layout.filling(width: ($0.width + 1) / 2, height: ($0.height + 1) / 2) } ?? layout
+    }
+
+    /// - Parameter layout: that of the guide, as it is used.
+    private func inputs<Sample>(
+        of picture: Raster<Sample>, layout: Image?
+    ) throws -> (Int) throws -> Raster<Sample> {
         switch guide {
         case .near(let wanted, let wantedName):
             let (width, height) = ExpansionInput.cropSize(of: picture.width, picture.height)
             let places = try corners(in: picture.eightBits, near: wanted, wantedName)
             return { picture.cropped(x: places[$0].x, y: places[$0].y, width: width, height: height) }
-        case .layout(let layout, let strength, let seed):
-            // As much of the layout as one doubling brings to the size.
-            let fitted =
-                options.size.map { layout.filling(width: ($0.width + 1) / 2, height: ($0.height + 1) / 2) } ?? layout
-            _ = try frame.checkedPlan(width: fitted.width, height: fitted.height)
+        case .layout(let whole, let strength, let seed):
             guard min(picture.width, picture.height) >= LayoutTransfer<Sample>.minSide else {
                 throw ExpansionFailure(
                     "\(name) has \(picture.width)x\(picture.height) pixels; --layout expects at least "
@@ -108,7 +123,7 @@ public struct PictureExpansion {
             let transfer = LayoutTransfer(picture)
             return { index in
                 var stream = RandomStream(seed: seed, purpose: UInt32(index + 1))
-                return transfer.laid(by: fitted, strength: strength, from: &stream)
+                return transfer.laid(by: layout ?? whole, strength: strength, from: &stream)
             }
         case nil:
             return { index in

@@ -113,12 +113,10 @@ struct JobScreen {
         // The first line has the titles, which are empty.
         var lines = others.isEmpty ? [] : Array(TextTable(columns: columns, rows: others).lines().dropFirst())
         if let last = snapshots.last {
-            let sum = snapshots.map(\.sizeBytes).reduce(0, +)
-            lines.append(
-                StyledText(
-                    "  \(counted(snapshots.count, "snapshot")), \(Readable.bytes(sum)), the last at iteration \(last.iteration)"
-                )
-            )
+            let sum = Readable.bytes(snapshots.map(\.sizeBytes).reduce(0, +))
+            let number = counted(snapshots.count, detail.job.isTraining ? "snapshot" : "preview")
+            let place = detail.job.isTraining ? ", the last at iteration \(last.iteration)" : ""
+            lines.append(StyledText("  \(number), \(sum)\(place)"))
         }
         return lines
     }

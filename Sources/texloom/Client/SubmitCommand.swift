@@ -218,6 +218,19 @@ struct SubmitCommand: AsyncParsableCommand {
             file: file, name: name, exemplar: exemplar, files: try await exemplar.send(to: api), notes: exemplar.notes)
     }
 
+    /// An older coordinator takes the albedo for a photograph.
+    private func requireMaps(of job: AcceptedJob, in api: APIClient) async throws {
+        let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
+        guard detail.maps == nil else { return }
+        if !job.alreadyExisted {
+            _ = try await api.post(
+                "/api/v1/jobs/\(job.id)/cancel", query: ["reason": "the coordinator knows no materials"], as: JobDetail.self)
+        }
+        throw CommandFailure(
+            "the coordinator is of an older texloom and knows no materials, so it would train the albedo alone; upgrade it, "
+                + "then submit again (\(job.id)\(job.alreadyExisted ? " is a job of the albedo" : " is cancelled"))")
+    }
+
     private func submit(
         _ stored: Stored, _ variant: RecipeVariant, _ times: inout SubmissionTimes, to api: APIClient
     ) async throws -> Outcome {
@@ -236,6 +249,7 @@ struct SubmitCommand: AsyncParsableCommand {
         let answer = try await api.post(
             "/api/v1/jobs", body: SubmitJobsRequest(jobs: [submission]), as: SubmitJobsResponse.self)
         guard let job = answer.jobs.first else { throw CommandFailure("the coordinator accepted nothing") }
+        if exemplar.layout.isMaterial { try await requireMaps(of: job, in: api) }
         times.add(job, recipe, width: exemplar.width, height: exemplar.height, layout: exemplar.layout)
         return Outcome(
             file: shown, accepted: true, job: job.id, resultName: job.resultName,

@@ -180,7 +180,7 @@ struct APIRoutes: Sendable {
     /// own, so that it is complete whatever was submitted before.
     private func key(of job: JobSubmission) -> String {
         var text = "\(job.name)\n\(job.exemplarSHA256)\n\(configuration.recipeValues(job.recipeYAML))"
-        for file in job.maps ?? [] { text += "\nmap \(file.map) \(file.sha256)" }
+        for file in (job.maps ?? []).sorted(by: { $0.map < $1.map }) { text += "\nmap \(file.map) \(file.sha256)" }
         if let source = job.continues { text += "\ncontinues \(source)" }
         if let batch = job.batch { text += "\nbatch \(batch)" }
         return hexadecimal(SHA256.hash(data: Data(text.utf8)))

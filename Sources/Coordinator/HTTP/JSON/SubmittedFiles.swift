@@ -44,7 +44,8 @@ struct SubmittedFiles {
         try require(
             maps.contains { $0.map == "albedo" && $0.sha256 == job.exemplarSHA256 },
             " has no albedo with the digest exemplarSHA256; a material's albedo is its exemplar")
-        return try maps.enumerated().map { number, file in
+        // In one order, so that the same files are the same exemplar.
+        return try maps.enumerated().sorted { $0.element.map < $1.element.map }.map { number, file in
             JobInput(
                 name: JobInput.mapPrefix + file.map,
                 artifact: try artifact(file.sha256, "\(field)[\(number)].sha256"), fileName: file.fileName)
