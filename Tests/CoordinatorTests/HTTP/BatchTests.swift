@@ -85,6 +85,7 @@ struct BatchTests {
             (JobSelection(labels: ["": "x"]), 422, "the label's key is ''"),
             (JobSelection(batch: "walls", atMost: -1), 422, "atMost is -1"),
             (JobSelection(name: "a\u{0}"), 422, "U+0000"),
+            (JobSelection(batch: "walls", reason: "a\u{0}"), 422, "reason has the character U+0000"),
             (JobSelection(jobs: [jobs[0].id, "0000000000"]), 404, "0000000000"),
             (JobSelection(jobs: ["x' OR 1=1 --"]), 404, "there is no job"),
         ] {

@@ -123,6 +123,8 @@ extension JobQuery {
         if let problem = tags.problem { throw Problem(.unprocessableContent, problem) }
         try require(texts.allSatisfy { !$0.utf8.contains(0) }, "name or recipe has the character U+0000; leave it out")
         try require(
+            selection.reason.map { !$0.utf8.contains(0) } ?? true, "reason has the character U+0000; leave it out")
+        try require(
             selection.atMost.map { $0 >= 0 } ?? true, "atMost is \(selection.atMost ?? 0); expected 0 or more")
         try require(
             selection.jobs?.count ?? 0 <= ClusterCommands.maxSelected,
