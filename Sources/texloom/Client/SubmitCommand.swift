@@ -224,7 +224,8 @@ struct SubmitCommand: AsyncParsableCommand {
         guard detail.maps == nil else { return }
         if !job.alreadyExisted {
             _ = try await api.post(
-                "/api/v1/jobs/\(job.id)/cancel", query: ["reason": "the coordinator knows no materials"], as: JobDetail.self)
+                "/api/v1/jobs/\(job.id)/cancel", query: ["reason": "the coordinator knows no materials"],
+                as: JobSummary.self)
         }
         throw CommandFailure(
             "the coordinator is of an older texloom and knows no materials, so it would train the albedo alone; upgrade it, "

@@ -33,7 +33,8 @@ import Testing
             try TinyRun.image(width: width, height: height).png().write(to: exemplar)
             let input = ProductRun.Input(
                 exemplar: .photograph(exemplar), exemplarName: "stripes.png", generator: network, generatorSHA256: "",
-                threads: 2, availableBytes: try availableBytes
+                threads: 2,
+                availableBytes: try availableBytes
                     ?? PictureExpansion.neededBytes(
                         for: ExpansionOptions(spec), of: "stripes.png", width: width, height: height, with: generator),
                 concurrentRuns: 1, limits: limits, folder: folder)
