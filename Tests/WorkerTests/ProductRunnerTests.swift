@@ -34,7 +34,8 @@ struct ProductRunnerTests {
                 attempt: AttemptReference(job: JobID(sequence: 1, salt: 0), number: 1), kind: .expand, name: "wall",
                 spec: spec, inputs: [], checkpoint: nil),
             ProductRun.Input(
-                exemplar: exemplar, exemplarName: "wall.png", generator: network, generatorSHA256: "", threads: 1,
+                exemplar: .photograph(exemplar), exemplarName: "wall.png", generator: network, generatorSHA256: "",
+                threads: 1,
                 availableBytes: availableBytes, concurrentRuns: slots, limits: .cluster, folder: folder)
         ) { posted.add($0) }
         while true {
