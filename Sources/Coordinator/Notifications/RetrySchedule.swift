@@ -15,9 +15,8 @@ enum RetrySchedule {
     static let longestRest = 60.0
     /// How long a message is tried, counted from what happened or from the start of the coordinator, whichever came later.
     static let lifetime = 86_400.0
-    /// After so many failures in a row the receiver was away: when it answers again, everything is due at once. More than
-    /// one message that it refuses can have.
-    static let failuresOfAbsence = triesInPlace + 1
+    /// After so many failures in a row the receiver was away: when it answers again, everything is due at once.
+    static let failuresOfAbsence = 3
 
     /// - Parameters:
     ///   - failures: 1 or more.

@@ -124,10 +124,19 @@ public struct MemoryShortage: Error, Sendable, CustomStringConvertible {
     public let neededBytes: Int
     /// What the process may use.
     public let availableBytes: Int
-    /// Whether `--memory` set that.
-    let isChosen: Bool
+    /// What set that.
+    let limit: Limit
     /// Whether norms that measure the image are why smaller pieces are not possible.
     let isDueToNorms: Bool
+
+    enum Limit {
+        /// `--memory`.
+        case chosen
+        /// The machine, or the process's share of it.
+        case memory
+        /// `ulimit -v`, which leaves so much for features.
+        case addresses
+    }
 
     /// "4096x4096 pixels need 900 MiB".
     public var need: String { "\(width)x\(height) pixels need \(Self.mebibytes(neededBytes)) MiB" }
@@ -136,10 +145,15 @@ public struct MemoryShortage: Error, Sendable, CustomStringConvertible {
     public var alternative: String { isDueToNorms ? ", or normalise by running averages (statistics=running)" : "" }
 
     public var description: String {
-        let found =
-            isChosen
-            ? "--memory allows \(availableBytes >> 20) MiB" : "this process may use \(availableBytes >> 20) MiB"
-        let advice = isChosen ? "expected at least --memory \(Self.mebibytes(neededBytes))" : "give it more memory"
+        let available = availableBytes >> 20
+        let (found, advice) =
+            switch limit {
+            case .chosen:
+                ("--memory allows \(available) MiB", "expected at least --memory \(Self.mebibytes(neededBytes))")
+            case .memory: ("this process may use \(available) MiB", "give it more memory")
+            case .addresses:
+                ("the limit of addresses leaves \(available) MiB for features", "raise that limit (ulimit -v)")
+            }
         let other = isDueToNorms ? ", or --statistics running, which can use smaller pieces" : ""
         return "\(need), and \(found); \(advice)\(other), or a smaller --size"
     }

@@ -157,9 +157,13 @@ public struct PictureExpander {
         let least = memory.leastBudget
         let needed =
             memoryMiB == nil ? ExpansionMemory.bytes(forBudget: least) : least + ExpansionMemory.programBytes
+        var (available, limit) = (availableBytes, MemoryShortage.Limit.memory)
+        if let memoryMiB { (available, limit) = (memoryMiB << 20, .chosen) }
+        // The budget would do, so what is left is the limit that it does not know.
+        if least <= budget { (available, limit) = (Expansion.memoryLimit(in: workspace), .addresses) }
         return MemoryShortage(
-            width: memory.plan.width, height: memory.plan.height, neededBytes: needed,
-            availableBytes: memoryMiB.map { $0 << 20 } ?? availableBytes, isChosen: memoryMiB != nil,
+            width: memory.plan.width, height: memory.plan.height, neededBytes: needed, availableBytes: available,
+            limit: limit,
             isDueToNorms: statistics == .image && generator.measures(for: statistics.norms))
     }
 }

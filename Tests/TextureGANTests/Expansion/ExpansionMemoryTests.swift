@@ -53,7 +53,7 @@ import Testing
         }
         #expect(try run(needed).count == options.count)
         let shortage = #expect(throws: MemoryShortage.self) { try run(needed / 2) }
-        #expect(shortage!.availableBytes == needed / 2 && !shortage!.isChosen)
+        #expect(shortage!.availableBytes == needed / 2 && shortage!.limit == .memory)
         #expect(shortage!.description.contains("this process may use"), "\(shortage!)")
         // What the message says is enough for the process, is.
         #expect(try run(shortage!.neededBytes).count == options.count)
