@@ -2,7 +2,7 @@ import Imaging
 
 /// Makes a photograph periodic, so that its expansion tiles.
 ///
-/// Where the image's opposite borders meet, a band is laid anew with blocks of the image. They fit what lies on both sides,
+/// Where the image's opposite borders meet, a band is filled with blocks of the image. They fit what lies on both sides,
 /// and their light leads from one side to the other: plates of middling size lie between large and small ones. Then the
 /// light that still differs is moved.
 public enum PeriodicImage {
