@@ -1,4 +1,5 @@
 import ClusterCore
+import Foundation
 import Protocol
 import Testing
 import TextureGAN
@@ -40,6 +41,18 @@ import TextureGAN
             let failure = #expect(throws: ExpansionFailure.self) { try needs(spec) }
             #expect(failure?.message.contains(wanted) == true, "\(failure?.message ?? "")")
         }
+    }
+
+    /// A submission may ask for networks of gigabytes. Their weights are counted, not made.
+    @Test func needsOfLargeNetworksTakeNoMemory() throws {
+        func resident() throws -> Int {
+            let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")[1]
+            return Int(pages)! * Int(getpagesize())
+        }
+        let before = try resident()
+        let recipe = "base: draft\nstart: random\nngf: 256\nblocks: 32"
+        #expect(try needs("times=1", recipe).memoryBytes > 2 << 30)
+        #expect(try resident() - before < 1 << 30)
     }
 
     /// A material has 9 channels of 16 bits, a photograph 3 of 8; each of its maps is a file.

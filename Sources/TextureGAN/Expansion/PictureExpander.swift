@@ -135,7 +135,7 @@ public struct PictureExpander {
     }
 
     /// Bytes for features and scratch, and for the rows of a piece.
-    private func featureLimit(of doubling: Int, _ memory: ExpansionMemory) -> Int {
+    func featureLimit(of doubling: Int, _ memory: ExpansionMemory) -> Int {
         var limit = memory.featureLimit(of: doubling, within: budget)
         let isLarge = !ImageLimits.standard.allow(width: memory.plan.width, height: memory.plan.height)
         if memoryMiB == nil, isLarge, !generator.measures(for: statistics.norms) {

@@ -98,6 +98,43 @@ import Testing
         #expect(large.featureLimit(of: 2, within: 1 << 20) == 0)
     }
 
+    /// Laying blocks by a layout takes more than doubling it without pieces.
+    @Test func layoutsCount() throws {
+        func shortage(_ bytes: Int, layout side: Int) throws -> MemoryShortage? {
+            let expansion = PictureExpansion(
+                try ExpansionOptions("times=1"), of: "a.png", with: Self.generator(), availableBytes: bytes,
+                guide: .layout(TinyRun.image(width: side, height: side), strength: 1, seed: 1),
+                workspace: Workspace(threads: 1))
+            do {
+                try expansion.run(TinyRun.image(width: 64, height: 64)) { _, _ in
+                    Drain()
+                } progress: { _ in
+                } finished: { _, _, _ in
+                }
+                return nil
+            } catch let error as MemoryShortage { return error }
+        }
+        #expect(try shortage(1 << 30, layout: 64) == nil)
+        let found = try #require(try shortage(256 << 20, layout: 2048))
+        #expect(found.width == 4096 && found.neededBytes > 2048 * 2048 * 100)
+    }
+
+    /// The limit for large results is no less than what the smallest pieces take, however many channels they have.
+    @Test func largeResultsOfManyMapsHaveRoomForTheirRows() throws {
+        let layout = try #require(MapLayout(MapKind.allCases.filter { $0 != .normalDX }))
+        let generator = Generator(try Recipe(yaml: "base: draft", source: "recipe"), layout, trained: false)
+        let plan = try #require(DoublingPlan(reaching: 49152, 8192, fromWidth: 4096, height: 4096))
+        let memory = ExpansionMemory(
+            generator: generator, statistics: .image, plan: plan, axes: nil, sampleBytes: 2,
+            source: .init(width: 4096, height: 4096), input: .image, isPeriodic: false)
+        let expander = PictureExpander(
+            generator: generator, statistics: .image, axes: nil, memoryMiB: nil, availableBytes: 64 << 30,
+            workspace: Workspace(threads: 1))
+        let least = memory.leastFeatures(of: plan.doublings)
+        #expect(least > 512 << 20, "the test needs rows that exceed the usual limit")
+        #expect(expander.featureLimit(of: plan.doublings, memory) >= least)
+    }
+
     @Test(arguments: [0, 64 << 20, 192 << 20, 1 << 30, 5 << 32])
     func aBudgetLeavesRoomForTheProgram(_ bytes: Int) {
         let budget = ExpansionMemory.budget(ofBytes: bytes)
