@@ -79,11 +79,14 @@ struct SimulatedStore {
         let named = Set(rows.artifacts.values.flatMap { $0.values.map(\.sha256) })
         return files.subtracting(named).sorted()
     }
-    /// Files that workers fetch.
-    var inputs: [String] {
+    /// What workers fetch: checkpoints, and exemplars with all their files. So an exemplar is as likely to be chosen as a
+    /// checkpoint, however many maps it has.
+    var inputs: [[String]] {
         rows.artifacts.values.flatMap { row in
-            row.filter { $0.key.kind == .checkpoint || $0.key.kind.isSubmitted }.map(\.value.sha256)
-        }.sorted()
+            let checkpoints = row.filter { $0.key.kind == .checkpoint }.map { [$0.value.sha256] }
+            let exemplar = Set(row.filter { $0.key.kind.isSubmitted }.map(\.value.sha256)).sorted()
+            return checkpoints + (exemplar.isEmpty ? [] : [exemplar])
+        }.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
     func contains(_ artifact: Artifact) -> Bool {

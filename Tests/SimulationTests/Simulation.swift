@@ -386,7 +386,8 @@ final class Simulation {
         if random.happens(0.01 * violence) { killCoordinator() }
         if random.happens(0.005 * violence) { coordinatorStopped = now + random.number(1000...50_000) }
         if random.happens(0.005 * violence) { diskFullUntil = now + random.number(1000...20_000) }
-        if random.happens(0.02 * violence), let sha256 = store.inputs.randomElement(using: &random) {
+        if random.happens(0.02 * violence), let files = store.inputs.randomElement(using: &random) {
+            let sha256 = files.count == 1 ? files[0] : files.randomElement(using: &random)!
             say("\(sha256) rots on the coordinator's disk")
             witness.damaged.insert(sha256)
             store.rot(sha256)

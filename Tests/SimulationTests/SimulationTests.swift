@@ -39,7 +39,7 @@ import Testing
                 + "\(totals.blamedWorkers) workers found to die with every job, "
                 + "\(totals.violations.count) seeds with violations")
         #expect(
-            totals.finished > Int(count) && totals.reassigned > Int(count) / 2 && totals.fallBacks > Int(count) / 200
+            totals.finished > Int(count) && totals.reassigned > Int(count) / 2 && totals.fallBacks > Int(count) / 100
                 && totals.recoveries > Int(count) / 50 && totals.blamedWorkers > 0 && totals.followers > Int(count)
                 && totals.blocked > Int(count) / 50,
             "the storm is one")
