@@ -44,20 +44,7 @@ import Testing
         let shown = try cluster.run(["show", "wall-export"])
         #expect(shown.output.contains("after") && shown.output.contains("waits for wall"), "\(shown.output)")
 
-        // The worker dies while it trains, and the coordinator while jobs wait.
-        let first = try cluster.startWorker("first")
-        try eventually("it is past a checkpoint") { (try cluster.jobs().map(\.iteration).max() ?? 0) > 60 }
-        first.killAndWait()
-        try cluster.restartCoordinator()
-        let second = try cluster.startWorker("second")
-        // And another one while it works on what follows.
-        try eventually("work that follows has begun") {
-            try cluster.jobs().contains { $0.kind == .expand && $0.state != .waiting && $0.state != .queued }
-        }
-        second.killAndWait()
-        try cluster.startWorker("third")
-        let watched = try cluster.run(["watch", "--interval", "0.2"])
-        #expect(watched.status == 0, "\(watched.output)\(watched.errors)")
+        try cluster.finishThroughKills()
         let jobs = try cluster.jobs()
         #expect(jobs.count == 6 && jobs.allSatisfy { $0.state == .finished }, "\(jobs)")
         // Lists show what was made.

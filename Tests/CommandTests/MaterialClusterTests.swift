@@ -55,19 +55,7 @@ import Testing
             "\(submitted.output)")
         #expect(submitted.output.contains("on a core like this machine's"), "how long it takes: \(submitted.output)")
 
-        // The worker dies while it trains, then the coordinator, then the worker that does what follows.
-        let first = try cluster.startWorker("first")
-        try eventually("it is past a checkpoint") { (try cluster.jobs().map(\.iteration).max() ?? 0) > 60 }
-        first.killAndWait()
-        try cluster.restartCoordinator()
-        let second = try cluster.startWorker("second")
-        try eventually("work that follows has begun") {
-            try cluster.jobs().contains { $0.kind == .expand && $0.state != .waiting && $0.state != .queued }
-        }
-        second.killAndWait()
-        try cluster.startWorker("third")
-        let watched = try cluster.run(["watch", "--interval", "0.2"])
-        #expect(watched.status == 0, "\(watched.output)\(watched.errors)")
+        try cluster.finishThroughKills()
         let shown = try cluster.run(["show", "waves"])
         #expect(shown.output.contains("map normal-dx"), "\(shown.output)")
 

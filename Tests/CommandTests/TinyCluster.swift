@@ -1,6 +1,7 @@
 import Foundation
 import Imaging
 import Protocol
+import Testing
 
 /// Real coordinator and worker processes on loopback, with trainings that take seconds.
 final class TinyCluster {
@@ -83,6 +84,23 @@ final class TinyCluster {
             ], folder: scratch.folder.url, launcher: Self.heedingHangUps)
         workers.append(worker)
         return worker
+    }
+
+    /// Finishes a training and the work that follows it, although processes die: a worker while it trains, the coordinator
+    /// while jobs wait, and a worker while it does what follows.
+    func finishThroughKills() throws {
+        let first = try startWorker("first")
+        try eventually("it is past a checkpoint") { (try jobs().map(\.iteration).max() ?? 0) > 60 }
+        first.killAndWait()
+        try restartCoordinator()
+        let second = try startWorker("second")
+        try eventually("work that follows has begun") {
+            try jobs().contains { $0.kind == .expand && $0.state != .waiting && $0.state != .queued }
+        }
+        second.killAndWait()
+        try startWorker("third")
+        let watched = try run(["watch", "--interval", "0.2"])
+        #expect(watched.status == 0, "\(watched.output)\(watched.errors)")
     }
 
     func run(_ arguments: [String], environment: [String: String] = [:]) throws -> TexloomProcess.Result {
