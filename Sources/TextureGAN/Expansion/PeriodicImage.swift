@@ -4,18 +4,20 @@ import Imaging
 ///
 /// Where the image's opposite borders meet, a band is filled with blocks of the image. They fit what lies on both sides,
 /// and their light leads from one side to the other: plates of middling size lie between large and small ones. Then the
-/// light that still differs is moved.
+/// light that still differs is moved. A regular pattern is cut to whole periods before.
 public enum PeriodicImage {
     /// The smallest side of an image that can be made periodic along it, and of the part that it becomes.
     public static let minSide = 16
 
     /// How much a block's light counts; the rest is its fit to its neighbours.
     private static let weight = 0.7
+    /// The same where both sides are in step, so that a block can continue the rows of both.
+    private static let weightInStep = 0.3
 
-    /// A part of the image that repeats along `axes`: all of it, except up to three columns and rows, which leave sides that
-    /// are multiples of 4.
-    /// - Parameter width: the part's width if it repeats along x: a multiple of 4, at least `minSide` and at most `widest`.
-    ///   The middle of the image remains. `height` likewise.
+    /// A part of the image that repeats along `axes`: as much of a regular pattern as makes whole periods, to two pixels.
+    /// Of any other image it is all, except up to three columns and rows, which leave sides that are multiples of 4.
+    /// - Parameter width: the part's width if it repeats along x: a multiple of 4, at least `minSide` and at most `widest`;
+    ///   nil to choose it. The middle of the image remains. `height` likewise.
     @_specialize(where Sample == UInt8)
     @_specialize(where Sample == UInt16)
     public static func made<Sample>(
@@ -23,12 +25,11 @@ public enum PeriodicImage {
     ) -> Raster<Sample> {
         var result = image
         if axes.contains(.x) {
-            result = joined(result, width: width ?? widest(of: image.width), blocks: image, repeatsDown: false)
+            result = joined(result, width: width, blocks: image, repeatsDown: false)
         }
         if axes.contains(.y) {
             result = joined(
-                result.transposed(), width: height ?? widest(of: image.height), blocks: image.transposed(),
-                repeatsDown: axes.contains(.x)
+                result.transposed(), width: height, blocks: image.transposed(), repeatsDown: axes.contains(.x)
             ).transposed()
         }
         return result
@@ -38,10 +39,15 @@ public enum PeriodicImage {
     public static func widest(of side: Int) -> Int { side / 4 * 4 }
 
     /// The middle of the image, periodic from left to right.
-    /// - Parameter repeatsDown: whether the image's last row is followed by its first.
+    /// - Parameters:
+    ///   - width: nil to choose it.
+    ///   - exemplar: where blocks come from; as wide as the image.
+    ///   - repeatsDown: whether the image's last row is followed by its first.
     private static func joined<Sample>(
-        _ image: Raster<Sample>, width: Int, blocks exemplar: Raster<Sample>, repeatsDown: Bool
+        _ image: Raster<Sample>, width: Int?, blocks exemplar: Raster<Sample>, repeatsDown: Bool
     ) -> Raster<Sample> {
+        let wholePeriods = width == nil ? WholePeriods.width(of: exemplar).map { ($0 + 2) / 4 * 4 } : nil
+        let width = width ?? wholePeriods ?? widest(of: image.width)
         precondition(width % 4 == 0 && (minSide...image.width).contains(width))
         let window = image.middle(width: width, height: image.height)
         let room = min(width, image.height)
@@ -50,13 +56,14 @@ public enum PeriodicImage {
         // The join lies in the middle of the canvas.
         let canvas = window.rolled(x: width / 2, y: 0)
         let band = JoinBand(of: canvas, width: 2 * blocks.side - blocks.overlap, repeatsDown: repeatsDown)
-        return band.movingLight(of: filled(canvas, band, with: blocks), over: blocks.overlap)
+        let weight = wholePeriods == nil ? weight : weightInStep
+        return band.movingLight(of: filled(canvas, band, with: blocks, weight: weight), over: blocks.overlap)
             .rolled(x: width / 2, y: 0)
     }
 
     /// Lays the band, two blocks beside each other, from the top.
     private static func filled<Sample>(
-        _ canvas: Raster<Sample>, _ band: JoinBand, with blocks: ExemplarBlocks<Sample>
+        _ canvas: Raster<Sample>, _ band: JoinBand, with blocks: ExemplarBlocks<Sample>, weight: Double
     ) -> Raster<Sample> {
         var result = canvas
         let (side, overlap) = (blocks.side, blocks.overlap)

@@ -98,13 +98,13 @@ public struct PictureExpansion {
         return ExpansionMemory.bytes(forBudget: memory.leastBudget)
     }
 
-    /// What becomes a result, by its index.
     /// As much of the guide's layout as one doubling brings to the size; nil without a layout.
     private func fitted(_ guide: Guide) -> Image? {
         guard case .layout(let layout, _, _) = guide else { return nil }
         return options.size.map { layout.filling(width: ($0.width + 1) / 2, height: ($0.height + 1) / 2) } ?? layout
     }
 
+    /// What becomes a result, by its index.
     /// - Parameter layout: that of the guide, as it is used.
     private func inputs<Sample>(
         of picture: Raster<Sample>, layout: Image?

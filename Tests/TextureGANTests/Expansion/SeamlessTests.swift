@@ -62,6 +62,14 @@ import Testing
             pixels: image.pixels.enumerated().map { UInt16($1) * 257 - UInt16($0 * 37 % 200) })
     }
 
+    /// Without any pattern.
+    private static func noise(_ width: Int, _ height: Int) -> DeepImage {
+        var stream = RandomStream(seed: 3, purpose: 0)
+        return DeepImage(
+            width: width, height: height,
+            pixels: (0..<width * height * 3).map { _ in UInt16(stream.integer(through: 65535)) })
+    }
+
     @Test(arguments: [TorusAxes.both, .x, .y], [true, false])
     func rollingSixteenBitsRollsTheOutput(_ axes: TorusAxes, _ isWithoutNorms: Bool) throws {
         let generator = isWithoutNorms ? Self.generator(Self.withoutNorms) : Self.generator()
@@ -143,7 +151,7 @@ import Testing
 
     @Test(arguments: [(16, 16), (17, 23), (130, 61), (320, 240)])
     func aPeriodicPartHasSidesThatAreMultiplesOfFour(_ width: Int, _ height: Int) {
-        let image = TinyRun.image(width: width, height: height)
+        let image = Self.noise(width, height)
         for axes in [TorusAxes.both, .x, .y] {
             let part = PeriodicImage.made(from: image, along: axes)
             for (side, whole, isPeriodic) in [
@@ -176,7 +184,7 @@ import Testing
     /// Beyond the bands where borders meet, the image stays as it is.
     @Test(arguments: [TorusAxes.both, .x, .y], [nil, 96])
     func thePeriodicPartIsTheMiddleButForABand(_ axes: TorusAxes, _ side: Int?) {
-        let image = Self.deep(163, 131)
+        let image = Self.noise(163, 131)
         let part = PeriodicImage.made(
             from: image, along: axes, width: axes.contains(.x) ? side : nil, height: axes.contains(.y) ? side : nil)
         #expect(part.width == (axes.contains(.x) ? side ?? 160 : 163))
@@ -193,6 +201,58 @@ import Testing
         #expect(part != middle)
     }
 
+    /// Bricks of 44x17 pixels in rows that are moved by half a brick in turn; joints are bright, bricks darker to the right.
+    private static func wall(_ width: Int, _ height: Int, joint: UInt8 = 200) -> Image {
+        let pixels = (0..<height).flatMap { y in
+            (0..<width).flatMap { x -> [UInt8] in
+                let row = y / 17
+                let (brick, across) = ((x + row % 2 * 22).quotientAndRemainder(dividingBy: 44))
+                let isJoint = y % 17 < 3 || across < 3
+                let colour = UInt8(70 + (brick * 7 + row * 13) % 5 * 10 + 30 * (width - x) / width)
+                return [UInt8](repeating: isJoint ? joint : colour, count: 3)
+            }
+        }
+        return Image(width: width, height: height, pixels: pixels)
+    }
+
+    /// 44 pixels are one brick, 34 are two rows: after an odd number of rows, joints would meet bricks.
+    @Test func aRegularPatternIsCutToWholePeriods() {
+        let part = PeriodicImage.made(from: Self.wall(320, 240), along: .both)
+        #expect(part.width == 7 * 44)
+        #expect(part.height == 6 * 34)
+        // The bands continue the rows: joints lie where an endless wall has them.
+        let endless = Self.wall(320, 240, joint: 255).middle(width: part.width, height: part.height)
+        let wrong = stride(from: 0, to: part.pixels.count, by: 3).count { sample in
+            (part.pixels[sample] > 150) != (endless.pixels[sample] == 255)
+        }
+        #expect(wrong < part.width * part.height / 20)
+    }
+
+    /// A size that was asked for decides, and light alone is no pattern.
+    @Test func onlyARegularPatternIsCut() {
+        let part = PeriodicImage.made(from: Self.wall(320, 240), along: .both, width: 320, height: 240)
+        #expect(part.width == 320 && part.height == 240)
+        let lamps = Image(
+            width: 256, height: 64,
+            pixels: Self.noise(256, 64).pixels.enumerated().map { index, noise in
+                UInt8(128 + 60 * sin(Double(index / 3 % 256) * .pi / 50) + Double(noise) / 2048)
+            })
+        #expect(PeriodicImage.made(from: lamps, along: .x).width == 256)
+    }
+
+    @Test(arguments: [
+        ("drying-mud", 320, 240), ("flowing-hair", 320, 240), ("lamp-bricks", 280, 204), ("pebbles", 320, 240),
+        ("scales", 320, 240), ("tree-rings", 320, 240),
+    ])
+    func ofTheExamplesOnlyBricksAreRegular(_ name: String, _ width: Int, _ height: Int) throws {
+        let image = try DecodedImage(
+            contentsOf: projectFolder.appendingPathComponent("Examples/\(name).png")
+        ).image
+        let part = PeriodicImage.made(from: image, along: .both)
+        #expect(part.width == width)
+        #expect(part.height == height)
+    }
+
     /// A wall whose left is dark and whose right is bright: the band leads from one to the other without a step.
     @Test func lightPassesGraduallyAcrossTheJoin() {
         var pixels: [UInt8] = []
@@ -200,7 +260,7 @@ import Testing
             for x in 0..<160 { pixels += [UInt8](repeating: UInt8(40 + x + (x + y) % 2 * 10), count: 3) }
         }
         let image = Image(width: 160, height: 120, pixels: pixels)
-        let part: Image = PeriodicImage.made(from: image, along: .x)
+        let part: Image = PeriodicImage.made(from: image, along: .x, width: 160)
         func brightness(_ x: Int) -> Int {
             var sum = 0
             for y in 0..<120 { sum += Int(part.pixels[3 * (y * 160 + x)]) }
