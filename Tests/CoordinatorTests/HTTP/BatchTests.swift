@@ -94,6 +94,19 @@ struct BatchTests {
             let reason = try detail(answer)
             #expect(reason.contains(words), "\(reason)")
         }
+        // Valid JSON that is no selection is not called broken JSON.
+        for (body, words) in [
+            (#"{"batch":"walls","atMost":1.5}"#, "too large or not whole"),
+            (#"{"batch":"walls","atMost":28442259757722505314304}"#, "too large or not whole"),
+            (#"{"batch":"walls","state":"lost"}"#, "state is invalid"),
+            (#"{"batch":7}"#, "batch is not of type String"),
+            (#"{"batch":"walls""#, "the body is not valid JSON"),
+        ] {
+            let answer = try await coordinator.send("POST", "/api/v1/selection/cancel", body: Data(body.utf8))
+            #expect(answer.status == 400, "\(body)")
+            let reason = try detail(answer)
+            #expect(reason.contains(words), "\(reason)")
+        }
         let page = try await coordinator.get("/api/v1/jobs?state=queued").decoded(JobPage.self)
         #expect(page.total == 2)
         for (query, words) in [

@@ -104,6 +104,9 @@ struct JSONSchema {
         case "type":
             let allowed = rule.text.map { [$0] } ?? rule.elements.compactMap(\.text)
             return unless(!value.types.isDisjoint(with: allowed))
+        case "anyOf":
+            let found = rule.elements.map { mistakes(in: value, against: $0, at: path) }
+            return found.contains([]) ? [] : found.flatMap(\.self)
         case "enum": return unless(rule.elements.contains(value))
         case "const": return unless(rule == value)
         case "required":

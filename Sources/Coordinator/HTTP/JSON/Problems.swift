@@ -59,7 +59,10 @@ struct Problem: Error, HTTPResponseError {
         case .keyNotFound(let key, let context): return "'\(key.stringValue)' is missing in \(path(context))"
         case .typeMismatch(let type, let context): return "\(path(context)) is not of type \(type)"
         case .valueNotFound(let type, let context): return "\(path(context)) is null; expected \(type)"
-        case .dataCorrupted(let context): return "\(path(context)) is not valid JSON: \(context.debugDescription)"
+        case .dataCorrupted(let context) where context.codingPath.isEmpty:
+            // Foundation says no more than that.
+            return "the body is not valid JSON, or a number in it is too large or not whole"
+        case .dataCorrupted(let context): return "\(path(context)) is invalid: \(context.debugDescription)"
         @unknown default: return "the body is not valid JSON"
         }
     }
