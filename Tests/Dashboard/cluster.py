@@ -95,11 +95,11 @@ class Cluster:
     def get(self, path):
         return self.call("GET", path)
 
-    def submit(self, name, png, recipe=None, priority=0):
-        """Submits a job and returns its id."""
+    def submit(self, name, png, recipe=None, priority=0, **tags):
+        """Submits a job, with a `batch` and `labels`, and returns its id."""
         digest = self.call("POST", "/api/v1/exemplars", png)["sha256"]
         job = dict(name=name, fileName=f"{name}.png"[-200:], exemplarSHA256=digest, priority=priority,
-                   recipeYAML=recipe or self.recipe["draft"])
+                   recipeYAML=recipe or self.recipe["draft"], **tags)
         return self.call("POST", "/api/v1/jobs", dict(jobs=[job]))["jobs"][0]["id"]
 
     def job(self, id):
@@ -159,6 +159,9 @@ class ScriptedWorker(load.Worker):
         self.cluster.loop.call_soon_threadsafe(lambda: (self.beating.cancel(), self.receiving.cancel(), self.writer.close()))
 
     def take(self, envelope):
+        if load.CREDIT in envelope and not load.parse(envelope[load.CREDIT]).get(4):
+            # Room for more chunks. Only a credit with `rewind` asks for something.
+            return
         if load.ASSIGN in envelope:
             # The name is next to the attempt.
             self.assigned = load.parse(envelope[load.ASSIGN])
@@ -203,18 +206,20 @@ class ScriptedWorker(load.Worker):
         digest = hashlib.sha256(data).hexdigest()
 
         async def offer():
-            transfer, is_sent = self.id(), False
+            transfer = self.id()
             text = message((1, attempt), (2, ("fixed64", transfer)), (3, kind), (4, message((1, digest), (2, len(data)))), (5, iteration))
-            while True:
-                answer, body = await self.ask(load.OFFER, text, transfer)
-                if answer == load.RECEIPT:
-                    return
+            chunk = message((1, ("fixed64", transfer)), (3, ("fixed32", zlib.crc32(data))), (4, 1))
+            answer, body = await self.ask(load.OFFER, text, transfer)
+            while answer != load.RECEIPT:
                 if answer == load.ACKNOWLEDGEMENT:
                     raise RuntimeError(f"{self.name}'s file was refused: {body}")
-                if not is_sent:
-                    self.send(load.CHUNK, message((1, ("fixed64", transfer)), (3, ("fixed32", zlib.crc32(data))), (4, 1)), data)
-                is_sent = True
-                await asyncio.sleep(0.02)
+                # A snapshot's receipt comes once: who offers it again has to send it again.
+                waiter = self.waiting[transfer] = asyncio.get_running_loop().create_future()
+                self.send(load.CHUNK, chunk, data)
+                try:
+                    answer, body = await asyncio.wait_for(waiter, 5)
+                except TimeoutError:
+                    answer, body = await self.ask(load.OFFER, text, transfer)
         self.run(offer())
         return digest
 

@@ -42,6 +42,11 @@ def fill(cluster):
         oak.fail(attempt, 0, reason, False, "badExemplar")
         # A job is impossible once a second worker agrees.
         elm.fail(elm.work(), 0, reason, False, "badExemplar")
+    # Of the pictures that follow a training, one is blocked and one waits.
+    pictures = dict(then=[dict(kind="expand", spec="times=1")])
+    cluster.submit("torn-again", exemplars["scales"].png, **pictures)
+    for worker in (oak, elm):
+        worker.fail(worker.work(), 0, "the recipe's field 'blocks' is 'many'; expected a number from 1", False, "badExemplar")
     for name in ("diverging", "unlucky"):
         job, attempt, exemplar = begin(name, oak, "flowing-hair")
         train(oak, attempt, exemplar, until=2400, snapshots=4)

@@ -329,12 +329,13 @@ class Tests:
         equal(focused(), "Skip to the content", "first comes the skip link")
         expect(page.evaluate("document.activeElement.getBoundingClientRect().left >= 0"), "which can be seen then")
         order = []
-        for _ in range(8):
+        links = ["texloom", "Overview", "Jobs", "Batches", "Gallery", "Workers", "Submit", "Audit"]
+        for _ in range(len(links) + 2):
             page.press("Tab")
             order.append(focused())
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             equal(outline, "solid", f"the focus on {order[-1]} can be seen")
-        equal(order, ["texloom", "Overview", "Jobs", "Gallery", "Workers", "Submit", "Cancel…", "Priority…"], "the order")
+        equal(order, links + ["Cancel…", "Priority…"], "the order")
         page.press("Enter")
         page.wait("document.querySelector('details[open] input[name=priority]') === document.activeElement", "a menu is entered")
         page.press("Escape")
