@@ -20,11 +20,13 @@ def fill(cluster):
     oak, elm, yew = workers.values()
     found = dict(workers)
 
-    def begin(name, worker, example=None, priority=0, recipe=None):
+    def begin(name, worker, example=None, priority=0, recipe=None, **tags):
         exemplar = exemplars[example or name.rsplit("-", 1)[0]]
-        job = cluster.submit(name, exemplar.png, recipe, priority)
+        job = cluster.submit(name, exemplar.png, recipe, priority, **tags)
         return job, worker.work(), exemplar
 
+    # They wait for a training, and are blocked by one that fails.
+    pictures = dict(then=[dict(kind="expand", spec="times=1")])
     for number in range(2):
         for name in EXAMPLES:
             job, attempt, exemplar = begin(f"{name}-{number + 1}", oak)
@@ -38,15 +40,10 @@ def fill(cluster):
         found[name] = job
     for name, reason in (("too-small", "too-small.png is 20x31 pixels; with 3 discriminator layers both sides must be at least 64"),
                          ("torn", "the recipe's field 'blocks' is 'many'; expected a number from 1")):
-        found["failed"], attempt, _ = begin(name, oak, "scales")
+        found["failed"], attempt, _ = begin(name, oak, "scales", **pictures)
         oak.fail(attempt, 0, reason, False, "badExemplar")
         # A job is impossible once a second worker agrees.
         elm.fail(elm.work(), 0, reason, False, "badExemplar")
-    # Of the pictures that follow a training, one is blocked and one waits.
-    pictures = dict(then=[dict(kind="expand", spec="times=1")])
-    cluster.submit("torn-again", exemplars["scales"].png, **pictures)
-    for worker in (oak, elm):
-        worker.fail(worker.work(), 0, "the recipe's field 'blocks' is 'many'; expected a number from 1", False, "badExemplar")
     for name in ("diverging", "unlucky"):
         job, attempt, exemplar = begin(name, oak, "flowing-hair")
         train(oak, attempt, exemplar, until=2400, snapshots=4)
@@ -79,7 +76,7 @@ def fill(cluster):
     found["seed attempt"] = attempt
     paper = cluster.recipe["paper"]
     for number, (name, worker) in enumerate((("drying-mud", oak), ("pebbles", oak), ("lamp-bricks", oak), ("tree-rings", elm), ("scales", elm))):
-        job, attempt, exemplar = begin(f"{name}-night", worker, name, recipe=paper if number % 2 else None)
+        job, attempt, exemplar = begin(f"{name}-night", worker, name, recipe=paper if number % 2 else None, **pictures)
         train(worker, attempt, exemplar, until=1000 + 900 * number, snapshots=2 + number)
         found.setdefault("running", job)
         found.setdefault("running attempt", attempt)
