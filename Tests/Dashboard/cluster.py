@@ -96,7 +96,7 @@ class Cluster:
         return self.call("GET", path)
 
     def submit(self, name, png, recipe=None, priority=0, **tags):
-        """Submits a job, with a `batch` and `labels`, and returns its id."""
+        """Submits a job, with `batch`, `labels` or `then`, and returns its id."""
         digest = self.call("POST", "/api/v1/exemplars", png)["sha256"]
         job = dict(name=name, fileName=f"{name}.png"[-200:], exemplarSHA256=digest, priority=priority,
                    recipeYAML=recipe or self.recipe["draft"], **tags)

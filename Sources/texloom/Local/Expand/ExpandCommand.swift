@@ -21,8 +21,10 @@ struct ExpandCommand: ParsableCommand {
             megapixels.
 
             For a texture that tiles, as games and renderers need it, use --seamless both. A photograph does not tile, so \
-            texloom first fills a band where its opposite borders meet with blocks of the image. 'seam' says how well the \
-            result tiles: up to 1, the join looks like any other place. Look at it beside itself before you use it.
+            texloom first fills a band where its opposite borders meet with blocks of the image. Without --size, bricks \
+            and other regular patterns are cut to whole periods before, so the result is smaller than twice the image. \
+            'seam' says how well the result tiles: up to 1, the join looks like any other place. Look at it beside itself \
+            before you use it.
 
             The generator of a material takes a folder of maps, or --map, and writes a folder NAME_2x with NAME_2x_Color.png, \
             NAME_2x_NormalGL.png, ... and NAME_2x.mtlx for programs that read MaterialX (docs/materials.md).
