@@ -107,7 +107,8 @@ struct RecipeOptions: ParsableArguments {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "A named recipe (draft: minutes, fast: hours, paper: days) or a recipe file.", valueName: "name-or-file"))
+            "A named recipe (draft: minutes, study: ten minutes, fast: hours, paper: days) or a recipe file.",
+            valueName: "name-or-file"))
     var recipe: String?
 
     @Option(

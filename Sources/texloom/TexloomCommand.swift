@@ -18,8 +18,8 @@ struct TexloomCommand: AsyncParsableCommand {
               texloom expand out/photo_result/generator.safetensors photo.jpg
 
             On several, with one coordinator and any number of workers:
-              texloom coordinator
-              texloom worker --coordinator tcp://HOST:7741
+              texloom coordinator --workers tcp://0.0.0.0:7741
+              texloom worker       (here; texloom invite says what to run on other machines)
               texloom submit photos/ --recipe fast
               texloom watch
               texloom gather

@@ -27,5 +27,6 @@ extension Duration {
 
     package var milliseconds: Int64 { nanoseconds / 1_000_000 }
 
-    package var inSeconds: Double { Double(nanoseconds) / 1e9 }
+    /// Not by way of nanoseconds, whose 64 bits end after 292 years.
+    package var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

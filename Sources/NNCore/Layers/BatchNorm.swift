@@ -44,7 +44,8 @@ public struct BatchNorm: Sendable {
         /// By image and channel.
         let statistics: ChannelStatistics
 
-        func image(_ index: Int) -> Saved {
+        /// One image of a batch.
+        public func image(_ index: Int) -> Saved {
             Saved(input: input.image(index), statistics: statistics.image(index, channels: input.channels))
         }
     }

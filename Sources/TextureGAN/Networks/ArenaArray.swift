@@ -30,7 +30,9 @@ struct ArenaArray<Element: BitwiseCopyable>: RandomAccessCollection {
 
 extension Arena {
     /// The results of `transform` for each element, in order. They lie below the memory that `transform` itself takes.
-    func map<Source, Element>(_ source: [Source], _ transform: (Source) -> Element) -> ArenaArray<Element> {
+    func map<Source: Collection, Element>(
+        _ source: Source, _ transform: (Source.Element) -> Element
+    ) -> ArenaArray<Element> {
         var result = ArenaArray<Element>(capacity: source.count, in: self)
         for element in source { result.append(transform(element)) }
         return result

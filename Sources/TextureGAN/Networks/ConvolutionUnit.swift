@@ -28,6 +28,11 @@ struct ConvolutionUnit: Sendable {
         /// Nil without a norm.
         let norm: BatchNorm.Saved?
         let output: Tensor
+
+        /// One image of a batch.
+        func image(_ index: Int) -> Saved {
+            Saved(input: input.image(index), norm: norm?.image(index), output: output.image(index))
+        }
     }
 
     func forward(_ input: Tensor, adding residual: Tensor? = nil, in workspace: Workspace) -> Saved {

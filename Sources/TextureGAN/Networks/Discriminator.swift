@@ -78,6 +78,11 @@ public struct Discriminator: Sendable {
     public struct Saved {
         public let logits: Tensor
         let units: ArenaArray<ConvolutionUnit.Saved>
+
+        /// One image of a batch.
+        func image(_ index: Int, in workspace: Workspace) -> Saved {
+            Saved(logits: logits.image(index), units: workspace.arena.map(units) { $0.image(index) })
+        }
     }
 
     /// - Parameter image: `[h, w, channels]` in [-1, 1], one or several.

@@ -143,12 +143,17 @@ struct AdversarialModel {
         _ clock: inout PhaseClock, _ workspace: Workspace
     ) -> Double {
         workspace.arena.scoped {
-            let real = recipe.adversarial == .relativistic ? discriminator.forward(target, in: workspace).logits : nil
-            let judged = discriminator.forward(fake, in: workspace)
+            let judged: Discriminator.Saved
+            if recipe.adversarial == .relativistic {
+                let pair = discriminator.forward(Tensor(in: workspace.arena, target, fake), in: workspace)
+                subtract(pair.logits.image(0), from: pair.logits.image(1))
+                judged = pair.image(1, in: workspace)
+            } else {
+                judged = discriminator.forward(fake, in: workspace)
+            }
             let dLogits = Tensor(in: workspace.arena, like: judged.logits)
             // The generator's loss is the mean over the discriminators.
             let weight = second == nil ? recipe.adversarialWeight : recipe.adversarialWeight / 2
-            if let real { subtract(real, from: judged.logits) }
             let loss =
                 recipe.adversarial == .hinge
                 ? Loss.negativeMean(logits: judged.logits, weight: weight, gradient: dLogits)

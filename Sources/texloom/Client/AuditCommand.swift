@@ -7,7 +7,7 @@ struct AuditCommand: AsyncParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "audit", abstract: "Shows who changed what; needs an admin's token where tokens are asked for.")
 
-    @Option(name: .shortAndLong, help: "At most so many entries, the newest. Default: 100.")
+    @Option(name: .shortAndLong, help: "At most so many entries, the newest.")
     var limit = 100
 
     @OptionGroup var client: ClientOptions

@@ -219,7 +219,7 @@ extension CoordinatorCommand {
         if report.orphans > 0 {
             say(
                 "\(counted(report.orphans, "file")) of \(report.orphanBytes >> 20) MiB that no job refers to"
-                    + (repair ? "" : "; a running coordinator removes them after a day, --repair removes them now"))
+                    + (repair ? "" : "; a running coordinator removes them after an hour, --repair removes them now"))
         }
         for problem in report.problems { say("problem: \(problem.text)") }
         for repair in report.repairs { say("repaired: \(repair)") }
@@ -229,11 +229,12 @@ extension CoordinatorCommand {
         say("all is well")
     }
 
-    /// A flag or its setting, in units of so many seconds.
+    /// A flag or its setting, in units of so many seconds; at most a hundred years.
     private func duration(_ flag: Double?, _ setting: Setting, unit: Double) throws -> Duration? {
         guard let value = try flag ?? Settings.current.get().value(setting, as: Double.self) else { return nil }
-        guard value.isFinite, (0...1e6).contains(value) else {
-            throw CommandFailure("--\(setting.rawValue) \(value): expected 0 to 1,000,000", exit: .usage)
+        let most = min(1_000_000, 36_500 * 86_400 / unit)
+        guard value.isFinite, (0...most).contains(value) else {
+            throw CommandFailure("--\(setting.rawValue) \(value): expected 0 to \(Int(most))", exit: .usage)
         }
         return .seconds(value * unit)
     }

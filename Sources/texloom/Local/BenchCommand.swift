@@ -97,7 +97,8 @@ struct BenchStepCommand: ParsableCommand {
 /// Seconds of an expansion.
 struct BenchExpandCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "expand", abstract: "Times the doubling of a square image by a fresh generator.")
+        commandName: "expand", abstract: "Times the doubling of a square image by a fresh generator.",
+        discussion: "Without --recipe, the generator is that of paper.")
 
     @Option(help: "Side of the input in pixels.")
     var size = 512
@@ -113,7 +114,7 @@ struct BenchExpandCommand: ParsableCommand {
     @Option(help: "image or running, as in 'texloom expand'.")
     var statistics = NormStatistics.image
 
-    @Option(help: "MiB of memory for the computation, as in 'texloom expand'.")
+    @Option(help: "MiB of memory for the whole process, as in 'texloom expand'.")
     var memory: Int?
 
     @Flag(help: "Print JSON.")

@@ -23,7 +23,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
             and what to try. docs/quality.md has formulas and limits.
 
             seam_x and seam_y concern images that tile: up to 1, left and right (top and bottom) join without a trace. \
-            Images that were not made to tile read 2 and more, and no verdict depends on it.
+            Images that were not made to tile usually read above 1.5 in at least one direction. No verdict depends on it.
             """)
 
     @Argument(help: "The exemplar: PNG or JPEG.", completion: .file())

@@ -6,7 +6,10 @@ struct RecipesCommand: ParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "recipes", abstract: "Lists the named recipes, or prints one as a file to edit.",
         discussion: """
-            texloom recipes fast > mine.yaml; edit; texloom train photo.jpg --recipe mine.yaml
+            To write a recipe of your own, edit a named one:
+
+              texloom recipes fast > mine.yaml
+              texloom train photo.jpg --recipe mine.yaml
 
             With --time, says how long each takes on this machine for an exemplar of \(Self.width)x\(Self.height) pixels.
             """)

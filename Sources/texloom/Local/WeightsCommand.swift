@@ -8,9 +8,12 @@ struct WeightsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weights", abstract: "Lists, verifies and converts the feature weights of the style loss.",
         discussion: """
-            vgg16 comes with scripts/setup. vgg19, the paper's, is torchvision's vgg19-dcbb9e9d.pth, which your machine \
-            downloads from its official address; then: texloom weights --convert vgg19-dcbb9e9d.pth \
-            (it also takes the same weights as safetensors). Converting a .pth needs python3, but not PyTorch.
+            vgg16 comes with scripts/setup. vgg19, the paper's, is torchvision's, which you download once (550 MB):
+
+              curl -LO https://download.pytorch.org/models/vgg19-dcbb9e9d.pth
+              texloom weights --convert vgg19-dcbb9e9d.pth
+
+            The same weights as safetensors will do, too. Converting a .pth needs python3, but not PyTorch.
             """)
 
     @Option(help: ArgumentHelp("Convert a torchvision VGG19 checkpoint.", valueName: "file"))

@@ -52,7 +52,7 @@ struct ExpandCommand: ParsableCommand {
             """)
     var output: String?
 
-    @Option(help: "How many times to double. Default: 1.")
+    @Option(help: "How many times to double, at most \(DoublingPlan.maxDoublings). Default: 1.")
     var times: Int?
 
     @Option(
