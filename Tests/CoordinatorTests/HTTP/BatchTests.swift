@@ -122,6 +122,29 @@ struct BatchTests {
         await coordinator.stop()
     }
 
+    @Test func theNextPageHasTheSameFilters() async throws {
+        let coordinator = try await RunningCoordinator()
+        let jobs = try await submit(
+            coordinator, batch: "walls",
+            [
+                ["k": "1+1", "wall": "north"], ["k": "1+1", "wall": "north"], ["k": "1+1", "wall": "south"],
+                ["k": "2", "wall": "north"],
+            ])
+        for (path, second) in [("/jobs", jobs[0]), ("/batches/walls", jobs[1])] {
+            let query = "name=1%2B1&label=k%3D1%2B1&label=wall%3Dnorth&limit=1"
+            let page = try await coordinator.get("\(path)?\(query)").text
+            let link = try #require(page.firstMatch(of: /rel="next" href="([^"]+)"/)?.1, "\(page)")
+            let next = try await coordinator.get(String(link).replacing("&amp;", with: "&")).text
+            #expect(jobs.filter { next.contains("data-job=\"\($0.id)\"") }.map(\.id) == [second.id], "\(link)")
+            if path == "/jobs" {
+                for label in ["k=1+1", "wall=north"] {
+                    #expect(next.contains("name=\"label\" value=\"\(label)\""), "\(label)")
+                }
+            }
+        }
+        await coordinator.stop()
+    }
+
     @Test func aBatchHasAPageWithPicturesProgressAndActions() async throws {
         let coordinator = try await RunningCoordinator()
         let jobs = try await submit(

@@ -46,7 +46,9 @@ extension DashboardRoutes {
         let page = try await reader.jobs(query)
         let shown = try await reader.store.selection(query, limit: ClusterCommands.maxSelected).map(\.state)
         var content: [String: Any?] = BatchView.progress(of: batch)
-        content.merge(BatchView.pager(page, batch: name, query)) { $1 }
+        content.merge(
+            Item.pager(page, path: "/batches/\(name)", query.parameters, isFirst: query.after == nil)
+        ) { $1 }
         let labels = try await reader.store.labels(ofBatch: name)
         // A label that all jobs share tells nothing about one of them.
         let telling = Set(labels.filter { $0.values.count > 1 }.map(\.key))
@@ -112,22 +114,11 @@ enum BatchView {
         ]
     }
 
-    static func pager(_ page: JobPage, batch: String, _ query: JobQuery) -> [String: Any?] {
-        let labels = query.labels.sorted { $0.key < $1.key }.map { ("label", Optional("\($0.key)=\($0.value)")) }
-        return Item.pager(
-            page, path: "/batches/\(batch)", [("state", query.state?.rawValue)] + labels,
-            isFirst: query.after == nil)
-    }
-
     /// The query of an action on the jobs that are shown, with its question mark; empty for the whole batch.
     static func filter(_ query: JobQuery) -> String {
         var components = URLComponents()
-        var items = query.labels.sorted { $0.key < $1.key }.map {
-            URLQueryItem(name: "label", value: "\($0.key)=\($0.value)")
-        }
-        if let state = query.state { items.append(URLQueryItem(name: "state", value: state.rawValue)) }
-        components.queryItems = items.isEmpty ? nil : items
-        return (components.string ?? "").replacing("+", with: "%2B")
+        components.setQuery(query.parameters)
+        return components.string ?? ""
     }
 
     /// "12 jobs"; nil for none.

@@ -129,4 +129,15 @@ extension JobQuery {
             after: try query.token("cursor", from: "the 'next' of the page before", JobCursor.init),
             limit: try query.number("limit", default: limit, in: limits))
     }
+
+    /// What selects the jobs within a batch, as the parameters that are read above: for the links and forms of pages.
+    var parameters: [URLQueryItem] {
+        [
+            URLQueryItem(name: "state", value: state?.rawValue), URLQueryItem(name: "name", value: name),
+            URLQueryItem(name: "recipe", value: recipe),
+        ] + labelTexts.map { URLQueryItem(name: "label", value: $0) }
+    }
+
+    /// Each as `key=value`, by key.
+    var labelTexts: [String] { labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } }
 }
