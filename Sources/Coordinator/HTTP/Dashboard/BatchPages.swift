@@ -57,8 +57,9 @@ extension DashboardRoutes {
         content["retriable"] = BatchView.some(shown.count(where: \.canBeRetried))
         content["deletable"] = BatchView.some(shown.count(where: \.isSettled))
         content["isPart"] = shown.count(where: \.isSettled) < batch.total
-        content["isFiltered"] = query.state != nil || !query.labels.isEmpty
-        content["filter"] = BatchView.filter(query)
+        let filter = BatchView.filter(query)
+        content["isFiltered"] = !filter.isEmpty
+        content["filter"] = filter
         content["submitted"] = Readable.minute(batch.submittedAt)
         content["ended"] = batch.endedAt.map(Readable.minute)
         content["reloads"] = batch.endedAt == nil
@@ -121,8 +122,11 @@ enum BatchView {
         return components.string ?? ""
     }
 
-    /// "12 jobs"; nil for none.
-    static func some(_ count: Int) -> String? { count > 0 ? counted(count, "job") : nil }
+    /// What an action says that it changes, and sends along: "12 jobs" and 12; nil for none.
+    static func some(_ count: Int) -> [String: Any]? {
+        guard count > 0 else { return nil }
+        return ["jobs": counted(count, "job"), "atMost": count]
+    }
 }
 
 extension JobQuery {
@@ -166,7 +170,15 @@ extension DashboardActions {
         let name: String = try context.parameters.require("name")
         return try await answer(request, context, back: "/batches/\(name)") { form in
             let query = try JobQuery.ofBatch(name, request)
-            let selection = JobSelection(batch: name, labels: query.labels, state: query.state)
+            let atMost = try form["atMost"].map { text -> Int in
+                guard let count = Int(text) else {
+                    throw Problem(.unprocessableContent, "atMost is '\(text)'; expected a whole number")
+                }
+                return count
+            }
+            let selection = JobSelection(
+                batch: name, labels: query.labels, state: query.state, name: query.name, recipe: query.recipe,
+                atMost: atMost)
             let changes = try await commands.change(selection, action(form))
             context.audited.name = "\(counted(changes.changed.count, "job")) of batch \(name)"
             return

@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import HTTPTypes
@@ -52,11 +53,18 @@ extension ClusterCommands {
     static let deletedAtOnce = 8
 
     /// Changes the selected jobs in one transaction, or deletes them in several. Each job is deleted whole or not at all.
-    /// - Throws: `Problem`: 422 for a selection that selects nothing or too much, 404 for an id of no job, 409 if more
-    ///   jobs match than the caller expects.
+    /// - Throws: `Problem`: 422 for a selection that selects nothing or too much, 404 for an id of no job, 409 if too
+    ///   many jobs match, or if more would change than the caller expects.
     func change(_ selection: JobSelection, _ change: JobChange) async throws -> SelectionChanges {
         let selected = try await jobs(of: selection)
-        var ids = selected.map(\.id)
+        // Only those: a job that ends from here on is not among the ones that the caller was asked about.
+        var ids = selected.filter { change.applies(to: $0.state) }.map(\.id)
+        if let atMost = selection.atMost, ids.count > atMost {
+            throw Problem(
+                .conflict,
+                "the change applies to \(counted(ids.count, "job")), and the request allows at most \(atMost); nothing "
+                    + "was changed: look at the jobs again, then narrow the selection or allow more")
+        }
         let states = selection.state.map { [$0] } ?? Set(JobState.allCases)
         var step = max(ids.count, 1)
         if case .delete = change {
@@ -90,13 +98,10 @@ extension ClusterCommands {
                 try await reader.store.selection(JobQuery(ids: query.ids, limit: 0), limit: .max).map(\.id))
             if let lost = query.ids?.first(where: { !existing.contains($0) }) { throw Problem.noJob("\(lost)") }
         }
-        let limit = min(selection.atMost ?? Self.maxSelected, Self.maxSelected)
-        guard found.count <= limit else {
-            let count = found.count > Self.maxSelected ? "more than \(Self.maxSelected)" : "\(found.count)"
+        guard found.count <= Self.maxSelected else {
             throw Problem(
                 .conflict,
-                "\(count) jobs match, and the request allows at most \(limit); nothing was changed: narrow the selection, "
-                    + "or allow more")
+                "more than \(Self.maxSelected) jobs match; nothing was changed: narrow the selection")
         }
         return found
     }

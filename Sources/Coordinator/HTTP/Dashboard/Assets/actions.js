@@ -40,7 +40,7 @@ document.addEventListener("click", (event) => {
 });
 // A menu that opens moves the focus to its first field.
 document.addEventListener("toggle", (event) => {
-  if (event.target.matches("details.action[open]")) $("input, button", event.target)?.focus({ preventScroll: true });
+  if (event.target.matches("details.action[open]")) $("input:not([type=hidden]), button", event.target)?.focus({ preventScroll: true });
 }, true);
 
 // A choice takes effect at once. The button is for keyboard users and for browsers without JavaScript.
