@@ -179,8 +179,7 @@ extension DashboardActions {
             let selection = JobSelection(
                 batch: name, labels: query.labels, state: query.state, name: query.name, recipe: query.recipe,
                 atMost: atMost)
-            let changes = try await commands.change(selection, action(form))
-            context.audited.name = "\(counted(changes.changed.count, "job")) of batch \(name)"
+            let changes = try await commands.change(selection, action(form), audited: context.audited)
             return
                 "\(counted(changes.changed.count, "job")) of “\(name)” \(changes.changed.count == 1 ? "is" : "are") \(done)."
         }
