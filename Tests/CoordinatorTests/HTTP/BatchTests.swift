@@ -122,6 +122,21 @@ struct BatchTests {
         await coordinator.stop()
     }
 
+    @Test func aReasonIsKeptUpToALimitInBytes() async throws {
+        let coordinator = try await RunningCoordinator()
+        let jobs = try await submit(coordinator, batch: "walls", [["seed": "1"], ["seed": "2"]])
+        let accents = String(repeating: "\u{301}", count: 200_000)
+        for (job, reason, kept) in [
+            (jobs[0], "blurred " + accents, "blurred"), (jobs[1], "e" + accents, "asked by a person"),
+        ] {
+            let answer = try await change(coordinator, "cancel", JobSelection(jobs: [job.id], reason: reason))
+            #expect(answer.status == 200)
+            let found = try await coordinator.get("/api/v1/jobs/\(job.id)").decoded(JobDetail.self).job
+            #expect(found.reason == kept, "\(found.reason?.utf8.count ?? 0) bytes")
+        }
+        await coordinator.stop()
+    }
+
     @Test func noMoreJobsChangeThanThePersonWasAskedAbout() async throws {
         let coordinator = try await RunningCoordinator()
         let jobs = try await submit(coordinator, batch: "walls", (1...4).map { ["seed": "\($0)"] })

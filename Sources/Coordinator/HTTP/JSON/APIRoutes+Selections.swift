@@ -123,7 +123,7 @@ extension ClusterCommands {
 
     /// The reason for a cancellation, as far as the coordinator keeps it.
     static func reason(_ text: String?) -> String {
-        let kept = text.map { String($0.prefix(500)) } ?? ""
+        let kept = text?.shortened(to: 500) ?? ""
         return kept.isEmpty ? "asked by a person" : kept
     }
 }
