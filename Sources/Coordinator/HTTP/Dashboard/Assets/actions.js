@@ -21,7 +21,8 @@ document.addEventListener("submit", async (event) => {
     close(form.closest("details"));
     refresh();
   } catch {
-    announce("The coordinator cannot be reached; nothing has changed.", true);
+    announce("No answer came. The coordinator may have done this or not; the page shows it once it is reachable.", true);
+    refresh();
   }
   button.disabled = false;
 });
