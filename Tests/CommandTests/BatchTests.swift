@@ -62,6 +62,42 @@ import Testing
         }
     }
 
+    @Test func aJobThatEndsWhileAPersonIsAskedIsNotDeleted() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("moss.png", seed: 1)
+        let submitted = try cluster.run(
+            ["submit", exemplar, "--batch", "night"] + TinyCluster.recipe(iterations: 10) + ["--sweep", "seed=1..4"])
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        func cancel(seed: Int) throws {
+            let result = try cluster.run(["cancel", "--batch", "night", "--label", "seed=\(seed)"])
+            #expect(result.output == "cancelled 1 job\n", "\(result.errors)")
+        }
+        func delete(_ terminal: Terminal) throws -> TexloomProcess {
+            try TexloomProcess(
+                ["delete", "--batch", "night"], folder: cluster.scratch.folder.url,
+                environment: ["TEXLOOM_API": cluster.address], input: terminal.input)
+        }
+        let terminal = try Terminal()
+        defer { withExtendedLifetime(terminal) {} }
+        try cancel(seed: 1)
+        try cancel(seed: 2)
+        let asking = try delete(terminal)
+        try eventually("it asks") { asking.errors.contains("delete 2 jobs? [y/N]") }
+        try cancel(seed: 3)
+        try terminal.enter("y")
+        let refused = asking.wait()
+        #expect(refused.status == 1 && refused.errors.contains("nothing was changed"), "\(refused.errors)")
+        #expect(try cluster.jobs().count == 4)
+
+        let again = try delete(terminal)
+        try eventually("it asks") { again.errors.contains("delete 3 jobs? [y/N]") }
+        try terminal.enter("y")
+        let deleted = again.wait()
+        #expect(
+            deleted.output == "deleted 3 jobs; 1 more matched and stayed as they were\n",
+            "\(deleted.output)\(deleted.errors)")
+    }
+
     @Test func aSweepIsSubmittedOnceListedCancelledRetriedAndGatheredByItsLabels() throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("moss.png", seed: 1)

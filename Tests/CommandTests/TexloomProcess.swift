@@ -20,9 +20,12 @@ final class TexloomProcess: Sendable {
     private let errorFile: URL
 
     /// Starts `texloom ARGUMENTS`. The output goes to files in `folder`.
-    /// - Parameter launcher: A command that executes the program, such as `env`.
+    /// - Parameters:
+    ///   - launcher: A command that executes the program, such as `env`.
+    ///   - input: What the program reads.
     init(
-        _ arguments: [String], folder: URL, environment: [String: String] = [:], launcher: [String] = []
+        _ arguments: [String], folder: URL, environment: [String: String] = [:], launcher: [String] = [],
+        input: FileHandle = .nullDevice
     ) throws {
         let id = UUID().uuidString.prefix(8)
         outputFile = folder.appendingPathComponent("\(arguments[0])-\(id).out")
@@ -34,7 +37,7 @@ final class TexloomProcess: Sendable {
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = try FileHandle(forWritingTo: outputFile)
         process.standardError = try FileHandle(forWritingTo: errorFile)
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = input
         try process.run()
     }
 
@@ -73,6 +76,22 @@ final class TexloomProcess: Sendable {
     static func run(_ arguments: [String], folder: URL, environment: [String: String] = [:]) throws -> Result {
         try TexloomProcess(arguments, folder: folder, environment: environment).wait()
     }
+}
+
+/// A terminal with the keyboard of the person before it.
+final class Terminal {
+    /// What a program reads.
+    let input: FileHandle
+    private let keyboard: FileHandle
+
+    init() throws {
+        var (keyboard, input) = (Int32(-1), Int32(-1))
+        guard openpty(&keyboard, &input, nil, nil, nil) == 0 else { throw Unmet(what: "a terminal") }
+        self.keyboard = FileHandle(fileDescriptor: keyboard, closeOnDealloc: true)
+        self.input = FileHandle(fileDescriptor: input, closeOnDealloc: true)
+    }
+
+    func enter(_ line: String) throws { try keyboard.write(contentsOf: Data("\(line)\n".utf8)) }
 }
 
 /// Waits for a condition. The time limit only keeps a broken test from hanging.

@@ -146,6 +146,26 @@ class Tests:
         page.wait("document.querySelector('[data-live=head] .state').innerText === 'queued'", "the page says so")
         self.done(page)
 
+    def test_a_lost_answer_is_not_taken_for_a_refusal(self):
+        job = self.found["queue"][11]
+        page = self.page(f"/jobs/{job}")
+        page.evaluate("""(() => {
+            const real = window.fetch;
+            window.fetch = async (...request) => {
+                const answer = await real(...request);
+                if (request[1]?.method === "POST") throw new TypeError("the connection broke after the change");
+                return answer;
+            };
+        })()""")
+        page.click("#job summary")
+        page.click("details[open] button.danger")
+        self.answer(page, "The coordinator may have done this or not")
+        page.press("Escape")
+        page.wait("document.querySelector('[data-live=head] .state').innerText === 'cancelled'", "the page shows that it did")
+        self.cluster.call("POST", f"/api/v1/jobs/{job}/retry")
+        self.cluster.wait(job, "queued")
+        self.done(page)
+
     def test_a_priority_is_changed_in_the_list(self):
         job = self.found["queue"][3]
         page = self.page("/jobs?name=waiting-03")

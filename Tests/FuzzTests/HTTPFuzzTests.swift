@@ -46,7 +46,14 @@ import Testing
         #expect(accepted == 201)
         let id = try APIFormat.decoder.decode(SubmitJobsResponse.self, from: answer).jobs[0].id
 
-        let bodies = [("/api/v1/jobs", [UInt8](submission)), ("/api/v1/exemplars", [UInt8](image))]
+        let forms = [
+            ("/login", "next=%2Fjobs%3Fstate%3Dheld&token=txl_a%2Bb"),
+            ("/jobs/\(id)/cancel", "reason=not+sharp+%26+dark"), ("/jobs/\(id)/priority", "priority=-7"),
+            ("/batches/walls/retry", "atMost=3"),
+        ]
+        let bodies =
+            [("/api/v1/jobs", [UInt8](submission)), ("/api/v1/exemplars", [UInt8](image))]
+            + forms.map { ($0, [UInt8]($1.utf8)) }
         let paths = [
             "/api/v1/jobs?state=queued&name=a&limit=10&sort=name&cursor=\(id)",
             "/api/v1/jobs/\(id)/logs?after=0&limit=5",

@@ -102,6 +102,15 @@ package enum JobChange: Sendable, Equatable {
     /// Forgets jobs that have ended, with all their records and files.
     /// - cancelsFirst: Whether to cancel the others before.
     case delete(cancelsFirst: Bool)
+
+    /// Whether it changes a job in this state. A deletion also leaves jobs that others wait for.
+    package func applies(to state: JobState) -> Bool {
+        switch self {
+        case .cancel: state.canBeCancelled
+        case .retry: state.canBeRetried
+        case .delete(let cancelsFirst): cancelsFirst || state.isSettled
+        }
+    }
 }
 
 /// A stored file of a job that has ended, which the job can do without.

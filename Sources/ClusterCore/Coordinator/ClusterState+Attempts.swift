@@ -301,7 +301,7 @@ extension ClusterState {
             return "attempt \(newest.number) of the job was given to \(newest.workerName)"
         }
         if let outcome = newest.outcome {
-            let reason = newest.reason.map { ": \($0.prefix(500))" } ?? ""
+            let reason = newest.reason.map { ": \($0.shortened(to: 500))" } ?? ""
             return "the attempt has ended (\(outcome.rawValue)\(reason))"
         }
         return "another process holds the attempt (\(newest.workerName))"

@@ -17,15 +17,12 @@ extension ClusterState {
 
     /// - Returns: Whether the change applies to the job.
     private mutating func apply(_ change: JobChange, to job: Job) -> Bool {
+        guard change.applies(to: job.state) else { return false }
         switch change {
-        case .cancel(let reason):
-            guard job.state.canBeCancelled else { return false }
-            cancel(job, reason)
-        case .retry:
-            guard job.state.canBeRetried else { return false }
-            putBack(job)
-        case .delete(let cancelsFirst):
-            guard job.state.isSettled || cancelsFirst, !isAwaited(job) else { return false }
+        case .cancel(let reason): cancel(job, reason)
+        case .retry: putBack(job)
+        case .delete:
+            guard !isAwaited(job) else { return false }
             delete(job.state.isSettled ? job : cancel(job, "to be deleted"))
         }
         return true

@@ -68,7 +68,7 @@ struct AuthenticationMiddleware: RouterMiddleware {
         }
         var target = URLComponents()
         target.path = "/login"
-        target.queryItems = [URLQueryItem(name: "next", value: request.uri.description)]
+        target.setQuery([URLQueryItem(name: "next", value: request.uri.description)])
         return Response(
             status: .seeOther, headers: [.location: target.string ?? "/login", .cacheControl: "no-store"])
     }

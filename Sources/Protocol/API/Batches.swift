@@ -54,7 +54,7 @@ public struct JobSelection: Codable, Sendable, Equatable {
     public var name: String?
     /// The recipe's own name.
     public var recipe: String?
-    /// Changes nothing if more jobs match. A client that asked a person about 12 jobs sends 12.
+    /// Changes nothing if more jobs would change. A client that asked a person about 12 jobs sends 12.
     public var atMost: Int?
     /// Why jobs are cancelled; shown with them.
     public var reason: String?

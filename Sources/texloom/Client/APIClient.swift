@@ -146,11 +146,7 @@ struct APIClient: Sendable {
         var components = URLComponents(url: base, resolvingAgainstBaseURL: false)!
         components.path = (components.path.hasSuffix("/") ? String(components.path.dropLast()) : components.path) + path
         let parameters = query.sorted { $0.key < $1.key } + labels.map { (key: "label", value: $0) }
-        if !parameters.isEmpty {
-            components.queryItems = parameters.map { URLQueryItem(name: $0.key, value: $0.value) }
-            // Left as it is by URLComponents, and a space to every server that reads forms.
-            components.percentEncodedQuery = components.percentEncodedQuery?.replacing("+", with: "%2B")
-        }
+        components.setQuery(parameters.map { URLQueryItem(name: $0.key, value: $0.value) })
         return components.url!
     }
 

@@ -97,7 +97,7 @@ struct SelectionOptions: ParsableArguments {
         if applicable > 1, !yes { try confirm("\(action) \(applicable) jobs?") }
         var selection = JobSelection(
             batch: tags.batch, labels: tags.labels.isEmpty ? nil : tags.labels, state: state, name: name,
-            recipe: recipe, atMost: yes ? nil : matching, reason: reason)
+            recipe: recipe, atMost: yes ? nil : applicable, reason: reason)
         adjust(&selection)
         let changes = try await api.post(
             "/api/v1/selection/\(action)", body: selection, as: SelectionChanges.self)

@@ -74,6 +74,19 @@ struct IdempotenceTests {
         }
     }
 
+    @Test func theAnswerToALateMessageFitsTheWireWhateverTheReason() throws {
+        let cluster = ClusterDriver()
+        let (_, attempt) = try almostFinished(cluster)
+        // Three characters.
+        let reason = "NaN" + String(repeating: "\u{301}", count: (Limits.maxReasonBytes - 3) / 2)
+        cluster.fail(1, attempt, reason, isRetryable: false)
+        let late = cluster.handle(.finish(session: 1, attempt, requestID: 11, .of(attempt, iteration: 100)))
+        #expect(late.acknowledgement == .leaseLost)
+        for case .acknowledge(_, _, let text) in late.messages {
+            #expect(text.contains("the attempt has ended (failed") && text.utf8.count <= Limits.maxReasonBytes)
+        }
+    }
+
     @Test func aResultIsAcceptedOnceThoughTwoAttemptsBringIt() throws {
         let cluster = ClusterDriver()
         let (job, first) = try almostFinished(cluster)

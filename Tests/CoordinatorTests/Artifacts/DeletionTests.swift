@@ -232,6 +232,41 @@ struct DeletionTests {
         #expect(report.problems == [] && report.jobs == left.count)
     }
 
+    @Test func aDeletionThatFailsHalfwaySaysHowManyJobsAreGone() async throws {
+        let coordinator = try await RunningCoordinator()
+        let jobs = try await coordinator.submit("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+        let all = JobSelection(jobs: jobs.map(\.id))
+        let body = try APIFormat.encoder.encode(all)
+        #expect(try await coordinator.send("POST", "/api/v1/selection/cancel", body: body).status == 200)
+        var configuration = GRDB.Configuration()
+        configuration.busyMode = .timeout(10)
+        let database = try DatabaseQueue(
+            path: coordinator.folder.url.appendingPathComponent("jobs.sqlite").path, configuration: configuration)
+        // The oldest job is in the second transaction.
+        try await database.write {
+            try $0.execute(
+                sql: """
+                    CREATE TRIGGER stop BEFORE DELETE ON jobs WHEN OLD.id = '\(jobs[0].id)'
+                    BEGIN SELECT RAISE(ABORT, 'the disk is gone'); END
+                    """)
+        }
+        let failed = try await coordinator.send("POST", "/api/v1/selection/delete", body: body)
+        #expect(failed.status == 503)
+        let reason = try failed.decoded(ProblemDetails.self).detail
+        #expect(reason.hasPrefix("deleted 8 of 10 jobs; for the others: the job store cannot be written"), "\(reason)")
+        let left = try await coordinator.get("/api/v1/jobs?sort=oldest").decoded(JobPage.self)
+        #expect(left.jobs.map(\.id) == [jobs[0].id, jobs[1].id])
+        let entry = try await coordinator.get("/api/v1/audit").decoded(AuditPage.self).entries.last
+        #expect(entry?.action == "jobs.delete" && entry?.object == "8 jobs, the first \(jobs[2].id)")
+        #expect(entry?.result.hasPrefix("503") == true)
+
+        try await database.write { try $0.execute(sql: "DROP TRIGGER stop") }
+        try database.close()
+        let rest = try await delete(coordinator, JobSelection(jobs: left.jobs.map(\.id)))
+        #expect(rest.changed.count == 2)
+        await coordinator.stop()
+    }
+
     @Test func listenersLearnThatAJobIsGoneAndItsEventFileIsRemoved() async throws {
         let coordinator = try await RunningCoordinator()
         let jobs = try await coordinator.submit("wood", "stone")

@@ -15,6 +15,10 @@ import Testing
 
     @Test func itIsCutToWhatAListShows() {
         #expect(RecipeName.read(from: "name: " + String(repeating: "a", count: 1000)).count == 100)
+        // A limit in characters would keep all of it.
+        let accents = String(repeating: "\u{301}", count: 100_000)
+        #expect(RecipeName.read(from: "name: wood\(accents)") == "woo")
+        #expect(RecipeName.read(from: "name: a\(accents)") == "custom")
     }
 
     @Test func deepNestingIsNoName() {

@@ -56,7 +56,7 @@ struct BatchTests {
             coordinator, "cancel", JobSelection(batch: "walls", labels: ["seed": "0"], atMost: 1))
         #expect(guarded.status == 409)
         let reason = try detail(guarded)
-        #expect(reason.contains("2 jobs match") && reason.contains("nothing was changed"))
+        #expect(reason.contains("applies to 2 jobs") && reason.contains("nothing was changed"))
         let cancelled = try await change(
             coordinator, "cancel", JobSelection(batch: "walls", labels: ["seed": "0"], atMost: 2, reason: "blurred"))
         let changes = try cancelled.decoded(SelectionChanges.self)
@@ -118,6 +118,88 @@ struct BatchTests {
             #expect(answer.status == 400)
             let reason = try detail(answer)
             #expect(reason.contains(words), "\(reason)")
+        }
+        await coordinator.stop()
+    }
+
+    @Test func aReasonIsKeptUpToALimitInBytes() async throws {
+        let coordinator = try await RunningCoordinator()
+        let jobs = try await submit(coordinator, batch: "walls", [["seed": "1"], ["seed": "2"]])
+        let accents = String(repeating: "\u{301}", count: 200_000)
+        for (job, reason, kept) in [
+            (jobs[0], "blurred " + accents, "blurred"), (jobs[1], "e" + accents, "asked by a person"),
+        ] {
+            let answer = try await change(coordinator, "cancel", JobSelection(jobs: [job.id], reason: reason))
+            #expect(answer.status == 200)
+            let found = try await coordinator.get("/api/v1/jobs/\(job.id)").decoded(JobDetail.self).job
+            #expect(found.reason == kept, "\(found.reason?.utf8.count ?? 0) bytes")
+        }
+        await coordinator.stop()
+    }
+
+    @Test func noMoreJobsChangeThanThePersonWasAskedAbout() async throws {
+        let coordinator = try await RunningCoordinator()
+        let jobs = try await submit(coordinator, batch: "walls", (1...4).map { ["seed": "\($0)"] })
+        _ = try await change(coordinator, "cancel", JobSelection(jobs: [jobs[0].id]))
+        let page = try await coordinator.get("/batches/walls").text
+        let form = /action="\/batches\/walls\/([a-z]+)"[^>]*><input type="hidden" name="atMost" value="(\d+)">/
+        #expect(page.matches(of: form).map { "\($0.1) \($0.2)" } == ["cancel 3", "retry 1", "delete 1"])
+        #expect(page.contains("Delete 1 job with pictures") && page.contains("Stop 3 jobs?"))
+
+        // Another job ends while the menu is open.
+        _ = try await change(coordinator, "cancel", JobSelection(jobs: [jobs[1].id]))
+        for (form, status, words) in [
+            ("atMost=1", 409, "applies to 2 jobs, and the request allows at most 1; nothing was changed"),
+            ("atMost=one", 422, "atMost is 'one'"), ("atMost=-1", 422, "atMost is -1"),
+        ] {
+            let answer = try await coordinator.send(
+                "POST", "/batches/walls/delete", body: Data(form.utf8), headers: ["Accept": "application/json"])
+            #expect(answer.status == status, "\(form)")
+            let reason = try detail(answer)
+            #expect(reason.contains(words), "\(reason)")
+        }
+        #expect(try await change(coordinator, "delete", JobSelection(batch: "walls", atMost: 1)).status == 409)
+        // Jobs that stay as they are do not count.
+        let changes = try await change(coordinator, "delete", JobSelection(batch: "walls", atMost: 2))
+            .decoded(SelectionChanges.self)
+        #expect(changes.matched == 4 && changes.changed.map(\.id) == [jobs[0].id, jobs[1].id])
+        await coordinator.stop()
+    }
+
+    @Test func anActionOnAFilteredBatchChangesOnlyWhatThePageShows() async throws {
+        let coordinator = try await RunningCoordinator()
+        let jobs = try await submit(coordinator, batch: "walls", [["k": "32"], ["k": "64"]])
+        let filter = "?name=k32&recipe=\(RecipeName.unnamed)"
+        let page = try await coordinator.get("/batches/walls\(filter)").text
+        #expect(page.contains("Stop 1 job of those shown?"))
+        let address = "/batches/walls/cancel\(filter)"
+        #expect(page.contains("action=\"\(address.replacing("&", with: "&amp;"))\""), "\(page)")
+        let answer = try await coordinator.send("POST", address, headers: ["Accept": "application/json"])
+        #expect(answer.text.contains("1 job of “walls” is cancelled"), "\(answer.text)")
+        let rest = try await coordinator.get("/api/v1/jobs?state=queued").decoded(JobPage.self)
+        #expect(rest.jobs.map(\.id) == [jobs[1].id])
+        await coordinator.stop()
+    }
+
+    @Test func theNextPageHasTheSameFilters() async throws {
+        let coordinator = try await RunningCoordinator()
+        let jobs = try await submit(
+            coordinator, batch: "walls",
+            [
+                ["k": "1+1", "wall": "north"], ["k": "1+1", "wall": "north"], ["k": "1+1", "wall": "south"],
+                ["k": "2", "wall": "north"],
+            ])
+        for (path, second) in [("/jobs", jobs[0]), ("/batches/walls", jobs[1])] {
+            let query = "name=1%2B1&label=k%3D1%2B1&label=wall%3Dnorth&limit=1"
+            let page = try await coordinator.get("\(path)?\(query)").text
+            let link = try #require(page.firstMatch(of: /rel="next" href="([^"]+)"/)?.1, "\(page)")
+            let next = try await coordinator.get(String(link).replacing("&amp;", with: "&")).text
+            #expect(jobs.filter { next.contains("data-job=\"\($0.id)\"") }.map(\.id) == [second.id], "\(link)")
+            if path == "/jobs" {
+                for label in ["k=1+1", "wall=north"] {
+                    #expect(next.contains("name=\"label\" value=\"\(label)\""), "\(label)")
+                }
+            }
         }
         await coordinator.stop()
     }

@@ -25,6 +25,7 @@ struct HTTPLimitTests {
             "after the answer before | \(limits.idleSeconds) s", "pause within a body | \(limits.bodyStallSeconds) s",
             "whole body | \(limits.bodySeconds) s", "whose answer is sent | \(limits.drainSeconds) s",
             "nothing of an answer | \(limits.writeStallSeconds) s", "connections | \(limits.connections),",
+            "form of a page | \(DashboardActions.maxFormBytes >> 10) KiB",
             "JSON body | \(APIRoutes.maxRequestBytes >> 20) MiB",
             "JSON bodies under way | \(limits.jsonBytes >> 20) MiB",
             "JSON bodies of a caller under way | \(limits.jsonBytesPerCaller >> 20) MiB",
@@ -196,6 +197,22 @@ struct HTTPLimitTests {
         #expect(refused >= 2, "\(refused)")
         // The bytes are free again.
         #expect(try await coordinator.submit("wood").count == 1)
+        await coordinator.stop()
+    }
+
+    @Test func aBodyThatIsTooLargeIsNoFailureOfTheCoordinator() async throws {
+        let coordinator = try await RunningCoordinator { $0.requiresAuthentication = true }
+        let admin = ["Authorization": "Bearer \(try await coordinator.token(.admin))"]
+        let large = Data(("token=" + String(repeating: "x", count: DashboardActions.maxFormBytes)).utf8)
+        for (path, headers) in [
+            ("/login", [:]), ("/jobs/0000000000/cancel", admin), ("/batches/walls/delete", admin),
+            ("/api/v1/tokens", admin),
+        ] as [(String, [String: String])] {
+            let answer = try await coordinator.send("POST", path, body: large, headers: headers)
+            #expect(answer.status == 413 && answer.text.contains("the body is larger than"), "\(path): \(answer.text)")
+        }
+        let token = try await coordinator.logIn(try await coordinator.token(.viewer))
+        #expect(token.answer.status == 303, "a form of the usual size")
         await coordinator.stop()
     }
 

@@ -46,7 +46,9 @@ extension DashboardRoutes {
         let page = try await reader.jobs(query)
         let shown = try await reader.store.selection(query, limit: ClusterCommands.maxSelected).map(\.state)
         var content: [String: Any?] = BatchView.progress(of: batch)
-        content.merge(BatchView.pager(page, batch: name, query)) { $1 }
+        content.merge(
+            Item.pager(page, path: "/batches/\(name)", query.parameters, isFirst: query.after == nil)
+        ) { $1 }
         let labels = try await reader.store.labels(ofBatch: name)
         // A label that all jobs share tells nothing about one of them.
         let telling = Set(labels.filter { $0.values.count > 1 }.map(\.key))
@@ -55,8 +57,9 @@ extension DashboardRoutes {
         content["retriable"] = BatchView.some(shown.count(where: \.canBeRetried))
         content["deletable"] = BatchView.some(shown.count(where: \.isSettled))
         content["isPart"] = shown.count(where: \.isSettled) < batch.total
-        content["isFiltered"] = query.state != nil || !query.labels.isEmpty
-        content["filter"] = BatchView.filter(query)
+        let filter = BatchView.filter(query)
+        content["isFiltered"] = !filter.isEmpty
+        content["filter"] = filter
         content["submitted"] = Readable.minute(batch.submittedAt)
         content["ended"] = batch.endedAt.map(Readable.minute)
         content["reloads"] = batch.endedAt == nil
@@ -112,26 +115,18 @@ enum BatchView {
         ]
     }
 
-    static func pager(_ page: JobPage, batch: String, _ query: JobQuery) -> [String: Any?] {
-        let labels = query.labels.sorted { $0.key < $1.key }.map { ("label", Optional("\($0.key)=\($0.value)")) }
-        return Item.pager(
-            page, path: "/batches/\(batch)", [("state", query.state?.rawValue)] + labels,
-            isFirst: query.after == nil)
-    }
-
     /// The query of an action on the jobs that are shown, with its question mark; empty for the whole batch.
     static func filter(_ query: JobQuery) -> String {
         var components = URLComponents()
-        var items = query.labels.sorted { $0.key < $1.key }.map {
-            URLQueryItem(name: "label", value: "\($0.key)=\($0.value)")
-        }
-        if let state = query.state { items.append(URLQueryItem(name: "state", value: state.rawValue)) }
-        components.queryItems = items.isEmpty ? nil : items
-        return (components.string ?? "").replacing("+", with: "%2B")
+        components.setQuery(query.parameters)
+        return components.string ?? ""
     }
 
-    /// "12 jobs"; nil for none.
-    static func some(_ count: Int) -> String? { count > 0 ? counted(count, "job") : nil }
+    /// What an action says that it changes, and sends along: "12 jobs" and 12; nil for none.
+    static func some(_ count: Int) -> [String: Any]? {
+        guard count > 0 else { return nil }
+        return ["jobs": counted(count, "job"), "atMost": count]
+    }
 }
 
 extension JobQuery {
@@ -175,9 +170,16 @@ extension DashboardActions {
         let name: String = try context.parameters.require("name")
         return try await answer(request, context, back: "/batches/\(name)") { form in
             let query = try JobQuery.ofBatch(name, request)
-            let selection = JobSelection(batch: name, labels: query.labels, state: query.state)
-            let changes = try await commands.change(selection, action(form))
-            context.audited.name = "\(counted(changes.changed.count, "job")) of batch \(name)"
+            let atMost = try form["atMost"].map { text -> Int in
+                guard let count = Int(text) else {
+                    throw Problem(.unprocessableContent, "atMost is '\(text)'; expected a whole number")
+                }
+                return count
+            }
+            let selection = JobSelection(
+                batch: name, labels: query.labels, state: query.state, name: query.name, recipe: query.recipe,
+                atMost: atMost)
+            let changes = try await commands.change(selection, action(form), audited: context.audited)
             return
                 "\(counted(changes.changed.count, "job")) of “\(name)” \(changes.changed.count == 1 ? "is" : "are") \(done)."
         }

@@ -60,14 +60,11 @@ struct DashboardActions: Sendable {
         }
     }
 
-    /// The fields of an `application/x-www-form-urlencoded` body.
+    /// The fields of an `application/x-www-form-urlencoded` body; of a repeated one the first.
+    /// - Throws: `Problem` (400) for what is not percent-encoded UTF-8, and for U+0000.
     static func form(_ request: Request) async throws -> [String: String] {
         let body = try await request.body.collect(upTo: maxFormBytes)
-        // In a form, and only there, a plus means a space.
-        let text = String(buffer: body).replacing("+", with: "%20")
-        var components = URLComponents()
-        components.percentEncodedQuery = text.isEmpty ? nil : text
-        let items = (components.queryItems ?? []).compactMap { item in item.value.map { (item.name, $0) } }
-        return Dictionary(items, uniquingKeysWith: { first, _ in first })
+        let fields = try QueryParameters.pairs(String(buffer: body), of: "form").map { ($0.name, $0.value) }
+        return Dictionary(fields, uniquingKeysWith: { first, _ in first })
     }
 }

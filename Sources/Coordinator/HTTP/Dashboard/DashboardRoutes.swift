@@ -94,10 +94,9 @@ struct DashboardRoutes: Sendable {
         }
         var content = Item.pager(
             page, path: "/jobs",
-            [
-                ("state", query.state?.rawValue), ("name", query.name), ("recipe", query.recipe),
-                ("batch", query.batch), ("label", query.labels.first.map { "\($0.key)=\($0.value)" }),
-                ("sort", query.order == .newest ? nil : query.order.rawValue),
+            query.parameters + [
+                URLQueryItem(name: "batch", value: query.batch),
+                URLQueryItem(name: "sort", value: query.order == .newest ? nil : query.order.rawValue),
             ], isFirst: query.after == nil)
         let seeds = try await reader.seeds(of: page.jobs)
         content["jobs"] = page.jobs.map { job in
@@ -108,7 +107,8 @@ struct DashboardRoutes: Sendable {
         }
         content["name"] = query.name ?? ""
         content["batchName"] = query.batch ?? ""
-        content["label"] = query.labels.first.map { "\($0.key)=\($0.value)" } ?? ""
+        let labels = query.labelTexts
+        content["labels"] = labels.isEmpty ? [""] : labels
         content["states"] = choices(JobState.allCases.map(\.rawValue), query.state?.rawValue)
         content["recipes"] = choices(try await reader.store.recipeNames(), query.recipe)
         content["orders"] = JobOrder.allCases.map { order in
@@ -119,11 +119,12 @@ struct DashboardRoutes: Sendable {
 
     @Sendable private func gallery(_ request: Request, _ context: CallerContext) async throws -> Response {
         var query = try JobQuery(QueryParameters(form: request), limit: Self.picturesPerPage, in: 1...200)
+        let parameters = query.parameters + [URLQueryItem(name: "batch", value: query.batch)]
         query.state = .finished
         query.kind = .train
         query.order = .ended
         let page = try await reader.jobs(query)
-        var content = Item.pager(page, path: "/gallery", [("name", query.name)], isFirst: query.after == nil)
+        var content = Item.pager(page, path: "/gallery", parameters, isFirst: query.after == nil)
         content["pictures"] = page.jobs.map(Item.job)
         content["name"] = query.name ?? ""
         content["hasName"] = query.name != nil

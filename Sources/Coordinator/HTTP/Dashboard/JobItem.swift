@@ -75,16 +75,11 @@ enum Item {
     }
 
     /// The foot of a list: the total, and links to the first and the next page.
-    static func pager(_ page: JobPage, path: String, _ filters: [(name: String, value: String?)], isFirst: Bool)
-        -> [String: Any?]
-    {
+    static func pager(_ page: JobPage, path: String, _ parameters: [URLQueryItem], isFirst: Bool) -> [String: Any?] {
         func address(_ cursor: String?) -> String {
             var components = URLComponents()
             components.path = path
-            let items = (filters + [("cursor", cursor)]).compactMap { name, value in
-                value.map { URLQueryItem(name: name, value: $0) }
-            }
-            components.queryItems = items.isEmpty ? nil : items
+            components.setQuery(parameters + [URLQueryItem(name: "cursor", value: cursor)])
             return components.string ?? path
         }
         return [

@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import HTTPTypes
@@ -35,11 +36,8 @@ extension APIRoutes {
         _ request: Request, _ context: CallerContext, _ action: (JobSelection) -> JobChange
     ) async throws -> Response {
         let selection = try await decode(JobSelection.self, request, context)
-        let changes = try await commands.change(selection, action(selection))
-        context.audited.name =
-            "\(changes.changed.count) jobs" + (selection.batch.map { " of batch \($0)" } ?? "")
-            + (changes.changed.first.map { ", the first \($0.id)" } ?? "")
-        return try jsonResponse(changes)
+        return try jsonResponse(
+            try await commands.change(selection, action(selection), audited: context.audited))
     }
 }
 
@@ -52,11 +50,22 @@ extension ClusterCommands {
     static let deletedAtOnce = 8
 
     /// Changes the selected jobs in one transaction, or deletes them in several. Each job is deleted whole or not at all.
-    /// - Throws: `Problem`: 422 for a selection that selects nothing or too much, 404 for an id of no job, 409 if more
-    ///   jobs match than the caller expects.
-    func change(_ selection: JobSelection, _ change: JobChange) async throws -> SelectionChanges {
+    /// - Parameter audited: Gets the number of jobs that have changed, also if not all of them could be deleted.
+    /// - Throws: `Problem`: 422 for a selection that selects nothing or too much, 404 for an id of no job, 409 if too
+    ///   many jobs match, or if more would change than the caller expects. If a transaction fails after others, the
+    ///   problem says how many jobs are deleted.
+    func change(
+        _ selection: JobSelection, _ change: JobChange, audited: AuditedObject? = nil
+    ) async throws -> SelectionChanges {
         let selected = try await jobs(of: selection)
-        var ids = selected.map(\.id)
+        // Only those: a job that ends from here on is not among the ones that the caller was asked about.
+        var ids = selected.filter { change.applies(to: $0.state) }.map(\.id)
+        if let atMost = selection.atMost, ids.count > atMost {
+            throw Problem(
+                .conflict,
+                "the change applies to \(counted(ids.count, "job")), and the request allows at most \(atMost); nothing "
+                    + "was changed: look at the jobs again, then narrow the selection or allow more")
+        }
         let states = selection.state.map { [$0] } ?? Set(JobState.allCases)
         var step = max(ids.count, 1)
         if case .delete = change {
@@ -65,18 +74,32 @@ extension ClusterCommands {
             ids.reverse()
         }
         var isChanged: Set<JobID> = []
-        for start in stride(from: 0, to: ids.count, by: step) {
-            let some = Array(ids[start..<min(start + step, ids.count)])
-            guard case .changed(let changed) = try await ask({ .change($0, some, in: states, change) }) else {
-                throw Problem(.internalServerError, "the coordinator gave no answer to a change")
+        var failure: Problem?
+        do {
+            for start in stride(from: 0, to: ids.count, by: step) {
+                let some = Array(ids[start..<min(start + step, ids.count)])
+                guard case .changed(let changed) = try await ask({ .change($0, some, in: states, change) }) else {
+                    throw Problem(.internalServerError, "the coordinator gave no answer to a change")
+                }
+                isChanged.formUnion(changed)
             }
-            isChanged.formUnion(changed)
+        } catch {
+            failure = Problem(error)
+        }
+        let changed = selected.filter { isChanged.contains($0.id) }
+        audited?.name =
+            counted(changed.count, "job") + (selection.batch.map { " of batch \($0)" } ?? "")
+            + (changed.first.map { ", the first \($0.id)" } ?? "")
+        if var failure {
+            if !changed.isEmpty {
+                failure.detail =
+                    "deleted \(changed.count) of \(counted(ids.count, "job")); for the others: \(failure.detail)"
+            }
+            throw failure
         }
         return SelectionChanges(
             matched: selected.count,
-            changed: selected.filter { isChanged.contains($0.id) }.map {
-                SelectionChanges.Job(id: $0.id.description, resultName: $0.resultName)
-            })
+            changed: changed.map { SelectionChanges.Job(id: $0.id.description, resultName: $0.resultName) })
     }
 
     private func jobs(
@@ -90,20 +113,17 @@ extension ClusterCommands {
                 try await reader.store.selection(JobQuery(ids: query.ids, limit: 0), limit: .max).map(\.id))
             if let lost = query.ids?.first(where: { !existing.contains($0) }) { throw Problem.noJob("\(lost)") }
         }
-        let limit = min(selection.atMost ?? Self.maxSelected, Self.maxSelected)
-        guard found.count <= limit else {
-            let count = found.count > Self.maxSelected ? "more than \(Self.maxSelected)" : "\(found.count)"
+        guard found.count <= Self.maxSelected else {
             throw Problem(
                 .conflict,
-                "\(count) jobs match, and the request allows at most \(limit); nothing was changed: narrow the selection, "
-                    + "or allow more")
+                "more than \(Self.maxSelected) jobs match; nothing was changed: narrow the selection")
         }
         return found
     }
 
     /// The reason for a cancellation, as far as the coordinator keeps it.
     static func reason(_ text: String?) -> String {
-        let kept = text.map { String($0.prefix(500)) } ?? ""
+        let kept = text?.shortened(to: 500) ?? ""
         return kept.isEmpty ? "asked by a person" : kept
     }
 }

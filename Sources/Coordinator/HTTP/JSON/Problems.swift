@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import Hummingbird
+import NIOCore
 import OperatingSystem
 import Protocol
 
@@ -46,6 +47,9 @@ struct Problem: Error, HTTPResponseError {
                 }
             self.init(status, error.message)
         case let error as DecodingError: self.init(.badRequest, Self.describe(error))
+        case let error as NIOTooManyBytesError:
+            let limit = error.maxBytes.map { "\($0) bytes" } ?? "the coordinator reads"
+            self.init(.contentTooLarge, "the body is larger than \(limit); send less")
         default: self.init(.internalServerError, "the coordinator failed: \(error.systemReason)")
         }
     }

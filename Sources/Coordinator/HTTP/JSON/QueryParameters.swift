@@ -12,7 +12,7 @@ struct QueryParameters: Sendable {
     /// - Parameter known: The names that the request may have, each once.
     /// - Throws: `Problem` (400), which names what is unknown, repeated or not percent-encoded UTF-8.
     init(_ request: Request, known: String...) throws {
-        for (name, value) in try Self.pairs(request) {
+        for (name, value) in try Self.pairs(request.uri.query ?? "", of: "query") {
             guard known.contains(name) else {
                 throw Problem(
                     .badRequest,
@@ -33,28 +33,30 @@ struct QueryParameters: Sendable {
     /// ignored.
     /// - Throws: `Problem` (400) for what is not percent-encoded UTF-8.
     init(form request: Request) throws {
-        for (name, value) in try Self.pairs(request) where !value.isEmpty {
+        for (name, value) in try Self.pairs(request.uri.query ?? "", of: "query") where !value.isEmpty {
             if name == "label" { labelTexts.append(value) } else { values[name] = value }
         }
     }
 
-    /// In the order of the query. A plus means a space, as in forms.
-    private static func pairs(_ request: Request) throws -> [(name: String, value: String)] {
-        try (request.uri.query ?? "").split(separator: "&").map { pair in
+    /// The fields of a query or a form, in their order. A plus means a space.
+    /// - Parameter source: "query" or "form". Messages name a field and not its value, which may be a token.
+    /// - Throws: `Problem` (400) for what is not percent-encoded UTF-8, and for U+0000.
+    static func pairs(_ text: String, of source: String) throws -> [(name: String, value: String)] {
+        try text.split(separator: "&").map { pair in
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            func decode(_ text: Substring) throws -> String {
+                guard let plain = text.replacing("+", with: " ").removingPercentEncoding else {
+                    throw Problem(.badRequest, "'\(parts[0])' in the \(source) is not percent-encoded UTF-8")
+                }
+                // SQLite would read the text only up to this character.
+                guard !plain.utf8.contains(0) else {
+                    throw Problem(
+                        .badRequest, "'\(parts[0])' in the \(source) has the character U+0000; leave it out")
+                }
+                return plain
+            }
             return (try decode(parts[0]), parts.count == 2 ? try decode(parts[1]) : "")
         }
-    }
-
-    private static func decode(_ text: Substring) throws -> String {
-        guard let plain = text.replacing("+", with: " ").removingPercentEncoding else {
-            throw Problem(.badRequest, "the query has '\(text)'; expected percent-encoded UTF-8")
-        }
-        // SQLite would read the text only up to this character.
-        guard !plain.utf8.contains(0) else {
-            throw Problem(.badRequest, "the query has the character U+0000 in '\(text)'; leave it out")
-        }
-        return plain
     }
 
     /// - Throws: `Problem` (400) if the text is not a decimal number in the range.
@@ -127,4 +129,15 @@ extension JobQuery {
             after: try query.token("cursor", from: "the 'next' of the page before", JobCursor.init),
             limit: try query.number("limit", default: limit, in: limits))
     }
+
+    /// What selects the jobs within a batch, as the parameters that are read above: for the links and forms of pages.
+    var parameters: [URLQueryItem] {
+        [
+            URLQueryItem(name: "state", value: state?.rawValue), URLQueryItem(name: "name", value: name),
+            URLQueryItem(name: "recipe", value: recipe),
+        ] + labelTexts.map { URLQueryItem(name: "label", value: $0) }
+    }
+
+    /// Each as `key=value`, by key.
+    var labelTexts: [String] { labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } }
 }

@@ -21,7 +21,8 @@ document.addEventListener("submit", async (event) => {
     close(form.closest("details"));
     refresh();
   } catch {
-    announce("The coordinator cannot be reached; nothing has changed.", true);
+    announce("No answer came. The coordinator may have done this or not; the page shows it once it is reachable.", true);
+    refresh();
   }
   button.disabled = false;
 });
@@ -40,7 +41,7 @@ document.addEventListener("click", (event) => {
 });
 // A menu that opens moves the focus to its first field.
 document.addEventListener("toggle", (event) => {
-  if (event.target.matches("details.action[open]")) $("input, button", event.target)?.focus({ preventScroll: true });
+  if (event.target.matches("details.action[open]")) $("input:not([type=hidden]), button", event.target)?.focus({ preventScroll: true });
 }, true);
 
 // A choice takes effect at once. The button is for keyboard users and for browsers without JavaScript.
