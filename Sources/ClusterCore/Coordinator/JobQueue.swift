@@ -11,8 +11,8 @@ package struct QueueEntry: Comparable, Hashable, Sendable {
     }
 }
 
-/// Waiting jobs, in lanes by what they need. A worker that lacks something skips whole lanes, and within a lane the jobs
-/// that need more memory than it has. These hide no other job, however many there are.
+/// Waiting jobs, in lanes by what they need. A worker that lacks something skips whole lanes, and within a lane the
+/// jobs that need more memory than it has. These hide no other job, however many there are.
 package struct JobQueue: Sendable {
     /// Jobs of one kind that need the same weights, and an amount of memory between a power of two and the next.
     private struct Lane: Hashable {
