@@ -85,6 +85,12 @@ extension ClusterState {
         return known
     }
 
+    /// Forgets what workers have shown, except those that have come back since or are expected back.
+    mutating func forget(_ workerIDs: [String]) {
+        let present = Set(sessions.values.map(\.worker.id))
+        for id in workerIDs where !present.contains(id) { credentials[id] = nil }
+    }
+
     private mutating func refuseStranger(_ id: UInt64, _ worker: WorkerIdentity) {
         let reason =
             "the worker id \(worker.id) belongs to a worker with another key or secret: this one's data folder is an "
