@@ -8,7 +8,7 @@ package struct Job: Sendable, Equatable {
     package var key: String?
     /// Those that are stored. The others follow when the jobs that make them have finished.
     package var inputs: [JobInput]
-    /// Inputs that other jobs make. Never changes.
+    /// Inputs that other jobs make. If such a job is deleted, its entry goes; nothing else changes them.
     package var awaited: [AwaitedInput] = []
     /// What to do, in the form that the kind defines: a training's recipe in YAML.
     package var spec: String
