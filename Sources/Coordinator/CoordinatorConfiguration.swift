@@ -71,11 +71,11 @@ public struct CoordinatorConfiguration: Sendable {
     /// Scores that compare jobs by their quality figures. The lowest score is the best; nil for a job without figures.
     /// Default: no scores.
     public var qualityScores: @Sendable ([[String: Float]]) -> [Float?] = { $0.map { _ in nil } }
-    /// What a job needs of its worker, from its recipe's YAML, if the submission does not say. Default: nothing.
-    public var needsOfRecipe: @Sendable (String) -> JobNeeds = { _ in JobNeeds() }
+    /// What a training needs of its worker, if its submission does not say. Default: nothing.
+    public var needsOfTraining: @Sendable (SubmittedTraining) -> JobNeeds = { _ in JobNeeds() }
     /// What a job that follows a training needs of its worker. It throws what a person reads if the job cannot be done.
     /// Default: nothing.
-    public var needsOfFollower: @Sendable (FollowUp, SourceOfFollower) throws -> JobNeeds = { _, _ in JobNeeds() }
+    public var needsOfFollower: @Sendable (FollowUp, SubmittedTraining) throws -> JobNeeds = { _, _ in JobNeeds() }
     /// The work of a recipe's YAML, as text: jobs with the same workload take the same time. Nil: the recipe compares
     /// with no other. Default: the YAML.
     public var workloadOfRecipe: @Sendable (String) -> String? = { $0 }

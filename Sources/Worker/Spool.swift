@@ -4,10 +4,12 @@ import Foundation
 import OperatingSystem
 
 /// The worker's folder. It holds the worker's id and a folder for each attempt. An attempt's folder holds its inputs,
-/// the files that are not acknowledged yet, and a record from which the next process claims them.
+/// the files that are not acknowledged yet, and a record from which the next process claims them. Folders whose records
+/// cannot be read are kept apart.
 struct Spool: Sendable {
     let folder: URL
     var attempts: URL { folder.appendingPathComponent("attempts") }
+    var unreadable: URL { folder.appendingPathComponent("unreadable") }
 
     /// - Throws: ``WorkerError`` if the folder cannot be used.
     init(folder: URL) throws(WorkerError) {

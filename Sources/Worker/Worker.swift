@@ -49,7 +49,11 @@ public struct Worker: Sendable {
                 drainPatience: configuration.drainPatience, limits: limits, breach: WireMessage.breach, at: .origin),
             spool: spool, socket: socket, trainer: trainer, threadsPerSlot: threads, logger: logger, executor: executor,
             post: { source.yield($0) })
-        let recovered = spool.recover()
+        let recovered = spool.recover { folder, reason in
+            logger.error(
+                "the record of an earlier process's attempt cannot be read; its files are kept",
+                metadata: ["folder": "\(folder.path)", "error": "\(reason)"])
+        }
         if !recovered.isEmpty {
             logger.notice("claims \(counted(recovered.count, "attempt")) of an earlier process")
         }

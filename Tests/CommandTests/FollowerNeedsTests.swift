@@ -13,7 +13,7 @@ import TextureGAN
         _ spec: String, _ recipe: String = "base: draft", kind: JobKind = .expand, side: Int = 512,
         maps: [String] = []
     ) throws -> JobNeeds {
-        let source = SourceOfFollower(
+        let source = SubmittedTraining(
             recipeYAML: recipe, fileName: "wall.png", width: side, height: side, maps: maps)
         return try JobNeeds(of: FollowUp(kind: kind, spec: spec), after: source)
     }
@@ -24,6 +24,24 @@ import TextureGAN
         // Norms measure the whole picture.
         #expect(try needs("size=16384x16384", "base: paper").memoryBytes > 8 << 30)
         #expect(try needs("size=16384x16384,statistics=running", "base: paper").memoryBytes < 2 << 30)
+    }
+
+    /// The same as `texloom submit` sends.
+    @Test func aTrainingNeedsMemoryAlsoIfItsSubmissionDoesNotSay() throws {
+        let known = RecipeNeeds()
+        func needs(_ recipe: String, side: Int = 512, maps: [String] = []) -> JobNeeds {
+            known.needs(
+                of: SubmittedTraining(
+                    recipeYAML: recipe, fileName: "wall.png", width: side, height: side, maps: maps))
+        }
+        let paper = try Recipe(yaml: "base: paper", source: "recipe")
+        let sent = try JobNeeds(of: paper, width: 512, height: 512, layout: .picture, exemplar: "wall.png")
+        #expect(needs("base: paper") == sent && sent.memoryBytes > 0)
+        #expect(needs("base: draft").memoryBytes < sent.memoryBytes)
+        #expect(needs("base: draft", maps: ["albedo", "orm"]).memoryBytes > needs("base: draft").memoryBytes)
+        // The worker that gets these says what is wrong.
+        #expect(needs("base: paper", side: 8) == JobNeeds(weights: sent.weights))
+        #expect(needs("base: none") == JobNeeds())
     }
 
     /// The worker that gets it says what is wrong.

@@ -202,6 +202,7 @@ struct SimulatedCoordinator {
         store.write(changes)
         guard death != .beforeSync else { return false }
         if sabotage != .acknowledgeBeforeCommit { store.sync() }
+        witness.committed(changes)
         guard death != .beforeEffects else { return false }
         for (index, effect) in effects.enumerated() {
             if death == .amidEffects, index >= effects.count / 2 { break }

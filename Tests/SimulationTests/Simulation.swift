@@ -281,7 +281,9 @@ final class Simulation {
         if workers[index].hasExited {
             say("\(workers[index].id) exits or dies")
             if workers[index].life != lives[index] { crashes += 1 }
-            plan(.startWorker(index), after: random.number(100...20_000))
+            // Sometimes its host is away for longer than a lease.
+            let longest = random.happens(0.1) ? 60_000 : 20_000
+            plan(.startWorker(index), after: random.number(100...longest))
         }
     }
 

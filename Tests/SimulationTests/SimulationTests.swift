@@ -14,6 +14,7 @@ import Testing
         var crashes = 0
         var messages = 0
         var recoveries = 0
+        var returned = 0
         var blamedWorkers = 0
         var followers = 0
         var blocked = 0
@@ -33,7 +34,7 @@ import Testing
         print(
             "simulation: \(count) seeds, \(totals.crashes) crashes, \(totals.messages) messages, "
                 + "\(totals.finished) jobs finished, \(totals.reassigned) attempts after the first, "
-                + "\(totals.recoveries) taken up by a worker's next process, "
+                + "\(totals.recoveries) taken up by a worker's next process, \(totals.returned) after their lease, "
                 + "\(totals.fallBacks) damaged checkpoints left for older ones, "
                 + "\(totals.followers) jobs finished that had waited for another, \(totals.blocked) were blocked by it, "
                 + "\(totals.blamedWorkers) workers found to die with every job, "
@@ -43,6 +44,7 @@ import Testing
                 && totals.recoveries > Int(count) / 50 && totals.blamedWorkers > 0 && totals.followers > Int(count)
                 && totals.blocked > Int(count) / 50,
             "the storm is one")
+        #expect(totals.returned > 0, "some hosts are away for longer than a lease")
     }
 
     @Test func aSeedPlaysTheSameAgain() {
@@ -98,6 +100,7 @@ extension SimulationTests.Totals {
         crashes += simulation.crashes
         messages += simulation.messages
         recoveries += simulation.recoveries
+        returned += simulation.witness.returned
         blamedWorkers += simulation.witness.blamedWorkers.count
         followers += simulation.witness.followersFinished
         blocked += simulation.witness.blocked
@@ -111,6 +114,7 @@ extension SimulationTests.Totals {
         crashes += other.crashes
         messages += other.messages
         recoveries += other.recoveries
+        returned += other.returned
         blamedWorkers += other.blamedWorkers
         followers += other.followers
         blocked += other.blocked

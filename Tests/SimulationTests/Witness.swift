@@ -20,6 +20,10 @@ final class Witness {
     private var settled: [JobID: Job] = [:]
     private var checkpoints: [JobID: [StoredCheckpoint]] = [:]
     private var highestAttempt: [JobID: Int] = [:]
+    /// Every attempt as it was last recorded.
+    private var recorded: [AttemptReference: Attempt] = [:]
+    /// How often a lost attempt came back with its worker's next process. Each of its losses counts against its job.
+    private var returns: [AttemptReference: Int] = [:]
     /// Log lines that the coordinator has confirmed to their worker.
     private var acknowledgedLines: [JobID: Set<String>] = [:]
     /// Jobs that a person has just asked to retry.
@@ -29,6 +33,8 @@ final class Witness {
 
     private(set) var finishedJobs = 0
     private(set) var reassignedJobs = 0
+    /// How often a worker's next process got an attempt back after its lease.
+    var returned: Int { returns.values.reduce(0, +) }
     /// Finished jobs that had waited for another.
     private(set) var followersFinished = 0
     /// How often a job was blocked by another.
@@ -112,6 +118,19 @@ final class Witness {
         check(!changes, "a message of attempt \(attempt.number) at \(attempt.job) got past the fence")
     }
 
+    /// The coordinator has committed changes.
+    func committed(_ changes: [Change]) {
+        for case .attempt(let job, let attempt) in changes {
+            let reference = AttemptReference(job: job, number: attempt.number)
+            let before = recorded.updateValue(attempt, forKey: reference)
+            guard let outcome = before?.outcome, attempt.outcome == nil else { continue }
+            check(
+                outcome == .lost && before?.workerID == attempt.workerID,
+                "attempt \(attempt.number) at \(job) was \(outcome) and runs again, on \(attempt.workerID)")
+            if before?.session != attempt.session { returns[reference, default: 0] += 1 }
+        }
+    }
+
     /// The coordinator confirms a worker's log lines. Every line of a simulation is different.
     func acknowledged(_ lines: [String], of job: JobID, _ store: SimulatedStore) {
         acknowledgedLines[job, default: []].formUnion(lines)
@@ -190,7 +209,10 @@ final class Witness {
             !job.inputs.contains(where: { damaged.contains($0.artifact.sha256) })
         {
             let lost = attempts.values.sorted { $0.number > $1.number }.prefix { $0.outcome == .lost }
-            check(lost.count >= ClusterState.lossesOfHeld, "\(job.id) is held after \(lost.count) losses in a row")
+            let losses = lost.reduce(0) {
+                $0 + 1 + returns[AttemptReference(job: job.id, number: $1.number), default: 0]
+            }
+            check(losses >= ClusterState.lossesOfHeld, "\(job.id) is held after \(losses) losses in a row")
         }
         check(
             job.checkpoints.count <= ClusterState.checkpointsKept,

@@ -109,6 +109,44 @@ final class SpoolTests {
         }
     }
 
+    /// A result exists nowhere else while it is undelivered.
+    @Test func filesWhoseRecordCannotBeReadAreSetAsideAndReported() throws {
+        let spool = try Spool(folder: folder)
+        try write("checkpoint", bytes: 5, in: spool)
+        let record = spool.folder(of: ref).appendingPathComponent("record.json")
+        func recover() -> [URL] {
+            var kept: [URL] = []
+            let recovered = spool.recover { folder, reason in
+                kept.append(folder)
+                #expect(!reason.isEmpty)
+            }
+            #expect(recovered.isEmpty)
+            return kept
+        }
+        // As a later version writes it, and as a disk that fails shows it.
+        try Data("{\"version\": 9}".utf8).write(to: record)
+        let kept = spool.unreadable.appendingPathComponent(spool.folder(of: ref).lastPathComponent)
+        #expect(recover().map(\.path) == [kept.path])
+        #expect(!FileManager.default.fileExists(atPath: spool.folder(of: ref).path))
+        #expect(try Data(contentsOf: kept.appendingPathComponent("reports/checkpoint")).count == 5)
+        #expect(recover().isEmpty, "once")
+        try FileManager.default.createDirectory(at: record, withIntermediateDirectories: true)
+        #expect(recover().map(\.path) == [kept.path], "in place of the older folder of that name")
+    }
+
+    @Test func foldersThatWereSetAsideFirstGoFirst() throws {
+        let spool = try Spool(folder: folder)
+        for number in 1...Spool.unreadableKept + 3 {
+            let attempt = AttemptReference(job: JobID(sequence: 1, salt: 0), number: number)
+            try spool.create(attempt)
+            try Data().write(to: spool.folder(of: attempt).appendingPathComponent("record.json"))
+            #expect(spool.recover().isEmpty)
+        }
+        let kept = try FileManager.default.contentsOfDirectory(atPath: spool.unreadable.path)
+        #expect(kept.count == Spool.unreadableKept)
+        #expect(kept.contains { $0.hasSuffix("-\(Spool.unreadableKept + 3)") })
+    }
+
     @Test func aReportedCheckpointBecomesTheInputAndOutlivesItsDelivery() throws {
         let spool = try Spool(folder: folder)
         try write("checkpoint", bytes: 5, in: spool)

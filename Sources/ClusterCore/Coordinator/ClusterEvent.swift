@@ -18,6 +18,8 @@ package enum ClusterEvent: Sendable {
     case unreferenced([String])
     /// Files that the retention policy gives up.
     case spare([SpareArtifact])
+    /// Workers by id, whose records the janitor has removed.
+    case workersForgotten([String])
 
     // From people. The token leads the answer back to the caller.
     /// `salts` has a random number for each submission.
@@ -136,7 +138,9 @@ extension ClusterEvent {
         case .received(_, let session), .artifactOffered(let session, _, _), .artifactStored(let session, _),
             .artifactDamaged(let session, _, _), .transferProgressed(let session, _):
             session
-        case .tick, .unreferenced, .spare, .submit, .cancel, .retry, .change, .prioritise, .drain, .revoke: nil
+        case .tick, .unreferenced, .spare, .workersForgotten, .submit, .cancel, .retry, .change, .prioritise, .drain,
+            .revoke:
+            nil
         }
     }
 

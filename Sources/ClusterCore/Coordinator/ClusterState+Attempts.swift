@@ -20,7 +20,7 @@ extension ClusterState {
         guard let outcome = attempt.outcome else {
             return leases[job.id]?.session == session ? .current : .unknown
         }
-        if outcome == .lost, job.state == .queued, attempt.session == session, sessions[session] != nil {
+        if job.waitsAfterLoss, attempt.session == session, sessions[session] != nil {
             reclaim(job, attempt, at: now)
             return .current
         }

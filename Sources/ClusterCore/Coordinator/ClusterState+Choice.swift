@@ -37,13 +37,10 @@ extension ClusterState {
     private mutating func nextJob(for session: WorkerSession, at now: Instant, not excluded: Set<JobID>) -> Job? {
         var passedOver: [(entry: QueueEntry, demand: Demand)] = []
         defer { for (entry, demand) in passedOver { queue.insert(entry, demand) } }
-        while passedOver.count < Self.maxPassedOver,
-            let entry = queue.removeFirst(where: { session.worker.lack(of: $0) == nil })
-        {
+        while passedOver.count < Self.maxPassedOver, let entry = queue.removeFirst(for: session.worker) {
             guard let job = job(of: entry) else { continue }
             let isForOthers =
-                excluded.contains(job.id) || session.worker.lack(of: job.demand) != nil
-                || isSuspect(job.id) && !session.attempts.isEmpty
+                excluded.contains(job.id) || isSuspect(job.id) && !session.attempts.isEmpty
                 || isLeft(job, toOthersThan: session.worker.id, at: now)
             guard isForOthers else { return job }
             passedOver.append((entry, job.demand))

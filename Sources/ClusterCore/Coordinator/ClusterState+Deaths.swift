@@ -122,6 +122,12 @@ extension ClusterState {
 }
 
 extension WorkerIdentity {
+    /// The memory of each slot; without limit if the worker does not announce it.
+    var memoryLimit: Int {
+        guard let bytes = equipment?.memoryBytes, bytes > 0 else { return .max }
+        return bytes
+    }
+
     /// What the worker lacks, in words that follow its name. nil if it fits, or if it does not announce its equipment.
     package func lack(of demand: Demand) -> String? {
         guard kinds.contains(demand.kind) else {
@@ -135,9 +141,9 @@ extension WorkerIdentity {
                 "lacks the weights \(missing.joined(separator: " and ")) ('texloom weights' installs them; then "
                 + "restart it)"
         }
-        guard equipment.memoryBytes > 0, equipment.memoryBytes < needs.memoryBytes else { return nil }
+        guard memoryLimit < needs.memoryBytes else { return nil }
         return
-            "has \(equipment.memoryBytes >> 20) MiB of memory per slot, \(needs.memoryBytes >> 20) are needed (with "
+            "has \(memoryLimit >> 20) MiB of memory per slot, \(needs.memoryBytes >> 20) are needed (with "
             + "fewer --slots each has more)"
     }
 }

@@ -74,15 +74,17 @@ extension ClusterState {
 
     /// - Parameter earlier: The jobs of the request's earlier submissions.
     private mutating func add(_ submission: Submission, after earlier: [JobID], salt: UInt32) -> Job {
+        let source = submission.continues.flatMap(self.job)
         var job = Job(
             id: JobID(sequence: nextSequence, salt: salt), name: submission.name,
             resultName: claimResultName(for: submission.name), kind: submission.kind, key: submission.key,
             inputs: submission.inputs, awaited: submission.awaited.map { $0.resolved(earlier) }, spec: submission.spec,
-            needs: submission.needs, priority: submission.priority, queueOrder: nextQueueOrder, tags: submission.tags)
+            // A client may know better than a recipe what the finished job needed.
+            needs: source.map { submission.needs.joined(with: $0.needs) } ?? submission.needs,
+            priority: submission.priority, queueOrder: nextQueueOrder, tags: submission.tags)
         nextSequence += 1
         nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }
-        let source = submission.continues.flatMap(self.job)
         let start = source?.checkpoints.last
         if let start {
             job.checkpoints = [start]

@@ -49,8 +49,18 @@ extension ClusterState {
         note(job.id, attempt: job.attempt?.number ?? 0, level: "error", "held: \(job.reason!)")
     }
 
-    /// Gives an attempt whose lease ran out back to the worker that still trains it.
-    mutating func reclaim(_ lostJob: Job, _ lostAttempt: Attempt, at now: Instant) {
+    /// Gives an attempt whose lease ran out back to the process that still trains it.
+    mutating func reclaim(_ job: Job, _ attempt: Attempt, at now: Instant) {
+        // The worker was away, not dead.
+        if let last = fruitlessLosses[job.id]?.lastIndex(of: attempt.workerID) {
+            fruitlessLosses[job.id]!.remove(at: last)
+            if fruitlessLosses[job.id]!.isEmpty { fruitlessLosses[job.id] = nil }
+        }
+        reopen(job, attempt, at: now)
+    }
+
+    /// Lets a lost attempt run again, in the session that it names.
+    mutating func reopen(_ lostJob: Job, _ lostAttempt: Attempt, at now: Instant) {
         var job = lostJob
         var attempt = lostAttempt
         attempt.outcome = nil
@@ -59,11 +69,6 @@ extension ClusterState {
         job.state = .running
         job.reason = nil
         record(job, attempt)
-        // The worker was away, not dead.
-        if let last = fruitlessLosses[job.id]?.lastIndex(of: attempt.workerID) {
-            fruitlessLosses[job.id]!.remove(at: last)
-            if fruitlessLosses[job.id]!.isEmpty { fruitlessLosses[job.id] = nil }
-        }
         beginLease(of: job, attempt, at: now)
         note(job.id, attempt: attempt.number, "\(attempt.workerName) is back and continues")
     }

@@ -39,7 +39,7 @@ extension ClusterState {
 
         var lost: [AttemptReference] = []
         for status in running {
-            adopt(status.attempt, by: session)
+            adopt(status.attempt, by: session, at: now)
             if case .current = standing(of: status.attempt, session: id, at: now) {
                 renew(status, at: now)
             } else {
@@ -85,6 +85,12 @@ extension ClusterState {
         return known
     }
 
+    /// Forgets what workers have shown, except those that have come back since or are expected back.
+    mutating func forget(_ workerIDs: [String]) {
+        let present = Set(sessions.values.map(\.worker.id))
+        for id in workerIDs where !present.contains(id) { credentials[id] = nil }
+    }
+
     private mutating func refuseStranger(_ id: UInt64, _ worker: WorkerIdentity) {
         let reason =
             "the worker id \(worker.id) belongs to a worker with another key or secret: this one's data folder is an "
@@ -103,17 +109,24 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// Moves a running attempt of the same worker over to the worker's new session.
-    private mutating func adopt(_ reference: AttemptReference, by session: WorkerSession) {
-        guard let lease = leases[reference.job], lease.attempt == reference, lease.session != session.session,
-            var job = job(reference.job), job.attempt?.workerID == session.worker.id
+    /// Moves an attempt of the same worker over to the worker's new session, if it runs, or if its lease ran out and no
+    /// other worker has taken the job.
+    private mutating func adopt(_ reference: AttemptReference, by session: WorkerSession, at now: Instant) {
+        guard var job = job(reference.job), var attempt = job.attempt, attempt.number == reference.number,
+            attempt.workerID == session.worker.id, attempt.session != session.session
         else { return }
+        attempt.session = session.session
+        guard let lease = leases[job.id] else {
+            // The process that held the attempt has ended, so its loss still counts.
+            if job.waitsAfterLoss { reopen(job, attempt, at: now) }
+            return
+        }
         sessions[lease.session]?.attempts.remove(reference)
-        leases[reference.job]!.session = session.session
+        leases[job.id]!.session = session.session
         sessions[session.session]!.attempts.insert(reference)
-        job.attempt!.session = session.session
+        job.attempt = attempt
         put(job)
-        effects.append(.record(.attempt(job.id, job.attempt!)))
+        effects.append(.record(.attempt(job.id, attempt)))
     }
 
     mutating func heartbeat(

@@ -112,6 +112,7 @@ package struct ClusterState: Sendable {
         case .artifactDamaged(let session, let request, let reason): damaged(session, request, reason, at: now)
         case .transferProgressed(let session, let attempt): transferProgressed(session, attempt, at: now)
         case .spare(let artifacts): drop(artifacts)
+        case .workersForgotten(let ids): forget(ids)
         case .unreferenced(let digests): effects += digests.map { .discard(sha256: $0) }
         case .submit(let token, let submissions, let salts): submit(token, submissions, salts, at: now)
         case .cancel(let token, let id, let reason): cancel(token, id, reason)

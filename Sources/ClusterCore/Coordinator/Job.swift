@@ -8,7 +8,7 @@ package struct Job: Sendable, Equatable {
     package var key: String?
     /// Those that are stored. The others follow when the jobs that make them have finished.
     package var inputs: [JobInput]
-    /// Inputs that other jobs make. Never changes.
+    /// Inputs that other jobs make. If such a job is deleted, its entry goes; nothing else changes them.
     package var awaited: [AwaitedInput] = []
     /// What to do, in the form that the kind defines: a training's recipe in YAML.
     package var spec: String
@@ -68,6 +68,9 @@ package struct Job: Sendable, Equatable {
 
 extension Job {
     package var demand: Demand { Demand(kind: hasMaps ? kind.onMaterials : kind, needs: needs) }
+
+    /// Whether the newest attempt was lost and no other worker has taken the job since.
+    var waitsAfterLoss: Bool { state == .queued && attempt?.outcome == .lost }
 
     /// Whether the exemplar is a material.
     package var hasMaps: Bool { inputs.contains { $0.map != nil } }

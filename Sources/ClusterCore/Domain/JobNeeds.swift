@@ -14,6 +14,11 @@ public struct JobNeeds: Codable, Sendable, Hashable {
         self.memoryBytes = memoryBytes
     }
 
+    /// What meets these needs and others.
+    package func joined(with other: JobNeeds) -> JobNeeds {
+        JobNeeds(weights: weights + other.weights, memoryBytes: max(memoryBytes, other.memoryBytes))
+    }
+
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         self.init(

@@ -188,7 +188,9 @@ package struct WorkerState: Sendable {
             let limit = Int(Limits.maxIterations)
             attempts[ref]?.iteration = min(max(0, iteration), limit)
             if let total { attempts[ref]?.totalIterations = min(max(0, total), limit) }
-            if seconds.isFinite, seconds > 0 { attempts[ref]?.secondsPerIteration = seconds }
+            if seconds.isFinite, seconds > 0 {
+                attempts[ref]?.secondsPerIteration = min(seconds, Limits.maxSecondsPerIteration)
+            }
         case .metrics(let ref, let block):
             for first in stride(from: 0, to: block.rows.count, by: Limits.maxMetricRows) {
                 let rows = block.rows[first..<min(first + Limits.maxMetricRows, block.rows.count)]

@@ -46,8 +46,9 @@ struct Janitor: Sendable {
             for picture in pictures.dropFirst(Self.thumbnailsKept) { unlink(picture.url.path) }
         }
         let connected = await Set(engine.committed.sessionOfWorker.keys)
-        try await store.forgetWorkers(
+        let forgotten = try await store.forgetWorkers(
             lastSeenBefore: Date(timeIntervalSinceNow: -Self.workerLifetime), connected: connected)
+        if !forgotten.isEmpty { await engine.post(.workersForgotten(forgotten)) }
     }
 
     /// Hands old unreferenced files to the engine. The engine checks again, in turn with every event that may need

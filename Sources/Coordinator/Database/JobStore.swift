@@ -148,8 +148,10 @@ final class JobStore: Sendable {
 
     /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit. It never forgets a worker
     /// in `connected`.
-    func forgetWorkers(lastSeenBefore time: Date, connected: Set<String>) async throws {
-        try await pool.write { db in
+    /// - Returns: The ids of the forgotten workers.
+    func forgetWorkers(lastSeenBefore time: Date, connected: Set<String>) async throws -> [String] {
+        try await pool.write { db -> [String] in
+            var forgotten: [String] = []
             let rows = try StoredRow.all(db, sql: "SELECT id, last_seen_at FROM workers ORDER BY last_seen_at DESC, id")
             for (rank, row) in rows.enumerated() {
                 let (id, seen): (String, Double) = (try row["id"], try row["last_seen_at"])
@@ -157,7 +159,9 @@ final class JobStore: Sendable {
                     continue
                 }
                 try db.execute(sql: "DELETE FROM workers WHERE id = ?", arguments: [id])
+                forgotten.append(id)
             }
+            return forgotten
         }
     }
 

@@ -2,6 +2,7 @@ import ClusterCore
 import Foundation
 import Logging
 import Synchronization
+import Transport
 
 /// All running artifact transfers. Each has its own task, so that a slow one does not hold up the others.
 final class Transfers: Sendable {
@@ -29,6 +30,33 @@ final class Transfers: Sendable {
         var entries: [Key: Entry] = [:]
         var nextSerial: UInt64 = 0
         var failures = 0
+        var refusals = 0
+
+        /// Why there is no room for another transfer of the session; nil if there is.
+        func obstacle(to session: UInt64) -> Obstacle? {
+            if entries.count >= Transfers.maxTransfers { return .total }
+            let ofSession = entries.keys.count { $0.session == session }
+            return ofSession >= Transfers.maxPerSession ? .ofSession : nil
+        }
+    }
+
+    /// The limit that leaves no room for a transfer.
+    private enum Obstacle {
+        case total, ofSession
+
+        var text: String {
+            switch self {
+            case .total: "too many transfers at once"
+            case .ofSession: "too many transfers of one worker at once"
+            }
+        }
+        var limit: Int { self == .total ? Transfers.maxTransfers : Transfers.maxPerSession }
+    }
+
+    private enum Addition {
+        case added(serial: UInt64, replaced: Entry?)
+        /// `count`: how many have been refused so far.
+        case refused(Obstacle, count: Int)
     }
 
     /// Upper limit on the transfers of all workers. Each has a window of a few MiB.
@@ -69,9 +97,8 @@ final class Transfers: Sendable {
         // Holds a window of chunks and a reminder or two. A peer that sends beyond its credit loses the rest.
         let (commands, continuation) = AsyncStream<Upload.Command>.makeStream(
             bufferingPolicy: .bufferingOldest(2 * Int(Limits.windowChunks)))
-        guard let serial = add(Entry(attempt: offer.attempt, serial: 0, upload: continuation), key) else {
-            return refuse(offer.transferID, send)
-        }
+        let entry = Entry(attempt: offer.attempt, serial: 0, upload: continuation)
+        guard let serial = add(entry, key, send) else { return }
         Task { [self] in
             let upload = Upload(
                 offer: offer, session: session, artifacts: artifacts, disk: disk, engine: engine, send: send,
@@ -94,9 +121,8 @@ final class Transfers: Sendable {
         }
         // Grants are cumulative: only the newest few matter.
         let (commands, continuation) = AsyncStream<ArtifactCredit>.makeStream(bufferingPolicy: .bufferingNewest(64))
-        guard let serial = add(Entry(attempt: request.attempt, serial: 0, download: continuation), key) else {
-            return refuse(request.transferID, send)
-        }
+        let entry = Entry(attempt: request.attempt, serial: 0, download: continuation)
+        guard let serial = add(entry, key, send) else { return }
         continuation.yield(start)
         Task { [self] in
             let download = Download(
@@ -138,18 +164,26 @@ final class Transfers: Sendable {
         for entry in ended { entry.end() }
     }
 
-    private func add(_ entry: Entry, _ key: Key) -> UInt64? {
-        let (serial, replaced) = state.withLock { state -> (UInt64?, Entry?) in
-            let ofSession = state.entries.keys.count { $0.session == key.session }
-            let hasRoom = state.entries.count < Self.maxTransfers && ofSession < Self.maxPerSession
-            guard hasRoom || state.entries[key] != nil else { return (nil, nil) }
+    /// - Returns: nil if there is no room. Then the worker is told to try later.
+    private func add(_ entry: Entry, _ key: Key, _ send: @escaping Send) -> UInt64? {
+        let addition = state.withLock { state -> Addition in
+            if state.entries[key] == nil, let obstacle = state.obstacle(to: key.session) {
+                state.refusals += 1
+                return .refused(obstacle, count: state.refusals)
+            }
             var entry = entry
             state.nextSerial += 1
             entry.serial = state.nextSerial
-            return (entry.serial, state.entries.updateValue(entry, forKey: key))
+            return .added(serial: entry.serial, replaced: state.entries.updateValue(entry, forKey: key))
         }
-        replaced?.end()
-        return serial
+        switch addition {
+        case .added(let serial, let replaced):
+            replaced?.end()
+            return serial
+        case .refused(let obstacle, let count):
+            refuse(key, obstacle, count, send)
+            return nil
+        }
     }
 
     /// A full window for each of a few transfers, or at least one chunk for each of many.
@@ -164,7 +198,7 @@ final class Transfers: Sendable {
             state.failures += 1
             return state.failures
         }
-        guard count & (count - 1) == 0 else { return }
+        guard SocketCounters.isWorthLogging(count) else { return }
         let about = await engine.metadata(
             offer.attempt,
             [
@@ -180,8 +214,19 @@ final class Transfers: Sendable {
         }
     }
 
-    private func refuse(_ id: UInt64, _ send: @escaping Send) {
-        logger.warning("too many transfers at once", metadata: ["limit": .stringConvertible(Self.maxTransfers)])
-        Task { await send(.acknowledge(id: id, .tryLater, message: "too many transfers are under way; try again")) }
+    /// Logs the first refusal, then the second, the fourth and so on: a worker repeats its offers.
+    private func refuse(_ key: Key, _ obstacle: Obstacle, _ count: Int, _ send: @escaping Send) {
+        Task { [engine, logger] in
+            if SocketCounters.isWorthLogging(count) {
+                let worker = await engine.workerName(key.session)
+                logger.warning(
+                    "\(obstacle.text)",
+                    metadata: [
+                        "limit": .stringConvertible(obstacle.limit), "refusals": .stringConvertible(count),
+                        "worker": "\(worker)",
+                    ])
+            }
+            await send(.acknowledge(id: key.id, .tryLater, message: "\(obstacle.text); try again"))
+        }
     }
 }

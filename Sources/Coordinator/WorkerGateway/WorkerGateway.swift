@@ -34,6 +34,7 @@ actor WorkerGateway {
 
     private var routes: [UInt64: Route] = [:]
     private var slowMessages = 0
+    private var unexpectedMessages = 0
     private var refusals = 0
     private var sessionsOfPeer: [Peer: Set<UInt64>] = [:]
     /// Attempts that a session claims but that belong to no job here. The next answer reports them lost.
@@ -78,7 +79,7 @@ actor WorkerGateway {
     /// Logs the first dropped message, then the second, the fourth and so on: a worker that does not read loses many.
     private func noteSlow(_ peer: Peer) {
         slowMessages += 1
-        guard slowMessages & (slowMessages - 1) == 0 else { return }
+        guard SocketCounters.isWorthLogging(slowMessages) else { return }
         logger.warning(
             "a worker does not read its messages", metadata: ["peer": "\(peer)", "dropped": "\(slowMessages)"])
     }
@@ -117,8 +118,7 @@ actor WorkerGateway {
             send(
                 .acknowledge(id: id, .leaseLost, message: "no such job in this cluster; stop this attempt"), to: session
             )
-        case .unexpected:
-            await warn("a worker sent a message that only coordinators send", peer)
+        case .unexpected: await noteUnexpected(peer)
         }
     }
 
@@ -205,11 +205,14 @@ actor WorkerGateway {
         socket.send(WireMessage(refusal, session: session, version: ProtocolVersion.oldest), to: peer)
     }
 
-    /// Logs a warning with the worker that speaks through a connection. As a rule there is only one.
-    private func warn(_ message: Logger.Message, _ peer: Peer) async {
-        var metadata: Logger.Metadata = ["peer": "\(peer)"]
+    /// Logs the first unexpected message, then the second, the fourth and so on, with the worker that speaks through
+    /// the connection. As a rule there is only one.
+    private func noteUnexpected(_ peer: Peer) async {
+        unexpectedMessages += 1
+        guard SocketCounters.isWorthLogging(unexpectedMessages) else { return }
+        var metadata: Logger.Metadata = ["peer": "\(peer)", "messages": "\(unexpectedMessages)"]
         if let session = sessionsOfPeer[peer]?.first { metadata["worker"] = "\(await engine.workerName(session))" }
-        logger.warning(message, metadata: metadata)
+        logger.warning("a worker sent a message that only coordinators send", metadata: metadata)
     }
 
     private func performAll() async {

@@ -28,7 +28,7 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     /// Makes the submission repeatable without a key: a second submission with the same name, batch, exemplar and
     /// recipe values returns the first one's job. Not together with a key.
     public var once: Bool?
-    /// Absent: any worker may get it.
+    /// Absent: what the coordinator computes from the recipe and the exemplar's size.
     public var needs: JobNeeds?
     /// The batch that the job belongs to; absent: none.
     public var batch: String?

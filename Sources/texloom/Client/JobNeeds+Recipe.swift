@@ -21,12 +21,12 @@ extension JobNeeds {
     /// What work on a generator requires of a worker. An unreadable recipe or spec requires nothing: the worker that gets
     /// it reports what is wrong.
     /// - Throws: `ExpansionFailure` for pictures that cannot be made of the exemplar, or that a job may not make.
-    init(of work: FollowUp, after source: SourceOfFollower) throws {
+    init(of work: FollowUp, after source: SubmittedTraining) throws {
         self.init()
         guard work.kind == .expand, let options = try? ExpansionOptions(work.spec) else { return }
         let plan = try PictureExpansion.check(
             options, of: source.fileName, width: source.width, height: source.height)
-        let layout = source.maps.isEmpty ? .picture : MaterialFiles.layout(of: source.maps) ?? .picture
+        let layout = source.layout
         try ProductLimits.cluster.check(options, plan, of: layout)
         guard let recipe = try? Recipe(yaml: source.recipeYAML, source: "recipe") else { return }
         memoryBytes = try PictureExpansion.neededBytes(
@@ -35,20 +35,34 @@ extension JobNeeds {
     }
 }
 
+extension SubmittedTraining {
+    fileprivate var layout: MapLayout { maps.isEmpty ? .picture : MaterialFiles.layout(of: maps) ?? .picture }
+}
+
 extension Recipe {
     fileprivate var requiredWeights: [String] { style.map { [$0.rawValue] } ?? [] }
 }
 
-/// Computes from recipes what they require of a worker, for submissions that do not say so. Each recipe is read once.
+/// Computes what trainings require of a worker, for submissions that do not say so. A recipe that comes several times
+/// in a row is read once.
 final class RecipeNeeds: Sendable {
-    private let last = Mutex<(yaml: String, needs: JobNeeds)>(("", JobNeeds()))
+    private let last = Mutex<(yaml: String, recipe: Recipe?)>(("", nil))
 
-    /// An unreadable recipe requires nothing: the worker that gets it reports what is wrong.
-    func needs(of yaml: String) -> JobNeeds {
-        if let known = last.withLock({ $0.yaml == yaml ? $0.needs : nil }) { return known }
+    /// An unreadable recipe requires nothing, and no memory is known for an exemplar that is too small: the worker that
+    /// gets the job reports what is wrong.
+    func needs(of training: SubmittedTraining) -> JobNeeds {
+        guard let recipe = recipe(training.recipeYAML) else { return JobNeeds() }
+        let needs = try? JobNeeds(
+            of: recipe, width: training.width, height: training.height, layout: training.layout,
+            exemplar: training.fileName)
+        return needs ?? JobNeeds(weights: recipe.requiredWeights)
+    }
+
+    private func recipe(_ yaml: String) -> Recipe? {
+        let known = last.withLock { $0 }
+        if known.yaml == yaml { return known.recipe }
         let recipe = try? Recipe(yaml: yaml, source: "recipe")
-        let needs = JobNeeds(weights: recipe?.requiredWeights ?? [])
-        last.withLock { $0 = (yaml, needs) }
-        return needs
+        last.withLock { $0 = (yaml, recipe) }
+        return recipe
     }
 }

@@ -153,7 +153,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         }
         configuration.qualityScores = { QualityVerdict.scores(of: $0.map(QualityFigures.init(columns:))) }
         let needs = RecipeNeeds()
-        configuration.needsOfRecipe = { needs.needs(of: $0) }
+        configuration.needsOfTraining = { needs.needs(of: $0) }
         configuration.needsOfFollower = { try JobNeeds(of: $0, after: $1) }
         do {
             let service = try CoordinatorService(configuration, logger: logger)

@@ -152,6 +152,22 @@ struct ClusterStateDeathTests {
         #expect(cluster.state.obstacle(to: Demand(needs: Self.paper)) == nil)
     }
 
+    /// More jobs than a request may pass over, some in one power of two with jobs that fit.
+    @Test func jobsThatAreTooLargeForAWorkerHideNone() throws {
+        let cluster = ClusterDriver()
+        for number in 0..<70 { cluster.submit("large \(number)", priority: 1, needs: JobNeeds(memoryBytes: 6 << 30)) }
+        for number in 0..<70 {
+            cluster.submit("odd \(number)", priority: 1, needs: JobNeeds(memoryBytes: (7 << 30) + number))
+        }
+        let fitting = [9 << 29, 5 << 30, 1 << 30].flatMap { bytes in
+            cluster.submit("\(bytes)", needs: JobNeeds(memoryBytes: bytes))
+        }
+        cluster.hello(1, equipment: .init(weights: [], memoryBytes: 5 << 30))
+        for job in fitting { #expect(cluster.take(1)?.job == job) }
+        cluster.hello(2, equipment: .init(weights: [], memoryBytes: 8 << 30))
+        #expect(cluster.ask(2).assignment?.name == "large 0")
+    }
+
     @Test func anOlderWorkerThatDoesNotSayWhatItHasGetsEverything() {
         let cluster = ClusterDriver()
         cluster.submit("paper", needs: Self.paper)

@@ -89,6 +89,51 @@ struct ClusterStateLossTests {
         #expect(cluster.state.fruitlessLosses.isEmpty)
     }
 
+    /// A host loses power and comes back after the lease, with results that were under way.
+    @Test func aWorkersNextProcessGetsALostAttemptBackThatNoOtherWorkerHasTaken() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        cluster.hello(1, worker: "w")
+        let attempt = try #require(cluster.take(1))
+        cluster.pass(.seconds(60))
+        #expect(cluster.state.job(job)?.state == .queued)
+        #expect(cluster.hello(2, worker: "other", running: [.at(attempt, 40)]).welcomed == [attempt])
+        #expect(cluster.hello(3, worker: "w", running: [.at(attempt, 40)]).welcomed == [])
+        #expect(cluster.state.job(job)?.state == .running && cluster.state.leases[job]?.session == 3)
+        #expect(cluster.disk.jobs[0].attempt?.session == 3 && cluster.disk.jobs[0].attempt?.outcome == nil)
+        #expect(cluster.state.fruitlessLosses[job] == ["w"], "the process did die with it")
+        #expect(cluster.take(2) == nil)
+        #expect(cluster.finish(3, attempt).acknowledgement == .ok)
+    }
+
+    @Test func aLostAttemptStaysLostOnceTheJobIsTakenOrCancelled() throws {
+        let cluster = ClusterDriver()
+        cluster.submit("a", "b")
+        cluster.hello(1, worker: "w")
+        let attempts = [try #require(cluster.take(1)), try #require(cluster.take(1))]
+        cluster.pass(.seconds(60))
+        cluster.hello(2, worker: "other")
+        #expect(cluster.take(2) == AttemptReference(job: attempts[0].job, number: 2))
+        cluster.handle(.cancel(cluster.token(), attempts[1].job, reason: "enough"))
+        #expect(cluster.hello(3, worker: "w", running: attempts.map { .at($0, 40) }).welcomed == attempts)
+        #expect(cluster.state.leases[attempts[0].job]?.session == 2)
+        #expect(cluster.state.job(attempts[1].job)?.state == .cancelled)
+    }
+
+    @Test func aJobThatKillsItsWorkerIsHeldAlsoIfTheWorkerAlwaysComesBackWithIt() throws {
+        let cluster = ClusterDriver()
+        let killer = cluster.submit("killer")[0]
+        cluster.hello(1, worker: "w")
+        let attempt = try #require(cluster.take(1))
+        for session in 2...UInt64(ClusterState.lossesOfHeld) {
+            cluster.pass(.seconds(25))
+            #expect(cluster.hello(session, worker: "w", running: [.at(attempt, 1)]).welcomed == [])
+        }
+        cluster.pass(.seconds(25))
+        #expect(cluster.state.job(killer)?.state == .held)
+        #expect(cluster.hello(100, worker: "w", running: [.at(attempt, 1)]).welcomed == [attempt])
+    }
+
     @Test func aFailedJobIsLeftToTheOtherWorkerForAsLongAsItTakes() throws {
         let cluster = ClusterDriver()
         let jobs = cluster.submit("long", "fails")

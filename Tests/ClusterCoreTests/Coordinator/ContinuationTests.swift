@@ -6,11 +6,12 @@ import Testing
 @Suite("Cluster state: continuations")
 struct ContinuationTests {
     private func submit(
-        _ cluster: ClusterDriver, continuing id: JobID, exemplar: String = "exemplar of a", key: String? = nil
+        _ cluster: ClusterDriver, continuing id: JobID, exemplar: String = "exemplar of a",
+        needs: JobNeeds = JobNeeds(), key: String? = nil
     ) -> Reply? {
         var submission = Submission(
             name: "longer", fileName: "a.png", exemplar: .named(exemplar), recipeYAML: "recipe: draft\niterations: 200",
-            priority: 0, key: key)
+            needs: needs, priority: 0, key: key)
         submission.continues = id
         return cluster.handle(.submit(cluster.token(), [submission], salts: [9])).reply
     }
@@ -38,6 +39,25 @@ struct ContinuationTests {
             return
         }
         #expect(again[0].id == id && again[0].alreadyExisted)
+    }
+
+    @Test func theNewJobNeedsAtLeastWhatTheFinishedOneNeeded() throws {
+        let cluster = ClusterDriver()
+        let first = cluster.submit("a", needs: JobNeeds(weights: ["vgg19"], memoryBytes: 6 << 30))[0]
+        cluster.hello(1)
+        cluster.finish(1, try #require(cluster.take(1)))
+        for memoryBytes in [0, 5 << 30, 7 << 30] {
+            let reply = submit(cluster, continuing: first, needs: JobNeeds(memoryBytes: memoryBytes))
+            guard case .accepted(let accepted)? = reply else {
+                Issue.record("refused")
+                return
+            }
+            #expect(
+                cluster.state.job(accepted[0].id)?.needs
+                    == JobNeeds(weights: ["vgg19"], memoryBytes: max(memoryBytes, 6 << 30)))
+        }
+        cluster.hello(2, equipment: .init(weights: ["vgg19"], memoryBytes: 5 << 30))
+        #expect(cluster.take(2) == nil)
     }
 
     @Test func whatCannotBeContinuedIsRefusedInWords() throws {

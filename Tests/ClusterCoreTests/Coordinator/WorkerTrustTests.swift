@@ -56,6 +56,17 @@ struct WorkerTrustTests {
         #expect(refusal(cluster.hello(9, worker: "w", credentials: credentials(key: "k"))) == .notAuthorised)
     }
 
+    @Test func whatAForgottenWorkerHasShownIsForgottenUnlessItIsThere() {
+        let cluster = ClusterDriver()
+        cluster.hello(1, worker: "gone", credentials: credentials(secret: "s"))
+        cluster.handle(.goodbye(session: 1, reason: "told to stop"))
+        cluster.hello(2, worker: "here", credentials: credentials(secret: "s"))
+        cluster.handle(.workersForgotten(["gone", "here", "unknown"]))
+        #expect(Array(cluster.state.credentials.keys) == ["here"])
+        #expect(refusal(cluster.hello(3, worker: "here", credentials: credentials(secret: "x"))) == .notAuthorised)
+        #expect(cluster.hello(4, worker: "gone", credentials: credentials(secret: "x")).welcomed != nil)
+    }
+
     @Test func revokingAKeyEndsItsSessionsAndFreesTheirJobs() throws {
         let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]

@@ -28,9 +28,10 @@ struct WorkerFailureTests {
         #expect(bench.acknowledge(fail.requestID).contains(.removeFolder(ref)))
     }
 
-    @Test func anImpossibleIterationDoesNotSilenceTheHeart() throws {
+    @Test(arguments: [Double.nan, .infinity, -1, 1e300])
+    func anImpossibleIterationDoesNotSilenceTheHeart(_ seconds: Double) throws {
         var bench = WorkerBench.training()
-        bench.play(.iterated(ref, iteration: .max, totalIterations: .max, secondsPerIteration: .nan))
+        bench.play(.iterated(ref, iteration: .max, totalIterations: .max, secondsPerIteration: seconds))
         let beats = bench.play(.tick, after: .seconds(1)).bodies.filter {
             if case .heartbeat = $0 { true } else { false }
         }

@@ -232,6 +232,8 @@ struct StoreCheckTests {
 
     @Test func theJanitorForgetsWorkersThatAreGoneAndPicturesBeyondThoseKept() async throws {
         _ = try await runningJob()
+        driver.hello(7, worker: "old")
+        driver.handle(.goodbye(session: 7, reason: "told to stop"))
         let longAgo = Date(timeIntervalSinceNow: -Janitor.workerLifetime - 3600)
         try await store.apply(
             [.worker(.named("old"), session: 7, isDraining: false, isConnected: true)], at: longAgo)
@@ -254,6 +256,12 @@ struct StoreCheckTests {
             logger: logger
         ).trim()
         #expect(try await store.workers().map(\.identity.id) == ["recent", "w"], "the one that is connected stays")
+        let loop = Task { await engine.run() }
+        defer { loop.cancel() }
+        _ = await engine.request {
+            .cancel($0, JobID(sequence: 9, salt: 9), reason: "everything before has been handled")
+        }
+        #expect(await engine.committed.credentials.keys.sorted() == ["w"])
         #expect(try FileManager.default.contentsOfDirectory(atPath: thumbnails.path).count == Janitor.thumbnailsKept)
     }
 

@@ -157,6 +157,31 @@ struct FollowUpTests {
         #expect(needs == [0, receipt.width << 20 | receipt.height, 0])
     }
 
+    /// Of a training only if its submission does not say.
+    @Test func whatATrainingNeedsIsAskedAndRecorded() async throws {
+        let folder = TemporaryFolder()
+        let coordinator = try await RunningCoordinator(folder: folder) { configuration in
+            configuration.needsOfTraining = { JobNeeds(memoryBytes: $0.width << 20 | $0.height) }
+        }
+        let receipt = try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png)
+            .decoded(ExemplarReceipt.self)
+        let jobs = [nil, JobNeeds(weights: ["vgg19"], memoryBytes: 7)].map { needs in
+            JobSubmission(
+                name: "wall", fileName: "wall.png", exemplarSHA256: receipt.sha256, recipeYAML: "recipe: draft",
+                needs: needs)
+        }
+        let body = try APIFormat.encoder.encode(SubmitJobsRequest(jobs: jobs))
+        #expect(try await coordinator.send("POST", "/api/v1/jobs", body: body).status == 201)
+        await coordinator.stop()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let needs = try store.load().jobs.map(\.needs)
+        #expect(
+            needs == [
+                JobNeeds(memoryBytes: receipt.width << 20 | receipt.height),
+                JobNeeds(weights: ["vgg19"], memoryBytes: 7),
+            ])
+    }
+
     @Test func whatNothingDoesIsRefused() async throws {
         let coordinator = try await RunningCoordinator()
         for (then, wanted) in [

@@ -15,7 +15,8 @@ final class RunningCoordinator: Sendable {
     private let task: Task<Void, any Error>
 
     init(
-        folder: TemporaryFolder = TemporaryFolder(), configure: (inout CoordinatorConfiguration) -> Void = { _ in }
+        folder: TemporaryFolder = TemporaryFolder(), logger: Logger? = nil,
+        configure: (inout CoordinatorConfiguration) -> Void = { _ in }
     ) async throws {
         self.folder = folder
         var configuration = CoordinatorConfiguration(dataFolder: folder.url)
@@ -24,9 +25,9 @@ final class RunningCoordinator: Sendable {
         // Scripted workers send no heartbeats, and a test may take minutes on a busy machine.
         configuration.lease = .seconds(900)
         configure(&configuration)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let service = try CoordinatorService(configuration, logger: logger)
+        var silent = Logger(label: "test")
+        silent.logLevel = .critical
+        let service = try CoordinatorService(configuration, logger: logger ?? silent)
         let (ready, signal) = AsyncThrowingStream<CoordinatorService.Addresses, any Error>.makeStream()
         task = Task {
             do {

@@ -8,27 +8,33 @@ import Testing
 
 @Suite("Transfers")
 struct TransfersTests {
+    private let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
+
+    private func transfers(in folder: TemporaryFolder, logger: Logger? = nil) throws -> Transfers {
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let artifacts = try ArtifactStore(dataFolder: folder.url)
+        var silent = Logger(label: "test")
+        silent.logLevel = .critical
+        let engine = ClusterEngine(
+            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
+            clock: { .origin }, logger: silent)
+        return Transfers(artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger ?? silent)
+    }
+
+    private func offer(_ id: UInt64, bytes: Int = 64 << 20) -> ArtifactOffer {
+        let artifact = Artifact(sha256: Artifact.named("\(id)").sha256, sizeBytes: bytes)
+        return ArtifactOffer(attempt: attempt, transferID: id, role: .checkpoint, artifact: artifact, iteration: 1)
+    }
+
     /// A peer that sends far beyond its credit, in many transfers at once.
     @Test(.timeLimit(.minutes(2)))
     func chunksThatWaitForTheDiskAreBoundedAndForgottenWithTheirTransfer() async throws {
         let folder = TemporaryFolder()
-        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        let artifacts = try ArtifactStore(dataFolder: folder.url)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { .origin }, logger: logger)
-        let transfers = Transfers(
-            artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger)
-        let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
+        let transfers = try transfers(in: folder)
         let payload = [UInt8](repeating: 7, count: Limits.chunkBytes)
         var most = 0
         for id in 1...40 as ClosedRange<UInt64> {
-            let artifact = Artifact(sha256: Artifact.named("\(id)").sha256, sizeBytes: 64 << 20)
-            let offer = ArtifactOffer(
-                attempt: attempt, transferID: id, role: .checkpoint, artifact: artifact, iteration: 1)
-            transfers.receive(offer, session: 1) { _ in }
+            transfers.receive(offer(id), session: 1) { _ in }
             for _ in 0..<16 {
                 // Behind a gap, so never written.
                 let chunk = ArtifactChunk(transferID: id, offset: 1 << 20, isLast: false)
@@ -39,5 +45,26 @@ struct TransfersTests {
         #expect(most <= Transfers.maxChunks * Limits.chunkBytes / 5)
         transfers.endAll()
         while transfers.arrivedBytes > 0 { await Task.yield() }
+    }
+
+    /// A worker repeats its offers, and the log must not repeat the refusals.
+    @Test(.timeLimit(.minutes(2)))
+    func refusalsAreLoggedWithTheLimitThatWasHitButNotOneByOne() async throws {
+        let folder = TemporaryFolder()
+        let complaints = Complaints()
+        let transfers = try transfers(in: folder, logger: complaints.logger)
+        let (answers, answer) = AsyncStream<MessageToWorker>.makeStream()
+        let refused = 10
+        for id in 1...UInt64(Transfers.maxPerSession + refused) {
+            transfers.receive(offer(id, bytes: 1000), session: 1) { answer.yield($0) }
+        }
+        var refusals = 0
+        for await message in answers {
+            if case .acknowledge(_, .tryLater, _) = message { refusals += 1 }
+            if refusals == refused { break }
+        }
+        let refusal = "too many transfers of one worker at once"
+        #expect(complaints.all == Array(repeating: refusal, count: 4), "after 1, 2, 4 and 8 of them")
+        transfers.endAll()
     }
 }

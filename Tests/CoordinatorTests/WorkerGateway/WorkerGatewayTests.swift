@@ -142,6 +142,22 @@ struct WorkerGatewayTests {
         await coordinator.stop()
     }
 
+    @Test func aFloodOfCoordinatorsMessagesDoesNotFloodTheLog() async throws {
+        let complaints = Complaints()
+        let coordinator = try await RunningCoordinator(logger: complaints.logger)
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 42)
+        worker.hello()
+        _ = try await worker.welcome()
+        for _ in 0..<10 { worker.send(.helloAgain(WireHelloAgain())) }
+        // Its answer comes after all of them were handled.
+        worker.hello()
+        _ = try await worker.welcome()
+        let logged = complaints.all.filter { $0 == "a worker sent a message that only coordinators send" }
+        #expect(logged.count == 4, "after 1, 2, 4 and 8 of them")
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
     @Test(arguments: [(3...4 as ClosedRange<UInt32>, "coordinator")])
     func aVersionNobodySharesIsRefusedNamingWhoHasToUpgrade(versions: ClosedRange<UInt32>, side: String) async throws {
         let coordinator = try await RunningCoordinator()

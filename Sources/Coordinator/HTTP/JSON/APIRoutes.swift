@@ -66,10 +66,12 @@ struct APIRoutes: Sendable {
         try quota.requireRoom()
         var request = SubmissionRequest()
         for (index, job) in body.jobs.enumerated() {
-            let submission = try submission(job, at: index)
-            let source = job.then?.isEmpty == false ? try await sourceOfFollowers(job, at: index) : nil
+            var submission = try submission(job, at: index)
+            let isAsked = job.needs == nil || job.then?.isEmpty == false
+            let training = isAsked ? try await training(of: job, at: index) : nil
+            if let training, job.needs == nil { submission.needs = configuration.needsOfTraining(training) }
             try request.add(submission, job, at: index) { followUp in
-                try source.map { try configuration.needsOfFollower(followUp, $0) } ?? JobNeeds()
+                try training.map { try configuration.needsOfFollower(followUp, $0) } ?? JobNeeds()
             }
         }
         let submissions = request.submissions
@@ -102,10 +104,10 @@ struct APIRoutes: Sendable {
             SubmitJobsResponse(jobs: request.grouped(accepted)), status: isNew ? .created : .ok)
     }
 
-    private func sourceOfFollowers(_ job: JobSubmission, at index: Int) async throws -> SourceOfFollower {
+    private func training(of job: JobSubmission, at index: Int) async throws -> SubmittedTraining {
         do {
             let (width, height) = try await exemplars.pixels(of: job.exemplarSHA256, name: job.fileName)
-            return SourceOfFollower(
+            return SubmittedTraining(
                 recipeYAML: job.recipeYAML, fileName: job.fileName, width: width, height: height,
                 maps: (job.maps ?? []).map(\.map))
         } catch let error as CoordinatorError where error.code == .badExemplar {
@@ -172,7 +174,7 @@ struct APIRoutes: Sendable {
         }
         return Submission(
             name: job.name, inputs: try SubmittedFiles(exemplars).inputs(of: job, at: index), spec: job.recipeYAML,
-            needs: job.needs ?? configuration.needsOfRecipe(job.recipeYAML), priority: job.priority ?? 0,
+            needs: job.needs ?? JobNeeds(), priority: job.priority ?? 0,
             key: job.once == true ? key(of: job) : job.key, tags: tags, continues: continued)
     }
 

@@ -1,5 +1,5 @@
-/// The training that other work follows, as far as it decides what that work needs.
-public struct SourceOfFollower: Sendable {
+/// A training, as far as it decides what it and the work that follows it need.
+public struct SubmittedTraining: Sendable {
     public var recipeYAML: String
     /// The exemplar's file name as the user knows it.
     public var fileName: String
