@@ -87,6 +87,18 @@ import Testing
         #expect(try header("many-2/many-2_Color.png").width == 36)
     }
 
+    @Test func namesOfFoldersKeepTheirDots() throws {
+        #expect(try train([folder]).status == 0)
+        for name in ["Rock.01", "Rock.02"] {
+            try WavesMaterial.write(to: scratch.path(name))
+            let expanded = try texloom(["expand", generator, name])
+            #expect(expanded.status == 0, "\(expanded.errors)")
+            #expect(try header("\(name)_2x/\(name)_2x_Color.png").width == 72)
+        }
+        #expect(try expand("--variations", "2", "-o", "set.v1").status == 0)
+        #expect(try header("set.v1-2/set.v1-2_Color.png").width == 36)
+    }
+
     @Test func theDescriptionNamesTheFiles() throws {
         #expect(try train([folder]).status == 0)
         #expect(try expand("-o", "7 walls & more").status == 0)
