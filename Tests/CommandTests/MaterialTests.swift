@@ -153,6 +153,10 @@ import Testing
             ["expand", generator, "--map", "albedo=\(picture)", "--map", "roughness=\(picture)"], "normal-dx")
         try refused(["expand", generator, "--map", "albedo=\(picture)", "--map", "shine=\(picture)"], "shine")
         try refused(["expand", generator], "expected an image")
+        // A refusal leaves no folder.
+        try refused(["expand", generator, folder, "--size", "20000x10", "-o", "none/big"], "which is 8 doublings")
+        try refused(["expand", generator, folder, "-o", "\(picture)/big"], "big cannot be made a folder")
+        #expect(!FileManager.default.fileExists(atPath: scratch.path("none")))
         try refused(["train", folder, "--map", "albedo=\(picture)"], "expected one of them")
         try refused(["train", scratch.url.path], "no albedo")
 
