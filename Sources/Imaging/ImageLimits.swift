@@ -42,8 +42,10 @@ public struct ImageLimits: Sendable {
         guard width > 0, height > 0 else {
             return ImagingError(.corrupt, "\(name) has \(width)x\(height) pixels; copy or save it again")
         }
-        let found = "\(name) has \(width)x\(height) pixels (\(Self.megapixels(width * height, .up)) megapixels)"
-        let allowed = "at most \(Self.megapixels(maxPixels, .down)) megapixels and sides of \(maxSide)"
+        // The product may not fit an Int.
+        let pixels = Double(width) * Double(height)
+        let found = "\(name) has \(width)x\(height) pixels (\(Self.megapixels(pixels, .up)) megapixels)"
+        let allowed = "at most \(Self.megapixels(Double(maxPixels), .down)) megapixels and sides of \(maxSide)"
         guard isOfExemplars else {
             return ImagingError(.tooLarge, "\(found); an image may have \(allowed): scale it down")
         }
@@ -71,7 +73,7 @@ public struct ImageLimits: Sendable {
     }
 
     /// Rounded so that the size of a refused image never reads like an allowed one.
-    private static func megapixels(_ pixels: Int, _ rule: FloatingPointRoundingRule) -> String {
-        String(format: "%.1f", (Double(pixels) / 1e5).rounded(rule) / 10)
+    private static func megapixels(_ pixels: Double, _ rule: FloatingPointRoundingRule) -> String {
+        String(format: "%.1f", (pixels / 1e5).rounded(rule) / 10)
     }
 }

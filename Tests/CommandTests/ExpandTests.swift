@@ -220,6 +220,8 @@ import Testing
             (["--size", "90x90", "--times", "2"], "expected one of them"),
             (["--size", "96x96", "--seamless", "x", "--periodic-input"], "does not tile"),
             (["--size", "13312x12288", "--seamless", "both"], "megapixels"),
+            (["--layout", photograph, "--size", "9223372036854775807x16"], "megapixels"),
+            (["--layout", photograph, "--size", "4000000000x4000000000"], "megapixels"),
             (["--json", "-o", "-"], "standard output"),
             (["--variations", "0"], "expected 1 to 10000"), (["--variations", "2", "-o", "-"], "numbers are added"),
             (["--seed", "3"], "has no effect"), (["--input", "tiles:1"], "tiles:N"), (["--input", "clouds"], "noise"),

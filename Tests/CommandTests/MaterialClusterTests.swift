@@ -36,16 +36,16 @@ import Testing
     @Test func theClusterMakesWhatTheCommandsMake() throws {
         let cluster = try TinyCluster()
         let scratch = cluster.scratch.folder
-        let folder = scratch.path("waves")
+        let folder = scratch.path("waves.1k")
         try WavesMaterial.write(to: folder)
         let recipe = TinyCluster.recipe(iterations: 400, checkpointEvery: 50)
         let work: [(then: String, flags: [String], results: [String])] = [
-            ("expand", [], ["waves_2x"]),
+            ("expand", [], ["waves.1k_2x"]),
             (
                 "expand:variations=2,seed=3,depth=16", ["--variations", "2", "--seed", "3", "--depth", "16"],
-                ["waves_2x-1", "waves_2x-2"]
+                ["waves.1k_2x-1", "waves.1k_2x-2"]
             ),
-            ("expand:seamless,times=2", ["--seamless", "both", "--times", "2"], ["waves_4x"]),
+            ("expand:seamless,times=2", ["--seamless", "both", "--times", "2"], ["waves.1k_4x"]),
         ]
         let submitted = try cluster.run(
             ["submit", folder] + recipe + work.flatMap { ["--then", $0.then] } + ["--then", "export:onnx"])
@@ -96,7 +96,7 @@ import Testing
         try locally(
             ["expand", generator, "\(out)/waves_result/exemplar", "-o", "waves_2x"], in: scratch.path("again"), cluster)
         let again = try bytes(scratch.path("again/waves_2x/waves_2x_NormalDX.png"))
-        #expect(try bytes(scratch.path("local-0/waves_2x/waves_2x_NormalDX.png")) == again)
+        #expect(try bytes(scratch.path("local-0/waves.1k_2x/waves.1k_2x_NormalDX.png")) == again)
         try locally(["export", generator, "-o", "local.onnx"], in: scratch.url.path, cluster)
         #expect(try bytes("\(out)/waves-export_result/generator.onnx") == bytes(scratch.path("local.onnx")))
         let repeated = try cluster.run(["gather", "--out", out])

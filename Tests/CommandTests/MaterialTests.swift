@@ -87,6 +87,18 @@ import Testing
         #expect(try header("many-2/many-2_Color.png").width == 36)
     }
 
+    @Test func namesOfFoldersKeepTheirDots() throws {
+        #expect(try train([folder]).status == 0)
+        for name in ["Rock.01", "Rock.02"] {
+            try WavesMaterial.write(to: scratch.path(name))
+            let expanded = try texloom(["expand", generator, name])
+            #expect(expanded.status == 0, "\(expanded.errors)")
+            #expect(try header("\(name)_2x/\(name)_2x_Color.png").width == 72)
+        }
+        #expect(try expand("--variations", "2", "-o", "set.v1").status == 0)
+        #expect(try header("set.v1-2/set.v1-2_Color.png").width == 36)
+    }
+
     @Test func theDescriptionNamesTheFiles() throws {
         #expect(try train([folder]).status == 0)
         #expect(try expand("-o", "7 walls & more").status == 0)
@@ -141,6 +153,10 @@ import Testing
             ["expand", generator, "--map", "albedo=\(picture)", "--map", "roughness=\(picture)"], "normal-dx")
         try refused(["expand", generator, "--map", "albedo=\(picture)", "--map", "shine=\(picture)"], "shine")
         try refused(["expand", generator], "expected an image")
+        // A refusal leaves no folder.
+        try refused(["expand", generator, folder, "--size", "20000x10", "-o", "none/big"], "which is 8 doublings")
+        try refused(["expand", generator, folder, "-o", "\(picture)/big"], "big cannot be made a folder")
+        #expect(!FileManager.default.fileExists(atPath: scratch.path("none")))
         try refused(["train", folder, "--map", "albedo=\(picture)"], "expected one of them")
         try refused(["train", scratch.url.path], "no albedo")
 

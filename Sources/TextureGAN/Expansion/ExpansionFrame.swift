@@ -42,11 +42,13 @@ struct ExpansionFrame {
 
     private func doubledPlan(_ width: Int, _ height: Int) throws -> DoublingPlan {
         let plan = DoublingPlan(doubling: width, height, times: times ?? 1)
-        try requireLimits(plan, "the result of --times \(times ?? 1)")
+        try requireLimits(plan.width, plan.height, "the result of --times \(times ?? 1)")
         return plan
     }
 
     private func plan(for size: PixelSize, _ sourceWidth: Int, _ sourceHeight: Int) throws -> DoublingPlan {
+        // First, because the source may be half a size that does not fit an Int when it is doubled.
+        try requireLimits(size.width, size.height, "the result of --size")
         let width = axes.contains(.x) ? PeriodicImage.widest(of: sourceWidth) : sourceWidth
         let height = axes.contains(.y) ? PeriodicImage.widest(of: sourceHeight) : sourceHeight
         guard let plan = DoublingPlan(reaching: size.width, size.height, fromWidth: width, height: height) else {
@@ -68,7 +70,6 @@ struct ExpansionFrame {
                 "--size \(size) with --seamless takes \(part.width)x\(part.height) pixels of \(name); expected a size that "
                     + "takes at least \(least) a side where it tiles")
         }
-        try requireLimits(plan, "the result of --size")
         return plan
     }
 
@@ -87,10 +88,10 @@ struct ExpansionFrame {
     }
 
     /// A result that tiles is held in memory, any other is written row by row.
-    private func requireLimits(_ plan: DoublingPlan, _ what: String) throws {
+    private func requireLimits(_ width: Int, _ height: Int, _ what: String) throws {
         let limits = axes.isEmpty ? ImageLimits.result : .standard
-        guard !limits.allow(width: plan.width, height: plan.height) else { return }
+        guard !limits.allow(width: width, height: height) else { return }
         let advice = (times ?? 1) > 1 ? ", or take a smaller --times" : ""
-        throw ExpansionFailure(limits.tooLarge(what, plan.width, plan.height).message + advice)
+        throw ExpansionFailure(limits.tooLarge(what, width, height).message + advice)
     }
 }

@@ -63,14 +63,17 @@ struct ExpansionMemory {
     /// What stays throughout: weights, the picture, and what was made of it.
     private var held: Int {
         let weights = generator.parameters.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.size
-        return weights + 3 * bytes(source)
+        // The light and the colours of the exemplar, by which blocks are chosen for a layout.
+        let light = layoutPixels == 0 ? 0 : 15 * source.pixels
+        return weights + 3 * bytes(source) + light
     }
 
     /// Before the first doubling.
     private var preparation: Int {
         let sampleBytes = generator.channels * sampleBytes
-        // The light that the layout asks for, its order, the light of what was laid, and the pictures.
-        let layout = (110 + 3 * sampleBytes) * layoutPixels
+        // The light that the layout asks for, its order, the light of what was laid, and the pictures. The light of
+        // the exemplar is averaged and ordered before: 36 bytes a pixel with what is held.
+        let layout = layoutPixels == 0 ? 0 : (110 + 3 * sampleBytes) * layoutPixels + 21 * source.pixels
         // Noise ranks its values and the picture's pixels; sorting copies them.
         let noise = input == .noise ? 40 * source.pixels : 0
         // The light of the exemplar and of the join, and the copies: turned, cut, rolled, and with moved light.

@@ -124,6 +124,7 @@ extension Image {
 
     /// The middle with the proportions of a size, scaled to that size.
     func filling(width: Int, height: Int) -> Image {
+        if width == self.width, height == self.height { return self }
         let across = min(self.width, max(1, (self.height * width + height / 2) / height))
         let down = min(self.height, max(1, (self.width * height + width / 2) / width))
         return middle(width: across, height: down).resized(width: width, height: height)

@@ -50,7 +50,7 @@ public struct PictureExpansion {
         _ picture: Raster<Sample>, to sink: (Int, DoublingPlan) throws -> Sink,
         progress: @escaping (Double) throws -> Void, finished: (Int, Sink, ExpandedPicture) throws -> Void
     ) throws {
-        let layout = guide.flatMap(fitted)
+        let layout = layoutSize
         func memory(_ plan: DoublingPlan) -> ExpansionMemory {
             var memory = Self.memory(
                 of: options, expander.generator, plan, sampleBytes: MemoryLayout<Sample>.size, width: picture.width,
@@ -63,7 +63,7 @@ public struct PictureExpansion {
             memory(
                 layout.map { try frame.checkedPlan(width: $0.width, height: $0.height) }
                     ?? Self.check(options, of: name, width: picture.width, height: picture.height)))
-        let input = try inputs(of: picture, layout: layout)
+        let input = try inputs(of: picture)
         for index in 0..<options.count {
             let source = try input(index)
             let (part, plan) = try frame.prepared(source)
@@ -98,17 +98,16 @@ public struct PictureExpansion {
         return ExpansionMemory.bytes(forBudget: memory.leastBudget)
     }
 
-    /// As much of the guide's layout as one doubling brings to the size; nil without a layout.
-    private func fitted(_ guide: Guide) -> Image? {
+    /// The size to which the guide's layout is scaled: one doubling brings it to the result's. Nil without a layout.
+    private var layoutSize: (width: Int, height: Int)? {
         guard case .layout(let layout, _, _) = guide else { return nil }
-        return options.size.map { layout.filling(width: ($0.width + 1) / 2, height: ($0.height + 1) / 2) } ?? layout
+        guard let size = options.size else { return (width: layout.width, height: layout.height) }
+        // Rounded up. The sides have yet to be checked and may be the largest Int.
+        return (width: (size.width - 1) / 2 + 1, height: (size.height - 1) / 2 + 1)
     }
 
     /// What becomes a result, by its index.
-    /// - Parameter layout: that of the guide, as it is used.
-    private func inputs<Sample>(
-        of picture: Raster<Sample>, layout: Image?
-    ) throws -> (Int) throws -> Raster<Sample> {
+    private func inputs<Sample>(of picture: Raster<Sample>) throws -> (Int) throws -> Raster<Sample> {
         switch guide {
         case .near(let wanted, let wantedName):
             let (width, height) = ExpansionInput.cropSize(of: picture.width, picture.height)
@@ -121,9 +120,10 @@ public struct PictureExpansion {
                         + "\(LayoutTransfer<Sample>.minSide) a side: give the image that the generator was trained on")
             }
             let transfer = LayoutTransfer(picture)
+            let layout = layoutSize.map { whole.filling(width: $0.width, height: $0.height) } ?? whole
             return { index in
                 var stream = RandomStream(seed: seed, purpose: UInt32(index + 1))
-                return transfer.laid(by: layout ?? whole, strength: strength, from: &stream)
+                return transfer.laid(by: layout, strength: strength, from: &stream)
             }
         case nil:
             return { index in

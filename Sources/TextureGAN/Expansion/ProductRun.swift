@@ -101,8 +101,7 @@ public enum ProductRun {
         let (read, notes) = try files.read()
         for note in notes { try report(.log(note)) }
         let material = try read.arranged(as: generator.layout)
-        let stem = URL(fileURLWithPath: input.exemplarName).deletingPathExtension().lastPathComponent
-        let names = options.names(stem: stem, extension: "")
+        let names = options.names(stem: MaterialFiles.resultName(of: input.exemplarName), extension: "")
         return try run(options, with: generator, on: material.pixels, input, proceeds, report) { index, plan in
             MaterialFolder(
                 input.folder, material, names[index], number: index + 1, width: plan.width, height: plan.height,

@@ -42,20 +42,27 @@ public struct Material: Sendable, Equatable {
         }
     }
 
-    /// All maps beside and below each other, in the layout's order, for people to look at.
+    /// In pixels. At full size, large maps would make a sheet that texloom itself does not read.
+    static let longestSheetSide = 4096
+
+    /// All maps beside and below each other, in the layout's order, for people to look at. Scaled down where the longer
+    /// side would exceed ``longestSheetSide``.
     var sheet: Image {
-        let (width, height) = (pixels.width, pixels.height)
         let columns = Int(Double(layout.maps.count).squareRoot().rounded(.up))
         let rows = (layout.maps.count + columns - 1) / columns
+        let scale = Double(Self.longestSheetSide) / Double(max(columns * pixels.width, rows * pixels.height))
+        func scaled(_ side: Int) -> Int { scale < 1 ? max(1, Int(Double(side) * scale)) : side }
+        let (width, height) = (scaled(pixels.width), scaled(pixels.height))
         var result = [UInt8](repeating: 0, count: columns * width * rows * height * 3)
         for (place, kind) in layout.maps.enumerated() {
-            guard let map: Image = map(kind) else { continue }
+            guard let whole: Image = map(kind) else { continue }
+            let shown = scale < 1 ? whole.resized(width: width, height: height) : whole
             for y in 0..<height {
                 let start = ((place / columns * height + y) * columns + place % columns) * width
                 for x in 0..<width {
                     for channel in 0..<3 {
                         result[3 * (start + x) + channel] =
-                            map.pixels[(y * width + x) * map.channels + min(channel, map.channels - 1)]
+                            shown.pixels[(y * width + x) * shown.channels + min(channel, shown.channels - 1)]
                     }
                 }
             }

@@ -102,6 +102,14 @@ public struct MaterialFiles: Sendable, Equatable {
             && 2 * known.count > contents.count
     }
 
+    /// What the results of a material are named after: its folder, or the albedo's file without its extension. The dot
+    /// of a folder's name begins no extension, so `Rock.01` and `Rock.02` have different results.
+    /// - Parameter name: The material's, with or without its path.
+    public static func resultName(of name: String) -> String {
+        let url = URL(fileURLWithPath: name)
+        return (isImage(url) ? url.deletingPathExtension() : url).lastPathComponent
+    }
+
     private static func isImage(_ url: URL) -> Bool {
         ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased())
     }

@@ -100,13 +100,13 @@ import Testing
 
     /// Laying blocks by a layout takes more than doubling it without pieces.
     @Test func layoutsCount() throws {
-        func shortage(_ bytes: Int, layout side: Int) throws -> MemoryShortage? {
+        func shortage(_ bytes: Int, layout side: Int, exemplar: Int = 64) throws -> MemoryShortage? {
             let expansion = PictureExpansion(
                 try ExpansionOptions("times=1"), of: "a.png", with: Self.generator(), availableBytes: bytes,
                 guide: .layout(TinyRun.image(width: side, height: side), strength: 1, seed: 1),
                 workspace: Workspace(threads: 1))
             do {
-                try expansion.run(TinyRun.image(width: 64, height: 64)) { _, _ in
+                try expansion.run(TinyRun.image(width: exemplar, height: exemplar)) { _, _ in
                     Drain()
                 } progress: { _ in
                 } finished: { _, _, _ in
@@ -117,6 +117,9 @@ import Testing
         #expect(try shortage(1 << 30, layout: 64) == nil)
         let found = try #require(try shortage(256 << 20, layout: 2048))
         #expect(found.width == 4096 && found.neededBytes > 2048 * 2048 * 100)
+        // A small layout takes the light of the whole exemplar, too: 36 bytes a pixel beside the picture.
+        let small = try #require(try shortage(64 << 20, layout: 64, exemplar: 2048))
+        #expect(small.width == 128 && small.neededBytes > 2048 * 2048 * (36 + 3))
     }
 
     /// The limit for large results is no less than what the smallest pieces take, however many channels they have.

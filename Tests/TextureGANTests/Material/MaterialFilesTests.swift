@@ -162,6 +162,15 @@ import Testing
         }
     }
 
+    @Test(
+        arguments: [
+            ("Rock.01", "Rock.01"), ("materials/Rock.02/", "Rock.02"), ("Rock", "Rock"), ("wall.v2.PNG", "wall.v2"),
+            ("walls/wall_diff.jpg", "wall_diff"),
+        ])
+    func onlyAnAlbedosFileHasAnExtension(_ name: String, _ expected: String) {
+        #expect(MaterialFiles.resultName(of: name) == expected)
+    }
+
     @Test func aFrameIsCutFromAllMaps() throws {
         try TinyRun.inFolder { folder in
             let (width, height) = (12, 8)

@@ -77,6 +77,22 @@ enum TinyMaterial {
         #expect(material.sheet.cropped(x: 64, y: 0, width: 32, height: 28).pixels[3] == roughness?.pixels[1])
     }
 
+    @Test(arguments: [(1500, 8, 1365, 7), (8, 2100, 7, 2048), (1365, 4, 1365, 4)])
+    func aLargeSheetIsScaledDownMapByMap(_ width: Int, _ height: Int, _ shownWidth: Int, _ shownHeight: Int) throws {
+        let material = TinyMaterial.material(width: width, height: height)
+        let sheet = material.sheet
+        #expect(sheet.width == 3 * shownWidth && sheet.height == 2 * shownHeight)
+        #expect(max(sheet.width, sheet.height) <= 4096)
+        let albedo = sheet.cropped(x: 0, y: 0, width: shownWidth, height: shownHeight)
+        #expect(albedo == material.albedo.resized(width: shownWidth, height: shownHeight))
+        // The last map: displacement, which is grey.
+        let relief: Image? = material.map(.displacement)
+        let last = sheet.cropped(x: 2 * shownWidth, y: shownHeight, width: shownWidth, height: shownHeight)
+        let small = try #require(relief).resized(width: shownWidth, height: shownHeight)
+        let grey = small.pixels.flatMap { [$0, $0, $0] }
+        #expect(last == Image(width: shownWidth, height: shownHeight, pixels: grey))
+    }
+
     @Test func aGeneratorsOrderAndGreenAreKept() throws {
         let material = TinyMaterial.material()
         let wanted = try #require(MapLayout([.albedo, .normalDX, .displacement]))

@@ -244,7 +244,7 @@ struct ExpandCommand: ParsableCommand {
         _ network: Generator, on picture: Raster<Sample>, named image: String,
         result: (_ path: String, _ width: Int, _ height: Int) throws -> some ResultFiles
     ) throws {
-        let paths = paths(of: options, image: image, extension: network.layout.isMaterial ? "" : ".png")
+        let paths = paths(of: options, image: image, isMaterial: network.layout.isMaterial)
         // All of them, before the work.
         for path in paths { _ = try result(path, 2, 2) }
         let expansion = PictureExpansion(
@@ -275,10 +275,15 @@ struct ExpandCommand: ParsableCommand {
     }
 
     /// The results to write: files, or the folders of a material.
-    private func paths(of options: ExpansionOptions, image: String, extension end: String) -> [String] {
-        guard let output else { return options.names(stem: FileName.stem(of: image), extension: end) }
+    private func paths(of options: ExpansionOptions, image: String, isMaterial: Bool) -> [String] {
+        guard let output else {
+            return isMaterial
+                ? options.names(stem: MaterialFiles.resultName(of: FileName.last(of: image)), extension: "")
+                : options.names(stem: FileName.stem(of: image))
+        }
         guard let variations else { return [output] }
-        let end = (output as NSString).pathExtension
+        // A folder's name has no extension.
+        let end = isMaterial ? "" : (output as NSString).pathExtension
         let stem = end.isEmpty ? output : String(output.dropLast(end.count + 1))
         return (1...variations).map { "\(stem)-\($0)\(end.isEmpty ? "" : ".\(end)")" }
     }

@@ -4,14 +4,24 @@ import OperatingSystem
 import TextureGAN
 
 /// The files of a material in a folder: a PNG for each map, all written row by row, and a MaterialX file.
-struct MaterialOutput: ResultFiles {
+///
+/// A folder that does not exist is created by ``open()``, so a refusal of the work leaves none behind.
+final class MaterialOutput: ResultFiles {
+    private typealias File = (kind: MapKind, depth: Int, output: PictureOutput)
+
     private let layout: MapLayout
     private let folder: String
     private let name: String
-    private let files: [(kind: MapKind, depth: Int, output: PictureOutput)]
+    private let width: Int
+    private let height: Int
+    /// Bits of a sample in each map's file, in the layout's order.
+    private let depths: [Int]
+    private let inputs: [String]
+    /// Empty until ``open()``.
+    private var files: [File] = []
 
     /// - Parameters:
-    ///   - folder: is created if it does not exist. Its name begins the files' names.
+    ///   - folder: its name begins the files' names.
     ///   - depth: bits of all maps; nil for those of the input.
     /// - Throws: `CommandFailure` for a file or folder that cannot be written.
     init(
@@ -19,24 +29,47 @@ struct MaterialOutput: ResultFiles {
     ) throws {
         layout = material.layout
         self.folder = folder
-        let name = FileName.last(of: folder)
-        self.name = name
-        do {
-            try FileManager.default.createDirectory(at: FileName.plain(folder), withIntermediateDirectories: true)
-        } catch {
-            throw CommandFailure(
-                "\(folder) cannot be made a folder: \(error.systemReason); give another -o", exit: .usage)
-        }
-        files = try zip(layout.maps, material.depths).map { kind, own in
-            let path = "\(folder)/\(kind.fileName(of: name))"
-            let output = try PictureOutput(
-                path, width: width, height: height, bitDepth: depth ?? own, channels: kind.channels,
-                isSRGB: kind == .albedo, sparing: inputs)
-            return (kind, depth ?? own, output)
+        name = FileName.last(of: folder)
+        self.width = width
+        self.height = height
+        depths = material.depths.map { depth ?? $0 }
+        self.inputs = inputs
+        // The dot, because a file is no folder.
+        if access(FileName.plain(folder).path + "/.", F_OK) == 0 {
+            _ = try outputs()
+        } else {
+            try requirePlace()
         }
     }
 
-    func open() throws { for file in files { try file.output.open() } }
+    /// Checks that the folder can be created: what exists of its path has to be a folder and writable.
+    private func requirePlace() throws {
+        var existing = FileName.plain(folder).standardizedFileURL
+        while !FileManager.default.fileExists(atPath: existing.path) { existing.deleteLastPathComponent() }
+        guard access(existing.path + "/.", W_OK | X_OK) == 0 else { throw failure(reasonOfSystem(errno)) }
+    }
+
+    /// The files in the existing folder, checked.
+    private func outputs() throws -> [File] {
+        try zip(layout.maps, depths).map { kind, depth in
+            let output = try PictureOutput(
+                "\(folder)/\(kind.fileName(of: name))", width: width, height: height, bitDepth: depth,
+                channels: kind.channels, isSRGB: kind == .albedo, sparing: inputs)
+            return (kind, depth, output)
+        }
+    }
+
+    private func failure(_ reason: String) -> CommandFailure {
+        CommandFailure("\(folder) cannot be made a folder: \(reason); give another -o", exit: .usage)
+    }
+
+    func open() throws {
+        do {
+            try FileManager.default.createDirectory(at: FileName.plain(folder), withIntermediateDirectories: true)
+        } catch { throw failure(error.systemReason) }
+        files = try outputs()
+        for file in files { try file.output.open() }
+    }
 
     func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
         try rows.withMemoryRebound(to: UInt16.self) { rows in
