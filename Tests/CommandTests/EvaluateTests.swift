@@ -49,6 +49,19 @@ import TextureGAN
         #expect((list[1]["quality_patches"] as? Double ?? 0) > 0.1)
     }
 
+    /// A picture of which one or two figures are known is not good for that, and its score compares with others' only by
+    /// the figures that all have.
+    @Test func aTinyPictureIsNotJudged() throws {
+        let exemplar = try write(Self.moss, "moss.png")
+        let tiny = try write(Self.moss.cropped(x: 0, y: 0, width: 14, height: 14), "tiny.png")
+        let table = try evaluate([exemplar, tiny])
+        #expect(table.output.contains("verdict      too small to judge"), "\(table.output)")
+        let result = try evaluate([exemplar, exemplar, tiny, "--json"])
+        let list = try #require(JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [[String: Any]])
+        let scores = try list.map { try #require($0["score"] as? Double) }
+        #expect(list[1]["verdict"] as? String == "too small to judge" && scores[0] < scores[1], "\(scores)")
+    }
+
     /// OpenBLAS picks kernels by CPU type, and they round differently, so no figure may depend on its results. A tiled
     /// exemplar has four equally near windows for each window, and rounding would choose among them.
     @Test func figuresAreTheSameWhateverKernelsOpenBLASPicks() throws {

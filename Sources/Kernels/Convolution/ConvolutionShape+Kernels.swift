@@ -31,6 +31,19 @@ extension ConvolutionShape {
         }
     }
 
+    /// The same convolution of an input that is enlarged already.
+    private var afterEnlargement: ConvolutionShape {
+        ConvolutionShape(
+            inputHeight: padding.enlargement * inputHeight, inputWidth: padding.enlargement * inputWidth,
+            inputChannels: inputChannels, outputChannels: outputChannels, kernelSize: kernelSize, stride: stride,
+            padding: Padding(padding.amount, padding.mode))
+    }
+
+    /// `afterEnlargement`, if the kernel needs a copy of the enlarged input. Winograd's tiles read the input itself.
+    private var enlarged: ConvolutionShape? {
+        padding.enlargement == 1 || method == .winograd3x3 ? nil : afterEnlargement
+    }
+
     /// `output = activation(input * weight + bias) [+ residual]`.
     /// - Parameter residual: shaped like `output`.
     package func forward(
@@ -38,6 +51,13 @@ extension ConvolutionShape {
         adding residual: Tensor? = nil, output: Tensor, in workspace: Workspace
     ) {
         residual?.requireShape(of: output)
+        if let enlarged {
+            return workspace.arena.scoped {
+                enlarged.forward(
+                    input: NearestUpsample.forward(input, in: workspace), weight: weight, bias: bias, activation,
+                    adding: residual, output: output, in: workspace)
+            }
+        }
         if let method {
             method.forward(
                 input: input, padding: padding, weight: weight, output: output, bias: bias, activation,
@@ -56,6 +76,16 @@ extension ConvolutionShape {
         dOutput: Tensor, rectified: Tensor? = nil, weight: UnsafePointer<Float>, dInput: Tensor,
         in workspace: Workspace
     ) {
+        if padding.enlargement > 1 {
+            return workspace.arena.scoped {
+                let large = Tensor(
+                    in: workspace.arena, images: dInput.images, height: 2 * dInput.height, width: 2 * dInput.width,
+                    channels: dInput.channels)
+                afterEnlargement.inputGradient(
+                    dOutput: dOutput, rectified: rectified, weight: weight, dInput: large, in: workspace)
+                NearestUpsample.backward(dOutput: large, dInput: dInput, in: workspace)
+            }
+        }
         var method = method
         if case .fewInputs = method, padding.mode != .zero && padding.amount > 0 { method = nil }
         var rectified = rectified
@@ -84,6 +114,13 @@ extension ConvolutionShape {
     package func weightGradient(
         input: Tensor, dOutput: Tensor, dWeight: UnsafeMutablePointer<Float>, in workspace: Workspace
     ) {
+        if let enlarged {
+            return workspace.arena.scoped {
+                enlarged.weightGradient(
+                    input: NearestUpsample.forward(input, in: workspace), dOutput: dOutput, dWeight: dWeight,
+                    in: workspace)
+            }
+        }
         if let method {
             method.weightGradient(
                 input: input, padding: padding, dOutput: dOutput, dWeight: dWeight, in: workspace)

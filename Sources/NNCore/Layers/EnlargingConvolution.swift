@@ -52,49 +52,14 @@ public struct TransposedConvolution: ConvolutionLayer {
     }
 }
 
-/// Nearest-neighbour enlargement to twice the size, then a 3x3 convolution, as in the Chainer implementation. It cannot
-/// leave the checkerboards of a transposed convolution.
-public struct UpsampledConvolution: ConvolutionLayer {
-    public let convolution: Convolution
-
-    public init(_ name: String, inputChannels: Int, outputChannels: Int, bias: Bool = false, trained: Bool = true) {
-        convolution = Convolution(
-            name, inputChannels: inputChannels, outputChannels: outputChannels, kernelSize: 3, padding: Padding(1),
-            bias: bias, trained: trained)
-    }
-
-    public var parameters: [Parameter] { convolution.parameters }
-    public var bias: Parameter? { convolution.bias }
-    public var outputChannels: Int { convolution.outputChannels }
-
-    public func outputShape(height: Int, width: Int) -> (height: Int, width: Int, channels: Int) {
-        (2 * height, 2 * width, convolution.outputChannels)
-    }
-
-    public func forward(
-        _ input: Tensor, _ activation: Activation, adding residual: Tensor?, into output: Tensor,
-        in workspace: Workspace
-    ) {
-        workspace.arena.scoped {
-            let large = NearestUpsample.forward(input, in: workspace)
-            convolution.forward(large, activation, adding: residual, into: output, in: workspace)
-        }
-    }
-
-    public func accumulateWeightGradient(input: Tensor, dOutput: Tensor, in workspace: Workspace) {
-        workspace.arena.scoped {
-            let large = NearestUpsample.forward(input, in: workspace)
-            convolution.accumulateWeightGradient(input: large, dOutput: dOutput, in: workspace)
-        }
-    }
-
-    public func inputGradient(dOutput: Tensor, dInput: Tensor, in workspace: Workspace) {
-        workspace.arena.scoped {
-            let large = Tensor(
-                in: workspace.arena, images: dOutput.images, height: dOutput.height, width: dOutput.width,
-                channels: dInput.channels)
-            convolution.inputGradient(dOutput: dOutput, dInput: large, in: workspace)
-            NearestUpsample.backward(dOutput: large, dInput: dInput, in: workspace)
-        }
+extension Convolution {
+    /// Nearest-neighbour enlargement to twice the size, then a 3x3 convolution, as in the Chainer implementation. It
+    /// cannot leave the checkerboards of a transposed convolution.
+    public static func upsampled(
+        _ name: String, inputChannels: Int, outputChannels: Int, bias: Bool = false, trained: Bool = true
+    ) -> Convolution {
+        Convolution(
+            name, inputChannels: inputChannels, outputChannels: outputChannels, kernelSize: 3,
+            padding: Padding(1, enlargement: 2), bias: bias, trained: trained)
     }
 }

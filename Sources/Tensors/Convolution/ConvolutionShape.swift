@@ -20,14 +20,14 @@ public struct ConvolutionShape: Sendable, Hashable {
         self.stride = stride
         self.padding = padding
         require(
-            min(inputHeight, inputWidth) + 2 * padding.amount >= kernelSize,
+            padding.enlargement * min(inputHeight, inputWidth) + 2 * padding.amount >= kernelSize,
             "a \(kernelSize)x\(kernelSize) kernel does not fit into \(inputHeight)x\(inputWidth) pixels padded by "
                 + "\(padding.amount)")
         padding.requireRoom(height: inputHeight, width: inputWidth)
     }
 
-    public var outputHeight: Int { (inputHeight + 2 * padding.amount - kernelSize) / stride + 1 }
-    public var outputWidth: Int { (inputWidth + 2 * padding.amount - kernelSize) / stride + 1 }
+    public var outputHeight: Int { padding.outputLength(inputHeight, kernelSize: kernelSize, stride: stride) }
+    public var outputWidth: Int { padding.outputLength(inputWidth, kernelSize: kernelSize, stride: stride) }
     public var outputPixels: Int { outputHeight * outputWidth }
     package var kernelArea: Int { kernelSize * kernelSize }
     package var weightCount: Int { kernelArea * inputChannels * outputChannels }

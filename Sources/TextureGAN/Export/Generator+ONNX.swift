@@ -51,7 +51,6 @@ extension ConvolutionLayer {
         switch self {
         case let layer as Convolution: return layer.write(input, to: &graph)
         case let layer as TransposedConvolution: return layer.write(input, to: &graph)
-        case let layer as UpsampledConvolution: return layer.write(input, to: &graph)
         default: preconditionFailure("no generator has a \(Self.self)")
         }
     }
@@ -60,6 +59,16 @@ extension ConvolutionLayer {
 extension Convolution {
     fileprivate func write(_ input: String, to graph: inout ONNXGraph) -> String {
         var input = input
+        if padding.enlargement > 1 {
+            let size = Float(padding.enlargement)
+            let scales = graph.constant("\(weight.name).scales", [1, 1, size, size])
+            input = graph.node(
+                "Resize", [input, "", scales],
+                [
+                    ("mode", .text("nearest")), ("coordinate_transformation_mode", .text("asymmetric")),
+                    ("nearest_mode", .text("floor")),
+                ])
+        }
         var pads = padding.amount
         if pads > 0, padding.mode != .zero {
             let amounts = graph.constant(
@@ -85,19 +94,6 @@ extension TransposedConvolution {
                 ("kernel_shape", .integers([3, 3])), ("strides", .integers([2, 2])),
                 ("pads", .integers([1, 1, 1, 1])), ("output_padding", .integers([1, 1])),
             ])
-    }
-}
-
-extension UpsampledConvolution {
-    fileprivate func write(_ input: String, to graph: inout ONNXGraph) -> String {
-        let scales = graph.constant("\(convolution.weight.name).scales", [1, 1, 2, 2] as [Float])
-        let large = graph.node(
-            "Resize", [input, "", scales],
-            [
-                ("mode", .text("nearest")), ("coordinate_transformation_mode", .text("asymmetric")),
-                ("nearest_mode", .text("floor")),
-            ])
-        return convolution.write(large, to: &graph)
     }
 }
 

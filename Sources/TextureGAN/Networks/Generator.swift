@@ -92,7 +92,7 @@ public struct Generator: Sendable {
                         "up.\(index)", inputChannels: channels, outputChannels: channels / 2, bias: bias,
                         trained: trained)
                 case .nearest:
-                    UpsampledConvolution(
+                    Convolution.upsampled(
                         "up.\(index)", inputChannels: channels, outputChannels: channels / 2, bias: bias,
                         trained: trained)
                 }

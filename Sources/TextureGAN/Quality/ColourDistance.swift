@@ -20,7 +20,7 @@ struct ColourDistance: Sendable {
     private static let reach: Float = 1.25
     private static let binsPerUnit: Float = 1024
     private static let bins = Int(2 * reach * binsPerUnit)
-    /// A larger image is sampled at a regular step down to this number.
+    /// A larger image is sampled at a regular step down to about this number.
     private static let maxSamples = 1 << 18
     private static let axes = makeAxes()
 
@@ -41,7 +41,9 @@ struct ColourDistance: Sendable {
     /// The cumulative distribution of the projections on each axis.
     private static func cumulative(_ image: Image, in workspace: Workspace) -> [[Float]] {
         let pixels = image.width * image.height
-        let step = (pixels + maxSamples - 1) / maxSamples
+        var step = (pixels + maxSamples - 1) / maxSamples
+        // A step that shares a factor with the width would see some of the columns only.
+        while greatestCommonDivisor(step, image.width) > 1 { step += 1 }
         let samples = (pixels + step - 1) / step
         return workspace.arena.scoped {
             let colours = workspace.arena.floats(3 * samples)
@@ -74,6 +76,10 @@ struct ColourDistance: Sendable {
                 }
             }
         }
+    }
+
+    private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int {
+        b == 0 ? a : greatestCommonDivisor(b, a % b)
     }
 
     private static let linear: [Float] = (0..<256).map { value in

@@ -27,12 +27,11 @@ struct Copying: Sendable {
 
     /// Nil if the exemplar is too small.
     init?(_ image: WindowDescriptors, in workspace: Workspace) {
-        guard min(image.height, image.width) >= 2 * Self.baseSide else { return nil }
         var step = 1
         func count(_ length: Int) -> Int { (length - Self.baseSide * step) / step + 1 }
         while count(image.height) * count(image.width) > Self.maxPositions { step += 1 }
-        guard min(image.height, image.width) >= Self.baseSide * step + Self.baseSide else { return nil }
         let side = Self.baseSide * step
+        guard min(image.height, image.width) >= 2 * side else { return nil }
         let (rows, perRow) = (count(image.height), count(image.width))
         let lanes = PanelProduct.width
         let panels = PanelProduct.panels(columns: rows * perRow)
@@ -70,12 +69,13 @@ struct Copying: Sendable {
 
     /// Nil if the image is too small.
     func value(_ image: WindowDescriptors, in workspace: Workspace) -> Float? {
-        let span = side + Self.baseSide
+        // The three windows touch. If they overlapped, their matches would be neighbours in new texture too.
+        let span = 2 * side
         guard min(image.height, image.width) >= span else { return nil }
         let corners = StratifiedPositions(
             perSide: Self.perSide, side: span, height: image.height, width: image.width, .copyPositions
         ).corners
-        let offsets = [(y: 0, x: 0), (y: 0, x: Self.baseSide), (y: Self.baseSide, x: 0)]
+        let offsets = [(y: 0, x: 0), (y: 0, x: side), (y: side, x: 0)]
         let windows = corners.flatMap { corner in offsets.map { (y: corner.y + $0.y, x: corner.x + $0.x) } }
         return workspace.arena.scoped {
             let queries = workspace.arena.floats(windows.count * Self.columns)

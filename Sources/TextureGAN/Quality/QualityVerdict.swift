@@ -19,10 +19,16 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
     /// where d is the mean of the figures' deviations. Nil without any figure.
     public let score: Float?
 
-    public var isGood: Bool { faults.isEmpty }
+    /// Whether patches and structure were measured, without which an image is not known to be good.
+    private let isConclusive: Bool
 
-    /// "good", or the faults in a line.
-    public var description: String { isGood ? "good" : faults.map(\.text).joined(separator: "; ") }
+    public var isGood: Bool { faults.isEmpty && isConclusive }
+
+    /// "good", the faults in a line, or that the image is too small to tell.
+    public var description: String {
+        if !faults.isEmpty { return faults.map(\.text).joined(separator: "; ") }
+        return isConclusive ? "good" : "too small to judge"
+    }
 
     /// A figure beyond this is a fault. The scale has limits on both sides.
     static func limit(_ figure: QualityFigure) -> Float {
@@ -61,6 +67,7 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
             let (isScale, other) = (a.figure == .scale, b.figure == .scale)
             return isScale == other ? a.deviation > b.deviation : isScale
         }
+        isConclusive = figures[.patches] != nil && figures[.structure] != nil
         faults = beyond.map { Fault(figure: $0.figure, text: Self.text($0.figure, $0.value)) }
         let mean = deviations.map(\.deviation).reduce(0, +) / Float(max(deviations.count, 1))
         score = deviations.isEmpty ? nil : Float(beyond.count) + mean / (1 + mean)
@@ -84,7 +91,8 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
         case .gram: "textures differ from the exemplar's: train longer"
         case .patches: "details differ from the exemplar's: train longer"
         case .colour: "colours differ from the exemplar's: train longer"
-        case .checkerboard: "a checkerboard lies over the picture: train longer or double by 'nearest'"
+        case .checkerboard:
+            "a checkerboard lies over the picture: train longer, and double by 'nearest' if the recipe does not"
         case .scale:
             value > 1
                 ? "detail is enlarged or blurred, not new: train longer or with a larger k"
@@ -93,8 +101,8 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
         case .coverage: "parts of the exemplar are missing: train longer or with another seed"
         case .structure:
             "light, colour, size or direction of the detail are not where the exemplar has them: train longer or with a "
-                + "larger k"
-        case .border: "a frame runs along the border: crop a few pixels"
+                + "larger k, unless the picture has another layout on purpose"
+        case .border: "a frame runs along the border: crop a few pixels, unless the picture tiles"
         case .connection: "lines break or join where the exemplar's do not: train longer or with another seed"
         }
     }

@@ -2,25 +2,30 @@ import NNCore
 
 extension Recipe {
     /// The least memory for a training of an exemplar, in bytes: weights with their gradients and moments, VGG, the
-    /// activations of an iteration or the features of a snapshot, and the program. A machine with less is too small.
+    /// exemplar and a snapshot of it, the program, and the largest of the activations of an iteration, the features of a
+    /// snapshot and the images of its figures. A machine with less is too small.
     /// - Accuracy: 75 to 100 % of the resident memory that `texloom bench step` shows, asserted in `RecipeTests`.
     /// - Throws: `TrainingError` if the exemplar is too small.
-    /// - Parameter layout: of the exemplar. A material's pixels count too: there are many channels, of 16 bits and as
-    ///   floats.
+    /// - Parameter layout: of the exemplar.
     public func trainingBytes(
         width: Int, height: Int, layout: MapLayout = .picture, exemplar: String
     ) throws(TrainingError) -> Int {
         let k = try cropSize(forWidth: width, height: height, exemplar: exemplar)
         let generator = Generator(self, layout, trained: false)
         let trained = generator.parameters.reduce(discriminatorWeightCount(layout.channels)) { $0 + $1.count }
-        let pixels = layout.isMaterial ? 6 * layout.channels * width * height : 0
+        // The exemplar's samples, of 16 bits in a material, and as floats; and those of a snapshot of four times the size.
+        let sampleBytes = layout.isMaterial ? 2 : 1
+        let pictures = (5 * sampleBytes + 4) * layout.channels * width * height
+        // Three images of the snapshot as floats: colours, and two that are smoothed.
+        let figures = 4 * width * height * 3 * 12
         // For each pixel of the crop the generator's activations, and VGG's.
         let step = k * k * (150 * generatorWidth + (style == nil ? 0 : 7000))
         let whole = 4 * generator.inferenceCount(height: (height + 3) / 4 * 4, width: (width + 3) / 4 * 4)
         let snapshot =
             whole <= Trainer.snapshotBytes
             ? whole : 4 * PiecewiseInference.count(generator, height: height, width: width)
-        return (48 << 20) + pixels + 16 * trained + 4 * (style?.weightCount(taps: styleTaps) ?? 0) + max(step, snapshot)
+        return (48 << 20) + pictures + 16 * trained + 4 * (style?.weightCount(taps: styleTaps) ?? 0)
+            + max(step, snapshot, figures)
     }
 }
 

@@ -73,8 +73,11 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
         let figures = pictures.map { reference.measure($0, in: workspace) }
         let seams = pictures.map(Seam.init)
         if json {
+            let scores = QualityVerdict.scores(of: figures)
             return try sayJSON(
-                images.indices.map { Measurement(image: images[$0], figures: figures[$0], seam: seams[$0]) })
+                images.indices.map {
+                    Measurement(image: images[$0], figures: figures[$0], score: scores[$0], seam: seams[$0])
+                })
         }
         print(figures, seams, reason)
     }
@@ -114,12 +117,13 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
         for (index, figure) in figures.enumerated() {
             let verdict = QualityVerdict(figure)
             let label = Self.label("verdict") + (images.count > 1 ? " \(index + 1)  " : " ")
-            if verdict.isGood { say(label + "good") }
+            if verdict.faults.isEmpty { say(label + "\(verdict)") }
             for (number, fault) in verdict.faults.enumerated() {
                 say((number == 0 ? label : String(repeating: " ", count: label.count)) + fault.text)
             }
         }
-        let scores = figures.map { Self.cell(QualityVerdict($0).score.map { String(format: "%.3f", $0) } ?? "-") }
+        let scores = QualityVerdict.scores(of: figures)
+            .map { Self.cell($0.map { String(format: "%.3f", $0) } ?? "-") }
         say("\(Self.label("score"))\(scores.joined())  one number to compare by: lower is better")
         if let reason { say("- gram was not measured: \(reason)") }
         let isSmall = figures.contains { $0.measured.count < QualityFigure.allCases.count - (reason == nil ? 0 : 1) }
@@ -135,6 +139,8 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
     private struct Measurement: Encodable {
         let image: String
         let figures: QualityFigures
+        /// Comparable with those of the other images.
+        let score: Float?
         let seam: Seam
 
         private struct Key: CodingKey {
@@ -153,7 +159,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
             try container.encode(seam.x, forKey: Key(stringValue: "seam_x"))
             try container.encode(seam.y, forKey: Key(stringValue: "seam_y"))
             try container.encode(QualityVerdict(figures).description, forKey: Key(stringValue: "verdict"))
-            try container.encode(QualityVerdict(figures).score, forKey: Key(stringValue: "score"))
+            try container.encode(score, forKey: Key(stringValue: "score"))
         }
     }
 }

@@ -94,7 +94,7 @@ import Testing
                 "plain", inputChannels: 20, outputChannels: 8, kernelSize: 5, padding: Padding(2, .reflect), bias: true),
             Convolution("few", inputChannels: 20, outputChannels: 1, kernelSize: 4, padding: Padding(1), bias: true),
             TransposedConvolution("up", inputChannels: 20, outputChannels: 12, bias: true),
-            UpsampledConvolution("nearest", inputChannels: 20, outputChannels: 12, bias: true),
+            Convolution.upsampled("nearest", inputChannels: 20, outputChannels: 12, bias: true),
             Convolution(
                 "spectral", inputChannels: 20, outputChannels: 12, kernelSize: 4, padding: Padding(1), bias: true,
                 hasSpectralNorm: true),

@@ -127,7 +127,7 @@ struct LayerCase: CustomTestStringConvertible {
                 "strided", inputChannels: 20, outputChannels: 8, kernelSize: 4, stride: 2, padding: Padding(1),
                 bias: true),
             TransposedConvolution("up", inputChannels: 20, outputChannels: 12, bias: true),
-            UpsampledConvolution("nearest", inputChannels: 20, outputChannels: 12, bias: true),
+            Convolution.upsampled("nearest", inputChannels: 20, outputChannels: 12, bias: true),
             Convolution(
                 "spectral", inputChannels: 20, outputChannels: 12, kernelSize: 4, padding: Padding(1), bias: true,
                 hasSpectralNorm: true),

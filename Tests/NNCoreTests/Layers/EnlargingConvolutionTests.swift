@@ -125,7 +125,7 @@ import Testing
     @Test(arguments: sizes)
     func upsampledConvolutionIsNearestUpsamplingThenAConvolution(_ size: Size) {
         check(
-            UpsampledConvolution("up", inputChannels: size.inputChannels, outputChannels: size.outputChannels), size,
+            Convolution.upsampled("up", inputChannels: size.inputChannels, outputChannels: size.outputChannels), size,
             Self.upsampled)
     }
 }

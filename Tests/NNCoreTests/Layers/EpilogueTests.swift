@@ -37,7 +37,7 @@ import Testing
                 "plain", inputChannels: 20, outputChannels: 8, kernelSize: 5, padding: Padding(2, .reflect), bias: true)
         },
         { TransposedConvolution("transposed", inputChannels: 20, outputChannels: 12, bias: true) },
-        { UpsampledConvolution("nearest", inputChannels: 20, outputChannels: 12, bias: true) },
+        { Convolution.upsampled("nearest", inputChannels: 20, outputChannels: 12, bias: true) },
     ]
 
     @Test(

@@ -27,6 +27,19 @@ import Testing
             for: ExpansionOptions(spec), of: "a.png", width: width, height: height, with: generator)
     }
 
+    /// A doubling by nearest neighbour holds no enlarged copy of its input beside the features that are counted.
+    @Test func doublingsTakeWhatIsCounted() {
+        let generator = Generator(.draft, initialisedFrom: RandomStream(seed: 5, purpose: 0), trained: false)
+        let workspace = Workspace(threads: 2)
+        let side = 512
+        let input = Tensor(in: workspace.arena, height: side, width: side, channels: 3)
+        input.data.update(repeating: 0.5, count: input.count)
+        _ = generator.infer(input, statistics: .image, in: workspace)
+        let counted = 5 * input.count + generator.inferenceCount(height: side, width: side)
+        let scratch = workspace.arena.peakBytes - counted * MemoryLayout<Float>.size
+        #expect(scratch < 32 << 20, "\(scratch >> 20) MiB of scratch; the copy would take 128")
+    }
+
     /// What `neededBytes` promises to the cluster, the expansion keeps; with less it does nothing.
     @Test(
         arguments: [

@@ -270,7 +270,15 @@ import Testing
         #expect(large < 4 << 30, "are made in pieces")
         let layout = try #require(MapLayout([.albedo, .normalGL, .roughness, .ambientOcclusion, .displacement]))
         let material = try recipe.trainingBytes(width: 256, height: 256, layout: layout, exemplar: "a")
-        // Nine channels of 6 bytes for each pixel, and weights of the first and last layers.
-        #expect((256 * 256 * 9 * 6..<12 << 20).contains(material - bytes), "\(material - bytes)")
+        // Nine channels of 14 bytes for each pixel instead of three of 9, and weights of the first and last layers.
+        #expect((256 * 256 * (9 * 14 - 3 * 9)..<16 << 20).contains(material - bytes), "\(material - bytes)")
+    }
+
+    /// Resident MiB of `texloom train --set ngf=1 --set style=off` with an exemplar of 2000x1500: pictures and figures.
+    @Test func theMemoryOfALargeExemplarCounts() throws {
+        var recipe = Recipe.draft
+        (recipe.start, recipe.generatorWidth, recipe.style) = (.random, 1, nil)
+        let bytes = try recipe.trainingBytes(width: 2000, height: 1500, exemplar: "a.png")
+        #expect((0.75...1).contains(Double(bytes) / 1_048_576 / 643), "\(bytes >> 20) MiB")
     }
 }

@@ -32,6 +32,7 @@ extension WinogradConvolution where Axis: WinogradGradientAxis {
         dInput: Tensor, in workspace: Workspace
     ) {
         rectified?.requireShape(of: dOutput)
+        require(padding.enlargement == 1, "the gradient of an enlarged input comes before that of the enlargement")
         let convolution = WinogradConvolution(input: dInput, padding: padding, output: dOutput)
         let arena = workspace.arena
         let turnable = Axis.stride == 1 && (padding.mode == .zero || padding.amount == 0)
