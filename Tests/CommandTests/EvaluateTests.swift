@@ -53,7 +53,12 @@ import TextureGAN
     /// the figures that all have.
     @Test func aTinyPictureIsNotJudged() throws {
         let exemplar = try write(Self.moss, "moss.png")
-        let tiny = try write(Self.moss.cropped(x: 0, y: 0, width: 14, height: 14), "tiny.png")
+        // Its pixels in another order, of the same colours.
+        let pixels = (0..<100 * 30).flatMap { index in
+            let source = index * 37 % (Self.moss.width * Self.moss.height)
+            return Self.moss.pixels[3 * source..<3 * source + 3]
+        }
+        let tiny = try write(Image(width: 100, height: 30, pixels: pixels), "tiny.png")
         let table = try evaluate([exemplar, tiny])
         #expect(table.output.contains("verdict      too small to judge"), "\(table.output)")
         let result = try evaluate([exemplar, exemplar, tiny, "--json"])

@@ -135,6 +135,7 @@ extension Recipe {
         recipe.residualBlocks = 4
         recipe.discriminatorLayers = 3
         recipe.iterations = 9000
+        recipe.learningRate = 2.5e-4
         recipe.snapshotEvery = 500
         recipe.checkpointEvery = 500
         return recipe
@@ -146,6 +147,7 @@ extension Recipe {
         recipe.name = "study"
         recipe.k = 64
         recipe.iterations = 6000
+        recipe.learningRate = 2e-4
         return recipe
     }()
 

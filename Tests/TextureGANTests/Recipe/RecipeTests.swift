@@ -271,7 +271,8 @@ import Testing
         let layout = try #require(MapLayout([.albedo, .normalGL, .roughness, .ambientOcclusion, .displacement]))
         let material = try recipe.trainingBytes(width: 256, height: 256, layout: layout, exemplar: "a")
         // Nine channels of 14 bytes for each pixel instead of three of 9, and weights of the first and last layers.
-        #expect((256 * 256 * (9 * 14 - 3 * 9)..<16 << 20).contains(material - bytes), "\(material - bytes)")
+        let more = material - bytes
+        #expect(more >= 65_536 * 99 && more < 16 << 20, "\(more)")
     }
 
     /// Resident MiB of `texloom train --set ngf=1 --set style=off` with an exemplar of 2000x1500: pictures and figures.
