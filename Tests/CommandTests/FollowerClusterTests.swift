@@ -138,7 +138,9 @@ import Testing
         }
         let small = try cluster.run(
             ["submit", exemplar, "--then", "expand:size=40000x40000"] + TinyCluster.recipe(iterations: 60))
-        #expect(small.status == 1 && small.output.contains("the result of --size has 40000x40000 pixels"), "\(small.output)")
+        #expect(
+            small.status == 1 && small.output.contains("the result of --size has 40000x40000 pixels"), "\(small.output)"
+        )
         for (then, wanted) in [
             ("expand:variations=300", "a job makes at most 256 pictures"),
             ("expand:variations=250,times=8,depth=16", "a job makes at most 16.0 GiB"),
