@@ -10,7 +10,8 @@ public enum PaddingMode: String, Sendable, Hashable, CaseIterable {
 
 /// Padding of all four sides by the same amount, after an enlargement by nearest neighbour.
 ///
-/// Kernels enlarge and pad by index, never by copying: they look up the row and column that a position stands for.
+/// Kernels pad by index, never by copying: they look up the row and column that a position stands for. Those of
+/// `winograd3x3` enlarge in the same way; for all others `ConvolutionShape` makes an enlarged copy.
 public struct Padding: Sendable, Hashable {
     /// Pixels added to each side.
     public let amount: Int

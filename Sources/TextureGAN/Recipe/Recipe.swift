@@ -141,7 +141,8 @@ extension Recipe {
         return recipe
     }()
 
-    /// `draft` with crops of twice the side: photographs with structure of fifty pixels, in some three times the time.
+    /// `draft` with crops of twice the side and the rate of `fast`, with which it was measured: photographs with
+    /// structure of fifty pixels, in some three times the time.
     public static let study: Recipe = {
         var recipe = draft
         recipe.name = "study"
