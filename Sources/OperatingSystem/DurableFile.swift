@@ -18,9 +18,12 @@ public enum DurableFile {
 
     /// Writes a file whole or not at all, by way of `NAME.partial` beside it. The name is durable once its folder is
     /// synced.
-    public static func write(_ data: Data, to url: URL) throws(FileFailure) {
+    /// - Parameter mode: The file's, less the process's mask.
+    public static func write(_ data: Data, to url: URL, mode: mode_t = 0o644) throws(FileFailure) {
         let partial = url.appendingPathExtension("partial")
-        let descriptor = open(partial.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        // A new file, so that no link leads the bytes elsewhere and no older mode lets others read them.
+        unlink(partial.path)
+        let descriptor = open(partial.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw FileFailure("create", partial) }
         do {
             defer { close(descriptor) }

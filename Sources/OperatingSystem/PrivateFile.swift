@@ -22,16 +22,7 @@ public enum PrivateFile {
 
     /// Writes a file of mode 0600 whole or not at all, and makes it and its name durable.
     public static func write(_ data: Data, to url: URL) throws(FileFailure) {
-        let partial = url.appendingPathExtension("partial")
-        unlink(partial.path)
-        let descriptor = open(partial.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw FileFailure("create", partial) }
-        do {
-            defer { close(descriptor) }
-            if let number = writeAll(data, into: descriptor) { throw FileFailure("write", partial, number: number) }
-            guard fsync(descriptor) == 0 else { throw FileFailure("sync", partial) }
-        }
-        try DurableFile.rename(partial, to: url)
+        try DurableFile.write(data, to: url, mode: 0o600)
         try DurableFile.sync(url.deletingLastPathComponent())
     }
 

@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Foundation
 
@@ -23,16 +24,12 @@ public struct Invitation: Sendable, Equatable {
         var bytes = (Z85.bytes(of: serverKey) ?? []) + (Z85.bytes(of: keys.secretKey) ?? [])
         bytes += Array(endpoints.joined(separator: " ").utf8)
         bytes += Self.checksum(bytes)
-        return Self.prefix
-            + Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
-            .replacing("=", with: "")
+        return Self.prefix + Data(bytes).base64URL
     }
 
     /// - Throws: ``TransportError`` (badInvitation) if characters are missing or wrong.
     public init(_ text: String) throws(TransportError) {
-        var body = text.dropFirst(Self.prefix.count).replacing("-", with: "+").replacing("_", with: "/")
-        while body.count % 4 != 0 { body += "=" }
-        let bytes = [UInt8](Data(base64Encoded: String(body)) ?? Data())
+        let bytes = [UInt8](Data(base64URL: text.dropFirst(Self.prefix.count)) ?? Data())
         guard text.hasPrefix(Self.prefix), bytes.count > 68,
             Array(bytes.suffix(4)) == Self.checksum(Array(bytes.dropLast(4))),
             let keys = CurveKeyPair(secretKey: Z85.text(of: Array(bytes[32..<64])))

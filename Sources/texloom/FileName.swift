@@ -1,5 +1,6 @@
 import CArguments
 import Foundation
+import TextureGAN
 
 /// File names are bytes, and names from old archives may not be UTF-8. Such a name passes through the program as text in
 /// which a private-use character (U+10FE80 to U+10FEFF) stands for each byte that is not UTF-8.
@@ -43,8 +44,13 @@ enum FileName {
     /// The name without its folders, as valid UTF-8 text.
     static func last(of path: String) -> String { plain(path).lastPathComponent }
 
-    /// The same without its extension.
-    static func stem(of path: String) -> String { plain(path).deletingPathExtension().lastPathComponent }
+    /// What the results of an exemplar are named after; see `MaterialFiles.resultName`.
+    static func stem(of path: String) -> String { MaterialFiles.resultName(of: last(of: path)) }
+
+    static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(cString(path), &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
 
     /// A path by which code that takes text names alone can read an existing file. A file whose name is not text is
     /// opened for that; its descriptor stays open until the caller closes it.

@@ -103,6 +103,18 @@ import Testing
         #expect(tile.status == 0 && tile.output.contains("moss_96x64-2.png: 96x64, seam x"), "\(tile.errors)")
     }
 
+    @Test func aFolderGetsPicturesWithTheirUsualNames() throws {
+        try FileManager.default.createDirectory(atPath: scratch.path("set"), withIntermediateDirectories: false)
+        for folder in ["set", "set/", "set//"] {
+            let one = try report(expand("--json", "-o", folder))
+            #expect(one.outputs.map(\.path) == ["set/moss_2x.png"])
+            let some = try report(expand("--variations", "2", "--json", "-o", folder))
+            #expect(some.outputs.map(\.path) == ["set/moss_2x-1.png", "set/moss_2x-2.png"])
+        }
+        let missing = try expand("--variations", "2", "-o", "none/")
+        #expect(missing.status == 2 && missing.errors.contains("none/moss_2x-1.png"), "\(missing.errors)")
+    }
+
     @Test func variationsNearAPictureAreOfTheCropsThatAreLikeIt() throws {
         // Smooth, and different everywhere.
         var pixels: [UInt8] = []

@@ -93,6 +93,8 @@ import Testing
         #expect(twins.map { Array($0.utf8) } == [Array("caf\u{E9}".utf8), Array("cafe\u{301}".utf8)])
         let latin1 = FileName.text(of: Array("caf".utf8) + [0xE9, 0x2F] + Array("x.png".utf8))
         #expect(ExemplarNames.together([latin1, "b/x.png"]) == ["caf\u{FFFD}_x", "b_x"])
+        // The folder of a material has no extension.
+        #expect(ExemplarNames.together(["Rock.01", "Rock.02/", "v1.5/moss.JPG"]) == ["Rock.01", "Rock.02", "moss"])
         #expect(
             Array(ExemplarNames.candidates("brick/../wood/albedo.png").prefix(3))
                 == ["albedo", "wood_albedo", "wood_albedo-2"])

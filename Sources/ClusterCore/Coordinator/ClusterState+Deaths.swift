@@ -106,7 +106,7 @@ extension ClusterState {
                 "\(session.failedJobs.count) different jobs in a row failed on it and on no other worker: it gets "
                 + "none while others ask for work"
         }
-        let lacks = Set(queue.demands.compactMap(session.worker.lack)).sorted()
+        let lacks = Set(queue.largestDemands.compactMap(session.worker.lack)).sorted()
         return lacks.isEmpty ? nil : "cannot run some of the waiting jobs: it " + lacks.joined(separator: "; it ")
     }
 

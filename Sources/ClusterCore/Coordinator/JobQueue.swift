@@ -14,23 +14,19 @@ package struct QueueEntry: Comparable, Hashable, Sendable {
 /// Waiting jobs, in lanes by what they need. A worker that lacks something skips whole lanes, and within a lane the
 /// jobs that need more memory than it has. These hide no other job, however many there are.
 package struct JobQueue: Sendable {
-    /// Jobs of one kind that need the same weights, and an amount of memory between a power of two and the next.
+    /// Jobs of one kind that need the same weights.
     private struct Lane: Hashable {
         var kind: JobKind
         var weights: [String]
-        var memoryPower: Int?
 
         init(_ demand: Demand) {
-            let needs = demand.needs
             kind = demand.kind
-            weights = needs.weights
-            memoryPower =
-                needs.memoryBytes > 0 ? Int.bitWidth - 1 - needs.memoryBytes.leadingZeroBitCount : nil
+            weights = demand.needs.weights
         }
 
-        /// What every job in the lane needs at least.
-        var least: Demand {
-            Demand(kind: kind, needs: JobNeeds(weights: weights, memoryBytes: memoryPower.map { 1 << $0 } ?? 0))
+        /// What a job in the lane demands that needs so much memory.
+        func demand(_ memoryBytes: Int) -> Demand {
+            Demand(kind: kind, needs: JobNeeds(weights: weights, memoryBytes: memoryBytes))
         }
     }
 
@@ -51,6 +47,8 @@ package struct JobQueue: Sendable {
         var count: Int { shelves.reduce(0) { $0 + $1.entries.count } }
         /// In no particular order.
         var entries: [QueueEntry] { shelves.flatMap { $0.entries.unordered } }
+        /// The memory that the jobs of each shelf need, the least first, and their number.
+        var depths: [(memoryBytes: Int, entries: Int)] { shelves.map { ($0.memoryBytes, $0.entries.count) } }
 
         mutating func insert(_ entry: QueueEntry, _ memoryBytes: Int) {
             let place = reach(of: memoryBytes - 1)
@@ -129,7 +127,7 @@ package struct JobQueue: Sendable {
             // In place: a lane remembers what it has found.
             if let entry = lanes.values[index].first(within: memoryBytes), first.map({ entry < $0.entry }) ?? true {
                 let lane = lanes.keys[index]
-                if worker.lack(of: lane.least) == nil { first = (lane, entry) }
+                if worker.lack(of: lane.demand(0)) == nil { first = (lane, entry) }
             }
             lanes.formIndex(after: &index)
         }
@@ -140,11 +138,13 @@ package struct JobQueue: Sendable {
         return entry
     }
 
-    /// What the waiting jobs demand at least, lane by lane.
-    var demands: [Demand] { lanes.keys.map(\.least) }
+    /// For each lane, what the job demands that needs the most memory.
+    var largestDemands: [Demand] { lanes.map { lane, shelves in lane.demand(shelves.depths.last?.memoryBytes ?? 0) } }
 
-    /// The number of waiting entries by what they demand at least.
-    var depths: [(demand: Demand, entries: Int)] { lanes.map { ($0.key.least, $0.value.count) } }
+    /// The number of waiting entries by what they demand.
+    var depths: [(demand: Demand, entries: Int)] {
+        lanes.flatMap { lane, shelves in shelves.depths.map { (lane.demand($0.memoryBytes), $0.entries) } }
+    }
 
     /// In no particular order.
     var entries: [QueueEntry] { lanes.values.flatMap(\.entries) }

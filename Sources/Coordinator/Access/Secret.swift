@@ -14,9 +14,7 @@ struct Secret: Sendable, Equatable {
     static func random(prefix: String = "") -> Secret {
         var generator = SystemRandomNumberGenerator()
         let bytes = (0..<bytes).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        let text = Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
-            .replacing("=", with: "")
-        return Secret(text: prefix + text)
+        return Secret(text: prefix + Data(bytes).base64URL)
     }
 
     /// What is stored: 64 hexadecimal digits.

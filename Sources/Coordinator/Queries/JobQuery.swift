@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import GRDB
@@ -82,8 +83,7 @@ struct JobCursor: Sendable, Equatable {
             case .string(let text): "s\(text)"
             case .null, .blob: "n"
             }
-        return Data("\(sequence) \(value)".utf8).base64EncodedString()
-            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        return Data("\(sequence) \(value)".utf8).base64URL
     }
 
     init(key: DatabaseValue, sequence: Int64) {
@@ -92,9 +92,7 @@ struct JobCursor: Sendable, Equatable {
     }
 
     init?(_ text: String) {
-        var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
-        base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
-        guard let data = Data(base64Encoded: base64), let plain = String(data: data, encoding: .utf8),
+        guard let data = Data(base64URL: text), let plain = String(data: data, encoding: .utf8),
             let space = plain.firstIndex(of: " "), let sequence = Int64(plain[..<space])
         else { return nil }
         let value = plain[plain.index(after: space)...]

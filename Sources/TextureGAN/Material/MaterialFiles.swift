@@ -102,9 +102,9 @@ public struct MaterialFiles: Sendable, Equatable {
             && 2 * known.count > contents.count
     }
 
-    /// What the results of a material are named after: its folder, or the albedo's file without its extension. The dot
-    /// of a folder's name begins no extension, so `Rock.01` and `Rock.02` have different results.
-    /// - Parameter name: The material's, with or without its path.
+    /// What results are named after: a material's folder, or the file of a photograph or an albedo without its extension.
+    /// The dot of a folder's name begins no extension, so `Rock.01` and `Rock.02` have different results.
+    /// - Parameter name: The exemplar's, with or without its path.
     public static func resultName(of name: String) -> String {
         let url = URL(fileURLWithPath: name)
         return (isImage(url) ? url.deletingPathExtension() : url).lastPathComponent

@@ -58,9 +58,8 @@ enum ExemplarFiles {
 
     /// Nil if nothing has that name.
     private static func kind(of path: String) -> Kind? {
-        var status = stat()
-        guard stat(FileName.cString(path), &status) == 0 else { return nil }
-        return status.st_mode & S_IFMT == S_IFDIR ? .folder : .other
+        guard access(FileName.cString(path), F_OK) == 0 else { return nil }
+        return FileName.isFolder(path) ? .folder : .other
     }
 
     /// The files in a folder except hidden ones, in byte order; nil if it cannot be read.

@@ -15,9 +15,7 @@ struct ProductNames {
     /// - Parameter reportJSON: What the worker says of the pictures.
     init(_ job: JobSummary, reportJSON: String?) {
         let kinds = Self.maps(reportJSON)
-        stem = Self.safe(
-            kinds.isEmpty
-                ? FileName.stem(of: job.fileName) : MaterialFiles.resultName(of: FileName.last(of: job.fileName)))
+        stem = Self.safe(FileName.stem(of: job.fileName))
         var result = -1
         maps = kinds.map { kind in
             // The albedo is the first map of each result.

@@ -50,6 +50,18 @@ struct SlotsWantedTests {
         #expect(wanted(cluster) == 1)
     }
 
+    @Test func aWorkerWithTooLittleMemoryHasNoFreeSlotForALargeJob() {
+        let cluster = ClusterDriver()
+        cluster.hello(1, worker: "small", equipment: WorkerIdentity.Equipment(weights: [], memoryBytes: 1200 << 20))
+        cluster.submit("large", needs: JobNeeds(memoryBytes: 1500 << 20))
+        #expect(wanted(cluster) == 1)
+        #expect(cluster.state.problem(ofWorker: "small")?.contains("1200 MiB of memory per slot, 1500") == true)
+        cluster.submit("small", needs: JobNeeds(memoryBytes: 1100 << 20))
+        #expect(wanted(cluster) == 1)
+        cluster.hello(2, equipment: WorkerIdentity.Equipment(weights: [], memoryBytes: 1500 << 20))
+        #expect(wanted(cluster) == 0)
+    }
+
     @Test func aJobThatMovedWithinTheQueueCountsOnce() {
         let cluster = ClusterDriver()
         let jobs = cluster.submit("a", "b")

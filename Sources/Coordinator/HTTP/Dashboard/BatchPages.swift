@@ -66,6 +66,7 @@ extension DashboardRoutes {
         content["states"] = JobState.allCases.map {
             ["name": $0.rawValue, "isChosen": $0 == query.state] as [String: Any]
         }
+        content["partOfName"] = query.name
         content["keys"] = labels.filter { (2...Self.maxValuesInMenu).contains($0.values.count) }
             .map { BatchView.menu($0.key, $0.values, chosen: query.labels[$0.key]) }
         return renderer.response(

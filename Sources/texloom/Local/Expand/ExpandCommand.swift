@@ -47,8 +47,8 @@ struct ExpandCommand: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: """
-            Where to write the result: a .png, a .jpg, or - for standard output (PNG). Default: IMAGE_2x.png or \
-            IMAGE_WxH.png in the current folder. Of a material: the folder to write.
+            Where to write the result: a .png, a .jpg, a folder, or - for standard output (PNG). Default: IMAGE_2x.png \
+            or IMAGE_WxH.png in the current folder. Of a material: the folder to write.
             """)
     var output: String?
 
@@ -276,11 +276,11 @@ struct ExpandCommand: ParsableCommand {
 
     /// The results to write: files, or the folders of a material.
     private func paths(of options: ExpansionOptions, image: String, isMaterial: Bool) -> [String] {
-        guard let output else {
-            return isMaterial
-                ? options.names(stem: MaterialFiles.resultName(of: FileName.last(of: image)), extension: "")
-                : options.names(stem: FileName.stem(of: image))
-        }
+        let names = options.names(stem: FileName.stem(of: image), extension: isMaterial ? "" : ".png")
+        guard var output else { return names }
+        let isFolder = output.hasSuffix("/") || FileName.isFolder(output)
+        while output.count > 1, output.hasSuffix("/") { output.removeLast() }
+        if isFolder, !isMaterial { return names.map { "\(output)/\($0)" } }
         guard let variations else { return [output] }
         // A folder's name has no extension.
         let end = isMaterial ? "" : (output as NSString).pathExtension
