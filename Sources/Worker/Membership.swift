@@ -27,11 +27,17 @@ struct Membership: Sendable, Equatable {
     }
 
     /// The membership of a data folder; nil if its worker has joined no cluster.
-    /// - Throws: ``WorkerError`` if the file is damaged.
+    /// - Throws: ``WorkerError`` if the file cannot be read or is damaged.
     init?(of folder: URL) throws(WorkerError) {
         let file = folder.appendingPathComponent(Self.file)
-        guard FileManager.default.fileExists(atPath: file.path) else { return nil }
-        guard let data = try? Data(contentsOf: file), let record = try? JSONDecoder().decode(Record.self, from: data),
+        let data: Data
+        do {
+            data = try Data(contentsOf: file)
+        } catch {
+            if (error as? CocoaError)?.code == .fileReadNoSuchFile { return nil }
+            throw WorkerError("cannot read \(file.path): \(error.systemReason)")
+        }
+        guard let record = try? JSONDecoder().decode(Record.self, from: data),
             Z85.bytes(of: record.serverKey)?.count == 32,
             Z85.bytes(of: record.nextServerKey ?? record.serverKey)?.count == 32
         else {
@@ -71,18 +77,6 @@ struct Membership: Sendable, Equatable {
     /// The secret that shows a coordinator that the worker's id is its own, made on first use.
     static func secret(of folder: URL) throws(WorkerError) -> String {
         let file = folder.appendingPathComponent("worker-secret")
-        if let text = try? String(contentsOf: file, encoding: .utf8) {
-            let secret = text.trimmingCharacters(in: .whitespacesAndNewlines)
-            if (32...Limits.maxSecretBytes).contains(secret.utf8.count) { return secret }
-        }
-        // From the kernel's random source.
-        var generator = SystemRandomNumberGenerator()
-        let secret = hexadecimal((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) })
-        do {
-            try PrivateFile.write(Data((secret + "\n").utf8), to: file)
-        } catch {
-            throw WorkerError("cannot write \(file.path): \(error.systemReason)")
-        }
-        return secret
+        return try KeptText(file: file, randomBytes: 32) { (32...Limits.maxSecretBytes).contains($0.utf8.count) }.text()
     }
 }

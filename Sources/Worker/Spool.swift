@@ -24,19 +24,7 @@ struct Spool: Sendable {
     /// The worker's id, created on first use.
     func workerID() throws(WorkerError) -> String {
         let file = folder.appendingPathComponent("worker-id")
-        if let text = try? String(contentsOf: file, encoding: .utf8) {
-            let id = text.trimmingCharacters(in: .whitespacesAndNewlines)
-            if Identifier.isValid(id) { return id }
-        }
-        // UUID() has given zeros when file descriptors ran out.
-        var generator = SystemRandomNumberGenerator()
-        let id = hexadecimal((0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) })
-        do {
-            try Data((id + "\n").utf8).write(to: file, options: .atomic)
-        } catch {
-            throw WorkerError("cannot write \(file.path): \(error.systemReason)")
-        }
-        return id
+        return try KeptText(file: file, randomBytes: 16, isValid: Identifier.isValid).text()
     }
 
     /// The name has been the same since the first version: an upgraded worker has to find the old worker's files.

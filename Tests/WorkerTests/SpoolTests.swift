@@ -26,6 +26,23 @@ final class SpoolTests {
         #expect(try Spool(folder: folder).workerID() == replaced)
     }
 
+    /// With another id or secret the worker would be a stranger to its coordinator.
+    @Test(arguments: ["worker-id", "worker-secret", "cluster.json"])
+    func aFileThatCannotBeReadIsNotReplaced(_ name: String) throws {
+        let spool = try Spool(folder: folder)
+        let file = folder.appendingPathComponent(name)
+        // A folder in its place: root, too, cannot read that.
+        try FileManager.default.createDirectory(at: file, withIntermediateDirectories: false)
+        let failure = #expect(throws: WorkerError.self) {
+            switch name {
+            case "worker-id": _ = try spool.workerID()
+            case "worker-secret": _ = try Membership.secret(of: folder)
+            default: _ = try Membership(of: folder)
+            }
+        }
+        #expect(failure?.message.hasPrefix("cannot read \(file.path): ") == true, "\(String(describing: failure))")
+    }
+
     private func record(_ results: [Undelivered]) -> AttemptRecord {
         let input = JobInput(name: JobInput.exemplar, artifact: exemplar, fileName: "wall.png")
         let assignment = Assignment(attempt: ref, name: "wall", spec: "base: draft", inputs: [input])

@@ -8,7 +8,7 @@ import Transport
 /// Both pairs are in files, so a change survives restarts.
 struct ServerKeyRotation: Sendable {
     private let file: URL
-    private let nextFile: URL
+    let nextFile: URL
     private(set) var current: CurveKeyPair
     private(set) var next: CurveKeyPair?
     /// The workers that have said since the start that they saved the next key, by key.
@@ -26,19 +26,15 @@ struct ServerKeyRotation: Sendable {
         next = FileManager.default.fileExists(atPath: nextFile.path) ? try CurveKeyPair.load(orCreate: nextFile) : nil
     }
 
-    mutating func begin() throws(TransportError) {
-        guard next == nil else { return }
-        next = try CurveKeyPair.load(orCreate: nextFile)
-        savedBy = []
-    }
+    /// Announces a pair, which is in `nextFile`.
+    mutating func announce(_ pair: CurveKeyPair) { (next, savedBy) = (pair, []) }
 
+    /// Takes the next pair into use. The change is durable once the files' folder is synced.
     /// - Returns: Whether there was a next pair.
-    mutating func finish() throws -> Bool {
+    mutating func finish() throws(FileFailure) -> Bool {
         guard let pair = next else { return false }
         try DurableFile.rename(nextFile, to: file)
         (current, next, savedBy) = (pair, nil, [])
-        // The new key is in use from here on, whatever the disk says.
-        try? DurableFile.sync(file.deletingLastPathComponent())
         return true
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 import Protocol
 import Synchronization
 import Transport
@@ -29,6 +30,8 @@ final class WorkerKeys: Sendable {
 
     private let store: WorkerKeyStore
     private let state: Mutex<State>
+    /// Held by a change of the coordinator's key while it writes files, so that `state` answers handshakes meanwhile.
+    private let changesServerKey = Mutex(())
     private let now: @Sendable () -> Date
 
     init(
@@ -141,40 +144,55 @@ final class WorkerKeys: Sendable {
         }
     }
 
-    var rotation: ServerKeyStatus {
-        state.withLock { state in
-            let workers = state.keys.values.filter { $0.revokedAt == nil }.map { key in
-                ServerKeyStatus.Worker(name: key.name, key: key.key)
-            }.sorted { ($0.name, $0.key) < ($1.name, $1.key) }
-            let savedBy = state.rotation.savedBy
-            return ServerKeyStatus(
-                key: Z85.hexadecimalKey(state.rotation.current.publicKey),
-                nextKey: state.rotation.next.map { Z85.hexadecimalKey($0.publicKey) },
-                saved: workers.filter { savedBy.contains($0.key) },
-                waiting: state.rotation.next == nil ? [] : workers.filter { !savedBy.contains($0.key) })
-        }
+    var rotation: ServerKeyStatus { state.withLock { Self.rotation(of: $0) } }
+
+    private static func rotation(of state: State) -> ServerKeyStatus {
+        let workers = state.keys.values.filter { $0.revokedAt == nil }.map { key in
+            ServerKeyStatus.Worker(name: key.name, key: key.key)
+        }.sorted { ($0.name, $0.key) < ($1.name, $1.key) }
+        let savedBy = state.rotation.savedBy
+        return ServerKeyStatus(
+            key: Z85.hexadecimalKey(state.rotation.current.publicKey),
+            nextKey: state.rotation.next.map { Z85.hexadecimalKey($0.publicKey) },
+            saved: workers.filter { savedBy.contains($0.key) },
+            waiting: state.rotation.next == nil ? [] : workers.filter { !savedBy.contains($0.key) })
     }
 
     /// Makes the next key and begins to announce it. Nothing happens while an earlier one is being announced.
-    func beginRotation() throws { try state.withLock { try $0.rotation.begin() } }
+    func beginRotation() throws {
+        try changesServerKey.withLock { _ in
+            let (isAnnouncing, file) = state.withLock { ($0.rotation.next != nil, $0.rotation.nextFile) }
+            guard !isAnnouncing else { return }
+            let pair = try CurveKeyPair.load(orCreate: file)
+            state.withLock { $0.rotation.announce(pair) }
+        }
+    }
 
     /// Takes the announced key into use. Invitations that are not used by now have the old key: they end.
     /// - Parameter leavesWorkersBehind: Whether to do it although some workers have not saved the key.
     /// - Throws: `Problem` (409) if no key was announced, or if workers lack it.
     func finishRotation(leavesWorkersBehind: Bool) throws {
-        let waiting = rotation.waiting
-        guard leavesWorkersBehind || waiting.isEmpty else {
-            let names = waiting.prefix(5).map { "\($0.name) (\($0.key.prefix(16)))" }.joined(separator: ", ")
-            throw Problem(
-                .conflict,
-                "\(waiting.count) workers have not saved the new key, among them \(names): wait until they have connected, "
-                    + "revoke those that will not come back, or add --force; those must then join again")
-        }
-        try state.withLock { state in
-            guard try state.rotation.finish() else {
-                throw Problem(.conflict, "no new key is being announced; begin with 'texloom workers rotate-key'")
+        try changesServerKey.withLock { _ in
+            // One lock for the look and the change, so that no worker joins in between and is left behind.
+            let folder = try state.withLock { state in
+                let waiting = Self.rotation(of: state).waiting
+                guard leavesWorkersBehind || waiting.isEmpty else { throw Self.problem(ofWaiting: waiting) }
+                guard try state.rotation.finish() else {
+                    throw Problem(.conflict, "no new key is being announced; begin with 'texloom workers rotate-key'")
+                }
+                return state.rotation.nextFile.deletingLastPathComponent()
             }
+            // The new key is in use from here on, whatever the disk says.
+            try? DurableFile.sync(folder)
         }
+    }
+
+    private static func problem(ofWaiting workers: [ServerKeyStatus.Worker]) -> Problem {
+        let names = workers.prefix(5).map { "\($0.name) (\($0.key.prefix(16)))" }.joined(separator: ", ")
+        return Problem(
+            .conflict,
+            "\(workers.count) workers have not saved the new key, among them \(names): wait until they have connected, "
+                + "revoke those that will not come back, or add --force; those must then join again")
     }
 
     func revoke(_ key: String) async throws {

@@ -126,6 +126,7 @@ private final class Shared: @unchecked Sendable {
     private let pending = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
     private let sleepers = Atomic<Int>(0)
+    private let isForked = Atomic<Bool>(false)
     private var blocks = 0
     /// On the driver's stack; valid only inside `run`.
     private var body = texloom_borrowed_closure()
@@ -149,6 +150,10 @@ private final class Shared: @unchecked Sendable {
     }
 
     func run(blocks: Int, _ body: (Int, Int) -> Void) {
+        require(
+            !isForked.exchange(true, ordering: .acquiring),
+            "ThreadPool.run was called inside itself or by a second thread")
+        defer { isForked.store(false, ordering: .releasing) }
         self.blocks = blocks
         // Lent, because an escaping closure would allocate on every fork.
         lend(

@@ -299,6 +299,14 @@ struct HTTPLimitTests {
         await counted.finish(2 * unit, for: "bob", stored: nil)
         try await counted.take(1, for: "carl")
 
+        // Uploads that begin together share the space: two of four fit, although each waits for the disk before it looks.
+        let crowd = try quota()
+        let answers = await withTaskGroup(of: Int?.self) { group in
+            for _ in 0..<4 { group.addTask { await status { try await crowd.take(unit, for: "dora") } } }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(answers.count { $0 == nil } == 2 && answers.count { $0 == 507 } == 2, "\(answers)")
+
         // The next process finds what is there, and a small disk has a small share.
         let next = try quota()
         #expect(await status { try await next.take(3 * unit, for: "ann") } == 507)

@@ -19,6 +19,16 @@ import Testing
         #expect(try Self.message(result).contains("shape [1, 2, 3, 4], expected [1, 2, 3, 5]"))
     }
 
+    @Test func aForkInsideAForkIsRefused() async throws {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let pool = ThreadPool(threads: 2)
+            pool.run(blocks: 2) { block in
+                if block == 0 { pool.run(blocks: 2) { _ in } }
+            }
+        }
+        #expect(try Self.message(result).contains("ThreadPool.run was called inside itself"))
+    }
+
     @Test func valuesOutsideATensorAreRefused() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let tensor = Tensor(in: smallWorkspace().arena, height: 2, width: 3, channels: 4)

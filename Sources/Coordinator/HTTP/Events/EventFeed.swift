@@ -167,8 +167,6 @@ actor EventFeed {
             return
         }
         let jobs = waiting.count > Self.maxJobsPerBeat ? Set(waiting.prefix(Self.maxJobsPerBeat)) : waiting
-        waiting.subtract(jobs)
-        remember(jobs, changedIn: now)
         var events: [ServerSentEvent] = []
         if !jobs.isEmpty {
             events = try await self.events(of: jobs, in: now)
@@ -178,6 +176,9 @@ actor EventFeed {
         let workers = try ServerSentEvent(
             id: id(now), name: "workers", WorkerList(workers: try await reader.workers()))
         if workers.data != lastWorkers { events.append(workers) }
+        // After everything that may fail: the next beat then tells what this one could not.
+        waiting.subtract(jobs)
+        remember(jobs, changedIn: now)
         (lastSummary, lastWorkers) = (summary.data, workers.data)
         silentBeats = events.isEmpty ? silentBeats + 1 : 0
         guard !events.isEmpty || silentBeats % Self.maxSilentBeats == 0 else { return }

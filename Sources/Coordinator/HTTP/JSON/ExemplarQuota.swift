@@ -24,7 +24,8 @@ actor ExemplarQuota {
     /// Bytes by caller, of unused exemplars and of uploads that are arriving.
     private var held: [String: Int] = [:]
     private var sum = 0
-    private var hasLooked = false
+    /// The search for what earlier processes left. All uploads wait for it.
+    private var search: Task<Void, any Error>?
 
     init(
         store: JobStore, artifacts: ArtifactStore, disk: BlockingWork, perCaller: Int = bytesPerCaller,
@@ -41,30 +42,34 @@ actor ExemplarQuota {
     /// - Throws: `Problem`: 429 for the caller's own share, 507 for all callers'.
     func take(_ bytes: Int, for caller: String) async throws {
         try await look()
-        func isOver() async throws -> Problem? {
-            guard held[caller, default: 0] + bytes <= perCaller else {
-                return Problem(
-                    .tooManyRequests,
-                    "you have sent \(perCaller >> 20) MiB of images that no job uses; submit jobs for them. Unused images "
-                        + "are removed after an hour", headers: [.retryAfter: "600"])
-            }
-            let free = try await disk.run(.chunks) { [artifacts] in artifacts.freeBytes }
-            // Of what would be free without any of them.
-            let share = Int(Self.shareOfFree * Double(free + sum))
-            guard sum + bytes <= min(all, share) else {
-                return Problem(
-                    .init(code: 507, reasonPhrase: "Insufficient Storage"),
-                    "images that no job uses fill their share of the disk; they are removed after an hour",
-                    headers: [.retryAfter: "600"])
-            }
-            return nil
-        }
-        if try await isOver() != nil {
+        let free = try await disk.run(.chunks) { [artifacts] in artifacts.freeBytes }
+        if problem(bytes, caller, free: free) != nil {
             // Jobs may have been submitted since.
             try await forgetUsed()
-            if let problem = try await isOver() { throw problem }
+            if let problem = problem(bytes, caller, free: free) { throw problem }
         }
+        // At once after the last look, so that uploads that begin together do not all find the same space.
         hold(bytes, of: caller)
+    }
+
+    /// Why there is no space for the bytes; nil if there is.
+    /// - Parameter free: bytes on the disk.
+    private func problem(_ bytes: Int, _ caller: String, free: Int) -> Problem? {
+        guard held[caller, default: 0] + bytes <= perCaller else {
+            return Problem(
+                .tooManyRequests,
+                "you have sent \(perCaller >> 20) MiB of images that no job uses; submit jobs for them. Unused images "
+                    + "are removed after an hour", headers: [.retryAfter: "600"])
+        }
+        // Of what would be free without any of them.
+        let share = Int(Self.shareOfFree * Double(free + sum))
+        guard sum + bytes <= min(all, share) else {
+            return Problem(
+                .init(code: 507, reasonPhrase: "Insufficient Storage"),
+                "images that no job uses fill their share of the disk; they are removed after an hour",
+                headers: [.retryAfter: "600"])
+        }
+        return nil
     }
 
     /// Ends an upload: its bytes count as a stored exemplar, or no more.
@@ -95,10 +100,19 @@ actor ExemplarQuota {
         }
     }
 
-    /// Finds what earlier processes left.
+    /// Finds what earlier processes left, once. A search that fails is repeated by the next upload.
     private func look() async throws {
-        guard !hasLooked else { return }
-        hasLooked = true
+        let search = self.search ?? Task { try await self.findUnused() }
+        self.search = search
+        do {
+            try await search.value
+        } catch {
+            self.search = nil
+            throw error
+        }
+    }
+
+    private func findUnused() async throws {
         let files = try await disk.run(.files) { [artifacts] in artifacts.files() }
         for (sha256, file) in files {
             guard let sha256, try await !store.isReferenced(sha256: sha256) else { continue }
