@@ -100,7 +100,7 @@ import Testing
             #expect(first.outputs[0].width == (input == "image" ? 72 : 144))
         }
         let tile = try expand("--variations", "2", "--size", "96x64", "--seamless", "both")
-        #expect(tile.status == 0 && tile.output.contains("moss_96x64-2.png: 96x64, seam x"), "\(tile.errors)")
+        #expect(tile.status == 0 && tile.output.contains("moss_96x64_tile-2.png: 96x64, seam x"), "\(tile.errors)")
     }
 
     @Test func aFolderGetsPicturesWithTheirUsualNames() throws {

@@ -45,7 +45,7 @@ import Testing
                 "expand:variations=2,seed=3,depth=16", ["--variations", "2", "--seed", "3", "--depth", "16"],
                 ["waves.1k_2x-1", "waves.1k_2x-2"]
             ),
-            ("expand:seamless,times=2", ["--seamless", "both", "--times", "2"], ["waves.1k_4x"]),
+            ("expand:seamless,times=2", ["--seamless", "both", "--times", "2"], ["waves.1k_4x_tile"]),
         ]
         let submitted = try cluster.run(
             ["submit", folder] + recipe + work.flatMap { ["--then", $0.then] } + ["--then", "export:onnx"])

@@ -76,6 +76,27 @@ import Testing
         #expect(last.contains("\(9000 - shown) queued") && last.contains("finished or cancelled"), "\(lines)")
     }
 
+    @Test func someJobsOfAClusterAreCountedAlone() {
+        var some = picture([job(1, .running), job(2, .queued), job(3, .finished)], counts: [.finished: 700, .queued: 90])
+        some.isPart = true
+        let lines = ClusterView(columns: 120, rows: 24, isUnicode: true).lines(some).map { $0.text(paints: false) }
+        #expect(lines[0].hasSuffix("it/s   1 queued, 1 running, 1 finished"), "\(lines[0])")
+        #expect(lines[1].hasSuffix(" 1 of 3 ended"), "the time left is the whole queue's: \(lines[1])")
+        #expect(!lines.contains { $0.contains("... and") }, "\(lines)")
+    }
+
+    @Test func theLineOfATrainingFitsItsTerminal() {
+        let (facts, losses) = (["4962/9000", "32.3 it/s", "2 min left"], "d 0.117 adv 5.77 l1 0.254 style 1.23e+04")
+        for columns in 1...120 {
+            let line = TrainingProgress.line(share: 0.55, facts, losses: losses, columns: columns)
+            #expect(line.columns < max(2, columns), "\(columns): \(line)")
+            #expect(columns < 42 || line.hasSuffix("2 min left"), "\(columns): \(line)")
+            #expect(line.contains(losses) == (columns >= 84), "\(columns): \(line)")
+        }
+        let open = TrainingProgress.line(share: 0.55, facts, losses: losses, columns: nil)
+        #expect(open.columns == 99 && open.hasSuffix("  \(losses)  2 min left"))
+    }
+
     @Test func everySectionGetsItsShareOfTheLines() {
         #expect(ClusterView.share(10, among: [2, 0, 50, 50]) == [2, 0, 5, 3])
         #expect(ClusterView.share(100, among: [2, 1, 50, 20]) == [2, 1, 50, 20])

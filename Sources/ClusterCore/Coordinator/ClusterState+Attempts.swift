@@ -133,7 +133,9 @@ extension ClusterState {
             putAndRecord(job)
             effects.append(
                 .record(.report(job.id, trainingSeconds: completion.trainingSeconds, json: completion.reportJSON)))
-            note(job.id, attempt: reference.number, "finished at iteration \(completion.iteration)")
+            // The steps of other work say nothing to people.
+            let place = job.kind == .train ? " at iteration \(completion.iteration)" : ""
+            note(job.id, attempt: reference.number, "finished\(place)")
             acknowledge(session, id, .ok)
             // The jobs that waited for this one.
             if followers[job.id] != nil { dispatch(at: now) }

@@ -76,9 +76,8 @@ extension SeedGroup {
         var jobs = members.sorted { ($0.seed ?? 0, $0.job.id) < ($1.seed ?? 0, $1.job.id) }
         let finished = jobs.indices.filter { jobs[$0].job.state == .finished }
         for (index, score) in zip(finished, scores(finished.map { jobs[$0].quality })) { jobs[index].score = score }
-        let best = finished.min { (jobs[$0].score ?? .infinity, $0) < (jobs[$1].score ?? .infinity, $1) }
         self.init(
             resultName: members.min { $0.job.id < $1.job.id }?.job.resultName ?? "", jobs: jobs,
-            best: best.map { jobs[$0].job.id })
+            best: Self.best(of: jobs))
     }
 }

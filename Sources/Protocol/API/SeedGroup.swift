@@ -14,6 +14,20 @@ public struct SeedGroup: Codable, Sendable, Equatable {
         self.jobs = jobs
         self.best = best
     }
+
+    /// The job to keep: the finished one with the lowest score, of equal ones the first.
+    public static func best(of jobs: [SeedJob]) -> String? {
+        jobs.filter { $0.job.state == .finished }
+            .min { ($0.score ?? .infinity) < ($1.score ?? .infinity) }?.job.id
+    }
+
+    /// The group without jobs that have other ids, with its own name and best job.
+    public func only(_ ids: Set<String>) -> SeedGroup {
+        let kept = jobs.filter { ids.contains($0.job.id) }
+        // Ids sort by age.
+        let oldest = kept.min { $0.job.id < $1.job.id }
+        return SeedGroup(resultName: oldest?.job.resultName ?? resultName, jobs: kept, best: Self.best(of: kept))
+    }
 }
 
 /// A job of a ``SeedGroup``.

@@ -31,6 +31,15 @@ public enum ExpansionInput: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// In the names of results; nil for the image.
+    var suffix: String? {
+        switch self {
+        case .image: nil
+        case .tiles: "tiles"
+        case .noise: "noise"
+        }
+    }
+
     /// The input of a variation, counted from 1; nil for the only result.
     /// - Throws: `ExpansionFailure` for an image that is too small.
     func made<Sample>(of picture: Raster<Sample>, name: String, variation: Int?, seed: UInt64) throws -> Raster<Sample>

@@ -50,14 +50,17 @@ public struct ExpansionOptions: Equatable, Sendable {
     /// The number of results.
     public var count: Int { variations ?? 1 }
 
-    /// The default names of the results of an image, without a folder: IMAGE_2x.png, or IMAGE_WxH-1.png and so on.
+    /// The default names of the results of an image, without a folder: IMAGE_2x.png, or IMAGE_WxH_tile-1.png and so on.
+    /// Each kind of result has names of its own, so that a tile does not replace the plain double.
     /// - Parameters:
     ///   - stem: the image's name without its extension.
+    ///   - guide: what else decides the result: "layout" or "near".
     ///   - end: an extension with its dot, or "" for the folders of a material.
-    public func names(stem: String, extension end: String = ".png") -> [String] {
-        let suffix = size.map { "\($0)" } ?? "\(1 << (times ?? 1))x"
-        guard let variations else { return ["\(stem)_\(suffix)\(end)"] }
-        return (1...variations).map { "\(stem)_\(suffix)-\($0)\(end)" }
+    public func names(stem: String, guide: String? = nil, extension end: String = ".png") -> [String] {
+        let kinds = [guide, input.suffix, axes.isEmpty ? nil : "tile"].compactMap { $0 }
+        let name = ([stem, size.map { "\($0)" } ?? "\(1 << (times ?? 1))x"] + kinds).joined(separator: "_")
+        guard let variations else { return ["\(name)\(end)"] }
+        return (1...variations).map { "\(name)-\($0)\(end)" }
     }
 }
 

@@ -7,6 +7,8 @@ struct ClusterPicture: Sendable {
     /// Jobs kept of each state except running, of which all are kept.
     static let maxPerState = 200
 
+    /// Whether it shows some jobs of the cluster only. Then it counts those alone.
+    var isPart = false
     var summary: ClusterSummary?
     var workers: [WorkerSummary] = []
     private(set) var histories: [String: LossHistory] = [:]
@@ -27,6 +29,7 @@ struct ClusterPicture: Sendable {
 
     /// Forgets the jobs that a screen would not show.
     mutating func prune() {
+        guard !isPart else { return }
         for state in JobState.allCases where state != .running {
             for job in jobs(in: state).dropFirst(Self.maxPerState) {
                 known[job.id] = nil
@@ -56,6 +59,7 @@ struct ClusterPicture: Sendable {
 
     /// The number of jobs of a state, known or not.
     func count(_ state: JobState) -> Int {
-        max(summary?.jobs[state.rawValue] ?? 0, known.values.count { $0.state == state })
+        let known = known.values.count { $0.state == state }
+        return isPart ? known : max(summary?.jobs[state.rawValue] ?? 0, known)
     }
 }

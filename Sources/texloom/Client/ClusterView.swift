@@ -34,11 +34,10 @@ struct ClusterView {
 
     private func header(_ picture: ClusterPicture) -> [StyledText] {
         guard let summary = picture.summary else { return [StyledText(away ?? "asking the coordinator", .yellow)] }
-        let counts = JobState.allCases.filter { (summary.jobs[$0.rawValue] ?? 0) > 0 }
-            .map { StyledText("\(summary.jobs[$0.rawValue] ?? 0) \($0.rawValue)", $0.colour) }
-        let total = summary.jobs.values.reduce(0, +)
-        let open = JobState.allCases.filter { !$0.isSettled }.map { summary.jobs[$0.rawValue] ?? 0 }.reduce(0, +)
-        let ended = total - open
+        let numbers = JobState.allCases.map { (state: $0, count: picture.count($0)) }
+        let counts = numbers.filter { $0.count > 0 }.map { StyledText("\($0.count) \($0.state.rawValue)", $0.state.colour) }
+        let total = numbers.reduce(0) { $0 + $1.count }
+        let ended = numbers.filter(\.state.isSettled).reduce(0) { $0 + $1.count }
         var lines = [
             StyledText("\(counted(summary.workersConnected, "worker")), \(counted(summary.slots, "slot"))", .bold)
                 + StyledText(", \(String(format: "%.1f", summary.iterationsPerSecond)) it/s   ")
@@ -46,7 +45,8 @@ struct ClusterView {
         ]
         if total > 0 {
             let time = summary.queueSeconds.map { $0 < 1 ? "finishing" : "\(Readable.duration($0)) left" }
-            let left = ended == total ? "" : ", " + (time ?? "time left not known")
+            // The estimate is for the whole queue.
+            let left = ended == total || picture.isPart ? "" : ", " + (time ?? "time left not known")
             let text = " \(ended) of \(total) ended\(left)"
             let bar = progressBar(
                 Double(ended) / Double(total), width: max(4, min(40, columns - text.columns)), unicode: isUnicode)

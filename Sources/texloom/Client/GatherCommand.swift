@@ -72,10 +72,12 @@ struct GatherCommand: AsyncParsableCommand {
     func run() async throws {
         let api = try client.client()
         var chosen: [JobSummary] = []
+        // Of a batch, the best is one of its own jobs.
+        var candidates: Set<String>?
         if jobs.isEmpty {
-            chosen = try await api.jobs(JobFilter(tags: try filter.tags())).filter {
-                $0.state == .finished || unfinished && $0.isTraining
-            }.reversed()
+            let found = try await api.jobs(JobFilter(tags: try filter.tags()))
+            if !filter.isEmpty { candidates = Set(found.map(\.id)) }
+            chosen = found.filter { $0.state == .finished || unfinished && $0.isTraining }.reversed()
         } else {
             for word in jobs {
                 let job = try await api.job(word)
@@ -92,7 +94,7 @@ struct GatherCommand: AsyncParsableCommand {
         var failed: [String] = []
         let choices =
             try await best
-            ? bestOnes(of: chosen, api) : chosen.map { Choice(job: $0, resultName: $0.resultName, seeds: nil) }
+            ? bestOnes(of: chosen, among: candidates, api) : chosen.map { Choice(job: $0, resultName: $0.resultName, seeds: nil) }
         for choice in choices {
             do {
                 if let seeds = choice.seeds, choice.job.isTraining, !client.json { show(SeedComparison(group: seeds)) }
@@ -115,11 +117,15 @@ struct GatherCommand: AsyncParsableCommand {
     }
 
     /// The best job of each group that the jobs belong to; any job of a group in which none has finished.
-    private func bestOnes(of jobs: [JobSummary], _ api: APIClient) async throws -> [Choice] {
+    /// - Parameter candidates: ids; nil: the whole group.
+    private func bestOnes(
+        of jobs: [JobSummary], among candidates: Set<String>?, _ api: APIClient
+    ) async throws -> [Choice] {
         var choices: [Choice] = []
         var seen: Set<String> = []
         for job in jobs where job.isTraining && !seen.contains(job.id) {
-            let group = try await api.get("/api/v1/jobs/\(job.id)/seeds", as: SeedGroup.self)
+            let whole = try await api.get("/api/v1/jobs/\(job.id)/seeds", as: SeedGroup.self)
+            let group = candidates.map(whole.only) ?? whole
             seen.formUnion(group.jobs.map(\.job.id))
             let best = group.jobs.first { $0.job.id == group.best }?.job
             choices.append(Choice(job: best ?? job, resultName: group.resultName, seeds: group))

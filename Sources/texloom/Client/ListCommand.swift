@@ -40,8 +40,8 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
         }
         if jobs.isEmpty { return say("no jobs") }
         let features = TerminalFeatures(descriptor: STDOUT_FILENO)
-        for line in JobTable(isUnicode: features.isUnicode || !features.isTerminal).table(jobs, showsIDs: true).lines()
-        {
+        let table = JobTable(isUnicode: features.isUnicode || !features.isTerminal).table(jobs, showsIDs: true)
+        for line in table.lines(width: terminalSize(STDOUT_FILENO)?.columns) {
             say(line.text(paints: features.hasColours))
         }
     }

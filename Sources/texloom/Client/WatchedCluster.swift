@@ -33,6 +33,7 @@ struct WatchedCluster {
         self.chosen = chosen
         self.features = features
         self.writesJSON = writesJSON
+        picture.isPart = !watchesAll
     }
 
     consuming func watch(draws: Bool, every interval: Double, forever: Bool) async throws {

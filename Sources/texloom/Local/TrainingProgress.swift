@@ -35,14 +35,30 @@ final class TrainingProgress {
         last = now
         // The last snapshot, its figures and the files follow the last iteration.
         let left = iteration == total ? "finishing" : "\(Readable.duration(remaining(after: iteration).seconds)) left"
-        let line =
-            "\(progressBar(Double(iteration) / Double(total), width: 24)) \(iteration)/\(total)  "
-            + "\(String(format: "%.1f", 1 / pace.secondsPerIteration)) it/s  \(losses)  \(left)"
+        let line = Self.line(
+            share: Double(iteration) / Double(total),
+            [
+                "\(iteration)/\(total)", "\(String(format: "%.1f", 1 / pace.secondsPerIteration)) it/s", left,
+            ], losses: losses, columns: isTerminal ? terminalSize(STDOUT_FILENO)?.columns : nil)
         if isTerminal {
             show("\r\u{1B}[K\(line)")
         } else {
             say(line)
         }
+    }
+
+    /// In a narrow terminal the bar is shorter, and then the losses are left out: a line that wraps cannot be rewritten.
+    /// - Parameter columns: of the terminal; nil: any number.
+    static func line(share: Double, _ facts: [String], losses: String, columns: Int?) -> String {
+        func text(_ facts: [String]) -> String { facts.filter { !$0.isEmpty }.joined(separator: "  ") }
+        let full = text(facts.dropLast() + [losses] + facts.suffix(1))
+        let (longest, shortest) = (24, 8)
+        guard let columns else { return "\(progressBar(share, width: longest)) \(full)" }
+        // The last column stays free, because some terminals wrap when it is filled. A blank follows the bar.
+        let room = max(1, columns - 1)
+        let shown = full.columns + 1 + shortest <= room ? full : text(facts)
+        let width = min(longest, max(shortest, room - 1 - shown.columns))
+        return "\(progressBar(share, width: width)) \(shown)".fitted(to: room)
     }
 
     func measured(_ columns: [String], _ values: [Float]) {

@@ -9,14 +9,17 @@ import Testing
 @Suite struct JobPageTests {
     private static func sha(_ number: Int) -> String { String(format: "%064x", number) }
 
-    private func content(pictures: Int, previews: Range<Int>, side: Int, showsAll: Bool = false) -> [String: Any?] {
+    /// - Parameter more: fields of the first picture's report.
+    private func content(
+        pictures: Int, previews: Range<Int>, side: Int, showsAll: Bool = false, more: String = ""
+    ) -> [String: Any?] {
         let job = JobSummary(
             id: "000001aa", kind: .expand, name: "wall-expand", resultName: "wall-expand", fileName: "wall.png",
             recipe: "times=1", state: .finished, priority: 0, iteration: 1000, totalIterations: 1000,
             secondsPerIteration: nil, etaSeconds: nil, attempt: 1, failures: 0, worker: nil, reason: nil,
             exemplarSHA256: Self.sha(9), latestSnapshot: Self.sha(2000 + pictures), latestSnapshotIteration: pictures,
             submittedAt: Date(), startedAt: nil, finishedAt: nil, lossLatest: [:])
-        let sizes = [String](repeating: "{\"width\":\(side),\"height\":\(side)}", count: pictures)
+        let sizes = (0..<pictures).map { "{\"width\":\(side),\"height\":\(side)\($0 == 0 ? more : "")}" }
         let detail = JobDetail(
             job: job, recipeYAML: "times=1", attempts: [],
             reportJSON: "{\"pictures\":[\(sizes.joined(separator: ","))]}", trainingSeconds: 1)
@@ -47,11 +50,21 @@ import Testing
     @Test func thumbnailsAreThePreviewsOfTheWorker() throws {
         let large = made(content(pictures: 3, previews: 2..<4, side: 16384))
         #expect(large.map { $0["hasThumbnail"] as? Bool } == [false, true, true])
-        #expect(large.map { $0["thumbnail"] as? String } == ["", Self.sha(2002), Self.sha(2003)])
+        #expect(large.map { $0["thumbnail"] as? String } == ["", preview(2002), preview(2003)])
         // A worker of an older texloom sent none.
         let small = made(content(pictures: 2, previews: 2..<3, side: 500))
-        #expect(small.map { $0["thumbnail"] as? String } == [Self.sha(1001), Self.sha(2002)])
+        #expect(small.map { $0["thumbnail"] as? String } == ["/thumbnails/\(Self.sha(1001)).png", preview(2002)])
     }
+
+    @Test func tilesShowTheirSeams() throws {
+        let tile = made(content(pictures: 1, previews: 1..<2, side: 500, more: #","seam_x":0.612,"seam_y":1.25"#))
+        #expect(tile[0]["size"] as? String == "500 × 500, seam x 0.61, y 1.25")
+        let row = made(content(pictures: 1, previews: 1..<2, side: 500, more: #","seam_x":0.612"#))
+        #expect(row[0]["size"] as? String == "500 × 500, seam x 0.61")
+    }
+
+    /// The whole picture, not cut to a square.
+    private func preview(_ sha: Int) -> String { "/api/v1/artifacts/\(Self.sha(sha))" }
 
     /// A preview is no snapshot at the exemplar's scale, and no file to download.
     @Test func previewsAreNoSnapshots() throws {

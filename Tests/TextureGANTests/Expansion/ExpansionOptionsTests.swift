@@ -35,6 +35,10 @@ struct ExpansionOptionsTests {
     @Test func resultsHaveTheNamesOfTheCommand() throws {
         #expect(try ExpansionOptions("").names(stem: "moss") == ["moss_2x.png"])
         #expect(try ExpansionOptions("size=9x8").names(stem: "moss") == ["moss_9x8.png"])
+        #expect(try ExpansionOptions("seamless=x").names(stem: "moss") == ["moss_2x_tile.png"])
+        #expect(
+            try ExpansionOptions("input=tiles,seamless").names(stem: "moss", extension: "") == ["moss_2x_tiles_tile"])
+        #expect(try ExpansionOptions("").names(stem: "moss", guide: "layout") == ["moss_2x_layout.png"])
         #expect(try ExpansionOptions("times=2,variations=2").names(stem: "m") == ["m_4x-1.png", "m_4x-2.png"])
     }
 

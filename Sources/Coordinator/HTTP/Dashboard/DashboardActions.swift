@@ -15,13 +15,13 @@ struct DashboardActions: Sendable {
         router.post("jobs/:id/cancel") { request, context in
             try await answer(request, context, back: "/jobs/\(try context.parameters.require("id"))") { form in
                 let job = try await commands.cancel(try context.parameters.require("id"), reason: form["reason"])
-                return "“\(job.name)” is \(job.state.rawValue)."
+                return "“\(job.resultName)” is \(job.state.rawValue)."
             }
         }
         router.post("jobs/:id/retry") { request, context in
             try await answer(request, context, back: "/jobs/\(try context.parameters.require("id"))") { _ in
                 let job = try await commands.retry(try context.parameters.require("id"))
-                return "“\(job.name)” is \(job.state.rawValue) again."
+                return "“\(job.resultName)” is \(job.state.rawValue) again."
             }
         }
         router.post("jobs/:id/priority") { request, context in
@@ -31,7 +31,7 @@ struct DashboardActions: Sendable {
                         .unprocessableContent, "priority is '\(form["priority"] ?? "")'; expected -100...100")
                 }
                 let job = try await commands.prioritise(try context.parameters.require("id"), priority)
-                return "“\(job.name)” has priority \(job.priority)."
+                return "“\(job.resultName)” has priority \(job.priority)."
             }
         }
         router.post("workers/:id/drain") { request, context in

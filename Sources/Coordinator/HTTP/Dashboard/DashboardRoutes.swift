@@ -155,7 +155,7 @@ struct DashboardRoutes: Sendable {
 
     private func names(of workers: [WorkerSummary]) async throws -> [String: String] {
         let jobs = try await reader.jobs(Set(workers.flatMap(\.jobs).compactMap { JobID($0) }))
-        return Dictionary(jobs.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
+        return Dictionary(jobs.map { ($0.id, $0.resultName) }, uniquingKeysWith: { first, _ in first })
     }
 
     @Sendable private func job(_ request: Request, _ context: CallerContext) async throws -> Response {
@@ -176,7 +176,7 @@ struct DashboardRoutes: Sendable {
         if let group = try await reader.seedGroup(of: id) {
             content.merge(SeedsView(group: group, shownOn: detail.job.id).content) { $1 }
         }
-        return renderer.response(.init(template: "job", title: Readable.plain(detail.job.name)), for: context, content)
+        return renderer.response(.init(template: "job", title: Readable.plain(detail.job.resultName)), for: context, content)
     }
 
     func noJob(_ text: String, _ context: CallerContext) -> Response {
@@ -199,7 +199,7 @@ struct DashboardRoutes: Sendable {
             rows += page.entries.map { ($0.iteration, $0.values.filter { LossPlot.columns.contains($0.key) }) }
             after = page.hasMore ? page.entries.last?.iteration : nil
         }
-        let plot = LossPlot.svg(rows, title: Readable.plain(detail.job.name))
+        let plot = LossPlot.svg(rows, title: Readable.plain(detail.job.resultName))
         return Response(
             status: .ok,
             headers: [

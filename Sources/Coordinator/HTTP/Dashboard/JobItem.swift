@@ -6,7 +6,7 @@ import Protocol
 enum Item {
     static func job(_ job: JobSummary) -> [String: Any] {
         var item: [String: Any] = [
-            "id": job.id, "name": Readable.plain(job.name), "fileName": Readable.plain(job.fileName),
+            "id": job.id, "name": Readable.plain(job.resultName), "fileName": Readable.plain(job.fileName),
             "resultName": Readable.plain(job.resultName), "recipe": Readable.plain(job.recipe),
             "state": job.state.rawValue,
             "snapshot": job.latestSnapshot ?? "", "picture": job.latestSnapshot ?? job.exemplarSHA256,
@@ -28,6 +28,8 @@ enum Item {
         item["worker"] = job.worker.map(Readable.plain)
         // The steps of other work say nothing to people.
         let trains = job.kind ?? .train == .train
+        // Options without blanks would not wrap.
+        if !trains { item["recipe"] = Readable.plain("\(job.kind!.rawValue) \(job.recipe.replacing(",", with: ", "))") }
         item["hasProgress"] = job.totalIterations > 0
         if job.totalIterations > 0 {
             item["total"] = job.totalIterations

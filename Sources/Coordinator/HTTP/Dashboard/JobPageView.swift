@@ -12,6 +12,7 @@ struct JobPageView {
     let log: [LogEntry]
     private let files: [ArtifactSummary]
     private let links: PageLinks
+    private let isTraining: Bool
     private let newestSnapshot: ArtifactSummary?
     private let snapshots: [ArtifactSummary]
     private let shownIndex: Int?
@@ -28,7 +29,8 @@ struct JobPageView {
         self.links = links
         files = artifacts.filter { $0.kind != .snapshot && links.isShown($0) }
         // Those of other work are previews of its pictures.
-        let all = detail.job.kind ?? .train == .train ? artifacts.filter { $0.kind == .snapshot } : []
+        isTraining = detail.job.kind ?? .train == .train
+        let all = isTraining ? artifacts.filter { $0.kind == .snapshot } : []
         newestSnapshot = all.last
         let step = (all.count + Self.snapshotsShown - 1) / Self.snapshotsShown
         snapshots = all.enumerated().filter { (all.count - 1 - $0.offset) % max(step, 1) == 0 }.map(\.element)
@@ -95,7 +97,7 @@ struct JobPageView {
             "number": attempt.number, "outcome": attempt.outcome ?? "running", "worker": Readable.plain(attempt.worker),
             // Every attempt needs this key: otherwise a template would find the job's.
             "hasReason": attempt.reason != nil,
-            "from": attempt.startIteration, "to": attempt.iteration,
+            "span": isTraining ? ", iterations \(attempt.startIteration) to \(attempt.iteration)" : "",
             "times": "\(Readable.time(attempt.startedAt))\(end)",
         ]
         item["reason"] = attempt.reason.map(Readable.plain)

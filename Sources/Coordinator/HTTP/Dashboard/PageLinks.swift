@@ -34,7 +34,6 @@ struct PageLinks {
         let sizes = self.sizes
         return [
             "trains": isTraining, "took": isTraining ? "trained for" : "took",
-            "work": isTraining ? "recipe" : (detail.job.kind ?? .train).rawValue,
             "hasAfter": detail.after != nil, "after": (detail.after ?? []).map(link),
             "hasFollowers": detail.followers != nil, "followers": (detail.followers ?? []).map(link),
             "hasMade": !pictures.isEmpty,
@@ -43,11 +42,14 @@ struct PageLinks {
                 let index = picture.iteration - 1
                 let size = sizes.indices.contains(index) ? sizes[index] : nil
                 let isSmall = size.map { $0.width * $0.height <= Self.maxPixels } ?? false
-                let thumbnail = previews[picture.iteration] ?? (isSmall ? picture.sha256 : nil)
+                // A preview shows the whole picture; a thumbnail is cut to a square.
+                let thumbnail =
+                    previews[picture.iteration].map { "/api/v1/artifacts/\($0)" }
+                    ?? (isSmall ? "/thumbnails/\(picture.sha256).png" : nil)
                 return [
                     "sha256": picture.sha256, "number": picture.iteration,
                     "size": (size?.map.map { "\(Readable.plain($0)), " } ?? "")
-                        + (size.map { "\($0.width) × \($0.height)" } ?? Readable.bytes(picture.sizeBytes)),
+                        + (size.map { "\($0.width) × \($0.height)\($0.seams)" } ?? Readable.bytes(picture.sizeBytes)),
                     "hasThumbnail": thumbnail != nil, "thumbnail": thumbnail ?? "",
                 ]
             },
@@ -67,6 +69,17 @@ struct PageLinks {
         var height: Int
         /// Of a material.
         var map: String?
+        /// Of a picture that tiles: see docs/quality.md.
+        var seam_x: Float?
+        var seam_y: Float?
+
+        /// ", seam x 0.61, y 0.25"; empty for a picture that does not tile.
+        var seams: String {
+            let axes = [("x", seam_x), ("y", seam_y)].compactMap { axis, seam in
+                seam.map { String(format: "\(axis) %.2f", $0) }
+            }
+            return axes.isEmpty ? "" : ", seam \(axes.joined(separator: ", "))"
+        }
     }
 
     /// What the worker reports of its pictures, in the order of their numbers.

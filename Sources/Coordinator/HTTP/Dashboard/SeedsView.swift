@@ -54,8 +54,8 @@ extension DashboardRoutes {
         content["exemplar"] = own.job.exemplarSHA256
         content["fileName"] = Readable.plain(own.job.fileName)
         content["recipe"] = Readable.plain(own.job.recipe)
-        content["name"] = Readable.plain(own.job.name)
+        content["name"] = Readable.plain(own.job.resultName)
         return renderer.response(
-            .init(template: "seeds", title: "Seeds of \(Readable.plain(own.job.name))"), for: context, content)
+            .init(template: "seeds", title: "Seeds of \(Readable.plain(own.job.resultName))"), for: context, content)
     }
 }
