@@ -37,13 +37,19 @@ struct Spool: Sendable {
 
     /// Whether a file of this size fits on the disk, and ``probeBytes`` can be written and synced.
     func takesFiles(ofBytes bytes: UInt64 = 0) -> Bool {
+        let needed = max(bytes, Self.probeBytes)
+        // First ask: a reservation that fails takes what is free until the file is gone, and other programs' writes fail.
+        var status = statvfs()
+        guard statvfs(folder.path, &status) == 0, UInt64(status.f_bavail) * UInt64(status.f_frsize) >= needed else {
+            return false
+        }
         let file = folder.appendingPathComponent("probe")
         defer { unlink(file.path) }
         let descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         // Reserves the space without writing it: it may be gigabytes, and the probe repeats.
-        guard posix_fallocate(descriptor, 0, off_t(clamping: max(bytes, Self.probeBytes))) == 0 else { return false }
+        guard posix_fallocate(descriptor, 0, off_t(clamping: needed)) == 0 else { return false }
         let block = [UInt8](repeating: 0x55, count: 1 << 20)
         for _ in 0..<Int(Self.probeBytes) / block.count where write(descriptor, block, block.count) != block.count {
             return false

@@ -114,6 +114,17 @@ import Testing
         #expect(move.from == folder.path && move.to.hasSuffix("/bricks-seed1-expand_result"))
     }
 
+    /// The best of a batch is one of the batch's own jobs.
+    @Test func aPartOfAGroupHasABestJobAndANameOfItsOwn() {
+        let group = SeedGroup(
+            resultName: "bricks", jobs: [member(1, score: 1), member(2, score: 3), member(3, score: 2)],
+            best: "0000000001")
+        let part = group.only(["0000000002", "0000000003", "0000000009"])
+        #expect(part.jobs.map(\.seed) == [2, 3] && part.best == "0000000003" && part.resultName == "bricks-seed2")
+        #expect(SeedGroup.best(of: [member(4, .running), member(5), member(6, score: 9)]) == "0000000006")
+        #expect(SeedGroup.best(of: [member(4, .running)]) == nil)
+    }
+
     @Test func seedsAreSubmittedOnceAndTheBestIsGathered() async throws {
         let cluster = try TinyCluster()
         let exemplars = try ["moss", "sand"].enumerated().map { try cluster.writeExemplar("\($1).png", seed: $0) }

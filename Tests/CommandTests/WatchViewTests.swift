@@ -77,7 +77,8 @@ import Testing
     }
 
     @Test func someJobsOfAClusterAreCountedAlone() {
-        var some = picture([job(1, .running), job(2, .queued), job(3, .finished)], counts: [.finished: 700, .queued: 90])
+        let jobs = [job(1, .running), job(2, .queued), job(3, .finished)]
+        var some = picture(jobs, counts: [.finished: 700, .queued: 90])
         some.isPart = true
         let lines = ClusterView(columns: 120, rows: 24, isUnicode: true).lines(some).map { $0.text(paints: false) }
         #expect(lines[0].hasSuffix("it/s   1 queued, 1 running, 1 finished"), "\(lines[0])")

@@ -35,7 +35,8 @@ struct ClusterView {
     private func header(_ picture: ClusterPicture) -> [StyledText] {
         guard let summary = picture.summary else { return [StyledText(away ?? "asking the coordinator", .yellow)] }
         let numbers = JobState.allCases.map { (state: $0, count: picture.count($0)) }
-        let counts = numbers.filter { $0.count > 0 }.map { StyledText("\($0.count) \($0.state.rawValue)", $0.state.colour) }
+        let counts = numbers.filter { $0.count > 0 }
+            .map { StyledText("\($0.count) \($0.state.rawValue)", $0.state.colour) }
         let total = numbers.reduce(0) { $0 + $1.count }
         let ended = numbers.filter(\.state.isSettled).reduce(0) { $0 + $1.count }
         var lines = [

@@ -94,7 +94,8 @@ struct GatherCommand: AsyncParsableCommand {
         var failed: [String] = []
         let choices =
             try await best
-            ? bestOnes(of: chosen, among: candidates, api) : chosen.map { Choice(job: $0, resultName: $0.resultName, seeds: nil) }
+            ? bestOnes(of: chosen, among: candidates, api)
+            : chosen.map { Choice(job: $0, resultName: $0.resultName, seeds: nil) }
         for choice in choices {
             do {
                 if let seeds = choice.seeds, choice.job.isTraining, !client.json { show(SeedComparison(group: seeds)) }

@@ -128,6 +128,11 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
         if let reason { say("- gram was not measured: \(reason)") }
         let isSmall = figures.contains { $0.measured.count < QualityFigure.allCases.count - (reason == nil ? 0 : 1) }
         if isSmall { say("- the other missing figures need larger images (docs/quality.md)") }
+        if seams.contains(where: \.isTile) {
+            say(
+                "- an image that tiles has given up the exemplar's large structure and light, so structure and colour say "
+                    + "little about the training; evaluate its plain double for that")
+        }
     }
 
     private static func label(_ text: String) -> String { text.padding(toLength: 13, withPad: " ", startingAt: 0) }
@@ -167,4 +172,9 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
 extension QualityFigure {
     /// The column's name without the common prefix.
     var shortName: String { String(rawValue.trimmingPrefix("quality_")) }
+}
+
+extension Seam {
+    /// Whether the image joins itself unseen on both axes.
+    fileprivate var isTile: Bool { (x ?? .infinity) <= 1 && (y ?? .infinity) <= 1 }
 }

@@ -3,6 +3,7 @@ import Foundation
 import Imaging
 import NNCore
 import OperatingSystem
+import Protocol
 import TextureGAN
 
 struct TrainCommand: ParsableCommand {
@@ -127,13 +128,17 @@ struct TrainCommand: ParsableCommand {
         _ outcome: TrainingRun.Outcome, of given: GivenExemplar, name: String, in folder: ResultFolder, began: Date
     ) throws {
         switch outcome {
-        case .finished(_, let trainingSeconds, let reportJSON):
+        case .finished(let iteration, let trainingSeconds, let reportJSON):
             try folder.finish(
                 ResultFolder.Result(
                     job: nil, name: name, exemplar: given.fileName, startedAt: began, finishedAt: Date(),
                     trainingSeconds: trainingSeconds, worker: ProcessInfo.processInfo.hostName, attempts: 1,
                     report: reportJSON))
-            if !json { say("done: \(folder.url.path)") }
+            guard !json else { return }
+            say("done: \(folder.url.path)")
+            if let verdict = TrainingReport(reportJSON)?.verdict { say("verdict: \(verdict)") }
+            say("picture: \(folder.snapshot(iteration).path)")
+            say("'texloom expand' enlarges pictures with \(folder.generator.path)")
         case .stopped(let iteration):
             throw CommandFailure(
                 "stopped at iteration \(iteration) with a checkpoint; the same command resumes from there",

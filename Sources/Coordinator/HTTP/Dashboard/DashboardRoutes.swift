@@ -176,7 +176,8 @@ struct DashboardRoutes: Sendable {
         if let group = try await reader.seedGroup(of: id) {
             content.merge(SeedsView(group: group, shownOn: detail.job.id).content) { $1 }
         }
-        return renderer.response(.init(template: "job", title: Readable.plain(detail.job.resultName)), for: context, content)
+        return renderer.response(
+            .init(template: "job", title: Readable.plain(detail.job.resultName)), for: context, content)
     }
 
     func noJob(_ text: String, _ context: CallerContext) -> Response {
