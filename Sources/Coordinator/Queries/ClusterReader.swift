@@ -102,7 +102,9 @@ struct ClusterReader: Sendable {
 
     /// The queue's work divided by the slots, but at least the time that the slowest running job still needs.
     private static func queueSeconds(_ loads: [RecipeLoad], _ cluster: ClusterState, slots: Int) -> Double? {
-        let running = cluster.leases.values.compactMap(\.secondsLeft)
+        let running = cluster.leases.values.compactMap { lease in
+            lease.secondsLeft ?? (cluster.job(lease.attempt.job)?.kind == .train ? nil : 0)
+        }
         let queued = loads.compactMap(\.seconds)
         guard slots > 0, queued.count == loads.count, running.count == cluster.leases.count else { return nil }
         return max((queued.reduce(0, +) + running.reduce(0, +)) / Double(slots), running.max() ?? 0)

@@ -114,15 +114,17 @@ struct JobCursor: Sendable, Equatable {
 /// The queued jobs of one recipe, and what its jobs have shown about its length.
 struct RecipeLoad: Sendable {
     var queued: Int
+    var isTraining: Bool
     /// Iterations that the checkpoints of the queued jobs hold.
     var iterationsDone: Int
     /// 0 until a job of the recipe has begun.
     var totalIterations: Int
     var secondsPerIteration: Double?
 
-    /// Seconds of one slot's work; nil if the recipe's length or speed is unknown.
+    /// Seconds of one slot's work; nil if the recipe's length or speed is unknown. Other work counts for nothing then: it
+    /// takes seconds beside trainings of minutes to days.
     var seconds: Double? {
-        guard totalIterations > 0, let secondsPerIteration else { return nil }
+        guard totalIterations > 0, let secondsPerIteration else { return isTraining ? nil : 0 }
         return Double(max(0, queued * totalIterations - iterationsDone)) * secondsPerIteration
     }
 }

@@ -42,13 +42,14 @@ extension JobStore {
             let sql = """
                 SELECT SUM(state = 'queued') AS queued,
                     SUM(CASE WHEN state = 'queued' THEN iteration ELSE 0 END) AS done, MAX(total_iterations) AS total,
-                    AVG(CASE WHEN seconds_per_iteration > 0 THEN seconds_per_iteration END) AS seconds
-                FROM jobs GROUP BY recipe HAVING queued > 0
+                    AVG(CASE WHEN seconds_per_iteration > 0 THEN seconds_per_iteration END) AS seconds,
+                    kind = 'train' AS trains
+                FROM jobs GROUP BY recipe, kind HAVING queued > 0
                 """
             return try StoredRow.all(db, sql: sql).map { row in
                 try RecipeLoad(
-                    queued: row["queued"], iterationsDone: row["done"], totalIterations: row["total"],
-                    secondsPerIteration: row["seconds"])
+                    queued: row["queued"], isTraining: row["trains"], iterationsDone: row["done"],
+                    totalIterations: row["total"], secondsPerIteration: row["seconds"])
             }
         }
     }

@@ -34,6 +34,17 @@ struct FollowUpTests {
         try await coordinator.get("/api/v1/jobs/\(id)").decoded(JobDetail.self).job.state
     }
 
+    @Test func workOfSecondsDoesNotHideTheTimeLeft() {
+        func seconds(trains: Bool, total: Int = 0, each: Double? = nil) -> Double? {
+            RecipeLoad(
+                queued: 3, isTraining: trains, iterationsDone: 20, totalIterations: total, secondsPerIteration: each
+            ).seconds
+        }
+        #expect(seconds(trains: true) == nil && seconds(trains: false) == 0)
+        #expect(seconds(trains: true, total: 100, each: 0.5) == 140)
+        #expect(seconds(trains: false, total: 100, each: 0.5) == 140)
+    }
+
     @Test func followersBelongToTheBatchOfTheirTrainingAndAreDeletedWithIt() async throws {
         let coordinator = try await RunningCoordinator(folder: TemporaryFolder())
         let receipt = try await coordinator.send("POST", "/api/v1/exemplars", body: TestImages.png)
