@@ -58,10 +58,22 @@ struct RecipesCommand: ParsableCommand, PrintsOnly {
 extension Recipe {
     fileprivate var line: String { "\(name.padding(toLength: 6, withPad: " ", startingAt: 0))  \(abstract)" }
 
-    /// Its main differences from the others, in one line.
+    /// What it is for and its main differences from the others, in one line.
     var abstract: String {
         let style = style.map { "style \($0.rawValue)" } ?? "no style loss"
-        return "k=\(k.map(String.init) ?? "auto"), ngf=\(generatorWidth), \(residualBlocks) blocks, "
+        return (purpose.map { "\($0); " } ?? "")
+            + "k=\(k.map(String.init) ?? "auto"), ngf=\(generatorWidth), \(residualBlocks) blocks, "
             + "\(iterations) iterations, \(style)"
+    }
+
+    /// As in the README.
+    private var purpose: String? {
+        switch name {
+        case "draft": "a first look, elements of up to 30 pixels"
+        case "study": "elements of up to 128 pixels"
+        case "fast": "the same, sharper"
+        case "paper": "the published method"
+        default: nil
+        }
     }
 }

@@ -5,7 +5,15 @@ export async function prepareSubmission() {
   const form = $("#submit");
   if (!form) return;
   const offered = async () => (await fetch("/api/v1/recipes")).json();
-  let { recipes, isMeasuring } = await offered();
+  let recipes, isMeasuring;
+  try {
+    ({ recipes, isMeasuring } = await offered());
+  } catch {
+    put($("#time"), "The coordinator does not answer. Reload this page when it is back.");
+    form.hidden = false;
+    $("#files").disabled = true;
+    return;
+  }
   const chosen = () => recipes.find((recipe) => recipe.name === $("#recipe").value);
   // The estimate applies only to the recipe as offered.
   const showTime = () => {
@@ -73,6 +81,9 @@ async function submitOne(file) {
   const [name, recipeYAML] = [file.name.replace(/\.[^.]*$/, "") || file.name, $("#yaml").value];
   // As in `texloom submit`, the same photograph with the same recipe is the same job.
   const job = { name, fileName: file.name, exemplarSHA256: receipt.sha256, recipeYAML, priority: Number($("#priority").value), once: true };
+  if ($("#batch").value.trim()) job.batch = $("#batch").value.trim();
+  const then = all("#then input:checked").map((box) => box.value.split(" ")).map(([kind, spec]) => ({ kind, spec }));
+  if (then.length) job.then = then;
   const { jobs } = await send("/api/v1/jobs", JSON.stringify({ jobs: [job] }), "application/json");
   return { ...jobs[0], exemplar: receipt.sha256 };
 }
