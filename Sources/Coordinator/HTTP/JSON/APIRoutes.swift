@@ -133,9 +133,7 @@ struct APIRoutes: Sendable {
     }
 
     private func submission(_ job: JobSubmission, at index: Int) throws -> Submission {
-        func require(_ isRight: Bool, _ message: String) throws {
-            if !isRight { throw Problem(.unprocessableContent, "jobs[\(index)].\(message)") }
-        }
+        let require = RequestCheck(place: "jobs[\(index)].")
         let nameLimit = 200
         try require(
             (1...nameLimit).contains(job.name.utf8.count), "name has \(job.name.utf8.count) bytes; expected 1...200")
