@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// Whom the coordinator tells about ends of jobs and batches. Default: no one.
 ///
@@ -44,7 +45,7 @@ public struct NotificationConfiguration: Sendable {
         if let command {
             try requireSetting(
                 access(command.path, X_OK) == 0 && !isFolder(command),
-                "the command '\(command.path)' cannot be run: \(String(cString: strerror(errno)))")
+                "the command '\(command.path)' cannot be run: \(reasonOfSystem(errno))")
         }
         try requireSetting(!kinds.isEmpty, "no event is chosen; leave --notify-on out for the default")
     }
