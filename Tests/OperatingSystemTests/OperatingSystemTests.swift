@@ -61,7 +61,7 @@ import Testing
     @Test func theSystemSaysWhatTheProcessAndItsDiskHave() throws {
         let memory = try #require(ProcessMemory.current)
         #expect(memory.residentBytes > 1 << 20 && memory.virtualBytes >= memory.residentBytes)
-        #expect(try #require(Disk.freeBytes(at: FileManager.default.temporaryDirectory)) >= 0)
+        #expect(Disk.freeBytes(at: FileManager.default.temporaryDirectory) ?? -1 >= 0)
         #expect(Disk.freeBytes(at: URL(fileURLWithPath: "/none/folder")) == nil)
     }
 

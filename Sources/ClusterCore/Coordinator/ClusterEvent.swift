@@ -28,7 +28,7 @@ package enum ClusterEvent: Sendable {
     case retry(RequestToken, JobID)
     /// Changes those of the jobs that are still in one of the states, all in one batch.
     case change(RequestToken, [JobID], in: Set<JobState>, JobChange)
-    /// -100...100; higher runs first.
+    /// A higher one runs first.
     case prioritise(RequestToken, JobID, priority: Int)
     /// Stops giving work to a worker and asks it to hand back what it has.
     case drain(RequestToken, workerID: String)
