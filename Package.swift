@@ -108,7 +108,7 @@ let package = Package(
         .target(name: "CStartWeights", exclude: ["drawn-16.safetensors"]),
 
         // What the process may use, for all that choose by it.
-        .target(name: "Machine", dependencies: ["CAffinity"]),
+        .target(name: "Machine", dependencies: ["CAffinity", "OperatingSystem"]),
 
         // What every module may import. Base computes only; OperatingSystem asks the system.
         .target(name: "Base"),

@@ -53,22 +53,19 @@ extension CoordinatorConfiguration {
 
     /// An address that is not loopback declares by itself that other machines may connect. It must then be secured.
     func validateAccess() throws {
-        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
-            if !isRight { throw CoordinatorError(.badConfiguration, message()) }
-        }
         let isLoopback = Self.isLoopback(httpHost)
-        try require(
+        try requireSetting(
             isLoopback || tls != nil || isInsecure,
             "the HTTP address '\(httpHost)' can be reached from other machines: add --tls-certificate FILE --tls-key FILE "
                 + "(it then asks for tokens), or bind to 127.0.0.1 and put a reverse proxy with TLS in front "
                 + "(docs/security.md), or add --insecure to let anyone there read and change everything")
-        try require(
+        try requireSetting(
             isLoopback || tls != nil || !requiresAuthentication,
             "--require-auth asks for tokens, and over plain HTTP on '\(httpHost)' others could read them: add "
                 + "--tls-certificate FILE --tls-key FILE, or bind to 127.0.0.1 and put a reverse proxy with TLS in front"
         )
         let foreign = allowedHosts.first { !Self.isLoopback($0) }
-        try require(
+        try requireSetting(
             foreign == nil || asksForTokens || isInsecure,
             "--allowed-host \(foreign ?? "") lets people elsewhere reach this coordinator, and anyone there could read "
                 + "and change everything: add --require-auth")

@@ -96,17 +96,15 @@ public struct CoordinatorConfiguration: Sendable {
     /// Checks every value.
     /// - Throws: `CoordinatorError.badConfiguration`, which names the option, its value and the allowed values.
     public func validate() throws {
-        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
-            if !isRight { throw CoordinatorError(.badConfiguration, message()) }
-        }
-        try require(
+        try requireSetting(
             heartbeat >= .milliseconds(100) && heartbeat <= .seconds(60),
             "heartbeat is \(heartbeat); allowed: 0.1...60 s")
-        try require(lease >= heartbeat * 2, "lease is \(lease); allowed: at least two heartbeats (\(heartbeat * 2))")
-        try require(stall >= lease, "stall is \(stall); allowed: at least the lease (\(lease))")
-        try require((0...1000).contains(retries), "retries is \(retries); allowed: 0...1000")
-        try require((0...65535).contains(httpPort), "HTTP port is \(httpPort); allowed: 0...65535")
-        try require(
+        try requireSetting(
+            lease >= heartbeat * 2, "lease is \(lease); allowed: at least two heartbeats (\(heartbeat * 2))")
+        try requireSetting(stall >= lease, "stall is \(stall); allowed: at least the lease (\(lease))")
+        try requireSetting((0...1000).contains(retries), "retries is \(retries); allowed: 0...1000")
+        try requireSetting((0...65535).contains(httpPort), "HTTP port is \(httpPort); allowed: 0...65535")
+        try requireSetting(
             workerEndpoint.hasPrefix("tcp://"),
             "the worker endpoint is '\(workerEndpoint)'; expected tcp://HOST:PORT, such as tcp://127.0.0.1:7741")
         do {

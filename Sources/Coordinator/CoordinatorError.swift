@@ -40,6 +40,11 @@ public struct CoordinatorError: Error, Sendable, CustomStringConvertible {
     }
 }
 
+/// - Throws: `CoordinatorError.badConfiguration` unless a setting is right.
+func requireSetting(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
+    if !isRight { throw CoordinatorError(.badConfiguration, message()) }
+}
+
 extension CoordinatorError {
     init(_ failure: FileFailure) {
         self.init(

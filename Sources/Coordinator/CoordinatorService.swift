@@ -160,7 +160,7 @@ public struct CoordinatorService: Sendable {
     ///   need.
     /// - Throws: `CoordinatorError` if the folder is in use, has no job store, or has one of a newer texloom.
     public static func check(_ dataFolder: URL, repairs: Bool) async throws -> StoreReport {
-        guard FileManager.default.fileExists(atPath: dataFolder.appendingPathComponent("jobs.sqlite").path) else {
+        guard FileManager.default.fileExists(atPath: DataFolder.database(in: dataFolder).path) else {
             throw CoordinatorError(
                 .fileSystem, "\(dataFolder.path) holds no job store (jobs.sqlite); name a coordinator's data folder")
         }

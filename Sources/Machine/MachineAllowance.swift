@@ -1,5 +1,6 @@
 import CAffinity
 import Foundation
+import OperatingSystem
 
 /// What this process may use of its machine. Slots, threads and memory are all chosen from it.
 ///
@@ -38,14 +39,7 @@ public struct MachineAllowance: Sendable, Equatable {
 
     /// Bytes of address space that are still free; nil without a limit.
     public var freeAddressBytes: Int? {
-        addressBytes.map { max(0, $0 - (Self.usedAddressBytes() ?? 0)) }
-    }
-
-    private static func usedAddressBytes() -> Int? {
-        guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
-            let pages = text.split(separator: " ").first.flatMap({ Int($0) })
-        else { return nil }
-        return pages * sysconf(Int32(_SC_PAGESIZE))
+        addressBytes.map { max(0, $0 - (ProcessMemory.current?.virtualBytes ?? 0)) }
     }
 
     /// The number of processors in this thread's affinity mask.

@@ -1,5 +1,6 @@
 import ClusterCore
 import Foundation
+import OperatingSystem
 
 /// How much of its machine this process uses, measured from one heartbeat to the next.
 struct LoadMeter {
@@ -15,7 +16,7 @@ struct LoadMeter {
         let passed = (now - measuredAt) / .seconds(1)
         let load = WorkerLoad(
             coresBusy: passed > 0 ? max(0, (cpuSeconds - self.cpuSeconds) / passed) : 0,
-            residentBytes: min(Self.residentBytes(), Int(Limits.maxLoadBytes)),
+            residentBytes: min(ProcessMemory.current?.residentBytes ?? 0, Int(Limits.maxLoadBytes)),
             spoolBytes: min(spool.artifactBytes(), Int(Limits.maxLoadBytes)), loadAverage: Self.loadAverage())
         self.cpuSeconds = cpuSeconds
         measuredAt = now
@@ -28,12 +29,6 @@ struct LoadMeter {
         guard getrusage(RUSAGE_SELF.rawValue, &usage) == 0 else { return 0 }
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
-    }
-
-    private static func residentBytes() -> Int {
-        guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
-        let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-        return pages * sysconf(Int32(_SC_PAGESIZE))
     }
 
     private static func loadAverage() -> Double {

@@ -91,6 +91,14 @@ struct Settings: Sendable {
         environment[setting.variable].flatMap { $0.isEmpty ? nil : $0 } ?? file[setting]
     }
 
+    /// The entries of a setting; none if it is not set.
+    func list(_ setting: Setting) -> [String] { self[setting].map(Self.entries(of:)) ?? [] }
+
+    /// The entries of a list, which commas or spaces separate.
+    static func entries(of list: String) -> [String] {
+        list.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+    }
+
     /// - Throws: `CommandFailure` if the setting exists and is not of the type.
     func value<Value: LosslessStringConvertible>(_ setting: Setting, as type: Value.Type) throws -> Value? {
         guard let text = self[setting] else { return nil }

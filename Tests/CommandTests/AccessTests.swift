@@ -84,6 +84,8 @@ struct AccessTests {
         chmod(path, 0o640)
         let shared = try run(["list"], ["TEXLOOM_TOKEN_FILE": path])
         #expect(shared.status == 2 && shared.errors.contains("chmod 600"), "\(shared.errors)")
+        let missing = try run(["list"], ["TEXLOOM_TOKEN_FILE": scratch.path("none")])
+        #expect(missing.status == 2 && missing.errors.contains("No such file"), "\(missing.errors)")
         let config = scratch.path("config.yaml")
         try Data("token: \(token)".utf8).write(to: URL(fileURLWithPath: config))
         chmod(config, 0o644)

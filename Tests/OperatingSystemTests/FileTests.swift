@@ -58,6 +58,27 @@ import Testing
         #expect(try String(contentsOf: file, encoding: .utf8) == "first")
     }
 
+    @Test func aSecretIsForItsOwnerOrIssuedByRoot() throws {
+        let file = folder.appendingPathComponent("secret")
+        #expect(throws: FileFailure.self) { try PrivateFile.requirePrivate(file) }
+        try PrivateFile.write(Data("secret".utf8), to: file)
+        try PrivateFile.requirePrivate(file)
+        #expect(chmod(file.path, 0o640) == 0)
+        for mayBeIssued in [false, true] {
+            let open = #expect(throws: PrivateFile.OpenToOthers.self) {
+                try PrivateFile.requirePrivate(file, mayBeIssued: mayBeIssued)
+            }
+            #expect(open?.description.contains("mode 640") == true)
+        }
+        // Root's, and readable for a group, like a secret of Kubernetes. Only another account can be issued one.
+        let issued = URL(fileURLWithPath: "/etc/shadow")
+        var status = stat()
+        guard geteuid() != 0, stat(issued.path, &status) == 0, status.st_uid == 0, status.st_mode & 0o077 == 0o040
+        else { return }
+        try PrivateFile.requirePrivate(issued, mayBeIssued: true)
+        #expect(throws: PrivateFile.OpenToOthers.self) { try PrivateFile.requirePrivate(issued) }
+    }
+
     @Test func aFullDiskIsTold() {
         let full = FileFailure("write", folder, number: ENOSPC)
         #expect(full.isFull && FileFailure("write", folder, number: EDQUOT).isFull)

@@ -58,6 +58,13 @@ import Testing
         }
     }
 
+    @Test func theSystemSaysWhatTheProcessAndItsDiskHave() throws {
+        let memory = try #require(ProcessMemory.current)
+        #expect(memory.residentBytes > 1 << 20 && memory.virtualBytes >= memory.residentBytes)
+        #expect(Disk.freeBytes(at: FileManager.default.temporaryDirectory) ?? -1 >= 0)
+        #expect(Disk.freeBytes(at: URL(fileURLWithPath: "/none/folder")) == nil)
+    }
+
     @Test func foldersFollowTheirVariablesThenHomeThenTheAccount() {
         let home = ["HOME": "/home/weaver"]
         #expect(UserFolder.state.url(environment: home).path == "/home/weaver/.local/state/texloom")

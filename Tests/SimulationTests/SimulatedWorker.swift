@@ -230,8 +230,7 @@ struct SimulatedWorker {
 
     private mutating func train(_ assignment: Assignment) {
         guard !diesAtTraining else { return die() }
-        let files = assignment.inputs.map(\.artifact) + [assignment.checkpoint?.artifact].compactMap { $0 }
-        for artifact in files {
+        for artifact in assignment.artifacts {
             if inputs[assignment.attempt]?.contains(artifact.sha256) != true {
                 complaint = "\(id) trains without an input of \(assignment.attempt.job)"
             }

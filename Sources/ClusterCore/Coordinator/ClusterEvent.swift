@@ -28,7 +28,7 @@ package enum ClusterEvent: Sendable {
     case retry(RequestToken, JobID)
     /// Changes those of the jobs that are still in one of the states, all in one batch.
     case change(RequestToken, [JobID], in: Set<JobState>, JobChange)
-    /// -100...100; higher runs first.
+    /// A higher one runs first.
     case prioritise(RequestToken, JobID, priority: Int)
     /// Stops giving work to a worker and asks it to hand back what it has.
     case drain(RequestToken, workerID: String)
@@ -159,9 +159,8 @@ extension ClusterEvent {
         guard case .received(let message, _) = self else { return base }
         switch message {
         case .hello, .heartbeat: return base + 64 * progress.count
-        case .metrics(_, _, let block):
-            return base + block.rows.reduce(0) { $0 + 64 + 4 * $1.values.count } + 64 * block.columns.count
-        case .log(_, _, let lines): return lines.reduce(base) { $0 + 64 + $1.message.utf8.count }
+        case .metrics(_, _, let block): return base + block.weightOfRows + 64 * block.columns.count
+        case .log(_, _, let lines): return lines.reduce(base) { $0 + $1.weight }
         case .finish(_, _, let completion): return base + completion.reportJSON.utf8.count
         case .fail(_, _, let failure): return base + failure.reason.utf8.count
         case .handBack(_, _, _, let reason), .goodbye(let reason): return base + reason.utf8.count

@@ -77,7 +77,7 @@ extension ClusterState {
         }
         fruitlessLosses[job.id] = nil
         if let worker = job.attempt?.workerID { prove(worker) }
-        job.iteration = job.checkpoints.last!.iteration
+        job.iteration = job.resumeIteration
         if let lease = leases[job.id], lease.secondsPerIteration > 0 {
             job.secondsPerIteration = lease.secondsPerIteration
         }
@@ -93,7 +93,7 @@ extension ClusterState {
         let offered = job.inputs.map(\.artifact) + job.checkpoints.map(\.artifact)
         if let artifact = offered.first(where: { $0.sha256 == request.artifact.sha256 }) {
             effects.append(.sendArtifact(request, artifact, session: session))
-        } else if (job.checkpoints.last?.iteration ?? 0) < (job.attempt?.startIteration ?? 0) {
+        } else if job.resumeIteration < (job.attempt?.startIteration ?? 0) {
             // The coordinator restarted after the assignment and found the checkpoint damaged or gone.
             end(&job, .handedBack, reason: "its checkpoint is gone")
             requeue(&job, reason: "continues without the checkpoint that attempt \(request.attempt.number) was given")

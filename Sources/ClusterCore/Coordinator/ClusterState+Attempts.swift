@@ -32,7 +32,7 @@ extension ClusterState {
         let worker = sessions[session]!.worker
         let attempt = Attempt(
             number: (job.attempt?.number ?? 0) + 1, workerID: worker.id, workerName: worker.name, session: session,
-            startIteration: job.checkpoints.last?.iteration ?? 0, iteration: job.checkpoints.last?.iteration ?? 0)
+            startIteration: job.resumeIteration, iteration: job.resumeIteration)
         job.attempt = attempt
         job.state = .running
         job.reason = nil
@@ -224,7 +224,7 @@ extension ClusterState {
     mutating func requeue(_ job: inout Job, reason: String) {
         job.state = .queued
         job.reason = reason
-        job.iteration = job.checkpoints.last?.iteration ?? 0
+        job.iteration = job.resumeIteration
         putAndRecord(job)
         enqueue(job)
         note(job.id, attempt: job.attempt?.number ?? 0, level: "warning", reason)
@@ -240,7 +240,7 @@ extension ClusterState {
             job.avoidedWorkerIDs = (job.avoidedWorkerIDs + [attempt.workerID]).suffix(Self.maxAvoided)
         }
         job.reason = reason
-        job.iteration = job.checkpoints.last?.iteration ?? 0
+        job.iteration = job.resumeIteration
         guard job.failures <= configuration.retries else {
             job.state = .held
             job.reason = "\(job.failures) \(job.failures == 1 ? "attempt" : "attempts") failed, the last one: \(reason)"
@@ -249,8 +249,7 @@ extension ClusterState {
             return
         }
         job.state = .queued
-        job.queueOrder = nextQueueOrder
-        nextQueueOrder += 1
+        job.queueOrder = placeAtBack()
         putAndRecord(job)
         enqueue(job)
     }

@@ -103,6 +103,12 @@ extension ClusterState {
 
     // MARK: Heaps
 
+    /// A place in the queue behind all others.
+    mutating func placeAtBack() -> Int64 {
+        defer { nextQueueOrder += 1 }
+        return nextQueueOrder
+    }
+
     mutating func enqueue(_ job: Job) {
         let entry = QueueEntry(priority: job.priority, order: job.queueOrder, sequence: job.id.sequence)
         queue.insert(entry, job.demand)

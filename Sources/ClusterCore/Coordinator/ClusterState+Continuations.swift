@@ -18,7 +18,4 @@ extension ClusterState {
         }
         return nil
     }
-
-    /// The job that a repeated submission returns.
-    private func keyedJob(of submission: Submission) -> Job? { submission.key.flatMap { keys[$0] }.flatMap(job) }
 }

@@ -23,7 +23,7 @@ extension ClusterState {
                 else { continue }
                 job.checkpoints.remove(at: index)
                 // A retry begins where the last checkpoint is. What a finished job shows does not change.
-                if job.state != .finished { job.iteration = job.checkpoints.last?.iteration ?? 0 }
+                if job.state != .finished { job.iteration = job.resumeIteration }
                 putAndRecord(job)
             case .snapshot: break
             default: continue

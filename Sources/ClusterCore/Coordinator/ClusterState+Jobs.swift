@@ -10,7 +10,7 @@ extension ClusterState {
         }
         var accepted: [Reply.Accepted] = []
         for (submission, salt) in zip(submissions, salts) {
-            if let key = submission.key, let job = keys[key].flatMap(job) {
+            if let job = keyedJob(of: submission) {
                 accepted.append(acceptance(of: job, alreadyExisted: true))
             } else {
                 let job = add(submission, after: accepted.map(\.id), salt: salt)
@@ -42,13 +42,16 @@ extension ClusterState {
         return nil
     }
 
+    /// The job that a repeated submission returns.
+    func keyedJob(of submission: Submission) -> Job? { submission.key.flatMap { keys[$0] }.flatMap(job) }
+
     /// A key names one job for ever. Reusing it for another exemplar or recipe is a mistake, and the coordinator says
     /// so instead of guessing.
     private func keyConflict(in submissions: [Submission]) -> String? {
         var seen: [String: Submission] = [:]
         for submission in submissions {
             guard let key = submission.key else { continue }
-            let job = keys[key].flatMap(job)
+            let job = keyedJob(of: submission)
             // What another job made for it does not count, also once that job is deleted.
             let names = submission.inputs.map(\.name)
             let inputs = job?.inputs.filter { names.contains($0.name) || $0.map != nil } ?? seen[key]?.inputs
@@ -81,9 +84,8 @@ extension ClusterState {
             inputs: submission.inputs, awaited: submission.awaited.map { $0.resolved(earlier) }, spec: submission.spec,
             // A client may know better than a recipe what the finished job needed.
             needs: source.map { submission.needs.joined(with: $0.needs) } ?? submission.needs,
-            priority: submission.priority, queueOrder: nextQueueOrder, tags: submission.tags)
+            priority: submission.priority, queueOrder: placeAtBack(), tags: submission.tags)
         nextSequence += 1
-        nextQueueOrder += 1
         if let key = job.key { keys[key] = job.id }
         let start = source?.checkpoints.last
         if let start {
@@ -113,15 +115,12 @@ extension ClusterState {
             effects.append(.reply(token, .refused(.noSuchJob)))
             return
         }
-        switch job.state {
-        case .queued, .held, .running, .waiting, .blocked:
-            cancel(job, reason)
-            effects.append(.reply(token, .job(id, .cancelled)))
-        case .cancelled:
-            effects.append(.reply(token, .job(id, .cancelled)))
-        case .finished, .failed:
+        guard job.state.canBeCancelled || job.state == .cancelled else {
             effects.append(.reply(token, .refused(.conflict("the job has already \(job.state.rawValue)"))))
+            return
         }
+        if job.state.canBeCancelled { cancel(job, reason) }
+        effects.append(.reply(token, .job(id, .cancelled)))
     }
 
     /// Cancels a job that has not ended.
@@ -167,8 +166,7 @@ extension ClusterState {
         job.reason = nil
         job.failures = 0
         job.avoidedWorkerIDs = []
-        job.queueOrder = nextQueueOrder
-        nextQueueOrder += 1
+        job.queueOrder = placeAtBack()
         place(&job)
         putAndRecord(job)
         if job.state == .queued { enqueue(job) }

@@ -12,7 +12,7 @@ extension ClusterState {
             return
         }
         end(&job, .lost, reason: reason)
-        let hasAdvanced = (job.checkpoints.last?.iteration ?? 0) > (job.attempt?.startIteration ?? 0)
+        let hasAdvanced = job.resumeIteration > (job.attempt?.startIteration ?? 0)
         if hasAdvanced { fruitlessLosses[job.id] = nil }
         guard isDeath, !hasAdvanced else {
             return requeue(&job, reason: "attempt \(reference.number) was lost: \(reason)")
@@ -25,16 +25,13 @@ extension ClusterState {
         fruitlessLosses[job.id, default: []].append(worker)
         let losses = fruitlessLosses[job.id]!
         guard losses.count < Self.lossesOfHeld else { return hold(&job, after: losses, reason) }
-        if losses.count >= Self.lossesOfSuspect {
-            job.queueOrder = nextQueueOrder
-            nextQueueOrder += 1
-        }
+        if losses.count >= Self.lossesOfSuspect { job.queueOrder = placeAtBack() }
         requeue(&job, reason: "attempt \(reference.number) was lost: \(reason)")
     }
 
     private mutating func hold(_ job: inout Job, after losses: [String], _ reason: String) {
         job.state = .held
-        job.iteration = job.checkpoints.last?.iteration ?? 0
+        job.iteration = job.resumeIteration
         let isOneWorkers = Set(losses).count == 1
         job.reason =
             isOneWorkers

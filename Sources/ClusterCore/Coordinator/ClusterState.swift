@@ -65,11 +65,11 @@ package struct ClusterState: Sendable {
     /// By sequence number.
     package private(set) var jobs = ShardedTable<Int64, Job>()
     package private(set) var counts: [JobState: Int] = [:]
-    package var leases: [JobID: Lease] = [:]
-    package var sessions: [UInt64: WorkerSession] = [:]
-    package var sessionOfWorker: [String: UInt64] = [:]
+    package internal(set) var leases: [JobID: Lease] = [:]
+    package internal(set) var sessions: [UInt64: WorkerSession] = [:]
+    package internal(set) var sessionOfWorker: [String: UInt64] = [:]
     /// Waiting jobs. An entry counts only while it matches its job.
-    package var queue = JobQueue()
+    var queue = JobQueue()
     /// Sessions with a waiting work request, the longest wait first.
     var waiting: [UInt64] = []
     /// When to check something again. The entry says what to check; the thing itself says whether it is due.

@@ -69,6 +69,9 @@ package struct Job: Sendable, Equatable {
 extension Job {
     package var demand: Demand { Demand(kind: hasMaps ? kind.onMaterials : kind, needs: needs) }
 
+    /// Where the next attempt begins.
+    var resumeIteration: Int { checkpoints.last?.iteration ?? 0 }
+
     /// Whether the newest attempt was lost and no other worker has taken the job since.
     var waitsAfterLoss: Bool { state == .queued && attempt?.outcome == .lost }
 

@@ -103,6 +103,9 @@ package struct Assignment: Sendable, Equatable {
         self.checkpoint = checkpoint
     }
 
+    /// The files that its worker needs.
+    package var artifacts: [Artifact] { inputs.map(\.artifact) + [checkpoint?.artifact].compactMap { $0 } }
+
     /// The input with this name, if the assignment has one.
     package func input(_ name: String) -> JobInput? { inputs.first { $0.name == name } }
 }

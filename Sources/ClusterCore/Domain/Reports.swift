@@ -45,6 +45,9 @@ package struct MetricsBlock: Sendable, Equatable {
         self.rows = rows
     }
 
+    /// About how many bytes the rows hold.
+    var weightOfRows: Int { rows.reduce(0) { $0 + 64 + 4 * $1.values.count } }
+
     package struct Row: Sendable, Equatable {
         package var iteration: Int
         package var unixSeconds: Double
@@ -74,4 +77,7 @@ package struct LogLine: Sendable, Equatable {
         self.level = level
         self.message = message
     }
+
+    /// About how many bytes it holds.
+    var weight: Int { 64 + message.utf8.count }
 }

@@ -28,8 +28,8 @@ package struct Undelivered: Equatable, Sendable {
     /// About how many bytes it holds in memory.
     var weight: Int {
         switch content {
-        case .metrics(let block): block.rows.reduce(256) { $0 + 64 + 4 * $1.values.count }
-        case .log(let lines): lines.reduce(256) { $0 + 64 + $1.message.utf8.count }
+        case .metrics(let block): 256 + block.weightOfRows
+        case .log(let lines): lines.reduce(256) { $0 + $1.weight }
         case .artifact, .finish, .fail, .handBack: 256
         }
     }

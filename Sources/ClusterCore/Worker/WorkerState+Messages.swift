@@ -100,8 +100,7 @@ extension WorkerState {
         guard attempts[ref] == nil, !attempts.keys.contains(where: { $0.job == ref.job && $0.number > ref.number })
         else { return }
         var files: [Artifact] = []
-        for artifact in assignment.inputs.map(\.artifact) + [assignment.checkpoint?.artifact].compactMap({ $0 })
-        where !files.contains(artifact) { files.append(artifact) }
+        for artifact in assignment.artifacts where !files.contains(artifact) { files.append(artifact) }
         let downloads = files.map { ArtifactReceiver(transferID: makeID(), artifact: $0) }
         let hasRoom = freeSlots > 0 && !isDraining
         let attempt = HeldAttempt(assignment: assignment, downloads: hasRoom ? downloads : [], at: now)

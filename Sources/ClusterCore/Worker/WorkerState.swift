@@ -219,8 +219,7 @@ package struct WorkerState: Sendable {
         case .downloadFailed(let ref, let transferID, let reason):
             guard isUnderWay(transferID, of: ref), let assignment = attempts[ref]?.assignment else { break }
             attempts[ref]?.downloads = []
-            let files = assignment.inputs.map(\.artifact) + [assignment.checkpoint?.artifact].compactMap { $0 }
-            let need = files.reduce(0) { $0 + $1.sizeBytes }
+            let need = assignment.artifacts.reduce(0) { $0 + $1.sizeBytes }
             end(
                 ref, .failed(code: FailureCode.fileSystem, reason: reason, retryable: true, neededBytes: need), now)
         case .ended(let ref, let ending): end(ref, ending, now)

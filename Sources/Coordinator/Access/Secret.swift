@@ -4,8 +4,6 @@ import Foundation
 
 /// A secret of 256 random bits, as text. The coordinator stores only its SHA-256: 256 random bits need no slow hash.
 struct Secret: Sendable, Equatable {
-    /// Lets people and secret scanners recognise a token.
-    static let tokenPrefix = "txl_"
     private static let bytes = 32
 
     let text: String

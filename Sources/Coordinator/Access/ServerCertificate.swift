@@ -51,7 +51,7 @@ final class ServerCertificate: Sendable {
     private static func read(_ files: TLSFiles) throws -> Loaded {
         func fail(_ problem: String) -> CoordinatorError { CoordinatorError(.badConfiguration, problem) }
         for file in [files.certificate, files.key] where access(file.path, R_OK) != 0 {
-            throw fail("\(file.path) cannot be read: \(String(cString: strerror(errno)))")
+            throw fail("\(file.path) cannot be read: \(reasonOfSystem(errno))")
         }
         let chain: [NIOSSLCertificate]
         do {

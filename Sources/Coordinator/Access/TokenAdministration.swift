@@ -17,7 +17,7 @@ public struct TokenAdministration: Sendable {
             let folder = try DataFolder(dataFolder)
             store = try JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())
         } catch let error as CoordinatorError where error.code == .dataFolderInUse {
-            store = try JobStore(sharing: dataFolder.appendingPathComponent("jobs.sqlite"))
+            store = try JobStore(sharing: DataFolder.database(in: dataFolder))
         }
         tokens = TokenStore(pool: store.pool)
         audit = AuditLog(dataFolder: dataFolder, maxBytes: nil)

@@ -26,7 +26,7 @@ struct TokenStore: Sendable {
     /// - Throws: `Problem`: 409 if a token in use has the name, 422 for an unusable name or lifetime.
     func create(_ request: TokenRequest) async throws -> CreatedToken {
         try Self.validate(request)
-        let secret = Secret.random(prefix: Secret.tokenPrefix)
+        let secret = Secret.random(prefix: CreatedToken.prefix)
         let created = now()
         let expires = request.lifetimeSeconds.map { created.addingTimeInterval($0) }
         try await pool.write { db in
@@ -118,7 +118,7 @@ struct TokenStore: Sendable {
 
     /// The caller that a token proves; nil if it is unknown, expired or revoked.
     func principal(token: String) async throws -> Principal? {
-        guard token.hasPrefix(Secret.tokenPrefix) else { return nil }
+        guard token.hasPrefix(CreatedToken.prefix) else { return nil }
         return try await principal(
             sql: "SELECT id, name, role FROM tokens WHERE digest = ? AND \(Self.valid)", Secret(text: token).digest)
     }

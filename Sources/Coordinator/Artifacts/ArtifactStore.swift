@@ -143,12 +143,8 @@ final class ArtifactStore: Sendable {
     /// Free bytes on the store's disk, without those in reserve.
     var freeBytes: Int { max(0, availableBytes(incoming) - Self.reservedBytes) }
 
-    static func availableBytes(_ folder: URL) -> Int {
-        var status = statvfs()
-        // If the system does not say, the write finds out.
-        guard statvfs(folder.path, &status) == 0 else { return .max }
-        return Int(status.f_bavail) * Int(status.f_frsize)
-    }
+    /// If the system does not say, the write finds out.
+    static func availableBytes(_ folder: URL) -> Int { Disk.freeBytes(at: folder) ?? .max }
 
     /// Removes parts whose senders have not continued for a long time.
     func removeStaleParts() { removeParts(olderThan: Self.partLifetime) }

@@ -3,6 +3,8 @@ import OperatingSystem
 
 /// The coordinator's folder. One process at a time holds it.
 final class DataFolder: Sendable {
+    private static let databaseName = "jobs.sqlite"
+
     let url: URL
     private let lock: LockFile
 
@@ -14,7 +16,8 @@ final class DataFolder: Sendable {
             // For its owner only: it holds photographs, and what logs callers in.
             try PrivateFile.createFolder(url)
             // An earlier version left them readable.
-            for name in ["jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm", "coordinator.lock"] {
+            let database = Self.databaseName
+            for name in [database, database + "-wal", database + "-shm", "coordinator.lock"] {
                 try PrivateFile.restrict(url.appendingPathComponent(name))
             }
         } catch {
@@ -40,7 +43,9 @@ final class DataFolder: Sendable {
     /// Whether the path still names this folder. False after a removal, a move, or a mount over it.
     var isInPlace: Bool { lock.isInPlace && FileManager.default.fileExists(atPath: database.path) }
 
-    var database: URL { url.appendingPathComponent("jobs.sqlite") }
+    var database: URL { Self.database(in: url) }
+    /// The job store of a folder that this process need not hold.
+    static func database(in folder: URL) -> URL { folder.appendingPathComponent(databaseName) }
     /// The secret key by which workers know this coordinator.
     var serverKey: URL { url.appendingPathComponent("server-key") }
     /// The key that will take its place, while workers learn it.

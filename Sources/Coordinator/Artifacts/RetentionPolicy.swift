@@ -18,12 +18,9 @@ public struct RetentionPolicy: Sendable, Equatable {
 
     /// - Throws: `CoordinatorError.badConfiguration`.
     func validate() throws {
-        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
-            if !isRight { throw CoordinatorError(.badConfiguration, message()) }
-        }
-        try require(checkpointAge.map { $0 >= .zero } ?? true, "the age of checkpoints is negative")
-        try require(snapshots.map { $0 >= 1 } ?? true, "snapshots kept is \(snapshots ?? 0); allowed: 1 or more")
-        try require(
+        try requireSetting(checkpointAge.map { $0 >= .zero } ?? true, "the age of checkpoints is negative")
+        try requireSetting(snapshots.map { $0 >= 1 } ?? true, "snapshots kept is \(snapshots ?? 0); allowed: 1 or more")
+        try requireSetting(
             quotaBytes.map { $0 >= 1 << 20 } ?? true, "the quota is \(quotaBytes ?? 0) bytes; allowed: 1 MiB or more")
     }
 }

@@ -25,26 +25,14 @@ final class JobStore: Sendable {
         file: URL, newCoordinatorID: @autoclosure () -> String, notifications: NotificationPolicy? = nil
     ) throws {
         self.notifications = notifications
-        var configuration = Configuration()
-        configuration.label = "texloom.jobs"
-        configuration.maximumReaderCount = 4
-        configuration.busyMode = .timeout(10)
-        configuration.foreignKeysEnabled = true
-        do {
-            pool = try DatabasePool(path: file.path, configuration: configuration)
-            // GRDB sets NORMAL with WAL, but a promise must survive a power cut.
-            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-            try Self.refuseNewer(pool, file)
+        (pool, coordinatorID) = try Self.open(file) { pool in
             try Self.migrator.migrate(pool)
             let id = newCoordinatorID()
-            coordinatorID = try pool.write { db in
+            try pool.write { db in
                 try db.execute(
                     sql: "INSERT INTO meta (key, value) VALUES ('coordinator_id', ?) ON CONFLICT DO NOTHING",
                     arguments: [id])
-                return try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'coordinator_id'") ?? id
             }
-        } catch let error as DatabaseError {
-            throw Self.unusable(file, error)
         }
     }
 
@@ -52,24 +40,12 @@ final class JobStore: Sendable {
     /// - Throws: `CoordinatorError` if the coordinator is of an older or a newer texloom.
     init(sharing file: URL) throws {
         notifications = nil
-        var configuration = Configuration()
-        configuration.label = "texloom.jobs"
-        configuration.busyMode = .timeout(10)
-        configuration.foreignKeysEnabled = true
-        do {
-            pool = try DatabasePool(path: file.path, configuration: configuration)
-            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-            try Self.refuseNewer(pool, file)
+        (pool, coordinatorID) = try Self.open(file) { pool in
             guard try pool.read(Self.migrator.hasCompletedMigrations) else {
                 throw CoordinatorError(
                     .storeUnavailable,
                     "the coordinator that uses \(file.path) is of an older texloom; restart it with this one")
             }
-            coordinatorID =
-                try pool.read { try String.fetchOne($0, sql: "SELECT value FROM meta WHERE key = 'coordinator_id'") }
-                ?? ""
-        } catch let error as DatabaseError {
-            throw Self.unusable(file, error)
         }
     }
 
@@ -77,18 +53,31 @@ final class JobStore: Sendable {
     /// - Throws: `CoordinatorError` if the file is no job store, is damaged, or comes from a newer texloom.
     init(reading file: URL) throws {
         notifications = nil
+        (pool, coordinatorID) = try Self.open(file, isReadOnly: true)
+    }
+
+    /// Opens the database, refuses one of a newer texloom, prepares it and reads the coordinator's id.
+    private static func open(
+        _ file: URL, isReadOnly: Bool = false, prepare: (DatabasePool) throws -> Void = { _ in }
+    ) throws -> (DatabasePool, String) {
         var configuration = Configuration()
         configuration.label = "texloom.jobs"
-        configuration.readonly = true
+        configuration.readonly = isReadOnly
+        configuration.maximumReaderCount = 4
         configuration.busyMode = .timeout(10)
+        configuration.foreignKeysEnabled = true
         do {
-            pool = try DatabasePool(path: file.path, configuration: configuration)
-            try Self.refuseNewer(pool, file)
-            coordinatorID =
-                try pool.read { try String.fetchOne($0, sql: "SELECT value FROM meta WHERE key = 'coordinator_id'") }
-                ?? ""
+            let pool = try DatabasePool(path: file.path, configuration: configuration)
+            // GRDB sets NORMAL with WAL, but a promise must survive a power cut.
+            if !isReadOnly { try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") } }
+            try refuseNewer(pool, file)
+            try prepare(pool)
+            let id = try pool.read {
+                try String.fetchOne($0, sql: "SELECT value FROM meta WHERE key = 'coordinator_id'")
+            }
+            return (pool, id ?? "")
         } catch let error as DatabaseError {
-            throw Self.unusable(file, error)
+            throw unusable(file, error)
         }
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// Whom the coordinator tells about ends of jobs and batches. Default: no one.
 ///
@@ -25,31 +26,28 @@ public struct NotificationConfiguration: Sendable {
 
     /// - Throws: `CoordinatorError.badConfiguration`.
     func validate() throws {
-        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
-            if !isRight { throw CoordinatorError(.badConfiguration, message()) }
-        }
         for url in webhooks + [publicURL].compactMap(\.self) {
             // The path may hold a secret.
             let shown = "\(url.scheme ?? "")://\(url.host ?? "")"
-            try require(
+            try requireSetting(
                 ["http", "https"].contains(url.scheme) && url.host?.isEmpty == false,
                 "'\(shown)' is no address of a receiver; expected one like https://hooks.example/texloom")
-            try require(
+            try requireSetting(
                 url.user == nil && url.password == nil,
                 "\(shown): an address with a user or a password is not supported; receivers verify the signature")
         }
-        try require(
+        try requireSetting(
             webhooks.count <= Self.maxWebhooks && Set(webhooks).count == webhooks.count,
             "there are \(webhooks.count) webhooks; expected at most \(Self.maxWebhooks), each once")
-        try require(
+        try requireSetting(
             webhooks.isEmpty || secretFile != nil,
             "a webhook needs a secret that signs its requests: --notify-secret FILE (docs/operations.md)")
         if let command {
-            try require(
+            try requireSetting(
                 access(command.path, X_OK) == 0 && !isFolder(command),
-                "the command '\(command.path)' cannot be run: \(String(cString: strerror(errno)))")
+                "the command '\(command.path)' cannot be run: \(reasonOfSystem(errno))")
         }
-        try require(!kinds.isEmpty, "no event is chosen; leave --notify-on out for the default")
+        try requireSetting(!kinds.isEmpty, "no event is chosen; leave --notify-on out for the default")
     }
 
     private func isFolder(_ url: URL) -> Bool {

@@ -53,6 +53,9 @@ public struct TokenRequest: Codable, Sendable {
 
 /// A new token. Its secret is in no other answer.
 public struct CreatedToken: Codable, Sendable {
+    /// Lets people and secret scanners recognise a token.
+    public static let prefix = "txl_"
+
     public var token: TokenSummary
     public var secret: String
 

@@ -9,6 +9,9 @@ public struct SubmitJobsRequest: Codable, Sendable, Equatable {
 
 /// One job to accept. Send its exemplar to `POST /api/v1/exemplars` first.
 public struct JobSubmission: Codable, Sendable, Equatable {
+    /// The priorities that a job may have.
+    public static let priorities = -100...100
+
     /// What people call the texture, 1...200 characters. Need not be unique.
     public var name: String
     /// The exemplar's file name as the user knows it, for messages.
@@ -20,7 +23,7 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public var maps: [MapFile]?
     /// The complete recipe. The coordinator stores it without checking it; the worker refuses a bad one.
     public var recipeYAML: String
-    /// Higher runs first, -100...100; absent: 0.
+    /// Higher runs first, one of ``priorities``; absent: 0.
     public var priority: Int?
     /// Makes the submission repeatable: a second submission with this key returns the first one's job. At most 200
     /// characters.

@@ -176,7 +176,7 @@ public enum JobOrder: String, Codable, Sendable, CaseIterable {
 
 /// Body of `POST /api/v1/jobs/{id}/priority`.
 public struct PriorityChange: Codable, Sendable, Equatable {
-    /// Higher runs first, -100...100.
+    /// Higher runs first, one of ``JobSubmission/priorities``.
     public var priority: Int
 
     public init(priority: Int) { self.priority = priority }

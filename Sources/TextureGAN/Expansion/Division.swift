@@ -71,7 +71,7 @@ enum Division {
     }
 
     /// Scratch memory of kernels, mostly transformed weights.
-    private static let scratchFloats = (48 << 20) / MemoryLayout<Float>.size
+    static let scratchFloats = (48 << 20) / MemoryLayout<Float>.size
 }
 
 /// The pieces of an image that pass the whole generator one after another, in pixels of the input.

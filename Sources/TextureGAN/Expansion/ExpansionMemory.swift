@@ -46,7 +46,7 @@ struct ExpansionMemory {
     func leastFeatures(of doubling: Int) -> Int {
         let framed = framedSize(of: doubling)
         return Division.leastBytes(
-            generator, statistics.norms, height: Self.padded(framed.height), width: Self.padded(framed.width),
+            generator, statistics.norms, height: Expansion.padded(framed.height), width: Expansion.padded(framed.width),
             rowBytes: rowBytes)
     }
 
@@ -113,9 +113,6 @@ struct ExpansionMemory {
     }
 
     private func bytes(_ size: PictureSize) -> Int { size.pixels * generator.channels * sampleBytes }
-
-    /// As `Raster.paddedHeight`.
-    private static func padded(_ side: Int) -> Int { max(16, (side + 3) / 4 * 4) }
 }
 
 /// An expansion needs more memory than it may use.

@@ -115,12 +115,9 @@ struct LayoutLight {
     /// Pixels from dark to bright; of equal ones the first comes first.
     private static func ordered(_ light: [Int32]) -> [Int] {
         let brightness = (0..<light.count / 3).map { (pixel: Int) -> Int32 in
-            let (red, green, blue) = (light[3 * pixel], light[3 * pixel + 1], light[3 * pixel + 2])
-            return 2126 * red + 7152 * green + 722 * blue
+            Brightness.of(light[3 * pixel], light[3 * pixel + 1], light[3 * pixel + 2])
         }
-        return brightness.indices.sorted {
-            brightness[$0] != brightness[$1] ? brightness[$0] < brightness[$1] : $0 < $1
-        }
+        return brightness.sortedIndices
     }
 
     /// The mean over a square.

@@ -47,9 +47,9 @@ extension Raster {
         for pixel in brightness.indices {
             let first = channels * pixel
             let (red, green, blue) = (Int(pixels[first]), Int(pixels[first + 1]), Int(pixels[first + 2]))
-            brightness[pixel] = 2126 * red + 7152 * green + 722 * blue
+            brightness[pixel] = Brightness.of(red, green, blue)
         }
-        let (dark, low) = (ordered(brightness), ordered(values))
+        let (dark, low) = (brightness.sortedIndices, values.sortedIndices)
         var result = [Sample](repeating: 0, count: pixels.count)
         let levels = min(256, dark.count)
         for level in 0..<levels {
@@ -61,11 +61,6 @@ extension Raster {
             }
         }
         return Raster(width: width, height: height, channels: channels, pixels: result)
-    }
-
-    /// The indices of values from the least to the greatest; of equal ones the first comes first.
-    private func ordered<Value: Comparable>(_ values: [Value]) -> [Int] {
-        values.indices.sorted { values[$0] != values[$1] ? values[$0] < values[$1] : $0 < $1 }
     }
 }
 

@@ -63,8 +63,7 @@ struct PiecewiseInference {
         let pieces = max(
             TwoEnds.count(through: [generator.head] + generator.down, height: front, width: front),
             TwoEnds.count(through: generator.up, height: back, width: back) + 64 * back * back * generator.channels)
-        // A margin for the scratch of kernels.
-        return 3 * quarter + pieces + (48 << 20) / 4
+        return 3 * quarter + pieces + Division.scratchFloats
     }
 
     /// - Parameters:

@@ -11,6 +11,12 @@ extension PictureSample {
     }
 }
 
+extension Expansion {
+    /// A side rounded up to a multiple of 4, and to at least 16, below which reflection by the network's own padding would
+    /// run out of pixels.
+    static func padded(_ side: Int) -> Int { max(16, (side + 3) / 4 * 4) }
+}
+
 extension Raster {
     /// Pixels in [-1, 1]: `x / 127.5 - 1` for 8 bits.
     func write(to tensor: Tensor) {
@@ -19,10 +25,8 @@ extension Raster {
         for index in 0..<pixels.count { tensor.data[index] = Float(pixels[index]) / half - 1 }
     }
 
-    /// The height rounded up to a multiple of 4, and to at least 16, below which reflection by the network's own padding
-    /// would run out of pixels.
-    var paddedHeight: Int { max(16, (height + 3) / 4 * 4) }
-    var paddedWidth: Int { max(16, (width + 3) / 4 * 4) }
+    var paddedHeight: Int { Expansion.padded(height) }
+    var paddedWidth: Int { Expansion.padded(width) }
 
     /// The image in [-1, 1], its sides rounded up.
     func padded(in arena: Arena) -> Tensor {

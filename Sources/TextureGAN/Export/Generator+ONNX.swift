@@ -100,7 +100,7 @@ extension TransposedConvolution {
 extension BatchNorm {
     fileprivate func write(_ input: String, _ statistics: Statistics, to graph: inout ONNXGraph) -> String {
         // What BatchNorm itself adds to a variance.
-        let epsilon = ("epsilon", ONNXGraph.Attribute.number(1e-5))
+        let epsilon = ("epsilon", ONNXGraph.Attribute.number(ChannelStatistics.epsilon))
         let scale = [graph.weight(gamma), graph.weight(beta)]
         guard case .running = statistics, let runningMean, let runningVariance else {
             return graph.node("InstanceNormalization", [input] + scale, [epsilon])

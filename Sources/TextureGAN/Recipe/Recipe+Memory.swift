@@ -24,7 +24,7 @@ extension Recipe {
         let snapshot =
             whole <= Trainer.snapshotBytes
             ? whole : 4 * PiecewiseInference.count(generator, height: height, width: width)
-        return (48 << 20) + pictures + 16 * trained + 4 * (style?.weightCount(taps: styleTaps) ?? 0)
+        return ExpansionMemory.programBytes + pictures + 16 * trained + 4 * (style?.weightCount(taps: styleTaps) ?? 0)
             + max(step, snapshot, figures)
     }
 }

@@ -8,8 +8,8 @@ public struct RecipeField: Sendable {
     /// The accepted values, in words.
     public let accepts: String
     let read: @Sendable (Recipe) -> String
-    /// Nil for a text that is not accepted.
-    let write: @Sendable (inout Recipe, String) -> Void?
+    /// Returns whether the text is accepted.
+    let write: @Sendable (inout Recipe, String) -> Bool
 }
 
 extension Recipe {
@@ -21,9 +21,9 @@ extension Recipe {
             write: { recipe, text in
                 guard !text.isEmpty, text.count <= 200,
                     !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
-                else { return nil }
+                else { return false }
                 recipe.name = text
-                return ()
+                return true
             }),
         integer(
             "seed", \.seed, 0...UInt64.max,
@@ -42,11 +42,11 @@ extension Recipe {
             write: { recipe, text in
                 if text == "auto" {
                     recipe.k = nil
-                    return ()
+                    return true
                 }
-                guard let k = Int(text), k >= 8, k <= 4096, k % 4 == 0 else { return nil }
+                guard let k = Int(text), k >= 8, k <= 4096, k % 4 == 0 else { return false }
                 recipe.k = k
-                return ()
+                return true
             }),
         integer(
             "ngf", \.generatorWidth, 1...512,
@@ -79,11 +79,11 @@ extension Recipe {
                 // YAML 1.1 reads a bare off as a boolean's text.
                 if text == "off" || text == "false" {
                     recipe.secondDiscriminatorNorm = nil
-                    return ()
+                    return true
                 }
-                guard let norm = Recipe.DiscriminatorNorm(rawValue: text), norm != .same else { return nil }
+                guard let norm = Recipe.DiscriminatorNorm(rawValue: text), norm != .same else { return false }
                 recipe.secondDiscriminatorNorm = norm
-                return ()
+                return true
             }),
         number(
             "discriminator_gain", \.discriminatorGain, 0.1...10,
@@ -120,11 +120,11 @@ extension Recipe {
                 // YAML 1.1 reads a bare off as a boolean's text.
                 if text == "off" || text == "false" {
                     recipe.style = nil
-                    return ()
+                    return true
                 }
-                guard let network = FeatureNetwork(rawValue: text) else { return nil }
+                guard let network = FeatureNetwork(rawValue: text) else { return false }
                 recipe.style = network
-                return ()
+                return true
             }),
         choice(
             "style_input", \.styleInput,
@@ -172,9 +172,9 @@ extension Recipe {
             key: key, summary: summary, accepts: "a whole number from \(range.lowerBound) to \(range.upperBound)",
             read: { String($0[keyPath: path]) },
             write: { recipe, text in
-                guard let value = Value(text.replacing("_", with: "")), range.contains(value) else { return nil }
+                guard let value = Value(text.replacing("_", with: "")), range.contains(value) else { return false }
                 recipe[keyPath: path] = value
-                return ()
+                return true
             })
     }
 
@@ -185,9 +185,9 @@ extension Recipe {
             key: key, summary: summary, accepts: "a number from \(range.lowerBound) to \(range.upperBound)",
             read: { "\($0[keyPath: path])" },
             write: { recipe, text in
-                guard let value = Float(text), value.isFinite, range.contains(value) else { return nil }
+                guard let value = Float(text), value.isFinite, range.contains(value) else { return false }
                 recipe[keyPath: path] = value
-                return ()
+                return true
             })
     }
 
@@ -199,9 +199,9 @@ extension Recipe {
             key: key, summary: summary, accepts: names.dropLast().joined(separator: ", ") + " or " + names.last!,
             read: { $0[keyPath: path].rawValue },
             write: { recipe, text in
-                guard let value = Value(rawValue: text) else { return nil }
+                guard let value = Value(rawValue: text) else { return false }
                 recipe[keyPath: path] = value
-                return ()
+                return true
             })
     }
 }

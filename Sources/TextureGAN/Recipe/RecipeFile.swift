@@ -96,7 +96,7 @@ extension Recipe {
             let keys = Self.fields.map(\.key).joined(separator: ", ")
             throw TrainingError(.badRecipe, "\(place): unknown recipe field '\(key)'; the fields are \(keys)")
         }
-        guard field.write(&self, text) != nil else {
+        guard field.write(&self, text) else {
             throw TrainingError(.badRecipe, "\(place): \(key) cannot be '\(text)'; expected \(field.accepts)")
         }
     }

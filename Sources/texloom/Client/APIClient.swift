@@ -5,7 +5,6 @@ import Foundation
 import NIOCore
 import NIOSSL
 import Protocol
-import TextureGAN
 
 /// Talks to a coordinator's HTTP API.
 struct APIClient: Sendable {

@@ -1,4 +1,6 @@
 import Foundation
+import OperatingSystem
+import Protocol
 import Synchronization
 
 /// The secret that proves to a coordinator who sends a request.
@@ -22,9 +24,9 @@ struct APIToken {
     private init(_ text: String, source: String) throws {
         self.text = text.trimmingCharacters(in: .whitespacesAndNewlines)
         // The token itself stays out of the message.
-        guard self.text.hasPrefix("txl_"), self.text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        guard self.text.hasPrefix(CreatedToken.prefix), self.text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw CommandFailure(
-                "\(source) holds no token; expected one line that starts with txl_, from 'texloom tokens create'",
+                "\(source) holds no token; expected one line that starts with \(CreatedToken.prefix), from 'texloom tokens create'",
                 exit: .usage)
         }
     }
@@ -43,15 +45,10 @@ struct APIToken {
 enum SecretFile {
     /// - Throws: `CommandFailure` if the file is missing, or others may read or write it.
     static func requirePrivate(_ url: URL) throws {
-        var status = stat()
-        guard stat(url.path, &status) == 0 else {
-            throw CommandFailure("\(url.path): \(String(cString: strerror(errno)))", exit: .usage)
-        }
-        guard status.st_mode & 0o077 == 0 else {
-            let mode = String(status.st_mode & 0o777, radix: 8)
-            throw CommandFailure(
-                "\(url.path) holds a token and has the mode \(mode), so others may use it; run: chmod 600 \(url.path)",
-                exit: .usage)
+        do {
+            try PrivateFile.requirePrivate(url, mayBeIssued: true)
+        } catch {
+            throw CommandFailure("the token cannot be used: \(error)", exit: .usage)
         }
     }
 }

@@ -16,6 +16,14 @@ struct ClientOptions: ParsableArguments {
     func client() throws -> APIClient { try APIClient(address: api) }
 }
 
+/// - Throws: `ValidationError` for a priority that no job may have.
+func requirePriority(_ priority: Int) throws {
+    let range = JobSubmission.priorities
+    guard range.contains(priority) else {
+        throw ValidationError("--priority \(priority): expected \(range.lowerBound) to \(range.upperBound)")
+    }
+}
+
 /// Which jobs to list.
 struct JobFilter {
     var state: JobState?
@@ -46,8 +54,7 @@ extension APIClient {
 
     /// The jobs that a word names: the job of that id, or else the job of that result name and all jobs of that name.
     func jobs(meant word: String) async throws -> [JobSummary] {
-        let idAlphabet = Set("0123456789abcdefghjkmnpqrstvwxyz")
-        if word.count == 10, word.allSatisfy(idAlphabet.contains), let job = try await job(id: word) { return [job] }
+        if JobID(word) != nil, let job = try await job(id: word) { return [job] }
         var found = try await jobs(JobFilter(name: word)).filter { $0.name == word || $0.resultName == word }
         // bricks-2 is the result name of the second job named bricks.
         if found.isEmpty, let number = word.lastIndex(of: "-"), Int(word[word.index(after: number)...]) != nil {

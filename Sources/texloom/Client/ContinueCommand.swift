@@ -42,9 +42,7 @@ struct ContinueCommand: AsyncParsableCommand {
 
     func validate() throws {
         _ = try JobTags(batch: batch, labels: labels)
-        guard (-100...100).contains(priority) else {
-            throw ValidationError("--priority \(priority): expected -100 to 100")
-        }
+        try requirePriority(priority)
     }
 
     func run() async throws {

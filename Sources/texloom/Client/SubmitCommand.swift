@@ -111,9 +111,7 @@ struct SubmitCommand: AsyncParsableCommand {
     func validate() throws {
         try maps.require(instead: paths.first, "files, folders or patterns")
         guard (1...1000).contains(seeds) else { throw ValidationError("--seeds \(seeds): expected 1 to 1000") }
-        guard (-100...100).contains(priority) else {
-            throw ValidationError("--priority \(priority): expected -100 to 100")
-        }
+        try requirePriority(priority)
         let tags = try JobTags(batch: batch, labels: labels)
         let sweeps = try self.sweeps.map(Sweep.init)
         try Sweep.validate(sweeps, seeds: seeds, batch: batch)

@@ -131,8 +131,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             configuration.httpPort = port
         }
         if let endpoint = workers ?? settings[.workers] { configuration.workerEndpoint = endpoint }
-        let advertised = settings[.advertise]?.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
-        configuration.advertisedEndpoints = advertise.isEmpty ? advertised ?? [] : advertise
+        configuration.advertisedEndpoints = advertise.isEmpty ? settings.list(.advertise) : advertise
         try secure(&configuration, settings)
         if let value = try duration(heartbeat, .heartbeat, unit: 1) { configuration.heartbeat = value }
         if let value = try duration(lease, .lease, unit: 1) { configuration.lease = value }
@@ -191,8 +190,7 @@ extension CoordinatorCommand {
         configuration.isInsecure = try insecure || settings.value(.insecure, as: Bool.self) ?? false
         configuration.requiresAuthentication =
             try requireAuth || settings.value(.requireAuth, as: Bool.self) ?? false
-        let listed = settings[.allowedHost]?.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
-        configuration.allowedHosts = allowedHost.isEmpty ? listed ?? [] : allowedHost
+        configuration.allowedHosts = allowedHost.isEmpty ? settings.list(.allowedHost) : allowedHost
         switch (tlsCertificate ?? settings[.tlsCertificate], tlsKey ?? settings[.tlsKey]) {
         case (let certificate?, let key?):
             configuration.tls = TLSFiles(

@@ -39,17 +39,16 @@ struct NotificationOptions: ParsableArguments {
     /// - Throws: `CommandFailure` if a value is none.
     func configuration(_ settings: Settings) throws -> NotificationConfiguration {
         var configuration = NotificationConfiguration()
-        let listed = settings[.notify]?.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
-        configuration.webhooks = try (notify.isEmpty ? listed ?? [] : notify).map { try url($0, "--notify") }
+        configuration.webhooks = try (notify.isEmpty ? settings.list(.notify) : notify).map { try url($0, "--notify") }
         configuration.secretFile = (notifySecret ?? settings[.notifySecret]).map { URL(fileURLWithPath: $0) }
         configuration.command = (notifyCommand ?? settings[.notifyCommand]).map { URL(fileURLWithPath: $0) }
         configuration.publicURL = try (publicURL ?? settings[.publicURL]).map { try url($0, "--public-url") }
         guard let events = notifyOn ?? settings[.notifyOn] else { return configuration }
         configuration.kinds = Set(
-            try events.split(whereSeparator: { $0 == "," || $0 == " " }).map { word in
+            try Settings.entries(of: events).map { word in
                 guard let choice = NotificationKind.choices.first(where: { $0.word == word }) else {
                     let words = NotificationKind.choices.map(\.word)
-                    let hint = suggestion(for: String(word), among: words).map { " (did you mean '\($0)'?)" } ?? ""
+                    let hint = suggestion(for: word, among: words).map { " (did you mean '\($0)'?)" } ?? ""
                     throw CommandFailure(
                         "--notify-on has '\(word)'\(hint); expected some of \(words.joined(separator: ", "))",
                         exit: .usage)

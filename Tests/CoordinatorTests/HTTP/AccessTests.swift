@@ -32,7 +32,7 @@ struct AccessTests {
         callers.append(("expired", nil, try await coordinator.token(.admin, name: "expired", lifetimeSeconds: 1)))
         callers.append(("revoked", nil, try await coordinator.token(.admin, name: "revoked")))
         try await TokenAdministration(dataFolder: coordinator.folder.url).revoke("revoked")
-        callers.append(("unknown", nil, Secret.random(prefix: Secret.tokenPrefix).text))
+        callers.append(("unknown", nil, Secret.random(prefix: CreatedToken.prefix).text))
         try await Task.sleep(for: .seconds(1.1))
 
         let roles = try Self.documented()

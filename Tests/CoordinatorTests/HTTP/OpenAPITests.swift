@@ -78,8 +78,8 @@ struct OpenAPITests {
         #expect(submission?["fileName"]?["maxLength"] == .integer(Int64(Limits.maxNameBytes)))
         #expect(submission?["recipeYAML"]?["maxLength"] == .integer(Int64(Limits.maxSpecBytes)))
         for priority in [submission?["priority"], schemas?["Priority"]] {
-            #expect(priority?["minimum"] == .integer(Int64(ClusterCommands.priorities.lowerBound)))
-            #expect(priority?["maximum"] == .integer(Int64(ClusterCommands.priorities.upperBound)))
+            #expect(priority?["minimum"] == .integer(Int64(JobSubmission.priorities.lowerBound)))
+            #expect(priority?["maximum"] == .integer(Int64(JobSubmission.priorities.upperBound)))
         }
         let jobs = schemas?["SubmitJobsRequest"]?["properties"]?["jobs"]
         #expect(jobs?["maxItems"] == .integer(Int64(APIRoutes.maxJobsPerRequest)))

@@ -2,6 +2,7 @@ import Base
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Protocol
 
 /// Handles the pages' forms. It answers with a page, or with JSON for the pages' script, which shows it in place.
 struct DashboardActions: Sendable {
@@ -28,7 +29,8 @@ struct DashboardActions: Sendable {
             try await answer(request, context, back: "/jobs/\(try context.parameters.require("id"))") { form in
                 guard let priority = form["priority"].flatMap({ Int($0) }) else {
                     throw Problem(
-                        .unprocessableContent, "priority is '\(form["priority"] ?? "")'; expected -100...100")
+                        .unprocessableContent,
+                        "priority is '\(form["priority"] ?? "")'; expected \(JobSubmission.priorities)")
                 }
                 let job = try await commands.prioritise(try context.parameters.require("id"), priority)
                 return "“\(job.resultName)” has priority \(job.priority)."

@@ -131,9 +131,7 @@ extension ClusterCommands {
 extension JobQuery {
     /// - Throws: `Problem` (422), which names the field, what was found and what is expected.
     fileprivate init(_ selection: JobSelection) throws {
-        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
-            if !isRight { throw Problem(.unprocessableContent, message()) }
-        }
+        let require = RequestCheck()
         let texts = [selection.name, selection.recipe].compactMap { $0 }
         try require(
             selection.jobs?.isEmpty == false || selection.batch != nil || selection.labels?.isEmpty == false

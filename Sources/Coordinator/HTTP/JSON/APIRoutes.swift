@@ -133,9 +133,7 @@ struct APIRoutes: Sendable {
     }
 
     private func submission(_ job: JobSubmission, at index: Int) throws -> Submission {
-        func require(_ isRight: Bool, _ message: String) throws {
-            if !isRight { throw Problem(.unprocessableContent, "jobs[\(index)].\(message)") }
-        }
+        let require = RequestCheck(place: "jobs[\(index)].")
         let nameLimit = 200
         try require(
             (1...nameLimit).contains(job.name.utf8.count), "name has \(job.name.utf8.count) bytes; expected 1...200")
@@ -146,8 +144,8 @@ struct APIRoutes: Sendable {
             (1...Limits.maxSpecBytes).contains(job.recipeYAML.utf8.count),
             "recipeYAML has \(job.recipeYAML.utf8.count) bytes; expected 1...\(Limits.maxSpecBytes)")
         try require(
-            ClusterCommands.priorities.contains(job.priority ?? 0),
-            "priority is \(job.priority ?? 0); expected -100...100")
+            JobSubmission.priorities.contains(job.priority ?? 0),
+            "priority is \(job.priority ?? 0); expected \(JobSubmission.priorities)")
         try require(
             job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
         try require(job.key == nil || job.once != true, "key and once are both given; expected one of them")

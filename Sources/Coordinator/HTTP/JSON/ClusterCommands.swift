@@ -6,8 +6,6 @@ import Protocol
 
 /// People's commands to the cluster, for the API and the pages alike.
 struct ClusterCommands: Sendable {
-    static let priorities = -100...100
-
     let engine: ClusterEngine
     let reader: ClusterReader
 
@@ -22,8 +20,9 @@ struct ClusterCommands: Sendable {
 
     /// - Throws: `Problem`: 404, 409 if the job has finished, 422 for a priority out of range.
     func prioritise(_ id: String, _ priority: Int) async throws -> JobSummary {
-        guard Self.priorities.contains(priority) else {
-            throw Problem(.unprocessableContent, "priority is \(priority); expected -100...100")
+        guard JobSubmission.priorities.contains(priority) else {
+            throw Problem(
+                .unprocessableContent, "priority is \(priority); expected \(JobSubmission.priorities)")
         }
         return try await job(id) { .prioritise($0, $1, priority: priority) }
     }

@@ -72,6 +72,16 @@ struct Problem: Error, HTTPResponseError {
     }
 }
 
+/// Checks what a request says, at a place such as `jobs[3].`.
+struct RequestCheck {
+    var place = ""
+
+    /// - Throws: `Problem` (422), the message behind the place.
+    func callAsFunction(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
+        if !isRight { throw Problem(.unprocessableContent, place + message()) }
+    }
+}
+
 /// Turns every error into a problem.
 struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
     func handle(

@@ -27,9 +27,7 @@ struct SubmissionRequest {
         let place = submissions.count
         submissions.append(submission)
         let wanted = job.then ?? []
-        func require(_ isRight: Bool, _ message: String) throws {
-            if !isRight { throw Problem(.unprocessableContent, "jobs[\(index)].then\(message)") }
-        }
+        let require = RequestCheck(place: "jobs[\(index)].then")
         try require(
             wanted.count <= Self.maxFollowers, " has \(wanted.count) jobs; expected at most \(Self.maxFollowers)")
         for (number, followUp) in wanted.enumerated() {

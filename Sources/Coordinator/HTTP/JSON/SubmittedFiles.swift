@@ -21,9 +21,7 @@ struct SubmittedFiles {
     }
 
     private func inputs(_ maps: [MapFile], of job: JobSubmission, _ field: String) throws -> [JobInput] {
-        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws {
-            if !isRight { throw Problem(.unprocessableContent, field + message()) }
-        }
+        let require = RequestCheck(place: field)
         try require(
             Self.maps.contains(maps.count),
             " has \(maps.count) files; expected \(Self.maps.lowerBound)...\(Self.maps.upperBound)")

@@ -1,6 +1,7 @@
 import ClusterCore
 import Foundation
 import Hummingbird
+import OperatingSystem
 import Transport
 
 /// `/metrics`, for Prometheus. A scrape reads counts that the process keeps anyway, and iterates over no jobs.
@@ -36,7 +37,7 @@ struct MetricsRoutes: Sendable {
             droppedEvents: await engine.droppedEvents, isStoreWritable: await engine.storeProblem == nil,
             eventStreams: await feed.openStreams, waitingNotifications: await waitingNotifications(),
             storedBytes: await storedBytes.byKind(at: engine.now),
-            freeBytes: ProcessStatistics.freeBytes(at: folder.url), process: .read())
+            freeBytes: Disk.freeBytes(at: folder.url), process: .read())
     }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// The system's figures about this process.
 struct ProcessStatistics: Sendable {
@@ -17,13 +18,9 @@ struct ProcessStatistics: Sendable {
                 statistics.cpuSeconds += Double(time.tv_sec) + Double(time.tv_usec) / 1e6
             }
         }
-        if let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) {
-            let pages = text.split(separator: " ").compactMap { Int($0) }
-            let pageBytes = sysconf(Int32(_SC_PAGESIZE))
-            if pages.count >= 2 {
-                statistics.virtualBytes = pages[0] * pageBytes
-                statistics.residentBytes = pages[1] * pageBytes
-            }
+        if let memory = ProcessMemory.current {
+            statistics.virtualBytes = memory.virtualBytes
+            statistics.residentBytes = memory.residentBytes
         }
         statistics.openFiles = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
         var limit = rlimit()
@@ -31,12 +28,5 @@ struct ProcessStatistics: Sendable {
             statistics.maxOpenFiles = Int(clamping: limit.rlim_cur)
         }
         return statistics
-    }
-
-    /// Bytes that this process may still write to a folder's disk; nil if the system does not say.
-    static func freeBytes(at folder: URL) -> Int? {
-        var status = statvfs()
-        guard statvfs(folder.path, &status) == 0 else { return nil }
-        return Int(status.f_bavail) * Int(status.f_frsize)
     }
 }

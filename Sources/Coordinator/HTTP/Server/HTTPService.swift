@@ -5,6 +5,7 @@ import HummingbirdCore
 import HummingbirdTLS
 import Logging
 import NIOCore
+import OperatingSystem
 import ServiceLifecycle
 
 /// The HTTP server.
@@ -46,7 +47,7 @@ struct HTTPService: Service {
             throw CoordinatorError(
                 .addressUnavailable,
                 "cannot listen on \(certificate == nil ? "http" : "https")://\(host):\(port): "
-                    + "\(String(cString: strerror(error.errnoCode))); "
+                    + "\(reasonOfSystem(error.errnoCode)); "
                     + "another coordinator may be running: stop it, or choose another port")
         }
     }
