@@ -39,10 +39,7 @@ struct Spool: Sendable {
     func takesFiles(ofBytes bytes: UInt64 = 0) -> Bool {
         let needed = max(bytes, Self.probeBytes)
         // First ask: a reservation that fails takes what is free until the file is gone, and other programs' writes fail.
-        var status = statvfs()
-        guard statvfs(folder.path, &status) == 0, UInt64(status.f_bavail) * UInt64(status.f_frsize) >= needed else {
-            return false
-        }
+        guard let free = Disk.freeBytes(at: folder), free >= needed else { return false }
         let file = folder.appendingPathComponent("probe")
         defer { unlink(file.path) }
         let descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
