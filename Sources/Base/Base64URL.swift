@@ -8,7 +8,7 @@ extension Data {
 
     /// Nil if the text is not base64url.
     public init?(base64URL text: some StringProtocol) {
-        let digits = text.replacing("-", with: "+").replacing("_", with: "/")
+        let digits = String(text).replacing("-", with: "+").replacing("_", with: "/")
         self.init(base64Encoded: digits + String(repeating: "=", count: (4 - digits.utf8.count % 4) % 4))
     }
 }
