@@ -68,7 +68,7 @@ final class ProductRunner: AttemptRunner {
             ExpansionOptions(assignment.spec), input, proceeds: { [self] in wish == .proceed }, report: report)
     }
 
-    private func ending(of error: any Error, _ input: ProductRun.Input) -> WorkerState.Ending {
+    func ending(of error: any Error, _ input: ProductRun.Input) -> WorkerState.Ending {
         switch error {
         case let shortage as MemoryShortage:
             // Another worker may have more.
@@ -80,8 +80,16 @@ final class ProductRunner: AttemptRunner {
             .failed(code: FailureCode.fileSystem, reason: error.message, retryable: true)
         case let error as TrainingError:
             .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)
-        // Options or a picture that nothing can be made of.
-        default: .failed(code: "badRequest", reason: "\(error)", retryable: false)
+        // Options that nothing can be made of.
+        case let error as ExpansionFailure:
+            .failed(code: FailureCode.badRequest, reason: error.message, retryable: false)
+        default:
+            // Foundation's errors are about files.
+            if let message = error.systemMessage {
+                .failed(code: FailureCode.fileSystem, reason: message, retryable: true)
+            } else {
+                .failed(code: FailureCode.internalFault, reason: "\(error)", retryable: true)
+            }
         }
     }
 

@@ -206,7 +206,7 @@ actor WorkerLoop {
         guard assignment.kind == .train, let exemplar = assignment.input(JobInput.exemplar) else {
             let inputs = assignment.inputs.map(\.name).joined(separator: ", ")
             let reason = "this worker cannot do a job of kind '\(assignment.kind)' with the inputs \(inputs)"
-            return post(.ended(ref, .failed(code: "unknownKind", reason: reason, retryable: true)))
+            return post(.ended(ref, .failed(code: FailureCode.unknownKind, reason: reason, retryable: true)))
         }
         let runner = TrainingRunner()
         runners[ref] = runner

@@ -54,7 +54,7 @@ import Testing
         try FileManager.default.createDirectory(
             at: file.appendingPathExtension("partial"), withIntermediateDirectories: true)
         let error = #expect(throws: FileFailure.self) { try DurableFile.write(Data("second".utf8), to: file) }
-        #expect(error?.operation == "create" && error?.number == EISDIR)
+        #expect(error?.operation == "create" && error?.number == EEXIST)
         #expect(try String(contentsOf: file, encoding: .utf8) == "first")
     }
 
@@ -70,13 +70,40 @@ import Testing
             }
             #expect(open?.description.contains("mode 640") == true)
         }
-        // Root's, and readable for a group, like a secret of Kubernetes. Only another account can be issued one.
-        let issued = URL(fileURLWithPath: "/etc/shadow")
-        var status = stat()
-        guard geteuid() != 0, stat(issued.path, &status) == 0, status.st_uid == 0, status.st_mode & 0o077 == 0o040
-        else { return }
-        try PrivateFile.requirePrivate(issued, mayBeIssued: true)
-        #expect(throws: PrivateFile.OpenToOthers.self) { try PrivateFile.requirePrivate(issued) }
+    }
+
+    @Test func aFileMayBeWrittenInPiecesAndItsStartLast() throws {
+        let file = folder.appendingPathComponent("record.json")
+        try Data("longer than the next one".utf8).write(to: file)
+        try DurableFile.replace(file) { (partial) throws(FileFailure) in
+            for piece in ["--", "pieces", " in", " order"] { try partial.write(Data(piece.utf8)) }
+            try partial.seek(to: 1)
+            try partial.write(Data("+".utf8))
+        }
+        #expect(try String(contentsOf: file, encoding: .utf8) == "-+pieces in order")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["record.json"])
+    }
+
+    @Test func afterAFailureTheFileOfBeforeIsLeftAndNoPartialOne() throws {
+        let file = folder.appendingPathComponent("record.json")
+        try DurableFile.write(Data("first".utf8), to: file)
+        let full = FileFailure("write", file, number: ENOSPC)
+        let error = #expect(throws: FileFailure.self) {
+            try DurableFile.replace(file) { (partial) throws(FileFailure) in
+                try partial.write(Data("second".utf8))
+                throw full
+            }
+        }
+        #expect(error == full)
+        #expect(try String(contentsOf: file, encoding: .utf8) == "first")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["record.json"])
+        // A name that cannot be given: a folder has it.
+        let taken = folder.appendingPathComponent("taken")
+        try FileManager.default.createDirectory(at: taken, withIntermediateDirectories: true)
+        let refused = #expect(throws: FileFailure.self) { try DurableFile.write(Data("third".utf8), to: taken) }
+        #expect(refused?.operation == "rename" && refused?.number == EISDIR)
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["record.json", "taken"])
     }
 
     @Test func aFullDiskIsTold() {

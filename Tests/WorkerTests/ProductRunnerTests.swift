@@ -18,7 +18,10 @@ struct ProductRunnerTests {
         }
     }
 
-    private func run(_ spec: String, availableBytes: Int, slots: Int) async throws -> WorkerState.Ending {
+    /// - Parameter spoil: changes the files before the run.
+    private func run(
+        _ spec: String, availableBytes: Int, slots: Int, spoil: (ProductRun.Input) throws -> Void
+    ) async throws -> WorkerState.Ending {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("runner-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -28,15 +31,15 @@ struct ProductRunnerTests {
             Generator(recipe, trained: false).parameters, kind: "generator", recipe: recipe, origin: [:]
         ).write(to: network)
         try Image(width: 64, height: 64, pixels: [UInt8](repeating: 9, count: 64 * 64 * 3)).png().write(to: exemplar)
+        let input = ProductRun.Input(
+            exemplar: .photograph(exemplar), exemplarName: "wall.png", generator: network, generatorSHA256: "",
+            threads: 1, availableBytes: availableBytes, concurrentRuns: slots, limits: .cluster, folder: folder)
+        try spoil(input)
         let posted = Posted()
         ProductRunner().start(
             Assignment(
                 attempt: AttemptReference(job: JobID(sequence: 1, salt: 0), number: 1), kind: .expand, name: "wall",
-                spec: spec, inputs: [], checkpoint: nil),
-            ProductRun.Input(
-                exemplar: .photograph(exemplar), exemplarName: "wall.png", generator: network, generatorSHA256: "",
-                threads: 1,
-                availableBytes: availableBytes, concurrentRuns: slots, limits: .cluster, folder: folder)
+                spec: spec, inputs: [], checkpoint: nil), input
         ) { posted.add($0) }
         while true {
             if let ending = posted.ending { return ending }
@@ -50,8 +53,14 @@ struct ProductRunnerTests {
         var isRetryable: Bool
     }
 
-    private func failure(_ spec: String, availableBytes: Int, slots: Int) async throws -> Failure? {
-        let ending: WorkerState.Ending = try await run(spec, availableBytes: availableBytes, slots: slots)
+    private func failure(
+        _ spec: String, availableBytes: Int = 1 << 40, slots: Int = 1,
+        spoil: (ProductRun.Input) throws -> Void = { _ in }
+    ) async throws -> Failure? {
+        Self.failure(try await run(spec, availableBytes: availableBytes, slots: slots, spoil: spoil))
+    }
+
+    private static func failure(_ ending: WorkerState.Ending) -> Failure? {
         if case .failed(let code, let reason, let retryable, _) = ending {
             return Failure(code: code, reason: reason, isRetryable: retryable)
         }
@@ -72,9 +81,43 @@ struct ProductRunnerTests {
 
     @Test func whatNoWorkerCanDoIsNotRepeated() async throws {
         for spec in ["size=32768x32768", "variations=300"] {
-            let found = try await failure(spec, availableBytes: 1 << 40, slots: 1)
+            let found = try await failure(spec)
             let failure = try #require(found)
             #expect(failure.code == "badRequest" && !failure.isRetryable)
+        }
+        let found = try await failure("times=1") { try Data("no picture".utf8).write(to: photograph(of: $0)) }
+        let failure = try #require(found)
+        #expect(failure.code == TrainingError.Code.badExemplar.rawValue && !failure.isRetryable)
+    }
+
+    private func photograph(of input: ProductRun.Input) throws -> URL {
+        guard case .photograph(let file) = input.exemplar else { throw CocoaError(.featureUnsupported) }
+        return file
+    }
+
+    /// The files are in the worker's own folder.
+    @Test func filesThatCannotBeReadAreTheDisksFault() async throws {
+        let pictureIsGone = try await failure("times=1") { try FileManager.default.removeItem(at: photograph(of: $0)) }
+        let generatorIsGone = try await failure("times=1") { try FileManager.default.removeItem(at: $0.generator) }
+        for found in [pictureIsGone, generatorIsGone] {
+            let failure = try #require(found)
+            #expect(failure.code == FailureCode.fileSystem && failure.isRetryable, "\(failure)")
+            #expect(failure.reason.contains("cannot be read: No such file or directory"), "\(failure)")
+        }
+    }
+
+    @Test func errorsThatNobodyExpectsMayBeRetried() throws {
+        struct Surprise: Error {}
+        let folder = FileManager.default.temporaryDirectory
+        let input = ProductRun.Input(
+            exemplar: .photograph(folder), exemplarName: "wall.png", generator: folder, generatorSHA256: "", threads: 1,
+            availableBytes: 1 << 30, concurrentRuns: 1, limits: .cluster, folder: folder)
+        for (error, code) in [
+            (CocoaError(.fileWriteOutOfSpace), FailureCode.fileSystem), (POSIXError(.EIO), FailureCode.fileSystem),
+            (Surprise(), FailureCode.internalFault),
+        ] as [(any Error, String)] {
+            let failure = try #require(Self.failure(ProductRunner().ending(of: error, input)))
+            #expect(failure.code == code && failure.isRetryable, "\(error): \(failure)")
         }
     }
 }

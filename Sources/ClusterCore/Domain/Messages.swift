@@ -167,7 +167,7 @@ package struct Completion: Sendable, Equatable {
 
 /// Why an attempt ended without a result.
 package struct Failure: Sendable, Equatable {
-    /// For scripts. The cluster acts on a few of them: see ``FailureCode``.
+    /// For scripts: a ``FailureCode``, or a trainer's own code.
     package var code: String
     package var reason: String
     package var iteration: Int
@@ -182,8 +182,10 @@ package struct Failure: Sendable, Equatable {
     }
 }
 
-/// The failure codes that the cluster acts on. All others are for people and scripts.
+/// The failure codes of the cluster. On the wire a code is text: trainers have codes of their own, and workers of other
+/// versions may have more.
 package enum FailureCode {
+    // The cluster acts on these.
     /// The assigned checkpoint is damaged, although its bytes are the stored ones.
     package static let damagedCheckpoint = "damagedCheckpoint"
     /// Another version of texloom wrote the checkpoint, and this one cannot read it.
@@ -194,4 +196,20 @@ package enum FailureCode {
     package static let download = "download"
     /// The work needs more memory than the worker's slot has.
     package static let memory = "memory"
+
+    // These are for people and scripts.
+    /// No worker can do what the job asks for.
+    package static let badRequest = "badRequest"
+    /// A fault of the worker that nothing else names.
+    package static let internalFault = "internalFault"
+    /// The worker cannot do work of this kind or with these inputs.
+    package static let unknownKind = "unknownKind"
+    /// The run ended without one of its products.
+    package static let incomplete = "incomplete"
+    /// What the run made breaks the protocol's limits.
+    package static let invalidReport = "invalidReport"
+    package static let artifactRefused = "artifactRefused"
+    package static let resultRefused = "resultRefused"
+    /// The coordinator lost artifacts of the result after it had acknowledged them.
+    package static let artifactsLost = "artifactsLost"
 }

@@ -65,7 +65,8 @@ extension WorkerState {
             guard products.count == required.count else {
                 let missing = required.subtracting(products.keys).map(\.rawValue).sorted().joined(separator: ", ")
                 content = failure(
-                    attempt, code: "incomplete", reason: "the run ended without its \(missing)", retryable: true)
+                    attempt, code: FailureCode.incomplete, reason: "the run ended without its \(missing)",
+                    retryable: true)
                 break
             }
             content = .finish(

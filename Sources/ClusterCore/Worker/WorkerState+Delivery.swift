@@ -24,9 +24,9 @@ extension WorkerState {
         case .artifact(let offer, let file):
             effects.append(.removeFile(ref, file))
             guard offer.role != .snapshot else { break }
-            condemn(ref, code: "invalidReport", reason: "\(offer.role): \(breach)", retryable: false, now)
+            condemn(ref, code: FailureCode.invalidReport, reason: "\(offer.role): \(breach)", retryable: false, now)
         case .finish:
-            condemn(ref, code: "invalidReport", reason: "result: \(breach)", retryable: false, now)
+            condemn(ref, code: FailureCode.invalidReport, reason: "result: \(breach)", retryable: false, now)
         // The worker keeps these within the limits. If it ever does not, the attempt's lease expires.
         case .fail, .handBack: forget(ref, now)
         }
@@ -83,7 +83,7 @@ extension WorkerState {
         case .artifact(let offer, _) where offer.role == .snapshot: break
         case .artifact:
             let reason = "the coordinator refused an artifact: \(reason)"
-            condemn(ref, code: "artifactRefused", reason: reason, retryable: false, now)
+            condemn(ref, code: FailureCode.artifactRefused, reason: reason, retryable: false, now)
         }
     }
 

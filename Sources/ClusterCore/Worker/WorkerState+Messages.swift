@@ -142,12 +142,12 @@ extension WorkerState {
         case (.cancelled, _): disown(ref, now)
         case (.malformed, .finish), (.tooLarge, .finish):
             let reason = "the coordinator refused the result: \(message)"
-            condemn(ref, code: "resultRefused", reason: reason, retryable: false, now)
+            condemn(ref, code: FailureCode.resultRefused, reason: reason, retryable: false, now)
         case (.malformed, _), (.tooLarge, _): reject(item, of: ref, message, now)
         // The coordinator lost the files after its receipts. Another attempt makes them again from a stored checkpoint.
         case (.unknownArtifact, .finish):
             let reason = "the coordinator has lost an artifact of the result: \(message)"
-            condemn(ref, code: "artifactsLost", reason: reason, retryable: true, now)
+            condemn(ref, code: FailureCode.artifactsLost, reason: reason, retryable: true, now)
         case (.digestMismatch, .artifact(_, let file)) where item.mismatches + 1 >= Self.maxTransfers:
             giveUp(file, of: ref, "\(file) was sent \(Self.maxTransfers) times: \(message)", now)
         case (.noSpace, _), (.tryLater, _), (.digestMismatch, _), (.unknownArtifact, _), (.versionUnsupported, _),

@@ -3,10 +3,21 @@ import OperatingSystem
 
 /// What is wrong with a safetensors file.
 public struct SafetensorsError: Error, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// The system does not give the file's bytes. They may be good.
+        case unreadable
+        /// The system does not take the file.
+        case notWritten
+        /// The file's contents are not what the reader expects.
+        case malformed
+    }
+
+    public let code: Code
     public let file: String
     public let problem: String
 
-    public init(file: String, problem: String) {
+    public init(_ code: Code, file: String, problem: String) {
+        self.code = code
         self.file = file
         self.problem = problem
     }
@@ -65,14 +76,16 @@ public struct Safetensors: Sendable {
         do {
             data = try Data(contentsOf: url, options: .mappedIfSafe)
         } catch {
-            throw SafetensorsError(file: url.path, problem: "cannot be read: \(error.systemReason)")
+            throw SafetensorsError(.unreadable, file: url.path, problem: "cannot be read: \(error.systemReason)")
         }
         try self.init(data, file: url.path)
     }
 
     /// - Parameter file: the name in errors.
     public init(_ data: Data, file: String) throws(SafetensorsError) {
-        func fail(_ problem: String) -> SafetensorsError { SafetensorsError(file: file, problem: problem) }
+        func fail(_ problem: String) -> SafetensorsError {
+            SafetensorsError(.malformed, file: file, problem: problem)
+        }
         for (format, start) in Self.otherFormats where data.starts(with: start) {
             throw fail(
                 "is \(format), not a safetensors file; expected a network or a checkpoint, such as "
@@ -172,11 +185,12 @@ public struct Safetensors: Sendable {
     ) throws(SafetensorsError) -> [Element] {
         guard let entry = entries[name] else {
             let known = entries.keys.sorted().prefix(5).joined(separator: ", ")
-            throw SafetensorsError(file: file, problem: "has no tensor \(name) (it has \(known), ...)")
+            throw SafetensorsError(
+                .malformed, file: file, problem: "has no tensor \(name) (it has \(known), ...)")
         }
         guard entry.type == type, shape == nil || entry.shape == shape else {
             throw SafetensorsError(
-                file: file,
+                .malformed, file: file,
                 problem: "tensor \(name) is \(entry.type.rawValue) \(entry.shape), expected \(type.rawValue) "
                     + (shape.map { "\($0)" } ?? "of any shape"))
         }

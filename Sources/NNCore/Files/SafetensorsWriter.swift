@@ -60,35 +60,28 @@ public struct SafetensorsWriter {
     }
 
     /// Writes the file under a temporary name, syncs it, then renames it: the file appears complete or not at all.
+    /// - Throws: `SafetensorsError` (notWritten) with the system's reason.
     public func write(to url: URL) throws(SafetensorsError) {
-        let temporary = url.appendingPathExtension("partial")
-        do {
-            guard FileManager.default.createFile(atPath: temporary.path, contents: nil) else {
-                throw SafetensorsError(file: temporary.path, problem: "cannot be created (folder missing, no space?)")
-            }
-            let handle = try FileHandle(forWritingTo: temporary)
-            defer { try? handle.close() }
-            let header = header()
-            var sum = CRC64()
-            sum.update(header)
-            try handle.write(contentsOf: header)
-            for item in items {
-                let bytes = item.bytes()
-                if hasChecksum { sum.update(bytes) }
-                try handle.write(contentsOf: bytes)
-            }
-            if hasChecksum, let place = Self.placeOfChecksum(in: header) {
-                try handle.seek(toOffset: UInt64(place.lowerBound - header.startIndex))
-                try handle.write(contentsOf: Data(sum.text.utf8))
-            }
-            try handle.synchronize()
-            guard rename(temporary.path, url.path) == 0 else {
-                throw SafetensorsError(file: url.path, problem: "cannot be put in place: errno \(errno)")
-            }
+        do throws(FileFailure) {
+            try DurableFile.replace(url, mode: 0o666) { (file) throws(FileFailure) in try write(into: file) }
         } catch {
-            unlink(temporary.path)
-            throw error as? SafetensorsError
-                ?? SafetensorsError(file: url.path, problem: "cannot be written: \(error.systemReason)")
+            throw SafetensorsError(.notWritten, file: url.path, problem: "cannot be written: \(error.reason)")
+        }
+    }
+
+    private func write(into file: DurableFile.Partial) throws(FileFailure) {
+        let header = header()
+        var sum = CRC64()
+        sum.update(header)
+        try file.write(header)
+        for item in items {
+            let bytes = item.bytes()
+            if hasChecksum { sum.update(bytes) }
+            try file.write(bytes)
+        }
+        if hasChecksum, let place = Self.placeOfChecksum(in: header) {
+            try file.seek(to: place.lowerBound - header.startIndex)
+            try file.write(Data(sum.text.utf8))
         }
     }
 

@@ -64,8 +64,8 @@ public enum ProductRun {
     /// Makes pictures.
     /// - Parameter proceeds: Whether to continue; asked for each piece of inference and for each band of rows.
     /// - Returns: What the job's report says about the pictures, as JSON.
-    /// - Throws: `ExpansionFailure`, `MemoryShortage`, `ImagingError`, `TrainingError`, `FileFailure`, ``Stopped``, or what
-    ///   `report` throws.
+    /// - Throws: `ExpansionFailure`, `MemoryShortage`, `TrainingError`, `FileFailure`, ``Stopped``, what `report` throws,
+    ///   or `ImagingError` if a picture cannot be encoded.
     public static func expand(
         _ options: ExpansionOptions, _ input: Input, proceeds: @escaping () -> Bool,
         report: @escaping (Report) throws -> Void
@@ -83,7 +83,12 @@ public enum ProductRun {
         _ report: @escaping (Report) throws -> Void
     ) throws -> String {
         let (generator, _) = try Generator.load(contentsOf: input.generator)
-        let decoded = try DecodedRaster<Sample>(Image.bytes(of: file), name: input.exemplarName)
+        let decoded: DecodedRaster<Sample>
+        do throws(ImagingError) {
+            decoded = try DecodedRaster<Sample>(Image.bytes(of: file), name: input.exemplarName)
+        } catch {
+            throw TrainingError(error)
+        }
         for note in decoded.notes { try report(.log("\(input.exemplarName): \(note)")) }
         return try run(options, with: generator, on: decoded.image, input, proceeds, report) { index, plan in
             let file = PNGFile(

@@ -12,7 +12,8 @@ extension MaterialFiles {
     /// Reads all files. The albedo is converted to sRGB; the samples of all others are taken as they are.
     /// - Parameter framing: the part to take, the same of all maps.
     /// - Returns: the material, and notes for people.
-    /// - Throws: `TrainingError` (badExemplar) naming the file and its fault, or two files of different sizes.
+    /// - Throws: `TrainingError` (badExemplar) naming the file and its fault, or two files of different sizes;
+    ///   fileSystem if the system does not give a file's bytes.
     public func read(_ framing: Framing = Framing()) throws(TrainingError) -> (Material, notes: [String]) {
         var notes = notes
         var maps: [Map] = []
@@ -45,23 +46,22 @@ extension MaterialFiles {
     }
 
     private func decode(_ file: File, isFramed: Bool) throws(TrainingError) -> DecodedMap {
-        do {
-            let limits: ImageLimits = isFramed ? .standard : .exemplar
-            let decoded = try DecodedMap(
+        let limits: ImageLimits = isFramed ? .standard : .exemplar
+        let decoded: DecodedMap
+        do throws(ImagingError) {
+            decoded = try DecodedMap(
                 Image.bytes(of: file.url, limits: limits), isColour: file.content == .map(.albedo), name: file.name,
                 limits: limits)
-            if case .map(let kind) = file.content, kind.isNormal, decoded.wasTurned {
-                throw TrainingError(
-                    .badExemplar,
-                    "\(file.name) is stored turned (EXIF orientation), so the directions of its normals are not certain; "
-                        + "save it upright")
-            }
-            return decoded
-        } catch let error as TrainingError {
-            throw error
         } catch {
-            throw TrainingError(.badExemplar, "\(error)")
+            throw TrainingError(error)
         }
+        if case .map(let kind) = file.content, kind.isNormal, decoded.wasTurned {
+            throw TrainingError(
+                .badExemplar,
+                "\(file.name) is stored turned (EXIF orientation), so the directions of its normals are not certain; "
+                    + "save it upright")
+        }
+        return decoded
     }
 
     private func framed(_ image: DeepImage, _ framing: Framing) throws(TrainingError) -> DeepImage {

@@ -16,14 +16,14 @@ public struct VGGFeatures: Sendable {
     private let input: FeatureInput
 
     /// - Parameter taps: 1...5.
-    /// - Throws: `TrainingError` if the file lacks a tensor or has one of another shape.
+    /// - Throws: `TrainingError` if the file cannot be read, lacks a tensor or has one of another shape.
     public init(
         _ network: FeatureNetwork, taps: Int, input: FeatureInput, weights: FeatureWeights
     ) throws(TrainingError) {
         self.input = input
         var file: Safetensors?
         var stream: RandomStream?
-        do {
+        do throws(SafetensorsError) {
             switch weights {
             case .file(let url): file = try Safetensors(contentsOf: url)
             case .random(let seed): stream = RandomStream(seed: seed, purpose: 0)
@@ -61,7 +61,8 @@ public struct VGGFeatures: Sendable {
         } catch {
             let command = network == .vgg16 ? "scripts/setup" : "texloom weights --convert"
             throw TrainingError(
-                .badWeights, "feature weights: \(error); run '\(command)' to make them again", isRetryable: true)
+                .badWeights, for: error, "feature weights: \(error); run '\(command)' to make them again",
+                isRetryable: true)
         }
     }
 

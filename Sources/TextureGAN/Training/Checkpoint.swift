@@ -54,93 +54,76 @@ enum Checkpoint {
 
     /// Restores a checkpoint's state in a new trainer of the same recipe and exemplar.
     static func restore(_ trainer: Trainer, from url: URL) throws(TrainingError) {
-        var software: String?
+        let file = try read(url, as: "checkpoint", isRetryable: true)
+        guard file.hasValidChecksum != false else { throw damage(of: url) }
+        let reader = CheckpointReader(file, url)
         do {
-            let file = try Safetensors(contentsOf: url)
-            guard file.hasValidChecksum != false else { throw damage(of: url) }
-            software = file.metadata["software"]
-            func text(_ key: String) throws(SafetensorsError) -> String {
-                guard let value = file.metadata[key] else {
-                    throw SafetensorsError(file: url.path, problem: "lacks '\(key)': not a texloom checkpoint")
-                }
-                return value
-            }
-            func number<Number: LosslessStringConvertible & Comparable>(
-                _ key: String, in range: ClosedRange<Number>
-            ) throws(SafetensorsError) -> Number {
-                let value = try text(key)
-                guard let number = Number(value), range.contains(number) else {
-                    throw SafetensorsError(
-                        file: url.path,
-                        problem:
-                            "'\(key)' is '\(value)', expected a number from \(range.lowerBound) to \(range.upperBound)")
-                }
-                return number
-            }
-            func expect(_ key: String, _ value: String, _ explanation: String) throws(SafetensorsError) {
-                guard try text(key) == value else { throw SafetensorsError(file: url.path, problem: explanation) }
-            }
-            try expect("format", format, "is of format '\(file.metadata["format"] ?? "?")', expected \(format)")
-            // It contains the layout of the maps.
-            try expect("exemplar", trainer.exemplar.fingerprint, "belongs to another exemplar")
-            // By value: versions may differ in the words that explain the fields.
-            let own = try Recipe(yaml: text("recipe"), source: url.path)
-            guard
-                try own == trainer.recipe
-                    || trainer.recipe.continues(own, from: number("iteration", in: 0...own.iterations))
-            else {
-                throw SafetensorsError(
-                    file: url.path, problem: "belongs to another recipe; resume with its own recipe")
-            }
-            for (prefix, parameters) in networks(of: trainer) {
-                for parameter in parameters {
-                    for (suffix, array) in arrays(of: parameter) {
-                        let name = "\(prefix).\(parameter.name)\(suffix)"
-                        parameter.load(
-                            fileOrder: try file.floats(name, shape: parameter.layout.fileShape), into: array)
-                    }
-                }
-            }
-            let history = try file.doubles("history")
-            let width = 2 + Trainer.columns.count
-            guard let shape = file.entries["history"]?.shape, shape.count == 2, shape[1] == width else {
-                throw SafetensorsError(file: url.path, problem: "has a loss history of another version")
-            }
-            var rows: [TrainingRun.MetricsRow] = []
-            for start in stride(from: 0, to: history.count, by: width) {
-                guard let iteration = Int(exactly: history[start]) else {
-                    throw SafetensorsError(
-                        file: url.path, problem: "has a loss history with iteration \(history[start])")
-                }
-                rows.append(
-                    TrainingRun.MetricsRow(
-                        iteration: iteration, unixSeconds: history[start + 1],
-                        values: history[start + 2..<start + width].map { Float($0) }))
-            }
-            trainer.history = rows
-            trainer.iteration = try number("iteration", in: 0...trainer.recipe.iterations)
-            trainer.trainingSeconds = try number("training_seconds", in: 0...1e10)
-            trainer.earlierCPUSeconds =
-                file.metadata["cpu_seconds"] == nil ? nil : try number("cpu_seconds", in: 0...1e12)
-            trainer.crops.stream.position = try number("crops_position", in: 0...UInt64.max)
-            trainer.dropout.position = try number("dropout_position", in: 0...UInt64.max)
-            if trainer.recipe.styleEvery > 1 {
-                trainer.model.lastStyle = (
-                    loss: try number("style_loss", in: 0...1e100), gradient: try number("style_gradient", in: 0...1e100)
-                )
-            }
-            trainer.model.generatorOptimiser.steps = try number("generator_steps", in: 0...trainer.recipe.iterations)
-            trainer.model.discriminatorOptimiser.steps = try number(
-                "discriminator_steps", in: 0...trainer.recipe.iterations)
-        } catch let error as TrainingError where error.code == .damagedCheckpoint {
-            throw error
+            try requireSameRun(trainer, reader)
+            try restoreNetworks(of: trainer, file)
+            trainer.history = try reader.history()
+            try restoreProgress(of: trainer, reader)
         } catch {
-            if let software, software != Self.software {
+            if let software = file.metadata["software"], software != Self.software {
                 throw TrainingError(
                     .foreignCheckpoint, "checkpoint \(error); \(software) wrote it, this is \(Self.software)",
                     isRetryable: true)
             }
             throw TrainingError(.badCheckpoint, "checkpoint \(error)", isRetryable: true)
+        }
+    }
+
+    /// - Throws: `SafetensorsError`, or `TrainingError` for a recipe that this version does not read.
+    private static func requireSameRun(_ trainer: Trainer, _ reader: CheckpointReader) throws {
+        try reader.expect("format", format, reader.anotherFormat)
+        // It contains the layout of the maps.
+        try reader.expect("exemplar", trainer.exemplar.fingerprint, "belongs to another exemplar")
+        // By value: versions may differ in the words that explain the fields.
+        let own = try Recipe(yaml: reader.text("recipe"), source: reader.url.path)
+        guard
+            try own == trainer.recipe
+                || trainer.recipe.continues(own, from: reader.number("iteration", in: 0...own.iterations))
+        else { throw reader.malformed("belongs to another recipe; resume with its own recipe") }
+    }
+
+    private static func restoreNetworks(of trainer: Trainer, _ file: Safetensors) throws(SafetensorsError) {
+        for (prefix, parameters) in networks(of: trainer) {
+            for parameter in parameters {
+                for (suffix, array) in arrays(of: parameter) {
+                    let name = "\(prefix).\(parameter.name)\(suffix)"
+                    parameter.load(fileOrder: try file.floats(name, shape: parameter.layout.fileShape), into: array)
+                }
+            }
+        }
+    }
+
+    /// Counters, times and the positions of random streams.
+    private static func restoreProgress(of trainer: Trainer, _ reader: CheckpointReader) throws(SafetensorsError) {
+        let iterations = trainer.recipe.iterations
+        trainer.iteration = try reader.number("iteration", in: 0...iterations)
+        trainer.trainingSeconds = try reader.number("training_seconds", in: 0...1e10)
+        trainer.earlierCPUSeconds =
+            reader.file.metadata["cpu_seconds"] == nil ? nil : try reader.number("cpu_seconds", in: 0...1e12)
+        trainer.crops.stream.position = try reader.number("crops_position", in: 0...UInt64.max)
+        trainer.dropout.position = try reader.number("dropout_position", in: 0...UInt64.max)
+        if trainer.recipe.styleEvery > 1 {
+            trainer.model.lastStyle = (
+                loss: try reader.number("style_loss", in: 0...1e100),
+                gradient: try reader.number("style_gradient", in: 0...1e100)
+            )
+        }
+        trainer.model.generatorOptimiser.steps = try reader.number("generator_steps", in: 0...iterations)
+        trainer.model.discriminatorOptimiser.steps = try reader.number("discriminator_steps", in: 0...iterations)
+    }
+
+    /// - Parameters:
+    ///   - role: what the file is to its reader, for errors.
+    ///   - isRetryable: whether another attempt may succeed if the contents are wrong.
+    /// - Throws: `TrainingError` (badCheckpoint, or fileSystem if the system does not give the bytes).
+    static func read(_ url: URL, as role: String, isRetryable: Bool = false) throws(TrainingError) -> Safetensors {
+        do throws(SafetensorsError) {
+            return try Safetensors(contentsOf: url)
+        } catch {
+            throw TrainingError(.badCheckpoint, for: error, "\(role) \(error)", isRetryable: isRetryable)
         }
     }
 
@@ -185,106 +168,6 @@ enum Checkpoint {
             return [("", parameter.value)]
         }
         return [("", parameter.value), (".adam_m", first), (".adam_v", second)]
-    }
-}
-
-extension Generator {
-    /// Loads a trained generator and its recipe from its file or from a checkpoint.
-    ///
-    /// Files of other implementations have no recipe: the tensors' shapes give width and block count, and the recipe's
-    /// defaults the rest. Files without a layout of maps are of RGB.
-    /// - Throws: `TrainingError` with the file and its fault.
-    public static func load(contentsOf url: URL) throws(TrainingError) -> (generator: Generator, recipe: Recipe) {
-        do {
-            let file = try Safetensors(contentsOf: url)
-            let isCheckpoint = file.metadata["format"] == Checkpoint.format
-            guard !isCheckpoint || file.hasValidChecksum != false else { throw Checkpoint.damage(of: url) }
-            // As the run itself writes it: the averaged weights if the recipe has them.
-            let isAveraged = file.entries["average.head.weight"] != nil
-            let prefix = !isCheckpoint ? "" : isAveraged ? "average." : "generator."
-            var recipe = Recipe.paper
-            if let yaml = file.metadata["recipe"] {
-                recipe = try Recipe(yaml: yaml, source: url.path)
-            } else {
-                guard let head = file.entries["head.weight"], head.shape.count == 4, head.shape[0] > 0 else {
-                    throw SafetensorsError(file: url.path, problem: "has no head.weight: not a generator")
-                }
-                recipe.generatorWidth = head.shape[0]
-                recipe.residualBlocks = (0..<64).prefix { file.entries["blocks.\($0).conv1.weight"] != nil }.count
-                if file.entries["head_bn.weight"] == nil {
-                    recipe.norm = .none
-                } else if file.entries["head_bn.running_mean"] == nil {
-                    recipe.norm = .instance
-                }
-            }
-            try checkSize(of: recipe, in: file, prefix, url)
-            var layout = MapLayout.picture
-            if let text = file.metadata["maps"] {
-                guard let found = MapLayout(text) else {
-                    throw SafetensorsError(
-                        file: url.path,
-                        problem: "has the maps '\(text)', which this version of texloom does not know; expected some of"
-                            + " \(MapKind.allCases.map(\.rawValue).joined(separator: ","))")
-                }
-                layout = found
-            }
-            let generator = Generator(recipe, layout, trained: false)
-            for parameter in generator.parameters {
-                let values = try file.floats(prefix + parameter.name, shape: parameter.layout.fileShape)
-                guard values.allSatisfy(\.isFinite) else {
-                    throw SafetensorsError(
-                        file: url.path,
-                        problem: "tensor \(prefix)\(parameter.name) has values that are not finite: its training "
-                            + "diverged, or the file is damaged; take another generator")
-                }
-                parameter.load(fileOrder: values)
-            }
-            return (generator, recipe)
-        } catch let error as TrainingError {
-            throw error
-        } catch {
-            throw TrainingError(.badCheckpoint, "generator \(error)")
-        }
-    }
-
-    /// The generator of a checkpoint as a file of its own: the bytes that the run writes if it ends there.
-    /// - Throws: `TrainingError` with the file and its fault.
-    public static func file(fromCheckpoint url: URL) throws(TrainingError) -> Data {
-        let metadata: [String: String]
-        do {
-            metadata = try Safetensors(contentsOf: url).metadata
-            guard metadata["format"] == Checkpoint.format else {
-                throw SafetensorsError(
-                    file: url.path,
-                    problem: "is of format '\(metadata["format"] ?? "?")', expected \(Checkpoint.format)")
-            }
-        } catch {
-            throw TrainingError(.badCheckpoint, "checkpoint \(error)")
-        }
-        let (generator, recipe) = try load(contentsOf: url)
-        let origin = metadata.filter { ["exemplar", "exemplar_name", "iteration", "maps"].contains($0.key) }
-        return Checkpoint.network(generator.parameters, kind: "generator", recipe: recipe, origin: origin).encoded()
-    }
-
-    /// Checks that the file has the weights of its recipe before the network allocates them: a small file may claim a
-    /// huge network.
-    private static func checkSize(
-        of recipe: Recipe, in file: Safetensors, _ prefix: String, _ url: URL
-    ) throws(SafetensorsError) {
-        guard (1...512).contains(recipe.generatorWidth) else {
-            throw SafetensorsError(
-                file: url.path, problem: "has \(recipe.generatorWidth) channels in its first layer; expected 1 to 512")
-        }
-        let wide = 4 * recipe.generatorWidth
-        let halves = (0..<recipe.residualBlocks).flatMap { ["blocks.\($0).conv1.weight", "blocks.\($0).conv2.weight"] }
-        for (name, outputs) in [("widen.weight", 2 * wide)] + halves.map({ ($0, wide) }) {
-            let shape = [outputs, wide, 3, 3]
-            let entry = file.entries[prefix + name]
-            guard entry?.shape == shape else {
-                let found = entry.map { "has the shape \($0.shape)" } ?? "is missing"
-                throw SafetensorsError(file: url.path, problem: "tensor \(prefix)\(name) \(found), expected \(shape)")
-            }
-        }
     }
 }
 

@@ -175,7 +175,7 @@ public final class Trainer {
     }
 
     /// Restores the state of a checkpoint of the same recipe and exemplar.
-    /// - Throws: `TrainingError` (badCheckpoint, damagedCheckpoint, foreignCheckpoint).
+    /// - Throws: `TrainingError` (badCheckpoint, damagedCheckpoint, foreignCheckpoint, fileSystem).
     public func restore(from url: URL) throws(TrainingError) { try Checkpoint.restore(self, from: url) }
 
     /// Writes the generator alone.

@@ -52,7 +52,7 @@ extension TrainingRun {
             data = try Data(contentsOf: file)
         } catch {
             throw TrainingError(
-                .badExemplar, "\(input.exemplarName) cannot be read: \(error.systemReason)", isRetryable: true)
+                .fileSystem, "\(input.exemplarName) cannot be read: \(error.systemReason)", isRetryable: true)
         }
         do {
             let decoded = try DecodedImage(data, name: input.exemplarName, limits: .exemplar)

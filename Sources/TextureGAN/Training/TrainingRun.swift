@@ -1,4 +1,6 @@
 import Foundation
+import Imaging
+import NNCore
 
 /// A training run: one exemplar and one recipe, from the start or a checkpoint to the end, with reports on the way.
 ///
@@ -112,5 +114,20 @@ public struct TrainingError: Error, Sendable, CustomStringConvertible {
         self.code = code
         self.message = message
         self.isRetryable = isRetryable
+    }
+
+    /// - Parameters:
+    ///   - code: for contents that are wrong. A file that the system does not give may be good: that is fileSystem, and
+    ///     another attempt may succeed.
+    ///   - isRetryable: likewise for the contents.
+    init(_ code: Code, for error: SafetensorsError, _ message: String, isRetryable: Bool = false) {
+        let isMalformed = error.code == .malformed
+        self.init(isMalformed ? code : .fileSystem, message, isRetryable: !isMalformed || isRetryable)
+    }
+
+    /// A picture that the system does not give may be good. Any other fault of it stays.
+    init(_ error: ImagingError) {
+        let isUnreadable = error.code == .unreadable
+        self.init(isUnreadable ? .fileSystem : .badExemplar, error.message, isRetryable: isUnreadable)
     }
 }

@@ -192,7 +192,8 @@ struct TrainCommand: ParsableCommand {
         where FileManager.default.fileExists(atPath: file.path) {
             do {
                 guard try Safetensors(contentsOf: file).hasValidChecksum != false else {
-                    throw SafetensorsError(file: file.path, problem: "is damaged, its sum is wrong")
+                    throw SafetensorsError(
+                        .malformed, file: file.path, problem: "is damaged, its sum is wrong")
                 }
                 return file
             } catch {

@@ -144,6 +144,7 @@ enum VGG19Conversion {
             try write(try Data(contentsOf: checked), to: target)
             return target
         } catch let error as SafetensorsError {
+            guard error.code == .malformed else { throw CommandFailure("\(error)") }
             throw CommandFailure("\(source.path) is not torchvision's VGG19: \(error.problem)")
         }
     }

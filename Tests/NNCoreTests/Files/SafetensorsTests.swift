@@ -21,7 +21,7 @@ import Testing
             _ = try Safetensors(data, file: "some.safetensors")
             return nil
         } catch {
-            return error.description
+            return error.code == .malformed ? error.description : "\(error.code)"
         }
     }
 
@@ -164,12 +164,26 @@ import Testing
         #expect(message { _ = try file.floats("weight", shape: [3, 2]) }.contains("[2, 3], expected F32 [3, 2]"))
     }
 
-    @Test func filesThatCannotBeReadOrWrittenAreNamed() {
+    @Test func filesThatCannotBeReadOrWrittenAreNamedWithTheSystemsReason() {
         let missing = folder.appendingPathComponent("no-such-folder/x.safetensors")
-        #expect { _ = try Safetensors(contentsOf: missing) } throws: { "\($0)".contains("cannot be read") }
-        #expect {
+        let unread = #expect(throws: SafetensorsError.self) { try Safetensors(contentsOf: missing) }
+        #expect(unread?.code == .unreadable)
+        #expect(unread?.description == "\(missing.path): cannot be read: No such file or directory")
+        let unwritten = #expect(throws: SafetensorsError.self) {
             try SafetensorsWriter(metadata: [:]).write(to: missing)
-        } throws: { "\($0)".contains("x.safetensors") }
+        }
+        #expect(unwritten?.code == .notWritten)
+        #expect(unwritten?.description == "\(missing.path): cannot be written: No such file or directory")
+    }
+
+    @Test func aFileThatCannotBePutInPlaceLeavesNothingBeside() throws {
+        let place = folder.appendingPathComponent("texloom-\(UUID().uuidString)")
+        let taken = place.appendingPathComponent("a.safetensors")
+        try FileManager.default.createDirectory(at: taken, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: place) }
+        let error = #expect(throws: SafetensorsError.self) { try SafetensorsWriter(metadata: [:]).write(to: taken) }
+        #expect(error?.description == "\(taken.path): cannot be written: Is a directory")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == ["a.safetensors"])
     }
 
     @Test func writingReplacesTheFileAndLeavesNothingBeside() throws {

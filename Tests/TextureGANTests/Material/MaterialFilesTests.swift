@@ -119,6 +119,19 @@ import Testing
         }
     }
 
+    @Test func aMapThatTheSystemDoesNotGiveIsTheDisksFault() throws {
+        try TinyRun.inFolder { folder in
+            let url = folder.appendingPathComponent("wood_diff.png")
+            let files = try MaterialFiles(name: "wood", files: [given("albedo", url), given("roughness", url)])
+            let missing = TinyRun.error { _ = try files.read() }
+            #expect(missing?.code == .fileSystem && missing?.isRetryable == true)
+            #expect(missing?.message.contains("wood_diff.png cannot be read") == true)
+            try Data("no picture".utf8).write(to: url)
+            let wrong = TinyRun.error { _ = try files.read() }
+            #expect(wrong?.code == .badExemplar && wrong?.isRetryable == false)
+        }
+    }
+
     @Test func mapsOfDifferentSizesAreNamedWithTheirSizes() throws {
         try TinyRun.inFolder { folder in
             try file(folder, "a_Color.png", rgb([10, 20, 30]))

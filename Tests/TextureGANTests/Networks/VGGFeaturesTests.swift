@@ -149,7 +149,8 @@ import Testing
 
             let missing = folder.appendingPathComponent("none.safetensors")
             let none = TinyRun.error { _ = try VGGFeatures(.vgg16, taps: 1, input: .raw, weights: .file(missing)) }
-            #expect(none?.code == .badWeights && none?.message.contains("none.safetensors") == true)
+            #expect(none?.code == .fileSystem && none?.isRetryable == true)
+            #expect(none?.message.contains("none.safetensors") == true)
         }
     }
 

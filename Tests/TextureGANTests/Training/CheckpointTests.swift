@@ -176,7 +176,33 @@ import Testing
             #expect(try refusal(file).contains("is of format 'texloom-generator-1', expected texloom-checkpoint-1"))
             try SafetensorsWriter(metadata: [:]).write(to: file)
             #expect(try refusal(file).contains("lacks 'format': not a texloom checkpoint"))
-            #expect(try refusal(folder.appendingPathComponent("none")).contains("cannot be read"))
+        }
+    }
+
+    /// The bytes may be good: they count neither as damaged nor against the job.
+    @Test func aFileThatTheSystemDoesNotGiveIsTheDisksFault() throws {
+        try TinyRun.inFolder { folder in
+            // A file that is gone, and a name that leads nowhere.
+            let loop = folder.appendingPathComponent("loop.safetensors")
+            try FileManager.default.createSymbolicLink(at: loop, withDestinationURL: loop)
+            for file in [folder.appendingPathComponent("none.safetensors"), loop] {
+                for (role, read) in [
+                    ("checkpoint", { try TinyRun.trainer().restore(from: file) }),
+                    ("generator", { _ = try Generator.load(contentsOf: file) }),
+                    ("checkpoint", { _ = try Generator.file(fromCheckpoint: file) }),
+                ] as [(String, () throws -> Void)] {
+                    let error = TinyRun.error(read)
+                    #expect(error?.code == .fileSystem && error?.isRetryable == true, "\(role) \(file.path)")
+                    #expect(error?.message.hasPrefix("\(role) \(file.path): cannot be read: ") == true)
+                }
+            }
+            // Contents that are wrong stay wrong.
+            let file = folder.appendingPathComponent("c.safetensors")
+            try Data("nonsense".utf8).write(to: file)
+            let generator = TinyRun.error { _ = try Generator.load(contentsOf: file) }
+            #expect(generator?.code == .badCheckpoint && generator?.isRetryable == false)
+            let checkpoint = TinyRun.error { try TinyRun.trainer().restore(from: file) }
+            #expect(checkpoint?.code == .badCheckpoint && checkpoint?.isRetryable == true)
         }
     }
 

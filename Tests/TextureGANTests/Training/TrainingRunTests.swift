@@ -374,7 +374,8 @@ import Testing
             }
             var missing = try input(folder)
             missing.exemplar = .photograph(folder.appendingPathComponent("none.png"))
-            #expect(failure(missing)?.code == .badExemplar && failure(missing)?.message.contains("stripes.png") == true)
+            #expect(failure(missing)?.code == .fileSystem && failure(missing)?.isRetryable == true)
+            #expect(failure(missing)?.message.contains("stripes.png") == true)
 
             var large = try input(folder)
             large.recipe.k = 64
