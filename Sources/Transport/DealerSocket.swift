@@ -276,11 +276,7 @@ public final class DealerSocket: Sendable {
             state.withLock { $0.counters.received += 1 }
             inbox.push(message, bytes: Outbox.bytes(of: frames))
         } catch {
-            let count = state.withLock { state in
-                state.counters.malformed += 1
-                return state.counters.malformed
-            }
-            if SocketCounters.isWorthLogging(count) {
+            if let count = state.withLock({ $0.counters.malformed.occurred() }) {
                 logger.warning(
                     "dropped a malformed message",
                     metadata: ["error": "\(error)", "malformed": .stringConvertible(count)])

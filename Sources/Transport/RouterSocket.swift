@@ -192,6 +192,7 @@ public final class RouterSocket: Sendable {
         var unfinished = UnfinishedMessages(port: port, budget: configuration.unfinishedBytes)
         var isBound = true
         var bindFailures = 0
+        var lateBinding = RareNotice()
         while true {
             if let keys = state.withLock({ state in state.newKeys.take() }) {
                 socket.unbind(endpoint)
@@ -201,11 +202,11 @@ public final class RouterSocket: Sendable {
             if !isBound {
                 do {
                     try socket.bind(endpoint)
-                    (isBound, bindFailures) = (true, 0)
+                    (isBound, bindFailures, lateBinding) = (true, 0, RareNotice())
                 } catch {
                     // The port becomes free some time after 'unbind'. This is repeated every 10 ms.
                     bindFailures += 1
-                    if bindFailures % 200 == 0, SocketCounters.isWorthLogging(bindFailures / 200) {
+                    if bindFailures % 200 == 0, lateBinding.occurred() != nil {
                         logger.error(
                             "the workers' address cannot be used with the new key yet", metadata: ["error": "\(error)"])
                     }
@@ -268,11 +269,7 @@ public final class RouterSocket: Sendable {
         do {
             let message = try WireMessage(frames: Array(frames.dropFirst()))
             guard peers.admit(peer, at: ContinuousClock.now) else {
-                let count = state.withLock { state in
-                    state.counters.refusedPeers += 1
-                    return state.counters.refusedPeers
-                }
-                if SocketCounters.isWorthLogging(count) {
+                if let count = state.withLock({ $0.counters.refusedPeers.occurred() }) {
                     logger.warning(
                         "refused a peer: the table of peers is full",
                         metadata: [
@@ -285,11 +282,7 @@ public final class RouterSocket: Sendable {
             state.withLock { $0.counters.received += 1 }
             inbox.push(.message(message, from: peer), bytes: Outbox.bytes(of: frames))
         } catch {
-            let count = state.withLock { state in
-                state.counters.malformed += 1
-                return state.counters.malformed
-            }
-            if SocketCounters.isWorthLogging(count) {
+            if let count = state.withLock({ $0.counters.malformed.occurred() }) {
                 logger.warning(
                     "dropped a malformed message",
                     metadata: ["peer": "\(peer)", "error": "\(error)", "malformed": .stringConvertible(count)])

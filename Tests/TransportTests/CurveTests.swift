@@ -160,7 +160,7 @@ struct CurveTests {
             Issue.record("no message")
             return
         }
-        #expect(message.session == 5 && router.counters.malformed == 0)
+        #expect(message.session == 5 && router.counters.malformed.count == 0)
         stranger.close(lingerMilliseconds: 0)
         await dealer.close()
         await router.close()
