@@ -138,8 +138,6 @@ public final class DealerSocket: Sendable {
         var socket = try ZeroMQSocket(type: ZMQ_DEALER)
         // Send only over established connections: otherwise libzmq queues for a coordinator that may never come.
         socket.set(ZMQ_IMMEDIATE, Int32(1))
-        // An urgent message cannot overtake what libzmq holds, so it holds little.
-        socket.set(ZMQ_SNDHWM, Int32(2))
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
         do {

@@ -117,8 +117,6 @@ public final class RouterSocket: Sendable {
         let waker = try Waker()
         var socket = try ZeroMQSocket(type: ZMQ_ROUTER)
         socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
-        // An urgent message cannot overtake what libzmq holds for a peer, so it holds little.
-        socket.set(ZMQ_SNDHWM, Int32(2))
         do {
             if let curve = configuration.curve { try socket.secure(curve) }
             try socket.watch(ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
