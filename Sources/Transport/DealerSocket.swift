@@ -33,9 +33,7 @@ public final class DealerSocket: Sendable {
         var nextServerKey: String?
         /// What a probe has found, until the next handshake has ended or succeeded.
         var suspicion: LinkFailure?
-        var isClosing = false
-        var isClosed = false
-        var closers: [CheckedContinuation<Void, Never>] = []
+        var closing = Closing()
 
         mutating func append(_ frames: [[UInt8]], limit: Int) -> Bool {
             frames.count > 1 ? chunks.append(frames, limit: limit) : urgent.append(frames, limit: limit)
@@ -97,7 +95,7 @@ public final class DealerSocket: Sendable {
             return false
         }
         let isQueued = state.withLock { state in
-            if !state.isClosing, state.append(frames, limit: Self.outboxBytes) { return true }
+            if !state.closing.hasBegun, state.append(frames, limit: Self.outboxBytes) { return true }
             state.counters.dropped += 1
             return false
         }
@@ -120,13 +118,9 @@ public final class DealerSocket: Sendable {
 
     /// Sends for up to a second what is still queued, closes the socket and ends ``incoming``.
     public func close() async {
-        await withCheckedContinuation { continuation in
-            let isClosed = state.withLock { state in
-                if !state.isClosed { state.closers.append(continuation) }
-                state.isClosing = true
-                return state.isClosed
-            }
-            if isClosed { continuation.resume() } else { waker.wake() }
+        await withCheckedContinuation { closer in
+            state.withLock { $0.closing.begin(closer) }
+            waker.wake()
         }
     }
 
@@ -164,12 +158,11 @@ public final class DealerSocket: Sendable {
         var attempt = 0
         /// Whether the current address has answered.
         var hasHeard = false
-        var closingSince: ContinuousClock.Instant?
         while true {
-            let (shouldRecreate, isClosing) = state.withLock { state in
+            let (shouldRecreate, closing) = state.withLock { state in
                 defer { state.shouldRecreate = false }
                 if let key = state.nextServerKey, !triesNextKey { configuration.curve?.nextServerKey = key }
-                return (state.shouldRecreate, state.isClosing)
+                return (state.shouldRecreate, state.closing)
             }
             if shouldRecreate {
                 held = nil
@@ -185,10 +178,7 @@ public final class DealerSocket: Sendable {
                 }
             }
             let isBlocked = flush(socket, &held)
-            if isClosing {
-                closingSince = closingSince ?? .now
-                if !isBlocked || closingSince!.duration(to: .now) > .seconds(1) { break }
-            }
+            if closing.endsThread(isBlocked: isBlocked) { break }
             var events = inbox.isFull ? 0 : ZMQ_POLLIN
             if isBlocked { events |= ZMQ_POLLOUT }
             var items = [
@@ -196,7 +186,7 @@ public final class DealerSocket: Sendable {
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
                 zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
-            _ = zmq_poll(&items, 3, isClosing ? 100 : -1)
+            _ = zmq_poll(&items, 3, closing.hasBegun ? 100 : -1)
             waker.drain()
             while let (event, value) = socket.nextEvent() {
                 switch handshakes.finding(event, value) {
@@ -247,12 +237,7 @@ public final class DealerSocket: Sendable {
         socket.close(lingerMilliseconds: 1_000)
         inbox.finish()
         failed.finish()
-        let closers = state.withLock { state in
-            state.isClosed = true
-            defer { state.closers = [] }
-            return state.closers
-        }
-        for closer in closers { closer.resume() }
+        state.withLock { $0.closing.finish() }
     }
 
     /// Asks the server for its greeting, on a thread of its own, and tries a handshake right after it.

@@ -64,9 +64,7 @@ public final class RouterSocket: Sendable {
         var counters = SocketCounters()
         /// See ``use(_:)``.
         var newKeys: CurveKeyPair?
-        var isClosing = false
-        var isClosed = false
-        var closers: [CheckedContinuation<Void, Never>] = []
+        var closing = Closing()
 
         /// - Parameter frames: the routing id, the envelope, and for a chunk its payload.
         mutating func append(_ frames: [[UInt8]], for peer: Peer, _ configuration: Configuration) -> Bool {
@@ -155,7 +153,7 @@ public final class RouterSocket: Sendable {
             return
         }
         let isQueued = state.withLock { state in
-            guard !state.isClosing else { return true }
+            guard !state.closing.hasBegun else { return true }
             if state.append(frames, for: peer, configuration) { return true }
             state.counters.dropped += 1
             return false
@@ -171,13 +169,9 @@ public final class RouterSocket: Sendable {
 
     /// Sends for up to a second what is still queued, closes the socket and ends ``incoming``.
     public func close() async {
-        await withCheckedContinuation { continuation in
-            let isClosed = state.withLock { state in
-                if !state.isClosed { state.closers.append(continuation) }
-                state.isClosing = true
-                return state.isClosed
-            }
-            if isClosed { continuation.resume() } else { waker.wake() }
+        await withCheckedContinuation { closer in
+            state.withLock { $0.closing.begin(closer) }
+            waker.wake()
         }
     }
 
@@ -192,9 +186,10 @@ public final class RouterSocket: Sendable {
         var bindFailures = 0
         var lateBinding = RareNotice()
         while true {
-            if let keys = state.withLock({ state in state.newKeys.take() }) {
+            let (newKeys, closing) = state.withLock { state in (state.newKeys.take(), state.closing) }
+            if let newKeys {
                 socket.unbind(endpoint)
-                socket.use(keys)
+                socket.use(newKeys)
                 isBound = false
             }
             if !isBound {
@@ -212,7 +207,7 @@ public final class RouterSocket: Sendable {
             }
             // A ROUTER's POLLOUT says that some peer is writable, not which one, so a blocked peer is tried again soon.
             let isBlocked = flush(socket, &held, &peers)
-            if state.withLock({ $0.isClosing }) { break }
+            if closing.endsThread(isBlocked: isBlocked) { break }
             let reads = !inbox.isFull
             var items = [
                 zmq_pollitem_t(socket: socket.handle, fd: 0, events: reads ? Int16(ZMQ_POLLIN) : 0, revents: 0),
@@ -240,14 +235,11 @@ public final class RouterSocket: Sendable {
         }
         socket.close(lingerMilliseconds: 1_000)
         inbox.finish()
-        let closers = state.withLock { state in
-            state.isClosed = true
+        state.withLock { state in
             state.urgent = [:]
             state.chunks = [:]
-            defer { state.closers = [] }
-            return state.closers
+            state.closing.finish()
         }
-        for closer in closers { closer.resume() }
     }
 
     private func noteEnded(_ count: Int) {
