@@ -28,15 +28,22 @@ public final class DealerSocket: Sendable {
         var urgent = Outbox()
         var chunks = Outbox()
         var counters = SocketCounters()
+        var plan: ConnectionPlan
         var shouldRecreate = false
-        /// See ``learn(nextServerKey:)``.
-        var nextServerKey: String?
-        /// What a probe has found, until the next handshake has ended or succeeded.
-        var suspicion: LinkFailure?
         var closing = Closing()
+
+        init(plan: ConnectionPlan) { self.plan = plan }
 
         mutating func append(_ frames: [[UInt8]], limit: Int) -> Bool {
             frames.count > 1 ? chunks.append(frames, limit: limit) : urgent.append(frames, limit: limit)
+        }
+
+        /// How to connect again; nil if the connection stays.
+        mutating func takePlan() -> ConnectionPlan? {
+            guard shouldRecreate else { return nil }
+            shouldRecreate = false
+            plan.beginConnection()
+            return plan
         }
 
         /// Nil also while the next message is meant for a socket that is still to be made.
@@ -55,7 +62,7 @@ public final class DealerSocket: Sendable {
     private let failed: AsyncStream<LinkFailure>.Continuation
     private let configuration: Configuration
     private let logger: Logger
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let waker: Waker
     private let inbox: Inbox<WireMessage>
 
@@ -64,12 +71,14 @@ public final class DealerSocket: Sendable {
     public init(_ configuration: Configuration, logger: Logger) throws(TransportError) {
         let endpoint = configuration.endpoint
         let waker = try Waker()
-        let socket = try Self.open(configuration, attempt: 0)
+        let plan = ConnectionPlan(curve: configuration.curve)
+        let socket = try Self.open(endpoint, plan)
         (failures, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(8))
         self.configuration = configuration
         self.endpoint = endpoint
         self.logger = logger
         self.waker = waker
+        state = Mutex(State(plan: plan))
         inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: { waker.wake() })
         nonisolated(unsafe) let moved = socket
         let thread = Thread { [self] in run(moved) }
@@ -104,7 +113,7 @@ public final class DealerSocket: Sendable {
     }
 
     /// The server has announced another key, in Z85. The socket uses it as soon as the server does.
-    public func learn(nextServerKey: String) { state.withLock { $0.nextServerKey = nextServerKey } }
+    public func learn(nextServerKey: String) { state.withLock { $0.plan.learn(nextServerKey: nextServerKey) } }
 
     /// Drops the connection and all unsent messages, and connects again.
     public func recreate() {
@@ -126,18 +135,18 @@ public final class DealerSocket: Sendable {
 
     // MARK: The socket's thread
 
-    /// - Parameter attempt: each attempt looks the name up again and tries the next of its addresses.
-    private static func open(_ configuration: Configuration, attempt: Int) throws(TransportError) -> ZeroMQSocket {
-        let addresses = try Endpoint.resolve(configuration.endpoint)
+    /// Looks the name up again, and tries the next of its addresses if the plan says so.
+    private static func open(_ endpoint: String, _ plan: ConnectionPlan) throws(TransportError) -> ZeroMQSocket {
+        let addresses = try Endpoint.resolve(endpoint)
         var socket = try ZeroMQSocket(type: ZMQ_DEALER)
         // Send only over established connections: otherwise libzmq queues for a coordinator that may never come.
         socket.set(ZMQ_IMMEDIATE, Int32(1))
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
         do {
-            if let curve = configuration.curve { try socket.secure(curve) }
+            if let curve = plan.curve { try socket.secure(curve) }
             try socket.watch(HandshakeMonitor.events)
-            try socket.connect(addresses[attempt % addresses.count])
+            try socket.connect(addresses[plan.attempt % addresses.count])
         } catch {
             socket.close(lingerMilliseconds: 0)
             throw error
@@ -147,90 +156,23 @@ public final class DealerSocket: Sendable {
 
     private func run(_ first: ZeroMQSocket) {
         var socket = first
-        var configuration = configuration
-        /// Whether the socket now tries the announced key.
-        var triesNextKey = false
-        var changedKeys = ContinuousClock.now
-        /// How often in a row a server that greeted as ours could has then ended the handshake.
-        var confirmations = 0
         var handshakes = HandshakeMonitor(isEncrypted: configuration.curve != nil)
         var held: [[UInt8]]?
-        var attempt = 0
-        /// Whether the current address has answered.
-        var hasHeard = false
         while true {
-            let (shouldRecreate, closing) = state.withLock { state in
-                defer { state.shouldRecreate = false }
-                if let key = state.nextServerKey, !triesNextKey { configuration.curve?.nextServerKey = key }
-                return (state.shouldRecreate, state.closing)
-            }
-            if shouldRecreate {
+            let (newPlan, closing) = state.withLock { state in (state.takePlan(), state.closing) }
+            if let newPlan {
                 held = nil
-                if !hasHeard { attempt += 1 }
-                hasHeard = false
-                do {
-                    let fresh = try Self.open(configuration, attempt: attempt)
-                    socket.close(lingerMilliseconds: 0)
-                    socket = fresh
-                } catch {
-                    // For example, no file descriptors are left. The old socket still reconnects.
-                    logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
-                }
+                replace(&socket, newPlan)
             }
             let isBlocked = flush(socket, &held)
             if closing.endsThread(isBlocked: isBlocked) { break }
-            var events = inbox.isFull ? 0 : ZMQ_POLLIN
-            if isBlocked { events |= ZMQ_POLLOUT }
-            var items = [
-                zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0),
-                zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
-                zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
-            ]
-            _ = zmq_poll(&items, 3, closing.hasBegun ? 100 : -1)
-            waker.drain()
+            wait(socket, isBlocked: isBlocked, milliseconds: closing.hasBegun ? 100 : -1)
             while let (event, value) = socket.nextEvent() {
-                switch handshakes.finding(event, value) {
-                case .failure(let failure)?: failed.yield(failure)
-                case .endings(let count)?:
-                    let suspicion = state.withLock { $0.suspicion.take() }
-                    let keys = configuration.curve?.nextServerKey == nil ? 1 : 2
-                    // Not in a hurry: a server that is being started also ends handshakes.
-                    if var curve = configuration.curve, let next = curve.nextServerKey,
-                        suspicion != nil || changedKeys.duration(to: .now) > .milliseconds(400)
-                    {
-                        (curve.serverKey, curve.nextServerKey) = (next, curve.serverKey)
-                        configuration.curve = curve
-                        triesNextKey.toggle()
-                        changedKeys = .now
-                        if suspicion == nil { recreate() }
-                    }
-                    if let suspicion {
-                        // Networks and machines that stall end handshakes too, so each key has to fail twice.
-                        confirmations += 1
-                        if confirmations >= 2 * keys {
-                            failed.yield(suspicion)
-                            confirmations = 0
-                        } else {
-                            probe()
-                        }
-                    } else if count % HandshakeMonitor.endingsOfSuspicion == 0 {
-                        confirmations = 0
-                        probe()
-                    }
-                case .success?:
-                    confirmations = 0
-                    state.withLock { $0.suspicion = nil }
-                    guard triesNextKey else { break }
-                    configuration.curve?.nextServerKey = nil
-                    triesNextKey = false
-                    state.withLock { $0.nextServerKey = nil }
-                    configuration.onNextServerKey?()
-                case nil: break
-                }
+                guard let finding = handshakes.finding(event, value) else { continue }
+                for action in state.withLock({ $0.plan.handle(finding) }) { perform(action) }
             }
             for _ in 0..<64 where !inbox.isFull {
                 guard let message = socket.receive(maxFrames: 2) else { break }
-                hasHeard = true
                 receive(message.frames)
             }
         }
@@ -240,13 +182,46 @@ public final class DealerSocket: Sendable {
         state.withLock { $0.closing.finish() }
     }
 
+    private func replace(_ socket: inout ZeroMQSocket, _ plan: ConnectionPlan) {
+        do {
+            let fresh = try Self.open(endpoint, plan)
+            socket.close(lingerMilliseconds: 0)
+            socket = fresh
+        } catch {
+            // For example, no file descriptors are left. The old socket still reconnects.
+            logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Waits for messages, events, a call from another thread and, if messages are left, room for them.
+    private func wait(_ socket: ZeroMQSocket, isBlocked: Bool, milliseconds: Int) {
+        var events = inbox.isFull ? 0 : ZMQ_POLLIN
+        if isBlocked { events |= ZMQ_POLLOUT }
+        var items = [
+            zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0),
+            zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
+            zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
+        ]
+        _ = zmq_poll(&items, 3, milliseconds)
+        waker.drain()
+    }
+
+    private func perform(_ action: ConnectionPlan.Action) {
+        switch action {
+        case .reconnect: recreate()
+        case .probe: probe()
+        case .report(let failure): failed.yield(failure)
+        case .keepNextKey: configuration.onNextServerKey?()
+        }
+    }
+
     /// Asks the server for its greeting, on a thread of its own, and tries a handshake right after it.
     private func probe() {
         let thread = Thread { [self] in
             guard let mechanism = GreetingProbe.mechanism(of: endpoint),
                 let failure = LinkFailure(mechanism: mechanism, isEncrypted: configuration.curve != nil)
             else { return }
-            state.withLock { $0.suspicion = failure }
+            state.withLock { $0.plan.suspect(failure) }
             recreate()
         }
         thread.name = "texloom-probe"
@@ -254,6 +229,7 @@ public final class DealerSocket: Sendable {
     }
 
     private func receive(_ frames: [[UInt8]]) {
+        state.withLock { $0.plan.heard() }
         do {
             let message = try WireMessage(frames: frames)
             state.withLock { $0.counters.received += 1 }
