@@ -25,6 +25,8 @@ struct ConnectionPlan {
     private(set) var attempt = 0
     /// Whether the current address has answered.
     private var hasHeard = false
+    /// See ``giveUpAddress()``.
+    private var isSilent = false
     /// Whether `curve` has the announced key as the one to try.
     private var triesNextKey = false
     /// What ``learn(nextServerKey:)`` has brought.
@@ -52,9 +54,15 @@ struct ConnectionPlan {
     /// A message has arrived.
     mutating func heard() { hasHeard = true }
 
-    /// The connection is dropped, and the next one is about to be made.
+    /// The caller has heard nothing for too long. The next connection goes to the next address, unless this one has
+    /// answered at all.
+    mutating func giveUpAddress() { isSilent = true }
+
+    /// The connection is dropped, and the next one is about to be made. Where a probe has asked for a greeting, or another
+    /// key is to be tried, the address stays.
     mutating func beginConnection() {
-        if !hasHeard { attempt += 1 }
+        if isSilent, !hasHeard { attempt += 1 }
+        isSilent = false
         hasHeard = false
     }
 

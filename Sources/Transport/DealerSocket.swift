@@ -72,7 +72,7 @@ public final class DealerSocket: Sendable {
         let endpoint = configuration.endpoint
         let waker = try Waker()
         let plan = ConnectionPlan(curve: configuration.curve)
-        let socket = try Self.open(endpoint, plan)
+        let connection = try Self.open(endpoint, plan)
         (failures, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(8))
         self.configuration = configuration
         self.endpoint = endpoint
@@ -80,7 +80,7 @@ public final class DealerSocket: Sendable {
         self.waker = waker
         state = Mutex(State(plan: plan))
         inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: { waker.wake() })
-        nonisolated(unsafe) let moved = socket
+        nonisolated(unsafe) let moved = connection
         let thread = Thread { [self] in run(moved) }
         thread.name = "texloom-dealer"
         thread.start()
@@ -115,8 +115,14 @@ public final class DealerSocket: Sendable {
     /// The server has announced another key, in Z85. The socket uses it as soon as the server does.
     public func learn(nextServerKey: String) { state.withLock { $0.plan.learn(nextServerKey: nextServerKey) } }
 
-    /// Drops the connection and all unsent messages, and connects again.
+    /// Drops the connection and all unsent messages, and connects again: to the next address of the endpoint's host, if
+    /// this one has not answered.
     public func recreate() {
+        state.withLock { $0.plan.giveUpAddress() }
+        reconnect()
+    }
+
+    private func reconnect() {
         state.withLock { state in
             state.shouldRecreate = true
             state.urgent = Outbox()
@@ -135,9 +141,16 @@ public final class DealerSocket: Sendable {
 
     // MARK: The socket's thread
 
+    private struct Connection {
+        var socket: ZeroMQSocket
+        /// The endpoint with the address that the socket connects to.
+        var address: String
+    }
+
     /// Looks the name up again, and tries the next of its addresses if the plan says so.
-    private static func open(_ endpoint: String, _ plan: ConnectionPlan) throws(TransportError) -> ZeroMQSocket {
+    private static func open(_ endpoint: String, _ plan: ConnectionPlan) throws(TransportError) -> Connection {
         let addresses = try Endpoint.resolve(endpoint)
+        let address = addresses[plan.attempt % addresses.count]
         var socket = try ZeroMQSocket(type: ZMQ_DEALER)
         // Send only over established connections: otherwise libzmq queues for a coordinator that may never come.
         socket.set(ZMQ_IMMEDIATE, Int32(1))
@@ -146,47 +159,48 @@ public final class DealerSocket: Sendable {
         do {
             if let curve = plan.curve { try socket.secure(curve) }
             try socket.watch(HandshakeMonitor.events)
-            try socket.connect(addresses[plan.attempt % addresses.count])
+            try socket.connect(address)
         } catch {
             socket.close(lingerMilliseconds: 0)
             throw error
         }
-        return socket
+        return Connection(socket: socket, address: address)
     }
 
-    private func run(_ first: ZeroMQSocket) {
-        var socket = first
+    private func run(_ first: Connection) {
+        var connection = first
         var handshakes = HandshakeMonitor(isEncrypted: configuration.curve != nil)
         var held: [[UInt8]]?
         while true {
             let (newPlan, closing) = state.withLock { state in (state.takePlan(), state.closing) }
             if let newPlan {
                 held = nil
-                replace(&socket, newPlan)
+                replace(&connection, newPlan)
             }
+            let socket = connection.socket
             let isBlocked = flush(socket, &held)
             if closing.endsThread(isBlocked: isBlocked) { break }
             wait(socket, isBlocked: isBlocked, milliseconds: closing.hasBegun ? 100 : -1)
             while let (event, value) = socket.nextEvent() {
                 guard let finding = handshakes.finding(event, value) else { continue }
-                for action in state.withLock({ $0.plan.handle(finding) }) { perform(action) }
+                for action in state.withLock({ $0.plan.handle(finding) }) { perform(action, connection.address) }
             }
             for _ in 0..<64 where !inbox.isFull {
                 guard let message = socket.receive(maxFrames: 2) else { break }
                 receive(message.frames)
             }
         }
-        socket.close(lingerMilliseconds: 1_000)
+        connection.socket.close(lingerMilliseconds: 1_000)
         inbox.finish()
         failed.finish()
         state.withLock { $0.closing.finish() }
     }
 
-    private func replace(_ socket: inout ZeroMQSocket, _ plan: ConnectionPlan) {
+    private func replace(_ connection: inout Connection, _ plan: ConnectionPlan) {
         do {
             let fresh = try Self.open(endpoint, plan)
-            socket.close(lingerMilliseconds: 0)
-            socket = fresh
+            connection.socket.close(lingerMilliseconds: 0)
+            connection = fresh
         } catch {
             // For example, no file descriptors are left. The old socket still reconnects.
             logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
@@ -206,23 +220,23 @@ public final class DealerSocket: Sendable {
         waker.drain()
     }
 
-    private func perform(_ action: ConnectionPlan.Action) {
+    private func perform(_ action: ConnectionPlan.Action, _ address: String) {
         switch action {
-        case .reconnect: recreate()
-        case .probe: probe()
+        case .reconnect: reconnect()
+        case .probe: probe(address)
         case .report(let failure): failed.yield(failure)
         case .keepNextKey: configuration.onNextServerKey?()
         }
     }
 
     /// Asks the server for its greeting, on a thread of its own, and tries a handshake right after it.
-    private func probe() {
+    private func probe(_ address: String) {
         let thread = Thread { [self] in
-            guard let mechanism = GreetingProbe.mechanism(of: endpoint),
+            guard let mechanism = GreetingProbe.mechanism(of: address),
                 let failure = LinkFailure(mechanism: mechanism, isEncrypted: configuration.curve != nil)
             else { return }
             state.withLock { $0.plan.suspect(failure) }
-            recreate()
+            reconnect()
         }
         thread.name = "texloom-probe"
         thread.start()

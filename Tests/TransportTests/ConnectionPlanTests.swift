@@ -121,13 +121,18 @@ struct ConnectionPlanTests {
         }
     }
 
-    @Test func anAddressThatAnswersIsTriedAgainAndAnotherIsNot() {
+    @Test func anAddressIsGivenUpAfterASilenceUnlessItHasAnswered() {
         var plan = ConnectionPlan(curve: nil)
-        #expect(plan.attempt == 0)
+        func attempt(isSilent: Bool) -> Int {
+            if isSilent { plan.giveUpAddress() }
+            plan.beginConnection()
+            return plan.attempt
+        }
         plan.heard()
-        plan.beginConnection()
-        #expect(plan.attempt == 0)
-        plan.beginConnection()
-        #expect(plan.attempt == 1)
+        #expect(attempt(isSilent: true) == 0)
+        #expect(attempt(isSilent: true) == 1)
+        // After a greeting, and to try another key.
+        #expect(attempt(isSilent: false) == 1)
+        #expect(attempt(isSilent: true) == 2)
     }
 }
