@@ -19,7 +19,7 @@ struct ConnectionPlan {
     /// Networks and machines that stall end handshakes too, so each key has to fail that often.
     private static let confirmationsPerKey = 2
 
-    /// Tries `serverKey` next. `nextServerKey` is the other of the two keys, if there are two.
+    /// `serverKey` is the key of the current connection, `nextServerKey` the other of the two, if there are two.
     private(set) var curve: Curve.Client?
     /// Counts the addresses.
     private(set) var attempt = 0
@@ -27,11 +27,13 @@ struct ConnectionPlan {
     private var hasHeard = false
     /// See ``giveUpAddress()``.
     private var isSilent = false
-    /// Whether `curve` has the announced key as the one to try.
+    /// Whether the current connection tries the announced key.
     private var triesNextKey = false
+    /// Whether the next connection tries the other key.
+    private var changesKeys = false
     /// What ``learn(nextServerKey:)`` has brought.
     private var announcedKey: String?
-    private var changedKeys: ContinuousClock.Instant
+    private var lastKeyChange: ContinuousClock.Instant
     /// What a probe has found, until the next handshake has ended or succeeded.
     private var suspicion: LinkFailure?
     /// How often in a row a server that greeted as ours could has then ended the handshake.
@@ -39,7 +41,7 @@ struct ConnectionPlan {
 
     init(curve: Curve.Client?, at now: ContinuousClock.Instant = .now) {
         self.curve = curve
-        changedKeys = now
+        lastKeyChange = now
     }
 
     /// The server has announced another key, in Z85.
@@ -64,6 +66,7 @@ struct ConnectionPlan {
         if isSilent, !hasHeard { attempt += 1 }
         isSilent = false
         hasHeard = false
+        if changesKeys { changeKeys() }
     }
 
     mutating func handle(_ finding: HandshakeMonitor.Finding, at now: ContinuousClock.Instant = .now) -> [Action] {
@@ -73,6 +76,7 @@ struct ConnectionPlan {
         case .success:
             confirmations = 0
             suspicion = nil
+            changesKeys = false
             guard triesNextKey else { return [] }
             curve?.nextServerKey = nil
             triesNextKey = false
@@ -86,9 +90,10 @@ struct ConnectionPlan {
         let suspicion = suspicion.take()
         let keys = curve?.nextServerKey == nil ? 1 : 2
         var actions: [Action] = []
-        if keys == 2, suspicion != nil || now - changedKeys > Self.keyInterval {
-            changeKeys()
-            changedKeys = now
+        if keys == 2, suspicion != nil || now - lastKeyChange > Self.keyInterval {
+            // Not at once: the current connection may still succeed.
+            changesKeys = true
+            lastKeyChange = now
             // A probe connects again itself.
             if suspicion == nil { actions.append(.reconnect) }
         }
@@ -105,6 +110,7 @@ struct ConnectionPlan {
     }
 
     private mutating func changeKeys() {
+        changesKeys = false
         guard var curve, let next = curve.nextServerKey else { return }
         (curve.serverKey, curve.nextServerKey) = (next, curve.serverKey)
         self.curve = curve

@@ -83,6 +83,15 @@ struct ConnectionPlanTests {
                 .endings(7, milliseconds: 4, then: [.report(.wrongServerKey)]),
             ]),
         Story(
+            testDescription: "a server that is back before the other key was tried uses the key of the connection",
+            nextKey: "next",
+            steps: [
+                .endings(3, milliseconds: 0, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
+                // The probe finds nobody, so there is no new connection.
+                .endings(4, milliseconds: 1, then: [.probe]), .finding(.success, then: []), .connect(key: "current"),
+                .endings(1, milliseconds: 1_000, then: [.reconnect]), .connect(key: "next"),
+            ]),
+        Story(
             testDescription: "an announced key is tried after the old one",
             steps: [
                 .endings(1, milliseconds: 1_000, then: []), .learn("next"), .connect(key: "current"),
