@@ -28,17 +28,22 @@ public final class DealerSocket: Sendable {
         var urgent = Outbox()
         var chunks = Outbox()
         var counters = SocketCounters()
+        var plan: ConnectionPlan
         var shouldRecreate = false
-        /// See ``learn(nextServerKey:)``.
-        var nextServerKey: String?
-        /// What a probe has found, until the next handshake has ended or succeeded.
-        var suspicion: LinkFailure?
-        var isClosing = false
-        var isClosed = false
-        var closers: [CheckedContinuation<Void, Never>] = []
+        var closing = Closing()
+
+        init(plan: ConnectionPlan) { self.plan = plan }
 
         mutating func append(_ frames: [[UInt8]], limit: Int) -> Bool {
             frames.count > 1 ? chunks.append(frames, limit: limit) : urgent.append(frames, limit: limit)
+        }
+
+        /// How to connect again; nil if the connection stays.
+        mutating func takePlan() -> ConnectionPlan? {
+            guard shouldRecreate else { return nil }
+            shouldRecreate = false
+            plan.beginConnection()
+            return plan
         }
 
         /// Nil also while the next message is meant for a socket that is still to be made.
@@ -57,7 +62,7 @@ public final class DealerSocket: Sendable {
     private let failed: AsyncStream<LinkFailure>.Continuation
     private let configuration: Configuration
     private let logger: Logger
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let waker: Waker
     private let inbox: Inbox<WireMessage>
 
@@ -66,14 +71,16 @@ public final class DealerSocket: Sendable {
     public init(_ configuration: Configuration, logger: Logger) throws(TransportError) {
         let endpoint = configuration.endpoint
         let waker = try Waker()
-        let socket = try Self.open(configuration, attempt: 0)
+        let plan = ConnectionPlan(curve: configuration.curve)
+        let connection = try Self.open(endpoint, plan)
         (failures, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(8))
         self.configuration = configuration
         self.endpoint = endpoint
         self.logger = logger
         self.waker = waker
+        state = Mutex(State(plan: plan))
         inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: { waker.wake() })
-        nonisolated(unsafe) let moved = socket
+        nonisolated(unsafe) let moved = connection
         let thread = Thread { [self] in run(moved) }
         thread.name = "texloom-dealer"
         thread.start()
@@ -97,7 +104,7 @@ public final class DealerSocket: Sendable {
             return false
         }
         let isQueued = state.withLock { state in
-            if !state.isClosing, state.append(frames, limit: Self.outboxBytes) { return true }
+            if !state.closing.hasBegun, state.append(frames, limit: Self.outboxBytes) { return true }
             state.counters.dropped += 1
             return false
         }
@@ -106,10 +113,16 @@ public final class DealerSocket: Sendable {
     }
 
     /// The server has announced another key, in Z85. The socket uses it as soon as the server does.
-    public func learn(nextServerKey: String) { state.withLock { $0.nextServerKey = nextServerKey } }
+    public func learn(nextServerKey: String) { state.withLock { $0.plan.learn(nextServerKey: nextServerKey) } }
 
-    /// Drops the connection and all unsent messages, and connects again.
+    /// Drops the connection and all unsent messages, and connects again: to the next address of the endpoint's host, if
+    /// this one has not answered.
     public func recreate() {
+        state.withLock { $0.plan.giveUpAddress() }
+        reconnect()
+    }
+
+    private func reconnect() {
         state.withLock { state in
             state.shouldRecreate = true
             state.urgent = Outbox()
@@ -120,167 +133,123 @@ public final class DealerSocket: Sendable {
 
     /// Sends for up to a second what is still queued, closes the socket and ends ``incoming``.
     public func close() async {
-        await withCheckedContinuation { continuation in
-            let isClosed = state.withLock { state in
-                if !state.isClosed { state.closers.append(continuation) }
-                state.isClosing = true
-                return state.isClosed
-            }
-            if isClosed { continuation.resume() } else { waker.wake() }
+        await withCheckedContinuation { closer in
+            state.withLock { $0.closing.begin(closer) }
+            waker.wake()
         }
     }
 
     // MARK: The socket's thread
 
-    /// - Parameter attempt: each attempt looks the name up again and tries the next of its addresses.
-    private static func open(_ configuration: Configuration, attempt: Int) throws(TransportError) -> ZeroMQSocket {
-        let addresses = try Endpoint.resolve(configuration.endpoint)
+    private struct Connection {
+        var socket: ZeroMQSocket
+        /// The endpoint with the address that the socket connects to.
+        var address: String
+    }
+
+    /// Looks the name up again, and tries the next of its addresses if the plan says so.
+    private static func open(_ endpoint: String, _ plan: ConnectionPlan) throws(TransportError) -> Connection {
+        let addresses = try Endpoint.resolve(endpoint)
+        let address = addresses[plan.attempt % addresses.count]
         var socket = try ZeroMQSocket(type: ZMQ_DEALER)
         // Send only over established connections: otherwise libzmq queues for a coordinator that may never come.
         socket.set(ZMQ_IMMEDIATE, Int32(1))
-        // An urgent message cannot overtake what libzmq holds, so it holds little.
-        socket.set(ZMQ_SNDHWM, Int32(2))
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
         do {
-            if let curve = configuration.curve { try socket.secure(curve) }
+            if let curve = plan.curve { try socket.secure(curve) }
             try socket.watch(HandshakeMonitor.events)
-            try socket.connect(addresses[attempt % addresses.count])
+            try socket.connect(address)
         } catch {
             socket.close(lingerMilliseconds: 0)
             throw error
         }
-        return socket
+        return Connection(socket: socket, address: address)
     }
 
-    private func run(_ first: ZeroMQSocket) {
-        var socket = first
-        var configuration = configuration
-        /// Whether the socket now tries the announced key.
-        var triesNextKey = false
-        var changedKeys = ContinuousClock.now
-        /// How often in a row a server that greeted as ours could has then ended the handshake.
-        var confirmations = 0
+    private func run(_ first: Connection) {
+        var connection = first
         var handshakes = HandshakeMonitor(isEncrypted: configuration.curve != nil)
         var held: [[UInt8]]?
-        var attempt = 0
-        /// Whether the current address has answered.
-        var hasHeard = false
-        var closingSince: ContinuousClock.Instant?
         while true {
-            let (shouldRecreate, isClosing) = state.withLock { state in
-                defer { state.shouldRecreate = false }
-                if let key = state.nextServerKey, !triesNextKey { configuration.curve?.nextServerKey = key }
-                return (state.shouldRecreate, state.isClosing)
-            }
-            if shouldRecreate {
+            let (newPlan, closing) = state.withLock { state in (state.takePlan(), state.closing) }
+            if let newPlan {
                 held = nil
-                if !hasHeard { attempt += 1 }
-                hasHeard = false
-                do {
-                    let fresh = try Self.open(configuration, attempt: attempt)
-                    socket.close(lingerMilliseconds: 0)
-                    socket = fresh
-                } catch {
-                    // For example, no file descriptors are left. The old socket still reconnects.
-                    logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
-                }
+                replace(&connection, newPlan)
             }
+            let socket = connection.socket
             let isBlocked = flush(socket, &held)
-            if isClosing {
-                closingSince = closingSince ?? .now
-                if !isBlocked || closingSince!.duration(to: .now) > .seconds(1) { break }
-            }
-            var events = inbox.isFull ? 0 : ZMQ_POLLIN
-            if isBlocked { events |= ZMQ_POLLOUT }
-            var items = [
-                zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0),
-                zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
-                zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
-            ]
-            _ = zmq_poll(&items, 3, isClosing ? 100 : -1)
-            waker.drain()
+            if closing.endsThread(isBlocked: isBlocked) { break }
+            wait(socket, isBlocked: isBlocked, milliseconds: closing.hasBegun ? 100 : -1)
             while let (event, value) = socket.nextEvent() {
-                switch handshakes.finding(event, value) {
-                case .failure(let failure)?: failed.yield(failure)
-                case .endings(let count)?:
-                    let suspicion = state.withLock { $0.suspicion.take() }
-                    let keys = configuration.curve?.nextServerKey == nil ? 1 : 2
-                    // Not in a hurry: a server that is being started also ends handshakes.
-                    if var curve = configuration.curve, let next = curve.nextServerKey,
-                        suspicion != nil || changedKeys.duration(to: .now) > .milliseconds(400)
-                    {
-                        (curve.serverKey, curve.nextServerKey) = (next, curve.serverKey)
-                        configuration.curve = curve
-                        triesNextKey.toggle()
-                        changedKeys = .now
-                        if suspicion == nil { recreate() }
-                    }
-                    if let suspicion {
-                        // Networks and machines that stall end handshakes too, so each key has to fail twice.
-                        confirmations += 1
-                        if confirmations >= 2 * keys {
-                            failed.yield(suspicion)
-                            confirmations = 0
-                        } else {
-                            probe()
-                        }
-                    } else if count % HandshakeMonitor.endingsOfSuspicion == 0 {
-                        confirmations = 0
-                        probe()
-                    }
-                case .success?:
-                    confirmations = 0
-                    state.withLock { $0.suspicion = nil }
-                    guard triesNextKey else { break }
-                    configuration.curve?.nextServerKey = nil
-                    triesNextKey = false
-                    state.withLock { $0.nextServerKey = nil }
-                    configuration.onNextServerKey?()
-                case nil: break
-                }
+                guard let finding = handshakes.finding(event, value) else { continue }
+                for action in state.withLock({ $0.plan.handle(finding) }) { perform(action, connection.address) }
             }
             for _ in 0..<64 where !inbox.isFull {
                 guard let message = socket.receive(maxFrames: 2) else { break }
-                hasHeard = true
                 receive(message.frames)
             }
         }
-        socket.close(lingerMilliseconds: 1_000)
+        connection.socket.close(lingerMilliseconds: 1_000)
         inbox.finish()
         failed.finish()
-        let closers = state.withLock { state in
-            state.isClosed = true
-            defer { state.closers = [] }
-            return state.closers
+        state.withLock { $0.closing.finish() }
+    }
+
+    private func replace(_ connection: inout Connection, _ plan: ConnectionPlan) {
+        do {
+            let fresh = try Self.open(endpoint, plan)
+            connection.socket.close(lingerMilliseconds: 0)
+            connection = fresh
+        } catch {
+            // For example, no file descriptors are left. The old socket still reconnects.
+            logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
         }
-        for closer in closers { closer.resume() }
+    }
+
+    /// Waits for messages, events, a call from another thread and, if messages are left, room for them.
+    private func wait(_ socket: ZeroMQSocket, isBlocked: Bool, milliseconds: Int) {
+        var events = inbox.isFull ? 0 : ZMQ_POLLIN
+        if isBlocked { events |= ZMQ_POLLOUT }
+        var items = [
+            zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0),
+            zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
+            zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
+        ]
+        _ = zmq_poll(&items, 3, milliseconds)
+        waker.drain()
+    }
+
+    private func perform(_ action: ConnectionPlan.Action, _ address: String) {
+        switch action {
+        case .reconnect: reconnect()
+        case .probe: probe(address)
+        case .report(let failure): failed.yield(failure)
+        case .keepNextKey: configuration.onNextServerKey?()
+        }
     }
 
     /// Asks the server for its greeting, on a thread of its own, and tries a handshake right after it.
-    private func probe() {
+    private func probe(_ address: String) {
         let thread = Thread { [self] in
-            guard let mechanism = GreetingProbe.mechanism(of: endpoint),
+            guard let mechanism = GreetingProbe.mechanism(of: address),
                 let failure = LinkFailure(mechanism: mechanism, isEncrypted: configuration.curve != nil)
             else { return }
-            state.withLock { $0.suspicion = failure }
-            recreate()
+            state.withLock { $0.plan.suspect(failure) }
+            reconnect()
         }
         thread.name = "texloom-probe"
         thread.start()
     }
 
     private func receive(_ frames: [[UInt8]]) {
+        state.withLock { $0.plan.heard() }
         do {
             let message = try WireMessage(frames: frames)
             state.withLock { $0.counters.received += 1 }
             inbox.push(message, bytes: Outbox.bytes(of: frames))
         } catch {
-            let count = state.withLock { state in
-                state.counters.malformed += 1
-                return state.counters.malformed
-            }
-            if SocketCounters.isWorthLogging(count) {
+            if let count = state.withLock({ $0.counters.malformed.occurred() }) {
                 logger.warning(
                     "dropped a malformed message",
                     metadata: ["error": "\(error)", "malformed": .stringConvertible(count)])

@@ -10,9 +10,13 @@ enum GreetingProbe {
 
     /// "NULL" or "CURVE"; nil if the server cannot be reached, and another text if it speaks no ZeroMQ. Blocks for some
     /// seconds at most.
+    /// - Parameter endpoint: with the address that the client's socket connects to. A name stays only if it had no address
+    ///   then; it is looked up again.
     static func mechanism(of endpoint: String) -> String? {
-        guard let (host, port) = try? Endpoint.split(endpoint) else { return nil }
+        guard let address = try? Endpoint.resolve(endpoint).first, let (host, port) = try? Endpoint.split(address)
+        else { return nil }
         var hints = addrinfo()
+        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(host, port, &hints, &list) == 0, let first = list else { return nil }

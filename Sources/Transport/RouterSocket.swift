@@ -64,9 +64,7 @@ public final class RouterSocket: Sendable {
         var counters = SocketCounters()
         /// See ``use(_:)``.
         var newKeys: CurveKeyPair?
-        var isClosing = false
-        var isClosed = false
-        var closers: [CheckedContinuation<Void, Never>] = []
+        var closing = Closing()
 
         /// - Parameter frames: the routing id, the envelope, and for a chunk its payload.
         mutating func append(_ frames: [[UInt8]], for peer: Peer, _ configuration: Configuration) -> Bool {
@@ -117,8 +115,6 @@ public final class RouterSocket: Sendable {
         let waker = try Waker()
         var socket = try ZeroMQSocket(type: ZMQ_ROUTER)
         socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
-        // An urgent message cannot overtake what libzmq holds for a peer, so it holds little.
-        socket.set(ZMQ_SNDHWM, Int32(2))
         do {
             if let curve = configuration.curve { try socket.secure(curve) }
             try socket.watch(ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
@@ -157,7 +153,7 @@ public final class RouterSocket: Sendable {
             return
         }
         let isQueued = state.withLock { state in
-            guard !state.isClosing else { return true }
+            guard !state.closing.hasBegun else { return true }
             if state.append(frames, for: peer, configuration) { return true }
             state.counters.dropped += 1
             return false
@@ -173,13 +169,9 @@ public final class RouterSocket: Sendable {
 
     /// Sends for up to a second what is still queued, closes the socket and ends ``incoming``.
     public func close() async {
-        await withCheckedContinuation { continuation in
-            let isClosed = state.withLock { state in
-                if !state.isClosed { state.closers.append(continuation) }
-                state.isClosing = true
-                return state.isClosed
-            }
-            if isClosed { continuation.resume() } else { waker.wake() }
+        await withCheckedContinuation { closer in
+            state.withLock { $0.closing.begin(closer) }
+            waker.wake()
         }
     }
 
@@ -192,20 +184,22 @@ public final class RouterSocket: Sendable {
         var unfinished = UnfinishedMessages(port: port, budget: configuration.unfinishedBytes)
         var isBound = true
         var bindFailures = 0
+        var lateBinding = RareNotice()
         while true {
-            if let keys = state.withLock({ state in state.newKeys.take() }) {
+            let (newKeys, closing) = state.withLock { state in (state.newKeys.take(), state.closing) }
+            if let newKeys {
                 socket.unbind(endpoint)
-                socket.use(keys)
+                socket.use(newKeys)
                 isBound = false
             }
             if !isBound {
                 do {
                     try socket.bind(endpoint)
-                    (isBound, bindFailures) = (true, 0)
+                    (isBound, bindFailures, lateBinding) = (true, 0, RareNotice())
                 } catch {
                     // The port becomes free some time after 'unbind'. This is repeated every 10 ms.
                     bindFailures += 1
-                    if bindFailures % 200 == 0, SocketCounters.isWorthLogging(bindFailures / 200) {
+                    if bindFailures % 200 == 0, lateBinding.occurred() != nil {
                         logger.error(
                             "the workers' address cannot be used with the new key yet", metadata: ["error": "\(error)"])
                     }
@@ -213,7 +207,7 @@ public final class RouterSocket: Sendable {
             }
             // A ROUTER's POLLOUT says that some peer is writable, not which one, so a blocked peer is tried again soon.
             let isBlocked = flush(socket, &held, &peers)
-            if state.withLock({ $0.isClosing }) { break }
+            if closing.endsThread(isBlocked: isBlocked) { break }
             let reads = !inbox.isFull
             var items = [
                 zmq_pollitem_t(socket: socket.handle, fd: 0, events: reads ? Int16(ZMQ_POLLIN) : 0, revents: 0),
@@ -241,14 +235,11 @@ public final class RouterSocket: Sendable {
         }
         socket.close(lingerMilliseconds: 1_000)
         inbox.finish()
-        let closers = state.withLock { state in
-            state.isClosed = true
+        state.withLock { state in
             state.urgent = [:]
             state.chunks = [:]
-            defer { state.closers = [] }
-            return state.closers
+            state.closing.finish()
         }
-        for closer in closers { closer.resume() }
     }
 
     private func noteEnded(_ count: Int) {
@@ -268,11 +259,7 @@ public final class RouterSocket: Sendable {
         do {
             let message = try WireMessage(frames: Array(frames.dropFirst()))
             guard peers.admit(peer, at: ContinuousClock.now) else {
-                let count = state.withLock { state in
-                    state.counters.refusedPeers += 1
-                    return state.counters.refusedPeers
-                }
-                if SocketCounters.isWorthLogging(count) {
+                if let count = state.withLock({ $0.counters.refusedPeers.occurred() }) {
                     logger.warning(
                         "refused a peer: the table of peers is full",
                         metadata: [
@@ -285,11 +272,7 @@ public final class RouterSocket: Sendable {
             state.withLock { $0.counters.received += 1 }
             inbox.push(.message(message, from: peer), bytes: Outbox.bytes(of: frames))
         } catch {
-            let count = state.withLock { state in
-                state.counters.malformed += 1
-                return state.counters.malformed
-            }
-            if SocketCounters.isWorthLogging(count) {
+            if let count = state.withLock({ $0.counters.malformed.occurred() }) {
                 logger.warning(
                     "dropped a malformed message",
                     metadata: ["peer": "\(peer)", "error": "\(error)", "malformed": .stringConvertible(count)])

@@ -1,16 +1,15 @@
+import Base
+
 /// What a socket has counted since it was opened.
 public struct SocketCounters: Equatable, Sendable {
     public var received = 0
     public var sent = 0
     /// Messages dropped because they are malformed.
-    public var malformed = 0
+    public var malformed = RareNotice()
     /// Messages not sent because the peer was gone or its outbox full.
     public var dropped = 0
     /// Messages refused because the table of peers was full.
-    public var refusedPeers = 0
+    public var refusedPeers = RareNotice()
     /// Connections ended because their unfinished messages filled too much memory.
     public var endedUnfinished = 0
-
-    /// True for 1, 2, 4, 8, ...: the log mentions a flood without being flooded.
-    public static func isWorthLogging(_ count: Int) -> Bool { count & (count - 1) == 0 }
 }

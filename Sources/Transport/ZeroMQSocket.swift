@@ -39,10 +39,9 @@ struct ZeroMQSocket {
         self.handle = handle
         set(ZMQ_MAXMSGSIZE, Int64(Limits.maxFrameBytes + Limits.curveFrameBytes))
         set(ZMQ_HANDSHAKE_IVL, Int32(5_000))
-        set(ZMQ_LINGER, Int32(1_000))
-        // Messages per peer. Few, because a message may be a chunk of 1 MiB; the others wait in our outbox, which counts
-        // bytes.
-        set(ZMQ_SNDHWM, Int32(16))
+        // Messages per peer. Few, because a message may be a chunk of 1 MiB. To send, fewer still: an urgent message cannot
+        // overtake what libzmq holds. The others wait in our outbox, which counts bytes.
+        set(ZMQ_SNDHWM, Int32(2))
         set(ZMQ_RCVHWM, Int32(16))
         // libzmq then notices a host that vanished without closing its connection, and frees its pipe.
         set(ZMQ_HEARTBEAT_IVL, Int32(15_000))
@@ -187,7 +186,8 @@ struct ZeroMQSocket {
         return .done
     }
 
-    /// Closes socket and context; waits up to LINGER until the sent messages have left.
+    /// Closes socket and context; waits at most that long until the sent messages have left. libzmq looks at LINGER nowhere
+    /// else.
     func close(lingerMilliseconds: Int32) {
         set(ZMQ_LINGER, lingerMilliseconds)
         if let monitor {

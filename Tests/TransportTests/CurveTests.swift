@@ -79,12 +79,29 @@ struct CurveTests {
         await router.close()
     }
 
-    @Test func anotherServerKeyIsNoticed() async throws {
+    /// The name may have an IPv6 address too, where nobody listens.
+    @Test(arguments: ["127.0.0.1", "localhost"])
+    func anotherServerKeyIsNoticed(host: String) async throws {
         let router = try router { _ in .admitted }
-        let dealer = try dealer(router.endpoint, serverKey: CurveKeyPair.generate().publicKey)
+        let endpoint = router.endpoint.replacing("127.0.0.1", with: host)
+        let dealer = try dealer(endpoint, serverKey: CurveKeyPair.generate().publicKey)
         dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
         #expect(await firstFailure(of: dealer) == .wrongServerKey)
         #expect(router.counters == SocketCounters())
+        await router.close()
+    }
+
+    @Test(arguments: ["tcp://127.0.0.1:*", "tcp://[::1]:*"])
+    func aGreetingIsReadFromTheAddressAsItIsWritten(_ address: String) async throws {
+        let router = try RouterSocket(.init(endpoint: address), logger: logger)
+        #expect(GreetingProbe.mechanism(of: router.endpoint) == "NULL")
+        await router.close()
+    }
+
+    @Test func aNameWithoutAnAddressSoFarIsLookedUpForItsGreetingIPv4First() async throws {
+        let router = try router { _ in .admitted }
+        let endpoint = router.endpoint.replacing("127.0.0.1", with: "localhost")
+        #expect(GreetingProbe.mechanism(of: endpoint) == "CURVE")
         await router.close()
     }
 
@@ -160,7 +177,7 @@ struct CurveTests {
             Issue.record("no message")
             return
         }
-        #expect(message.session == 5 && router.counters.malformed == 0)
+        #expect(message.session == 5 && router.counters.malformed.count == 0)
         stranger.close(lingerMilliseconds: 0)
         await dealer.close()
         await router.close()

@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Logging
 import OperatingSystem
@@ -53,8 +54,7 @@ public final class AuditLog: Sendable {
     }
 
     private static func shortened(_ text: String) -> String {
-        guard text.utf8.count > maxFieldBytes else { return text }
-        return String(decoding: text.utf8.prefix(maxFieldBytes), as: UTF8.self) + "..."
+        text.utf8.count > maxFieldBytes ? text.shortened(to: maxFieldBytes) + "..." : text
     }
 
     private func rotate() throws {

@@ -1,3 +1,4 @@
+import Base
 import ClusterCore
 import Foundation
 import Logging
@@ -29,8 +30,8 @@ final class Transfers: Sendable {
     private struct State {
         var entries: [Key: Entry] = [:]
         var nextSerial: UInt64 = 0
-        var failures = 0
-        var refusals = 0
+        var failures = RareNotice()
+        var refusals = RareNotice()
 
         /// Why there is no room for another transfer of the session; nil if there is.
         func obstacle(to session: UInt64) -> Obstacle? {
@@ -55,8 +56,8 @@ final class Transfers: Sendable {
 
     private enum Addition {
         case added(serial: UInt64, replaced: Entry?)
-        /// `count`: how many have been refused so far.
-        case refused(Obstacle, count: Int)
+        /// `count`: how many have been refused so far, if the log should say so.
+        case refused(Obstacle, count: Int?)
     }
 
     /// Upper limit on the transfers of all workers. Each has a window of a few MiB.
@@ -168,8 +169,7 @@ final class Transfers: Sendable {
     private func add(_ entry: Entry, _ key: Key, _ send: @escaping Send) -> UInt64? {
         let addition = state.withLock { state -> Addition in
             if state.entries[key] == nil, let obstacle = state.obstacle(to: key.session) {
-                state.refusals += 1
-                return .refused(obstacle, count: state.refusals)
+                return .refused(obstacle, count: state.refusals.occurred())
             }
             var entry = entry
             state.nextSerial += 1
@@ -192,13 +192,9 @@ final class Transfers: Sendable {
         return min(Limits.windowChunks, UInt32(max(1, Self.maxChunks / max(1, count))))
     }
 
-    /// Logs the first failure, then the second, the fourth and so on: a full disk fails every transfer.
+    /// Logs few of the failures: a full disk fails every transfer.
     private func noteFailure(_ reason: String, _ offer: ArtifactOffer) async {
-        let count = state.withLock { state in
-            state.failures += 1
-            return state.failures
-        }
-        guard SocketCounters.isWorthLogging(count) else { return }
+        guard let count = state.withLock({ $0.failures.occurred() }) else { return }
         let about = await engine.metadata(
             offer.attempt,
             [
@@ -214,10 +210,10 @@ final class Transfers: Sendable {
         }
     }
 
-    /// Logs the first refusal, then the second, the fourth and so on: a worker repeats its offers.
-    private func refuse(_ key: Key, _ obstacle: Obstacle, _ count: Int, _ send: @escaping Send) {
+    /// - Parameter count: for the log; nil: not logged, because a worker repeats its offers.
+    private func refuse(_ key: Key, _ obstacle: Obstacle, _ count: Int?, _ send: @escaping Send) {
         Task { [engine, logger] in
-            if SocketCounters.isWorthLogging(count) {
+            if let count {
                 let worker = await engine.workerName(key.session)
                 logger.warning(
                     "\(obstacle.text)",

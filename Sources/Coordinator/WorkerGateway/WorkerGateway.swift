@@ -33,9 +33,9 @@ actor WorkerGateway {
     }
 
     private var routes: [UInt64: Route] = [:]
-    private var slowMessages = 0
-    private var unexpectedMessages = 0
-    private var refusals = 0
+    private var slowMessages = RareNotice()
+    private var unexpectedMessages = RareNotice()
+    private var refusals = RareNotice()
     private var sessionsOfPeer: [Peer: Set<UInt64>] = [:]
     /// Attempts that a session claims but that belong to no job here. The next answer reports them lost.
     private var foreign: [UInt64: [WireAttemptRef]] = [:]
@@ -76,12 +76,10 @@ actor WorkerGateway {
         }
     }
 
-    /// Logs the first dropped message, then the second, the fourth and so on: a worker that does not read loses many.
+    /// A worker that does not read loses many messages.
     private func noteSlow(_ peer: Peer) {
-        slowMessages += 1
-        guard SocketCounters.isWorthLogging(slowMessages) else { return }
-        logger.warning(
-            "a worker does not read its messages", metadata: ["peer": "\(peer)", "dropped": "\(slowMessages)"])
+        guard let count = slowMessages.occurred() else { return }
+        logger.warning("a worker does not read its messages", metadata: ["peer": "\(peer)", "dropped": "\(count)"])
     }
 
     private func receive(_ message: WireMessage, from peer: Peer) async {
@@ -179,18 +177,17 @@ actor WorkerGateway {
         socket.send(WireMessage(.joined(WireJoined()), session: session), to: peer)
     }
 
-    /// Refuses a connection's message, and logs the first refusal, the second, the fourth and so on.
+    /// Refuses a connection's message.
     private func refuse(_ peer: Peer, _ session: UInt64, _ code: AcknowledgementCode, _ reason: String) {
         note("refused a connection", ["peer": "\(peer)", "key": "\(peer.key ?? "none")", "reason": "\(reason)"])
         let refusal = MessageToWorker.refusal(code, message: reason)
         socket.send(WireMessage(refusal, session: session, version: ProtocolVersion.oldest), to: peer)
     }
 
-    /// Logs the first refusal, the second, the fourth and so on: strangers must not fill the disk.
+    /// Logs few of the refusals: strangers must not fill the disk.
     private func note(_ message: Logger.Message, _ metadata: Logger.Metadata) {
-        refusals += 1
-        guard SocketCounters.isWorthLogging(refusals) else { return }
-        logger.warning(message, metadata: metadata.merging(["refusals": "\(refusals)"]) { $1 })
+        guard let count = refusals.occurred() else { return }
+        logger.warning(message, metadata: metadata.merging(["refusals": "\(count)"]) { $1 })
     }
 
     /// Tells the worker which side is too old.
@@ -205,12 +202,10 @@ actor WorkerGateway {
         socket.send(WireMessage(refusal, session: session, version: ProtocolVersion.oldest), to: peer)
     }
 
-    /// Logs the first unexpected message, then the second, the fourth and so on, with the worker that speaks through
-    /// the connection. As a rule there is only one.
+    /// Names the worker that speaks through the connection. As a rule there is only one.
     private func noteUnexpected(_ peer: Peer) async {
-        unexpectedMessages += 1
-        guard SocketCounters.isWorthLogging(unexpectedMessages) else { return }
-        var metadata: Logger.Metadata = ["peer": "\(peer)", "messages": "\(unexpectedMessages)"]
+        guard let count = unexpectedMessages.occurred() else { return }
+        var metadata: Logger.Metadata = ["peer": "\(peer)", "messages": "\(count)"]
         if let session = sessionsOfPeer[peer]?.first { metadata["worker"] = "\(await engine.workerName(session))" }
         logger.warning("a worker sent a message that only coordinators send", metadata: metadata)
     }

@@ -71,4 +71,16 @@ struct AuditTests {
         log.record(AuditEntry(who: "a\nb", role: nil, from: "::1", action: "a", object: "\u{1b}[31m", result: "ok"))
         #expect(try log.newest(2).last?.who == "a\nb")
     }
+
+    @Test func aLongFieldIsCutBetweenCharacters() throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        let log = AuditLog(dataFolder: folder.url)
+        // The 500th byte is in the middle of a character.
+        let name = "x" + String(repeating: "é", count: 300)
+        log.record(AuditEntry(who: name, role: nil, from: "::1", action: "a", object: name, result: "ok"))
+        let entry = try #require(try log.newest(1).first)
+        let expected = "x" + String(repeating: "é", count: 249) + "..."
+        #expect(entry.who == expected && entry.object == expected && entry.result == "ok")
+    }
 }

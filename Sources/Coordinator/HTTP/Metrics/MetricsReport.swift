@@ -133,10 +133,11 @@ struct MetricsReport {
         page.counter(
             "texloom_messages_dropped_total", "Messages not sent because the worker was gone or did not read.",
             Double(socket.dropped))
-        page.counter("texloom_messages_malformed_total", "Invalid messages from workers.", Double(socket.malformed))
+        page.counter(
+            "texloom_messages_malformed_total", "Invalid messages from workers.", Double(socket.malformed.count))
         page.counter(
             "texloom_peers_refused_total", "Messages refused because too many peers are connected.",
-            Double(socket.refusedPeers))
+            Double(socket.refusedPeers.count))
         page.gauge("texloom_events_waiting", "Events that wait for the engine.", Double(waitingEvents))
         page.counter(
             "texloom_events_dropped_total", "Worker messages dropped because too many waited.", Double(droppedEvents))

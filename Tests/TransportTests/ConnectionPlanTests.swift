@@ -1,0 +1,147 @@
+import Testing
+
+@testable import Transport
+
+struct ConnectionPlanTests {
+    enum Step {
+        /// So many handshakes in a row have ended, at that time.
+        case endings(Int, milliseconds: Int, then: [ConnectionPlan.Action])
+        case finding(HandshakeMonitor.Finding, then: [ConnectionPlan.Action])
+        case suspect(LinkFailure)
+        case learn(String)
+        /// A new connection is made; it uses that key.
+        case connect(key: String?)
+    }
+
+    struct Story: CustomTestStringConvertible {
+        var testDescription: String
+        var nextKey: String?
+        var isPlain = false
+        var steps: [Step]
+    }
+
+    static let stories = [
+        Story(
+            testDescription: "a server with another key is reported when two handshakes after its greeting have ended",
+            steps: [
+                .endings(1, milliseconds: 0, then: []), .endings(2, milliseconds: 500, then: []),
+                .endings(3, milliseconds: 1_000, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
+                .endings(4, milliseconds: 1_500, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
+                .endings(5, milliseconds: 2_000, then: [.report(.wrongServerKey)]),
+                .endings(6, milliseconds: 2_500, then: [.probe]),
+            ]),
+        Story(
+            testDescription: "a plain client reports a server that encrypts in the same way", isPlain: true,
+            steps: [
+                .endings(3, milliseconds: 0, then: [.probe]), .suspect(.serverIsEncrypted), .connect(key: nil),
+                .endings(4, milliseconds: 1, then: [.probe]), .suspect(.serverIsEncrypted), .connect(key: nil),
+                .endings(5, milliseconds: 2, then: [.report(.serverIsEncrypted)]),
+            ]),
+        Story(
+            testDescription: "a server that cannot be asked is not reported",
+            steps: (1...12).map { .endings($0, milliseconds: 500 * $0, then: $0 % 3 == 0 ? [.probe] : []) }),
+        Story(
+            testDescription: "what a probe has found is over after a successful handshake",
+            steps: [
+                .endings(3, milliseconds: 0, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
+                .endings(4, milliseconds: 1, then: [.probe]), .suspect(.wrongServerKey),
+                .finding(.success, then: []), .endings(1, milliseconds: 2, then: []),
+                .endings(3, milliseconds: 3, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
+                .endings(4, milliseconds: 4, then: [.probe]),
+            ]),
+        Story(
+            testDescription: "a refusal is reported at once",
+            steps: [.finding(.failure(.unknownKey), then: [.report(.unknownKey)])]),
+        Story(
+            testDescription: "two keys are tried in turn, not in a hurry", nextKey: "next",
+            steps: [
+                .endings(1, milliseconds: 400, then: []), .endings(2, milliseconds: 401, then: [.reconnect]),
+                .connect(key: "next"), .endings(3, milliseconds: 801, then: [.probe]),
+                .endings(4, milliseconds: 802, then: [.reconnect]), .connect(key: "current"),
+                .endings(6, milliseconds: 1_203, then: [.reconnect, .probe]), .connect(key: "next"),
+            ]),
+        Story(
+            testDescription: "the announced key is kept once the server uses it", nextKey: "next",
+            steps: [
+                .endings(1, milliseconds: 500, then: [.reconnect]), .connect(key: "next"),
+                .finding(.success, then: [.keepNextKey]), .finding(.success, then: []),
+                .endings(1, milliseconds: 1_000, then: []), .connect(key: "next"),
+            ]),
+        Story(
+            testDescription: "both keys are kept while the server uses the old one", nextKey: "next",
+            steps: [
+                .finding(.success, then: []), .endings(1, milliseconds: 500, then: [.reconnect]),
+                .connect(key: "next"),
+            ]),
+        Story(
+            testDescription: "with two keys each has to fail twice after a greeting", nextKey: "next",
+            steps: [
+                .endings(3, milliseconds: 0, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
+                .endings(4, milliseconds: 1, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "next"),
+                .endings(5, milliseconds: 2, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
+                .endings(6, milliseconds: 3, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "next"),
+                .endings(7, milliseconds: 4, then: [.report(.wrongServerKey)]),
+            ]),
+        Story(
+            testDescription: "a server that is back before the other key was tried uses the key of the connection",
+            nextKey: "next",
+            steps: [
+                .endings(3, milliseconds: 0, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
+                // The probe finds nobody, so there is no new connection.
+                .endings(4, milliseconds: 1, then: [.probe]), .finding(.success, then: []), .connect(key: "current"),
+                .endings(1, milliseconds: 1_000, then: [.reconnect]), .connect(key: "next"),
+            ]),
+        Story(
+            testDescription: "an announced key is tried after the old one",
+            steps: [
+                .endings(1, milliseconds: 1_000, then: []), .learn("next"), .connect(key: "current"),
+                .endings(2, milliseconds: 1_001, then: [.reconnect]), .connect(key: "next"),
+            ]),
+        Story(
+            testDescription: "a key announced while another is tried waits for its turn", nextKey: "next",
+            steps: [
+                .endings(1, milliseconds: 500, then: [.reconnect]), .connect(key: "next"), .learn("third"),
+                .endings(2, milliseconds: 1_000, then: [.reconnect]), .connect(key: "current"),
+                .endings(4, milliseconds: 1_500, then: [.reconnect]), .connect(key: "third"),
+                .finding(.success, then: [.keepNextKey]), .connect(key: "third"),
+            ]),
+        Story(
+            testDescription: "a plain client has no use for a key", isPlain: true,
+            steps: [.learn("next"), .endings(1, milliseconds: 1_000, then: []), .connect(key: nil)]),
+    ]
+
+    @Test(arguments: stories)
+    func endedHandshakesLeadToTheRightKeyOrAReport(_ story: Story) throws {
+        var curve = Curve.Client(keys: try CurveKeyPair.generate(), serverKey: "current")
+        curve.nextServerKey = story.nextKey
+        let start = ContinuousClock.now
+        var plan = ConnectionPlan(curve: story.isPlain ? nil : curve, at: start)
+        for (index, step) in story.steps.enumerated() {
+            switch step {
+            case .endings(let count, let milliseconds, let expected):
+                #expect(plan.handle(.endings(count), at: start + .milliseconds(milliseconds)) == expected, "\(index)")
+            case .finding(let finding, let expected): #expect(plan.handle(finding, at: start) == expected, "\(index)")
+            case .suspect(let failure): plan.suspect(failure)
+            case .learn(let key): plan.learn(nextServerKey: key)
+            case .connect(let key):
+                plan.beginConnection()
+                #expect(plan.curve?.serverKey == key, "\(index)")
+            }
+        }
+    }
+
+    @Test func anAddressIsGivenUpAfterASilenceUnlessItHasAnswered() {
+        var plan = ConnectionPlan(curve: nil)
+        func attempt(isSilent: Bool) -> Int {
+            if isSilent { plan.giveUpAddress() }
+            plan.beginConnection()
+            return plan.attempt
+        }
+        plan.heard()
+        #expect(attempt(isSilent: true) == 0)
+        #expect(attempt(isSilent: true) == 1)
+        // After a greeting, and to try another key.
+        #expect(attempt(isSilent: false) == 1)
+        #expect(attempt(isSilent: true) == 2)
+    }
+}
