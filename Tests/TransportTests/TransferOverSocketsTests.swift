@@ -142,6 +142,26 @@ final class TransferOverSocketsTests {
         #expect(arrived == 200)
         await router.close()
     }
+
+    @Test func whatWaitsForAPeerIsSentBeforeClosing() async throws {
+        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+        let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
+        var atRouter = router.incoming.makeAsyncIterator()
+        dealer.send(message(.heartbeat(WireHeartbeat())))
+        guard case .message(_, let peer)? = await atRouter.next() else {
+            Issue.record("no message")
+            return
+        }
+        var chunk = WireArtifactChunk()
+        chunk.crc32 = CRC32.checksum([1])
+        // More than libzmq takes at once, and less than the router sends within a second.
+        for _ in 0..<30 { router.send(message(.artifactChunk(chunk), [1]), to: peer) }
+        await router.close()
+        try #require(router.counters.sent == 30)
+        var atDealer = dealer.incoming.makeAsyncIterator()
+        for _ in 0..<30 { #expect(await atDealer.next() == message(.artifactChunk(chunk), [1])) }
+        await dealer.close()
+    }
 }
 
 private func message(_ body: WireMessage.Body, _ payload: [UInt8]? = nil) -> WireMessage {
