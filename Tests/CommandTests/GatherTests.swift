@@ -1,4 +1,5 @@
 import Foundation
+import Protocol
 import Testing
 
 @testable import texloom
@@ -78,6 +79,42 @@ import Testing
         let names = Set(try FileManager.default.subpathsOfDirectory(atPath: "\(out)/tile_result"))
         #expect(names.isSuperset(of: ["img/itr00000050.png", "recipe.yaml"]), "\(names)")
         #expect(!names.contains("generator.safetensors"), "\(names)")
+    }
+
+    @Test func aFetchedFileWithAWrongByteIsRefusedAndLeavesNothing() async throws {
+        let scratch = try ScratchFolder()
+        let script = """
+            import http.server
+            bodies = [b"abd", b"abc"]
+            class Coordinator(http.server.BaseHTTPRequestHandler):
+                def do_GET(self):
+                    self.send_response(200); self.send_header("Content-Length", "3"); self.end_headers()
+                    self.wfile.write(bodies.pop(0))
+            server = http.server.HTTPServer(("127.0.0.1", 0), Coordinator)
+            print(server.server_port, flush=True)
+            server.serve_forever()
+            """
+        let server = Process()
+        let output = Pipe()
+        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        server.arguments = ["python3", "-c", script]
+        server.standardOutput = output
+        server.standardError = FileHandle.nullDevice
+        try server.run()
+        defer { kill(server.processIdentifier, SIGKILL) }
+        let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        let api = try APIClient(address: "http://127.0.0.1:\(port)")
+        let artifact = ArtifactSummary(
+            kind: .generator, iteration: 30, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            sizeBytes: 3, createdAt: Date())
+        let file = scratch.url.appendingPathComponent("generator.safetensors")
+        let failure = await #expect(throws: CommandFailure.self) { try await api.fetch(artifact, to: file) }
+        #expect(failure?.exitCode == .tryAgain, "\(String(describing: failure))")
+        #expect(failure?.message.contains("what arrived has the SHA-256 a52d159f") == true)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.url.path).isEmpty)
+        #expect(try await api.fetch(artifact, to: file))
+        #expect(try String(contentsOf: file, encoding: .utf8) == "abc")
     }
 
     /// Also where the file system has no nameless files.
