@@ -27,8 +27,7 @@ struct AccessTests {
     }
 
     private func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> TexloomProcess.Result {
-        let clean = ["TEXLOOM_CONFIG": "", "TEXLOOM_TOKEN": "", "TEXLOOM_TOKEN_FILE": "", "HOME": folder.path]
-        return try TexloomProcess.run(arguments, folder: folder, environment: clean.merging(environment) { $1 })
+        try TexloomProcess.run(arguments, folder: folder, environment: environment)
     }
 
     /// Makes a token on the data folder and keeps it in a private file.

@@ -155,6 +155,7 @@ import Testing
             "--texloom", TexloomProcess.executable.path, "--jobs", "4", "--workers", "2", "--kills", "12", "--seed",
             "4", "--iterations", "2500", "--pause", "1.5",
         ]
+        storm.environment = TexloomProcess.environment(home: scratch.url)
         storm.standardOutput = try FileHandle(forWritingTo: output)
         storm.standardError = storm.standardOutput
         try storm.run()

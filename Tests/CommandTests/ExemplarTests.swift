@@ -119,6 +119,7 @@ import Testing
             process.executableURL = URL(fileURLWithPath: "/bin/sh")
             process.arguments =
                 ["-c", "ulimit -v \(kibibytes) && exec \"$0\" \"$@\"", TexloomProcess.executable.path] + arguments
+            process.environment = TexloomProcess.environment(home: scratch.url)
             process.standardOutput = FileHandle.nullDevice
             process.standardError = errors
             try process.run()

@@ -59,7 +59,7 @@ import Testing
         try Data().write(to: output)
         shell.executableURL = URL(fileURLWithPath: "/bin/bash")
         shell.arguments = ["-c", script, TexloomProcess.executable.path] + recipe
-        shell.environment = ProcessInfo.processInfo.environment.merging(
+        shell.environment = TexloomProcess.environment(home: cluster.scratch.folder.url).merging(
             ["TEXLOOM_API": cluster.address, "LC_ALL": "C.UTF-8"]) { $1 }
         shell.standardOutput = try FileHandle(forWritingTo: output)
         shell.standardError = shell.standardOutput

@@ -1,4 +1,5 @@
 import Foundation
+import Protocol
 import Testing
 
 @testable import texloom
@@ -36,44 +37,106 @@ import Testing
             #expect(refused.status == 1 && refused.errors.contains(reason), "\(refused.errors)")
             #expect(!refused.errors.contains("Domain"), "\(refused.errors)")
         }
-        try expectAMessageOnAFullDisk(cluster)
     }
 
     /// Limits files to 2 KiB, which is less than a network needs.
-    private func expectAMessageOnAFullDisk(_ cluster: TinyCluster) throws {
-        let limiter = "/usr/bin/prlimit"
-        guard FileManager.default.isExecutableFile(atPath: limiter) else { return }
-        let out = cluster.scratch.folder.url.appendingPathComponent("full")
-        let process = Process()
-        let errors = cluster.scratch.folder.url.appendingPathComponent("full.err")
-        try Data().write(to: errors)
-        process.executableURL = URL(fileURLWithPath: limiter)
-        process.arguments = ["--fsize=2048", TexloomProcess.executable.path, "gather", "tile2", "--out", out.path]
-        process.environment = ProcessInfo.processInfo.environment.merging(["TEXLOOM_API": cluster.address]) { $1 }
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = try FileHandle(forWritingTo: errors)
-        try process.run()
-        process.waitUntilExit()
-        let said = try String(contentsOf: errors, encoding: .utf8)
-        #expect(process.terminationReason == .exit && process.terminationStatus == 1, "\(said)")
-        #expect(said.contains(".safetensors cannot be written: File too large"), "\(said)")
-        let left = try FileManager.default.subpathsOfDirectory(atPath: out.path)
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit"), "prlimit is not installed"))
+    func aFullDiskEndsWithAMessageAndLeavesNoPartOfAFile() throws {
+        let cluster = try TinyCluster()
+        try cluster.startWorker("one")
+        let exemplar = try cluster.writeExemplar("tile.png", seed: 2)
+        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 30)).status == 0)
+        #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
+        let out = cluster.scratch.folder.path("full")
+        let full = try TexloomProcess(
+            ["gather", "--out", out], folder: cluster.scratch.folder.url, environment: ["TEXLOOM_API": cluster.address],
+            launcher: ["/usr/bin/prlimit", "--fsize=2048"]
+        ).wait()
+        #expect(!full.wasKilled && full.status == 1, "\(full.errors)")
+        #expect(full.errors.contains(".safetensors cannot be written: File too large"), "\(full.errors)")
+        let left = try FileManager.default.subpathsOfDirectory(atPath: out)
         #expect(!left.contains { $0.contains("partial") || $0.hasSuffix("safetensors") }, "\(left)")
     }
 
-    @Test func aFileIsThereWholeOrNotAtAll() throws {
+    /// Also of jobs that did not finish. What comes after a training has no files yet.
+    @Test func unfinishedJobsAreGatheredOnRequestWithThePicturesThatTheyHave() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("tile.png", seed: 2)
+        let submitted = try cluster.run(
+            ["submit", exemplar, "--then", "expand"] + TinyCluster.recipe(iterations: 200_000))
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        try cluster.startWorker("one")
+        try eventually("there are pictures") {
+            try cluster.jobs().contains { ($0.latestSnapshotIteration ?? 0) >= 50 }
+        }
+        #expect(try cluster.run(["cancel", "tile"]).status == 0)
+        let out = cluster.scratch.folder.path("out")
+        let finished = try cluster.run(["gather", "--out", out])
+        #expect(finished.status == 0 && finished.output.contains("no job has finished yet"), "\(finished.output)")
+        let all = try cluster.run(["gather", "--unfinished", "--out", out])
+        #expect(all.status == 0 && all.output.contains("tile_result: cancelled"), "\(all.output)\(all.errors)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: out) == ["tile_result"])
+        let names = Set(try FileManager.default.subpathsOfDirectory(atPath: "\(out)/tile_result"))
+        #expect(names.isSuperset(of: ["img/itr00000050.png", "recipe.yaml"]), "\(names)")
+        #expect(!names.contains("generator.safetensors"), "\(names)")
+    }
+
+    @Test func aFetchedFileWithAWrongByteIsRefusedAndLeavesNothing() async throws {
+        let scratch = try ScratchFolder()
+        let script = """
+            import http.server
+            bodies = [b"abd", b"abc"]
+            class Coordinator(http.server.BaseHTTPRequestHandler):
+                def do_GET(self):
+                    self.send_response(200); self.send_header("Content-Length", "3"); self.end_headers()
+                    self.wfile.write(bodies.pop(0))
+            server = http.server.HTTPServer(("127.0.0.1", 0), Coordinator)
+            print(server.server_port, flush=True)
+            server.serve_forever()
+            """
+        let server = Process()
+        let output = Pipe()
+        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        server.arguments = ["python3", "-c", script]
+        server.standardOutput = output
+        server.standardError = FileHandle.nullDevice
+        try server.run()
+        defer { kill(server.processIdentifier, SIGKILL) }
+        let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        let api = try APIClient(address: "http://127.0.0.1:\(port)")
+        let artifact = ArtifactSummary(
+            kind: .generator, iteration: 30, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            sizeBytes: 3, createdAt: Date())
+        let file = scratch.url.appendingPathComponent("generator.safetensors")
+        let failure = await #expect(throws: CommandFailure.self) { try await api.fetch(artifact, to: file) }
+        #expect(failure?.exitCode == .tryAgain, "\(String(describing: failure))")
+        #expect(failure?.message.contains("what arrived has the SHA-256 a52d159f") == true)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.url.path).isEmpty)
+        #expect(try await api.fetch(artifact, to: file))
+        #expect(try String(contentsOf: file, encoding: .utf8) == "abc")
+    }
+
+    /// Also where the file system has no nameless files.
+    @Test(arguments: [true, false]) func aFileIsThereWholeOrNotAtAll(canBeNameless: Bool) throws {
         let scratch = try ScratchFolder()
         let url = scratch.url.appendingPathComponent("generator.safetensors")
         func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: scratch.url.path) }
+        func new() throws -> NewFile { try NewFile(at: url.path, canBeNameless: canBeNameless) }
         do {
-            let abandoned = try NewFile(at: url)
+            let abandoned = try new()
             try abandoned.write(Data(repeating: 1, count: 1 << 20))
-            #expect(try names().isEmpty, "an interruption now would leave what is here")
+            let left = try names()
+            #expect(left.count == (canBeNameless ? 0 : 1), "an interruption now would leave \(left)")
+            #expect(left.allSatisfy { $0.hasPrefix(".") })
+            withExtendedLifetime(abandoned) {}
         }
         #expect(try names().isEmpty)
-        for content in ["old", "new"] {
-            let file = try NewFile(at: url)
-            try file.write(Data(content.utf8))
+        // Two processes that write the same file do not mix its bytes.
+        let files = [try new(), try new()]
+        let contents = ["old", "new"]
+        for (file, content) in zip(files, contents) { try file.write(Data(content.utf8)) }
+        for (file, content) in zip(files, contents) {
             try file.place()
             #expect(try String(contentsOf: url, encoding: .utf8) == content)
         }

@@ -12,7 +12,7 @@ import Testing
         try Data().write(to: output)
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
         process.arguments = ["-c", script, TexloomProcess.executable.path]
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.environment = TexloomProcess.environment(home: folder).merging(environment) { $1 }
         process.standardOutput = try FileHandle(forWritingTo: output)
         process.standardError = process.standardOutput
         try process.run()

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TextureGAN
 
 /// The built program, started as users start it.
 final class TexloomProcess: Sendable {
@@ -15,11 +16,23 @@ final class TexloomProcess: Sendable {
     static let executable = URL(fileURLWithPath: CommandLine.arguments[0])
         .deletingLastPathComponent().appendingPathComponent("texloom")
 
+    /// What tests' processes inherit: no setting, home folder or proxy of the person who runs the tests, but the installed
+    /// weights.
+    static func environment(home: URL) -> [String: String] {
+        var inherited = ProcessInfo.processInfo.environment.filter { name, _ in
+            name == "TEXLOOM_ISA"
+                || !["TEXLOOM_", "XDG_"].contains { name.hasPrefix($0) } && !name.lowercased().hasSuffix("_proxy")
+        }
+        inherited["HOME"] = home.path
+        inherited["TEXLOOM_WEIGHTS_DIR"] = FeatureWeights.folder.path
+        return inherited
+    }
+
     private let process = Process()
     private let outputFile: URL
     private let errorFile: URL
 
-    /// Starts `texloom ARGUMENTS`. The output goes to files in `folder`.
+    /// Starts `texloom ARGUMENTS`. The output goes to files in `folder`, which is also its home folder.
     /// - Parameters:
     ///   - launcher: A command that executes the program, such as `env`.
     ///   - input: What the program reads.
@@ -34,7 +47,7 @@ final class TexloomProcess: Sendable {
         let words = launcher + [Self.executable.path] + arguments
         process.executableURL = URL(fileURLWithPath: words[0])
         process.arguments = Array(words.dropFirst())
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.environment = Self.environment(home: folder).merging(environment) { $1 }
         process.standardOutput = try FileHandle(forWritingTo: outputFile)
         process.standardError = try FileHandle(forWritingTo: errorFile)
         process.standardInput = input

@@ -43,17 +43,19 @@ final class SpoolTests {
         #expect(failure?.message.hasPrefix("cannot read \(file.path): ") == true, "\(String(describing: failure))")
     }
 
-    private func record(_ results: [Undelivered]) -> AttemptRecord {
+    private func record(_ results: [Undelivered], of other: AttemptReference? = nil) -> AttemptRecord {
         let input = JobInput(name: JobInput.exemplar, artifact: exemplar, fileName: "wall.png")
-        let assignment = Assignment(attempt: ref, name: "wall", spec: "base: draft", inputs: [input])
+        let assignment = Assignment(attempt: other ?? ref, name: "wall", spec: "base: draft", inputs: [input])
         return AttemptRecord(assignment: assignment, resumptions: 1, results: results)
     }
 
-    private func artifact(_ role: ArtifactRole, _ file: String, bytes: Int) -> Undelivered {
+    private func artifact(
+        _ role: ArtifactRole, _ file: String, bytes: Int, of other: AttemptReference? = nil
+    ) -> Undelivered {
         let offer = ArtifactOffer(
-            attempt: ref, transferID: 9, role: role,
+            attempt: other ?? ref, transferID: 9, role: role,
             artifact: Artifact(sha256: Self.digests[2], sizeBytes: bytes), iteration: 40)
-        return Undelivered(id: 9, attempt: ref, content: .artifact(offer, file: file))
+        return Undelivered(id: 9, attempt: other ?? ref, content: .artifact(offer, file: file))
     }
 
     private var finish: Undelivered {
@@ -149,6 +151,36 @@ final class SpoolTests {
         #expect(recover().isEmpty, "once")
         try FileManager.default.createDirectory(at: record, withIntermediateDirectories: true)
         #expect(recover().map(\.path) == [kept.path], "in place of the older folder of that name")
+    }
+
+    /// Otherwise one job's result would be delivered as another's.
+    @Test func aRecordThatDoesNotBelongToItsFolderIsSetAside() throws {
+        let spool = try Spool(folder: folder)
+        func expectSetAside(_ data: Data, _ reason: String) throws {
+            try write("checkpoint", bytes: 5, in: spool)
+            try data.write(to: spool.folder(of: ref).appendingPathComponent("record.json"))
+            var reasons: [String] = []
+            let recovered = spool.recover { reasons.append($1) }
+            #expect(recovered.isEmpty && reasons.count == 1 && reasons[0].hasPrefix(reason), "\(reasons)")
+            let kept = spool.unreadable.appendingPathComponent(spool.folder(of: ref).lastPathComponent)
+            #expect(FileManager.default.fileExists(atPath: kept.path + "/reports/checkpoint"))
+        }
+        let other = AttemptReference(job: JobID(sequence: 2, salt: 0), number: 1)
+        let foreign = artifact(.checkpoint, "checkpoint", bytes: 5, of: other)
+        try expectSetAside(record([foreign], of: other).encoded(), "a record of another attempt")
+        try expectSetAside(record([foreign]).encoded(), "a record with a result of another attempt")
+
+        let own = try record([artifact(.checkpoint, "checkpoint", bytes: 5)]).encoded()
+        func changed(_ change: (inout [String: Any], inout [String: Any]) -> Void) throws -> Data {
+            var stored = try #require(try JSONSerialization.jsonObject(with: own) as? [String: Any])
+            var result = try #require((stored["results"] as? [[String: Any]])?.first)
+            change(&stored, &result)
+            stored["results"] = [result]
+            return try JSONSerialization.data(withJSONObject: stored)
+        }
+        try expectSetAside(changed { $0["assignment"] = $1["message"] }, "a record without an assignment")
+        try expectSetAside(changed { $1["message"] = $0["assignment"] }, "a record with a result of another kind")
+        try expectSetAside(changed { $1["file"] = nil }, "a record with a result of another kind")
     }
 
     @Test func foldersThatWereSetAsideFirstGoFirst() throws {

@@ -4,7 +4,7 @@ import OperatingSystem
 /// A file that appears under its name only when it is complete.
 ///
 /// Until then it has no name: if the process dies, nothing is left behind. On a file system without nameless files (NFS)
-/// it is called `.NAME.partial`, and the next try replaces it.
+/// it has a hidden name of its own, which a process that is killed leaves behind.
 final class NewFile {
     private let target: String
     private let shown: String
@@ -19,22 +19,25 @@ final class NewFile {
     /// - Parameters:
     ///   - shown: its name in messages, if not its path.
     ///   - replaced: a file whose owner and permissions the new one gets.
+    ///   - canBeNameless: whether the file system has nameless files; tests say no.
     /// - Throws: `CommandFailure` naming the file and the system's reason.
-    init(at target: String, shown: String? = nil, replacing replaced: stat? = nil) throws {
+    init(at target: String, shown: String? = nil, replacing replaced: stat? = nil, canBeNameless: Bool = true) throws {
         self.target = target
         self.shown = shown ?? target
         let parent = (target as NSString).deletingLastPathComponent
         folder = parent.isEmpty ? "." : parent
-        // Cut, because the target's name may already have the maximal length.
-        partial = "\(folder)/.\((target as NSString).lastPathComponent.prefix(50)).partial"
+        // Not made of the name: that may have the maximal length, and another process may write the same file.
+        partial = "\(folder)/.texloom-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial"
         // O_TMPFILE, a constant that Swift does not import. The file gets its name by way of /proc.
-        let nameless = open(FileName.cString(folder), 0o20000000 | O_DIRECTORY | O_RDWR | O_CLOEXEC, 0o666)
+        let nameless =
+            canBeNameless
+            ? open(FileName.cString(folder), 0o20000000 | O_DIRECTORY | O_RDWR | O_CLOEXEC, 0o666) : -1
         isNameless = nameless >= 0 && access("/proc/self/fd", X_OK) == 0
         if isNameless {
             descriptor = nameless
         } else {
             if nameless >= 0 { close(nameless) }
-            descriptor = open(FileName.cString(partial), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0o666)
+            descriptor = open(FileName.cString(partial), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o666)
         }
         guard descriptor >= 0 else { throw failure(errno) }
         if let replaced {
@@ -55,13 +58,12 @@ final class NewFile {
 
     /// Gives the file its name; one of that name is replaced.
     func place() throws {
-        var name = FileName.cString(partial)
-        if isNameless {
-            // linkat cannot replace a file, so the file first gets a unique name.
-            name = FileName.cString("\(folder)/.texloom-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial")
-            guard linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 else {
-                throw failure(errno)
-            }
+        let name = FileName.cString(partial)
+        // linkat cannot replace a file, so a nameless file first gets the unique name.
+        if isNameless,
+            linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, name, AT_SYMLINK_FOLLOW) != 0
+        {
+            throw failure(errno)
         }
         guard rename(name, FileName.cString(target)) == 0 else {
             let error = errno

@@ -91,4 +91,24 @@ struct DeletionTests {
         cluster.restart()
         #expect(jobs.map { cluster.state.job($0)?.checkpoints.count } == [0, 0, 1])
     }
+
+    /// A retry of either begins from its checkpoint.
+    @Test func aHeldJobAndOneThatWasPutBackAfterTheChoiceKeepTheirCheckpoints() throws {
+        let cluster = ClusterDriver { $0.retries = 0 }
+        let jobs = cluster.submit("held", "cancelled")
+        cluster.hello(1)
+        for id in jobs { cluster.store(1, try #require(cluster.take(1)), .checkpoint, iteration: 40, content: "\(id)") }
+        cluster.fail(1, AttemptReference(job: jobs[0], number: 1))
+        cluster.handle(.cancel(cluster.token(), jobs[1], reason: "x"))
+        let spare = jobs.map {
+            SpareArtifact(job: $0, role: .checkpoint, iteration: 40, sha256: Artifact.named("\($0)").sha256)
+        }
+        cluster.handle(.retry(cluster.token(), jobs[1]))
+        #expect(jobs.map { cluster.state.job($0)?.state } == [.held, .queued])
+        #expect(cluster.handle(.spare(spare)).isEmpty)
+        #expect(jobs.map { cluster.state.job($0)?.checkpoints.map(\.iteration) } == [[40], [40]])
+        // The cancelled one would have lost it.
+        cluster.handle(.cancel(cluster.token(), jobs[1], reason: "x"))
+        #expect(cluster.handle(.spare(spare)).discarded == [spare[1].sha256])
+    }
 }

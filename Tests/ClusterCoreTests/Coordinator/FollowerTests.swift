@@ -220,14 +220,12 @@ struct FollowerTests {
                 priority: 0)
         }
         let submissions = [training("a"), link(0, .generator), link(1, .picture), link(2, .picture)]
-        guard
-            case .accepted(let jobs)? = cluster.handle(.submit(cluster.token(), submissions, salts: [1, 2, 3, 4])).reply
-        else { return }
-        func states() -> [JobState?] { jobs.map { cluster.state.job($0.id)?.state } }
+        let jobs = try ids(cluster.handle(.submit(cluster.token(), submissions, salts: [1, 2, 3, 4])).reply)
+        func states() -> [JobState?] { jobs.map { cluster.state.job($0)?.state } }
         #expect(states() == [.queued, .waiting, .waiting, .waiting])
-        cluster.handle(.cancel(cluster.token(), jobs[0].id, reason: "x"))
+        cluster.handle(.cancel(cluster.token(), jobs[0], reason: "x"))
         #expect(states() == [.cancelled, .blocked, .blocked, .blocked])
-        cluster.handle(.retry(cluster.token(), jobs[0].id))
+        cluster.handle(.retry(cluster.token(), jobs[0]))
         #expect(states() == [.queued, .waiting, .waiting, .waiting])
     }
 

@@ -54,7 +54,10 @@ struct JobKindTests {
         let none = Completion(iteration: 1, products: [:], trainingSeconds: 1, reportJSON: "{}")
         let refused = cluster.handle(.finish(session: 1, attempt, requestID: 5, none))
         #expect(refused.acknowledgement == .unknownArtifact)
-        guard case .acknowledge(_, _, let reason)? = refused.messages.first else { return }
+        guard case .acknowledge(_, _, let reason)? = refused.messages.first else {
+            Issue.record("not acknowledged")
+            return
+        }
         #expect(reason.contains("snapshot"), "\(reason)")
         cluster.store(1, attempt, .snapshot, iteration: 1, content: "picture")
         let products: [ArtifactRole: String] = [.snapshot: Artifact.named("picture").sha256]

@@ -109,27 +109,32 @@ struct DeletionTests {
 
     @Test func filesThatAnotherJobNeedsStayAndTheOthersGo() async throws {
         let coordinator = try await RunningCoordinator()
-        let jobs = try await coordinator.submit("a", "b", "c")
+        let jobs = try await coordinator.submit("a", "b", "c", "d")
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 91)
         worker.hello()
         // Equal trainings make equal files.
         let shared = try await worker.train(try await worker.askForWork().attempt)
         _ = try await worker.train(try await worker.askForWork().attempt)
         let running = try await worker.askForWork().attempt
-        guard case .artifactReceipt = try await worker.upload([9, 9], .snapshot, iteration: 3, of: running) else {
-            Issue.record("refused")
-            return
+        func uploadSnapshot(_ bytes: [UInt8], of attempt: WireAttemptRef) async throws -> String {
+            let answer = try await worker.upload(bytes, .snapshot, iteration: 3, of: attempt)
+            guard case .artifactReceipt = answer else { throw ScriptedWorker.Unanswered(wanted: "RECEIPT") }
+            return ScriptedWorker.artifact(bytes).sha256
         }
-        let own = ScriptedWorker.artifact([9, 9]).sha256
+        let unlike = try await uploadSnapshot([8, 8], of: try await worker.askForWork().attempt)
 
         let some = try await delete(coordinator, JobSelection(jobs: jobs.map(\.id), state: .finished, name: "a"))
         #expect(some.changed.map(\.id) == [jobs[0].id] && some.matched == 1)
         #expect(try await coordinator.get("/api/v1/jobs/\(jobs[0].id)").status == 404)
         #expect(try await coordinator.get("/jobs/\(jobs[0].id)").status == 404)
-        try await Task.sleep(for: .seconds(1.5))
+        // Once a file has gone that no other job has, the first job's would have gone, too.
+        #expect(try await delete(coordinator, JobSelection(jobs: [jobs[3].id], cancelFirst: true)).changed.count == 1)
+        #expect(try await settle(coordinator) { !$0.contains(unlike) })
+        // The engine answers after it has removed files.
+        let own = try await uploadSnapshot([9, 9], of: running)
         for file in shared { #expect(try await coordinator.get("/api/v1/artifacts/\(file)").status == 200) }
 
-        let rest = try await delete(coordinator, JobSelection(jobs: jobs.dropFirst().map(\.id)))
+        let rest = try await delete(coordinator, JobSelection(jobs: jobs[1...2].map(\.id)))
         #expect(rest.matched == 2 && rest.changed.map(\.id) == [jobs[1].id], "the running one stays")
         #expect(try await settle(coordinator) { $0.isDisjoint(with: shared) })
         #expect(files(coordinator).contains(own))
@@ -216,7 +221,17 @@ struct DeletionTests {
         // No later job stores these files again.
         let last = try await coordinator.get("/api/v1/jobs?batch=load&limit=3").decoded(JobPage.self).jobs
         #expect(try await delete(coordinator, JobSelection(jobs: last.map(\.id))).changed.count == 3)
-        try await Task.sleep(for: .seconds(2))
+        // A file that no other job has goes after theirs.
+        let marker = try await coordinator.submit("marker")
+        let worker = try ScriptedWorker(endpoint, session: 310)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        _ = try await worker.upload([7, 7], .snapshot, iteration: 3, of: attempt)
+        let own = ScriptedWorker.artifact([7, 7]).sha256
+        #expect(files(coordinator).contains(own))
+        #expect(try await delete(coordinator, JobSelection(jobs: [marker[0].id], cancelFirst: true)).changed.count == 1)
+        #expect(try await settle(coordinator) { !$0.contains(own) })
+        await worker.socket.close()
         let left = try await coordinator.get("/api/v1/jobs?batch=load").decoded(JobPage.self).jobs
         #expect(!left.isEmpty && left.allSatisfy { $0.state == .finished })
         for job in left {

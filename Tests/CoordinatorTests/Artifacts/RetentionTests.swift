@@ -151,6 +151,36 @@ struct RetentionTests {
         }
     }
 
+    /// A job that is held or blocked is retried from its checkpoint.
+    @Test func onlyJobsThatEndedAreChosen() async throws {
+        for (number, state) in JobState.allCases.enumerated() {
+            var job = Job(
+                id: JobID(sequence: Int64(number + 1), salt: 1), name: state.rawValue, resultName: state.rawValue,
+                kind: .train, inputs: [], spec: "r", priority: 0, queueOrder: Int64(number + 1), state: .queued)
+            try await store.apply([.job(job)], at: Self.end)
+            job.state = state
+            var changes = [Change.job(job)]
+            for role in [ArtifactRole.checkpoint, .snapshot] {
+                for iteration in [10, 20] {
+                    let artifact = Artifact.named("\(role) \(iteration) of \(state)")
+                    changes.append(.artifact(job.id, role, iteration: iteration, artifact))
+                }
+            }
+            try await store.apply(changes, at: Self.end)
+        }
+        func states(_ spare: [SpareArtifact], each count: Int) -> Set<JobState> {
+            let files = Dictionary(grouping: spare) { JobState.allCases[Int($0.job.sequence) - 1] }
+            #expect(files.values.allSatisfy { $0.count == count }, "\(files)")
+            return Set(files.keys)
+        }
+        let later = Self.end.addingTimeInterval(86_400)
+        let ended: Set<JobState> = [.finished, .failed, .cancelled]
+        #expect(try await states(store.checkpoints(endedBefore: later, limit: 100), each: 2) == ended)
+        #expect(try await states(store.snapshots(beyond: 1, endedBefore: later, limit: 100), each: 1) == ended)
+        // Beyond the quota only what finished jobs can do without.
+        #expect(try await states(store.dispensable(limit: 100).map(\.artifact), each: 3) == [.finished])
+    }
+
     @Test func aFileThatAnotherJobHasSavesNothingAndStaysThere() async throws {
         var policy = RetentionPolicy()
         policy.checkpointAge = .zero

@@ -42,8 +42,12 @@ enum TinyRun {
     static func exemplar() -> Exemplar { Exemplar(image(), name: "stripes.png") }
 
     /// A thin VGG with random filters, as a weights file that training reads.
-    static let features: FeatureWeights = {
-        let url = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-tests-thin-vgg.safetensors")
+    static var features: FeatureWeights { get throws { .file(try featuresFile.get()) } }
+
+    /// Each user has one. Processes replace it by the same bytes, whole, while others read it.
+    static let featuresFile = Result<URL, any Error> {
+        let url = FileManager.default.temporaryDirectory
+            .appendingPathComponent("texloom-tests-\(getuid())-thin-vgg.safetensors")
         var writer = SafetensorsWriter(metadata: [:])
         var stream = RandomStream(seed: 99, purpose: 0)
         var channels = 3
@@ -56,13 +60,9 @@ enum TinyRun {
             writer.add("\(name).bias", shape: [outputs]) { biases }
             channels = outputs
         }
-        do {
-            try writer.write(to: url)
-        } catch {
-            preconditionFailure("\(error)")
-        }
-        return .file(url)
-    }()
+        try writer.encoded().write(to: url, options: .atomic)
+        return url
+    }
 
     static func trainer(_ recipe: Recipe = recipe, threads: Int = 1) throws -> Trainer {
         try Trainer(exemplar: exemplar(), recipe: recipe, features: features, threads: threads)

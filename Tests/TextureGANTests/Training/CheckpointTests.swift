@@ -24,6 +24,8 @@ import Testing
             $0.ema = 0.9
         },
         RecipeVariant(testDescription: "batch norm, averaged weights") { $0.ema = 0.5 },
+        // Computed in the iterations 1, 3 and 6: the run reports the value of 3 after its first stop.
+        RecipeVariant(testDescription: "style_every: 3") { $0.styleEvery = 3 },
     ]
 
     @Test("Stopping, restoring and continuing gives the bytes of a run that never stopped", arguments: resumed)
