@@ -93,7 +93,8 @@ actor ExemplarQuota {
     private func forgetUsed() async throws {
         for sha256 in Array(unused.keys) {
             let isUsed = try await store.isReferenced(sha256: sha256)
-            guard isUsed || artifacts.size(of: sha256) == nil, let upload = unused.removeValue(forKey: sha256) else {
+            guard isUsed || (try? artifacts.size(of: sha256)) == nil, let upload = unused.removeValue(forKey: sha256)
+            else {
                 continue
             }
             hold(-upload.bytes, of: upload.caller)
