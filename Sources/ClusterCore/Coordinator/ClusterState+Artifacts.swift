@@ -137,6 +137,12 @@ extension ClusterState {
         dispatch(at: now)
     }
 
+    /// Whether the attempt was given a checkpoint. Without one it cannot have found it damaged, and fails like any other.
+    func hasCheckpoint(_ reference: AttemptReference) -> Bool {
+        guard let job = job(reference.job), let attempt = job.attempt else { return false }
+        return attempt.startIteration > 0 || job.checkpoints.contains { $0.iteration == 0 }
+    }
+
     /// A worker found its assigned checkpoint damaged, although the bytes are the stored ones.
     mutating func checkpointRefused(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ reason: String, at now: Instant

@@ -139,7 +139,8 @@ package struct ClusterState: Sendable {
         case .offer(let offer): offered(session, offer, false, at: now)
         case .request(let request): requested(session, request, at: now)
         case .finish(let attempt, let id, let completion): finish(session, attempt, id, completion, at: now)
-        case .fail(let attempt, let id, let failure) where failure.code == FailureCode.damagedCheckpoint:
+        case .fail(let attempt, let id, let failure)
+        where failure.code == FailureCode.damagedCheckpoint && hasCheckpoint(attempt):
             checkpointRefused(session, attempt, id, failure.reason, at: now)
         case .fail(let attempt, let id, let failure): fail(session, attempt, id, failure, at: now)
         case .handBack(let attempt, let id, let iteration, let reason):
