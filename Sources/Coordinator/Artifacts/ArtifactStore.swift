@@ -147,12 +147,17 @@ final class ArtifactStore: Sendable {
         guard availableBytes(incoming) - Self.reservedBytes < bytes else { return }
         removeParts(olderThan: 0)
         removeDamaged(olderThan: 0)
-        let available = availableBytes(incoming)
-        guard available - Self.reservedBytes < bytes else { return }
-        throw CoordinatorError(
+        guard availableBytes(incoming) - Self.reservedBytes < bytes else { return }
+        throw noSpace(for: bytes)
+    }
+
+    /// What says that the disk has no room for bytes.
+    func noSpace(for bytes: Int) -> CoordinatorError {
+        CoordinatorError(
             .noSpace,
-            "\(incoming.path) has \(available >> 20) MiB left, \(bytes >> 20) MiB and \(Self.reservedBytes >> 20) in reserve "
-                + "are needed; free some space, and work continues by itself")
+            "\(incoming.path) has \(Readable.bytes(availableBytes(incoming))) left, \(Readable.bytes(bytes)) and "
+                + "\(Readable.bytes(Self.reservedBytes)) in reserve are needed; free some space, and work continues by "
+                + "itself")
     }
 
     /// Free bytes on the store's disk, without those in reserve.
