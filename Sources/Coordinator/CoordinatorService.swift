@@ -45,8 +45,9 @@ public struct CoordinatorService: Sendable {
         let store = try JobStore(
             file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased(),
             notifications: notifier.policy)
+        try StoreCheck.requireArtifacts(of: store, in: folder.url)
         let artifacts = try ArtifactStore(dataFolder: folder.url)
-        await verify(StoreCheck(store: store, artifacts: artifacts))
+        try verify(StoreCheck(store: store, artifacts: artifacts))
         let clock = MonotonicClock()
         var restored = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
         restored.specValues = configuration.recipeValues
@@ -158,7 +159,8 @@ public struct CoordinatorService: Sendable {
     /// Verifies a data folder that no coordinator uses: the database, and every artifact by its digest.
     /// - Parameter repairs: Whether to repair; see ``StoreReport/repairs``. A repair removes nothing that anyone could
     ///   need.
-    /// - Throws: `CoordinatorError` if the folder is in use, has no job store, or has one of a newer texloom.
+    /// - Throws: `CoordinatorError` if the folder is in use, has no job store, or has one of a newer texloom; with
+    ///   `repairs` also if `artifacts/` is not there.
     public static func check(_ dataFolder: URL, repairs: Bool) async throws -> StoreReport {
         guard FileManager.default.fileExists(atPath: DataFolder.database(in: dataFolder).path) else {
             throw CoordinatorError(
@@ -171,6 +173,7 @@ public struct CoordinatorService: Sendable {
             ? JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())
             : JobStore(reading: folder.database)
         defer { try? store.close() }
+        if repairs { try StoreCheck.requireArtifacts(of: store, in: folder.url) }
         let artifacts = try ArtifactStore(dataFolder: folder.url, isReadOnly: !repairs)
         return try await StoreCheck(store: store, artifacts: artifacts).run(repairs: repairs)
     }
@@ -184,11 +187,14 @@ public struct CoordinatorService: Sendable {
     }
 
     /// Logs what is damaged. Unfinished jobs continue without it, and the coordinator serves all the same.
-    private func verify(_ check: StoreCheck) async {
+    /// - Throws: `CoordinatorError.notStored` if everything is missing.
+    private func verify(_ check: StoreCheck) throws {
         do {
-            for problem in try await check.quick() {
+            for problem in try check.quick() {
                 logger.error("the data folder is damaged", metadata: ["problem": "\(problem)"])
             }
+        } catch let error as CoordinatorError where error.code == .notStored {
+            throw error
         } catch {
             logger.error("the data folder could not be verified", metadata: ["error": "\(error)"])
         }

@@ -137,7 +137,14 @@ extension ClusterState {
         dispatch(at: now)
     }
 
-    /// A worker found its assigned checkpoint damaged, although the bytes are the stored ones.
+    /// Whether the attempt was given a checkpoint. Without one it cannot have found it damaged, and fails like any other.
+    func hasCheckpoint(_ reference: AttemptReference) -> Bool {
+        guard let job = job(reference.job), let attempt = job.attempt else { return false }
+        return attempt.startIteration > 0 || job.checkpoints.contains { $0.iteration == 0 }
+    }
+
+    /// A worker found its assigned checkpoint damaged, although the bytes are the stored ones. One worker alone could
+    /// destroy the progress of all jobs, so another one has to find the same, if there is one that could do the job.
     mutating func checkpointRefused(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ reason: String, at now: Instant
     ) {
@@ -146,7 +153,7 @@ extension ClusterState {
         case .current:
             var job = job(reference.job)!
             if let bad = job.checkpoints.first(where: { $0.iteration == job.attempt?.startIteration }) {
-                fallBack(&job, without: bad.artifact.sha256, reason)
+                weigh(bad, of: &job, refusedBy: sessions[session]!.worker, reason, at: now)
             } else {
                 end(&job, .handedBack, reason: reason)
                 requeue(&job, reason: "handed back: \(reason)")
@@ -156,6 +163,30 @@ extension ClusterState {
         case .ended(.handedBack), .ended(.failed): acknowledge(session, id, .ok)
         case let other: refuse(session, id, reference, other)
         }
+    }
+
+    /// Decides whether the running attempt's worker is believed.
+    private mutating func weigh(
+        _ bad: StoredCheckpoint, of job: inout Job, refusedBy worker: WorkerIdentity, _ reason: String, at now: Instant
+    ) {
+        let sha256 = bad.artifact.sha256
+        let first: WorkerIdentity? = doubtedCheckpoints[job.id].flatMap { $0.sha256 == sha256 ? $0.worker : nil }
+        // The job comes back to the first worker only if no other was there to take it.
+        let isConfirmed = first.map { $0.id == worker.id || $0.isAnother(than: worker) } ?? false
+        guard !isConfirmed, hasAnother(than: worker, for: job, at: now) else {
+            return fallBack(&job, without: sha256, reason)
+        }
+        let doubt = "\(worker.name) calls the checkpoint of iteration \(bad.iteration) damaged; another worker tries it"
+        guard first == nil else {
+            // The first worker under another name.
+            end(&job, .failed, reason: reason)
+            note(job.id, attempt: job.attempt?.number ?? 0, level: "warning", doubt)
+            return chargeFailure(&job, reason: reason)
+        }
+        doubtedCheckpoints[job.id] = (sha256: sha256, worker: worker)
+        end(&job, .handedBack, reason: reason)
+        job.avoid(worker.id)
+        requeue(&job, reason: doubt)
     }
 
     /// Ends the running attempt. The job resumes from the newest checkpoint that is left.

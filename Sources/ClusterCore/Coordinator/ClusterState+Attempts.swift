@@ -181,16 +181,18 @@ extension ClusterState {
     /// Whether another worker should confirm that a job is impossible. One worker alone could fail all jobs for good. A
     /// worker without others that could do the job is believed.
     private mutating func isDoubted(_ job: Job, by worker: WorkerIdentity, at now: Instant) -> Bool {
-        func isAnother(_ other: WorkerIdentity) -> Bool {
-            other.id != worker.id && (other.credentials.key == nil || other.credentials.key != worker.credentials.key)
-        }
-        if let first = doubtedFailures[job.id], isAnother(first) { return false }
-        guard others(than: worker.id, for: job, at: now).contains(where: { isAnother($0.worker) }) else { return false }
+        if let first = doubtedFailures[job.id], first.isAnother(than: worker) { return false }
+        guard hasAnother(than: worker, for: job, at: now) else { return false }
         doubtedFailures[job.id] = worker
         note(
             job.id, attempt: job.attempt?.number ?? 0, level: "warning",
             "\(worker.name) calls the job impossible; another worker tries it")
         return true
+    }
+
+    /// Whether another worker could say the same about the job.
+    func hasAnother(than worker: WorkerIdentity, for job: Job, at now: Instant) -> Bool {
+        others(than: worker.id, for: job, at: now).contains { $0.worker.isAnother(than: worker) }
     }
 
     mutating func handBack(
@@ -232,12 +234,11 @@ extension ClusterState {
 
     /// Counts a failure. The job goes to the back of the queue, so that a poison job does not slow the others. If no
     /// retries are left, it is held.
-    private mutating func chargeFailure(_ job: inout Job, reason: String) {
+    mutating func chargeFailure(_ job: inout Job, reason: String) {
         job.failures += 1
         if let attempt = job.attempt {
             blame(attempt, for: job)
-            job.avoidedWorkerIDs.removeAll { $0 == attempt.workerID }
-            job.avoidedWorkerIDs = (job.avoidedWorkerIDs + [attempt.workerID]).suffix(Self.maxAvoided)
+            job.avoid(attempt.workerID)
         }
         job.reason = reason
         job.iteration = job.resumeIteration
@@ -306,5 +307,20 @@ extension ClusterState {
             return "the attempt has ended (\(outcome.rawValue)\(reason))"
         }
         return "another process holds the attempt (\(newest.workerName))"
+    }
+}
+
+extension Job {
+    /// Leaves the job to other workers, if there are any.
+    mutating func avoid(_ workerID: String) {
+        avoidedWorkerIDs.removeAll { $0 == workerID }
+        avoidedWorkerIDs = (avoidedWorkerIDs + [workerID]).suffix(ClusterState.maxAvoided)
+    }
+}
+
+extension WorkerIdentity {
+    /// Whether two words are those of two workers. One with several names has one key.
+    func isAnother(than other: WorkerIdentity) -> Bool {
+        id != other.id && (credentials.key == nil || credentials.key != other.credentials.key)
     }
 }

@@ -83,6 +83,8 @@ package struct ClusterState: Sendable {
     var credentials: [String: WorkerCredentials] = [:]
     /// Workers that called a job impossible, until another one agrees. Not recorded.
     var doubtedFailures: [JobID: WorkerIdentity] = [:]
+    /// Checkpoints that a worker called damaged, until another one agrees. Not recorded.
+    var doubtedCheckpoints: [JobID: (sha256: String, worker: WorkerIdentity)] = [:]
     /// The jobs that wait for a job, or did until it finished, in order of acceptance. Follows from ``Job/awaited``.
     package internal(set) var followers: [JobID: [JobID]] = [:]
     var keys = ShardedTable<String, JobID>()
@@ -139,7 +141,8 @@ package struct ClusterState: Sendable {
         case .offer(let offer): offered(session, offer, false, at: now)
         case .request(let request): requested(session, request, at: now)
         case .finish(let attempt, let id, let completion): finish(session, attempt, id, completion, at: now)
-        case .fail(let attempt, let id, let failure) where failure.code == FailureCode.damagedCheckpoint:
+        case .fail(let attempt, let id, let failure)
+        where failure.code == FailureCode.damagedCheckpoint && hasCheckpoint(attempt):
             checkpointRefused(session, attempt, id, failure.reason, at: now)
         case .fail(let attempt, let id, let failure): fail(session, attempt, id, failure, at: now)
         case .handBack(let attempt, let id, let iteration, let reason):
@@ -180,6 +183,7 @@ package struct ClusterState: Sendable {
         if job.state.isSettled {
             fruitlessLosses[job.id] = nil
             doubtedFailures[job.id] = nil
+            doubtedCheckpoints[job.id] = nil
         }
         jobs[job.id.sequence] = job
     }
@@ -190,6 +194,7 @@ package struct ClusterState: Sendable {
         counts[job.state, default: 0] -= 1
         fruitlessLosses[job.id] = nil
         doubtedFailures[job.id] = nil
+        doubtedCheckpoints[job.id] = nil
         jobs[job.id.sequence] = nil
     }
 

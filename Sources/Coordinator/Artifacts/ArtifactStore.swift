@@ -45,7 +45,7 @@ final class ArtifactStore: Sendable {
     ) throws {
         self.availableBytes = availableBytes
         self.syncFolder = syncFolder
-        artifacts = dataFolder.appendingPathComponent("artifacts", isDirectory: true)
+        artifacts = Self.folder(in: dataFolder)
         incoming = dataFolder.appendingPathComponent("incoming", isDirectory: true)
         damaged = dataFolder.appendingPathComponent("damaged", isDirectory: true)
         if isReadOnly { return }
@@ -69,6 +69,10 @@ final class ArtifactStore: Sendable {
         }
     }
 
+    static func folder(in dataFolder: URL) -> URL {
+        dataFolder.appendingPathComponent("artifacts", isDirectory: true)
+    }
+
     /// The path of an artifact. Only a digest becomes a path.
     func url(of sha256: String) -> URL {
         precondition(SHA256Text.isValid(sha256))
@@ -77,25 +81,36 @@ final class ArtifactStore: Sendable {
     }
 
     /// The file of an artifact, for reading only.
-    /// - Throws: `.notStored`.
+    /// - Throws: `.notStored`, `.fileSystem`.
     func file(of sha256: String) throws -> URL {
-        guard let size = size(of: sha256), size >= 0 else {
+        guard let size = try size(of: sha256), size >= 0 else {
             throw CoordinatorError(.notStored, "artifact \(sha256) is not stored here")
         }
         return url(of: sha256)
     }
 
     /// Size in bytes; nil if the store does not have the artifact.
-    func size(of sha256: String) -> Int? {
+    /// - Throws: `.fileSystem` if the system cannot say: the file may still be there.
+    func size(of sha256: String) throws -> Int? {
         guard SHA256Text.isValid(sha256) else { return nil }
+        let file = url(of: sha256)
         var status = stat()
-        guard stat(url(of: sha256).path, &status) == 0 else { return nil }
+        guard stat(file.path, &status) == 0 else {
+            let failure = FileFailure("look at", file)
+            guard failure.number == ENOENT else { throw CoordinatorError(failure) }
+            return nil
+        }
         return Int(status.st_size)
+    }
+
+    /// - Throws: `.fileSystem` if the folder of all artifacts is gone. That says nothing about the files in it.
+    func requireFolder() throws {
+        guard access(artifacts.path, F_OK) == 0 else { throw CoordinatorError(FileFailure("open", artifacts)) }
     }
 
     /// Whether the store has the artifact durably, judged by its size.
     func contains(_ artifact: Artifact) -> Bool {
-        size(of: artifact.sha256) == artifact.sizeBytes && unsynced.withLock { !$0.contains(artifact.sha256) }
+        (try? size(of: artifact.sha256)) == artifact.sizeBytes && unsynced.withLock { !$0.contains(artifact.sha256) }
     }
 
     /// A new file to write an artifact's bytes to.
@@ -132,12 +147,17 @@ final class ArtifactStore: Sendable {
         guard availableBytes(incoming) - Self.reservedBytes < bytes else { return }
         removeParts(olderThan: 0)
         removeDamaged(olderThan: 0)
-        let available = availableBytes(incoming)
-        guard available - Self.reservedBytes < bytes else { return }
-        throw CoordinatorError(
+        guard availableBytes(incoming) - Self.reservedBytes < bytes else { return }
+        throw noSpace(for: bytes)
+    }
+
+    /// What says that the disk has no room for bytes.
+    func noSpace(for bytes: Int) -> CoordinatorError {
+        CoordinatorError(
             .noSpace,
-            "\(incoming.path) has \(available >> 20) MiB left, \(bytes >> 20) MiB and \(Self.reservedBytes >> 20) in reserve "
-                + "are needed; free some space, and work continues by itself")
+            "\(incoming.path) has \(Readable.bytes(availableBytes(incoming))) left, \(Readable.bytes(bytes)) and "
+                + "\(Readable.bytes(Self.reservedBytes)) in reserve are needed; free some space, and work continues by "
+                + "itself")
     }
 
     /// Free bytes on the store's disk, without those in reserve.
@@ -234,13 +254,18 @@ final class ArtifactStore: Sendable {
         case damaged(String)
     }
 
+    /// Looks at the file's size only.
+    /// - Returns: nil if it is right.
+    /// - Throws: `.fileSystem` if the system cannot say.
+    func conditionBySize(of artifact: Artifact) throws -> Condition? {
+        guard let size = try size(of: artifact.sha256) else { return .missing }
+        return size == artifact.sizeBytes ? nil : .damaged("has \(size) bytes, expected \(artifact.sizeBytes)")
+    }
+
     /// Reads the whole file and compares its digest with its name.
     /// - Throws: `.fileSystem` if the read fails for a reason that may pass.
     func condition(of artifact: Artifact) throws -> Condition {
-        guard let size = size(of: artifact.sha256) else { return .missing }
-        guard size == artifact.sizeBytes else {
-            return .damaged("has \(size) bytes, expected \(artifact.sizeBytes)")
-        }
+        if let problem = try conditionBySize(of: artifact) { return problem }
         let file = url(of: artifact.sha256)
         let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw CoordinatorError(FileFailure("open", file)) }

@@ -45,34 +45,43 @@ struct Retention: Sendable {
             spare += try await store.snapshots(
                 beyond: count, endedBefore: now.addingTimeInterval(-Self.snapshotAge), limit: Self.filesPerLook)
         }
-        if let limit = policy.quotaBytes { spare += try await overQuota(limit, besides: Set(spare)) }
+        try await giveUp(spare)
+        guard let limit = policy.quotaBytes else { return spare.count }
+        return try await spare.count + enforce(quota: limit)
+    }
+
+    /// Returns once the records are gone, so that what is left can be measured.
+    private func giveUp(_ spare: [SpareArtifact]) async throws {
+        guard !spare.isEmpty else { return }
         for start in stride(from: 0, to: spare.count, by: Self.filesAtOnce) {
             await engine.post(.spare(Array(spare[start..<min(start + Self.filesAtOnce, spare.count)])))
             // Workers' messages come in between.
             try await Task.sleep(for: .milliseconds(10))
         }
-        if !spare.isEmpty { logger.info("giving up \(counted(spare.count, "file")) of jobs that ended") }
-        return spare.count
+        logger.info("giving up \(counted(spare.count, "file")) of jobs that ended")
+        // Changes nothing, and is answered after everything before it.
+        _ = await engine.request { .change($0, [], in: [], .cancel(reason: "")) }
     }
 
-    private func overQuota(_ limit: Int, besides chosen: Set<SpareArtifact>) async throws -> [SpareArtifact] {
+    /// - Returns: How many files it gives up.
+    private func enforce(quota limit: Int) async throws -> Int {
         var needed = try await store.distinctArtifactBytes() - limit
-        guard needed > 0 else {
-            quota.set(nil)
-            return []
-        }
         var spare: [SpareArtifact] = []
-        for (artifact, bytes) in try await store.dispensable(limit: Self.filesPerLook) where needed > 0 {
-            needed -= bytes
-            if !chosen.contains(artifact) { spare.append(artifact) }
+        if needed > 0 {
+            for (holders, bytes) in try await store.dispensable(limit: Self.filesPerLook) where needed > 0 {
+                spare += holders
+                needed -= bytes
+            }
+            try await giveUp(spare)
+            needed = try await store.distinctArtifactBytes() - limit
         }
         let problem =
             needed > 0
-            ? "the artifacts take \(Readable.bytes(needed)) more than the quota of \(Readable.bytes(limit)), and none of "
+            ? "the artifacts take \(Readable.bytes(needed)) more than the quota of \(Readable.bytes(limit)), and no more of "
                 + "them can be given up; delete jobs ('texloom delete'), or raise the quota" : nil
         if let problem, quota.problem == nil { logger.error("\(problem); no job is accepted until then") }
         quota.set(problem)
-        return spare
+        return spare.count
     }
 }
 

@@ -18,12 +18,11 @@ extension JobStore {
     func checkpoints(endedBefore time: Date, limit: Int) async throws -> [SpareArtifact] {
         try await spare(
             """
-            SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256, 0 AS freed FROM artifacts
+            SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256 FROM artifacts
             JOIN jobs ON jobs.sequence = artifacts.job
             WHERE artifacts.kind = 'checkpoint' AND \(Self.ended) AND jobs.finished_at < ?
             ORDER BY jobs.finished_at, artifacts.iteration LIMIT ?
-            """, [time.timeIntervalSince1970, limit]
-        ).map(\.artifact)
+            """, [time.timeIntervalSince1970, limit])
     }
 
     /// The snapshots beyond a number, of trainings that ended before a time. The last one stays, and others spread evenly.
@@ -35,12 +34,11 @@ extension JobStore {
             """
         let all = try await spare(
             """
-            SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256, 0 AS freed FROM artifacts
+            SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256 FROM artifacts
             JOIN jobs ON jobs.sequence = artifacts.job
             WHERE artifacts.kind = 'snapshot' AND artifacts.job IN (\(jobs))
             ORDER BY artifacts.job, artifacts.iteration
-            """, [time.timeIntervalSince1970, count]
-        ).map(\.artifact)
+            """, [time.timeIntervalSince1970, count])
         let thinned = Dictionary(grouping: all, by: \.job).sorted { $0.key < $1.key }.flatMap { _, snapshots in
             let kept = Self.spread(count, over: snapshots.count)
             return snapshots.indices.filter { !kept.contains($0) }.map { snapshots[$0] }
@@ -55,32 +53,59 @@ extension JobStore {
         return Set((0..<count).map { Int((Double($0) * Double(total - 1) / Double(count - 1)).rounded()) })
     }
 
-    /// Files that finished jobs can do without, in the order in which the quota gives them up, with the bytes that
-    /// disappear with each: none while another job has the same file.
-    func dispensable(limit: Int) async throws -> [(artifact: SpareArtifact, bytes: Int)] {
-        try await spare(
+    /// Files that finished jobs can do without, in the order in which the quota gives them up. A file that several jobs
+    /// have disappears with the last of them: all its holders can do without it, and it ranks with the youngest.
+    /// - Parameter limit: The number of files.
+    func dispensable(limit: Int) async throws -> [(holders: [SpareArtifact], bytes: Int)] {
+        let rows = try await spare(
             """
-            SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256,
-                CASE WHEN (SELECT COUNT(*) FROM artifacts AS others WHERE others.sha256 = artifacts.sha256) = 1
-                    THEN bytes ELSE 0 END AS freed
-            FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job
-            WHERE jobs.state = 'finished' AND (artifacts.kind = 'checkpoint' OR artifacts.kind = 'snapshot'
-                AND jobs.kind = 'train' AND artifacts.iteration < (SELECT MAX(newest.iteration) FROM artifacts AS newest
-                    WHERE newest.job = artifacts.job AND newest.kind = 'snapshot'))
-            ORDER BY artifacts.kind = 'snapshot', jobs.finished_at, jobs.sequence, artifacts.iteration LIMIT ?
-            """, [limit])
+            WITH spare AS (
+                SELECT id, artifacts.kind AS role, artifacts.iteration AS at, sha256, bytes, jobs.sequence, finished_at
+                FROM artifacts JOIN jobs ON jobs.sequence = artifacts.job
+                WHERE jobs.state = 'finished' AND (artifacts.kind = 'checkpoint' OR artifacts.kind = 'snapshot'
+                    AND jobs.kind = 'train' AND artifacts.iteration < (SELECT MAX(newest.iteration)
+                        FROM artifacts AS newest WHERE newest.job = artifacts.job AND newest.kind = 'snapshot'))
+            ), files AS (
+                SELECT sha256, MAX(role = 'snapshot') AS is_snapshot, MAX(finished_at) AS ended,
+                    MAX(sequence) AS youngest, MAX(at) AS last
+                FROM spare GROUP BY sha256
+                HAVING COUNT(*) = (SELECT COUNT(*) FROM artifacts AS every WHERE every.sha256 = spare.sha256)
+                ORDER BY is_snapshot, ended, youngest, last, sha256 LIMIT ?
+            )
+            SELECT spare.id, spare.role, spare.at, spare.sha256, spare.bytes
+            FROM files JOIN spare ON spare.sha256 = files.sha256
+            ORDER BY is_snapshot, ended, youngest, last, files.sha256, spare.sequence, spare.at
+            """, [limit]
+        ) { artifact, row in
+            let bytes: Int = try row["bytes"]
+            return (artifact: artifact, bytes: bytes)
+        }
+        var files: [(holders: [SpareArtifact], bytes: Int)] = []
+        for (artifact, bytes) in rows {
+            if files.last?.holders.last?.sha256 == artifact.sha256 {
+                files[files.count - 1].holders.append(artifact)
+            } else {
+                files.append((holders: [artifact], bytes: bytes))
+            }
+        }
+        return files
     }
 
-    private func spare(
-        _ sql: String, _ arguments: StatementArguments
-    ) async throws -> [(artifact: SpareArtifact, bytes: Int)] {
+    private func spare(_ sql: String, _ arguments: StatementArguments) async throws -> [SpareArtifact] {
+        try await spare(sql, arguments) { artifact, _ in artifact }
+    }
+
+    private func spare<Value: Sendable>(
+        _ sql: String, _ arguments: StatementArguments,
+        _ value: @escaping @Sendable (SpareArtifact, StoredRow) throws -> Value
+    ) async throws -> [Value] {
         try await pool.read { db in
             try StoredRow.all(db, sql: sql, arguments: arguments).compactMap { row in
                 guard let job = JobID(try row["id"]), let role = ArtifactRole(rawValue: try row["role"]) else {
                     return nil
                 }
                 let artifact = try SpareArtifact(job: job, role: role, iteration: row["at"], sha256: row["sha256"])
-                return (artifact, try row["freed"])
+                return try value(artifact, row)
             }
         }
     }

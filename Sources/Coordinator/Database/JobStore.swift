@@ -154,6 +154,16 @@ final class JobStore: Sendable {
         }
     }
 
+    /// Why the store cannot be written at present, in SQLite's words; nil for an error of another kind.
+    static func outage(_ error: any Error) -> String? {
+        guard let error = error as? DatabaseError else { return nil }
+        switch error.resultCode {
+        case .SQLITE_FULL, .SQLITE_IOERR, .SQLITE_BUSY, .SQLITE_READONLY:
+            return error.message ?? "SQLite error \(error.resultCode.rawValue)"
+        default: return nil
+        }
+    }
+
     /// Reads a little. Fails if the store cannot be read.
     func ping() async throws {
         _ = try await pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM meta") }

@@ -1,6 +1,8 @@
+import Base
 import ClusterCore
 import Foundation
 import GRDB
+import OperatingSystem
 
 /// Compares the job store's records with the files on disk.
 struct StoreCheck: Sendable {
@@ -70,20 +72,55 @@ struct StoreCheck: Sendable {
     }
 
     /// Runs at every start: exemplars and checkpoints of unfinished jobs must exist with the right size. The
-    /// coordinator compares their contents before it sends them.
+    /// coordinator compares their contents before it sends them, and gives up a damaged checkpoint then.
     /// - Returns: The problems, in words.
-    func quick() async throws -> [String] {
+    /// - Throws: `.notStored` if all files are missing, checkpoints among them: jobs would begin again from the start.
+    func quick() throws -> [String] {
         let rows = try Self.records(in: store, onlyNeeded: true)
         var found = rows.unreadable
-        for record in rows.records where !artifacts.contains(record.artifact) {
-            let size = artifacts.size(of: record.artifact.sha256)
-            let condition =
-                size.map { .damaged("has \($0) bytes, expected \(record.artifact.sizeBytes)") } ?? .missing
-                as ArtifactStore.Condition
-            if let problem = Self.problem(record, condition) { found.append(problem.text) }
-            if Self.canFallBack(record) { try await drop(record) }
+        var missing: Set<Artifact> = []
+        for record in rows.records {
+            do {
+                guard let condition = try artifacts.conditionBySize(of: record.artifact) else { continue }
+                if condition == .missing { missing.insert(record.artifact) }
+                if let problem = Self.problem(record, condition) { found.append(problem.text) }
+            } catch {
+                found.append("job \(record.job) (\(record.name)): \(error)")
+            }
+        }
+        let hasCheckpoints = rows.records.contains(where: Self.canFallBack)
+        if hasCheckpoints, missing.count > 1, missing == Set(rows.records.map(\.artifact)) {
+            throw CoordinatorError(
+                .notStored,
+                "none of the \(missing.count) files that unfinished jobs need is in the data folder's artifacts/; mount its "
+                    + "disk, or restore it from a copy. If the files are lost, run 'texloom coordinator --check --repair': "
+                    + "the jobs then begin again from the start, once their exemplars are sent again")
         }
         return found
+    }
+
+    /// Call this before the artifact store makes an empty `artifacts/`: records of files without the folder mean that
+    /// its disk is not mounted, or that a copy was not restored whole.
+    /// - Throws: `.notStored`, `.fileSystem`.
+    static func requireArtifacts(of store: JobStore, in dataFolder: URL) throws {
+        let folder = ArtifactStore.folder(in: dataFolder)
+        guard access(folder.path, F_OK) != 0 else { return }
+        let failure = FileFailure("open", folder)
+        guard failure.number == ENOENT else { throw CoordinatorError(failure) }
+        let count: Int
+        do {
+            count = try store.pool.read {
+                try Int.fetchOne($0, sql: "SELECT COUNT(DISTINCT sha256) FROM artifacts") ?? 0
+            }
+        } catch let error as DatabaseError {
+            throw CoordinatorError(.storeUnavailable, "the job store cannot be read: \(error)")
+        }
+        guard count > 0 else { return }
+        throw CoordinatorError(
+            .notStored,
+            "\(folder.path) is not there, and jobs.sqlite names \(counted(count, "file")) in it; mount its disk, or "
+                + "restore it from a copy. If the files are lost, create the folder and run 'texloom coordinator "
+                + "--check --repair'")
     }
 
     // MARK: Rows

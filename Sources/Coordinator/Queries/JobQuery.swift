@@ -8,7 +8,7 @@ import Protocol
 struct JobQuery: Sendable {
     var state: JobState?
     var kind: JobKind?
-    /// Part of the name; letter case does not matter.
+    /// Part of the name; the case of the letters A to Z does not matter.
     var name: String?
     /// The recipe's own name.
     var recipe: String?

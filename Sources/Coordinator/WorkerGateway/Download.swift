@@ -35,6 +35,7 @@ struct Download: Sendable {
         let condition = try await disk.run(.files) { [artifacts, artifact] in
             let condition = try artifacts.condition(of: artifact)
             if case .damaged = condition { try artifacts.setAside(artifact.sha256) }
+            if condition == .missing { try artifacts.requireFolder() }
             return condition
         }
         let reason: String

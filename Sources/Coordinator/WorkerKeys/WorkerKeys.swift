@@ -159,11 +159,17 @@ final class WorkerKeys: Sendable {
     }
 
     /// Makes the next key and begins to announce it. Nothing happens while an earlier one is being announced.
+    /// - Throws: `Problem` (503) if the key cannot be written.
     func beginRotation() throws {
         try changesServerKey.withLock { _ in
             let (isAnnouncing, file) = state.withLock { ($0.rotation.next != nil, $0.rotation.nextFile) }
             guard !isAnnouncing else { return }
-            let pair = try CurveKeyPair.load(orCreate: file)
+            let pair: CurveKeyPair
+            do {
+                pair = try CurveKeyPair.load(orCreate: file)
+            } catch {
+                throw Problem.unwritable("the new key", "\(error)")
+            }
             state.withLock { $0.rotation.announce(pair) }
         }
     }

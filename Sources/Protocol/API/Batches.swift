@@ -50,7 +50,7 @@ public struct JobSelection: Codable, Sendable, Equatable {
     public var batch: String?
     public var labels: [String: String]?
     public var state: JobState?
-    /// Part of the name; letter case does not matter.
+    /// Part of the name; the case of the letters A to Z does not matter.
     public var name: String?
     /// The recipe's own name.
     public var recipe: String?

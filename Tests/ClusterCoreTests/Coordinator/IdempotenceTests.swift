@@ -201,6 +201,20 @@ struct DamageTests {
         #expect(cluster.ask(1).assignment?.checkpoint?.iteration == 10)
     }
 
+    @Test func aCheckpointThatNoWorkerWasGivenCannotBeDamagedAtNoCost() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        cluster.hello(1)
+        for failures in 1...cluster.configuration.retries + 1 {
+            let attempt = try #require(cluster.take(1))
+            let event = ClusterEvent.checkpointRefused(session: 1, attempt, requestID: 5, reason: "sum is wrong")
+            #expect(cluster.handle(event).acknowledgement == .ok)
+            #expect(cluster.handle(event).acknowledgement == .ok, "repeated")
+            #expect(cluster.state.job(job)?.failures == failures)
+        }
+        #expect(cluster.state.job(job)?.state == .held && cluster.take(1) == nil)
+    }
+
     @Test func twoLiveProcessesOfOneWorkerIdDoNotDisplaceEachOtherForEver() throws {
         let cluster = ClusterDriver()
         cluster.submit("a")

@@ -116,6 +116,49 @@ struct WorkerTrustTests {
         #expect(cluster.state.job(job)?.state == .failed)
     }
 
+    /// A job that waits, with checkpoints of iterations 10 and 20 that worker 1 has stored.
+    private func jobWithCheckpoints(_ cluster: ClusterDriver, key: String? = nil) throws -> JobID {
+        let job = cluster.submit("a")[0]
+        cluster.hello(1, credentials: credentials(key: key))
+        let attempt = try #require(cluster.take(1))
+        for iteration in [10, 20] { cluster.store(1, attempt, .checkpoint, iteration: iteration) }
+        cluster.handle(.handBack(session: 1, attempt, requestID: 4, iteration: 20, reason: "r"))
+        return job
+    }
+
+    private func refuseCheckpoint(_ session: UInt64, _ cluster: ClusterDriver) throws {
+        let attempt = try #require(cluster.take(session))
+        let event = ClusterEvent.checkpointRefused(session: session, attempt, requestID: 5, reason: "sum is wrong")
+        #expect(cluster.handle(event).acknowledgement == .ok)
+    }
+
+    @Test func aCheckpointIsDamagedWhenTwoWorkersSaySo() throws {
+        let cluster = ClusterDriver()
+        let job = try jobWithCheckpoints(cluster)
+        cluster.hello(2)
+        try refuseCheckpoint(1, cluster)
+        #expect(cluster.state.job(job)?.checkpoints.map(\.iteration) == [10, 20])
+        #expect(cluster.take(1) == nil, "it is left to the other worker")
+        try refuseCheckpoint(2, cluster)
+        #expect(cluster.state.job(job)?.checkpoints.map(\.iteration) == [10])
+        #expect(cluster.state.job(job)?.failures == 0)
+    }
+
+    @Test func aHostileWorkerDestroysNoCheckpointWhileAnotherIsThere() throws {
+        let cluster = ClusterDriver()
+        let job = try jobWithCheckpoints(cluster, key: "hostile")
+        cluster.hello(2, credentials: credentials(key: "honest"))
+        // Its second name has the same key.
+        cluster.hello(3, credentials: credentials(key: "hostile"))
+        try refuseCheckpoint(1, cluster)
+        try refuseCheckpoint(3, cluster)
+        #expect(cluster.state.job(job)?.failures == 1)
+        #expect(cluster.take(1) == nil && cluster.take(3) == nil)
+        let assignment = try #require(cluster.ask(2).assignment)
+        #expect(assignment.checkpoint?.iteration == 20)
+        #expect(cluster.finish(2, assignment.attempt).acknowledgement == .ok)
+    }
+
     @Test func aHostileWorkerEndsNoJobsWhileAnotherIsThere() throws {
         let cluster = ClusterDriver()
         let jobs = (0..<15).flatMap { cluster.submit("job \($0)") }

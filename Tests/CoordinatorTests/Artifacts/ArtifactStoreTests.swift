@@ -179,7 +179,7 @@ struct ArtifactStoreTests {
     ])
     func whatIsNoDigestNamesNoFile(text: String) throws {
         let store = try ArtifactStore(dataFolder: folder.url)
-        #expect(store.size(of: text) == nil)
+        #expect(try store.size(of: text) == nil)
         #expect(throws: CoordinatorError.self) { try store.file(of: text) }
         try store.remove(text)
     }

@@ -1,5 +1,6 @@
 import ClusterFixtures
 import Foundation
+import GRDB
 import Logging
 import Protocol
 import Testing
@@ -190,10 +191,45 @@ struct RetentionTests {
             let second = try await finish("b", alike: "same", session: 2)
             #expect(try await kept(first)[.checkpoint] == nil)
             #expect(try await kept(second)[.checkpoint] == [90, 100])
-            let bytes = try await store.dispensable(limit: 100).map(\.bytes)
+            let files = try await store.dispensable(limit: 100)
             // The two checkpoints are the second job's alone; the ten snapshots of each are shared.
-            #expect(bytes.filter { $0 == 1000 }.count == 2 && bytes.filter { $0 == 0 }.count == 20)
+            #expect(files.map { $0.holders.count } == [1, 1] + Array(repeating: 2, count: 10))
+            #expect(files.allSatisfy { $0.bytes == 1000 })
             try await isInOrder()
+        }
+    }
+
+    @Test func ofSharedFilesTheQuotaTakesNoMoreThanItNeedsAndKnowsThatThereIsRoom() async throws {
+        var policy = RetentionPolicy()
+        try await running {
+            let (first, second) = (
+                try await finish("a", alike: "same"), try await finish("b", alike: "same", session: 2)
+            )
+            // The two checkpoints of 1000 bytes, and two of the snapshots that both jobs have.
+            policy.quotaBytes = try await store.distinctArtifactBytes() - 3500
+            #expect(try await enforce(policy, days: 0) == 8)
+            for job in [first, second] {
+                let left = try await kept(job)
+                #expect(left[.checkpoint] == nil && left[.snapshot]?.count == 9)
+            }
+            #expect(quota.problem == nil && !complaints.all.contains { $0.contains("quota") })
+            #expect(try await enforce(policy, days: 0) == 0, "within the quota now")
+            try await isInOrder()
+        }
+    }
+
+    @Test func aFileThatAJobOutsideTheQuotasReachKeepsIsNotGivenUpElsewhere() async throws {
+        var policy = RetentionPolicy()
+        try await running {
+            let first = try await finish("a", alike: "same")
+            let second = try await finish("b", alike: "same", session: 2)
+            try await store.pool.write { db in
+                try db.execute(sql: "UPDATE jobs SET state = 'held' WHERE id = ?", arguments: [second.description])
+            }
+            policy.quotaBytes = try await store.distinctArtifactBytes() - 500
+            #expect(try await enforce(policy, days: 0) == 0)
+            #expect(try await kept(first)[.snapshot]?.count == 11)
+            #expect(quota.problem?.contains("no more of them can be given up") == true)
         }
     }
 }

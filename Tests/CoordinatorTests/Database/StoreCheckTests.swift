@@ -57,7 +57,7 @@ struct StoreCheckTests {
         _ = try await runningJob()
         let report = try await check.run(repairs: false)
         #expect(report.problems.isEmpty && report.orphans == 0 && report.jobs == 1 && report.artifacts == 3)
-        #expect(try await check.quick().isEmpty)
+        #expect(try check.quick().isEmpty)
     }
 
     @Test func aChangedByteInACheckpointIsFoundAndRepairedByTheOneBefore() async throws {
@@ -82,10 +82,61 @@ struct StoreCheckTests {
         let (older, newest) = (driver.disk.jobs[0].checkpoints[0].artifact, driver.disk.jobs[0].checkpoints[1].artifact)
         try FileManager.default.removeItem(at: folder.artifact(older.sha256))
         try Data("checkp".utf8).write(to: folder.artifact(newest.sha256))
-        let found = try await check.quick()
+        let found = try check.quick()
         #expect(found.count == 2 && found[0].contains("is missing") && found[1].contains("has 6 bytes"))
+        #expect(try checkpoints() == [10, 20], "they are given up when a worker asks for them")
+        #expect(try check.quick() == found)
+    }
+
+    /// A disk that does not answer says nothing about its files.
+    @Test func aFileThatTheSystemCannotLookAtIsNotTakenForMissing() async throws {
+        _ = try await runningJob()
+        let newest = try #require(driver.disk.jobs[0].checkpoints.last).artifact
+        let shelf = folder.artifact(newest.sha256).deletingLastPathComponent()
+        // Every look into it fails, also that of root.
+        try FileManager.default.removeItem(at: shelf)
+        try FileManager.default.createSymbolicLink(atPath: shelf.path, withDestinationPath: shelf.path)
+        #expect(throws: CoordinatorError.self) { try artifacts.size(of: newest.sha256) }
+        let found = try check.quick()
+        #expect(found.count == 1 && found[0].contains("cannot look at"), "\(found)")
+        await #expect(throws: CoordinatorError.self) { try await check.run(repairs: true) }
+        #expect(try checkpoints() == [10, 20])
+    }
+
+    @Test func aFolderThatLacksAllFilesOfUnfinishedJobsIsNotServed() async throws {
+        _ = try await runningJob()
+        let shelves = folder.url.appendingPathComponent("artifacts")
+        let elsewhere = folder.url.appendingPathComponent("elsewhere")
+        try FileManager.default.moveItem(at: shelves, to: elsewhere)
+        try FileManager.default.createDirectory(at: shelves, withIntermediateDirectories: true)
+        let error = #expect(throws: CoordinatorError.self) { try check.quick() }
+        #expect(error?.code == .notStored && error?.message.contains("none of the 3 files") == true)
+        #expect(try checkpoints() == [10, 20])
+        // A person who gives the files up says so, and the job then waits for its exemplar.
+        _ = try await check.run(repairs: true)
+        #expect(try check.quick().count == 1)
         #expect(try checkpoints() == [])
-        #expect(try await check.quick().isEmpty)
+    }
+
+    @Test func aMissingFolderOfArtifactsStopsTheStartAndARepairAndCostsNothing() async throws {
+        let folder = TemporaryFolder()
+        let coordinator = try await RunningCoordinator(folder: folder)
+        _ = try await coordinator.submit("wood")
+        await coordinator.stop()
+        let shelves = folder.url.appendingPathComponent("artifacts")
+        let elsewhere = folder.url.appendingPathComponent("elsewhere")
+        try FileManager.default.moveItem(at: shelves, to: elsewhere)
+        let error = await #expect(throws: CoordinatorError.self) { try await RunningCoordinator(folder: folder) }
+        #expect(error?.message.contains("artifacts is not there, and jobs.sqlite names 1 file") == true)
+        await #expect(throws: CoordinatorError.self) {
+            try await CoordinatorService.check(folder.url, repairs: true)
+        }
+        #expect(try await CoordinatorService.check(folder.url, repairs: false).problems.count == 1)
+        #expect(!FileManager.default.fileExists(atPath: shelves.path), "an empty one would hide what is wrong")
+        try FileManager.default.moveItem(at: elsewhere, to: shelves)
+        let again = try await RunningCoordinator(folder: folder)
+        #expect(try await again.get("/readyz").status == 200)
+        await again.stop()
     }
 
     @Test func theProductsOfAFinishedJobAreReportedAndNeverTouched() async throws {
@@ -229,7 +280,7 @@ struct StoreCheckTests {
             try db.execute(sql: "UPDATE artifacts SET bytes = 'many' WHERE kind = 'checkpoint' AND iteration = 10")
             try db.execute(sql: "UPDATE jobs SET name = x'FF00'")
         }
-        #expect(try await check.quick().isEmpty == false)
+        #expect(try check.quick().isEmpty == false)
         #expect(try await check.run(repairs: true).problems.contains { $0.kind == .database })
     }
 

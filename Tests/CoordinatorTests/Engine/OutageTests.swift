@@ -2,6 +2,8 @@ import ClusterFixtures
 import Foundation
 import GRDB
 import Logging
+import OperatingSystem
+import Protocol
 import Synchronization
 import Testing
 
@@ -91,6 +93,26 @@ struct OutageTests {
         #expect(await engine.storeProblem == nil)
         let report = try await StoreCheck(store: store, artifacts: artifacts).run(repairs: false)
         #expect(report.problems.isEmpty)
+    }
+
+    /// Tokens, invitations and logins write beside the engine.
+    @Test func whatIsWrittenBesideTheEngineIsRefusedInTheSameWay() async throws {
+        let tokens = TokenStore(pool: store.pool)
+        try await setFull(true)
+        var problem: Problem?
+        for number in 0..<5_000 where problem == nil {
+            do {
+                _ = try await tokens.create(TokenRequest(name: "t\(number)", role: .viewer))
+            } catch {
+                problem = Problem(error)
+            }
+        }
+        #expect(problem?.status.code == 503 && problem?.headers.isEmpty == false, "with Retry-After")
+        #expect(problem?.detail.contains("the job store cannot be written (database or disk is full)") == true)
+        let url = URL(fileURLWithPath: "/data/server-key.next")
+        #expect(Problem(FileFailure("write", url, number: ENOSPC)).status.code == 503)
+        #expect(Problem(FileFailure("write", url, number: EACCES)).status.code == 500)
+        #expect(Problem(DatabaseError(resultCode: .SQLITE_CONSTRAINT)).status.code == 500)
     }
 
     /// A request that records nothing. When its answer comes, the engine has handled everything before it.

@@ -3,6 +3,7 @@ import ImageFixtures
 import Protocol
 import Testing
 
+@testable import ClusterCore
 @testable import Coordinator
 
 @Suite("HTTP API")
@@ -72,6 +73,22 @@ struct APITests {
         #expect(malformed.status == 400)
         #expect(try problem(malformed).detail.contains("jobs.[0].name"))
         #expect(try await post(Data("not json".utf8)).status == 400)
+        job.name = "a"
+        job.then = [FollowUp(kind: .export, spec: "format=onnx")]
+        job.needs = JobNeeds(weights: ["vgg19"])
+        job.labels = ["seed": "1"]
+        let sound = String(decoding: try body([job]), as: UTF8.self)
+        for (member, misspelt, words) in [
+            ("jobs", "job", "'jobs' is missing in the body"),
+            ("jobs\":", "jobs\":[],\"job\":", "the body has the unknown member 'job'"),
+            ("labels", "lables", "jobs[0] has the unknown member 'lables'; expected name, fileName,"),
+            ("spec\":", "spec\":\"\",\"size\":", "jobs[0].then[0] has the unknown member 'size'; expected kind, spec"),
+            ("weights", "weight", "jobs[0].needs has the unknown member 'weight'"),
+            ("seed", "sede", "is not stored"),
+        ] {
+            let answer = try await post(Data(sound.replacing(member, with: misspelt).utf8))
+            #expect(try problem(answer).detail.contains(words), "\(answer.text)")
+        }
         for (path, status) in [
             ("/api/v1/jobs/nonsense", 404), ("/api/v1/jobs/0000010000", 404), ("/api/v1/jobs?state=odd", 400),
             ("/api/v1/jobs?limit=0", 400), ("/api/v1/nothing", 404), ("/api/v1/artifacts/..%2f..%2fetc", 404),

@@ -101,6 +101,9 @@ struct BatchTests {
             (#"{"batch":"walls","state":"lost"}"#, "state is invalid"),
             (#"{"batch":7}"#, "batch is not of type String"),
             (#"{"batch":"walls""#, "the body is not valid JSON"),
+            (#"{"batch":"walls","lables":{"k":"32"}}"#, "the body has the unknown member 'lables'; expected jobs,"),
+            (#"{"batch":"walls","State":"failed"}"#, "unknown member 'State'"),
+            (#"{"batch":"walls","atmost":null}"#, "unknown member 'atmost'"),
         ] {
             let answer = try await coordinator.send("POST", "/api/v1/selection/cancel", body: Data(body.utf8))
             #expect(answer.status == 400, "\(body)")

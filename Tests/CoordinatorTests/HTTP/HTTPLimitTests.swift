@@ -314,6 +314,18 @@ struct HTTPLimitTests {
         #expect(await status { try await small.take(1, for: "ann") } == 507)
     }
 
+    @Test func aDiskWithoutRoomIsNotBlamedOnImagesThatAreNotThere() async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        for (free, words) in [(0, "are needed; free some space"), (100_000, "97.7 KiB left besides its reserve")] {
+            let artifacts = try ArtifactStore(
+                dataFolder: folder.url, availableBytes: { _ in ArtifactStore.reservedBytes + free })
+            let quota = ExemplarQuota(store: store, artifacts: artifacts, disk: BlockingWork())
+            let problem = await #expect(throws: Problem.self) { try await quota.take(50_000, for: "ann") }
+            #expect(problem?.status.code == 507 && problem?.detail.contains(words) == true, "\(problem?.detail ?? "")")
+        }
+    }
+
     @Test func anImageThatAJobUsesCountsNoMore() async throws {
         let coordinator = try await RunningCoordinator()
         for index in 0..<3 { #expect(try await coordinator.submit("wood\(index)").count == 1) }

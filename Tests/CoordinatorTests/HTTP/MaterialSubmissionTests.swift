@@ -139,7 +139,7 @@ struct MaterialSubmissionTests {
         let problems = try await check.run(repairs: false).problems
         #expect(problems.count == 1 && problems[0].text.contains("its map 2"), "\(problems)")
         #expect(problems[0].text.contains("send the map again"), "\(problems)")
-        #expect(try await check.quick().count == 1, "every start looks for it")
+        #expect(try check.quick().count == 1, "every start looks for it")
     }
 
     @Test func materialsWithTheSameAlbedoAreNoSeedsOfEachOther() async throws {

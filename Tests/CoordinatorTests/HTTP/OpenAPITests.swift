@@ -200,6 +200,8 @@ struct OpenAPITests {
         try await ask("POST /api/v1/tokens", body: wanted, headers: admin, 409)
         try await ask("POST /api/v1/tokens", body: wanted, 403)
         try await ask("POST /api/v1/tokens", body: Data(#"{"name":"","role":"viewer"}"#.utf8), headers: admin, 422)
+        let misspelt = Data(#"{"name":"eve","role":"viewer","lifetimeSecond":60}"#.utf8)
+        try await ask("POST /api/v1/tokens", body: misspelt, headers: admin, 400)
         try await ask("POST /api/v1/tokens/{name}/revoke", ["name": "ann"], headers: admin)
         try await ask("POST /api/v1/tokens/{name}/revoke", ["name": "ann"], headers: admin, 404)
         try await ask("GET /api/v1/workers", headers: ["Authorization": "Bearer txl_guessed"], 401)
@@ -225,6 +227,7 @@ struct OpenAPITests {
         try await ask("POST /api/v1/jobs/{id}/cancel", ["id": jobs[4]], query: "?raeson=none", 400)
         for (job, priority, status) in [
             (jobs[4], "7", 200), (jobs[0], "7", 409), (jobs[4], "101", 422), (jobs[4], "true", 400),
+            (jobs[4], #"7,"job":"x""#, 400),
         ] {
             let body = Data("{\"priority\":\(priority)}".utf8)
             try await ask("POST /api/v1/jobs/{id}/priority", ["id": job], body: body, status)

@@ -75,9 +75,10 @@ struct JSONSchema {
         let isDescribed = schema["properties"] != nil || schema["additionalProperties"] != nil
         if case .object(let members) = value, schema["$ref"] == nil, isDescribed {
             let described = schema["properties"]?.members ?? [:]
+            let others = schema["additionalProperties"].flatMap { $0 == .bool(false) ? nil : $0 }
             for (name, member) in members {
                 let place = "\(path).\(name)"
-                if let rule = described[name] ?? schema["additionalProperties"] {
+                if let rule = described[name] ?? others {
                     mistakes += self.mistakes(in: member, against: rule, at: place)
                 } else {
                     mistakes.append("\(place) is not described")

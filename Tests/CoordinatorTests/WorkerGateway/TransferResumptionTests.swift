@@ -204,6 +204,35 @@ struct TransferResumptionTests {
         await coordinator.stop()
     }
 
+    @Test func aCheckpointIsNotGivenUpWhileTheFolderOfAllFilesIsGone() async throws {
+        let folder = TemporaryFolder()
+        let coordinator = try await RunningCoordinator(folder: folder)
+        _ = try await coordinator.submit("wood")
+        let checkpoint = bytes(5000, seed: 4)
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 79)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        _ = try await worker.upload(checkpoint, .checkpoint, iteration: 10, of: attempt)
+        try await worker.handBack(attempt)
+        let second = try await worker.askForWork()
+        let shelves = folder.url.appendingPathComponent("artifacts")
+        let elsewhere = folder.url.appendingPathComponent("elsewhere")
+        try FileManager.default.moveItem(at: shelves, to: elsewhere)
+        worker.send(
+            .artifactRequest(
+                .with {
+                    $0.transferID = 5
+                    $0.artifact = second.checkpoint
+                    $0.windowChunks = 8
+                    $0.attempt = second.attempt
+                }))
+        #expect(try await worker.acknowledgement().code == .tryLater)
+        try FileManager.default.moveItem(at: elsewhere, to: shelves)
+        #expect(try await worker.download(second.checkpoint, of: second.attempt) == checkpoint)
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
     @Test func aJobWhoseExemplarIsDamagedIsHeldUntilThePhotographIsSentAgain() async throws {
         let folder = TemporaryFolder()
         let coordinator = try await RunningCoordinator(folder: folder)

@@ -363,6 +363,19 @@ struct WorkerKeyTests {
         #expect(try Z85.hexadecimalKey(rotation(in: folder).current.publicKey) == next, "the file has the new key")
     }
 
+    @Test func aNewKeyThatCannotBeWrittenIsNoFaultOfTheCoordinator() async throws {
+        let folder = TemporaryFolder()
+        let secured = try await Secured(folder: folder)
+        let obstacle = folder.url.appendingPathComponent("server-key.next.partial")
+        try FileManager.default.createDirectory(at: obstacle, withIntermediateDirectories: true)
+        let rotate = "/api/v1/server-key/rotate"
+        let refused = try await secured.coordinator.send("POST", rotate, headers: secured.authorization)
+        #expect(refused.status == 503 && refused.headers["retry-after"] == "5", "\(refused.text)")
+        try FileManager.default.removeItem(at: obstacle)
+        #expect(try await secured.coordinator.send("POST", rotate, headers: secured.authorization).status == 200)
+        await secured.coordinator.stop()
+    }
+
     @Test func theDataFolderIsForItsOwnerOnly() async throws {
         let folder = TemporaryFolder()
         // As an earlier version left it.

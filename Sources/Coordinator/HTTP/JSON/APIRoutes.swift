@@ -269,7 +269,7 @@ struct APIRoutes: Sendable {
             try bodies.take(buffer.readableBytes, for: context.callerKey)
             data.append(contentsOf: buffer.readableBytesView)
         }
-        return try APIFormat.decoder.decode(type, from: data)
+        return try JSONBody.decode(type, from: data)
     }
 
     private func jobID(_ context: CallerContext) throws -> JobID {

@@ -15,7 +15,7 @@ struct ArtifactResponder: Sendable {
     /// The whole artifact, a single range (RFC 9110, section 14), or 304 if the client has it: a digest always names
     /// the same bytes.
     func respond(to request: Request, sha256: String) async throws -> Response {
-        guard let size = store.size(of: sha256) else {
+        guard let size = try store.size(of: sha256) else {
             throw Problem(.notFound, "there is no artifact '\(sha256)'")
         }
         let tag = "\"\(sha256)\""

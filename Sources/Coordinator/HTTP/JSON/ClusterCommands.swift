@@ -58,13 +58,18 @@ struct ClusterCommands: Sendable {
                 .unprocessableContent, "the input \(sha256) is no longer stored; send the file again")
         case .storeUnavailable:
             let reason = await engine.storeProblem ?? "it is stopping, or too many requests wait"
-            throw Problem(
-                .serviceUnavailable, "the job store cannot be written (\(reason)); nothing was changed, try again",
-                headers: [.retryAfter: "5"])
+            throw Problem.unwritable("the job store", reason)
         }
     }
 }
 
 extension Problem {
     static func noJob(_ id: String) -> Problem { Problem(.notFound, "there is no job '\(id)'") }
+
+    /// The disk is full or fails. Once it does not, the same request is answered.
+    static func unwritable(_ subject: String, _ reason: String) -> Problem {
+        Problem(
+            .serviceUnavailable, "\(subject) cannot be written (\(reason)); nothing was changed, try again",
+            headers: [.retryAfter: "5"])
+    }
 }

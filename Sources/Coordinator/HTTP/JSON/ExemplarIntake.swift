@@ -54,7 +54,7 @@ struct ExemplarIntake: Sendable {
         }
     }
 
-    func size(of sha256: String) -> Int? { store.size(of: sha256) }
+    func size(of sha256: String) throws -> Int? { try store.size(of: sha256) }
 
     /// Width and height of a stored exemplar.
     func pixels(of sha256: String, name: String) async throws -> (width: Int, height: Int) {

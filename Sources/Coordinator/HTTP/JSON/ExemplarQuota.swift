@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Hummingbird
 
@@ -64,9 +65,14 @@ actor ExemplarQuota {
         // Of what would be free without any of them.
         let share = Int(Self.shareOfFree * Double(free + sum))
         guard sum + bytes <= min(all, share) else {
+            if free < bytes { return Problem(artifacts.noSpace(for: bytes)) }
+            let isSmall = unused.isEmpty && share < all
             return Problem(
                 .init(code: 507, reasonPhrase: "Insufficient Storage"),
-                "images that no job uses fill their share of the disk; they are removed after an hour",
+                isSmall
+                    ? "the disk has \(Readable.bytes(free)) left besides its reserve, and images that no job uses may take "
+                        + "a quarter of that; free some space, and send the image again"
+                    : "images that no job uses fill their share of the disk; they are removed after an hour",
                 headers: [.retryAfter: "600"])
         }
         return nil
@@ -93,7 +99,8 @@ actor ExemplarQuota {
     private func forgetUsed() async throws {
         for sha256 in Array(unused.keys) {
             let isUsed = try await store.isReferenced(sha256: sha256)
-            guard isUsed || artifacts.size(of: sha256) == nil, let upload = unused.removeValue(forKey: sha256) else {
+            guard isUsed || (try? artifacts.size(of: sha256)) == nil, let upload = unused.removeValue(forKey: sha256)
+            else {
                 continue
             }
             hold(-upload.bytes, of: upload.caller)

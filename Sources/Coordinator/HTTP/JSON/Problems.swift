@@ -50,7 +50,13 @@ struct Problem: Error, HTTPResponseError {
         case let error as NIOTooManyBytesError:
             let limit = error.maxBytes.map { "\($0) bytes" } ?? "the coordinator reads"
             self.init(.contentTooLarge, "the body is larger than \(limit); send less")
-        default: self.init(.internalServerError, "the coordinator failed: \(error.systemReason)")
+        case let failure as FileFailure where failure.isFull: self = .unwritable("a file", "\(failure)")
+        default:
+            if let reason = JobStore.outage(error) {
+                self = .unwritable("the job store", reason)
+            } else {
+                self.init(.internalServerError, "the coordinator failed: \(error.systemReason)")
+            }
         }
     }
 

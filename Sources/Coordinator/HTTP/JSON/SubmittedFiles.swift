@@ -54,7 +54,7 @@ struct SubmittedFiles {
         guard SHA256Text.isValid(sha256) else {
             throw Problem(.unprocessableContent, "\(field) is not 64 lower-case hexadecimal digits")
         }
-        guard let size = exemplars.size(of: sha256) else {
+        guard let size = try exemplars.size(of: sha256) else {
             throw Problem(
                 .unprocessableContent, "\(field) \(sha256) is not stored; send the image to /api/v1/exemplars first")
         }
