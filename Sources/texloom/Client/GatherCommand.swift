@@ -7,8 +7,8 @@ struct GatherCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gather", abstract: "Fetches finished jobs into out/NAME_result/ folders.",
         discussion: """
-            The folder of a training holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, \
-            recipe, TensorBoard's events ('tensorboard --logdir out') and result.json. The folder of a job that --then added \
+            The folder of a training holds img/ (snapshots), generator, discriminator, last checkpoint (unless the \
+            coordinator has dropped it), loss.svg, log, recipe, TensorBoard's events ('tensorboard --logdir out') and result.json. The folder of a job that --then added \
             (bricks-expand_result) holds its pictures or the exported generator, and the log. Of a material, exemplar/ holds \
             the maps that were submitted, and the maps that a worker has made are in a folder as 'texloom expand' writes it. manifest.json in each folder \
             lists the files with their sizes and SHA-256, the figures and the recipe. Files that are there with the right \

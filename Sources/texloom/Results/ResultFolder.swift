@@ -144,12 +144,14 @@ struct ResultFolder {
         }
     }
 
-    /// Writes result.json with the digests of the networks; its presence says that the folder is complete.
+    /// Writes result.json with the digests of the networks; its presence says that the folder is complete. The coordinator
+    /// may have dropped the checkpoint (`--checkpoint-days`, `--quota`).
     func finish(_ result: Result) throws {
+        let hasCheckpoint = FileManager.default.fileExists(atPath: checkpoint.path)
         var object: [String: Any] = [
             "name": result.name, "exemplar": result.exemplar, "attempts": result.attempts,
             "artifacts": try Dictionary(
-                uniqueKeysWithValues: [generator, discriminator, checkpoint].map {
+                uniqueKeysWithValues: ([generator, discriminator] + (hasCheckpoint ? [checkpoint] : [])).map {
                     ($0.lastPathComponent, ["sha256": try sha256(of: $0)])
                 }),
         ]
