@@ -78,6 +78,37 @@ struct AccessTests {
         #expect(audit.contains("token.revoke") && audit.contains("local:"), "\(audit)")
     }
 
+    @Test func aMistypedDataFolderStaysAsItIs() throws {
+        let files = FileManager.default
+        func mode(_ path: String) throws -> Int? {
+            try files.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        }
+        let photos = scratch.path("photos")
+        try files.createDirectory(atPath: photos, withIntermediateDirectories: false)
+        chmod(photos, 0o755)
+        for content in [[], ["wall.png"]] as [[String]] {
+            for name in content { try Data([1]).write(to: URL(fileURLWithPath: "\(photos)/\(name)")) }
+            var commands = [["list"], ["revoke", "ann"]]
+            if !content.isEmpty { commands.append(["create", "ann", "--role", "admin"]) }
+            for command in commands {
+                let result = try run(["tokens"] + command + ["--data", photos])
+                #expect(
+                    result.status == 1 && result.errors.contains("no coordinator's store in \(photos)"),
+                    "\(command): \(result.errors)")
+                #expect(try mode(photos) == 0o755 && files.contentsOfDirectory(atPath: photos) == content)
+            }
+        }
+        let missing = try run(["tokens", "list", "--data", scratch.path("none")])
+        #expect(missing.status == 1 && !files.fileExists(atPath: scratch.path("none")), "\(missing.errors)")
+
+        // An empty folder becomes the coordinator's, and its owner's.
+        try files.createDirectory(atPath: scratch.path("data"), withIntermediateDirectories: false)
+        _ = try tokenFile("ann", role: "admin")
+        #expect(try mode(scratch.path("data")) == 0o700 && mode(scratch.path("data/jobs.sqlite")) == 0o600)
+        let list = try run(["tokens", "list", "--data", scratch.path("data")])
+        #expect(list.status == 0 && list.output.contains("ann"), "\(list.errors)")
+    }
+
     @Test func aTokenStaysInPrivateFiles() throws {
         let path = try tokenFile("root", role: "admin")
         let token = try String(contentsOfFile: path, encoding: .utf8)
