@@ -188,7 +188,7 @@ struct GatherCommand: AsyncParsableCommand {
                 targets[folder.exemplarMap(maps[artifact.iteration - 1])] = artifact
             case .exemplar:
                 let name = URL(fileURLWithPath: job.fileName).lastPathComponent
-                targets[folder.url.appendingPathComponent("exemplar-\(name)")] = artifact
+                targets[folder.url.appendingPathComponent(FileName.shortened("exemplar-\(name)"))] = artifact
             case .picture, .model, .material: break
             }
         }

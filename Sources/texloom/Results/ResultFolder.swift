@@ -1,3 +1,4 @@
+import ClusterCore
 import EventFiles
 import Foundation
 import NNCore
@@ -37,7 +38,9 @@ struct ResultFolder {
     init(named name: String, in parent: URL) {
         // A job's name is a label for people; as a file name it must not leave its folder.
         let safe = name.replacing("/", with: "_").replacing("\0", with: "_")
-        url = parent.appendingPathComponent("\(safe)_result", isDirectory: true)
+        let end = "_result"
+        url = parent.appendingPathComponent(
+            safe.shortened(to: FileName.maxBytes - end.utf8.count) + end, isDirectory: true)
     }
 
     /// Creates the missing folders.
