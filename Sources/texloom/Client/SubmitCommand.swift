@@ -110,6 +110,7 @@ struct SubmitCommand: AsyncParsableCommand {
 
     func validate() throws {
         try maps.require(instead: paths.first, "files, folders or patterns")
+        try JobName.validate(name)
         guard (1...1000).contains(seeds) else { throw ValidationError("--seeds \(seeds): expected 1 to 1000") }
         guard (-100...100).contains(priority) else {
             throw ValidationError("--priority \(priority): expected -100 to 100")
@@ -239,7 +240,8 @@ struct SubmitCommand: AsyncParsableCommand {
         let tags = try JobTags(batch: batch, labels: labels)
         let labels = tags.labels.merging(variant.labels) { $1 }
         let submission = JobSubmission(
-            name: stored.name + variant.suffix, fileName: exemplar.fileName, exemplarSHA256: stored.files.sha256,
+            name: JobName.shortened(stored.name, suffix: variant.suffix),
+            fileName: FileName.shortened(exemplar.fileName), exemplarSHA256: stored.files.sha256,
             recipeYAML: recipe.yaml(), priority: priority, once: true,
             needs: try JobNeeds(
                 of: recipe, width: exemplar.width, height: exemplar.height, layout: exemplar.layout, exemplar: shown),
