@@ -27,6 +27,29 @@ import Testing
         #expect(refused.status == 2 && refused.errors.contains("--name has 250 bytes"), "\(refused.errors)")
     }
 
+    @Test func jobsOfASubmissionThatBreaksOffAreTold() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("moss.png", seed: 1)
+        let submission = try cluster.start(
+            ["submit", exemplar, "--seeds", "1000", "--json"] + TinyCluster.recipe(iterations: 60))
+        try eventually("the coordinator has a job") { try !cluster.jobs().isEmpty }
+        cluster.coordinator.killAndWait()
+        let result = submission.wait()
+        #expect(result.status == 75 && result.errors.contains("cannot be reached"), "\(result.errors)")
+        struct Outcome: Decodable {
+            var accepted: Bool
+            var job: String?
+            var reason: String?
+        }
+        let outcomes = try JSONDecoder().decode([Outcome].self, from: Data(result.output.utf8))
+        let accepted = outcomes.prefix { $0.accepted && $0.job != nil }
+        #expect(outcomes.count == 1000 && (1..<1000).contains(accepted.count), "\(accepted.count)")
+        let rest = outcomes.dropFirst(accepted.count)
+        #expect(rest.allSatisfy { !$0.accepted && $0.reason?.contains("cannot be reached") == true })
+        let cancelled = try cluster.run(["cancel", "moss", "--json"])
+        #expect(cancelled.status == 75 && cancelled.output.hasPrefix("["), "\(cancelled.output)\(cancelled.errors)")
+    }
+
     @Test func aReleaseThatExplainsItsRecipesInOtherWordsTrainsNothingTwice() async throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("moss.png", seed: 1)

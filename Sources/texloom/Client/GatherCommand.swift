@@ -96,7 +96,8 @@ struct GatherCommand: AsyncParsableCommand {
             try await best
             ? bestOnes(of: chosen, among: candidates, api)
             : chosen.map { Choice(job: $0, resultName: $0.resultName, seeds: nil) }
-        for choice in choices {
+        var away: CommandFailure?
+        for choice in choices where away == nil {
             do {
                 if let seeds = choice.seeds, choice.job.isTraining, !client.json { show(SeedComparison(group: seeds)) }
                 let result = try await gather(choice, into: parent, api)
@@ -107,9 +108,12 @@ struct GatherCommand: AsyncParsableCommand {
             } catch let failure as CommandFailure where failure.exitCode == .failed {
                 complain("\(choice.resultName): \(failure.message)")
                 failed.append(choice.resultName)
+            } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
+                away = failure
             }
         }
         if client.json { try sayJSON(gathered) }
+        if let away { throw away }
         guard failed.isEmpty else {
             throw CommandFailure(
                 "\(failed.count) of \(counted(choices.count, "job")) could not be gathered: "
