@@ -165,6 +165,35 @@ struct AccessTests {
         #expect(!FileManager.default.fileExists(atPath: scratch.path("stolen")))
     }
 
+    @Test func aFullDiskThatGetsSpaceAgainIsWorthAnotherTry() throws {
+        // Says when to try again if the address does.
+        let script = """
+            import http.server
+            class Full(http.server.BaseHTTPRequestHandler):
+                def do_GET(self):
+                    self.send_response(507)
+                    if self.path.startswith("/later/"): self.send_header("Retry-After", "60")
+                    self.end_headers()
+            server = http.server.HTTPServer(("127.0.0.1", 0), Full)
+            print(server.server_port, flush=True)
+            server.serve_forever()
+            """
+        let server = Process()
+        let output = Pipe()
+        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        server.arguments = ["python3", "-c", script]
+        server.standardOutput = output
+        server.standardError = FileHandle.nullDevice
+        try server.run()
+        defer { kill(server.processIdentifier, SIGKILL) }
+        let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        for (place, status) in [("later", Int32(75)), ("never", 1)] {
+            let result = try run(["list", "--api", "http://127.0.0.1:\(port)/\(place)"])
+            #expect(result.status == status && result.errors.contains("507"), "\(result.errors)")
+        }
+    }
+
     @Test func otherMachinesNeedTLSAndAHangUpReadsTheCertificateAgain() throws {
         for name in ["old", "new"] { try makeCertificate(name) }
         func use(_ name: String) throws {
