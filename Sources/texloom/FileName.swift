@@ -1,4 +1,5 @@
 import CArguments
+import ClusterCore
 import Foundation
 import TextureGAN
 
@@ -6,6 +7,8 @@ import TextureGAN
 /// which a private-use character (U+10FE80 to U+10FEFF) stands for each byte that is not UTF-8.
 enum FileName {
     private static let firstByte: UInt32 = 0x10FE00
+    /// The longest name that Linux's file systems take.
+    static let maxBytes = 255
 
     static func text(of bytes: some Sequence<UInt8>) -> String {
         var text = String.UnicodeScalarView()
@@ -46,6 +49,15 @@ enum FileName {
 
     /// What the results of an exemplar are named after; see `MaterialFiles.resultName`.
     static func stem(of path: String) -> String { MaterialFiles.resultName(of: last(of: path)) }
+
+    /// A name, cut to what a file system takes. It keeps its extension.
+    static func shortened(_ name: String, to limit: Int = maxBytes) -> String {
+        guard name.utf8.count > limit else { return name }
+        let end = name.lastIndex(of: ".") ?? name.endIndex
+        // After a point far from the end comes no extension.
+        guard name[end...].utf8.count <= 16 else { return name.shortened(to: limit) }
+        return String(name[..<end]).shortened(to: limit - name[end...].utf8.count) + String(name[end...])
+    }
 
     static func isFolder(_ path: String) -> Bool {
         var status = stat()

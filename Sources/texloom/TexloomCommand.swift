@@ -28,7 +28,8 @@ struct TexloomCommand: AsyncParsableCommand {
             ~/.config/texloom/config.yaml (api: http://..., recipe: fast); flags override the environment, which \
             overrides the file. docs/settings.md lists all of them.
 
-            Exit codes: 0 done, 1 failed, 2 wrong usage, 75 try again, 85 stopped with a checkpoint.
+            Exit codes: 0 done, 1 failed, 2 wrong usage, 75 try again, 78 a worker's data folder is a copy that is in \
+            use, 85 stopped with a checkpoint.
             """,
         version: "\(texloomVersion) (\(VectorInstructions.current))",
         groupedSubcommands: [

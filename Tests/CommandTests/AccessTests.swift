@@ -77,6 +77,37 @@ struct AccessTests {
         #expect(audit.contains("token.revoke") && audit.contains("local:"), "\(audit)")
     }
 
+    @Test func aMistypedDataFolderStaysAsItIs() throws {
+        let files = FileManager.default
+        func mode(_ path: String) throws -> Int? {
+            try files.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        }
+        let photos = scratch.path("photos")
+        try files.createDirectory(atPath: photos, withIntermediateDirectories: false)
+        chmod(photos, 0o755)
+        for content in [[], ["wall.png"]] as [[String]] {
+            for name in content { try Data([1]).write(to: URL(fileURLWithPath: "\(photos)/\(name)")) }
+            var commands = [["list"], ["revoke", "ann"]]
+            if !content.isEmpty { commands.append(["create", "ann", "--role", "admin"]) }
+            for command in commands {
+                let result = try run(["tokens"] + command + ["--data", photos])
+                #expect(
+                    result.status == 1 && result.errors.contains("no coordinator's store in \(photos)"),
+                    "\(command): \(result.errors)")
+                #expect(try mode(photos) == 0o755 && files.contentsOfDirectory(atPath: photos) == content)
+            }
+        }
+        let missing = try run(["tokens", "list", "--data", scratch.path("none")])
+        #expect(missing.status == 1 && !files.fileExists(atPath: scratch.path("none")), "\(missing.errors)")
+
+        // An empty folder becomes the coordinator's, and its owner's.
+        try files.createDirectory(atPath: scratch.path("data"), withIntermediateDirectories: false)
+        _ = try tokenFile("ann", role: "admin")
+        #expect(try mode(scratch.path("data")) == 0o700 && mode(scratch.path("data/jobs.sqlite")) == 0o600)
+        let list = try run(["tokens", "list", "--data", scratch.path("data")])
+        #expect(list.status == 0 && list.output.contains("ann"), "\(list.errors)")
+    }
+
     @Test func aTokenStaysInPrivateFiles() throws {
         let path = try tokenFile("root", role: "admin")
         let token = try String(contentsOfFile: path, encoding: .utf8)
@@ -133,6 +164,35 @@ struct AccessTests {
         let result = try run(["list", "--api", "http://127.0.0.1:\(port)"], ["TEXLOOM_TOKEN_FILE": path])
         #expect(result.status == 1 && result.errors.contains("redirects to"), "\(result.errors)")
         #expect(!FileManager.default.fileExists(atPath: scratch.path("stolen")))
+    }
+
+    @Test func aFullDiskThatGetsSpaceAgainIsWorthAnotherTry() throws {
+        // Says when to try again if the address does.
+        let script = """
+            import http.server
+            class Full(http.server.BaseHTTPRequestHandler):
+                def do_GET(self):
+                    self.send_response(507)
+                    if self.path.startswith("/later/"): self.send_header("Retry-After", "60")
+                    self.end_headers()
+            server = http.server.HTTPServer(("127.0.0.1", 0), Full)
+            print(server.server_port, flush=True)
+            server.serve_forever()
+            """
+        let server = Process()
+        let output = Pipe()
+        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        server.arguments = ["python3", "-c", script]
+        server.standardOutput = output
+        server.standardError = FileHandle.nullDevice
+        try server.run()
+        defer { kill(server.processIdentifier, SIGKILL) }
+        let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        for (place, status) in [("later", Int32(75)), ("never", 1)] {
+            let result = try run(["list", "--api", "http://127.0.0.1:\(port)/\(place)"])
+            #expect(result.status == status && result.errors.contains("507"), "\(result.errors)")
+        }
     }
 
     @Test func otherMachinesNeedTLSAndAHangUpReadsTheCertificateAgain() throws {

@@ -32,7 +32,7 @@ import TextureGAN
         let table = try evaluate([exemplar, exemplar, large])
         #expect(table.status == 0)
         for figure in QualityFigure.allCases { #expect(table.output.contains(figure.explanation)) }
-        #expect(table.output.contains("verdict       1  pieces are copied from the exemplar: this is no new"))
+        #expect(table.output.contains("verdict       1  pieces are copied from the exemplar, so this is no new"))
         #expect(table.output.contains("gram was not measured: the feature weights vgg16 are not installed"))
 
         let result = try evaluate([exemplar, exemplar, large, "--json"])

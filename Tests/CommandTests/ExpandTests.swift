@@ -228,7 +228,7 @@ import Testing
     @Test func whatCannotBeHadIsRefused() throws {
         for (arguments, part) in [
             (["--size", "20000x10"], "expected at most 18432x16384, which is 8 doublings"),
-            (["--size", "40"], "WxH"), (["--size", "0x9"], "WxH"),
+            (["--size", "40"], "expected WxH, such as 40x40"), (["--size", "0x9"], "WxH"),
             (["--size", "90x90", "--times", "2"], "expected one of them"),
             (["--size", "96x96", "--seamless", "x", "--periodic-input"], "does not tile"),
             (["--size", "13312x12288", "--seamless", "both"], "megapixels"),

@@ -1,5 +1,7 @@
+import ClusterCore
 import Foundation
 import Protocol
+import TextureGAN
 import Testing
 
 @testable import texloom
@@ -21,6 +23,43 @@ import Testing
         #expect(FileName.readable(text) == "caf\\xE9.png" && FileName.readable("café") == "café")
         #expect(FileName.last(of: "folder/" + text) == "caf\u{FFFD}.png" && FileName.stem(of: text) == "caf\u{FFFD}")
         #expect(FileName.stem(of: "a/b.c.jpg") == "b.c")
+    }
+
+    @Test func aLongNameIsCutAndKeepsItsExtension() {
+        #expect(FileName.shortened("wall.png") == "wall.png")
+        let long = "exemplar-" + String(repeating: "ä", count: 125) + ".png"
+        let cut = FileName.shortened(long)
+        #expect(cut == "exemplar-" + String(repeating: "ä", count: 121) + ".png" && cut.utf8.count == 255)
+        // Neither is an extension.
+        for name in [String(repeating: "n", count: 300), "a." + String(repeating: "n", count: 300)] {
+            #expect(FileName.shortened(name) == String(name.prefix(255)))
+        }
+    }
+
+    /// `submit` takes every name that a file can have.
+    @Test func whatIsMadeOfALongNameFitsAFolder() throws {
+        let stem = String(repeating: "n", count: 251)
+        func names(_ options: String, _ maps: [MapKind] = []) -> ProductNames {
+            let job = JobSummary(
+                id: "0000000001", kind: .expand, name: "n", resultName: "n", fileName: stem + ".png", recipe: options,
+                state: .finished, priority: 0, iteration: 1, totalIterations: 1, secondsPerIteration: nil,
+                etaSeconds: nil, attempt: 1, failures: 0, worker: nil, reason: nil, exemplarSHA256: "",
+                latestSnapshot: nil, latestSnapshotIteration: nil, submittedAt: Date(), startedAt: nil, finishedAt: nil,
+                lossLatest: [:])
+            let pictures = maps.map { "{\"map\":\"\($0.rawValue)\"}" }.joined(separator: ",")
+            return ProductNames(job, reportJSON: maps.isEmpty ? nil : "{\"pictures\":[\(pictures)]}")
+        }
+        let sized = names("size=256x256")
+        #expect(sized.picture(1).hasPrefix("nnn") && sized.picture(1).hasSuffix("n_256x256.png"))
+        let longest = "size=99999x99999,seamless,variations=100,input=tiles"
+        for name in [sized.picture(1), names(longest).picture(100), sized.picture(7)] {
+            #expect((100...255).contains(name.utf8.count), "\(name)")
+        }
+        let map = names(longest, [.albedo, .ambientOcclusion]).picture(2)
+        #expect(map.hasSuffix("_tile-1_AmbientOcclusion.png"), "\(map)")
+        #expect(map.split(separator: "/").allSatisfy { (100...255).contains($0.utf8.count) }, "\(map)")
+        let folder = ResultFolder(named: stem, in: URL(fileURLWithPath: "/tmp")).url.lastPathComponent
+        #expect(folder.utf8.count == 255 && folder.hasSuffix("n_result"))
     }
 
     /// é is one character or two in Unicode, and Swift treats the two as equal.

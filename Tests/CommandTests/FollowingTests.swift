@@ -85,6 +85,24 @@ import Testing
         #expect(!(try cluster.run(["list", "--name", "tile2", "--recipe", "draft"]).output.contains("tile1")))
     }
 
+    @Test func whoFollowsADeletedJobIsTold() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("stone.png", seed: 9)
+        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 60)).status == 0)
+        let followers = [
+            try cluster.start(["watch", "stone"]), try cluster.start(["watch", "stone", "--json"]),
+            try cluster.start(["logs", "stone", "--follow"]),
+        ]
+        try eventually("all have begun") { followers.allSatisfy { !$0.output.isEmpty } }
+        // What is stored is printed before the stream is open.
+        Thread.sleep(forTimeInterval: 2)
+        #expect(try cluster.run(["delete", "stone", "--cancel", "--yes"]).status == 0)
+        for follower in followers {
+            let result = follower.wait()
+            #expect(result.status == 1 && result.errors == "texloom: stone was deleted\n", "\(result)")
+        }
+    }
+
     @Test func aWatchOfWhatFailedFails() throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("stone.png", seed: 9)

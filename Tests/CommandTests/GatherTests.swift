@@ -117,6 +117,26 @@ import Testing
         #expect(try String(contentsOf: file, encoding: .utf8) == "abc")
     }
 
+    /// What `--checkpoint-days` and `--quota` leave of a job.
+    @Test func aJobWithoutACheckpointIsComplete() throws {
+        let scratch = try ScratchFolder()
+        let folder = try ResultFolder(in: scratch.url, name: "moss")
+        func finish() throws -> Set<String> {
+            try folder.finish(
+                ResultFolder.Result(
+                    job: "0000000001", name: "moss", exemplar: "moss.png", startedAt: nil, finishedAt: nil,
+                    trainingSeconds: nil, worker: nil, attempts: 1, report: nil))
+            struct Written: Decodable { var artifacts: [String: [String: String]] }
+            let written = try JSONDecoder().decode(Written.self, from: Data(contentsOf: folder.resultJSON))
+            return Set(written.artifacts.keys)
+        }
+        #expect(throws: CommandFailure.self, "there is no generator") { try finish() }
+        for file in [folder.generator, folder.discriminator] { try Data([1]).write(to: file) }
+        #expect(try finish() == ["generator.safetensors", "discriminator.safetensors"])
+        try Data([2]).write(to: folder.checkpoint)
+        #expect(try finish().contains("last_checkpoint.safetensors"))
+    }
+
     /// Also where the file system has no nameless files.
     @Test(arguments: [true, false]) func aFileIsThereWholeOrNotAtAll(canBeNameless: Bool) throws {
         let scratch = try ScratchFolder()

@@ -24,6 +24,14 @@ import Testing
         }
     }
 
+    @Test func helpNamesEveryExitCode() throws {
+        let lines = TexloomCommand.configuration.discussion.split(separator: "\n")
+        let codes = try #require(lines.first { $0.hasPrefix("Exit codes:") })
+        for code in [CommandExit.done, .failed, .usage, .tryAgain, .duplicate, .checkpointed] {
+            #expect(codes.contains(" \(code.rawValue) "), "\(code)")
+        }
+    }
+
     @Test func everyLineOfHelpFitsEightyColumns() {
         for command in Self.commands() {
             let help = TexloomCommand.helpMessage(for: command, columns: 80)

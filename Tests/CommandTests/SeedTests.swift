@@ -70,6 +70,27 @@ import Testing
         #expect(lines.contains("  seed 2: good") && lines.last?.contains("kept: seed 1") == true)
     }
 
+    @Test func aSeedsFaultsAreOneLineAndAdviceIsSaidOnce() {
+        let verdicts = [
+            "good", "details differ: train longer; colours differ: train longer; lines break: train longer or shorter",
+            "a frame runs along the border: crop a few pixels\u{1B}[2J; details differ: train longer",
+        ]
+        let jobs = verdicts.enumerated().map { index, verdict in member(UInt64(index + 1)) { $0.verdict = verdict } }
+        func lines(_ width: Int?) -> [String] {
+            SeedComparison(group: group(jobs, best: 1)).lines(width: width).map { $0.text(paints: false) }
+        }
+        let all = lines(nil)
+        #expect(
+            all.filter { $0.hasPrefix("  seed") } == [
+                "  seed 1: good", "  seed 2: details differ, colours differ, lines break",
+                "  seed 3: a frame runs along the border, details differ",
+            ], "\(all)")
+        let advice = all.filter { $0.hasPrefix("  to try: ") }
+        #expect(advice.count == 1 && advice[0].contains("train longer or shorter; crop a few pixels"), "\(advice)")
+        #expect(!advice.joined().contains("\u{1B}"))
+        #expect(lines(40).dropFirst(5).dropLast().allSatisfy { $0.columns <= 40 }, "\(lines(40))")
+    }
+
     @Test func anEarlierBestOneMovesAsideAndNothingElseDoes() throws {
         let scratch = try ScratchFolder()
         let group = group([member(1), member(2), member(3)], best: 3)

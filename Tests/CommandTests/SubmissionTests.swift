@@ -7,6 +7,49 @@ import Testing
 
 /// A photograph and a recipe make one job, however the recipe is written.
 @Suite struct SubmissionTests {
+    @Test func namesThatTheProgramMakesFitTheirLimit() throws {
+        #expect(JobName.shortened("moss", suffix: "-seed2") == "moss-seed2")
+        let long = String(repeating: "n", count: 250)
+        #expect(JobName.shortened(long) == String(repeating: "n", count: 200))
+        #expect(JobName.shortened(long, suffix: "-seed2") == String(repeating: "n", count: 194) + "-seed2")
+        #expect(JobName.shortened("moss", suffix: long).utf8.count == 200)
+
+        let cluster = try TinyCluster()
+        let recipe = TinyCluster.recipe(iterations: 60)
+        let file = try cluster.writeExemplar("\(long).png", seed: 1)
+        let accepted = try cluster.run(["submit", file, "--seeds", "12"] + recipe)
+        #expect(accepted.status == 0 && accepted.output.contains("12 accepted, 0 refused"), "\(accepted.output)")
+        #expect(Set(try cluster.jobs().map(\.name)).count == 12)
+        let short = try cluster.writeExemplar("wall.png", seed: 2)
+        let named = try cluster.run(["submit", short, "--seeds", "12", "--name", String(long.prefix(195))] + recipe)
+        #expect(named.status == 0, "\(named.output)")
+        let refused = try cluster.run(["submit", short, "--name", long] + recipe)
+        #expect(refused.status == 2 && refused.errors.contains("--name has 250 bytes"), "\(refused.errors)")
+    }
+
+    @Test func jobsOfASubmissionThatBreaksOffAreTold() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("moss.png", seed: 1)
+        let submission = try cluster.start(
+            ["submit", exemplar, "--seeds", "1000", "--json"] + TinyCluster.recipe(iterations: 60))
+        try eventually("the coordinator has a job") { try !cluster.jobs().isEmpty }
+        cluster.coordinator.killAndWait()
+        let result = submission.wait()
+        #expect(result.status == 75 && result.errors.contains("cannot be reached"), "\(result.errors)")
+        struct Outcome: Decodable {
+            var accepted: Bool
+            var job: String?
+            var reason: String?
+        }
+        let outcomes = try JSONDecoder().decode([Outcome].self, from: Data(result.output.utf8))
+        let accepted = outcomes.prefix { $0.accepted && $0.job != nil }
+        #expect(outcomes.count == 1000 && (1..<1000).contains(accepted.count), "\(accepted.count)")
+        let rest = outcomes.dropFirst(accepted.count)
+        #expect(rest.allSatisfy { !$0.accepted && $0.reason?.contains("cannot be reached") == true })
+        let cancelled = try cluster.run(["cancel", "moss", "--json"])
+        #expect(cancelled.status == 75 && cancelled.output.hasPrefix("["), "\(cancelled.output)\(cancelled.errors)")
+    }
+
     @Test func aReleaseThatExplainsItsRecipesInOtherWordsTrainsNothingTwice() async throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("moss.png", seed: 1)

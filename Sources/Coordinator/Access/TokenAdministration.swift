@@ -9,9 +9,12 @@ public struct TokenAdministration: Sendable {
     private let tokens: TokenStore
     private let audit: AuditLog
 
-    /// Opens a data folder, and creates it if there is none.
-    /// - Throws: `CoordinatorError` if the folder cannot be used, or a coordinator of an older texloom uses it.
-    public init(dataFolder: URL) throws {
+    /// Opens a data folder.
+    /// - Parameter creates: Whether a new or empty folder becomes a data folder.
+    /// - Throws: `CoordinatorError` if the folder is no coordinator's or cannot be used, or a coordinator of an older
+    ///   texloom uses it.
+    public init(dataFolder: URL, creates: Bool = true) throws {
+        try Self.requireStore(in: dataFolder, orRoom: creates)
         // While this value holds the lock, no coordinator starts; a running one holds it itself.
         do {
             let folder = try DataFolder(dataFolder)
@@ -21,6 +24,26 @@ public struct TokenAdministration: Sendable {
         }
         tokens = TokenStore(pool: store.pool)
         audit = AuditLog(dataFolder: dataFolder, maxBytes: nil)
+    }
+
+    /// A mistyped folder stays as it is: a data folder loses the access of everyone but its owner.
+    private static func requireStore(in folder: URL, orRoom creates: Bool) throws {
+        let files = FileManager.default
+        guard !files.fileExists(atPath: folder.appendingPathComponent("jobs.sqlite").path) else { return }
+        var found: [String] = []
+        do {
+            if files.fileExists(atPath: folder.path) { found = try files.contentsOfDirectory(atPath: folder.path) }
+        } catch {
+            throw CoordinatorError(
+                .fileSystem, "the data folder \(folder.path) cannot be read: \(error.systemReason)")
+        }
+        // What a new file system has, and what is left if the store could not be created.
+        guard creates, found.allSatisfy({ ["lost+found", "coordinator.lock"].contains($0) }) else {
+            throw CoordinatorError(
+                .badConfiguration,
+                "there is no coordinator's store in \(folder.path); name a coordinator's data folder with --data"
+                    + (creates ? ", or a new or empty one" : ""))
+        }
     }
 
     public func create(_ request: TokenRequest) async throws -> CreatedToken {

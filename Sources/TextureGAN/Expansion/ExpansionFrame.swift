@@ -46,7 +46,10 @@ struct ExpansionFrame {
         return plan
     }
 
-    private func plan(for size: PixelSize, _ sourceWidth: Int, _ sourceHeight: Int) throws -> DoublingPlan {
+    /// - Parameter advises: whether the failure for sides that do not tile names others.
+    private func plan(
+        for size: PixelSize, _ sourceWidth: Int, _ sourceHeight: Int, advises: Bool = true
+    ) throws -> DoublingPlan {
         // First, because the source may be half a size that does not fit an Int when it is doubled.
         try requireLimits(size.width, size.height, "the result of --size")
         let width = axes.contains(.x) ? PeriodicImage.widest(of: sourceWidth) : sourceWidth
@@ -59,10 +62,11 @@ struct ExpansionFrame {
         }
         let unit = 4 << plan.doublings
         guard !axes.contains(.x) || size.width % unit == 0, !axes.contains(.y) || size.height % unit == 0 else {
+            let others = advises ? possible(near: size, sourceWidth, sourceHeight).map { "\($0)" } : []
             throw ExpansionFailure(
                 "--size \(size) with --seamless takes \(plan.doublings) "
                     + "doubling\(plan.doublings == 1 ? "" : "s") of \(name); expected sides that are multiples of "
-                    + "\(unit) where they tile")
+                    + "\(unit) where they tile" + (others.isEmpty ? "" : ": \(others.joined(separator: " or "))"))
         }
         let (part, least) = (plan.size(after: 0), PeriodicImage.minSide)
         guard !axes.contains(.x) || part.width >= least, !axes.contains(.y) || part.height >= least else {
@@ -71,6 +75,23 @@ struct ExpansionFrame {
                     + "takes at least \(least) a side where it tiles")
         }
         return plan
+    }
+
+    /// The sizes nearest to one whose sides do not tile: a smaller and a larger one, as far as they can be had.
+    private func possible(near size: PixelSize, _ sourceWidth: Int, _ sourceHeight: Int) -> [PixelSize] {
+        func rounded(up: Bool) -> [PixelSize] {
+            // Another size may take another number of doublings.
+            let sizes = (1...DoublingPlan.maxDoublings).map { doublings in
+                let unit = 4 << doublings
+                func side(_ length: Int, _ axis: TorusAxes) -> Int {
+                    axes.contains(axis) ? (length + (up ? unit - 1 : 0)) / unit * unit : length
+                }
+                return PixelSize(width: side(size.width, .x), height: side(size.height, .y))
+            }
+            return sizes.filter { (try? plan(for: $0, sourceWidth, sourceHeight, advises: false)) != nil }
+        }
+        func isSmaller(_ a: PixelSize, _ b: PixelSize) -> Bool { a.width * a.height < b.width * b.height }
+        return [rounded(up: false).max(by: isSmaller), rounded(up: true).min(by: isSmaller)].compactMap { $0 }
     }
 
     private func requireSides(_ width: Int, _ height: Int) throws {

@@ -77,7 +77,7 @@ extension ExpansionOptions: CustomStringConvertible {
             }
             switch name {
             case "times": times = try known(Int(value), "a number of doublings, such as times=2")
-            case "size": size = try known(PixelSize(value), "WxH, such as size=4096x4096")
+            case "size": size = try known(PixelSize(value), "WxH, such as size=\(PixelSize.example(for: value))")
             case "variations": variations = try known(Int(value), "a number, such as variations=4")
             case "input": input = try known(ExpansionInput(value), "image, tiles, tiles:N or noise")
             case "seed": seed = try known(UInt64(value), "a whole number, such as seed=7")
@@ -164,6 +164,14 @@ public struct PixelSize: Equatable, Sendable, CustomStringConvertible {
         guard sides.count == 2, let width = sides[0], let height = sides[1], min(width, height) > 0 else { return nil }
         self.width = width
         self.height = height
+    }
+
+    init(width: Int, height: Int) { (self.width, self.height) = (width, height) }
+
+    /// How to write a size, for who has written something else: of one side, the square.
+    public static func example(for text: String) -> PixelSize {
+        let side = Int(text).flatMap { $0 > 0 ? $0 : nil } ?? 4096
+        return PixelSize(width: side, height: side)
     }
 
     public var description: String { "\(width)x\(height)" }

@@ -7,7 +7,7 @@ import Foundation
 public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
     public struct Fault: Sendable, Equatable {
         public let figure: QualityFigure
-        /// The fault, and what to try.
+        /// The fault, and what to try unless a fault before it says the same.
         public let text: String
     }
 
@@ -68,7 +68,12 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
             return isScale == other ? a.deviation > b.deviation : isScale
         }
         isConclusive = figures[.patches] != nil && figures[.structure] != nil
-        faults = beyond.map { Fault(figure: $0.figure, text: Self.text($0.figure, $0.value)) }
+        var said: Set<String> = []
+        faults = beyond.map { figure, value, _ in
+            let (fault, advice) = Self.words(figure, value)
+            let isNew = advice.map { said.insert($0).inserted } ?? false
+            return Fault(figure: figure, text: isNew ? "\(fault): \(advice ?? "")" : fault)
+        }
         let mean = deviations.map(\.deviation).reduce(0, +) / Float(max(deviations.count, 1))
         score = deviations.isEmpty ? nil : Float(beyond.count) + mean / (1 + mean)
     }
@@ -86,24 +91,24 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    private static func text(_ figure: QualityFigure, _ value: Float) -> String {
+    /// A fault, and what to try.
+    private static func words(_ figure: QualityFigure, _ value: Float) -> (fault: String, advice: String?) {
         switch figure {
-        case .gram: "textures differ from the exemplar's: train longer"
-        case .patches: "details differ from the exemplar's: train longer"
-        case .colour: "colours differ from the exemplar's: train longer"
-        case .checkerboard:
-            "a checkerboard lies over the picture: train longer, and double by 'nearest' if the recipe does not"
-        case .scale:
-            value > 1
-                ? "detail is enlarged or blurred, not new: train longer or with a larger k"
-                : "detail is finer than the exemplar's: train longer"
-        case .copying: "pieces are copied from the exemplar: this is no new texture"
-        case .coverage: "parts of the exemplar are missing: train longer or with another seed"
+        case .gram: ("textures differ from the exemplar's", "train longer")
+        case .patches: ("details differ from the exemplar's", "train longer")
+        case .colour: ("colours differ from the exemplar's", "train longer")
+        case .checkerboard: ("a checkerboard lies over the picture", "train longer")
+        case .scale where value > 1: ("detail is enlarged or blurred, not new", "train longer or with a larger k")
+        case .scale: ("detail is finer than the exemplar's", "train longer")
+        case .copying: ("pieces are copied from the exemplar, so this is no new texture", nil)
+        case .coverage: ("parts of the exemplar are missing", "train longer or with another seed")
         case .structure:
-            "light, colour, size or direction of the detail are not where the exemplar has them: train longer or with a "
-                + "larger k, unless the picture has another layout on purpose"
-        case .border: "a frame runs along the border: crop a few pixels, unless the picture tiles"
-        case .connection: "lines break or join where the exemplar's do not: train longer or with another seed"
+            (
+                "light, colour, size or direction of the detail are not where the exemplar has them",
+                "train longer or with a larger k, unless the picture has another layout on purpose"
+            )
+        case .border: ("a frame runs along the border", "crop a few pixels, unless the picture tiles")
+        case .connection: ("lines break or join where the exemplar's do not", "train longer or with another seed")
         }
     }
 }

@@ -181,9 +181,11 @@ struct APIClient: Sendable {
                 "; no token is set: TEXLOOM_TOKEN_FILE or the setting token-file names the file that holds it"
             default: ""
             }
-        // 502 and 504 come from a proxy before a coordinator that is away.
-        throw CommandFailure(
-            detail + advice, exit: [502, 503, 504].contains(response.status.code) ? .tryAgain : .failed)
+        // 502 and 504 come from a proxy before a coordinator that is away. A full disk (507) gets space again.
+        let mayPass =
+            [502, 503, 504].contains(response.status.code)
+            || response.status.code == 507 && response.headers.contains(name: "Retry-After")
+        throw CommandFailure(detail + advice, exit: mayPass ? .tryAgain : .failed)
     }
 
     private func collect(_ body: HTTPClientResponse.Body) async throws -> Data {

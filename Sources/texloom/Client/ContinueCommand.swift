@@ -41,6 +41,7 @@ struct ContinueCommand: AsyncParsableCommand {
     @OptionGroup var client: ClientOptions
 
     func validate() throws {
+        try JobName.validate(name)
         _ = try JobTags(batch: batch, labels: labels)
         try requirePriority(priority)
     }
@@ -62,7 +63,7 @@ struct ContinueCommand: AsyncParsableCommand {
         }
         try recipe.apply(["iterations=\(iterations)"])
         let submission = JobSubmission(
-            name: name ?? "\(source.name)-to-\(iterations)", fileName: source.fileName,
+            name: name ?? JobName.shortened(source.name, suffix: "-to-\(iterations)"), fileName: source.fileName,
             exemplarSHA256: source.exemplarSHA256, recipeYAML: recipe.yaml(), priority: priority, once: true,
             batch: tags.batch, labels: tags.labels.isEmpty ? nil : tags.labels, continues: source.id,
             maps: detail.maps)

@@ -7,8 +7,8 @@ struct GatherCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gather", abstract: "Fetches finished jobs into out/NAME_result/ folders.",
         discussion: """
-            The folder of a training holds img/ (snapshots), generator, discriminator, last checkpoint, loss.svg, log, \
-            recipe, TensorBoard's events ('tensorboard --logdir out') and result.json. The folder of a job that --then added \
+            The folder of a training holds img/ (snapshots), generator, discriminator, last checkpoint (unless the \
+            coordinator has dropped it), loss.svg, log, recipe, TensorBoard's events ('tensorboard --logdir out') and result.json. The folder of a job that --then added \
             (bricks-expand_result) holds its pictures or the exported generator, and the log. Of a material, exemplar/ holds \
             the maps that were submitted, and the maps that a worker has made are in a folder as 'texloom expand' writes it. manifest.json in each folder \
             lists the files with their sizes and SHA-256, the figures and the recipe. Files that are there with the right \
@@ -96,7 +96,8 @@ struct GatherCommand: AsyncParsableCommand {
             try await best
             ? bestOnes(of: chosen, among: candidates, api)
             : chosen.map { Choice(job: $0, resultName: $0.resultName, seeds: nil) }
-        for choice in choices {
+        var away: CommandFailure?
+        for choice in choices where away == nil {
             do {
                 if let seeds = choice.seeds, choice.job.isTraining, !client.json { show(SeedComparison(group: seeds)) }
                 let result = try await gather(choice, into: parent, api)
@@ -107,9 +108,12 @@ struct GatherCommand: AsyncParsableCommand {
             } catch let failure as CommandFailure where failure.exitCode == .failed {
                 complain("\(choice.resultName): \(failure.message)")
                 failed.append(choice.resultName)
+            } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
+                away = failure
             }
         }
         if client.json { try sayJSON(gathered) }
+        if let away { throw away }
         guard failed.isEmpty else {
             throw CommandFailure(
                 "\(failed.count) of \(counted(choices.count, "job")) could not be gathered: "
@@ -188,7 +192,7 @@ struct GatherCommand: AsyncParsableCommand {
                 targets[folder.exemplarMap(maps[artifact.iteration - 1])] = artifact
             case .exemplar:
                 let name = URL(fileURLWithPath: job.fileName).lastPathComponent
-                targets[folder.url.appendingPathComponent("exemplar-\(name)")] = artifact
+                targets[folder.url.appendingPathComponent(FileName.shortened("exemplar-\(name)"))] = artifact
             case .picture, .model, .material: break
             }
         }

@@ -53,12 +53,14 @@ struct RetryCommand: AsyncParsableCommand {
     }
 }
 
-/// Does the same to several jobs; if one refuses, the others are still done.
+/// Does the same to several jobs; if one refuses, the others are still done. When the coordinator goes away, what was done
+/// is still told.
 private func act(on words: [String], _ action: String, query: [String: String], _ options: ClientOptions) async throws {
     let api = try options.client()
     var failures = 0
     var done: [JobSummary] = []
-    for word in words {
+    var away: CommandFailure?
+    for word in words where away == nil {
         do {
             let id = try await api.job(word).id
             let job = try await api.post("/api/v1/jobs/\(id)/\(action)", query: query, as: JobSummary.self)
@@ -67,8 +69,11 @@ private func act(on words: [String], _ action: String, query: [String: String], 
         } catch let failure as CommandFailure where failure.exitCode == .failed {
             complain("\(word): \(failure.message)")
             failures += 1
+        } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
+            away = failure
         }
     }
     if options.json { try sayJSON(done) }
+    if let away { throw away }
     if failures > 0 { throw ExitCode(CommandExit.failed.rawValue) }
 }

@@ -6,8 +6,8 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
     static let configuration = CommandConfiguration(
         commandName: "logs", abstract: "Prints a job's log.",
         discussion: """
-            With --follow it survives a restart of the coordinator without losing or repeating a line. The fields of \
-            --json are those of the processes' own logs.
+            With --follow it survives a restart of the coordinator without losing or repeating a line, and exits with 1 \
+            if the job is deleted. The fields of --json are those of the processes' own logs.
             """)
 
     @Argument(help: "The job's id or name.")
@@ -38,7 +38,8 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
     func run() async throws {
         let filter = try filter(now: Date())
         let api = try client.client()
-        let id = try await api.job(job).id
+        let found = try await api.job(job)
+        let id = found.id
         var workers = try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self).workersOfAttempts
         var (entries, position) = try await stored(id, api)
         entries = entries.filter(filter.admits)
@@ -70,6 +71,7 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
                 }
             // The event of a state comes after every line that was logged before the change.
             case "job": if try event.decoded(as: JobSummary.self).state.isSettled { return }
+            case "deleted": throw CommandFailure("\(found.resultName) was deleted")
             default: break
             }
         }

@@ -11,7 +11,7 @@ struct SeedComparison {
 
     private var best: SeedJob? { group.jobs.first { $0.job.id == group.best } }
 
-    /// The table, the verdicts, the kept job and why, and the jobs that are still to finish.
+    /// The table, the faults, what to try, the kept job and why, and the jobs that are still to finish.
     /// - Parameter width: columns of the terminal; nil: as wide as the table needs.
     func lines(width: Int? = nil) -> [StyledText] {
         var lines = [
@@ -20,12 +20,28 @@ struct SeedComparison {
                 .bold)
         ]
         lines += table.lines(width: width)
-        lines += group.jobs.compactMap { member in
-            member.verdict.map { StyledText("  seed \(seed(member)): \($0.printable)") }
+        var verdicts = group.jobs.compactMap { member in
+            member.verdict.map { "  seed \(seed(member)): \(faults(of: $0))" }
         }
+        if !advice.isEmpty { verdicts.append("  to try: " + advice.joined(separator: "; ")) }
+        lines += verdicts.map { StyledText($0.printable).fitted(to: width ?? .max) }
         lines += pending.map { StyledText("  \($0)") }
         if let choice { lines.append(StyledText("  \(choice)")) }
         return lines
+    }
+
+    /// A verdict without what to try: the worker writes "fault: advice; fault: advice", or "good".
+    private func faults(of verdict: String) -> String {
+        verdict.components(separatedBy: "; ").map { $0.components(separatedBy: ": ")[0] }.joined(separator: ", ")
+    }
+
+    /// What the verdicts advise, each once. What begins a longer advice is left out.
+    private var advice: [String] {
+        var all: [String] = []
+        for fault in group.jobs.compactMap(\.verdict).flatMap({ $0.components(separatedBy: "; ") }) {
+            for text in fault.components(separatedBy: ": ").dropFirst() where !all.contains(text) { all.append(text) }
+        }
+        return all.filter { text in !all.contains { $0 != text && $0.hasPrefix(text) } }
     }
 
     private var table: TextTable {

@@ -110,6 +110,7 @@ struct SubmitCommand: AsyncParsableCommand {
 
     func validate() throws {
         try maps.require(instead: paths.first, "files, folders or patterns")
+        try JobName.validate(name)
         guard (1...1000).contains(seeds) else { throw ValidationError("--seeds \(seeds): expected 1 to 1000") }
         try requirePriority(priority)
         let tags = try JobTags(batch: batch, labels: labels)
@@ -126,9 +127,11 @@ struct SubmitCommand: AsyncParsableCommand {
         let api = try client.client()
         var outcomes: [Outcome] = []
         var times = SubmissionTimes()
+        // Why the rest is not submitted.
+        var away: CommandFailure?
         func add(_ outcome: Outcome) {
             outcomes.append(outcome)
-            if !client.json { say(describe(outcome)) }
+            if !client.json, away == nil { say(describe(outcome)) }
         }
         let candidates =
             maps.maps.isEmpty ? ExemplarFiles.collect(paths) : [.material(maps.materialName)]
@@ -150,8 +153,8 @@ struct SubmitCommand: AsyncParsableCommand {
                 add(Outcome(file: FileName.readable(file), accepted: false, reason: reason))
             case .file(let file), .material(let file):
                 let name = self.name ?? names.next() ?? ""
-                try await add(
-                    outcome(of: file) {
+                await add(
+                    outcome(of: file, &away) {
                         let exemplar = try await store(candidate, file, name, variants, in: api)
                         stored.append(exemplar)
                         // Printed once.
@@ -163,15 +166,17 @@ struct SubmitCommand: AsyncParsableCommand {
         }
         for variant in variants.dropFirst() {
             for exemplar in stored {
-                try await add(outcome(of: exemplar.file) { try await submit(exemplar, variant, &times, to: api) })
+                await add(
+                    outcome(of: exemplar.file, &away) { try await submit(exemplar, variant, &times, to: api) })
             }
         }
-        times.measure()
+        if away == nil { times.measure() }
         if client.json {
             let expected = times.expected
             for index in outcomes.indices { outcomes[index].expected = outcomes[index].job.flatMap { expected[$0] } }
             try sayJSON(outcomes)
         }
+        if let away { throw away }
         let refused = outcomes.filter { !$0.accepted }.count
         if !client.json, outcomes.count > 1 { say("\(outcomes.count - refused) accepted, \(refused) refused") }
         if !client.json, let text = times.text { say(text) }
@@ -179,13 +184,16 @@ struct SubmitCommand: AsyncParsableCommand {
     }
 
     /// The outcome for a file, or why it is refused.
-    private func outcome(of file: String, _ body: () async throws -> Outcome) async throws -> Outcome {
+    /// - Parameter away: Why the coordinator takes nothing for now. Then the file is not even tried.
+    private func outcome(
+        of file: String, _ away: inout CommandFailure?, _ body: () async throws -> Outcome
+    ) async -> Outcome {
         let shown = FileName.readable(file)
+        if let away { return Outcome(file: shown, accepted: false, reason: away.message) }
         do {
             return try await body()
-        } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
-            throw failure
         } catch let failure as CommandFailure {
+            if failure.exitCode == .tryAgain { away = failure }
             return Outcome(file: shown, accepted: false, reason: failure.message)
         } catch {
             return Outcome(file: shown, accepted: false, reason: error.systemReason)
@@ -237,7 +245,8 @@ struct SubmitCommand: AsyncParsableCommand {
         let tags = try JobTags(batch: batch, labels: labels)
         let labels = tags.labels.merging(variant.labels) { $1 }
         let submission = JobSubmission(
-            name: stored.name + variant.suffix, fileName: exemplar.fileName, exemplarSHA256: stored.files.sha256,
+            name: JobName.shortened(stored.name, suffix: variant.suffix),
+            fileName: FileName.shortened(exemplar.fileName), exemplarSHA256: stored.files.sha256,
             recipeYAML: recipe.yaml(), priority: priority, once: true,
             needs: try JobNeeds(
                 of: recipe, width: exemplar.width, height: exemplar.height, layout: exemplar.layout, exemplar: shown),

@@ -2,6 +2,7 @@ import ArgumentParser
 import Base
 import Coordinator
 import Foundation
+import OperatingSystem
 import Protocol
 
 struct TokensCommand: AsyncParsableCommand {
@@ -9,7 +10,8 @@ struct TokensCommand: AsyncParsableCommand {
         commandName: "tokens", abstract: "Makes, lists and revokes the tokens that people and scripts log in with.",
         discussion: """
             Without --api these commands work on the coordinator's data folder, whether or not it runs: a user \
-            who may write there is an admin. So the first token is made on the coordinator's machine:
+            who may write there is an admin. So the first token is made on the coordinator's machine, also before the \
+            coordinator's first start:
               texloom tokens create ann --role admin
             With --api, or the setting api, they ask a coordinator, which wants an admin's token.
             """,
@@ -28,13 +30,16 @@ struct TokenOptions: ParsableArguments {
     }
 
     /// The tokens in a data folder, or nil to ask a coordinator.
-    func folder() throws -> TokenAdministration? {
+    /// - Parameter creates: whether a new or empty folder becomes a data folder.
+    func folder(creates: Bool = false) throws -> TokenAdministration? {
         let settings = try Settings.current.get()
         if data == nil, client.api != nil || settings[.api] != nil { return nil }
         let folder = data ?? settings[.data]
         let url = folder.map { URL(fileURLWithPath: $0, isDirectory: true) }
+        PrivateFile.keepNewFilesPrivate()
         do {
-            return try TokenAdministration(dataFolder: url ?? CoordinatorConfiguration().dataFolder)
+            return try TokenAdministration(
+                dataFolder: url ?? CoordinatorConfiguration().dataFolder, creates: creates)
         } catch let error as CoordinatorError {
             throw CommandFailure(error.message)
         }
@@ -69,7 +74,7 @@ struct CreateTokenCommand: AsyncParsableCommand {
         }
         let request = TokenRequest(name: name, role: role, lifetimeSeconds: lifetime)
         let created: CreatedToken
-        if let folder = try options.folder() {
+        if let folder = try options.folder(creates: true) {
             created = try await folder.create(request)
         } else {
             created = try await options.client.client().post("/api/v1/tokens", body: request)

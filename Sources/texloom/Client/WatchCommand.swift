@@ -8,7 +8,7 @@ struct WatchCommand: AsyncParsableCommand, PrintsOnly {
         discussion: """
             On a terminal, it shows the cluster, or one job with its losses, attempts and log, and keeps the picture up \
             to date. Elsewhere, and with --json, it prints a line for each job and one for each change. Ctrl-C ends the \
-            watch, not the jobs. Exits with 1 if a job did not finish.
+            watch, not the jobs. Exits with 1 if a job did not finish, or was deleted before.
             """)
 
     @Argument(help: "Only these jobs, by id or name.")

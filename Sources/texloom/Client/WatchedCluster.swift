@@ -1,3 +1,4 @@
+import ArgumentParser
 import Base
 import ClusterCore
 import Foundation
@@ -25,6 +26,8 @@ struct WatchedCluster {
     private var needsLook = true
     private var lastLook = ContinuousClock.now - Self.lookInterval
     private var said: [String: String] = [:]
+    /// The names of watched jobs that were deleted before they finished.
+    private var deleted: [String] = []
     private var lookedUp: Set<String> = []
 
     init(api: APIClient, chosen: [String], features: TerminalFeatures, writesJSON: Bool) {
@@ -49,8 +52,10 @@ struct WatchedCluster {
             case .followed(.event(let event)):
                 if away != nil, !draws { complain("the coordinator is back") }
                 away = nil
+                let known = deleted.count
                 let changed = try take(event)
                 if !draws, let changed { report(changed) }
+                if !draws { for name in deleted[known...] { complain("\(name) was deleted") } }
             }
             if needsLook, away == nil, ContinuousClock.now - lastLook >= Self.lookInterval {
                 do {
@@ -64,8 +69,12 @@ struct WatchedCluster {
                     let last = lines(screen.size)
                     screen.close()
                     for line in last { say(line.text(paints: features.hasColours)) }
+                    for name in deleted { complain("\(name) was deleted") }
                 }
-                guard unfinished > 0 else { return }
+                guard unfinished > 0 else {
+                    if !deleted.isEmpty { throw ExitCode(CommandExit.failed.rawValue) }
+                    return
+                }
                 throw CommandFailure(
                     "\(unfinished) of \(counted(total, "job")) did not finish; 'texloom list' says why")
             }
@@ -92,8 +101,12 @@ struct WatchedCluster {
             picture.put(job)
             return job
         case "deleted":
-            let deleted = Set(try event.decoded(as: DeletedJobs.self).jobs)
-            chosen.removeAll(where: deleted.contains)
+            let gone = Set(try event.decoded(as: DeletedJobs.self).jobs)
+            let known = Dictionary(picture.jobs.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            for id in chosen where gone.contains(id) && known[id]?.state != .finished {
+                deleted.append(known[id]?.resultName ?? id)
+            }
+            chosen.removeAll(where: gone.contains)
             needsLook = true
         default: break
         }

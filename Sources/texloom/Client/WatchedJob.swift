@@ -34,6 +34,12 @@ struct WatchedJob {
             case .followed(.event(let event)):
                 away = nil
                 try take(event)
+                if event.name == "deleted" {
+                    let last = lines(screen.size)
+                    screen.close()
+                    for line in last { say(line.text(paints: features.hasColours)) }
+                    throw CommandFailure("\(detail?.job.resultName ?? id) was deleted")
+                }
             }
             if needsDetail, away == nil {
                 do {

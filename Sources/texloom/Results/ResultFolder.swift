@@ -1,3 +1,4 @@
+import ClusterCore
 import EventFiles
 import Foundation
 import NNCore
@@ -37,7 +38,9 @@ struct ResultFolder {
     init(named name: String, in parent: URL) {
         // A job's name is a label for people; as a file name it must not leave its folder.
         let safe = name.replacing("/", with: "_").replacing("\0", with: "_")
-        url = parent.appendingPathComponent("\(safe)_result", isDirectory: true)
+        let end = "_result"
+        url = parent.appendingPathComponent(
+            safe.shortened(to: FileName.maxBytes - end.utf8.count) + end, isDirectory: true)
     }
 
     /// Creates the missing folders.
@@ -144,12 +147,14 @@ struct ResultFolder {
         }
     }
 
-    /// Writes result.json with the digests of the networks; its presence says that the folder is complete.
+    /// Writes result.json with the digests of the networks; its presence says that the folder is complete. The coordinator
+    /// may have dropped the checkpoint (`--checkpoint-days`, `--quota`).
     func finish(_ result: Result) throws {
+        let hasCheckpoint = FileManager.default.fileExists(atPath: checkpoint.path)
         var object: [String: Any] = [
             "name": result.name, "exemplar": result.exemplar, "attempts": result.attempts,
             "artifacts": try Dictionary(
-                uniqueKeysWithValues: [generator, discriminator, checkpoint].map {
+                uniqueKeysWithValues: ([generator, discriminator] + (hasCheckpoint ? [checkpoint] : [])).map {
                     ($0.lastPathComponent, ["sha256": try sha256(of: $0)])
                 }),
         ]

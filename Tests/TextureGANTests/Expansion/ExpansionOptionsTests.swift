@@ -22,7 +22,8 @@ struct ExpansionOptionsTests {
 
     @Test(
         arguments: [
-            ("size=10", "expected WxH"), ("times=9", "--times 9: expected 1 to 8"), ("times", "expected NAME=VALUE"),
+            ("size=10", "expected WxH, such as size=10x10"), ("size=wide", "such as size=4096x4096"),
+            ("times=9", "--times 9: expected 1 to 8"), ("times", "expected NAME=VALUE"),
             ("size=8x8,times=1", "expected one of them"), ("seed=1", "has no effect"), ("seamless=z", "both, x or y"),
             ("memory=9", "there is no option 'memory'"), ("depth=12", "expected 8 or 16"), ("times=1,times=2", "twice"),
             ("periodic-input", "NAME=VALUE"), ("input=tiles:1", "image, tiles"), ("variations=0", "1 to 10000"),
@@ -40,6 +41,24 @@ struct ExpansionOptionsTests {
             try ExpansionOptions("input=tiles,seamless").names(stem: "moss", extension: "") == ["moss_2x_tiles_tile"])
         #expect(try ExpansionOptions("").names(stem: "moss", guide: "layout") == ["moss_2x_layout.png"])
         #expect(try ExpansionOptions("times=2,variations=2").names(stem: "m") == ["m_4x-1.png", "m_4x-2.png"])
+    }
+
+    @Test(
+        arguments: [
+            (200, "seamless,size=1000x1000", ": 992x992 or 1024x1024"),
+            // 992 pixels take three doublings, 1000 take four.
+            (124, "seamless,size=1000x1000", ": 992x992 or 1024x1024"),
+            (200, "seamless=x,size=1000x999", ": 992x999 or 1024x999"),
+            (40, "seamless,size=34x34", ": 32x32 or 40x40"),
+            // A smaller one would be made from fewer than 16 pixels.
+            (16, "seamless,size=4090x4090", ": 4096x4096"),
+        ])
+    func theNearestSizesThatTileAreNamed(side: Int, text: String, wanted: String) throws {
+        let options = try ExpansionOptions(text)
+        let failure = #expect(throws: ExpansionFailure.self) {
+            try PictureExpansion.check(options, of: "a.png", width: side, height: side)
+        }
+        #expect(failure?.message.hasSuffix("where they tile" + wanted) == true, "\(failure?.message ?? "")")
     }
 
     @Test func whatCannotBeMadeOfASizeIsKnownBeforeTheWork() throws {

@@ -206,6 +206,13 @@ import Testing
         #expect(QualityVerdict(figures).faults.map(\.figure) == [.scale, .structure, .coverage])
         figures[.scale] = 1
         #expect(QualityVerdict(figures).faults.map(\.figure) == [.structure, .coverage])
+        // Advice is said once.
+        (figures[.structure], figures[.coverage]) = (0.2, 0.93)
+        (figures[.gram], figures[.patches], figures[.checkerboard]) = (0.5, 0.75, 0.08)
+        #expect(
+            QualityVerdict(figures).description
+                == "a checkerboard lies over the picture: train longer; details differ from the exemplar's; textures differ "
+                + "from the exemplar's")
     }
 
     @Test func aScoreCountsFaultsFirstAndThenTheDistanceFromTheExemplar() throws {

@@ -59,7 +59,7 @@ struct ExpandCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "The size of the result in pixels. The middle of the image is doubled as often as necessary.",
-            valueName: "WxH"))
+            valueName: "WxH"), transform: { try PixelSize(argument: $0) })
     var size: PixelSize?
 
     @Option(
@@ -293,8 +293,14 @@ struct ExpandCommand: ParsableCommand {
 
 extension NormStatistics: ExpressibleByArgument {}
 
-extension PixelSize: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
+extension PixelSize {
+    /// - Throws: `ValidationError` with an example.
+    fileprivate init(argument: String) throws {
+        guard let size = PixelSize(argument) else {
+            throw ValidationError("expected WxH, such as \(PixelSize.example(for: argument))")
+        }
+        self = size
+    }
 }
 
 extension ExpansionInput: ExpressibleByArgument {
