@@ -156,6 +156,12 @@ struct ExpandCommand: ParsableCommand {
     }
 
     func validate() throws {
+        let paths: [(name: String, path: String?)] = [
+            ("GENERATOR", generator), ("IMAGE", image), ("-o", output), ("--near", near), ("--layout", layout),
+        ]
+        if let empty = paths.first(where: { $0.path?.isEmpty == true }) {
+            throw ValidationError("\(empty.name) '': expected a path")
+        }
         if let mistake = options.mistake { throw ValidationError(mistake) }
         guard variations == nil || output != "-" else {
             throw ValidationError("--variations and -o -: expected a file's name, to which numbers are added")
@@ -214,17 +220,20 @@ struct ExpandCommand: ParsableCommand {
         guard output != "-" else {
             throw CommandFailure("-o -: a material has several files; expected a folder", exit: .usage)
         }
+        let (read, notes) = try files.read()
+        notes.forEach { complain($0) }
         let material: Material
         do {
-            let (read, notes) = try files.read()
-            notes.forEach { complain($0) }
             material = try read.arranged(as: network.layout)
         } catch {
-            throw CommandFailure("\(error)", exit: .usage)
+            throw CommandFailure(error.message, exit: .usage)
         }
-        let inputs = files.files.map(\.url.path) + [generator] + others
+        let maps = files.files.map(\.url.path)
+        let folders = maps.map { ($0 as NSString).deletingLastPathComponent }.map { $0.isEmpty ? "." : $0 }
         try run(network, on: material.pixels, named: material.name) { path, width, height in
-            try MaterialOutput(path, material, width: width, height: height, depth: depth, sparing: inputs)
+            try MaterialOutput(
+                path, material, width: width, height: height, depth: depth, sparing: maps + [generator] + others,
+                besides: folders)
         }
     }
 
