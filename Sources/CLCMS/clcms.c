@@ -132,25 +132,23 @@ clcms_conversion *clcms_from_profile(const uint8_t *bytes, size_t count, clcms_l
     return conversion;
 }
 
-// sRGB's decoding curve.
-static double linear(double value) {
-    return value <= 0.04045 ? value / 12.92 : pow((value + 0.055) / 1.055, 2.4);
-}
-
 clcms_conversion *clcms_from_gamma(double gamma, const double xy[8], clcms_layout layout,
                                    char message[CLCMS_MESSAGE_BYTES]) {
     static const double srgb[8] = {0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06};
-    enum { ENTRIES = 4096 };
     cmsContext context = make_context(message);
     if (!context) {
         say(message, "out of memory");
         return NULL;
     }
     const double *at = xy ? xy : srgb;
-    cmsFloat32Number values[ENTRIES];
-    for (int index = 0; index < ENTRIES; index++)
-        values[index] = (cmsFloat32Number)linear(pow((double)index / (ENTRIES - 1), 1 / (2.2 * gamma)));
-    cmsToneCurve *curve = cmsBuildTabulatedToneCurveFloat(context, ENTRIES, values);
+    cmsToneCurve *curve;
+    if (fabs(2.2 * gamma - 1) < 1e-6) {
+        // That of the profile which is converted to.
+        cmsFloat64Number curve_of_srgb[5] = {2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045};
+        curve = cmsBuildParametricToneCurve(context, 4, curve_of_srgb);
+    } else {
+        curve = cmsBuildGamma(context, 1 / gamma);
+    }
     cmsHPROFILE profile = NULL;
     if (curve) {
         cmsCIExyY white = {at[0], at[1], 1};

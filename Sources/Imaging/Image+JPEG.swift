@@ -9,18 +9,18 @@ extension Image {
     /// - Parameter quality: 1 to 100; 95 is hard to tell from the original.
     /// - Throws: `.encoding` if a side is longer than `maxJPEGSide`, or memory runs out.
     public func jpeg(quality: Int = 95) throws(ImagingError) -> Data {
-        var bytes: UnsafeMutablePointer<UInt8>?
-        var count: UInt = 0
-        var message = [CChar](repeating: 0, count: 256)
-        let status =
-            max(width, height) > Self.maxJPEGSide
-            ? -1 : cjpeg_encode_rgb(pixels, UInt32(width), UInt32(height), Int32(quality), &bytes, &count, &message)
-        guard status == 0, let bytes else {
-            throw ImagingError(
-                .encoding,
-                "a \(width)x\(height) image cannot be encoded as JPEG; expected sides of at most "
-                    + "\(Self.maxJPEGSide) pixels, and memory for it")
+        var result = Data()
+        do {
+            let writer = try JPEGWriter(width: width, height: height, quality: quality) {
+                result.append(contentsOf: $0)
+            }
+            try pixels.withUnsafeBufferPointer { try writer.write($0) }
+            try writer.finish()
+        } catch let error as ImagingError {
+            throw error
+        } catch {
+            preconditionFailure("memory takes all bytes")
         }
-        return Data(bytesNoCopy: bytes, count: Int(count), deallocator: .free)
+        return result
     }
 }

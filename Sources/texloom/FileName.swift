@@ -80,7 +80,7 @@ enum FileName {
                 String.UnicodeScalarView(path.unicodeScalars.map { byte($0) == nil ? $0 : "\u{FFFD}" })))
     }
 
-    private static func isText(_ text: String) -> Bool { !text.unicodeScalars.contains { byte($0) != nil } }
+    static func isText(_ text: String) -> Bool { !text.unicodeScalars.contains { byte($0) != nil } }
 
     private static func byte(_ scalar: Unicode.Scalar) -> UInt8? {
         (firstByte + 0x80...firstByte + 0xFF).contains(scalar.value) ? UInt8(scalar.value - firstByte) : nil

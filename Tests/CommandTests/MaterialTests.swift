@@ -140,6 +140,85 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: scratch.path("hand/hand_Color.png"))) == one)
     }
 
+    /// A folder without a name would be the root folder, and two sets of maps in one folder are none.
+    @Test func aMaterialIsWrittenToAFolderOfItsOwn() throws {
+        #expect(try train([folder]).status == 0)
+        let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+        for (output, words) in [
+            ("", "expected a path"), ("/", "expected the name of a folder"), ("//", "expected the name of a folder"),
+            ("waves", "is the folder of the input itself"), ("out/../waves/", "is the folder of the input itself"),
+        ] {
+            let result = try expand("-o", output)
+            #expect(result.status == 2 && result.errors.contains(words), "\(output): \(result.errors)")
+        }
+        let maps = ["--map", "albedo=\(folder)/waves_diff.png", "--map", "normal-dx=\(folder)/waves_nor_dx.png"]
+        let more = ["--map", "roughness=\(folder)/waves_rough.png", "--map", "displacement=\(folder)/waves_disp.png"]
+        let byHand = try texloom(["expand", generator] + maps + more + ["-o", folder])
+        #expect(byHand.status == 2 && byHand.errors.contains("the input itself"), "\(byHand.errors)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == before)
+        for missing in [["expand", generator, ""], ["expand", "", folder]] {
+            let result = try texloom(missing)
+            #expect(result.status == 2 && result.errors.contains("expected a path"), "\(result.errors)")
+        }
+        // The folder's name, not its dot, which would hide the files.
+        try FileManager.default.createDirectory(atPath: scratch.path("here"), withIntermediateDirectories: false)
+        let here = try TexloomProcess(
+            ["expand", generator, folder, "-o", "."], folder: scratch.url,
+            launcher: ["/usr/bin/env", "--chdir", scratch.path("here")]
+        ).wait()
+        #expect(here.status == 0, "\(here.errors)")
+        #expect(try header("here/here_Color.png").width == 72)
+    }
+
+    @Test func theFilesOfAMaterialAreReplacedTogetherOrNotAtAll() throws {
+        #expect(try train([folder]).status == 0)
+        try FileManager.default.createDirectory(
+            atPath: scratch.path("set/set.mtlx"), withIntermediateDirectories: true)
+        let blocked = try expand("-o", "set")
+        #expect(blocked.status == 2 && blocked.errors.contains("set.mtlx is a folder"), "\(blocked.errors)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path("set")) == ["set.mtlx"])
+        // Files of at most 512 bytes, so that the first map fails.
+        let failed = try TexloomProcess(
+            ["expand", generator, folder, "-o", "new/inner"], folder: scratch.url,
+            launcher: ["/bin/sh", "-c", "cd '\(scratch.url.path)' && ulimit -f 1 && exec \"$@\"", "sh"]
+        ).wait()
+        #expect(failed.status == 1, "\(failed.errors)")
+        #expect(!FileManager.default.fileExists(atPath: scratch.path("new")))
+    }
+
+    @Test func aDamagedMapIsNoWrongUsage() throws {
+        #expect(try train([folder]).status == 0)
+        let map = URL(fileURLWithPath: folder + "/waves_rough.png")
+        try Data(contentsOf: map).dropLast(40).write(to: map)
+        for result in [try expand(), try train([folder], ["--name", "damaged"])] {
+            #expect(result.status == 1 && result.errors.contains("waves_rough.png"), "\(result.errors)")
+        }
+    }
+
+    @Test func aFolderWhoseNameIsNoTextIsRefusedByItsName() throws {
+        #expect(try train([folder]).status == 0)
+        let script = """
+            mv waves $'caf\\xe9' && "$0" expand '\(generator)' $'caf\\xe9'
+            test $? = 1 || exit 9
+            "$0" expand '\(generator)' --map albedo=$'caf\\xe9/waves_diff.png'
+            test $? = 1 || exit 8
+            mv $'caf\\xe9' waves && "$0" expand '\(generator)' waves -o $'caf\\xe9'
+            test $? = 2 || exit 7
+            """
+        let shell = Process()
+        let errors = scratch.url.appendingPathComponent("shell.err")
+        try Data().write(to: errors)
+        shell.executableURL = URL(fileURLWithPath: "/bin/bash")
+        shell.arguments = ["-c", script, TexloomProcess.executable.path]
+        shell.currentDirectoryURL = scratch.url
+        shell.standardError = try FileHandle(forWritingTo: errors)
+        try shell.run()
+        shell.waitUntilExit()
+        let said = try String(contentsOf: errors, encoding: .utf8)
+        #expect(shell.terminationStatus == 0, "\(said)")
+        #expect(said.split(separator: "\n").count { $0.contains("caf\\xE9") && $0.contains("UTF-8") } == 3, "\(said)")
+    }
+
     @Test func whatDoesNotFitIsRefusedInWords() throws {
         #expect(try train([folder]).status == 0)
         let picture = folder + "/waves_diff.png"

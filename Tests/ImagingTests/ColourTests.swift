@@ -47,9 +47,26 @@ import Testing
             rows: [[0, 10, 0, 10, 0, 10, 0, 40, 0, 40, 0, 40, 0, 120, 0, 120, 0, 120]])
         fixture.chunks = [("gAMA", PNGFixture.big32(100_000))]
         let decoded = try DecodedImage(fixture.encoded(), name: "x")
-        let expected = [10.0, 40, 120].map { Int((255 * pow($0 / 65535, 1 / 2.2)).rounded()) }
-        expect(decoded.image, expected.map { [$0, $0, $0] })
-        #expect(expected == [5, 9, 15])
+        expect(decoded.image, [1, 2, 6].map { [$0, $0, $0] }, within: 0)
+    }
+
+    /// A gamma means a pure power, and sRGB has a straight piece in the darks.
+    @Test(arguments: [1, 1 / 1.8, 1 / 2.6, 0.2, 2])
+    func aGammaIsConvertedByItsFormula(_ gamma: Double) throws {
+        let ramp = (0..<4096).map { 16 * $0 }
+        var fixture = PNGFixture(
+            width: ramp.count, height: 1, bitDepth: 16, colorType: .rgb,
+            rows: [ramp.flatMap { value in (0..<3).flatMap { _ in [UInt8(value >> 8), UInt8(value & 255)] } }])
+        fixture.chunks = [("gAMA", PNGFixture.big32(Int((gamma * 100_000).rounded())))]
+        let image = try DecodedRaster<UInt16>(fixture.encoded(), name: "x").image
+        let stored = (gamma * 100_000).rounded() / 100_000
+        let errors = ramp.indices.map { index -> Double in
+            let linear = pow(Double(ramp[index]) / 65535, 1 / stored)
+            let encoded = linear <= 0.0031308 ? 12.92 * linear : 1.055 * pow(linear, 1 / 2.4) - 0.055
+            return abs(Double(image.pixels[3 * index]) - 65535 * encoded)
+        }
+        // A hundredth of a level of 8 bits.
+        #expect(errors.max()! < 2.57)
     }
 
     @Test func profilesOfSRGBLeaveTheBytesAlone() throws {
@@ -75,7 +92,7 @@ import Testing
     @Test func gammaAndChromaticitiesAreConverted() throws {
         let linear = try DecodedImage(
             png(rows: [[0, 10, 60, 128, 255, 0]], [("gAMA", PNGFixture.big32(100_000))]), name: "x")
-        expect(linear.image, [[0, 59, 132], [186, 255, 0]])
+        expect(linear.image, [[0, 56, 133], [188, 255, 0]])
         #expect(linear.notes == [.convertedToSRGB(from: "a gamma of 1")])
         let adobe = Self.chromaticities(green: (21_000, 71_000))
         for chunks in [[("cHRM", adobe)], [("gAMA", PNGFixture.big32(45_455)), ("cHRM", adobe)]] {

@@ -31,7 +31,17 @@ int cjpeg_decode(const uint8_t *bytes, size_t count, int channels, uint8_t *pixe
 
 enum { CJPEG_MAX_SIDE = 65500 };
 
-// Encodes 8-bit RGB, both sides at most CJPEG_MAX_SIDE, with its colour at full resolution; quality is 1 to 100.
-// *result is the caller's to free().
-int cjpeg_encode_rgb(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, uint8_t **result,
-                     unsigned long *count, char message[CJPEG_MESSAGE_BYTES]);
+typedef struct cjpeg_writer cjpeg_writer;
+// Takes some bytes of the file, in their order. Anything but 0 ends the encoding.
+typedef int (*cjpeg_sink)(void *context, const uint8_t *bytes, size_t count);
+
+// Encodes 8-bit RGB from top to bottom, both sides at most CJPEG_MAX_SIDE, with its colour at full resolution; quality is
+// 1 to 100. It holds some rows: Huffman tables that fit the picture would take all of its coefficients in memory.
+// NULL with a message where there is no such JPEG. After a failure, only cjpeg_free_writer may follow.
+cjpeg_writer *cjpeg_open_writer(uint32_t width, uint32_t height, int quality, cjpeg_sink sink, void *context,
+                                char message[CJPEG_MESSAGE_BYTES]);
+// Rows of width * 3 bytes, not more than the picture has.
+int cjpeg_write_rows(cjpeg_writer *writer, const uint8_t *rgb, uint32_t rows, char message[CJPEG_MESSAGE_BYTES]);
+// Comes after the last row.
+int cjpeg_finish_writer(cjpeg_writer *writer, char message[CJPEG_MESSAGE_BYTES]);
+void cjpeg_free_writer(cjpeg_writer *writer);

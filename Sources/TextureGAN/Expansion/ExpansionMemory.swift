@@ -16,8 +16,12 @@ struct ExpansionMemory {
     let input: ExpansionInput
     /// Whether the picture tiles already.
     let isPeriodic: Bool
-    /// Pixels of the layout that the input follows; 0 without one.
+    /// Pixels of the layout that the input follows, as it is used; 0 without one.
     var layoutPixels = 0
+    /// Pixels of the picture that crops are compared with, as it is used; 0 without one.
+    var nearPixels = 0
+    /// What decoding and scaling either of them takes.
+    var guideBytes = 0
 
     struct PictureSize: Equatable {
         let width: Int
@@ -63,8 +67,8 @@ struct ExpansionMemory {
     /// What stays throughout: weights, the picture, and what was made of it.
     private var held: Int {
         let weights = generator.parameters.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.size
-        // The light and the colours of the exemplar, by which blocks are chosen for a layout.
-        let light = layoutPixels == 0 ? 0 : 15 * source.pixels
+        // The layout, and the light and the colours of the exemplar, by which blocks are chosen for it.
+        let light = layoutPixels == 0 ? 0 : 15 * source.pixels + 3 * layoutPixels
         return weights + 3 * bytes(source) + light
     }
 
@@ -74,11 +78,13 @@ struct ExpansionMemory {
         // The light that the layout asks for, its order, the light of what was laid, and the pictures. The light of
         // the exemplar is averaged and ordered before: 36 bytes a pixel with what is held.
         let layout = layoutPixels == 0 ? 0 : (110 + 3 * sampleBytes) * layoutPixels + 21 * source.pixels
+        // The image with 8 bits, and both at smaller scales.
+        let near = nearPixels == 0 ? 0 : 8 * source.pixels + 4 * nearPixels
         // Noise ranks its values and the picture's pixels; sorting copies them.
         let noise = input == .noise ? 40 * source.pixels : 0
         // The light of the exemplar and of the join, and the copies: turned, cut, rolled, and with moved light.
         let periodic = axes == nil || isPeriodic ? 0 : (40 + 6 * sampleBytes) * max(source.pixels, layoutPixels)
-        return max(noise, periodic, layout)
+        return max(noise, periodic, layout, near, guideBytes)
     }
 
     /// The pictures beside the features.

@@ -5,10 +5,10 @@ import NNCore
 public struct PictureExpansion {
     /// A second picture, which decides what is expanded of the image.
     public enum Guide {
-        /// Variations come from the crops that are most like it. The name is for messages.
-        case near(Image, name: String)
+        /// Variations come from the crops that are most like it.
+        case near(GuidePicture)
         /// Its light and dark are followed, ``LayoutTransfer``. Strengths are 0 to 1.
-        case layout(Image, strength: Double, seed: UInt64)
+        case layout(GuidePicture, strength: Double, seed: UInt64)
     }
 
     private let options: ExpansionOptions
@@ -50,29 +50,47 @@ public struct PictureExpansion {
         _ picture: Raster<Sample>, to sink: (Int, DoublingPlan) throws -> Sink,
         progress: @escaping (Double) throws -> Void, finished: (Int, Sink, ExpandedPicture) throws -> Void
     ) throws {
-        let layout = layoutSize
-        func memory(_ plan: DoublingPlan) -> ExpansionMemory {
-            var memory = Self.memory(
-                of: options, expander.generator, plan, sampleBytes: MemoryLayout<Sample>.size, width: picture.width,
-                height: picture.height)
-            memory.layoutPixels = layout.map { $0.width * $0.height } ?? 0
-            return memory
-        }
-        // Making the input takes memory, too.
-        try expander.require(
-            memory(
-                layout.map { try frame.checkedPlan(width: $0.width, height: $0.height) }
-                    ?? Self.check(options, of: name, width: picture.width, height: picture.height)))
+        let sampleBytes = MemoryLayout<Sample>.size
+        try require(width: picture.width, height: picture.height, sampleBytes: sampleBytes)
         let input = try inputs(of: picture)
         for index in 0..<options.count {
             let source = try input(index)
             let (part, plan) = try frame.prepared(source)
             let target = try sink(index, plan)
-            let result = try expander.expand(part, by: plan, memory(plan), to: target) { share in
+            let memory = memory(of: plan, width: picture.width, height: picture.height, sampleBytes: sampleBytes)
+            let result = try expander.expand(part, by: plan, memory, to: target) { share in
                 try progress((Double(index) + share) / Double(options.count))
             }
             try finished(index, target, result)
         }
+    }
+
+    /// What ``run(_:to:progress:finished:)`` checks before any work, for a picture that has yet to be decoded.
+    /// - Parameter sampleBytes: of a sample of the results.
+    /// - Throws: `ExpansionFailure` if the picture is too small or a result too large; `MemoryShortage`.
+    public func require(width: Int, height: Int, sampleBytes: Int) throws {
+        let plan =
+            try layoutSize.map { try frame.checkedPlan(width: $0.width, height: $0.height) }
+            ?? Self.check(options, of: name, width: width, height: height)
+        // Making the input takes memory, too.
+        try expander.require(memory(of: plan, width: width, height: height, sampleBytes: sampleBytes))
+    }
+
+    private func memory(of plan: DoublingPlan, width: Int, height: Int, sampleBytes: Int) -> ExpansionMemory {
+        var memory = Self.memory(
+            of: options, expander.generator, plan, sampleBytes: sampleBytes, width: width, height: height)
+        switch guide {
+        case .near(let wanted):
+            let (width, height) = ExpansionInput.cropSize(of: width, height)
+            memory.guideBytes = wanted.bytes(toFill: width, height: height)
+            memory.nearPixels = width * height
+        case .layout(let layout, _, _):
+            let (width, height) = layoutSize ?? (layout.width, layout.height)
+            memory.guideBytes = layout.bytes(toFill: width, height: height)
+            memory.layoutPixels = width * height
+        case nil: break
+        }
+        return memory
     }
 
     private static func memory(
@@ -109,9 +127,9 @@ public struct PictureExpansion {
     /// What becomes a result, by its index.
     private func inputs<Sample>(of picture: Raster<Sample>) throws -> (Int) throws -> Raster<Sample> {
         switch guide {
-        case .near(let wanted, let wantedName):
+        case .near(let wanted):
             let (width, height) = ExpansionInput.cropSize(of: picture.width, picture.height)
-            let places = try corners(in: picture.eightBits, near: wanted, wantedName)
+            let places = try corners(in: picture.eightBits, near: wanted)
             return { picture.cropped(x: places[$0].x, y: places[$0].y, width: width, height: height) }
         case .layout(let whole, let strength, let seed):
             guard min(picture.width, picture.height) >= LayoutTransfer<Sample>.minSide else {
@@ -119,8 +137,9 @@ public struct PictureExpansion {
                     "\(name) has \(picture.width)x\(picture.height) pixels; --layout expects at least "
                         + "\(LayoutTransfer<Sample>.minSide) a side: give the image that the generator was trained on")
             }
+            let (width, height) = layoutSize ?? (whole.width, whole.height)
+            let layout = try whole.filling(width: width, height: height)
             let transfer = LayoutTransfer(picture)
-            let layout = layoutSize.map { whole.filling(width: $0.width, height: $0.height) } ?? whole
             return { index in
                 var stream = RandomStream(seed: seed, purpose: UInt32(index + 1))
                 return transfer.laid(by: layout, strength: strength, from: &stream)
@@ -145,13 +164,14 @@ public struct PictureExpansion {
     }
 
     /// - Throws: `ExpansionFailure` if the image has too few crops.
-    private func corners(in picture: Image, near wanted: Image, _ wantedName: String) throws -> [NearestCrops.Corner] {
+    private func corners(in picture: Image, near wanted: GuidePicture) throws -> [NearestCrops.Corner] {
         let (width, height) = ExpansionInput.cropSize(of: picture.width, picture.height)
-        let corners = NearestCrops(in: picture, like: wanted, width: width, height: height)
+        let crop = try wanted.filling(width: width, height: height)
+        let corners = NearestCrops(in: picture, like: crop, width: width, height: height)
             .corners(options.count)
         guard corners.count == options.count else {
             throw ExpansionFailure(
-                "--variations \(options.count) --near \(wantedName): \(name) has \(corners.count) crops that lie a quarter "
+                "--variations \(options.count) --near \(wanted.name): \(name) has \(corners.count) crops that lie a quarter "
                     + "of their sides apart; expected at most --variations \(corners.count)")
         }
         return corners

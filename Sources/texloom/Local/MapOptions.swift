@@ -26,22 +26,25 @@ struct MapOptions: ParsableArguments {
     var materialName: String { (maps.first { $0.content == "albedo" } ?? maps.first)?.path ?? "" }
 
     /// The files of the material; nil if a path is given that is no folder.
-    /// - Throws: `TrainingError` saying what is wrong with the files.
+    /// - Throws: `TrainingError` saying what is wrong with the files; `CommandFailure` for a name that is not UTF-8.
     func files(orFolder path: String?) throws -> MaterialFiles? {
         guard let path else {
             return try MaterialFiles(
                 name: materialName,
                 files: maps.map {
-                    let url = FileName.plain($0.path)
+                    let url = try textURL($0.path)
                     return MaterialFiles.Given(content: $0.content, name: url.path, url: url)
                 })
         }
-        var isFolder: ObjCBool = false
-        let url = FileName.plain(path)
-        guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), isFolder.boolValue else {
-            return nil
+        guard FileName.isFolder(path) else { return nil }
+        return try MaterialFiles(folder: textURL(path), name: path)
+    }
+
+    private func textURL(_ path: String) throws -> URL {
+        guard FileName.isText(path) else {
+            throw CommandFailure("\(path): the names of a material's files and folders have to be UTF-8; rename it")
         }
-        return try MaterialFiles(folder: url, name: path)
+        return URL(fileURLWithPath: path)
     }
 }
 

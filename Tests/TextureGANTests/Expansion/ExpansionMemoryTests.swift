@@ -116,7 +116,10 @@ import Testing
         func shortage(_ bytes: Int, layout side: Int, exemplar: Int = 64) throws -> MemoryShortage? {
             let expansion = PictureExpansion(
                 try ExpansionOptions("times=1"), of: "a.png", with: Self.generator(), availableBytes: bytes,
-                guide: .layout(TinyRun.image(width: side, height: side), strength: 1, seed: 1),
+                guide: .layout(
+                    GuidePicture(name: "l.png", width: side, height: side, fileBytes: 0) {
+                        TinyRun.image(width: side, height: side)
+                    }, strength: 1, seed: 1),
                 workspace: Workspace(threads: 1))
             do {
                 try expansion.run(TinyRun.image(width: exemplar, height: exemplar)) { _, _ in
@@ -133,6 +136,44 @@ import Testing
         // A small layout takes the light of the whole exemplar, too: 36 bytes a pixel beside the picture.
         let small = try #require(try shortage(64 << 20, layout: 64, exemplar: 2048))
         #expect(small.width == 128 && small.neededBytes > 2048 * 2048 * (36 + 3))
+    }
+
+    /// A second picture takes what its file's size says, however small it becomes. It is not decoded if that is too much.
+    @Test(arguments: ["size=64x64", "variations=2"])
+    func guidesCountBeforeTheyAreDecoded(_ spec: String) throws {
+        var isDecoded = false
+        func run(_ bytes: Int, side: Int) throws {
+            let picture = GuidePicture(name: "g.png", width: side, height: side, fileBytes: 1 << 20) {
+                isDecoded = true
+                return Image(width: side, height: side, pixels: [UInt8](repeating: 90, count: 3 * side * side))
+            }
+            let options = try ExpansionOptions(spec)
+            let expansion = PictureExpansion(
+                options, of: "a.png", with: Self.generator(), availableBytes: bytes,
+                guide: options.variations == nil ? .layout(picture, strength: 1, seed: 1) : .near(picture),
+                workspace: Workspace(threads: 1))
+            try expansion.run(TinyRun.image(width: 64, height: 64)) { _, _ in
+                Drain()
+            } progress: { _ in
+            } finished: { _, _, _ in
+            }
+        }
+        let shortage = #expect(throws: MemoryShortage.self) { try run(256 << 20, side: 8000) }
+        #expect(!isDecoded && shortage!.neededBytes > 8000 * 8000 * 6)
+        try run(256 << 20, side: 200)
+        #expect(isDecoded)
+    }
+
+    /// What a picture takes is known from its size.
+    @Test func aPictureIsCheckedBeforeItIsDecoded() throws {
+        let expansion = PictureExpansion(
+            try ExpansionOptions("size=100x100"), of: "a.png", with: Self.generator(), availableBytes: 300 << 20,
+            workspace: Workspace(threads: 1))
+        let shortage = #expect(throws: MemoryShortage.self) {
+            try expansion.require(width: 8000, height: 8000, sampleBytes: 1)
+        }
+        #expect(shortage!.neededBytes > 8000 * 8000 * 3)
+        try expansion.require(width: 800, height: 800, sampleBytes: 1)
     }
 
     /// The limit for large results is no less than what the smallest pieces take, however many channels they have.

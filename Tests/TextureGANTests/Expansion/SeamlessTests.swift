@@ -228,6 +228,33 @@ import Testing
         #expect(wrong < part.width * part.height / 20)
     }
 
+    /// The Fourier transforms give the very sums, of which the choice of a width depends.
+    @Test(arguments: [(8, 5), (37, 3), (163, 131), (320, 240), (1500, 20)])
+    func correlationsAreThoseOfSums(_ width: Int, _ height: Int) {
+        for image in [Self.wall(width, height), Self.noise(width, height).eightBits] {
+            let parts = 3 * width / 4..<width
+            let light = image.localMeans(radius: 8)
+            let detail = zip(image.pixels, light).map { Int($0) - Int($1) }
+            let expected = parts.map { part -> Double in
+                var (product, left, right) = (0, 0, 0)
+                for y in 0..<height {
+                    for sample in 3 * y * width..<3 * (y * width + width - part) {
+                        let (a, b) = (detail[sample], detail[sample + 3 * part])
+                        (product, left, right) = (product + a * b, left + a * a, right + b * b)
+                    }
+                }
+                return left > 0 && right > 0 ? Double(product) / (Double(left) * Double(right)).squareRoot() : 0
+            }
+            #expect(WholePeriods.correlations(of: image, movedBy: parts) == expected)
+        }
+    }
+
+    /// As wide as a frieze: sums for each part would take minutes.
+    @Test func aWidePatternIsCutToo() throws {
+        let width = try #require(WholePeriods.width(of: Self.wall(40_000, 36)))
+        #expect(width % 44 == 0 && width > 39_900)
+    }
+
     /// A size that was asked for decides, and light alone is no pattern.
     @Test func onlyARegularPatternIsCut() {
         let part = PeriodicImage.made(from: Self.wall(320, 240), along: .both, width: 320, height: 240)

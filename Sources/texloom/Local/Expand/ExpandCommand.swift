@@ -156,6 +156,12 @@ struct ExpandCommand: ParsableCommand {
     }
 
     func validate() throws {
+        let paths: [(name: String, path: String?)] = [
+            ("GENERATOR", generator), ("IMAGE", image), ("-o", output), ("--near", near), ("--layout", layout),
+        ]
+        if let empty = paths.first(where: { $0.path?.isEmpty == true }) {
+            throw ValidationError("\(empty.name) '': expected a path")
+        }
         if let mistake = options.mistake { throw ValidationError(mistake) }
         guard variations == nil || output != "-" else {
             throw ValidationError("--variations and -o -: expected a file's name, to which numbers are added")
@@ -214,24 +220,33 @@ struct ExpandCommand: ParsableCommand {
         guard output != "-" else {
             throw CommandFailure("-o -: a material has several files; expected a folder", exit: .usage)
         }
+        let (read, notes) = try files.read()
+        notes.forEach { complain($0) }
         let material: Material
         do {
-            let (read, notes) = try files.read()
-            notes.forEach { complain($0) }
             material = try read.arranged(as: network.layout)
         } catch {
-            throw CommandFailure("\(error)", exit: .usage)
+            throw CommandFailure(error.message, exit: .usage)
         }
-        let inputs = files.files.map(\.url.path) + [generator] + others
-        try run(network, on: material.pixels, named: material.name) { path, width, height in
-            try MaterialOutput(path, material, width: width, height: height, depth: depth, sparing: inputs)
+        let maps = files.files.map(\.url.path)
+        let folders = maps.map { ($0 as NSString).deletingLastPathComponent }.map { $0.isEmpty ? "." : $0 }
+        let pixels = material.pixels
+        try run(
+            network, on: { pixels }, width: pixels.width, height: pixels.height, named: material.name
+        ) { path, width, height in
+            try MaterialOutput(
+                path, material, width: width, height: height, depth: depth, sparing: maps + [generator] + others,
+                besides: folders)
         }
     }
 
     /// - Parameter Sample: of the result, and of all pictures on the way to it.
     private func run<Sample: PictureSample>(_ network: Generator, on image: String, _: Sample.Type) throws {
-        let picture: Raster<Sample> = try loadPicture(image) { complain("\(image): \($0)") }
-        try run(network, on: picture, named: image) { path, width, height in
+        func picture() throws -> Raster<Sample> { try loadPicture(image) { complain("\(image): \($0)") } }
+        let header = try pictureHeader(image)
+        try run(
+            network, on: picture, width: header.width, height: header.height, named: image
+        ) { path, width, height in
             try PictureOutput(
                 path, width: width, height: height, bitDepth: Sample.bitWidth, sparing: [image, generator] + others)
         }
@@ -240,9 +255,11 @@ struct ExpandCommand: ParsableCommand {
     /// Inputs besides the image and the generator.
     private var others: [String] { [near, layout].compactMap { $0 } }
 
-    /// - Parameter result: the files of a result with a name and a size.
+    /// - Parameters:
+    ///   - picture: decodes it, once it is known that its size does.
+    ///   - result: the files of a result with a name and a size.
     private func run<Sample: PictureSample>(
-        _ network: Generator, on picture: Raster<Sample>, named image: String,
+        _ network: Generator, on picture: () throws -> Raster<Sample>, width: Int, height: Int, named image: String,
         result: (_ path: String, _ width: Int, _ height: Int) throws -> some ResultFiles
     ) throws {
         let paths = paths(of: options, image: image, isMaterial: network.layout.isMaterial)
@@ -252,9 +269,10 @@ struct ExpandCommand: ParsableCommand {
             options, of: image, with: network, memoryMiB: memory,
             availableBytes: MachineAllowance.current.memoryBytes,
             guide: try guide(), workspace: try Workspace(threads: chosenThreads(threads)))
+        try expansion.require(width: width, height: height, sampleBytes: MemoryLayout<Sample>.size)
         let progress = ExpansionProgress(isQuiet: json || output == "-")
         var outputs: [ExpansionReport.Output] = []
-        try expansion.run(picture) { index, plan in
+        try expansion.run(picture()) { index, plan in
             try result(paths[index], plan.width, plan.height)
         } progress: {
             progress.update($0)
@@ -270,9 +288,16 @@ struct ExpandCommand: ParsableCommand {
     }
 
     private func guide() throws -> PictureExpansion.Guide? {
-        func loaded(_ path: String) throws -> Image { try loadImage(path) { complain("\(path): \($0)") } }
-        if let near { return .near(try loaded(near), name: near) }
-        return try layout.map { .layout(try loaded($0), strength: strength ?? 1, seed: seed ?? 1) }
+        func picture(_ path: String) throws -> GuidePicture {
+            let header = try pictureHeader(path)
+            return GuidePicture(
+                name: path, width: header.width, height: header.height, fileBytes: header.fileBytes
+            ) {
+                try loadImage(path) { complain("\(path): \($0)") }
+            }
+        }
+        if let near { return .near(try picture(near)) }
+        return try layout.map { .layout(try picture($0), strength: strength ?? 1, seed: seed ?? 1) }
     }
 
     /// The results to write: files, or the folders of a material.
@@ -313,6 +338,18 @@ extension ExpansionInput: ExpressibleByArgument {
 func requireMemory(_ mebibytes: Int?) throws {
     if let mebibytes, !(64...1 << 24).contains(mebibytes) {
         throw ValidationError("--memory \(mebibytes): expected 64 to \(1 << 24) MiB")
+    }
+}
+
+/// What a picture's file says before it is decoded.
+/// - Throws: `CommandFailure` naming the file and what is wrong with it.
+func pictureHeader(_ path: String) throws -> (width: Int, height: Int, fileBytes: Int) {
+    do {
+        let bytes = try Image.bytes(of: FileName.opened(path).url)
+        let header = try Image.header(of: bytes, name: FileName.readable(path))
+        return (header.width, header.height, bytes.count)
+    } catch {
+        throw CommandFailure("\(error)")
     }
 }
 

@@ -3,7 +3,8 @@ import Imaging
 import OperatingSystem
 import TextureGAN
 
-/// The files of a material in a folder: a PNG for each map, all written row by row, and a MaterialX file.
+/// The files of a material in a folder: a PNG for each map, all written row by row, and a MaterialX file. They get their
+/// names when all are complete.
 ///
 /// A folder that does not exist is created by ``open()``, so a refusal of the work leaves none behind.
 final class MaterialOutput: ResultFiles {
@@ -11,6 +12,7 @@ final class MaterialOutput: ResultFiles {
 
     private let layout: MapLayout
     private let folder: String
+    /// Begins the files' names.
     private let name: String
     private let width: Int
     private let height: Int
@@ -19,34 +21,86 @@ final class MaterialOutput: ResultFiles {
     private let inputs: [String]
     /// Empty until ``open()``.
     private var files: [File] = []
+    private var description: OutputFile.Writing?
+    /// What ``open()`` created, the innermost folder first.
+    private var created: [URL] = []
 
     /// - Parameters:
     ///   - folder: its name begins the files' names.
     ///   - depth: bits of all maps; nil for those of the input.
+    ///   - inputFolders: of the maps that were read. A second set of maps would make either unreadable.
     /// - Throws: `CommandFailure` for a file or folder that cannot be written.
     init(
-        _ folder: String, _ material: Material, width: Int, height: Int, depth: Int?, sparing inputs: [String]
+        _ folder: String, _ material: Material, width: Int, height: Int, depth: Int?, sparing inputs: [String],
+        besides inputFolders: [String] = []
     ) throws {
         layout = material.layout
-        self.folder = folder
-        name = FileName.last(of: folder)
+        (self.folder, name) = try MaterialOutput.resolved(folder)
         self.width = width
         self.height = height
         depths = material.depths.map { depth ?? $0 }
         self.inputs = inputs
         // The dot, because a file is no folder.
-        if access(FileName.plain(folder).path + "/.", F_OK) == 0 {
+        if access(self.folder + "/.", F_OK) == 0 {
+            try requireOther(than: inputFolders)
             _ = try outputs()
+            _ = try descriptionFile()
         } else {
             try requirePlace()
         }
     }
 
+    deinit {
+        // Nameless files go first. A folder with files in it stays.
+        files = []
+        description = nil
+        for folder in created { rmdir(folder.path) }
+    }
+
+    /// The folder's path without a slash at its end, and its name.
+    private static func resolved(_ folder: String) throws -> (path: String, name: String) {
+        var path = folder
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        if [".", ".."].contains((path as NSString).lastPathComponent), let real = realpath(path, nil) {
+            defer { free(real) }
+            path = FileName.text(of: Data(bytes: real, count: strlen(real)))
+        }
+        guard FileName.isText(path) else {
+            throw CommandFailure("-o \(folder): the name of a material's folder has to be UTF-8", exit: .usage)
+        }
+        // A dot would hide the files.
+        let name = (path as NSString).lastPathComponent.drop { $0 == "." }
+        guard !name.isEmpty, name != "/" else {
+            throw CommandFailure("-o '\(folder)': expected the name of a folder", exit: .usage)
+        }
+        return (path, String(name))
+    }
+
+    private func requireOther(than inputFolders: [String]) throws {
+        var own = stat()
+        guard stat(folder, &own) == 0 else { return }
+        for inputFolder in inputFolders {
+            var input = stat()
+            if stat(inputFolder, &input) == 0, input.st_dev == own.st_dev, input.st_ino == own.st_ino {
+                throw CommandFailure("\(folder) is the folder of the input itself; give another -o", exit: .usage)
+            }
+        }
+    }
+
     /// Checks that the folder can be created: what exists of its path has to be a folder and writable.
     private func requirePlace() throws {
-        var existing = FileName.plain(folder).standardizedFileURL
-        while !FileManager.default.fileExists(atPath: existing.path) { existing.deleteLastPathComponent() }
-        guard access(existing.path + "/.", W_OK | X_OK) == 0 else { throw failure(reasonOfSystem(errno)) }
+        guard access(missing.above.path + "/.", W_OK | X_OK) == 0 else { throw failure(reasonOfSystem(errno)) }
+    }
+
+    /// What does not exist of the folder's path, the innermost first, and the folder above.
+    private var missing: (folders: [URL], above: URL) {
+        var folders: [URL] = []
+        var above = URL(fileURLWithPath: folder).standardizedFileURL
+        while !FileManager.default.fileExists(atPath: above.path) {
+            folders.append(above)
+            above.deleteLastPathComponent()
+        }
+        return (folders, above)
     }
 
     /// The files in the existing folder, checked.
@@ -59,15 +113,20 @@ final class MaterialOutput: ResultFiles {
         }
     }
 
+    private func descriptionFile() throws -> OutputFile { try OutputFile("\(folder)/\(name).mtlx", sparing: inputs) }
+
     private func failure(_ reason: String) -> CommandFailure {
         CommandFailure("\(folder) cannot be made a folder: \(reason); give another -o", exit: .usage)
     }
 
     func open() throws {
+        created = missing.folders
         do {
-            try FileManager.default.createDirectory(at: FileName.plain(folder), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: URL(fileURLWithPath: folder), withIntermediateDirectories: true)
         } catch { throw failure(error.systemReason) }
         files = try outputs()
+        description = try descriptionFile().open()
         for file in files { try file.output.open() }
     }
 
@@ -86,19 +145,18 @@ final class MaterialOutput: ResultFiles {
     }
 
     func finish() throws {
-        for file in files { try file.output.finish() }
-        try writeDescription()
+        for file in files { try file.output.complete() }
+        let maps = layout.maps.map { ($0, $0.fileName(of: name)) }
+        try description?.write(Data(MaterialX.document(name: name, maps: maps).utf8))
+        for file in files { try file.output.place() }
+        try description?.finish()
+        created = []
     }
 
     var written: [WrittenPicture] {
         files.map { kind, depth, output in
             WrittenPicture(path: output.path, map: kind, depth: depth, sha256: output.sha256)
         }
-    }
-
-    private func writeDescription() throws {
-        let maps = layout.maps.map { ($0, $0.fileName(of: name)) }
-        try OutputFile("\(folder)/\(name).mtlx").write(Data(MaterialX.document(name: name, maps: maps).utf8))
     }
 
     /// Writes a material as it is.

@@ -21,7 +21,7 @@ protocol ResultFiles: PictureSink {
     var written: [WrittenPicture] { get }
 }
 
-/// A result file: a PNG that is written row by row, or a JPEG that is encoded when all rows are there.
+/// A result file: a PNG or a JPEG, both written row by row.
 final class PictureOutput: ResultFiles {
     private enum Format { case png, jpeg }
 
@@ -35,8 +35,7 @@ final class PictureOutput: ResultFiles {
     private let isSRGB: Bool
     private var writing: OutputFile.Writing?
     private var png: PNGWriter?
-    /// Of a JPEG.
-    private var pixels: [UInt8] = []
+    private var jpeg: JPEGWriter?
     private var hash = SHA256()
     /// Of the complete file, in lower-case hexadecimal.
     private(set) var sha256 = ""
@@ -82,36 +81,43 @@ final class PictureOutput: ResultFiles {
     func open() throws {
         let writing = try file.open()
         self.writing = writing
-        guard format == .png else { return }
-        png = try PNGWriter(
-            width: width, height: height, channels: channels, bitDepth: bitDepth, isSRGB: isSRGB
-        ) { [unowned self] bytes in
+        let sink = { [unowned self] (bytes: UnsafeRawBufferPointer) in
             hash.update(bufferPointer: bytes)
             try writing.write(bytes)
+        }
+        switch format {
+        case .png:
+            png = try PNGWriter(
+                width: width, height: height, channels: channels, bitDepth: bitDepth, isSRGB: isSRGB, sink: sink)
+        case .jpeg: jpeg = try JPEGWriter(width: width, height: height, sink: sink)
         }
     }
 
     /// The next rows.
     func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
-        if let png {
-            try png.write(rows)
-        } else {
-            pixels += rows.map { UInt8($0 >> (Sample.bitWidth - 8)) }
-        }
+        try png?.write(rows)
+        guard let jpeg else { return }
+        precondition(Sample.bitWidth == 8, "a JPEG has 8 bits")
+        try rows.withMemoryRebound(to: UInt8.self) { try jpeg.write($0) }
     }
 
     /// Completes the file.
     func finish() throws {
-        guard let writing else { preconditionFailure("finished before it was opened") }
-        if let png {
-            try png.finish()
-            self.png = nil
-        } else {
-            let bytes = try Image(width: width, height: height, pixels: pixels).jpeg()
-            hash.update(data: bytes)
-            try writing.write(bytes)
-        }
-        try writing.finish()
+        try complete()
+        try place()
+    }
+
+    /// Completes the file under no name.
+    func complete() throws {
+        try png?.finish()
+        try jpeg?.finish()
+        (png, jpeg) = (nil, nil)
         sha256 = hexadecimal(hash.finalize())
+    }
+
+    /// Gives the complete file its name.
+    func place() throws {
+        guard let writing else { preconditionFailure("finished before it was opened") }
+        try writing.finish()
     }
 }
