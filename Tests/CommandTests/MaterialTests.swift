@@ -186,6 +186,14 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: scratch.path("new")))
     }
 
+    @Test func mapsThatTheGeneratorDoesNotKnowAreNamed() throws {
+        #expect(try train([folder]).status == 0)
+        let metal = folder + "/waves_metal.png"
+        try FileManager.default.copyItem(atPath: folder + "/waves_rough.png", toPath: metal)
+        let result = try expand()
+        #expect(result.status == 0 && result.errors.contains("the map metalness is not used"), "\(result.errors)")
+    }
+
     @Test func aDamagedMapIsNoWrongUsage() throws {
         #expect(try train([folder]).status == 0)
         let map = URL(fileURLWithPath: folder + "/waves_rough.png")

@@ -104,8 +104,8 @@ public enum ProductRun {
     ) throws -> String {
         let (generator, _) = try Generator.load(contentsOf: input.generator)
         let (read, notes) = try files.read()
-        for note in notes { try report(.log(note)) }
-        let material = try read.arranged(as: generator.layout)
+        let (material, unused) = try read.arranged(as: generator.layout)
+        for note in notes + unused { try report(.log(note)) }
         let names = options.names(stem: MaterialFiles.resultName(of: input.exemplarName), extension: "")
         return try run(options, with: generator, on: material.pixels, input, proceeds, report) { index, plan in
             MaterialFolder(

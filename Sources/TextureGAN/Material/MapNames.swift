@@ -22,22 +22,37 @@ enum MapNames {
             add(.map(.normalGL), "\(word) \(word)gl \(word)ogl \(word)opengl")
             add(.map(.normalDX), "\(word)dx \(word)directx")
         }
-        add(.map(.roughness), "roughness rough rgh")
+        add(.map(.roughness), "roughness rough rgh specularroughness")
         add(.map(.metalness), "metallic metalness metal mtl")
         add(.map(.ambientOcclusion), "ao ambientocclusion occlusion")
         add(.map(.displacement), "displacement displace disp dsp height heightmap")
-        add(.map(.opacity), "alpha opacity")
-        add(.packed(hasOcclusion: true), "orm arm occlusionroughnessmetallic occlusionroughnessmetalness")
+        add(.map(.opacity), "alpha opacity alphamask opacitymask")
+        for occlusion in ["ao", "occlusion", "ambientocclusion"] {
+            add(.packed(hasOcclusion: true), "\(occlusion)roughnessmetallic \(occlusion)roughnessmetalness")
+        }
+        add(.packed(hasOcclusion: true), "orm arm")
         add(.packed(hasOcclusion: false), "metallicroughness metalnessroughness metalroughness")
         return result
     }()
 
-    /// The content that a name's words say, the last ones that say any; nil if none do.
+    /// Words that give those beside them another meaning: "specular color", "normal bump", "color preview".
+    private static let others: Set = [
+        "bump", "emission", "emissive", "emit", "gloss", "glossiness", "mask", "preview", "spec", "specular",
+        "thumbnail",
+    ]
+
+    /// The content that a name's words say, the last ones that say any; nil if none do, or if others follow or stand before
+    /// them.
     static func content(of words: ArraySlice<String>) -> Content? {
         for end in words.indices.reversed() {
             // The longest first: "ambient occlusion", not "occlusion".
-            for count in (1...3).reversed() where end - count + 1 >= words.startIndex {
-                if let content = contents[words[(end - count + 1)...end].joined()] { return content }
+            for count in (1...4).reversed() where end - count + 1 >= words.startIndex {
+                let start = end - count + 1
+                guard let content = contents[words[start...end].joined()] else { continue }
+                let isOther =
+                    words[(end + 1)...].contains { others.contains($0) }
+                    || (start > words.startIndex && others.contains(words[start - 1]))
+                return isOther ? nil : content
             }
         }
         return nil

@@ -72,9 +72,10 @@ public struct Material: Sendable, Equatable {
 
     /// The material as a generator of a layout takes it: without the maps that the generator does not know, and with the
     /// green of its normals in the generator's direction.
+    /// - Returns: the material, and a note for each map that is left out.
     /// - Throws: `TrainingError` (badExemplar) naming a map that is missing.
-    public func arranged(as wanted: MapLayout) throws(TrainingError) -> Material {
-        if wanted == layout { return self }
+    public func arranged(as wanted: MapLayout) throws(TrainingError) -> (material: Material, notes: [String]) {
+        if wanted == layout { return (self, []) }
         var sources: [(range: Range<Int>, depth: Int, turnsGreen: Bool)] = []
         for kind in wanted.maps {
             let found = layout.maps.firstIndex { $0 == kind || ($0.isNormal && kind.isNormal) }
@@ -95,11 +96,15 @@ public struct Material: Sendable, Equatable {
                 }
             }
         }
-        return Material(
+        let unused = layout.maps.filter { kind in
+            !wanted.maps.contains { $0 == kind || ($0.isNormal && kind.isNormal) }
+        }
+        let material = Material(
             name: name, layout: wanted,
             pixels: DeepImage(
                 width: pixels.width, height: pixels.height, channels: wanted.channels, pixels: values),
             depths: sources.map(\.depth))
+        return (material, unused.map { "\(name): the map \($0.rawValue) is not used: the generator does not know it" })
     }
 }
 

@@ -90,6 +90,13 @@ extension MaterialFiles {
         case .packed(let hasOcclusion):
             let kinds: [(Int, MapKind)] =
                 (hasOcclusion ? [(0, .ambientOcclusion)] : []) + [(1, .roughness), (2, .metalness)]
+            let known = kinds.filter { given.contains($0.1) }.map(\.1.rawValue)
+            if known.count == kinds.count {
+                notes.append("\(file.name) is not used: other files contain its maps")
+            } else if !known.isEmpty {
+                let names = known.joined(separator: " and ")
+                notes.append("\(file.name): its \(names) is not used: another file contains it")
+            }
             return kinds.filter { !given.contains($0.1) }.map(channel)
         case .map(let kind) where kind.channels == 1:
             if Self.hasColours(decoded.image) { notes.append("\(file.name) has colours: its red channel is taken") }

@@ -95,7 +95,7 @@ public struct MaterialFiles: Sendable, Equatable {
     /// Whether the names of a folder's files are those of a material rather than of photographs: an albedo and another
     /// map, and more images with the name of a map than without.
     public static func areMaps(_ names: [String]) -> Bool {
-        let images = names.map { URL(fileURLWithPath: $0) }.filter(isImage)
+        let images = names.map { URL(fileURLWithPath: $0) }.filter { isImage($0) && !isHidden($0) }
         let contents = MapNames.contents(of: images.map { $0.deletingPathExtension().lastPathComponent })
         let known = contents.compactMap { $0 }
         return known.contains(.map(.albedo)) && known.contains { $0 != .map(.albedo) }
@@ -114,7 +114,10 @@ public struct MaterialFiles: Sendable, Equatable {
         ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased())
     }
 
-    /// The images of a folder, told apart by their names.
+    /// macOS puts `._NAME` beside a file on other file systems.
+    private static func isHidden(_ url: URL) -> Bool { url.lastPathComponent.hasPrefix(".") }
+
+    /// The images of a folder, told apart by their names. Hidden files do not count.
     /// - Throws: `TrainingError` (badExemplar) if the folder cannot be read, if two files contain the same map, or if there
     ///   is no albedo.
     public init(folder: URL, name: String) throws(TrainingError) {
@@ -125,7 +128,8 @@ public struct MaterialFiles: Sendable, Equatable {
         } catch {
             throw TrainingError(.badExemplar, "\(name) cannot be read: \(error.systemReason)")
         }
-        let images = found.filter(Self.isImage).sorted { $0.lastPathComponent < $1.lastPathComponent }
+        let images = found.filter { Self.isImage($0) && !Self.isHidden($0) }
+            .sorted { $0.lastPathComponent < $1.lastPathComponent }
         let contents = MapNames.contents(of: images.map { $0.deletingPathExtension().lastPathComponent })
         // Sites offer both directions of green.
         let hasGL = contents.contains(.map(.normalGL))

@@ -31,6 +31,16 @@ import Testing
         #expect(MapNames.contents(of: ["occlusionRoughnessMetallic"]) == [.packed(hasOcclusion: true)])
         #expect(MapNames.contents(of: ["Default_metalRoughness"]) == [.packed(hasOcclusion: false)])
         #expect(MapNames.contents(of: ["Bricks076C", "Bricks_Preview", "photo"]) == [nil, nil, nil])
+        #expect(MapNames.contents(of: ["Bricks_AORoughnessMetallic", "b_aoRoughnessMetalness"]) == [all, all])
+        #expect(MapNames.contents(of: ["Bricks_AmbientOcclusionRoughnessMetallic"]) == [all])
+        for name in [
+            "Bricks_SpecularColor", "Bricks_Normal_Bump", "Bricks_Color_preview", "Bricks_Color_1K_preview",
+            "Bricks_Emission_Color", "Bricks_MaskRoughness", "Bricks_GlossMetal",
+        ] {
+            #expect(MapNames.contents(of: [name]) == [nil], "\(name)")
+        }
+        #expect(MapNames.contents(of: ["Leaf_OpacityMask"]) == [.map(.opacity)])
+        #expect(MapNames.contents(of: ["Bricks_specularRoughness"]) == [.map(.roughness)])
         // What all names begin with is the material's name.
         #expect(
             MapNames.contents(of: ["metal_plate", "metal_plate_diff", "metal_plate_rough"])
@@ -40,6 +50,7 @@ import Testing
     @Test func aFolderOfPhotographsIsNoMaterial() {
         #expect(MaterialFiles.areMaps(["Bricks_Color.jpg", "Bricks_NormalGL.jpg", "Bricks.png", "Bricks.usdc"]))
         #expect(MaterialFiles.areMaps(["wall_diff_1k.png", "wall_arm_1k.png"]))
+        #expect(!MaterialFiles.areMaps(["wall_diff_1k.png", "._wall_rough_1k.png"]), "hidden")
         #expect(!MaterialFiles.areMaps(["wood.jpg", "metal.jpg", "rough.jpg"]), "no albedo")
         #expect(!MaterialFiles.areMaps(["albedo.png"]))
         #expect(!MaterialFiles.areMaps(["base.png", "metal.png", "wood.png", "sand.png"]), "chance")
@@ -115,7 +126,26 @@ import Testing
             let expected: [UInt16] = [10, 20, 30, 128, 128, 255, 77, 3, 1].map { 257 * $0 } + [4321]
             #expect(Array(material.pixels.pixels.prefix(10)) == expected)
             #expect(material.pixels.pixels.last == 4332)
-            #expect(notes.count == 2 && notes.contains { $0.contains("NormalDX") })
+            #expect(notes.count == 3 && notes.contains { $0.contains("NormalDX") })
+            #expect(notes.contains { $0.hasPrefix("a/a_arm.png: its roughness is not used") }, "\(notes)")
+        }
+    }
+
+    @Test func filesBesideTheMapsAreNotTakenForThem() throws {
+        try TinyRun.inFolder { folder in
+            try file(folder, "a_Color.png", rgb([10, 20, 30]))
+            try file(folder, "a_Roughness.png", grey(77))
+            try file(folder, "a_Metalness.png", grey(78))
+            try file(folder, "a_AO.png", grey(79))
+            try file(folder, "a_ORM.png", rgb([1, 2, 3]))
+            try file(folder, "a_SpecularColor.png", rgb([1, 2, 3]))
+            try file(folder, "._a_Color.png", "no image")
+            let (material, notes) = try MaterialFiles(folder: folder, name: "a").read()
+            #expect(material.layout.description == "albedo,roughness,metalness,ao")
+            #expect(Array(material.pixels.pixels.prefix(6)) == [10, 20, 30, 77, 78, 79].map { 257 * $0 })
+            #expect(notes.count == 2, "\(notes)")
+            #expect(notes.contains { $0.hasPrefix("a/a_ORM.png is not used") })
+            #expect(notes.contains { $0.hasPrefix("a_SpecularColor.png is not used") })
         }
     }
 

@@ -222,12 +222,8 @@ struct ExpandCommand: ParsableCommand {
         }
         let (read, notes) = try files.read()
         notes.forEach { complain($0) }
-        let material: Material
-        do {
-            material = try read.arranged(as: network.layout)
-        } catch {
-            throw CommandFailure(error.message, exit: .usage)
-        }
+        let (material, unused) = try arranged(read, for: network)
+        unused.forEach { complain($0) }
         let maps = files.files.map(\.url.path)
         let folders = maps.map { ($0 as NSString).deletingLastPathComponent }.map { $0.isEmpty ? "." : $0 }
         let pixels = material.pixels
@@ -237,6 +233,16 @@ struct ExpandCommand: ParsableCommand {
             try MaterialOutput(
                 path, material, width: width, height: height, depth: depth, sparing: maps + [generator] + others,
                 besides: folders)
+        }
+    }
+
+    private func arranged(
+        _ material: Material, for network: Generator
+    ) throws(CommandFailure) -> (material: Material, notes: [String]) {
+        do {
+            return try material.arranged(as: network.layout)
+        } catch {
+            throw CommandFailure(error.message, exit: .usage)
         }
     }
 
