@@ -179,7 +179,7 @@ struct RetentionTests {
         #expect(try await states(store.checkpoints(endedBefore: later, limit: 100), each: 2) == ended)
         #expect(try await states(store.snapshots(beyond: 1, endedBefore: later, limit: 100), each: 1) == ended)
         // Beyond the quota only what finished jobs can do without.
-        #expect(try await states(store.dispensable(limit: 100).map(\.artifact), each: 3) == [.finished])
+        #expect(try await states(store.dispensable(limit: 100).flatMap(\.holders), each: 3) == [.finished])
     }
 
     @Test func aFileThatAnotherJobHasSavesNothingAndStaysThere() async throws {
