@@ -51,12 +51,12 @@ import Testing
             ["submit", folder] + recipe + work.flatMap { ["--then", $0.then] } + ["--then", "export:onnx"])
         #expect(submitted.status == 0, "\(submitted.errors)")
         #expect(
-            submitted.output.contains("(waves, maps albedo, normal-dx, roughness, displacement)"),
+            submitted.output.contains("(waves.1k, maps albedo, normal-dx, roughness, displacement)"),
             "\(submitted.output)")
         #expect(submitted.output.contains("on a core like this machine's"), "how long it takes: \(submitted.output)")
 
         try cluster.finishThroughKills()
-        let shown = try cluster.run(["show", "waves"])
+        let shown = try cluster.run(["show", "waves.1k"])
         #expect(shown.output.contains("map normal-dx"), "\(shown.output)")
 
         let out = scratch.path("out")
@@ -64,19 +64,19 @@ import Testing
         #expect(gathered.status == 0, "\(gathered.errors)")
         try locally(["train", folder, "--out", "alone", "--threads", "1"] + recipe, in: scratch.url.path, cluster)
         for file in ["generator.safetensors", "discriminator.safetensors"] {
-            let alone = try bytes(scratch.path("alone/waves_result/\(file)"))
-            #expect(try bytes("\(out)/waves_result/\(file)") == alone, "\(file)")
+            let alone = try bytes(scratch.path("alone/waves.1k_result/\(file)"))
+            #expect(try bytes("\(out)/waves.1k_result/\(file)") == alone, "\(file)")
         }
-        let training = try manifest("\(out)/waves_result")
+        let training = try manifest("\(out)/waves.1k_result")
         #expect(
             training.paths("map") == [
                 "exemplar/exemplar_Color.png", "exemplar/exemplar_Displacement.png", "exemplar/exemplar_NormalDX.png",
                 "exemplar/exemplar_Roughness.png",
             ])
         #expect(training.paths("exemplar").isEmpty, "the albedo is a map")
-        let generator = "\(out)/waves_result/generator.safetensors"
+        let generator = "\(out)/waves.1k_result/generator.safetensors"
         for (index, item) in work.enumerated() {
-            let made = "\(out)/waves-expand\(index == 0 ? "" : "-\(index + 1)")_result"
+            let made = "\(out)/waves.1k-expand\(index == 0 ? "" : "-\(index + 1)")_result"
             let local = scratch.path("local-\(index)")
             try locally(["expand", generator, folder] + item.flags, in: local, cluster)
             #expect(try names(local) == item.results)
@@ -94,11 +94,11 @@ import Testing
         }
         // The maps that were gathered are those that were submitted.
         try locally(
-            ["expand", generator, "\(out)/waves_result/exemplar", "-o", "waves_2x"], in: scratch.path("again"), cluster)
+            ["expand", generator, "\(out)/waves.1k_result/exemplar", "-o", "waves_2x"], in: scratch.path("again"), cluster)
         let again = try bytes(scratch.path("again/waves_2x/waves_2x_NormalDX.png"))
         #expect(try bytes(scratch.path("local-0/waves.1k_2x/waves.1k_2x_NormalDX.png")) == again)
         try locally(["export", generator, "-o", "local.onnx"], in: scratch.url.path, cluster)
-        #expect(try bytes("\(out)/waves-export_result/generator.onnx") == bytes(scratch.path("local.onnx")))
+        #expect(try bytes("\(out)/waves.1k-export_result/generator.onnx") == bytes(scratch.path("local.onnx")))
         let repeated = try cluster.run(["gather", "--out", out])
         #expect(repeated.output.matches(of: /finished, 0 files fetched/).count == 5, "\(repeated.output)")
     }
