@@ -91,6 +91,8 @@ class Tests:
         page.type("#yaml", recipe)
         equal(page.text("#time"), "", "the time of a recipe that is no longer the offered one")
         page.type("#priority", "90")
+        page.type("#batch", "dropped-batch")
+        page.click('#then input[value="expand seamless=both"]')
         page.drop("#drop", *files)
         page.wait("document.querySelectorAll('#outcomes li').length === 3 && !document.querySelector('#outcomes').innerText.includes('sending')",
                   "each file has its outcome")
@@ -98,7 +100,10 @@ class Tests:
         expect("dropped-scales.png: accepted" in outcomes and "dropped-pebbles.png: accepted" in outcomes, outcomes)
         expect("letter.png: refused: " in outcomes and "PNG" in outcomes, outcomes)
         jobs = {job["name"]: job for job in self.cluster.get("/api/v1/jobs?name=dropped")["jobs"]}
-        equal({name: job["priority"] for name, job in jobs.items()}, {"dropped-scales": 90, "dropped-pebbles": 90}, "the jobs")
+        names = ["dropped-scales", "dropped-pebbles", "dropped-scales-expand", "dropped-pebbles-expand"]
+        equal({name: job["priority"] for name, job in jobs.items()}, dict.fromkeys(names, 90), "the jobs and what follows them")
+        equal({job["batch"] for job in jobs.values()}, {"dropped-batch"}, "their batch")
+        equal(jobs["dropped-scales-expand"]["recipe"], "seamless=both", "what is made of the generator")
         equal(self.cluster.get(f"/api/v1/jobs/{jobs['dropped-scales']['id']}")["recipeYAML"], recipe, "the recipe")
         page.drop("#drop", files[0])
         page.wait("document.querySelector('#outcomes').innerText.includes('was submitted before')", "the same again is told")

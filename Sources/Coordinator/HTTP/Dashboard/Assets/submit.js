@@ -5,14 +5,12 @@ export async function prepareSubmission() {
   const form = $("#submit");
   if (!form) return;
   const offered = async () => (await fetch("/api/v1/recipes")).json();
+  form.hidden = false;
   let recipes, isMeasuring;
   try {
     ({ recipes, isMeasuring } = await offered());
   } catch {
-    put($("#time"), "The coordinator does not answer. Reload this page when it is back.");
-    form.hidden = false;
-    $("#files").disabled = true;
-    return;
+    return put($("#time"), "The coordinator does not answer. Reload this page when it is back.");
   }
   const chosen = () => recipes.find((recipe) => recipe.name === $("#recipe").value);
   // The estimate applies only to the recipe as offered.
@@ -35,7 +33,7 @@ export async function prepareSubmission() {
     setTimeout(followTimes, 2000);
   };
   setTimeout(followTimes, 2000);
-  form.hidden = false;
+  $("#files").disabled = false;
   form.addEventListener("submit", (event) => event.preventDefault());
   const drop = $("#drop");
   $("#files").addEventListener("change", (event) => { submit([...event.target.files]); event.target.value = ""; });
