@@ -94,7 +94,8 @@ import Testing
         }
         // The maps that were gathered are those that were submitted.
         try locally(
-            ["expand", generator, "\(out)/waves.1k_result/exemplar", "-o", "waves_2x"], in: scratch.path("again"), cluster)
+            ["expand", generator, "\(out)/waves.1k_result/exemplar", "-o", "waves_2x"], in: scratch.path("again"),
+            cluster)
         let again = try bytes(scratch.path("again/waves_2x/waves_2x_NormalDX.png"))
         #expect(try bytes(scratch.path("local-0/waves.1k_2x/waves.1k_2x_NormalDX.png")) == again)
         try locally(["export", generator, "-o", "local.onnx"], in: scratch.url.path, cluster)
