@@ -9,18 +9,10 @@ extension Image {
     /// - Parameter quality: 1 to 100; 95 is hard to tell from the original.
     /// - Throws: `.encoding` if a side is longer than `maxJPEGSide`, or memory runs out.
     public func jpeg(quality: Int = 95) throws(ImagingError) -> Data {
-        var result = Data()
-        do {
-            let writer = try JPEGWriter(width: width, height: height, quality: quality) {
-                result.append(contentsOf: $0)
-            }
+        try EncoderSink.collect { sink in
+            let writer = try JPEGWriter(width: width, height: height, quality: quality, sink: sink)
             try pixels.withUnsafeBufferPointer { try writer.write($0) }
             try writer.finish()
-        } catch let error as ImagingError {
-            throw error
-        } catch {
-            preconditionFailure("memory takes all bytes")
         }
-        return result
     }
 }

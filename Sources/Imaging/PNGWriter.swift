@@ -6,11 +6,9 @@ public final class PNGWriter {
     private let height: Int
     private let channels: Int
     private let bitDepth: Int
-    private let sink: (UnsafeRawBufferPointer) throws -> Void
+    private let sink: EncoderSink
     private var writer: OpaquePointer?
     private var rowsLeft: Int
-    /// Why the sink did not take some bytes.
-    private var failure: (any Error)?
 
     /// The most bytes that a file of this size has, whatever its pixels: those that no compression makes smaller, each row's
     /// filter, and the frames of blocks and chunks, which are less than a 256th of it.
@@ -34,15 +32,12 @@ public final class PNGWriter {
         self.height = height
         self.channels = channels
         self.bitDepth = bitDepth
-        self.sink = sink
+        self.sink = EncoderSink(problem: "a \(width)x\(height) image cannot be encoded as PNG", sink)
         rowsLeft = height
-        try check { message in
+        try self.sink.check { message in
             writer = cpng_open_writer(
                 UInt32(clamping: width), UInt32(clamping: height), Int32(channels), Int32(bitDepth), isSRGB ? 1 : 0,
-                { context, bytes, count in
-                    guard let context else { return -1 }
-                    return Unmanaged<PNGWriter>.fromOpaque(context).takeUnretainedValue().take(bytes, count)
-                }, Unmanaged.passUnretained(self).toOpaque(), &message)
+                { EncoderSink.take($0, $1, $2) }, self.sink.context, &message)
             return writer == nil ? -1 : 0
         }
     }
@@ -56,29 +51,12 @@ public final class PNGWriter {
         let rows = samples.count / (width * channels)
         precondition(rows <= rowsLeft, "a PNG gets more rows than it has")
         rowsLeft -= rows
-        try check { cpng_write_rows(writer, samples.baseAddress, UInt32(rows), &$0) }
+        try sink.check { cpng_write_rows(writer, samples.baseAddress, UInt32(rows), &$0) }
     }
 
     /// Ends the file after its last row.
     public func finish() throws {
         precondition(rowsLeft == 0, "a PNG lacks rows")
-        try check { cpng_finish_writer(writer, &$0) }
-    }
-
-    private func take(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
-        do {
-            try sink(UnsafeRawBufferPointer(start: bytes, count: count))
-            return 0
-        } catch {
-            failure = error
-            return -1
-        }
-    }
-
-    private func check(_ call: (inout [CChar]) -> Int32) throws {
-        var message = CMessage()
-        guard call(&message.characters) != 0 else { return }
-        if let failure { throw failure }
-        throw ImagingError(.encoding, "a \(width)x\(height) image cannot be encoded as PNG: \(message.text)")
+        try sink.check { cpng_finish_writer(writer, &$0) }
     }
 }

@@ -151,17 +151,8 @@ struct AccessTests {
             print(away.server_port, flush=True)
             away.serve_forever()
             """
-        let server = Process()
-        let output = Pipe()
-        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        server.arguments = ["python3", "-c", script, scratch.path("stolen")]
-        server.standardOutput = output
-        server.standardError = FileHandle.nullDevice
-        try server.run()
-        defer { kill(server.processIdentifier, SIGKILL) }
-        let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-            .trimmingCharacters(in: .whitespacesAndNewlines)
-        let result = try run(["list", "--api", "http://127.0.0.1:\(port)"], ["TEXLOOM_TOKEN_FILE": path])
+        let server = try PythonServer(script, scratch.path("stolen"))
+        let result = try run(["list", "--api", server.address], ["TEXLOOM_TOKEN_FILE": path])
         #expect(result.status == 1 && result.errors.contains("redirects to"), "\(result.errors)")
         #expect(!FileManager.default.fileExists(atPath: scratch.path("stolen")))
     }
@@ -179,18 +170,9 @@ struct AccessTests {
             print(server.server_port, flush=True)
             server.serve_forever()
             """
-        let server = Process()
-        let output = Pipe()
-        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        server.arguments = ["python3", "-c", script]
-        server.standardOutput = output
-        server.standardError = FileHandle.nullDevice
-        try server.run()
-        defer { kill(server.processIdentifier, SIGKILL) }
-        let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-            .trimmingCharacters(in: .whitespacesAndNewlines)
+        let server = try PythonServer(script)
         for (place, status) in [("later", Int32(75)), ("never", 1)] {
-            let result = try run(["list", "--api", "http://127.0.0.1:\(port)/\(place)"])
+            let result = try run(["list", "--api", "\(server.address)/\(place)"])
             #expect(result.status == status && result.errors.contains("507"), "\(result.errors)")
         }
     }

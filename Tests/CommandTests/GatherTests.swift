@@ -94,17 +94,8 @@ import Testing
             print(server.server_port, flush=True)
             server.serve_forever()
             """
-        let server = Process()
-        let output = Pipe()
-        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        server.arguments = ["python3", "-c", script]
-        server.standardOutput = output
-        server.standardError = FileHandle.nullDevice
-        try server.run()
-        defer { kill(server.processIdentifier, SIGKILL) }
-        let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-            .trimmingCharacters(in: .whitespacesAndNewlines)
-        let api = try APIClient(address: "http://127.0.0.1:\(port)")
+        let server = try PythonServer(script)
+        let api = try APIClient(address: server.address)
         let artifact = ArtifactSummary(
             kind: .generator, iteration: 30, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
             sizeBytes: 3, createdAt: Date())

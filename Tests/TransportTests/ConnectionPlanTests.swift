@@ -87,7 +87,7 @@ struct ConnectionPlanTests {
             nextKey: "next",
             steps: [
                 .endings(3, milliseconds: 0, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
-                // The probe finds nobody, so there is no new connection.
+                // No server answers the probe, so the dealer opens no new connection.
                 .endings(4, milliseconds: 1, then: [.probe]), .finding(.success, then: []), .connect(key: "current"),
                 .endings(1, milliseconds: 1_000, then: [.reconnect]), .connect(key: "next"),
             ]),

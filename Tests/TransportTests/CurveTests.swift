@@ -79,7 +79,7 @@ struct CurveTests {
         await router.close()
     }
 
-    /// The name may have an IPv6 address too, where nobody listens.
+    /// The name may also have an IPv6 address, on which no server listens.
     @Test(arguments: ["127.0.0.1", "localhost"])
     func anotherServerKeyIsNoticed(host: String) async throws {
         let router = try router { _ in .admitted }
