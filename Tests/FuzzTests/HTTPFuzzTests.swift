@@ -31,6 +31,8 @@ import Testing
             var request = URLRequest(url: url)
             request.httpMethod = method
             request.httpBody = body
+            // A hang guard. The coordinator shares its threads with all other tests of the run.
+            request.timeoutInterval = 1200
             if path == "/api/v1/jobs" { request.setValue("application/json", forHTTPHeaderField: "Content-Type") }
             let (data, response) = try await URLSession.shared.data(for: request)
             return ((response as! HTTPURLResponse).statusCode, data)
