@@ -110,7 +110,7 @@ let package = Package(
         // What the process may use, for all that choose by it.
         .target(name: "Machine", dependencies: ["CAffinity", "OperatingSystem"]),
 
-        // What every module may import. Base computes only; OperatingSystem asks the system.
+        // What many modules may import. Base computes only; OperatingSystem asks the system.
         .target(name: "Base"),
         .target(name: "OperatingSystem", dependencies: ["CSpawn"]),
 
@@ -168,6 +168,7 @@ let package = Package(
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Mustache", package: "swift-mustache"),
@@ -178,9 +179,7 @@ let package = Package(
             name: "Worker",
             dependencies: [
                 "Base", "ClusterCore", "Machine", "NNCore", "Transport", "Protocol", "TextureGAN", "OperatingSystem",
-                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: optimised),
         .executableTarget(
             name: "texloom",
@@ -196,7 +195,6 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("Resources/read_pth.py")], swiftSettings: level,
             linkerSettings: withoutDebugInformation),

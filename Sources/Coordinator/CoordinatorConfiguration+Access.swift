@@ -29,8 +29,13 @@ extension CoordinatorConfiguration {
     /// that the system chooses.
     var pageURL: String? {
         guard !["0.0.0.0", "::"].contains(httpHost), httpPort != 0 else { return nil }
+        return httpURL(port: httpPort)
+    }
+
+    /// The HTTP address with a port that the system may have chosen.
+    func httpURL(port: Int) -> String {
         let host = httpHost.contains(":") ? "[\(httpHost)]" : httpHost
-        return "\(tls == nil ? "http" : "https")://\(host):\(httpPort)"
+        return "\(tls == nil ? "http" : "https")://\(host):\(port)"
     }
 
     /// Whether the workers' address speaks CURVE.

@@ -41,113 +41,49 @@ public struct CoordinatorService: Sendable {
         let certificate = try configuration.tls.map(ServerCertificate.init)
         let disk = BlockingWork()
         let notifier = try Notifier(configuration.notifications, publicURL: configuration.pageURL, disk: disk)
-        let folder = try DataFolder(configuration.dataFolder)
-        let store = try JobStore(
-            file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased(),
-            notifications: notifier.policy)
-        try StoreCheck.requireArtifacts(of: store, in: folder.url)
-        let artifacts = try ArtifactStore(dataFolder: folder.url)
-        try verify(StoreCheck(store: store, artifacts: artifacts))
-        let clock = MonotonicClock()
-        var restored = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
-        restored.specValues = configuration.recipeValues
-        let state = restored
-        let engine = ClusterEngine(
-            state: state, store: store, artifacts: artifacts, disk: disk, clock: { clock.now }, logger: logger)
-
+        let (folder, store, artifacts) = try openData(notifier)
+        // Holds the lock on the folder until everything has stopped.
+        defer { withExtendedLifetime(folder) {} }
+        let engine = try engine(store, artifacts, disk)
         let keys = try workerKeys(store, folder)
         let socket = try bind(keys)
-        let gateway = WorkerGateway(
-            socket: socket, keys: keys, engine: engine, artifacts: artifacts, disk: disk,
-            greeting: { [id = store.coordinatorID, configuration] version in
-                Greeting(
-                    version: version, coordinatorID: id, softwareVersion: texloomVersion,
-                    heartbeat: configuration.heartbeat, lease: configuration.lease)
-            }, logger: logger)
         let reader = ClusterReader(
-            store: store, engine: engine, startedAt: Date(),
-            workerEndpoint: socket.endpoint,
-            seeds: RecipeSeeds(configuration.seedOfRecipe),
-            qualityScores: configuration.qualityScores)
+            store: store, engine: engine, startedAt: Date(), workerEndpoint: socket.endpoint,
+            seeds: RecipeSeeds(configuration.seedOfRecipe), qualityScores: configuration.qualityScores)
         let tokens = TokenStore(pool: store.pool)
         let feed = EventFeed(
             reader: reader, logger: logger, limits: configuration.httpLimits,
             isValid: { (try? await tokens.isValid($0)) ?? true })
-        let quota = StorageQuota()
-        let retention = Retention(
-            policy: configuration.retention, store: store, engine: engine, quota: quota, logger: logger)
-        let router = try router(reader, feed, artifacts, disk, folder, keys, socket, quota)
+        let parts = CoordinatorParts(
+            folder: folder, artifacts: artifacts, disk: disk, reader: reader, feed: feed, keys: keys, socket: socket)
+        let router = try router(parts)
         MetricsRoutes(
             reader: reader, feed: feed, socket: socket, storedBytes: StoredBytes(store), folder: folder
         ).add(to: router)
-        let probe = EventLoopProbe(
-            loops: MultiThreadedEventLoopGroup.singleton, metrics: engine.metrics, now: { clock.now })
         router.answerOtherMethods()
         let deadline = ShutdownDeadline(
             seconds: configuration.httpLimits.wholeShutdownSeconds, endsProcess: configuration.endsProcess,
             logger: logger)
-
-        // Services stop in reverse order: first people, then workers, then the engine, when nothing asks it any more.
-        let services: [any Service] = [
-            BackgroundService { await engine.run() },
-            BackgroundService {
-                await gateway.run()
-                await socket.close()
-            },
-            BackgroundService { await tick(engine) },
-            BackgroundService { await feed.run() },
-            BackgroundService { await probe.run() },
-            BackgroundService {
-                await Janitor(
-                    store: store, artifacts: artifacts, engine: engine, disk: disk, thumbnails: folder.thumbnails,
-                    logger: logger
-                ).run()
-            },
-            BackgroundService { await retention.run() },
-            BackgroundService { await notifier.run(store, engine.metrics, startedAt: Date(), logger: logger) },
-            BackgroundService { await LeftoverRemover(engine: engine, artifacts: artifacts, disk: disk).run() },
-            BackgroundService {
-                await EventFileWriter(
-                    folder: folder.eventFiles, store: store, artifacts: artifacts, engine: engine, disk: disk,
-                    logger: logger
-                ).run()
-            },
-            HTTPService(
-                responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort,
-                certificate: certificate, connections: HTTPConnections(limits: configuration.httpLimits),
-                deadline: deadline,
-                logger: logger,
-                onRunning: { port in
-                    let host =
-                        configuration.httpHost.contains(":") ? "[\(configuration.httpHost)]" : configuration.httpHost
-                    let scheme = certificate == nil ? "http" : "https"
-                    let addresses = Addresses(
-                        httpURL: "\(scheme)://\(host):\(port)", workerEndpoint: socket.endpoint)
-                    logger.notice(
-                        "coordinator is ready",
-                        metadata: [
-                            "http": "\(addresses.httpURL)", "workers": "\(addresses.workerEndpoint)",
-                            "data": "\(folder.url.path)", "jobs": .stringConvertible(state.jobs.count),
-                        ])
-                    if let insecurity = configuration.insecurity { logger.warning("\(insecurity)") }
-                    await onReady(addresses)
-                }),
-        ]
         defer { deadline.end() }
-        // With TLS, SIGHUP reads the certificate again.
-        let hangUpStops = certificate == nil && !StopSignals.isIgnored(SIGHUP)
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services.map {
-                    .init(
-                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .cancelGroup)
-                }, gracefulShutdownSignals: [.sigterm, .sigint] + (hangUpStops ? [.sighup] : []),
-                logger: quiet(logger)))
-        // Holds the lock on the folder until everything has stopped.
-        defer { withExtendedLifetime(folder) {} }
+        let pages = HTTPService(
+            responder: router.buildResponder(), host: configuration.httpHost, port: configuration.httpPort,
+            certificate: certificate, connections: HTTPConnections(limits: configuration.httpLimits),
+            deadline: deadline, logger: logger,
+            onRunning: { port in
+                let addresses = Addresses(
+                    httpURL: configuration.httpURL(port: port), workerEndpoint: socket.endpoint)
+                let jobs = await engine.committed.jobs.count
+                logger.notice(
+                    "coordinator is ready",
+                    metadata: [
+                        "http": "\(addresses.httpURL)", "workers": "\(addresses.workerEndpoint)",
+                        "data": "\(folder.url.path)", "jobs": .stringConvertible(jobs),
+                    ])
+                if let insecurity = configuration.insecurity { logger.warning("\(insecurity)") }
+                await onReady(addresses)
+            })
         do {
-            try await group.run()
+            try await group(services(parts, notifier, socket) + [pages]).run()
         } catch {
             await socket.close()
             throw error
@@ -184,6 +120,26 @@ public struct CoordinatorService: Sendable {
     {
         try configuration.validate()
         return try await Notifier(configuration, publicURL: nil, disk: BlockingWork()).test()
+    }
+
+    private func openData(_ notifier: Notifier) throws -> (DataFolder, JobStore, ArtifactStore) {
+        let folder = try DataFolder(configuration.dataFolder)
+        let store = try JobStore(
+            file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased(),
+            notifications: notifier.policy)
+        try StoreCheck.requireArtifacts(of: store, in: folder.url)
+        let artifacts = try ArtifactStore(dataFolder: folder.url)
+        try verify(StoreCheck(store: store, artifacts: artifacts))
+        return (folder, store, artifacts)
+    }
+
+    /// The engine, with the cluster as the last process left it.
+    private func engine(_ store: JobStore, _ artifacts: ArtifactStore, _ disk: BlockingWork) throws -> ClusterEngine {
+        let clock = MonotonicClock()
+        var state = ClusterState(configuration: configuration.cluster, restoring: try store.load(), at: clock.now)
+        state.specValues = configuration.recipeValues
+        return ClusterEngine(
+            state: state, store: store, artifacts: artifacts, disk: disk, clock: { clock.now }, logger: logger)
     }
 
     /// Logs what is damaged. Unfinished jobs continue without it, and the coordinator serves all the same.
@@ -223,51 +179,59 @@ public struct CoordinatorService: Sendable {
         }
     }
 
-    func router(
-        _ reader: ClusterReader, _ feed: EventFeed, _ artifacts: ArtifactStore, _ disk: BlockingWork,
-        _ folder: DataFolder, _ keys: WorkerKeys? = nil, _ socket: RouterSocket? = nil,
-        _ quota: StorageQuota = StorageQuota()
-    ) throws -> Router<CallerContext> {
-        let pictures = Pictures()
-        let commands = ClusterCommands(engine: reader.engine, reader: reader)
-        let router = Router(context: CallerContext.self, options: .autoGenerateHeadEndpoints)
-        let access = HTTPAccess(configuration, coordinatorID: reader.store.coordinatorID)
-        let tokens = TokenStore(pool: reader.store.pool)
-        let metrics = reader.engine.metrics
-        let times = RecipeTimes(configuration, reader: reader, work: disk)
-        router.add(middleware: RequestMetricsMiddleware(metrics: metrics, now: { reader.engine.now }))
-        router.add(middleware: AnswerHeadersMiddleware(insecurity: configuration.insecurity))
-        router.add(middleware: ProblemMiddleware())
-        router.add(middleware: SameSiteMiddleware(access: access))
-        router.add(middleware: AuthenticationMiddleware(tokens: tokens, access: access))
-        let audit = AuditLog(dataFolder: folder.url, logger: logger)
-        router.add(middleware: AuditMiddleware(log: audit, disk: disk))
-        HealthRoutes(store: reader.store, engine: reader.engine, folder: folder).add(to: router)
-        APIRoutes(
-            configuration: configuration, commands: commands, reader: reader, times: times,
-            exemplars: ExemplarIntake(
-                store: artifacts, disk: disk, pictures: pictures, maxBytes: configuration.maxExemplarBytes,
-                metrics: metrics, quota: ExemplarQuota(store: reader.store, artifacts: artifacts, disk: disk)),
-            artifacts: ArtifactResponder(store: artifacts, jobs: reader.store, disk: disk, metrics: metrics),
-            bodies: BodyBudget(
-                all: configuration.httpLimits.jsonBytes, perCaller: configuration.httpLimits.jsonBytesPerCaller),
-            quota: quota, randomSalt: { UInt32.random(in: 0...UInt32.max) }
-        ).add(to: router)
-        TokenRoutes(tokens: tokens).add(to: router)
-        InvitationRoutes(
-            keys: keys, reader: reader, commands: commands, advertised: configuration.advertisedEndpoints,
-            socket: socket
-        ).add(to: router)
-        EventRoutes(feed: feed, reader: reader).add(to: router)
-        let thumbnails = try ThumbnailCache(
-            folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
-        let pages = try DashboardRoutes(
-            reader: reader, thumbnails: thumbnails, times: times, insecurity: configuration.insecurity)
-        pages.add(to: router)
-        LoginRoutes(tokens: tokens, access: access, renderer: pages.renderer).add(to: router)
-        AuditRoutes(log: audit, disk: disk, renderer: pages.renderer).add(to: router)
-        DashboardActions(commands: commands, renderer: pages.renderer).add(to: router)
-        return router
+    /// Everything but the HTTP server. Services stop in reverse order: first people, then workers, then the engine, when
+    /// nothing asks it any more.
+    private func services(
+        _ parts: CoordinatorParts, _ notifier: Notifier, _ socket: RouterSocket
+    ) -> [any Service] {
+        let (engine, store, artifacts, disk) = (parts.engine, parts.store, parts.artifacts, parts.disk)
+        let gateway = WorkerGateway(
+            socket: socket, keys: parts.keys, engine: engine, artifacts: artifacts, disk: disk,
+            greeting: { [id = store.coordinatorID, configuration] version in
+                Greeting(
+                    version: version, coordinatorID: id, softwareVersion: texloomVersion,
+                    heartbeat: configuration.heartbeat, lease: configuration.lease)
+            }, logger: logger)
+        let probe = EventLoopProbe(
+            loops: MultiThreadedEventLoopGroup.singleton, metrics: engine.metrics, now: { engine.now })
+        let janitor = Janitor(
+            store: store, artifacts: artifacts, engine: engine, disk: disk, thumbnails: parts.folder.thumbnails,
+            logger: logger)
+        let retention = Retention(
+            policy: configuration.retention, store: store, engine: engine, quota: parts.quota, logger: logger)
+        let leftovers = LeftoverRemover(engine: engine, artifacts: artifacts, disk: disk)
+        let events = EventFileWriter(
+            folder: parts.folder.eventFiles, store: store, artifacts: artifacts, engine: engine, disk: disk,
+            logger: logger)
+        return [
+            BackgroundService { await engine.run() },
+            BackgroundService {
+                await gateway.run()
+                await socket.close()
+            },
+            BackgroundService { await tick(engine) },
+            BackgroundService { await parts.feed.run() },
+            BackgroundService { await probe.run() },
+            BackgroundService { await janitor.run() },
+            BackgroundService { await retention.run() },
+            BackgroundService { await notifier.run(store, engine.metrics, startedAt: Date(), logger: logger) },
+            BackgroundService { await leftovers.run() },
+            BackgroundService { await events.run() },
+        ]
+    }
+
+    /// The services until the first one fails or a signal stops them all.
+    private func group(_ services: [any Service]) -> ServiceGroup {
+        // With TLS, SIGHUP reads the certificate again.
+        let hangUpStops = configuration.tls == nil && !StopSignals.isIgnored(SIGHUP)
+        return ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map {
+                    .init(
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .cancelGroup)
+                }, gracefulShutdownSignals: [.sigterm, .sigint] + (hangUpStops ? [.sighup] : []),
+                logger: quiet(logger)))
     }
 
     /// Makes the cluster check its deadlines.

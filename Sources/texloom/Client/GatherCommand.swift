@@ -156,162 +156,41 @@ struct GatherCommand: AsyncParsableCommand {
 
     private func gather(_ choice: Choice, into parent: URL, _ api: APIClient) async throws -> Gathered {
         let job = choice.job
-        var moved: SeedFolders.Move?
-        if let seeds = choice.seeds {
-            guard seeds.best != nil else { throw CommandFailure("nothing to gather: none has finished yet") }
-            var holder = holder(of: ResultFolder(named: choice.resultName, in: parent))
-            if !job.isTraining, let work = holder {
-                let after = try? await api.get("/api/v1/jobs/\(work)", as: JobDetail.self).job.after
-                holder = after?.first { id in seeds.jobs.contains { $0.job.id == id } }
-            }
-            moved = try SeedFolders.makeRoom(at: choice.resultName, for: seeds, in: parent, heldBy: holder)
-            if let moved, !client.json { say("\(moved.from) held seed \(moved.seed), which is now in \(moved.to)") }
-        }
-        try requireFree(ResultFolder(named: choice.resultName, in: parent), for: job)
-        if !job.isTraining {
-            let folder = ResultFolder(named: choice.resultName, in: parent)
-            return try await gatherProducts(of: job, into: folder, moved: moved, api)
-        }
-        let folder = try ResultFolder(in: parent, name: choice.resultName)
-        try claim(folder, for: job)
-        let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
-        let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
-        var fetched = 0
-        // Of several artifacts of a kind (checkpoints), the last one is the newest.
-        var targets: [URL: ArtifactSummary] = [:]
-        for artifact in artifacts.sorted(by: { $0.iteration < $1.iteration }) {
-            switch artifact.kind {
-            case .snapshot: targets[folder.snapshot(artifact.iteration)] = artifact
-            case .generator: targets[folder.generator] = artifact
-            case .discriminator: targets[folder.discriminator] = artifact
-            case .checkpoint: targets[folder.checkpoint] = artifact
-            // The albedo is among the maps.
-            case .exemplar where detail.maps != nil: break
-            case .map:
-                guard let maps = detail.maps, maps.indices.contains(artifact.iteration - 1) else { break }
-                targets[folder.exemplarMap(maps[artifact.iteration - 1])] = artifact
-            case .exemplar:
-                let name = URL(fileURLWithPath: job.fileName).lastPathComponent
-                targets[folder.url.appendingPathComponent(FileName.shortened("exemplar-\(name)"))] = artifact
-            case .picture, .model, .material: break
-            }
-        }
-        if detail.maps != nil { try folder.createExemplarMaps() }
-        for (file, artifact) in targets.sorted(by: { $0.key.path < $1.key.path }) {
-            if try await api.fetch(artifact, to: file) { fetched += 1 }
-        }
-        try folder.write(recipe: detail.recipeYAML)
-        let rows = try await metrics(of: job, api)
-        let before = folder.readMetrics()
-        try folder.write(metrics: rows)
-        writeEvents(in: folder, rows, replacing: before, artifacts)
-        try await write(log: folder.log, of: detail, api)
-        if job.state == .finished {
-            try folder.finish(
-                ResultFolder.Result(
-                    job: job.id, name: job.name, exemplar: job.fileName, startedAt: job.startedAt,
-                    finishedAt: job.finishedAt, trainingSeconds: detail.trainingSeconds, worker: job.worker,
-                    attempts: detail.attempts.count, report: detail.reportJSON))
-        }
-        try ResultManifest(detail, targets, licence: licence).write(in: folder.url)
+        let moved = try await makeRoom(for: choice, in: parent, api)
+        let place = ResultFolder(named: choice.resultName, in: parent)
+        try requireFree(place, for: job)
+        let files = JobFiles(api: api, job: job, licence: licence)
+        let fetched =
+            try await job.isTraining
+            ? files.gatherTraining(into: ResultFolder(in: parent, name: choice.resultName))
+            : files.gatherProducts(into: place)
         return Gathered(
-            job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched, seeds: choice.seeds,
-            movedAside: moved?.to)
+            job: job.id, state: job.state.rawValue, folder: place.url.path, filesFetched: fetched,
+            seeds: job.isTraining ? choice.seeds : nil, movedAside: moved?.to)
     }
 
-    private func gatherProducts(
-        of job: JobSummary, into folder: ResultFolder, moved: SeedFolders.Move?, _ api: APIClient
-    ) async throws -> Gathered {
-        guard job.state == .finished else {
-            let reason = job.reason.map { ": \($0)" } ?? ""
-            throw CommandFailure("nothing to gather: it is \(job.state.rawValue)\(reason)")
+    /// Moves the results of another seed, which was the best one before, out of the folder.
+    /// - Throws: `CommandFailure` if no job of the group has finished.
+    private func makeRoom(for choice: Choice, in parent: URL, _ api: APIClient) async throws -> SeedFolders.Move? {
+        guard let seeds = choice.seeds else { return nil }
+        guard seeds.best != nil else { throw CommandFailure("nothing to gather: none has finished yet") }
+        var holder = ResultFolder(named: choice.resultName, in: parent).gatheredJob
+        if !choice.job.isTraining, let work = holder {
+            let after = try? await api.get("/api/v1/jobs/\(work)", as: JobDetail.self).job.after
+            holder = after?.first { id in seeds.jobs.contains { $0.job.id == id } }
         }
-        try folder.createWithoutImages()
-        try claim(folder, for: job)
-        let detail = try await api.get("/api/v1/jobs/\(job.id)", as: JobDetail.self)
-        let artifacts = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
-        let targets = ProductNames(job, reportJSON: detail.reportJSON).targets(of: artifacts, in: folder.url)
-        for parent in Set(targets.keys.map { $0.deletingLastPathComponent() }) {
-            try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
-        }
-        var fetched = 0
-        for (file, artifact) in targets.sorted(by: { $0.key.path < $1.key.path }) {
-            if try await api.fetch(artifact, to: file) { fetched += 1 }
-        }
-        try await write(log: folder.log, of: detail, api)
-        try ResultManifest(detail, targets, licence: licence).write(in: folder.url)
-        return Gathered(
-            job: job.id, state: job.state.rawValue, folder: folder.url.path, filesFetched: fetched,
-            movedAside: moved?.to)
-    }
-
-    /// Continues the event file of an earlier gathering. If another attempt has repeated iterations since, it continues
-    /// from the first of them.
-    private func writeEvents(
-        in folder: ResultFolder, _ rows: [ResultFolder.Row], replacing before: [ResultFolder.Row],
-        _ artifacts: [ArtifactSummary]
-    ) {
-        var events = ResultEvents(of: folder) { complain("\(folder.url.path): \($0)") }
-        let common = zip(before, rows).prefix { $0.iteration == $1.iteration && $0.values == $1.values }.count
-        if common < before.count { events.resume(from: common == 0 ? -1 : rows[common - 1].iteration) }
-        events.add(rows)
-        for snapshot in artifacts.sorted(by: { $0.iteration < $1.iteration }) where snapshot.kind == .snapshot {
-            events.addSnapshot(snapshot.iteration, at: snapshot.createdAt)
-        }
+        let moved = try SeedFolders.makeRoom(at: choice.resultName, for: seeds, in: parent, heldBy: holder)
+        if let moved, !client.json { say("\(moved.from) held seed \(moved.seed), which is now in \(moved.to)") }
+        return moved
     }
 
     /// A folder holds one run: names are unique to a coordinator, not to a machine.
     private func requireFree(_ folder: ResultFolder, for job: JobSummary) throws {
         let isTaken =
-            holder(of: folder).map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
+            folder.gatheredJob.map { $0 != job.id } ?? FileManager.default.fileExists(atPath: folder.recipeYAML.path)
         guard !isTaken else {
             throw CommandFailure(
                 "\(folder.url.path) holds another run and is left as it is; --out names another place for this one")
         }
-    }
-
-    /// The id of the job that was gathered into a folder, completely or not; nil if none was.
-    private func holder(of folder: ResultFolder) -> String? {
-        try? String(contentsOf: marker(of: folder), encoding: .utf8)
-    }
-
-    private func claim(_ folder: ResultFolder, for job: JobSummary) throws {
-        try texloom.write(Data(job.id.utf8), to: marker(of: folder))
-        // Without result.json the folder counts as incomplete; it is written last.
-        try? FileManager.default.removeItem(at: folder.resultJSON)
-        try? FileManager.default.removeItem(at: ResultManifest.url(in: folder.url))
-    }
-
-    /// Notes in the folder which job it belongs to.
-    private func marker(of folder: ResultFolder) -> URL { folder.url.appendingPathComponent(".job") }
-
-    private func metrics(of job: JobSummary, _ api: APIClient) async throws -> [ResultFolder.Row] {
-        var rows: [ResultFolder.Row] = []
-        var after = -1
-        while true {
-            let page = try await api.get(
-                "/api/v1/jobs/\(job.id)/metrics", query: ["after": String(after)], as: MetricsPage.self)
-            rows += page.rows.map {
-                ResultFolder.Row(iteration: $0.iteration, unixSeconds: $0.unixSeconds, values: $0.values)
-            }
-            guard let next = page.next else { return rows }
-            after = next
-        }
-    }
-
-    private func write(log file: URL, of detail: JobDetail, _ api: APIClient) async throws {
-        let workers = detail.workersOfAttempts
-        let new = try NewFile(at: file)
-        var after: Int64 = 0
-        while true {
-            let page = try await api.get(
-                "/api/v1/jobs/\(detail.job.id)/logs", query: ["after": String(after)], as: LogPage.self)
-            for entry in page.entries {
-                try new.write(Data((LogRecord(entry, job: detail.job.id, workers: workers).json + "\n").utf8))
-            }
-            guard let next = page.next else { break }
-            after = next
-        }
-        try new.place()
     }
 }

@@ -50,8 +50,8 @@ struct CreateTokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Makes a token and prints it, this once.",
         discussion: """
-            Roles: viewer reads everything but tokens and the audit log; submitter also submits, cancels and reorders \
-            jobs; admin also manages workers and tokens.
+            Roles: viewer reads everything but tokens and the audit log; submitter also submits, cancels, \
+            retries and reorders jobs; admin also deletes jobs, and manages workers and tokens.
             """)
 
     @Argument(help: "A name for lists and the audit log, such as ann or grafana.")

@@ -76,7 +76,7 @@ struct WatchedCluster {
                     return
                 }
                 throw CommandFailure(
-                    "\(unfinished) of \(counted(total, "job")) did not finish; 'texloom list' says why")
+                    "\(unfinished) of \(counted(total, "job")) did not finish; 'texloom show JOB' says why")
             }
         }
     }

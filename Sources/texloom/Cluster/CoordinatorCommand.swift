@@ -100,7 +100,11 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Flag(help: "Verify the data folder, say what is wrong with it and end: 0 if all is well, 1 if not.")
     var check = false
 
-    @Flag(help: "With --check: remove files that no job refers to, and damaged checkpoints of unfinished jobs.")
+    @Flag(
+        help: """
+            With --check: remove files that no job refers to, set damaged exemplars aside, and give up damaged or missing \
+            checkpoints of unfinished jobs.
+            """)
     var repair = false
 
     @OptionGroup var logging: LoggingOptions

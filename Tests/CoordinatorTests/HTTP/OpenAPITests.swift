@@ -47,7 +47,9 @@ struct OpenAPITests {
         let service = try CoordinatorService(
             CoordinatorConfiguration(dataFolder: folder.url), logger: logger)
         let router = try service.router(
-            reader, EventFeed(reader: reader, logger: logger), artifacts, disk, dataFolder)
+            CoordinatorParts(
+                folder: dataFolder, artifacts: artifacts, disk: disk, reader: reader,
+                feed: EventFeed(reader: reader, logger: logger)))
 
         for route in router.routes where ![.get, .head, .options].contains(route.method) {
             let entry = AccessTable.table["\(route.method) \(route.path)"]

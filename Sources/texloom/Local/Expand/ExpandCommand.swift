@@ -91,7 +91,7 @@ struct ExpandCommand: ParsableCommand {
             valueName: "kind"))
     var input = ExpansionInput.image
 
-    @Option(help: "Of --variations, tiles and noise: the same seed gives the same files. Default: 1.")
+    @Option(help: "Of --variations, tiles, noise and --layout: the same seed gives the same files. Default: 1.")
     var seed: UInt64?
 
     @Option(
