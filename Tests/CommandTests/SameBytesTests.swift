@@ -51,11 +51,12 @@ import TextureGAN
     @Test(
         "a training ends with the bytes that it had elsewhere",
         arguments: [
-            (SameBytesTests.tiny, "0"),
-            (SameBytesTests.withoutStyle, "0"),
+            (SameBytesTests.tiny, "6dc36a2c0975b24a1f5784585038e981a14ef1a27e5ef23444d28a0bec33c752"),
+            (SameBytesTests.withoutStyle, "a5dd01c628ec515e88fa8a98c0812e9cb7e0d9fe2f962bd2a1ac4d80165aaa72"),
         ])
     func aTrainingEndsWithTheBytesOfOtherMachines(_ recipe: [String], _ digest: String) throws {
-        #expect(try generator(recipe) == digest)
+        let found = try generator(recipe)
+        #expect(found == digest)
     }
 
     @Test(

@@ -70,9 +70,8 @@ import Testing
 
     @Test func hyperbolicTangentIsAccurateAndItsGradientPassesDifferences() {
         let workspace = smallWorkspace(threads: 2)
-        let x =
-            (0..<4000).map { Float($0 - 2000) / 100 } + (0..<4000).map { Float($0 - 2000) / 8000 }
-            + [0, 1e-20, -1e-7, 88, -88, .infinity, -.infinity, 0.3, 9.010_913, 9.999_999, 10]
+        var x: [Float] = [0, 1e-20, -1e-7, 88, -88, .infinity, -.infinity, 0.3, 9.010_913, 9.999_999, 10]
+        for step in -2000..<2000 { x += [Float(step) / 100, Float(step) / 8000] }
         let tensor = Tensor(in: workspace.arena, x, height: 1, width: x.count, channels: 1)
         tanh(tensor, in: workspace)
         for (value, result) in zip(x, tensor.values) {
