@@ -120,12 +120,18 @@ import Testing
     @Test func workOnTheBestOneIsCalledAfterTheGroup() throws {
         let group = group([member(1), member(2), member(3)], best: 3)
         let best = try #require(group.jobs.first { $0.job.id == group.best }).job
-        var work = best
-        work.resultName += "-expand-2"
-        #expect(SeedFolders.name(of: work, after: best, in: group) == "bricks-expand-2")
-        // A name of its own.
-        work.resultName = "wallpaper"
-        #expect(SeedFolders.name(of: work, after: best, in: group) == "bricks-wallpaper")
+        // As in the second batch of an exemplar.
+        let links = [("7", JobKind.expand, "expand-4"), ("8", .export, "export-4"), ("9", .expand, "expand-5")].map {
+            JobLink(id: "000000000\($0)", kind: $1, resultName: "bricks-seed3-\($2)", state: .finished)
+        }
+        let detail = JobDetail(
+            job: best, recipeYAML: "", attempts: [], reportJSON: nil, trainingSeconds: nil, followers: links)
+        let names = (links.map(\.id) + [best.id]).map { id in
+            var work = best
+            work.id = id
+            return SeedFolders.name(of: work, after: detail, in: group)
+        }
+        #expect(names == ["bricks-expand", "bricks-export", "bricks-expand-2", nil])
 
         let scratch = try ScratchFolder()
         let folder = scratch.url.appendingPathComponent("bricks-expand_result")
