@@ -72,7 +72,8 @@ import Testing
 
     @Test func aSeedsFaultsAreOneLineAndAdviceIsSaidOnce() {
         let verdicts = [
-            "good", "details differ: train longer; colours differ: train longer; lines break: train longer or shorter",
+            "good",
+            "details differ: train longer; light, colour or size are elsewhere; lines break: train longer or shorter",
             "a frame runs along the border: crop a few pixels\u{1B}[2J; details differ: train longer",
         ]
         let jobs = verdicts.enumerated().map { index, verdict in member(UInt64(index + 1)) { $0.verdict = verdict } }
@@ -82,13 +83,14 @@ import Testing
         let all = lines(nil)
         #expect(
             all.filter { $0.hasPrefix("  seed") } == [
-                "  seed 1: good", "  seed 2: details differ, colours differ, lines break",
-                "  seed 3: a frame runs along the border, details differ",
+                "  seed 1: good", "  seed 2: details differ; light, colour or size are elsewhere; lines break",
+                "  seed 3: a frame runs along the border; details differ",
             ], "\(all)")
         let advice = all.filter { $0.hasPrefix("  to try: ") }
         #expect(advice.count == 1 && advice[0].contains("train longer or shorter; crop a few pixels"), "\(advice)")
         #expect(!advice.joined().contains("\u{1B}"))
-        #expect(lines(40).dropFirst(5).dropLast().allSatisfy { $0.columns <= 40 }, "\(lines(40))")
+        // Sentences are not drawn again, so a terminal may wrap them.
+        #expect(lines(40).suffix(5) == all.suffix(5) && lines(40).count == all.count, "\(lines(40))")
     }
 
     @Test func anEarlierBestOneMovesAsideAndNothingElseDoes() throws {
