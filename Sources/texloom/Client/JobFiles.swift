@@ -43,10 +43,11 @@ struct JobFiles {
             let reason = job.reason.map { ": \($0)" } ?? ""
             throw CommandFailure("nothing to gather: it is \(job.state.rawValue)\(reason)")
         }
+        let (detail, artifacts) = try await described()
         try folder.createWithoutImages()
+        // The claim removes the manifest.
         let before = ResultManifest.files(in: folder.url)
         try folder.claim(for: job)
-        let (detail, artifacts) = try await described()
         let targets = ProductNames(job, reportJSON: detail.reportJSON).targets(of: artifacts, in: folder.url)
         for parent in Set(targets.keys.map { $0.deletingLastPathComponent() }) { try folder.create(parent) }
         folder.rename(before, to: targets)
