@@ -115,6 +115,17 @@ import Testing
         #expect(missing.status == 2 && missing.errors.contains("none/moss_2x-1.png"), "\(missing.errors)")
     }
 
+    /// As the cluster cuts it, see `whatIsMadeOfALongNameFitsAFolder`.
+    @Test func aLongNameIsCutSoThatTheResultsFits() throws {
+        let name = String(repeating: "n", count: 250) + ".png"
+        try FileManager.default.copyItem(atPath: photograph, toPath: scratch.path(name))
+        let expanded = try TexloomProcess(
+            ["expand", generator, name, "--json"], folder: scratch.url,
+            launcher: ["/usr/bin/env", "--chdir", scratch.url.path]
+        ).wait()
+        #expect(try report(expanded).outputs.map(\.path) == [String(repeating: "n", count: 175) + "_2x.png"])
+    }
+
     @Test func variationsNearAPictureAreOfTheCropsThatAreLikeIt() throws {
         // Smooth, and different everywhere.
         var pixels: [UInt8] = []

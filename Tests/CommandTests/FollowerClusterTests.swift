@@ -127,6 +127,40 @@ import Testing
         #expect(folders.sorted() == ["wall-expand_result", "wall_result"], "\(folders)")
     }
 
+    /// The names of a second batch's jobs end in numbers, so none begins with the name of another.
+    @Test func whatIsMadeOfTheBestOneOfASecondBatchIsCalledAfterTheBatchesFirst() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
+        for batch in ["walls-1", "walls-2"] {
+            let submitted = try cluster.run(
+                ["submit", exemplar, "--batch", batch, "--seeds", "2", "--then", "expand"]
+                    + TinyCluster.recipe(iterations: 30))
+            #expect(submitted.status == 0, "\(submitted.errors)")
+        }
+        try cluster.startWorker("one")
+        #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
+        let jobs = try cluster.jobs().filter { $0.batch == "walls-2" }
+        let first = try #require(jobs.filter { $0.kind == .train }.min { $0.id < $1.id }).resultName
+        let work = jobs.filter { $0.kind == .expand }
+        #expect(first != "wall" && work.count == 2, "\(jobs.map(\.resultName))")
+
+        let out = cluster.scratch.folder.path("out")
+        func gather() throws -> [String] {
+            let gathered = try cluster.run(["gather", "--batch", "walls-2", "--best", "--out", out])
+            #expect(gathered.status == 0, "\(gathered.errors)")
+            return try FileManager.default.contentsOfDirectory(atPath: out).sorted()
+        }
+        #expect(try gather() == ["\(first)-expand_result", "\(first)_result"])
+        // Pretends that the other seed was the best one at the earlier gather.
+        let marker = URL(fileURLWithPath: "\(out)/\(first)-expand_result/.job")
+        let best = try String(contentsOf: marker, encoding: .utf8)
+        let other = try #require(work.first { $0.id != best })
+        try Data(other.id.utf8).write(to: marker)
+        let folders = try gather()
+        #expect(folders.count == 3 && folders.contains { $0.wholeMatch(of: /.*-seed[12]-expand_result/) != nil })
+        #expect(try String(contentsOf: marker, encoding: .utf8) == best)
+    }
+
     @Test func workThatCannotBeIsRefusedBeforeItIsSubmitted() throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("wall.png", seed: 3)

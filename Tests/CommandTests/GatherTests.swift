@@ -30,6 +30,22 @@ import Testing
             ["gather", "--out", scratch.path("second")], environment: ["TMPDIR": "/nonexistent"])
         #expect(second.status == 0 && second.output.contains("tile2_result: finished"), "\(second.errors)")
 
+        // Nor does what lies in the way of a single file.
+        for (name, reason) in [
+            ("generator.safetensors", "generator.safetensors cannot be read: Is a directory"),
+            ("loss.svg", "loss.svg is a folder"),
+        ] {
+            let out = scratch.path("without-\(name)")
+            try FileManager.default.createDirectory(
+                atPath: "\(out)/tile1_result/\(name)", withIntermediateDirectories: true)
+            let rest = try cluster.run(["gather", "--json", "--out", out])
+            #expect(rest.status == 1 && rest.errors.contains("1 of 2 jobs"), "\(rest.errors)")
+            #expect(rest.errors.contains("texloom: tile1: ") && rest.errors.contains(reason), "\(rest.errors)")
+            struct Gathered: Decodable { var folder: String }
+            let gathered = try JSONDecoder().decode([Gathered].self, from: Data(rest.output.utf8))
+            #expect(gathered.map { $0.folder.hasSuffix("/tile2_result") } == [true], "\(rest.output)")
+        }
+
         for (place, reason) in [
             ("/proc/none", "No such file or directory"), (exemplars[0], "Not a directory"),
         ] {

@@ -76,6 +76,28 @@ import Testing
         #expect(changed.status == 2 && !exists("out/brick_albedo_result"), "\(changed.errors)")
     }
 
+    /// What `--checkpoint-days` and `--quota` leave of a gathered job.
+    @Test func aResultWithoutACheckpointIsLeftAlone() throws {
+        let exemplar = try writeExemplar("moss.png")
+        func train(_ more: String...) throws -> TexloomProcess.Result {
+            try TexloomProcess.run(arguments(exemplar, iterations: 40, more), folder: scratch.url)
+        }
+        #expect(try train().status == 0)
+        let folder = ResultFolder(named: "moss", in: URL(fileURLWithPath: scratch.path("out")))
+        try FileManager.default.removeItem(at: folder.checkpoint)
+        func generator() throws -> String { try sha256(of: folder.generator) }
+        let before = try generator()
+        let same = try train()
+        #expect(same.status == 0 && same.output.contains("is finished already"), "\(same.output)\(same.errors)")
+        let other = try train("--set", "seed=77")
+        #expect(other.status == 2 && other.errors.contains("another exemplar or recipe"), "\(other.errors)")
+        // As an interrupted gathering leaves it.
+        try FileManager.default.removeItem(at: folder.resultJSON)
+        #expect(try train("--set", "seed=77").status == 2)
+        #expect(try generator() == before)
+        #expect(try train().output.contains("done: "))
+    }
+
     @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGXCPU])
     func everySignalThatAsksForAnEndLeavesACheckpoint(signal: Int32) throws {
         let training = try start(try writeExemplar("moss.png"), launcher: TinyCluster.heedingHangUps)

@@ -7,7 +7,7 @@ import Foundation
 public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
     public struct Fault: Sendable, Equatable {
         public let figure: QualityFigure
-        /// The fault, and what to try unless a fault before it says the same.
+        /// The fault, and what to try, unless another fault says that, too: an earlier one in the same words, or any in more.
         public let text: String
     }
 
@@ -28,6 +28,22 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
     public var description: String {
         if !faults.isEmpty { return faults.map(\.text).joined(separator: "; ") }
         return isConclusive ? "good" : "too small to judge"
+    }
+
+    /// Takes a ``description`` apart: the faults, or what it says instead of them, and what to try.
+    public static func parts(of description: String) -> (faults: [String], advice: [String]) {
+        let texts = description.components(separatedBy: "; ").map { $0.components(separatedBy: ": ") }
+        return (texts.map { $0[0] }, texts.flatMap { $0.dropFirst() })
+    }
+
+    /// Each advice once, and none that is the beginning of a longer one: "train longer" beside "train longer or with
+    /// another seed".
+    public static func distinct(_ advice: [String]) -> [String] {
+        var kept: [String] = []
+        for text in advice where !kept.contains(text) && !advice.contains(where: { $0 != text && $0.hasPrefix(text) }) {
+            kept.append(text)
+        }
+        return kept
     }
 
     /// A figure beyond this is a fault. The scale has limits on both sides.
@@ -68,11 +84,11 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
             return isScale == other ? a.deviation > b.deviation : isScale
         }
         isConclusive = figures[.patches] != nil && figures[.structure] != nil
-        var said: Set<String> = []
-        faults = beyond.map { figure, value, _ in
-            let (fault, advice) = Self.words(figure, value)
-            let isNew = advice.map { said.insert($0).inserted } ?? false
-            return Fault(figure: figure, text: isNew ? "\(fault): \(advice ?? "")" : fault)
+        let words = beyond.map { Self.words($0.figure, $0.value) }
+        var unsaid = Set(Self.distinct(words.compactMap(\.advice)))
+        faults = zip(beyond, words).map { beyond, words in
+            let advice = words.advice.flatMap { unsaid.remove($0) }
+            return Fault(figure: beyond.figure, text: words.fault + (advice.map { ": \($0)" } ?? ""))
         }
         let mean = deviations.map(\.deviation).reduce(0, +) / Float(max(deviations.count, 1))
         score = deviations.isEmpty ? nil : Float(beyond.count) + mean / (1 + mean)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Base
 import Foundation
+import OperatingSystem
 import Protocol
 
 struct GatherCommand: AsyncParsableCommand {
@@ -105,11 +106,14 @@ struct GatherCommand: AsyncParsableCommand {
                 if !client.json {
                     say("\(result.folder): \(result.state), \(counted(result.filesFetched, "file")) fetched")
                 }
-            } catch let failure as CommandFailure where failure.exitCode == .failed {
-                complain("\(choice.resultName): \(failure.message)")
-                failed.append(choice.resultName)
             } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
                 away = failure
+            } catch let cancellation as CancellationError {
+                throw cancellation
+            } catch {
+                // Whatever is wrong with one folder says nothing about the others.
+                complain("\(choice.resultName): \((error as? CommandFailure)?.message ?? error.systemReason)")
+                failed.append(choice.resultName)
             }
         }
         if client.json { try sayJSON(gathered) }
@@ -138,12 +142,17 @@ struct GatherCommand: AsyncParsableCommand {
         // What was made of the others stays where it is.
         let trainings = choices
         let others = seen.subtracting(trainings.map(\.job.id))
+        var details: [String: JobDetail] = [:]
         for job in jobs where !job.isTraining && others.isDisjoint(with: job.after ?? []) {
             let training = trainings.first { $0.job.id == $0.seeds?.best && job.after?.contains($0.job.id) == true }
-            let name = training.flatMap { training in
-                training.seeds.map { SeedFolders.name(of: job, after: training.job, in: $0) }
+            guard let training, let seeds = training.seeds else {
+                choices.append(Choice(job: job, resultName: job.resultName, seeds: nil))
+                continue
             }
-            choices.append(Choice(job: job, resultName: name ?? job.resultName, seeds: training?.seeds))
+            let id = training.job.id
+            if details[id] == nil { details[id] = try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self) }
+            let name = details[id].flatMap { SeedFolders.name(of: job, after: $0, in: seeds) }
+            choices.append(Choice(job: job, resultName: name ?? job.resultName, seeds: seeds))
         }
         return choices
     }

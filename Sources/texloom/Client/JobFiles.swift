@@ -1,4 +1,5 @@
 import Foundation
+import NNCore
 import Protocol
 
 /// Brings the files of one job from the coordinator into a folder.
@@ -15,6 +16,9 @@ struct JobFiles {
         if detail.maps != nil { try folder.createExemplarMaps() }
         let targets = trainingTargets(of: artifacts, maps: detail.maps, in: folder)
         let fetched = try await fetch(targets)
+        if job.state == .finished, !targets.keys.contains(folder.checkpoint) {
+            folder.removeCheckpoint(before: job.totalIterations)
+        }
         try folder.write(recipe: detail.recipeYAML)
         let rows = try await metrics()
         let before = folder.readMetrics()
@@ -39,13 +43,14 @@ struct JobFiles {
             let reason = job.reason.map { ": \($0)" } ?? ""
             throw CommandFailure("nothing to gather: it is \(job.state.rawValue)\(reason)")
         }
-        try folder.createWithoutImages()
-        try folder.claim(for: job)
         let (detail, artifacts) = try await described()
+        try folder.createWithoutImages()
+        // The claim removes the manifest.
+        let before = ResultManifest.files(in: folder.url)
+        try folder.claim(for: job)
         let targets = ProductNames(job, reportJSON: detail.reportJSON).targets(of: artifacts, in: folder.url)
-        for parent in Set(targets.keys.map { $0.deletingLastPathComponent() }) {
-            try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
-        }
+        for parent in Set(targets.keys.map { $0.deletingLastPathComponent() }) { try folder.create(parent) }
+        folder.rename(before, to: targets)
         let fetched = try await fetch(targets)
         try await write(log: folder.log, of: detail)
         try ResultManifest(detail, targets, licence: licence).write(in: folder.url)
@@ -148,6 +153,31 @@ extension ResultFolder {
         // Without result.json the folder counts as incomplete; it is written last.
         try? FileManager.default.removeItem(at: resultJSON)
         try? FileManager.default.removeItem(at: ResultManifest.url(in: url))
+    }
+
+    /// Removes the checkpoint that an earlier gathering has left of a job that has finished since, if the coordinator has
+    /// dropped the last one. The generator was not made of it, so it must not stand beside it as the run's. A checkpoint
+    /// of the last iteration is the run's, and stays. Only a local training of the same recipe and exemplar could have
+    /// written another one into the folder, on the way to the bytes of the generator that is there.
+    fileprivate func removeCheckpoint(before lastIteration: Int) {
+        let held = (try? Safetensors(contentsOf: checkpoint))?.metadata["iteration"]
+        if held != String(lastIteration) { try? FileManager.default.removeItem(at: checkpoint) }
+    }
+
+    /// Gives products that an earlier release has gathered under other names the names that they have now, instead of
+    /// fetching them again. What somebody has changed or moved since stays.
+    fileprivate func rename(_ earlier: [ResultManifest.File], to targets: [URL: ArtifactSummary]) {
+        let names = Set(targets.keys.map(\.standardizedFileURL.path))
+        for (target, artifact) in targets where !FileManager.default.fileExists(atPath: target.path) {
+            let held = earlier.lazy.filter { $0.role == artifact.kind && $0.sha256 == artifact.sha256 }
+                .map { url.appendingPathComponent($0.path).standardizedFileURL }
+                .first { !names.contains($0.path) && (try? sha256(of: $0)) == artifact.sha256 }
+            guard let held, (try? FileManager.default.moveItem(at: held, to: target)) != nil else { continue }
+            // Of a material, the folder of the earlier name, which the last of its maps leaves empty.
+            if held.deletingLastPathComponent().path != url.standardizedFileURL.path {
+                rmdir(held.deletingLastPathComponent().path)
+            }
+        }
     }
 
     /// Names the job that the folder belongs to.

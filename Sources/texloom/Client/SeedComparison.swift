@@ -1,6 +1,7 @@
 import Base
 import Foundation
 import Protocol
+import TextureGAN
 
 /// Jobs that differ only in the seed, side by side, and which of them is kept.
 struct SeedComparison {
@@ -12,7 +13,7 @@ struct SeedComparison {
     private var best: SeedJob? { group.jobs.first { $0.job.id == group.best } }
 
     /// The table, the faults, what to try, the kept job and why, and the jobs that are still to finish.
-    /// - Parameter width: columns of the terminal; nil: as wide as the table needs.
+    /// - Parameter width: columns of the terminal, for the table; nil: as wide as it needs. Sentences are never cut.
     func lines(width: Int? = nil) -> [StyledText] {
         var lines = [
             StyledText(
@@ -20,28 +21,18 @@ struct SeedComparison {
                 .bold)
         ]
         lines += table.lines(width: width)
-        var verdicts = group.jobs.compactMap { member in
-            member.verdict.map { "  seed \(seed(member)): \(faults(of: $0))" }
+        var advice: [String] = []
+        for member in group.jobs {
+            guard let verdict = member.verdict.map(QualityVerdict.parts) else { continue }
+            lines.append(
+                StyledText("  seed \(seed(member)): \(verdict.faults.joined(separator: "; "))".printable))
+            advice += verdict.advice
         }
-        if !advice.isEmpty { verdicts.append("  to try: " + advice.joined(separator: "; ")) }
-        lines += verdicts.map { StyledText($0.printable).fitted(to: width ?? .max) }
+        advice = QualityVerdict.distinct(advice)
+        if !advice.isEmpty { lines.append(StyledText("  to try: \(advice.joined(separator: "; "))".printable)) }
         lines += pending.map { StyledText("  \($0)") }
         if let choice { lines.append(StyledText("  \(choice)")) }
         return lines
-    }
-
-    /// A verdict without what to try: the worker writes "fault: advice; fault: advice", or "good".
-    private func faults(of verdict: String) -> String {
-        verdict.components(separatedBy: "; ").map { $0.components(separatedBy: ": ")[0] }.joined(separator: ", ")
-    }
-
-    /// What the verdicts advise, each once. What begins a longer advice is left out.
-    private var advice: [String] {
-        var all: [String] = []
-        for fault in group.jobs.compactMap(\.verdict).flatMap({ $0.components(separatedBy: "; ") }) {
-            for text in fault.components(separatedBy: ": ").dropFirst() where !all.contains(text) { all.append(text) }
-        }
-        return all.filter { text in !all.contains { $0 != text && $0.hasPrefix(text) } }
     }
 
     private var table: TextTable {

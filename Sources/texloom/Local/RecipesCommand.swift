@@ -66,12 +66,12 @@ extension Recipe {
             + "\(iterations) iterations, \(style)"
     }
 
-    /// As in the README.
+    /// Each is shown alone in the dashboard's form and in the API.
     private var purpose: String? {
         switch name {
         case "draft": "a first look, elements of up to 30 pixels"
         case "study": "elements of up to 128 pixels"
-        case "fast": "the same, sharper"
+        case "fast": "elements of up to 128 pixels, sharper"
         case "paper": "the published method"
         default: nil
         }

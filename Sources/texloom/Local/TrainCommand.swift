@@ -76,8 +76,10 @@ struct TrainCommand: ParsableCommand {
         defer { try? FileManager.default.removeItem(at: folder.scratch) }
 
         let checkpoint = try newestWholeCheckpoint(in: folder)
-        if let checkpoint {
-            try requireSameRun(checkpoint, identity, recipe, folder)
+        // A gathered result may have no checkpoint: the coordinator drops them (`--checkpoint-days`, `--quota`).
+        let hasGenerator = FileManager.default.fileExists(atPath: folder.generator.path)
+        if let network = checkpoint ?? (hasGenerator ? folder.generator : nil) {
+            try requireSameRun(network, identity, recipe, folder)
             if FileManager.default.fileExists(atPath: folder.resultJSON.path) {
                 if !json {
                     say("\(folder.url.path) is finished already; --set seed=N with --name gives another variation")
@@ -138,7 +140,8 @@ struct TrainCommand: ParsableCommand {
             say("done: \(folder.url.path)")
             if let verdict = TrainingReport(reportJSON)?.verdict { say("verdict: \(verdict)") }
             say("picture: \(folder.snapshot(iteration).path)")
-            say("'texloom expand' enlarges pictures with \(folder.generator.path)")
+            let inputs = given.identity.layout.isMaterial ? "folders of maps" : "pictures"
+            say("'texloom expand' enlarges \(inputs) with \(folder.generator.path)")
         case .stopped(let iteration):
             throw CommandFailure(
                 "stopped at iteration \(iteration) with a checkpoint; the same command resumes from there",
@@ -207,11 +210,12 @@ struct TrainCommand: ParsableCommand {
     }
 
     /// A folder belongs to one run: another exemplar or recipe must not write into it.
+    /// - Parameter network: the run's checkpoint or generator.
     private func requireSameRun(
-        _ checkpoint: URL, _ exemplar: Exemplar, _ recipe: Recipe, _ folder: ResultFolder
+        _ network: URL, _ exemplar: Exemplar, _ recipe: Recipe, _ folder: ResultFolder
     ) throws {
-        let held = try Safetensors(contentsOf: checkpoint).metadata
-        let heldRecipe = try held["recipe"].map { try Recipe(yaml: $0, source: checkpoint.path) }
+        let held = try Safetensors(contentsOf: network).metadata
+        let heldRecipe = try held["recipe"].map { try Recipe(yaml: $0, source: network.path) }
         guard held["exemplar"] == exemplar.fingerprint, heldRecipe == recipe else {
             throw anotherRun(folder)
         }

@@ -5,9 +5,6 @@ import TextureGAN
 
 /// What the files of a job that works on a generator are called: as `texloom expand` and `texloom export` would call them.
 struct ProductNames {
-    /// More bytes than stand after the stem: a size, what the input was, numbers, a map's name and the extension.
-    private static let maxEndBytes = 80
-
     private let stem: String
     /// Of a photograph, the pictures; of a material, the folders of the results.
     private let results: [String]
@@ -18,7 +15,7 @@ struct ProductNames {
     /// - Parameter reportJSON: What the worker says of the pictures.
     init(_ job: JobSummary, reportJSON: String?) {
         let kinds = Self.maps(reportJSON)
-        stem = Self.safe(FileName.stem(of: job.fileName)).shortened(to: FileName.maxBytes - Self.maxEndBytes)
+        stem = Self.safe(FileName.productStem(of: job.fileName))
         var result = -1
         maps = kinds.map { kind in
             // The albedo is the first map of each result.

@@ -59,7 +59,7 @@ struct ResultFolder {
     func createWithoutImages() throws { try create(url) }
 
     /// Creates the folder of a material's maps.
-    /// - Throws: `CommandFailure` naming the result's folder.
+    /// - Throws: `CommandFailure` naming the folder.
     func createExemplarMaps() throws { try create(exemplarMaps) }
 
     /// A file of the exemplar, with a name that says which map it is, whatever it was called before.
@@ -70,11 +70,13 @@ struct ResultFolder {
             "exemplar_\(suffix.replacing("/", with: "_")).\(["jpg", "jpeg"].contains(end) ? end : "png")")
     }
 
-    private func create(_ folder: URL) throws {
+    /// Creates one of the result's folders.
+    /// - Throws: `CommandFailure` naming the folder.
+    func create(_ folder: URL) throws {
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         } catch {
-            throw CommandFailure("\(url.path) cannot be created: \(error.systemReason)")
+            throw CommandFailure("\(folder.path) cannot be created: \(error.systemReason)")
         }
     }
 

@@ -5,7 +5,7 @@ import Protocol
 
 /// manifest.json of a gathered folder: what is in it and where it comes from.
 struct ResultManifest: Encodable {
-    struct File: Encodable {
+    struct File: Codable {
         let path: String
         /// What the file is to the job; nil for a file that gathering has written.
         var role: ArtifactRole?
@@ -67,13 +67,20 @@ struct ResultManifest: Encodable {
 
     static func url(in folder: URL) -> URL { folder.appendingPathComponent("manifest.json") }
 
+    /// What a folder's manifest lists; nothing without a readable one.
+    static func files(in folder: URL) -> [File] {
+        struct Listing: Decodable { var files: [File] }
+        let data = try? Data(contentsOf: url(in: folder))
+        return data.flatMap { try? JSONDecoder().decode(Listing.self, from: $0) }?.files ?? []
+    }
+
     /// Lists the folder's files, and writes the manifest as the last of them.
     func write(in folder: URL) throws {
         var manifest = self
         let target = Self.url(in: folder)
         let root = folder.standardizedFileURL.path
         let paths = (try? FileManager.default.subpathsOfDirectory(atPath: root)) ?? []
-        for path in paths.sorted() where !path.hasPrefix(".") && path != target.lastPathComponent {
+        for path in paths.sorted() where !Self.isHidden(path) && path != target.lastPathComponent {
             let file = URL(fileURLWithPath: "\(root)/\(path)")
             let values = try? file.resourceValues(forKeys: [.isRegularFileKey, .fileSizeKey])
             guard values?.isRegularFile == true, let bytes = values?.fileSize else { continue }
@@ -88,6 +95,9 @@ struct ResultManifest: Encodable {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try texloom.write(try encoder.encode(manifest), to: target)
     }
+
+    /// Whether a path leads to what belongs to no result: a marker, or what a killed process has left (``NewFile``).
+    private static func isHidden(_ path: String) -> Bool { path.split(separator: "/").contains { $0.hasPrefix(".") } }
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)

@@ -12,15 +12,17 @@ enum SeedFolders {
         var to: String
     }
 
-    /// The result name of work on the group's best job: as if it were work on the oldest one.
-    static func name(of work: JobSummary, after best: JobSummary, in group: SeedGroup) -> String {
-        group.resultName + suffix(of: work, after: best)
-    }
-
-    /// "-expand-2" of bricks-seed3-expand-2, which is work on bricks-seed3.
-    private static func suffix(of work: JobSummary, after training: JobSummary) -> String {
-        guard work.resultName.hasPrefix(training.resultName) else { return "-" + work.resultName }
-        return String(work.resultName.dropFirst(training.resultName.count))
+    /// The result name of work on the group's best job, whichever seed that is: "bricks-expand-2" for the second `expand`
+    /// on it. The name of the work itself says less: in the second batch of an exemplar it is `bricks-seed3-expand-4`,
+    /// and the training's `bricks-seed3-4`.
+    /// - Returns: nil if it is no work on that job.
+    static func name(of work: JobSummary, after best: JobDetail, in group: SeedGroup) -> String? {
+        guard let followers = best.followers, let index = followers.firstIndex(where: { $0.id == work.id }) else {
+            return nil
+        }
+        let kind = followers[index].kind
+        let number = followers[...index].count { $0.kind == kind }
+        return "\(group.resultName)-\(kind)" + (number == 1 ? "" : "-\(number)")
     }
 
     /// Frees a folder for the group's best job, or for work on it: what another seed has there moves to

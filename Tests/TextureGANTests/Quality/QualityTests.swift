@@ -213,6 +213,17 @@ import Testing
             QualityVerdict(figures).description
                 == "a checkerboard lies over the picture: train longer; details differ from the exemplar's; textures differ "
                 + "from the exemplar's")
+        // What begins a longer advice says nothing beside it.
+        figures[.connection] = 0.5
+        let description = QualityVerdict(figures).description
+        #expect(
+            description
+                == "a checkerboard lies over the picture; details differ from the exemplar's; textures differ from the "
+                + "exemplar's; lines break or join where the exemplar's do not: train longer or with another seed")
+        let parts = QualityVerdict.parts(of: description)
+        #expect(parts.faults.count == 4 && parts.faults[0] == "a checkerboard lies over the picture")
+        #expect(parts.advice == ["train longer or with another seed"])
+        #expect(QualityVerdict.parts(of: "good").faults == ["good"] && QualityVerdict.parts(of: "good").advice == [])
     }
 
     @Test func aScoreCountsFaultsFirstAndThenTheDistanceFromTheExemplar() throws {

@@ -47,9 +47,9 @@ struct ExpandCommand: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: """
-            Where to write the result: a .png, a .jpg, a folder, or - for standard output (PNG). Default: IMAGE_2x.png \
-            or IMAGE_WxH.png in the current folder; of tiles, layouts and other inputs IMAGE_2x_tile.png and so on. Of a \
-            material: the folder to write.
+            Where to write the result: a .png, a .jpg, a folder that exists, or - for standard output (PNG). Default: \
+            IMAGE_2x.png or IMAGE_WxH.png in the current folder; of tiles, layouts and other inputs IMAGE_2x_tile.png and \
+            so on. A name without an extension that is no folder becomes a PNG file. Of a material: the folder to write.
             """)
     var output: String?
 
@@ -309,7 +309,8 @@ struct ExpandCommand: ParsableCommand {
     /// The results to write: files, or the folders of a material.
     private func paths(of options: ExpansionOptions, image: String, isMaterial: Bool) -> [String] {
         let guide = layout != nil ? "layout" : near != nil ? "near" : nil
-        let names = options.names(stem: FileName.stem(of: image), guide: guide, extension: isMaterial ? "" : ".png")
+        let names = options.names(
+            stem: FileName.productStem(of: image), guide: guide, extension: isMaterial ? "" : ".png")
         guard var output else { return names }
         let isFolder = output.hasSuffix("/") || FileName.isFolder(output)
         while output.count > 1, output.hasSuffix("/") { output.removeLast() }
