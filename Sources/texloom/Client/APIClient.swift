@@ -185,7 +185,8 @@ struct APIClient: Sendable {
         let mayPass =
             [502, 503, 504].contains(response.status.code)
             || response.status.code == 507 && response.headers.contains(name: "Retry-After")
-        throw CommandFailure(detail + advice, exit: mayPass ? .tryAgain : .failed)
+        throw CommandFailure(
+            detail + advice, exit: mayPass ? .tryAgain : .failed, status: Int(response.status.code))
     }
 
     private func collect(_ body: HTTPClientResponse.Body) async throws -> Data {
