@@ -141,7 +141,7 @@ enum CommandExit: Int32 {
 struct CommandFailure: Error, CustomStringConvertible {
     let message: String
     let exitCode: CommandExit
-    /// The HTTP status of the coordinator's answer, if that is the failure.
+    /// The HTTP status, if the failure is a coordinator's answer; nil for a proxy's.
     let status: Int?
     var description: String { message }
 

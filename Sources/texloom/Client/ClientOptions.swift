@@ -80,10 +80,15 @@ extension APIClient {
     }
 
     /// The job of an id; nil if none has it.
-    private func job(id: String) async throws -> JobSummary? {
+    func job(id: String) async throws -> JobSummary? {
+        try await unlessGone { try await get("/api/v1/jobs/\(id)", as: JobDetail.self).job }
+    }
+
+    /// What the coordinator says of a job; nil if it has no such job, which another person may have deleted.
+    func unlessGone<Answer>(_ ask: () async throws -> Answer) async throws -> Answer? {
         do {
-            return try await get("/api/v1/jobs/\(id)", as: JobDetail.self).job
-        } catch let failure as CommandFailure where failure.exitCode == .failed {
+            return try await ask()
+        } catch let failure as CommandFailure where failure.status == 404 {
             return nil
         }
     }
