@@ -98,7 +98,7 @@ public struct CoordinatorService: Sendable {
     /// - Throws: `CoordinatorError` if the folder is in use, has no job store, or has one of a newer texloom; with
     ///   `repairs` also if `artifacts/` is not there.
     public static func check(_ dataFolder: URL, repairs: Bool) async throws -> StoreReport {
-        guard FileManager.default.fileExists(atPath: DataFolder.database(in: dataFolder).path) else {
+        guard try DataFolder.hasDatabase(dataFolder) else {
             throw CoordinatorError(
                 .fileSystem, "\(dataFolder.path) holds no job store (jobs.sqlite); name a coordinator's data folder")
         }

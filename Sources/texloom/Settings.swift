@@ -130,7 +130,13 @@ struct RecipeOptions: ParsableArguments {
     func resolve() throws -> Recipe {
         let name = try recipe ?? Settings.current.get()[.recipe] ?? Self.standard
         if Recipe.named.contains(where: { $0.name == name }) { return try Recipe(named: name, overrides: overrides) }
-        guard FileManager.default.fileExists(atPath: name) else {
+        let isFile: Bool
+        do {
+            isFile = try fileExists(at: URL(fileURLWithPath: name))
+        } catch {
+            throw CommandFailure("recipe file \(name) cannot be read: \(error.reason)", exit: .usage)
+        }
+        guard isFile else {
             let names = Recipe.named.map(\.name).joined(separator: ", ")
             throw CommandFailure(
                 "there is no recipe '\(name)': neither a named one (\(names)) nor a file", exit: .usage)
@@ -139,7 +145,7 @@ struct RecipeOptions: ParsableArguments {
         do {
             yaml = try String(contentsOfFile: name, encoding: .utf8)
         } catch {
-            throw CommandFailure("recipe file \(name) cannot be read as text", exit: .usage)
+            throw CommandFailure("recipe file \(name) cannot be read: \(error.systemReason)", exit: .usage)
         }
         var recipe = try Recipe(yaml: yaml, source: name)
         try recipe.apply(overrides)

@@ -138,13 +138,17 @@ enum CommandExit: Int32 {
 }
 
 /// A failure with a complete message: no usage text follows it.
-struct CommandFailure: Error {
+struct CommandFailure: Error, CustomStringConvertible {
     let message: String
     let exitCode: CommandExit
+    /// The HTTP status, if the failure is a coordinator's answer; nil for a proxy's.
+    let status: Int?
+    var description: String { message }
 
-    init(_ message: String, exit: CommandExit = .failed) {
+    init(_ message: String, exit: CommandExit = .failed, status: Int? = nil) {
         self.message = message
         exitCode = exit
+        self.status = status
     }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Protocol
 import Testing
 
 /// Tokens, TLS and stopping, with real processes.
@@ -106,6 +107,26 @@ struct AccessTests {
         #expect(try mode(scratch.path("data")) == 0o700 && mode(scratch.path("data/jobs.sqlite")) == 0o600)
         let list = try run(["tokens", "list", "--data", scratch.path("data")])
         #expect(list.status == 0 && list.output.contains("ann"), "\(list.errors)")
+        let revoked = try run(["tokens", "revoke", "ann", "--data", scratch.path("data"), "--json"])
+        let tokens = try APIFormat.decoder.decode([TokenSummary].self, from: Data(revoked.output.utf8))
+        #expect(tokens.map(\.name) == ["ann"] && tokens[0].revokedAt != nil, "\(revoked.output)")
+    }
+
+    /// A link to itself stands for a folder that may not be entered: root may enter all others.
+    @Test func whatCannotBeLookedAtIsNotTakenForMissing() throws {
+        try FileManager.default.createSymbolicLink(atPath: scratch.path("loop"), withDestinationPath: "loop")
+        let data = scratch.path("loop/data")
+        for command in [
+            ["tokens", "list"], ["tokens", "create", "ann", "--role", "admin"], ["coordinator", "--check"],
+        ] {
+            let result = try run(command + ["--data", data])
+            #expect(result.status == 1, "\(command)")
+            #expect(
+                result.errors.contains("the data folder \(data) cannot be read: Too many levels of symbolic links"),
+                "\(command): \(result.errors)")
+        }
+        let recipe = try run(["train", "x.png", "--recipe", scratch.path("loop/r.yaml")])
+        #expect(recipe.status == 2 && recipe.errors.contains("cannot be read: Too many levels"), "\(recipe.errors)")
     }
 
     @Test func aTokenStaysInPrivateFiles() throws {

@@ -162,13 +162,16 @@ import NNCore
             try Data([1]).write(to: scratch.url.appendingPathComponent(name))
         }
         try FileManager.default.createDirectory(atPath: scratch.path("inner"), withIntermediateDirectories: false)
+        try FileManager.default.createSymbolicLink(atPath: scratch.path(".loop"), withDestinationPath: ".loop")
         let folder = scratch.url.path
-        let found = ExemplarFiles.collect([folder, scratch.path("*.png"), scratch.path("missing.png")])
+        let found = ExemplarFiles.collect(
+            [folder, scratch.path("*.png"), scratch.path("missing.png"), scratch.path(".loop/a.png")])
         #expect(
             found == [
                 .file("\(folder)/a.png"), .file("\(folder)/b.JPG"), .file("\(folder)/c.txt"),
                 .refused("\(folder)/inner", reason: "is a folder; name it to submit what is in it"),
                 .refused(scratch.path("missing.png"), reason: "no such file"),
+                .refused(scratch.path(".loop/a.png"), reason: "Too many levels of symbolic links"),
             ])
     }
 

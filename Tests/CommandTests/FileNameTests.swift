@@ -62,6 +62,16 @@ import Testing
         #expect(folder.utf8.count == 255 && folder.hasSuffix("n_result"))
     }
 
+    @Test func aMaterialWhoseNameIsNoTextIsRefusedInPlainWords() throws {
+        let scratch = try ScratchFolder()
+        let folder = scratch.path("mat") + FileName.text(of: [0xE9])
+        try #require(mkdir(FileName.cString(folder), 0o755) == 0)
+        defer { rmdir(FileName.cString(folder)) }
+        let failure = #expect(throws: CommandFailure.self) { try TrainCommand.parse([folder]).run() }
+        #expect(failure?.message.hasPrefix("\(scratch.path("mat"))\\xE9: the names of a material's files") == true)
+        #expect(failure.map { "\($0)" } == failure?.message)
+    }
+
     /// é is one character or two in Unicode, and Swift treats the two as equal.
     @Test func twinsInTheTwoFormsOfUnicodeAreTwoFiles() throws {
         let scratch = try ScratchFolder()
@@ -90,6 +100,8 @@ import Testing
             && cp '\(twin)' $'cafe\\u0301.png' || exit 9
             "$0" submit . "$@" && "$0" submit $'caf\\xe9.png' --name named "$@" && "$0" submit $'c\\xe9.png' "$@"
             echo "status $?"
+            mkdir $'mat\\xe9' && touch $'mat\\xe9/m_Color.png' $'mat\\xe9/m_NormalGL.png'
+            "$0" submit $'mat\\xe9' "$@"
             "$0" train $'caf\\xe9.png' --threads 1 --out . "$@" >/dev/null || exit 8
             "$0" expand *_result/generator.safetensors $'caf\\xe9.png' || exit 7
             """
@@ -108,6 +120,7 @@ import Testing
         #expect(shell.terminationStatus == 0, "\(said)")
         #expect(said.contains("3 accepted, 0 refused") && said.contains("caf\\xE9.png"), "\(said)")
         #expect(said.contains("refused   c\\xE9.png: no such file") && said.contains("status 1"), "\(said)")
+        #expect(said.contains("refused   mat\\xE9: mat\\xE9: the names of a material's files"), "\(said)")
         #expect(said.contains("caf\u{FFFD}_2x.png: 80x72"), "\(said)")
         let jobs = try cluster.jobs()
         #expect(jobs.count == 4 && Set(jobs.map(\.resultName)).count == 4, "\(jobs.map(\.resultName))")

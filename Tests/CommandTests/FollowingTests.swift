@@ -103,6 +103,31 @@ import Testing
         }
     }
 
+    @Test func whoFollowsAJobThatWasDeletedMeanwhileIsToldAndFollowsTheOthers() throws {
+        let cluster = try TinyCluster()
+        let exemplars = try ["stone", "moss"].map { try cluster.writeExemplar("\($0).png", seed: $0.count) }
+        #expect(try cluster.run(["submit"] + exemplars + TinyCluster.recipe(iterations: 60)).status == 0)
+        let both = try cluster.start(["watch", "stone", "moss"])
+        let followers = [try cluster.start(["watch", "stone"]), try cluster.start(["logs", "stone", "--follow"])]
+        try eventually("all have begun") {
+            both.output.contains("moss: queued") && followers.allSatisfy { !$0.output.isEmpty }
+        }
+        // None of them sees the coordinator that deletes the job.
+        for process in followers + [both] { process.send(SIGSTOP) }
+        try cluster.restartCoordinator()
+        #expect(try cluster.run(["delete", "stone", "--cancel", "--yes"]).status == 0)
+        for process in followers + [both] { process.send(SIGCONT) }
+        for follower in followers {
+            let result = follower.wait()
+            #expect(result.status == 1 && result.errors.hasSuffix("texloom: stone was deleted\n"), "\(result)")
+        }
+        try eventually("it is told") { both.errors.contains("texloom: stone was deleted\n") || !both.isRunning }
+        #expect(try cluster.run(["cancel", "moss"]).status == 0)
+        let result = both.wait()
+        #expect(result.status == 1 && result.output.contains("moss: cancelled"), "\(result)")
+        #expect(result.errors.contains("texloom: stone was deleted\n"), "\(result)")
+    }
+
     @Test func aWatchOfWhatFailedFails() throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("stone.png", seed: 9)

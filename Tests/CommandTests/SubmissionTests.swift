@@ -50,6 +50,82 @@ import Testing
         #expect(cancelled.status == 75 && cancelled.output.hasPrefix("["), "\(cancelled.output)\(cancelled.errors)")
     }
 
+    /// Answers like a coordinator, but not to large images: under `/full` it has no room for them (507), elsewhere it
+    /// takes nothing for now (503).
+    private func choosyCoordinator() throws -> PythonServer {
+        try PythonServer(
+            """
+            import http.server, json
+            class Coordinator(http.server.BaseHTTPRequestHandler):
+                def answer(self, status, value):
+                    body = json.dumps(value).encode()
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(body)))
+                    if status != 200: self.send_header("Retry-After", "60")
+                    self.end_headers()
+                    self.wfile.write(body)
+                def do_GET(self):
+                    self.answer(200, {"version": "1", "coordinatorID": "c", "startedAt": "2026-05-01T12:00:00Z",
+                        "workerEndpoint": "", "jobs": {}, "workersConnected": 0, "slots": 0, "slotsWanted": 0,
+                        "iterationsPerSecond": 0})
+                def do_POST(self):
+                    body = self.rfile.read(int(self.headers["Content-Length"]))
+                    if self.path.endswith("/jobs"):
+                        name = json.loads(body)["jobs"][0]["name"]
+                        self.answer(200, {"jobs": [{"id": "0000000001", "name": name, "resultName": name,
+                            "state": "queued", "alreadyExisted": True}]})
+                    elif len(body) > 10_000:
+                        status = 507 if self.path.startswith("/full/") else 503
+                        self.answer(status, {"title": "", "status": status, "detail": "too large for today"})
+                    else:
+                        self.answer(200, {"sha256": "0" * 64, "sizeBytes": len(body), "width": 40, "height": 36})
+            server = http.server.HTTPServer(("127.0.0.1", 0), Coordinator)
+            print(server.server_port, flush=True)
+            server.serve_forever()
+            """)
+    }
+
+    private func writeALargeExemplarBetweenSmallOnes(_ folder: ScratchFolder) throws {
+        for (name, side) in [("a.png", 40), ("b.png", 160), ("c.png", 40)] {
+            let bytes = try TinyCluster.exemplar(seed: 1, width: side, height: side)
+            try bytes.write(to: folder.url.appendingPathComponent(name))
+        }
+    }
+
+    @Test func aFileWithoutRoomStopsNoSmallerOne() throws {
+        let scratch = try ScratchFolder()
+        let server = try choosyCoordinator()
+        try writeALargeExemplarBetweenSmallOnes(scratch)
+        let files = ["a.png", "b.png", "c.png"].map(scratch.path)
+        let result = try TexloomProcess.run(
+            ["submit"] + files + ["--api", "\(server.address)/full"] + TinyCluster.recipe(iterations: 60),
+            folder: scratch.url)
+        #expect(result.status == 75, "\(result.errors)")
+        #expect(result.output.contains("accepted  \(files[0]) as"), "\(result.output)")
+        #expect(result.output.contains("refused   \(files[1]): too large for today"), "\(result.output)")
+        #expect(result.output.contains("accepted  \(files[2]) as"), "\(result.output)")
+        #expect(result.output.contains("2 accepted, 1 refused\n1 of 3 was not submitted"), "\(result.output)")
+    }
+
+    @Test func aSubmissionThatBreaksOffSaysWhatIsLeft() throws {
+        let scratch = try ScratchFolder()
+        let server = try choosyCoordinator()
+        try writeALargeExemplarBetweenSmallOnes(scratch)
+        let files = ["a.png", "b.png", "none.png", "c.png"].map(scratch.path)
+        // Of two seeds, the second one of a.png is left, too.
+        for (seeds, left) in [("1", "2 of 4"), ("2", "5 of 7")] {
+            let result = try TexloomProcess.run(
+                ["submit"] + files + ["--seeds", seeds, "--api", server.address] + TinyCluster.recipe(iterations: 60),
+                folder: scratch.url)
+            #expect(result.status == 75)
+            #expect(result.errors == "texloom: \(files[1]): too large for today\n")
+            #expect(result.output.contains("refused   \(files[2]): no such file"), "\(result.output)")
+            #expect(
+                result.output.contains("1 accepted, 1 refused\n\(left) were not submitted; the same command"),
+                "\(result.output)")
+        }
+    }
+
     @Test func aReleaseThatExplainsItsRecipesInOtherWordsTrainsNothingTwice() async throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("moss.png", seed: 1)

@@ -10,6 +10,19 @@ import Testing
     init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
     deinit { try? FileManager.default.removeItem(at: folder) }
 
+    /// A link to itself stands for a folder that may not be entered: root may enter all others.
+    @Test func whatCannotBeLookedAtIsNotTakenForMissing() throws {
+        let loop = folder.appendingPathComponent("loop")
+        try FileManager.default.createSymbolicLink(atPath: loop.path, withDestinationPath: "loop")
+        let file = folder.appendingPathComponent("file")
+        try Data().write(to: file)
+        #expect(try fileExists(at: file) && fileExists(at: folder))
+        #expect(try !fileExists(at: folder.appendingPathComponent("none/a")))
+        #expect(try !fileExists(at: file.appendingPathComponent("a")))
+        let failure = #expect(throws: FileFailure.self) { try fileExists(at: loop.appendingPathComponent("a")) }
+        #expect(failure?.number == ELOOP)
+    }
+
     @Test func aLockIsHeldOnceAndReleasedWithItsValue() throws {
         let file = folder.appendingPathComponent("lock")
         var first: LockFile? = try LockFile(file)

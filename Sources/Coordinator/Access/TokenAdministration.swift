@@ -29,7 +29,7 @@ public struct TokenAdministration: Sendable {
     /// A mistyped folder stays as it is: a data folder loses the access of everyone but its owner.
     private static func requireStore(in folder: URL, orRoom creates: Bool) throws {
         let files = FileManager.default
-        guard !files.fileExists(atPath: folder.appendingPathComponent("jobs.sqlite").path) else { return }
+        guard try !DataFolder.hasDatabase(folder) else { return }
         var found: [String] = []
         do {
             if files.fileExists(atPath: folder.path) { found = try files.contentsOfDirectory(atPath: folder.path) }

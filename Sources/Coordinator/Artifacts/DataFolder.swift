@@ -46,6 +46,16 @@ final class DataFolder: Sendable {
     var database: URL { Self.database(in: url) }
     /// The job store of a folder that this process need not hold.
     static func database(in folder: URL) -> URL { folder.appendingPathComponent(databaseName) }
+    /// Whether a folder has a job store.
+    /// - Throws: `.fileSystem` if the system cannot say.
+    static func hasDatabase(_ folder: URL) throws -> Bool {
+        do {
+            return try fileExists(at: database(in: folder))
+        } catch {
+            throw CoordinatorError(.fileSystem, "the data folder \(folder.path) cannot be read: \(error.reason)")
+        }
+    }
+
     /// The secret key by which workers know this coordinator.
     var serverKey: URL { url.appendingPathComponent("server-key") }
     /// The key that will take its place, while workers learn it.

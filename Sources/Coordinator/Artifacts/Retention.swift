@@ -94,8 +94,11 @@ final class StorageQuota: Sendable {
 
     func set(_ problem: String?) { found.withLock { $0 = problem } }
 
-    /// - Throws: `Problem` (507) if the artifacts exceed the quota.
+    /// - Throws: `Problem` (507) if the artifacts exceed the quota, to be tried again after the next look.
     func requireRoom() throws {
-        if let problem { throw Problem(.init(code: 507, reasonPhrase: "Insufficient Storage"), problem) }
+        guard let problem else { return }
+        throw Problem(
+            .init(code: 507, reasonPhrase: "Insufficient Storage"), problem,
+            headers: [.retryAfter: "\(Retention.interval.components.seconds)"])
     }
 }

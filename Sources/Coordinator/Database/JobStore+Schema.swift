@@ -253,6 +253,14 @@ extension JobStore {
         migrator.registerBatchesAndLabels()
         registerAwaitedInputs(&migrator)
         registerNotifications(&migrator)
+        migrator.registerMigration("index of result names") { db in
+            // Lists show results' names, so these are what `JobOrder.name` sorts by.
+            try db.execute(
+                sql: """
+                    DROP INDEX jobs_in_order_of_name;
+                    CREATE INDEX jobs_in_order_of_result_name ON jobs (lower(result_name), sequence DESC);
+                    """)
+        }
         return migrator
     }
 }

@@ -8,7 +8,7 @@ import Protocol
 struct JobQuery: Sendable {
     var state: JobState?
     var kind: JobKind?
-    /// Part of the name; the case of the letters A to Z does not matter.
+    /// Part of the name or of the result's name; the case of the letters A to Z does not matter.
     var name: String?
     /// The recipe's own name.
     var recipe: String?
@@ -33,8 +33,8 @@ struct JobQuery: Sendable {
             arguments += [kind.rawValue]
         }
         if let name {
-            conditions.append("instr(lower(name), lower(?)) > 0")
-            arguments += [name]
+            conditions.append("(instr(lower(result_name), lower(?)) > 0 OR instr(lower(name), lower(?)) > 0)")
+            arguments += [name, name]
         }
         if let recipe {
             conditions.append("recipe IN (SELECT id FROM recipes WHERE recipes.name = ?)")
@@ -134,7 +134,7 @@ extension JobOrder {
     var key: String {
         switch self {
         case .newest, .oldest: "sequence"
-        case .name: "lower(name)"
+        case .name: "lower(result_name)"
         case .priority: "priority"
         case .ended: "IFNULL(finished_at, 0.0)"
         }

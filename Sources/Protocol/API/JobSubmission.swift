@@ -12,7 +12,10 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     /// The priorities that a job may have.
     public static let priorities = -100...100
 
-    /// What people call the texture, 1...200 characters. Need not be unique.
+    /// The longest name and key of a job, in bytes of UTF-8.
+    public static let maxNameBytes = 200
+
+    /// What people call the texture, 1 to ``maxNameBytes`` bytes. Need not be unique.
     public var name: String
     /// The exemplar's file name as the user knows it, for messages.
     public var fileName: String
@@ -25,8 +28,8 @@ public struct JobSubmission: Codable, Sendable, Equatable {
     public var recipeYAML: String
     /// Higher runs first, one of ``priorities``; absent: 0.
     public var priority: Int?
-    /// Makes the submission repeatable: a second submission with this key returns the first one's job. At most 200
-    /// characters.
+    /// Makes the submission repeatable: a second submission with this key returns the first one's job. At most
+    /// ``maxNameBytes`` bytes.
     public var key: String?
     /// Makes the submission repeatable without a key: a second submission with the same name, batch, exemplar and
     /// recipe values returns the first one's job. Not together with a key.

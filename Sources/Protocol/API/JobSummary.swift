@@ -166,7 +166,7 @@ public struct JobPage: Codable, Sendable, Equatable {
 public enum JobOrder: String, Codable, Sendable, CaseIterable {
     /// By submission.
     case newest, oldest
-    /// By name, regardless of case.
+    /// By result name; the case of the letters A to Z does not matter.
     case name
     /// Higher runs first.
     case priority

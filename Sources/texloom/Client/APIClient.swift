@@ -172,9 +172,8 @@ struct APIClient: Sendable {
             )
         }
         let data = (try? await collect(response.body)) ?? Data()
-        let detail =
-            (try? APIFormat.decoder.decode(ProblemDetails.self, from: data))?.detail
-            ?? "\(place) answered with status \(response.status.code)"
+        let problem = try? APIFormat.decoder.decode(ProblemDetails.self, from: data)
+        let detail = problem?.detail ?? "\(place) answered with status \(response.status.code)"
         let advice =
             switch response.status.code {
             case 401 where authorization == nil:
@@ -185,7 +184,9 @@ struct APIClient: Sendable {
         let mayPass =
             [502, 503, 504].contains(response.status.code)
             || response.status.code == 507 && response.headers.contains(name: "Retry-After")
-        throw CommandFailure(detail + advice, exit: mayPass ? .tryAgain : .failed)
+        throw CommandFailure(
+            detail + advice, exit: mayPass ? .tryAgain : .failed,
+            status: problem.map { _ in Int(response.status.code) })
     }
 
     private func collect(_ body: HTTPClientResponse.Body) async throws -> Data {

@@ -27,7 +27,7 @@ func requirePriority(_ priority: Int) throws {
 /// Which jobs to list.
 struct JobFilter {
     var state: JobState?
-    /// Part of the name.
+    /// Part of the name or of the result's name.
     var name: String?
     var recipe: String?
     var sort: JobOrder?
@@ -56,11 +56,11 @@ extension APIClient {
     func jobs(meant word: String) async throws -> [JobSummary] {
         if JobID(word) != nil, let job = try await job(id: word) { return [job] }
         var found = try await jobs(JobFilter(name: word)).filter { $0.name == word || $0.resultName == word }
-        // bricks-2 is the result name of the second job named bricks.
+        // Older coordinators look for names alone, and bricks-2 is the result name of the second job named bricks.
         if found.isEmpty, let number = word.lastIndex(of: "-"), Int(word[word.index(after: number)...]) != nil {
             found = try await jobs(JobFilter(name: String(word[..<number]))).filter { $0.resultName == word }
         }
-        // A result name lacks the characters that file systems refuse, so the query by name may miss it.
+        // A result name lacks the characters that file systems refuse, so those may miss it.
         if found.isEmpty, word.contains("_") { found = try await jobs().filter { $0.resultName == word } }
         guard !found.isEmpty else {
             throw CommandFailure("there is no job '\(word)'; 'texloom list' shows ids and names")
@@ -80,10 +80,15 @@ extension APIClient {
     }
 
     /// The job of an id; nil if none has it.
-    private func job(id: String) async throws -> JobSummary? {
+    func job(id: String) async throws -> JobSummary? {
+        try await unlessGone { try await get("/api/v1/jobs/\(id)", as: JobDetail.self).job }
+    }
+
+    /// What the coordinator says of a job; nil if it has no such job, which another person may have deleted.
+    func unlessGone<Answer>(_ ask: () async throws -> Answer) async throws -> Answer? {
         do {
-            return try await get("/api/v1/jobs/\(id)", as: JobDetail.self).job
-        } catch let failure as CommandFailure where failure.exitCode == .failed {
+            return try await ask()
+        } catch let failure as CommandFailure where failure.status == 404 {
             return nil
         }
     }

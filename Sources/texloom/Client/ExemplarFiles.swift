@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 import TextureGAN
 
 /// Finds exemplars in files, folders and patterns. Names are compared byte for byte: `é` in one character and `é` in two
@@ -45,20 +46,27 @@ enum ExemplarFiles {
                     }
                 }
             case .other: add(path)
-            case nil:
+            case .unseen(let reason):
                 let matches = expand(pattern: path)
-                if matches.isEmpty { result.append(.refused(path, reason: "no such file")) }
+                if matches.isEmpty { result.append(.refused(path, reason: reason)) }
                 for match in matches { add(match) }
             }
         }
         return result
     }
 
-    private enum Kind { case folder, other }
+    private enum Kind: Equatable {
+        case folder, other
+        /// Nothing has that name, or a folder above it may not be entered.
+        case unseen(reason: String)
+    }
 
-    /// Nil if nothing has that name.
-    private static func kind(of path: String) -> Kind? {
-        guard access(FileName.cString(path), F_OK) == 0 else { return nil }
+    private static func kind(of path: String) -> Kind {
+        guard access(FileName.cString(path), F_OK) == 0 else {
+            let number = errno
+            return .unseen(
+                reason: number == ENOENT || number == ENOTDIR ? "no such file" : reasonOfSystem(number))
+        }
         return FileName.isFolder(path) ? .folder : .other
     }
 

@@ -48,7 +48,7 @@ struct SelectionOptions: ParsableArguments {
     @Option(help: "Only jobs in this state: \(JobState.allCases.map(\.rawValue).joined(separator: ", ")).")
     var state: JobState?
 
-    @Option(help: "Only jobs with this in their name.")
+    @Option(help: "Only jobs with this in their name or their result's name.")
     var name: String?
 
     @Option(help: "Only jobs of this recipe.")

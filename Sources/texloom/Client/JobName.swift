@@ -1,10 +1,10 @@
 import ArgumentParser
 import ClusterCore
+import Protocol
 
 /// The names of jobs.
 enum JobName {
-    /// What a coordinator takes.
-    static let maxBytes = 200
+    private static let maxBytes = JobSubmission.maxNameBytes
 
     /// A job's name, cut to what a coordinator takes; what follows it is kept.
     static func shortened(_ name: String, suffix: String = "") -> String {

@@ -10,7 +10,7 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
     @Option(help: "Only jobs in this state: \(JobState.allCases.map(\.rawValue).joined(separator: ", ")).")
     var state: JobState?
 
-    @Option(help: "Only jobs with this in their name.")
+    @Option(help: "Only jobs with this in their name or their result's name.")
     var name: String?
 
     @Option(help: "Only jobs of this recipe.")

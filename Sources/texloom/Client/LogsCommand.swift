@@ -40,12 +40,23 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
         let api = try client.client()
         let found = try await api.job(job)
         let id = found.id
-        var workers = try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self).workersOfAttempts
-        var (entries, position) = try await stored(id, api)
-        entries = entries.filter(filter.admits)
+        let workers = try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self).workersOfAttempts
+        let (stored, position) = try await stored(id, api)
+        let entries = stored.filter(filter.admits)
         for entry in entries.suffix(lines ?? entries.count) { say(line(entry, id, workers)) }
         guard follow else { return }
+        let isThere = try await api.unlessGone {
+            try await followLog(of: id, after: position, workers, filter, api)
+        }
+        guard isThere == true else { throw CommandFailure("\(found.resultName) was deleted") }
+    }
 
+    /// Prints new lines until the job ends.
+    /// - Returns: Whether the job still exists.
+    private func followLog(
+        of id: String, after start: Int64, _ known: [Int: String], _ filter: LogFilter, _ api: APIClient
+    ) async throws -> Bool {
+        var (position, workers) = (start, known)
         var isAway = false
         // No measurement has a later iteration, so the stream carries the log alone.
         let stream = api.follow("/api/v1/jobs/\(id)/events", query: ["after": "\(position).\(Int.max)"])
@@ -70,11 +81,12 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
                     if filter.admits(entry) { say(line(entry, id, workers)) }
                 }
             // The event of a state comes after every line that was logged before the change.
-            case "job": if try event.decoded(as: JobSummary.self).state.isSettled { return }
-            case "deleted": throw CommandFailure("\(found.resultName) was deleted")
+            case "job": if try event.decoded(as: JobSummary.self).state.isSettled { return true }
+            case "deleted": return false
             default: break
             }
         }
+        return true
     }
 
     /// All stored lines, and the position after them.

@@ -98,6 +98,17 @@ struct SubmitCommand: AsyncParsableCommand {
         var followers: [AcceptedJob]?
     }
 
+    /// The jobs that a later try may submit.
+    private struct Postponed {
+        /// The file at which the coordinator went away, and how that showed. Nothing is tried after it.
+        var away: (file: String, failure: CommandFailure)?
+        /// That one and those after it.
+        var unsent = 0
+        /// Those for which the coordinator has no room now. It may have room for smaller files.
+        var withoutRoom = 0
+        var count: Int { unsent + withoutRoom }
+    }
+
     /// An exemplar that the coordinator has stored.
     private struct Stored {
         var file: String
@@ -127,11 +138,15 @@ struct SubmitCommand: AsyncParsableCommand {
         let api = try client.client()
         var outcomes: [Outcome] = []
         var times = SubmissionTimes()
-        // Why the rest is not submitted.
-        var away: CommandFailure?
+        var postponed = Postponed()
         func add(_ outcome: Outcome) {
             outcomes.append(outcome)
-            if !client.json, away == nil { say(describe(outcome)) }
+            if !client.json { say(describe(outcome)) }
+        }
+        func attempt(_ file: String, _ body: () async throws -> Outcome) async {
+            let outcome = await outcome(of: file, &postponed, body)
+            // The last words tell what the coordinator's absence postpones.
+            if postponed.away == nil { add(outcome) } else { outcomes.append(outcome) }
         }
         let candidates =
             maps.maps.isEmpty ? ExemplarFiles.collect(paths) : [.material(maps.materialName)]
@@ -146,57 +161,83 @@ struct SubmitCommand: AsyncParsableCommand {
                 }
             }
         ).makeIterator()
-        var stored: [Stored] = []
+        // The files of further jobs, with what is stored of them.
+        var files: [(file: String, exemplar: Stored?)] = []
         for candidate in candidates {
             switch candidate {
             case .refused(let file, let reason):
                 add(Outcome(file: FileName.readable(file), accepted: false, reason: reason))
             case .file(let file), .material(let file):
                 let name = self.name ?? names.next() ?? ""
-                await add(
-                    outcome(of: file, &away) {
-                        let exemplar = try await store(candidate, file, name, variants, in: api)
-                        stored.append(exemplar)
-                        // Printed once.
-                        stored[stored.count - 1].notes = []
-                        try await times.ask(api)
-                        return try await submit(exemplar, variants[0], &times, to: api)
-                    })
+                var stored: Stored?
+                await attempt(file) {
+                    let exemplar = try await store(candidate, file, name, variants, in: api)
+                    stored = exemplar
+                    try await times.ask(api)
+                    return try await submit(exemplar, variants[0], &times, to: api)
+                }
+                // Printed once.
+                stored?.notes = []
+                if stored != nil || postponed.away != nil { files.append((file, stored)) }
             }
         }
         for variant in variants.dropFirst() {
-            for exemplar in stored {
-                await add(
-                    outcome(of: exemplar.file, &away) { try await submit(exemplar, variant, &times, to: api) })
+            for (file, exemplar) in files {
+                // Without an exemplar, the coordinator is away and nothing is tried.
+                await attempt(file) { try await submit(exemplar!, variant, &times, to: api) }
             }
         }
-        if away == nil { times.measure() }
+        if postponed.away == nil { times.measure() }
         if client.json {
             let expected = times.expected
             for index in outcomes.indices { outcomes[index].expected = outcomes[index].job.flatMap { expected[$0] } }
             try sayJSON(outcomes)
         }
-        if let away { throw away }
-        let refused = outcomes.filter { !$0.accepted }.count
-        if !client.json, outcomes.count > 1 { say("\(outcomes.count - refused) accepted, \(refused) refused") }
+        let accepted = outcomes.count { $0.accepted }
+        if !client.json, outcomes.count > 1 {
+            say("\(accepted) accepted, \(outcomes.count - accepted - postponed.unsent) refused")
+            if postponed.count > 0 {
+                say(
+                    "\(postponed.count) of \(outcomes.count) "
+                        + (postponed.count == 1
+                            ? "was not submitted; the same command submits it"
+                            : "were not submitted; the same command submits them"))
+            }
+        }
+        if let (file, failure) = postponed.away {
+            throw CommandFailure("\(file): \(failure.message)", exit: failure.exitCode)
+        }
         if !client.json, let text = times.text { say(text) }
-        if refused > 0 { throw ExitCode(CommandExit.failed.rawValue) }
+        if postponed.count > 0 { throw ExitCode(CommandExit.tryAgain.rawValue) }
+        if accepted < outcomes.count { throw ExitCode(CommandExit.failed.rawValue) }
     }
 
-    /// The outcome for a file, or why it is refused.
-    /// - Parameter away: Why the coordinator takes nothing for now. Then the file is not even tried.
+    /// The outcome for a file, or why it is refused. Nothing is tried while the coordinator is away.
     private func outcome(
-        of file: String, _ away: inout CommandFailure?, _ body: () async throws -> Outcome
+        of file: String, _ postponed: inout Postponed, _ body: () async throws -> Outcome
     ) async -> Outcome {
         let shown = FileName.readable(file)
-        if let away { return Outcome(file: shown, accepted: false, reason: away.message) }
+        func refused(_ reason: String) -> Outcome {
+            Outcome(file: shown, accepted: false, reason: FileName.readable(reason))
+        }
+        if let (_, failure) = postponed.away {
+            postponed.unsent += 1
+            return refused(failure.message)
+        }
         do {
             return try await body()
         } catch let failure as CommandFailure {
-            if failure.exitCode == .tryAgain { away = failure }
-            return Outcome(file: shown, accepted: false, reason: failure.message)
+            if failure.exitCode == .tryAgain {
+                if failure.status == 507 {
+                    postponed.withoutRoom += 1
+                } else {
+                    postponed.unsent += 1
+                    postponed.away = (shown, failure)
+                }
+            }
+            return refused(failure.message)
         } catch {
-            return Outcome(file: shown, accepted: false, reason: error.systemReason)
+            return refused(error.systemReason)
         }
     }
 

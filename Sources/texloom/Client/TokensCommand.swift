@@ -126,12 +126,14 @@ struct RevokeTokenCommand: AsyncParsableCommand {
     @OptionGroup var options: TokenOptions
 
     func run() async throws {
+        let tokens: [TokenSummary]
         if let folder = try options.folder() {
             try await folder.revoke(name)
+            tokens = try await folder.list()
         } else {
-            let list: TokenList = try await options.client.client().post("/api/v1/tokens/\(name)/revoke")
-            if options.client.json { return try sayJSON(list.tokens) }
+            tokens = try await options.client.client().post("/api/v1/tokens/\(name)/revoke", as: TokenList.self).tokens
         }
+        if options.client.json { return try sayJSON(tokens) }
         say("\(name.printable): revoked")
     }
 }

@@ -43,6 +43,7 @@ struct WatchedCluster {
         let (pictures, resized) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let screen = draws ? Screen(features) { resized.yield() } : nil
         defer { screen?.close() }
+        var told = 0
         for try await signal in api.watch("/api/v1/events", pictures: pictures, every: interval) {
             switch signal {
             case .picture:
@@ -52,10 +53,8 @@ struct WatchedCluster {
             case .followed(.event(let event)):
                 if away != nil, !draws { complain("the coordinator is back") }
                 away = nil
-                let known = deleted.count
                 let changed = try take(event)
                 if !draws, let changed { report(changed) }
-                if !draws { for name in deleted[known...] { complain("\(name) was deleted") } }
             }
             if needsLook, away == nil, ContinuousClock.now - lastLook >= Self.lookInterval {
                 do {
@@ -64,11 +63,13 @@ struct WatchedCluster {
                     lose(failure, isDrawn: draws)
                 }
             }
+            if !draws {
+                for name in deleted[told...] { complain("\(name) was deleted") }
+                told = deleted.count
+            }
             if !forever, !needsLook, let unfinished {
                 if let screen {
-                    let last = lines(screen.size)
-                    screen.close()
-                    for line in last { say(line.text(paints: features.hasColours)) }
+                    screen.close(leaving: lines(screen.size))
                     for name in deleted { complain("\(name) was deleted") }
                 }
                 guard unfinished > 0 else {
@@ -101,16 +102,20 @@ struct WatchedCluster {
             picture.put(job)
             return job
         case "deleted":
-            let gone = Set(try event.decoded(as: DeletedJobs.self).jobs)
-            let known = Dictionary(picture.jobs.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-            for id in chosen where gone.contains(id) && known[id]?.state != .finished {
-                deleted.append(known[id]?.resultName ?? id)
-            }
-            chosen.removeAll(where: gone.contains)
+            forget(Set(try event.decoded(as: DeletedJobs.self).jobs))
             needsLook = true
         default: break
         }
         return nil
+    }
+
+    /// Watches deleted jobs no longer.
+    private mutating func forget(_ gone: Set<String>) {
+        let known = Dictionary(picture.jobs.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        for id in chosen where gone.contains(id) && known[id]?.state != .finished {
+            deleted.append(known[id]?.resultName ?? id)
+        }
+        chosen.removeAll(where: gone.contains)
     }
 
     /// Whether jobs that belong on the screen are unknown, for example because the queue has advanced, or jobs that have
@@ -131,7 +136,11 @@ struct WatchedCluster {
                 found += try await api.jobs(JobFilter(state: state, sort: order, limit: limit))
             }
         } else {
-            for id in chosen { found.append(try await api.get("/api/v1/jobs/\(id)", as: JobDetail.self).job) }
+            for id in chosen {
+                if let job = try await api.job(id: id) { found.append(job) }
+            }
+            // The event of a deletion is lost if the coordinator was away.
+            forget(Set(chosen).subtracting(found.map(\.id)))
         }
         if picture.summary == nil { picture.summary = try await api.get("/api/v1/summary") }
         picture.forgetJobs()
@@ -143,7 +152,8 @@ struct WatchedCluster {
         }
         for job in found.filter({ $0.state == .running }).prefix(Self.maxHistories)
         where lookedUp.insert(job.id).inserted {
-            picture.put(try await api.history(of: job.id), of: job.id)
+            guard let history = try await api.unlessGone({ try await api.history(of: job.id) }) else { continue }
+            picture.put(history, of: job.id)
         }
     }
 

@@ -27,6 +27,19 @@ struct WatchedJob {
         let (pictures, resized) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let screen = Screen(features) { resized.yield() }
         defer { screen.close() }
+        // A job that was deleted while the coordinator was away has no stream that says so.
+        let ended = try await api.unlessGone { try await follow(screen, pictures, every: interval, forever: forever) }
+        screen.close(leaving: lines(screen.size))
+        guard let job = ended ?? nil else { throw CommandFailure("\(detail?.job.resultName ?? id) was deleted") }
+        guard job.state != .finished else { return }
+        throw CommandFailure("\(job.resultName) did not finish; 'texloom logs \(job.id)' says why")
+    }
+
+    /// Follows the job to its end.
+    /// - Returns: The job that has ended; nil if it was deleted.
+    private mutating func follow(
+        _ screen: Screen, _ pictures: AsyncStream<Void>, every interval: Double, forever: Bool
+    ) async throws -> JobSummary? {
         for try await signal in api.watch("/api/v1/jobs/\(id)/events", pictures: pictures, every: interval) {
             switch signal {
             case .picture: screen.draw(lines(screen.size))
@@ -34,12 +47,7 @@ struct WatchedJob {
             case .followed(.event(let event)):
                 away = nil
                 try take(event)
-                if event.name == "deleted" {
-                    let last = lines(screen.size)
-                    screen.close()
-                    for line in last { say(line.text(paints: features.hasColours)) }
-                    throw CommandFailure("\(detail?.job.resultName ?? id) was deleted")
-                }
+                if event.name == "deleted" { return nil }
             }
             if needsDetail, away == nil {
                 do {
@@ -52,13 +60,10 @@ struct WatchedJob {
             if !forever, !needsDetail, case .followed(.event(let event)) = signal, event.name == "job",
                 let job = detail?.job, job.state.isSettled
             {
-                let last = lines(screen.size)
-                screen.close()
-                for line in last { say(line.text(paints: features.hasColours)) }
-                guard job.state != .finished else { return }
-                throw CommandFailure("\(job.resultName) did not finish; 'texloom logs \(job.id)' says why")
+                return job
             }
         }
+        return nil
     }
 
     private mutating func take(_ event: StreamEvent) throws {

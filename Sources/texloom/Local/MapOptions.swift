@@ -42,7 +42,8 @@ struct MapOptions: ParsableArguments {
 
     private func textURL(_ path: String) throws -> URL {
         guard FileName.isText(path) else {
-            throw CommandFailure("\(path): the names of a material's files and folders have to be UTF-8; rename it")
+            throw CommandFailure(
+                "\(FileName.readable(path)): the names of a material's files and folders have to be UTF-8; rename it")
         }
         return URL(fileURLWithPath: path)
     }

@@ -62,7 +62,7 @@ struct RecipeTime: Codable {
             secondsPerSnapshot = time.secondsPerSnapshot
             seconds = time.seconds
         } catch {
-            problem = (error as? CommandFailure)?.message ?? "\(error)"
+            problem = "\(error)"
         }
     }
 

@@ -104,8 +104,10 @@ enum VGG19Conversion {
 
     /// - Throws: `CommandFailure` naming the file and what is wrong with it.
     static func run(_ source: URL) throws -> URL {
-        guard FileManager.default.fileExists(atPath: source.path) else {
-            throw CommandFailure("\(source.path) does not exist")
+        do {
+            guard try fileExists(at: source) else { throw CommandFailure("\(source.path) does not exist") }
+        } catch let failure as FileFailure {
+            throw CommandFailure("\(failure)")
         }
         let sum = try sha256(of: source)
         let isPickle = ["pth", "pt"].contains(source.pathExtension.lowercased())

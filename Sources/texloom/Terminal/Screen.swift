@@ -75,6 +75,12 @@ final class Screen: Sendable {
         }
     }
 
+    /// Gives the terminal back with a last picture that stays.
+    func close(leaving lines: [StyledText]) {
+        close()
+        for line in lines { say(line.text(paints: features.hasColours)) }
+    }
+
     private func reopen() {
         isOpen.withLock { isOpen in
             if !isOpen { show(Self.take) }

@@ -144,7 +144,7 @@ struct RetentionTests {
             _ = try await enforce(policy, days: 0)
             #expect(quota.problem?.contains("'texloom delete'") == true)
             let refused = #expect(throws: Problem.self) { try quota.requireRoom() }
-            #expect(refused?.status.code == 507)
+            #expect(refused?.status.code == 507 && refused?.headers[.retryAfter] == "600")
             policy.quotaBytes = all
             #expect(try await enforce(policy, days: 0) == 0)
             #expect(quota.problem == nil)

@@ -126,6 +126,15 @@ struct JobStoreTests {
         #expect(needs == [JobNeeds(weights: ["vgg16", "vgg19"], memoryBytes: 600 << 20), JobNeeds()])
     }
 
+    /// A page of ten thousand jobs costs no sort of them.
+    @Test(arguments: JobOrder.allCases) func everyOrderHasAnIndex(order: JobOrder) async throws {
+        let plan = try await open().pool.read { db in
+            try Row.fetchAll(db, sql: "EXPLAIN QUERY PLAN SELECT * FROM jobs ORDER BY \(order.sql) LIMIT 9")
+                .map { $0["detail"] as String }
+        }
+        #expect(plan.count == 1 && !plan[0].contains("TEMP B-TREE"), "\(plan)")
+    }
+
     @Test func aFinishedJobIsNeverOverwritten() async throws {
         let store = try open()
         var job = Job(

@@ -45,6 +45,32 @@ struct APITests {
         await coordinator.stop()
     }
 
+    /// Lists show the names of results.
+    @Test func jobsAreFoundAndSortedByTheNamesThatAreShown() async throws {
+        let coordinator = try await RunningCoordinator()
+        _ = try await coordinator.submit("wood", "Wood", "wood", "a:b")
+        func names(_ query: String) async throws -> [String] {
+            try await coordinator.get("/api/v1/jobs?\(query)").decoded(JobPage.self).jobs.map(\.resultName)
+        }
+        #expect(try await names("name=WOOD-2") == ["Wood-2"])
+        for name in ["a:b", "a_b"] { #expect(try await names("name=\(name)") == ["a_b"]) }
+        #expect(try await names("name=wood&sort=name") == ["wood", "Wood-2", "wood-3"])
+        var (paged, cursor): ([String], String?) = ([], nil)
+        repeat {
+            let query = "sort=name&limit=1" + (cursor.map { "&cursor=\($0)" } ?? "")
+            let page = try await coordinator.get("/api/v1/jobs?\(query)").decoded(JobPage.self)
+            paged += page.jobs.map(\.resultName)
+            cursor = page.next
+        } while cursor != nil && paged.count < 9
+        #expect(paged == ["a_b", "wood", "Wood-2", "wood-3"])
+        #expect(try await coordinator.get("/jobs?name=wood-3").text.contains("wood-3</a>"))
+        let selected = try await coordinator.send(
+            "POST", "/api/v1/selection/cancel", body: Data(#"{"name": "wood-2", "atMost": 9}"#.utf8))
+        #expect(selected.status == 200, "\(selected.text)")
+        #expect(try await names("state=cancelled") == ["Wood-2"])
+        await coordinator.stop()
+    }
+
     @Test func anAcceptedJobSurvivesARestartAndItsKeyIsRemembered() async throws {
         let folder = TemporaryFolder()
         let first = try await RunningCoordinator(folder: folder)

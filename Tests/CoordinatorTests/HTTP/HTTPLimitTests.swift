@@ -317,12 +317,15 @@ struct HTTPLimitTests {
     @Test func aDiskWithoutRoomIsNotBlamedOnImagesThatAreNotThere() async throws {
         let folder = TemporaryFolder()
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        for (free, words) in [(0, "are needed; free some space"), (100_000, "97.7 KiB left besides its reserve")] {
+        for (free, words, pause) in [
+            (0, "are needed; free some space", "60"), (100_000, "97.7 KiB left besides its reserve", "600"),
+        ] {
             let artifacts = try ArtifactStore(
                 dataFolder: folder.url, availableBytes: { _ in ArtifactStore.reservedBytes + free })
             let quota = ExemplarQuota(store: store, artifacts: artifacts, disk: BlockingWork())
             let problem = await #expect(throws: Problem.self) { try await quota.take(50_000, for: "ann") }
             #expect(problem?.status.code == 507 && problem?.detail.contains(words) == true, "\(problem?.detail ?? "")")
+            #expect(problem?.headers[.retryAfter] == pause)
         }
     }
 

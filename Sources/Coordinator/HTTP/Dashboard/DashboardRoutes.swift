@@ -150,7 +150,9 @@ struct DashboardRoutes: Sendable {
                 "time": recipe.expected.map { ", \(ExpectedTime.about($0.seconds))" } ?? "",
             ]
         }
-        return renderer.response(.init(template: "submit", title: "Submit"), for: context, ["recipes": recipes])
+        return renderer.response(
+            .init(template: "submit", title: "Submit"), for: context,
+            ["recipes": recipes, "nameBytes": JobSubmission.maxNameBytes] as [String: Any])
     }
 
     private func names(of workers: [WorkerSummary]) async throws -> [String: String] {

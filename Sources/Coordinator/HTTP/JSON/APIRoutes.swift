@@ -134,9 +134,10 @@ struct APIRoutes: Sendable {
 
     private func submission(_ job: JobSubmission, at index: Int) throws -> Submission {
         let require = RequestCheck(place: "jobs[\(index)].")
-        let nameLimit = 200
+        let nameLimit = JobSubmission.maxNameBytes
         try require(
-            (1...nameLimit).contains(job.name.utf8.count), "name has \(job.name.utf8.count) bytes; expected 1...200")
+            (1...nameLimit).contains(job.name.utf8.count),
+            "name has \(job.name.utf8.count) bytes; expected 1...\(nameLimit)")
         try require(
             (1...Limits.maxNameBytes).contains(job.fileName.utf8.count),
             "fileName has \(job.fileName.utf8.count) bytes; expected 1...\(Limits.maxNameBytes)")
@@ -147,7 +148,8 @@ struct APIRoutes: Sendable {
             JobSubmission.priorities.contains(job.priority ?? 0),
             "priority is \(job.priority ?? 0); expected \(JobSubmission.priorities)")
         try require(
-            job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true, "key is empty or longer than 200 bytes")
+            job.key.map { (1...nameLimit).contains($0.utf8.count) } ?? true,
+            "key is empty or longer than \(nameLimit) bytes")
         try require(job.key == nil || job.once != true, "key and once are both given; expected one of them")
         try require(
             SHA256Text.isValid(job.exemplarSHA256), "exemplarSHA256 is not 64 lower-case hexadecimal digits")

@@ -45,7 +45,8 @@ struct Problem: Error, HTTPResponseError {
                 case .storeUnavailable: .serviceUnavailable
                 default: .internalServerError
                 }
-            self.init(status, error.message)
+            // Space comes back when a person frees some.
+            self.init(status, error.message, headers: error.code == .noSpace ? [.retryAfter: "60"] : [:])
         case let error as DecodingError: self.init(.badRequest, Self.describe(error))
         case let error as NIOTooManyBytesError:
             let limit = error.maxBytes.map { "\($0) bytes" } ?? "the coordinator reads"

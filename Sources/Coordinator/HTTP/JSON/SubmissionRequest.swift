@@ -57,7 +57,8 @@ struct SubmissionRequest {
         }
         let suffix = "-\(followUp.kind)"
         return Submission(
-            kind: followUp.kind, name: source.name.shortened(to: 200 - suffix.utf8.count) + suffix,
+            kind: followUp.kind,
+            name: source.name.shortened(to: JobSubmission.maxNameBytes - suffix.utf8.count) + suffix,
             inputs: source.inputs.filter {
                 $0.name == JobInput.exemplar
                     || $0.map != nil && WorkContract.table[followUp.kind]?.takesMaps == true

@@ -1,17 +1,20 @@
 // Turns dropped or chosen photographs into jobs, one after the other.
 import { $, all, problem, put } from "./page.js";
 
-export async function prepareSubmission() {
+export function prepareSubmission() {
   const form = $("#submit");
   if (!form) return;
-  const offered = async () => (await fetch("/api/v1/recipes")).json();
+  let recipes, isMeasuring = true, begin;
+  const begun = new Promise((resolve) => { begin = resolve; });
+  const take = async (files) => { await begun; submit(files); };
+  form.addEventListener("submit", (event) => event.preventDefault());
+  const drop = $("#drop");
+  $("#files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
+  // Accepts files dropped anywhere, also before the recipes are known: the browser would open them instead.
+  addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+  addEventListener("dragleave", (event) => { if (event.relatedTarget === null) drop.classList.remove("over"); });
+  addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); take([...event.dataTransfer.files]); });
   form.hidden = false;
-  let recipes, isMeasuring;
-  try {
-    ({ recipes, isMeasuring } = await offered());
-  } catch {
-    return put($("#time"), "The coordinator does not answer. Reload this page when it is back.");
-  }
   const chosen = () => recipes.find((recipe) => recipe.name === $("#recipe").value);
   // The estimate applies only to the recipe as offered.
   const showTime = () => {
@@ -24,23 +27,43 @@ export async function prepareSubmission() {
     }
   };
   const choose = () => { $("#yaml").value = chosen()?.yaml ?? ""; showTime(); };
-  $("#recipe").addEventListener("change", choose);
-  $("#yaml").addEventListener("input", showTime);
-  choose();
-  const followTimes = async () => {
-    if (!isMeasuring) return;
-    try { ({ recipes, isMeasuring } = await offered()); showTime(); } catch { /* The coordinator is away: asks again. */ }
-    setTimeout(followTimes, 2000);
+  // Until all times are known.
+  const ask = async () => {
+    const isFirst = !recipes;
+    try {
+      ({ recipes, isMeasuring } = await offered());
+      if (isFirst) {
+        $("#recipe").addEventListener("change", choose);
+        $("#yaml").addEventListener("input", showTime);
+        choose();
+        $("#files").disabled = false;
+        begin();
+      } else {
+        showTime();
+      }
+    } catch (error) {
+      put($("#time"), `The ${isFirst ? "recipes" : "times"} are not known yet: ${error.message}. Asking again`);
+    }
+    if (isMeasuring) setTimeout(ask, 2000);
   };
-  setTimeout(followTimes, 2000);
-  $("#files").disabled = false;
-  form.addEventListener("submit", (event) => event.preventDefault());
-  const drop = $("#drop");
-  $("#files").addEventListener("change", (event) => { submit([...event.target.files]); event.target.value = ""; });
-  // Accepts files dropped anywhere: the browser would open them instead.
-  addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
-  addEventListener("dragleave", (event) => { if (event.relatedTarget === null) drop.classList.remove("over"); });
-  addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); submit([...event.dataTransfer.files]); });
+  ask();
+}
+
+async function offered() {
+  const response = await fetch("/api/v1/recipes").catch(() => { throw new Error("the coordinator does not answer"); });
+  if (!response.ok) throw new Error(await problem(response));
+  return response.json();
+}
+
+// The job's name as `texloom submit` makes it: without the extension of an image, cut between characters.
+function jobName(fileName, maxBytes) {
+  let [name, bytes] = ["", 0];
+  for (const { segment } of new Intl.Segmenter().segment(fileName.replace(/\.(png|jpe?g)$/i, "") || fileName)) {
+    bytes += new TextEncoder().encode(segment).length;
+    if (bytes > maxBytes) break;
+    name += segment;
+  }
+  return name;
 }
 
 async function submit(files) {
@@ -76,7 +99,7 @@ async function submitOne(file) {
     return response.json();
   };
   const receipt = await send("/api/v1/exemplars", file, "application/octet-stream");
-  const [name, recipeYAML] = [file.name.replace(/\.[^.]*$/, "") || file.name, $("#yaml").value];
+  const [name, recipeYAML] = [jobName(file.name, Number($("#submit").dataset.nameBytes)), $("#yaml").value];
   // As in `texloom submit`, the same photograph with the same recipe is the same job.
   const job = { name, fileName: file.name, exemplarSHA256: receipt.sha256, recipeYAML, priority: Number($("#priority").value), once: true };
   if ($("#batch").value.trim()) job.batch = $("#batch").value.trim();
