@@ -31,6 +31,8 @@ struct ConnectionPlan {
     private var triesNextKey = false
     /// Whether the next connection tries the other key.
     private var changesKeys = false
+    /// The keys of the connection before, if the newest one was to have others.
+    private var keysBefore: (curve: Curve.Client?, triesNextKey: Bool)?
     /// What ``learn(nextServerKey:)`` has brought.
     private var announcedKey: String?
     private var lastKeyChange: ContinuousClock.Instant
@@ -66,7 +68,17 @@ struct ConnectionPlan {
         if isSilent, !hasHeard { attempt += 1 }
         isSilent = false
         hasHeard = false
+        keysBefore = changesKeys ? (curve, triesNextKey) : nil
         if changesKeys { changeKeys() }
+    }
+
+    /// The connection that ``beginConnection()`` planned could not be made. The one before stays, with its keys, and the
+    /// next one tries the others.
+    mutating func keepConnection() {
+        guard let before = keysBefore.take() else { return }
+        (curve, triesNextKey) = before
+        if !triesNextKey, let announcedKey { curve?.nextServerKey = announcedKey }
+        changesKeys = true
     }
 
     mutating func handle(_ finding: HandshakeMonitor.Finding, at now: ContinuousClock.Instant = .now) -> [Action] {

@@ -202,7 +202,8 @@ public final class DealerSocket: Sendable {
             connection.socket.close(lingerMilliseconds: 0)
             connection = fresh
         } catch {
-            // For example, no file descriptors are left. The old socket still reconnects.
+            // For example, no file descriptors are left. The old socket still reconnects, with the key it has.
+            state.withLock { $0.plan.keepConnection() }
             logger.error("cannot recreate the socket", metadata: ["error": "\(error)"])
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 
 /// Ends another thread's poll: a pipe whose reading end is in its poll set.
 final class Waker: Sendable {
@@ -8,7 +9,7 @@ final class Waker: Sendable {
     init() throws(TransportError) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else {
-            throw TransportError(.system, "cannot open a pipe for a socket thread: \(String(cString: strerror(errno)))")
+            throw TransportError(.system, "cannot open a pipe for a socket thread: \(reasonOfSystem(errno))")
         }
         for end in ends {
             _ = fcntl(end, F_SETFL, O_NONBLOCK)

@@ -11,6 +11,8 @@ struct ConnectionPlanTests {
         case learn(String)
         /// A new connection is made; it uses that key.
         case connect(key: String?)
+        /// The new connection cannot be made; the one before has that key.
+        case cannotConnect(key: String)
     }
 
     struct Story: CustomTestStringConvertible {
@@ -106,6 +108,19 @@ struct ConnectionPlanTests {
                 .finding(.success, then: [.keepNextKey]), .connect(key: "third"),
             ]),
         Story(
+            testDescription: "the old socket that stays where no new one can be made has its old key", nextKey: "next",
+            steps: [
+                .endings(1, milliseconds: 500, then: [.reconnect]), .cannotConnect(key: "current"),
+                .finding(.success, then: []), .connect(key: "current"),
+            ]),
+        Story(
+            testDescription: "the other key is still tried after a connection that could not be made", nextKey: "next",
+            steps: [
+                .endings(1, milliseconds: 500, then: [.reconnect]), .cannotConnect(key: "current"),
+                .connect(key: "next"), .learn("third"), .endings(2, milliseconds: 1_000, then: [.reconnect]),
+                .cannotConnect(key: "next"), .finding(.success, then: [.keepNextKey]), .connect(key: "next"),
+            ]),
+        Story(
             testDescription: "a plain client has no use for a key", isPlain: true,
             steps: [.learn("next"), .endings(1, milliseconds: 1_000, then: []), .connect(key: nil)]),
     ]
@@ -125,6 +140,10 @@ struct ConnectionPlanTests {
             case .learn(let key): plan.learn(nextServerKey: key)
             case .connect(let key):
                 plan.beginConnection()
+                #expect(plan.curve?.serverKey == key, "\(index)")
+            case .cannotConnect(let key):
+                plan.beginConnection()
+                plan.keepConnection()
                 #expect(plan.curve?.serverKey == key, "\(index)")
             }
         }

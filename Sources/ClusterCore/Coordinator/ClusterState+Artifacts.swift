@@ -94,7 +94,7 @@ extension ClusterState {
         if let artifact = offered.first(where: { $0.sha256 == request.artifact.sha256 }) {
             effects.append(.sendArtifact(request, artifact, session: session))
         } else if job.resumeIteration < (job.attempt?.startIteration ?? 0) {
-            // The coordinator restarted after the assignment and found the checkpoint damaged or gone.
+            // `texloom coordinator --check --repair` has given the checkpoint up while the coordinator was stopped.
             end(&job, .handedBack, reason: "its checkpoint is gone")
             requeue(&job, reason: "continues without the checkpoint that attempt \(request.attempt.number) was given")
             acknowledge(
@@ -185,7 +185,6 @@ extension ClusterState {
         }
         doubtedCheckpoints[job.id] = (sha256: sha256, worker: worker)
         end(&job, .handedBack, reason: reason)
-        job.avoid(worker.id)
         requeue(&job, reason: doubt)
     }
 

@@ -106,8 +106,19 @@ extension ClusterState {
                 "\(session.failedJobs.count) different jobs in a row failed on it and on no other worker: it gets "
                 + "none while others ask for work"
         }
-        let lacks = Set(queue.largestDemands.compactMap(session.worker.lack)).sorted()
+        let lacks = Set(largestDemands.compactMap(session.worker.lack)).sorted()
         return lacks.isEmpty ? nil : "cannot run some of the waiting jobs: it " + lacks.joined(separator: "; it ")
+    }
+
+    /// Of the queued jobs' demands that differ only in memory, the one for the most.
+    private var largestDemands: [Demand] {
+        func withoutMemory(_ demand: Demand) -> Demand {
+            Demand(kind: demand.kind, needs: JobNeeds(weights: demand.needs.weights))
+        }
+        let largest = Dictionary(queuedDemands.keys.map { (withoutMemory($0), $0) }) { a, b in
+            a.needs.memoryBytes < b.needs.memoryBytes ? b : a
+        }
+        return Array(largest.values)
     }
 
     /// Why no connected worker can run a job with this demand; nil if a worker can, or if none is connected.

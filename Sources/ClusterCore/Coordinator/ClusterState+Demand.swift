@@ -14,7 +14,7 @@ extension ClusterState {
             $0.isAttached && !$0.isDraining && !isBarred($0, at: now) && !isResting($0.worker.id, at: now)
         }.map { (worker: $0.worker, slots: max(0, $0.worker.slots - $0.attempts.count)) }.filter { $0.slots > 0 }
         var taken = 0
-        let demands = queue.depths.map { demand, jobs in
+        let demands = queuedDemands.map { demand, jobs in
             (demand, jobs, able: free.indices.filter { free[$0].worker.lack(of: demand) == nil })
         }
         for (_, jobs, able) in demands.sorted(by: { $0.able.count < $1.able.count }) {

@@ -65,6 +65,8 @@ package struct ClusterState: Sendable {
     /// By sequence number.
     package private(set) var jobs = ShardedTable<Int64, Job>()
     package private(set) var counts: [JobState: Int] = [:]
+    /// The number of queued jobs by what they demand. Unlike ``queue``, it holds no job that has stopped waiting.
+    private(set) var queuedDemands: [Demand: Int] = [:]
     package internal(set) var leases: [JobID: Lease] = [:]
     package internal(set) var sessions: [UInt64: WorkerSession] = [:]
     package internal(set) var sessionOfWorker: [String: UInt64] = [:]
@@ -178,8 +180,8 @@ package struct ClusterState: Sendable {
 
     /// Stores a changed job and updates the counts. Every change of a job goes through here.
     mutating func put(_ job: Job) {
-        if let before = jobs[job.id.sequence] { counts[before.state, default: 0] -= 1 }
-        counts[job.state, default: 0] += 1
+        if let before = jobs[job.id.sequence] { count(before, -1) }
+        count(job, 1)
         if job.state.isSettled {
             fruitlessLosses[job.id] = nil
             doubtedFailures[job.id] = nil
@@ -188,10 +190,17 @@ package struct ClusterState: Sendable {
         jobs[job.id.sequence] = job
     }
 
+    private mutating func count(_ job: Job, _ change: Int) {
+        counts[job.state, default: 0] += change
+        guard job.state == .queued else { return }
+        let queued = queuedDemands[job.demand, default: 0] + change
+        queuedDemands[job.demand] = queued == 0 ? nil : queued
+    }
+
     /// Forgets a job that no worker holds.
     mutating func remove(_ job: Job) {
-        guard jobs[job.id.sequence] != nil else { return }
-        counts[job.state, default: 0] -= 1
+        guard let before = jobs[job.id.sequence] else { return }
+        count(before, -1)
         fruitlessLosses[job.id] = nil
         doubtedFailures[job.id] = nil
         doubtedCheckpoints[job.id] = nil

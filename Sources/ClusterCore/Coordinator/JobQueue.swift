@@ -24,10 +24,8 @@ package struct JobQueue: Sendable {
             weights = demand.needs.weights
         }
 
-        /// What a job in the lane demands that needs so much memory.
-        func demand(_ memoryBytes: Int) -> Demand {
-            Demand(kind: kind, needs: JobNeeds(weights: weights, memoryBytes: memoryBytes))
-        }
+        /// What a job in the lane demands at least, whatever its memory.
+        var demand: Demand { Demand(kind: kind, needs: JobNeeds(weights: weights)) }
     }
 
     /// The entries of a lane, by the memory that their jobs need.
@@ -47,8 +45,6 @@ package struct JobQueue: Sendable {
         var count: Int { shelves.reduce(0) { $0 + $1.entries.count } }
         /// In no particular order.
         var entries: [QueueEntry] { shelves.flatMap { $0.entries.unordered } }
-        /// The memory that the jobs of each shelf need, the least first, and their number.
-        var depths: [(memoryBytes: Int, entries: Int)] { shelves.map { ($0.memoryBytes, $0.entries.count) } }
 
         mutating func insert(_ entry: QueueEntry, _ memoryBytes: Int) {
             let place = reach(of: memoryBytes - 1)
@@ -127,7 +123,7 @@ package struct JobQueue: Sendable {
             // In place: a lane remembers what it has found.
             if let entry = lanes.values[index].first(within: memoryBytes), first.map({ entry < $0.entry }) ?? true {
                 let lane = lanes.keys[index]
-                if worker.lack(of: lane.demand(0)) == nil { first = (lane, entry) }
+                if worker.lack(of: lane.demand) == nil { first = (lane, entry) }
             }
             lanes.formIndex(after: &index)
         }
@@ -136,14 +132,6 @@ package struct JobQueue: Sendable {
         let entry = lanes[lane]!.removeFirst(within: memoryBytes)
         if lanes[lane]!.isEmpty { lanes[lane] = nil }
         return entry
-    }
-
-    /// For each lane, what the job demands that needs the most memory.
-    var largestDemands: [Demand] { lanes.map { lane, shelves in lane.demand(shelves.depths.last?.memoryBytes ?? 0) } }
-
-    /// The number of waiting entries by what they demand.
-    var depths: [(demand: Demand, entries: Int)] {
-        lanes.flatMap { lane, shelves in shelves.depths.map { (lane.demand($0.memoryBytes), $0.entries) } }
     }
 
     /// In no particular order.

@@ -83,7 +83,7 @@ final class ArtifactStore: Sendable {
     /// The file of an artifact, for reading only.
     /// - Throws: `.notStored`, `.fileSystem`.
     func file(of sha256: String) throws -> URL {
-        guard let size = try size(of: sha256), size >= 0 else {
+        guard try size(of: sha256) != nil else {
             throw CoordinatorError(.notStored, "artifact \(sha256) is not stored here")
         }
         return url(of: sha256)
@@ -148,12 +148,7 @@ final class ArtifactStore: Sendable {
         removeParts(olderThan: 0)
         removeDamaged(olderThan: 0)
         guard availableBytes(incoming) - Self.reservedBytes < bytes else { return }
-        throw noSpace(for: bytes)
-    }
-
-    /// What says that the disk has no room for bytes.
-    func noSpace(for bytes: Int) -> CoordinatorError {
-        CoordinatorError(
+        throw CoordinatorError(
             .noSpace,
             "\(incoming.path) has \(Readable.bytes(availableBytes(incoming))) left, \(Readable.bytes(bytes)) and "
                 + "\(Readable.bytes(Self.reservedBytes)) in reserve are needed; free some space, and work continues by "

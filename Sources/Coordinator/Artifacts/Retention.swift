@@ -12,14 +12,14 @@ struct Retention: Sendable {
     static let snapshotAge: TimeInterval = 24 * 3600
     /// Files in one event.
     static let filesAtOnce = 64
-    /// Files that one look gives up at most. The next look takes the rest.
-    static let filesPerLook = 20_000
 
     let policy: RetentionPolicy
     let store: JobStore
     let engine: ClusterEngine
     let quota: StorageQuota
     let logger: Logger
+    /// Files that are chosen at a time. The next look takes the rest of what is too old; the quota goes on at once.
+    var filesPerLook = 20_000
 
     /// Works until the task is cancelled.
     func run() async {
@@ -39,11 +39,11 @@ struct Retention: Sendable {
         var spare: [SpareArtifact] = []
         if let age = policy.checkpointAge {
             spare += try await store.checkpoints(
-                endedBefore: now.addingTimeInterval(-age.inSeconds), limit: Self.filesPerLook)
+                endedBefore: now.addingTimeInterval(-age.inSeconds), limit: filesPerLook)
         }
         if let count = policy.snapshots {
             spare += try await store.snapshots(
-                beyond: count, endedBefore: now.addingTimeInterval(-Self.snapshotAge), limit: Self.filesPerLook)
+                beyond: count, endedBefore: now.addingTimeInterval(-Self.snapshotAge), limit: filesPerLook)
         }
         try await giveUp(spare)
         guard let limit = policy.quotaBytes else { return spare.count }
@@ -59,21 +59,28 @@ struct Retention: Sendable {
             try await Task.sleep(for: .milliseconds(10))
         }
         logger.info("giving up \(counted(spare.count, "file")) of jobs that ended")
-        // Changes nothing, and is answered after everything before it.
-        _ = await engine.request { .change($0, [], in: [], .cancel(reason: "")) }
+        await engine.flush()
     }
 
     /// - Returns: How many files it gives up.
     private func enforce(quota limit: Int) async throws -> Int {
         var needed = try await store.distinctArtifactBytes() - limit
-        var spare: [SpareArtifact] = []
-        if needed > 0 {
-            for (holders, bytes) in try await store.dispensable(limit: Self.filesPerLook) where needed > 0 {
+        var count = 0
+        while needed > 0 {
+            let files = try await store.dispensable(limit: filesPerLook)
+            guard !files.isEmpty else { break }
+            var spare: [SpareArtifact] = []
+            var left = needed
+            for (holders, bytes) in files where left > 0 {
                 spare += holders
-                needed -= bytes
+                left -= bytes
             }
             try await giveUp(spare)
-            needed = try await store.distinctArtifactBytes() - limit
+            count += spare.count
+            left = try await store.distinctArtifactBytes() - limit
+            // The job store records nothing at present, so this look cannot say whether there is room.
+            guard left < needed else { return count }
+            needed = left
         }
         let problem =
             needed > 0
@@ -81,7 +88,7 @@ struct Retention: Sendable {
                 + "them can be given up; delete jobs ('texloom delete'), or raise the quota" : nil
         if let problem, quota.problem == nil { logger.error("\(problem); no job is accepted until then") }
         quota.set(problem)
-        return spare.count
+        return count
     }
 }
 

@@ -154,7 +154,7 @@ final class JobStore: Sendable {
         }
     }
 
-    /// Why the store cannot be written at present, in SQLite's words; nil for an error of another kind.
+    /// Why the store cannot be read or written at present, in SQLite's words; nil for an error of another kind.
     static func outage(_ error: any Error) -> String? {
         guard let error = error as? DatabaseError else { return nil }
         switch error.resultCode {

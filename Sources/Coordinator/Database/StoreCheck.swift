@@ -42,31 +42,37 @@ struct StoreCheck: Sendable {
         report.jobs = Set(records.map(\.job)).count
         var conditions: [Artifact: ArtifactStore.Condition] = [:]
         for record in records {
-            let condition: ArtifactStore.Condition
-            if let known = conditions[record.artifact] {
-                condition = known
-            } else {
-                condition = try artifacts.condition(of: record.artifact)
-                conditions[record.artifact] = condition
-                report.artifacts += 1
-                report.bytes += record.artifact.sizeBytes
-            }
-            if let problem = Self.problem(record, condition) { report.problems.append(problem) }
-            guard repairs, condition != .intact else { continue }
-            if record.role.isSubmitted, condition != .missing {
-                try artifacts.setAside(record.artifact.sha256)
-                conditions[record.artifact] = .missing
+            do {
+                let condition: ArtifactStore.Condition
+                if let known = conditions[record.artifact] {
+                    condition = known
+                } else {
+                    condition = try artifacts.condition(of: record.artifact)
+                    conditions[record.artifact] = condition
+                    report.artifacts += 1
+                    report.bytes += record.artifact.sizeBytes
+                }
+                if let problem = Self.problem(record, condition) { report.problems.append(problem) }
+                guard repairs, condition != .intact else { continue }
+                if record.role.isSubmitted, condition != .missing {
+                    try artifacts.setAside(record.artifact.sha256)
+                    conditions[record.artifact] = .missing
+                    report.repairs.append(
+                        "the damaged \(record.role.rawValue) \(record.artifact.sha256) is set aside in damaged/")
+                }
+                guard Self.canFallBack(record) else { continue }
+                try await drop(record)
                 report.repairs.append(
-                    "the damaged \(record.role.rawValue) \(record.artifact.sha256) is set aside in damaged/")
+                    "job \(record.job) continues without its checkpoint of iteration \(record.iteration)")
+            } catch let error as CoordinatorError {
+                // A file that the system cannot look at or move: the report says so, and of all others how they are.
+                report.problems.append(.init(.artifact, "job \(record.job) (\(record.name)): \(error)"))
             }
-            guard Self.canFallBack(record) else { continue }
-            try await drop(record)
-            report.repairs.append("job \(record.job) continues without its checkpoint of iteration \(record.iteration)")
         }
         report.problems += finishedWithoutProducts(records).map { .init(.artifact, $0) }
         // A damaged page may hide rows that name any of the files.
         let isWhole = !report.problems.contains { $0.kind == .database }
-        try collectOrphans(except: Set(records.map(\.artifact.sha256)), repairs: repairs && isWhole, &report)
+        collectOrphans(except: Set(records.map(\.artifact.sha256)), repairs: repairs && isWhole, &report)
         report.incomingBytes = artifacts.incomingBytes()
         return report
     }
@@ -234,7 +240,8 @@ struct StoreCheck: Sendable {
 
     // MARK: Files
 
-    private func collectOrphans(except known: Set<String>, repairs: Bool, _ report: inout StoreReport) throws {
+    private func collectOrphans(except known: Set<String>, repairs: Bool, _ report: inout StoreReport) {
+        var removed = 0
         for (sha256, file) in artifacts.files() {
             guard let sha256 else {
                 report.problems.append(.init(.stray, "\(file.url.path) is not an artifact; move it away"))
@@ -243,12 +250,15 @@ struct StoreCheck: Sendable {
             guard !known.contains(sha256) else { continue }
             report.orphans += 1
             report.orphanBytes += file.sizeBytes
-            if repairs { try artifacts.remove(sha256) }
+            guard repairs else { continue }
+            do {
+                try artifacts.remove(sha256)
+                removed += 1
+            } catch {
+                report.problems.append(.init(.artifact, "\(error)"))
+            }
         }
-        if repairs, report.orphans > 0 {
-            report.repairs.append(
-                "removed \(report.orphans) \(report.orphans == 1 ? "file" : "files") that no job refers to")
-        }
+        if removed > 0 { report.repairs.append("removed \(counted(removed, "file")) that no job refers to") }
     }
 }
 

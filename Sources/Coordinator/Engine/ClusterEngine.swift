@@ -146,6 +146,12 @@ actor ClusterEngine {
         }
     }
 
+    /// Returns once every event that was posted before has been handled.
+    func flush() async {
+        // Changes nothing.
+        _ = await request { .change($0, [], in: [], .cancel(reason: "")) }
+    }
+
     /// Works until the task is cancelled. It then refuses the waiting requests.
     func run() async {
         for await _ in wake {

@@ -36,17 +36,20 @@ extension JobStore {
         return try await pool.read { db in try StoredRow.all(db, sql: sql).map { try Self.summary($0, db) } }
     }
 
+    /// Answers from the index `jobs_of_recipe`, which lacks the kind. Jobs of one recipe are of one kind, so one of them
+    /// says it for all.
+    static let recipeLoadsSQL = """
+        SELECT SUM(state = 'queued') AS queued,
+            SUM(CASE WHEN state = 'queued' THEN iteration ELSE 0 END) AS done, MAX(total_iterations) AS total,
+            AVG(CASE WHEN seconds_per_iteration > 0 THEN seconds_per_iteration END) AS seconds,
+            (SELECT one.kind = 'train' FROM jobs AS one WHERE one.recipe = jobs.recipe LIMIT 1) AS trains
+        FROM jobs GROUP BY recipe HAVING queued > 0
+        """
+
     /// Of each recipe with queued jobs: how many wait, and what is known of its length.
     func recipeLoads() async throws -> [RecipeLoad] {
         try await pool.read { db in
-            let sql = """
-                SELECT SUM(state = 'queued') AS queued,
-                    SUM(CASE WHEN state = 'queued' THEN iteration ELSE 0 END) AS done, MAX(total_iterations) AS total,
-                    AVG(CASE WHEN seconds_per_iteration > 0 THEN seconds_per_iteration END) AS seconds,
-                    kind = 'train' AS trains
-                FROM jobs GROUP BY recipe, kind HAVING queued > 0
-                """
-            return try StoredRow.all(db, sql: sql).map { row in
+            try StoredRow.all(db, sql: Self.recipeLoadsSQL).map { row in
                 try RecipeLoad(
                     queued: row["queued"], isTraining: row["trains"], iterationsDone: row["done"],
                     totalIterations: row["total"], secondsPerIteration: row["seconds"])

@@ -26,11 +26,14 @@ final class WorkerKeys: Sendable {
         var keys: [String: WorkerKeyStore.Key] = [:]
         var invitations: [String: WorkerKeyStore.Invited] = [:]
         var rotation: ServerKeyRotation
+        /// Workers whose keys are on their way to the list.
+        var joining = 0
     }
 
     private let store: WorkerKeyStore
     private let state: Mutex<State>
-    /// Held by a change of the coordinator's key while it writes files, so that `state` answers handshakes meanwhile.
+    /// Lets one change of the coordinator's key run at a time. A change writes the new key and makes file names durable
+    /// outside of `state`, which answers handshakes meanwhile.
     private let changesServerKey = Mutex(())
     private let now: @Sendable () -> Date
 
@@ -104,6 +107,9 @@ final class WorkerKeys: Sendable {
     /// - Parameter invitation: The key of the connection that asks for it.
     /// - Returns: Why not; nil if the key is on the list.
     func join(_ key: String, name: String, invitation: String) async throws -> String? {
+        // Before anything else: `finishRotation` either refuses because of this worker, or has ended its invitation.
+        state.withLock { $0.joining += 1 }
+        defer { state.withLock { $0.joining -= 1 } }
         let time = now()
         guard let invited = state.withLock({ $0.invitations[invitation] }) else {
             return "there is no such invitation; ask for another one (texloom invite)"
@@ -159,16 +165,18 @@ final class WorkerKeys: Sendable {
     }
 
     /// Makes the next key and begins to announce it. Nothing happens while an earlier one is being announced.
-    /// - Throws: `Problem` (503) if the key cannot be written.
+    /// - Throws: `Problem`: 503 if the key cannot be written, 409 if its file is there already and cannot be used.
     func beginRotation() throws {
         try changesServerKey.withLock { _ in
             let (isAnnouncing, file) = state.withLock { ($0.rotation.next != nil, $0.rotation.nextFile) }
             guard !isAnnouncing else { return }
+            let exists = FileManager.default.fileExists(atPath: file.path)
             let pair: CurveKeyPair
             do {
                 pair = try CurveKeyPair.load(orCreate: file)
             } catch {
-                throw Problem.unwritable("the new key", "\(error)")
+                // Another try would not mend a file that is there.
+                throw exists ? Problem(.conflict, "\(error)") : Problem.unwritable("the new key", "\(error)")
             }
             state.withLock { $0.rotation.announce(pair) }
         }
@@ -176,16 +184,21 @@ final class WorkerKeys: Sendable {
 
     /// Takes the announced key into use. Invitations that are not used by now have the old key: they end.
     /// - Parameter leavesWorkersBehind: Whether to do it although some workers have not saved the key.
-    /// - Throws: `Problem` (409) if no key was announced, or if workers lack it.
+    /// - Throws: `Problem` (409) if no key was announced, or if workers lack it, also those that are joining.
     func finishRotation(leavesWorkersBehind: Bool) throws {
         try changesServerKey.withLock { _ in
-            // One lock for the look and the change, so that no worker joins in between and is left behind.
+            // One lock for the look and the change, so that no worker begins to join in between and is left behind.
             let folder = try state.withLock { state in
                 let waiting = Self.rotation(of: state).waiting
                 guard leavesWorkersBehind || waiting.isEmpty else { throw Self.problem(ofWaiting: waiting) }
+                guard leavesWorkersBehind || state.joining == 0 else {
+                    throw Problem(.conflict, "a worker is joining with the old key; try again")
+                }
                 guard try state.rotation.finish() else {
                     throw Problem(.conflict, "no new key is being announced; begin with 'texloom workers rotate-key'")
                 }
+                // Also over connections that are left, no worker joins with the old key.
+                state.invitations = state.invitations.filter { $0.value.usedBy != nil }
                 return state.rotation.nextFile.deletingLastPathComponent()
             }
             // The new key is in use from here on, whatever the disk says.

@@ -62,6 +62,25 @@ struct SlotsWantedTests {
         #expect(wanted(cluster) == 0)
     }
 
+    @Test(arguments: [false, true])
+    func aJobThatNoLongerWaitsIsNoProblemOfAWorker(_ isDeleted: Bool) {
+        let cluster = ClusterDriver()
+        cluster.hello(1, worker: "small", equipment: WorkerIdentity.Equipment(weights: [], memoryBytes: 1 << 30))
+        let jobs = [64, 32].flatMap { gigabytes in
+            cluster.submit("of \(gigabytes) GiB", needs: JobNeeds(memoryBytes: gigabytes << 30))
+        }
+        #expect(cluster.state.problem(ofWorker: "small")?.contains("1024 MiB of memory per slot, 65536") == true)
+        cluster.handle(.cancel(cluster.token(), jobs[0], reason: "no"))
+        if isDeleted {
+            cluster.handle(.change(cluster.token(), [jobs[0]], in: [.cancelled], .delete(cancelsFirst: false)))
+        }
+        #expect(cluster.state.problem(ofWorker: "small")?.contains("1024 MiB of memory per slot, 32768") == true)
+        cluster.handle(.cancel(cluster.token(), jobs[1], reason: "no"))
+        #expect(cluster.state.problem(ofWorker: "small") == nil && wanted(cluster) == 0)
+        cluster.handle(.retry(cluster.token(), jobs[1]))
+        #expect(cluster.state.problem(ofWorker: "small") != nil && wanted(cluster) == 1)
+    }
+
     @Test func aJobThatMovedWithinTheQueueCountsOnce() {
         let cluster = ClusterDriver()
         let jobs = cluster.submit("a", "b")

@@ -144,6 +144,18 @@ struct WorkerTrustTests {
         #expect(cluster.state.job(job)?.failures == 0)
     }
 
+    @Test func aDoubtAboutACheckpointIsNoFailureOnThatWorker() throws {
+        let cluster = ClusterDriver()
+        let job = try jobWithCheckpoints(cluster)
+        cluster.hello(2)
+        try refuseCheckpoint(1, cluster)
+        cluster.fail(2, try #require(cluster.take(2)))
+        #expect(cluster.state.sessions[2]?.failedJobs == [job], "it has failed on this worker alone")
+        // Once it has failed on the first worker too, it is to blame itself.
+        cluster.fail(1, try #require(cluster.take(1)))
+        #expect(cluster.state.sessions.values.allSatisfy { $0.failedJobs.isEmpty })
+    }
+
     @Test func aHostileWorkerDestroysNoCheckpointWhileAnotherIsThere() throws {
         let cluster = ClusterDriver()
         let job = try jobWithCheckpoints(cluster, key: "hostile")

@@ -65,11 +65,12 @@ struct RetentionTests {
         return try await work()
     }
 
-    private func enforce(_ policy: RetentionPolicy, days: Double) async throws -> Int {
+    private func enforce(_ policy: RetentionPolicy, days: Double, filesPerLook: Int = 100) async throws -> Int {
         let retention = Retention(
-            policy: policy, store: store, engine: engine, quota: quota, logger: complaints.logger)
+            policy: policy, store: store, engine: engine, quota: quota, logger: complaints.logger,
+            filesPerLook: filesPerLook)
         let count = try await retention.enforce(at: Self.end.addingTimeInterval(days * 86_400))
-        _ = await engine.request { .retry($0, JobID(sequence: 1, salt: 1)) }
+        await engine.flush()
         return count
     }
 
@@ -149,6 +150,35 @@ struct RetentionTests {
             #expect(try await enforce(policy, days: 0) == 0)
             #expect(quota.problem == nil)
             try await isInOrder()
+        }
+    }
+
+    @Test func theQuotaGoesOnUntilThereIsRoomHoweverManyFilesItTakes() async throws {
+        var policy = RetentionPolicy()
+        try await running {
+            let id = try await finish("a")
+            policy.quotaBytes = try await store.distinctArtifactBytes() - 6500
+            #expect(try await enforce(policy, days: 0, filesPerLook: 3) == 7)
+            #expect(try await kept(id)[.snapshot]?.count == 6)
+            #expect(quota.problem == nil && !complaints.all.contains { $0.contains("quota") })
+        }
+    }
+
+    @Test func whileTheStoreRecordsNothingTheQuotaIsNotFoundExhausted() async throws {
+        var policy = RetentionPolicy()
+        try await running {
+            let id = try await finish("a")
+            policy.quotaBytes = try await store.distinctArtifactBytes() - 500
+            try await store.pool.write {
+                try $0.execute(
+                    sql: "CREATE TRIGGER full BEFORE DELETE ON artifacts BEGIN SELECT RAISE(ABORT, 'full'); END")
+            }
+            #expect(try await enforce(policy, days: 0) == 1)
+            #expect(quota.problem == nil && !complaints.all.contains { $0.contains("quota") })
+            #expect(try await kept(id)[.checkpoint] == [90, 100])
+            try await store.pool.write { try $0.execute(sql: "DROP TRIGGER full") }
+            #expect(try await enforce(policy, days: 0) == 1)
+            #expect(try await kept(id)[.checkpoint] == [100] && quota.problem == nil)
         }
     }
 

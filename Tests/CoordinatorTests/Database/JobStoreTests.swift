@@ -258,6 +258,20 @@ struct JobStoreTests {
         #expect(first?.name == "job 200")
     }
 
+    @Test func theLoadsOfRecipesAreReadFromAnIndexAlone() async throws {
+        let driver = ClusterDriver()
+        let store = try open()
+        try await play(store, driver, [.submit(driver.token(), [submission("a"), submission("b")], salts: [1, 2])])
+        let loads = try await store.recipeLoads()
+        #expect(loads.map(\.queued) == [2] && loads.map(\.isTraining) == [true])
+        let plan = try await store.pool.read { db in
+            try Row.fetchAll(db, sql: "EXPLAIN QUERY PLAN " + JobStore.recipeLoadsSQL).map { $0["detail"] as String }
+        }
+        // Without rows of `jobs` and without a sort of them, but for one row of each recipe.
+        #expect(plan.contains { $0.hasPrefix("SCAN jobs USING COVERING INDEX jobs_of_recipe") }, "\(plan)")
+        #expect(!plan.contains { $0.contains("TEMP B-TREE") }, "\(plan)")
+    }
+
     @Test func onlyTheNewestLogLinesOfAJobAreKept() async throws {
         let driver = ClusterDriver()
         let store = try open()

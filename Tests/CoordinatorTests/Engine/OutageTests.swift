@@ -108,7 +108,7 @@ struct OutageTests {
             }
         }
         #expect(problem?.status.code == 503 && problem?.headers.isEmpty == false, "with Retry-After")
-        #expect(problem?.detail.contains("the job store cannot be written (database or disk is full)") == true)
+        #expect(problem?.detail.contains("the job store cannot be read or written (database or disk is full)") == true)
         let url = URL(fileURLWithPath: "/data/server-key.next")
         #expect(Problem(FileFailure("write", url, number: ENOSPC)).status.code == 503)
         #expect(Problem(FileFailure("write", url, number: EACCES)).status.code == 500)

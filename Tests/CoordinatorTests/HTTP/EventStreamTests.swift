@@ -1,5 +1,6 @@
 import ClusterFixtures
 import Foundation
+import GRDB
 import Logging
 import Protocol
 import Testing
@@ -75,36 +76,54 @@ struct EventStreamTests {
         await coordinator.stop()
     }
 
-    /// The feed remembers a bounded number of changes for clients that come back.
-    @Test func aClientThatMissedMoreThanIsRememberedAsksForItsPageAgain() async throws {
+    /// A feed without a clock, over an engine with jobs.
+    private final class Bench: Sendable {
         let folder = TemporaryFolder()
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        let artifacts = try ArtifactStore(dataFolder: folder.url)
-        let exemplar = try artifacts.store(Data("exemplar".utf8))
-        let engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { .origin }, logger: logger)
-        let loop = Task { await engine.run() }
-        defer { loop.cancel() }
-        let feed = EventFeed(
-            reader: ClusterReader(
-                store: store, engine: engine, startedAt: Date(), workerEndpoint: ""),
-            logger: logger)
-        func submit(_ count: Int) async throws {
+        let store: JobStore
+        let engine: ClusterEngine
+        let feed: EventFeed
+        private let exemplar: Artifact
+        private let loop: Task<Void, Never>
+        let caller = StreamCaller(key: "test", tokenID: nil)
+
+        init(logger: Logger = Complaints().logger) throws {
+            store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+            let artifacts = try ArtifactStore(dataFolder: folder.url)
+            exemplar = try artifacts.store(Data("exemplar".utf8))
+            let engine = ClusterEngine(
+                state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
+                clock: { .origin }, logger: logger)
+            self.engine = engine
+            feed = EventFeed(
+                reader: ClusterReader(store: store, engine: engine, startedAt: Date(), workerEndpoint: ""),
+                logger: logger)
+            loop = Task { await engine.run() }
+        }
+
+        deinit { loop.cancel() }
+
+        @discardableResult
+        func submit(_ count: Int) async -> [JobID] {
             let submission = Submission(
                 name: "a", fileName: "a.png", exemplar: exemplar, recipeYAML: "r", priority: 0, key: nil)
             let salts = (0..<count).map { UInt32($0) }
-            _ = await engine.request {
+            let reply = await engine.request {
                 .submit($0, Array(repeating: submission, count: count), salts: salts)
             }
-            try await feed.tick()
+            guard case .accepted(let jobs) = reply else { return [] }
+            return jobs.map(\.id)
+        }
+    }
+
+    /// The feed remembers a bounded number of changes for clients that come back.
+    @Test func aClientThatMissedMoreThanIsRememberedAsksForItsPageAgain() async throws {
+        let bench = try Bench()
+        func submit(_ count: Int) async throws {
+            await bench.submit(count)
+            try await bench.feed.tick()
         }
         func greeting(after id: String?) async throws -> String {
-            var stream = try await feed.cluster(
-                after: id, for: StreamCaller(key: "test", tokenID: nil)
-            ).makeAsyncIterator()
+            var stream = try await bench.feed.cluster(after: id, for: bench.caller).makeAsyncIterator()
             return String(buffer: try #require(await stream.next()))
         }
         try await submit(1)
@@ -113,8 +132,33 @@ struct EventStreamTests {
         try await submit(1)
         #expect(try await greeting(after: seen).contains("event: job"), "the one that was missed")
         for _ in 0..<5 { try await submit(EventFeed.maxRemembered / 2) }
-        #expect(await feed.lastChanged.count <= 2 * EventFeed.maxRemembered)
+        #expect(await bench.feed.lastChanged.count <= 2 * EventFeed.maxRemembered)
         #expect(try await greeting(after: seen).contains("event: reset"))
+    }
+
+    @Test func aJobThatCannotBeReadDoesNotStopTheEventsOfOthers() async throws {
+        let complaints = Complaints()
+        let bench = try Bench(logger: complaints.logger)
+        var stream = try await bench.feed.cluster(after: nil, for: bench.caller).makeAsyncIterator()
+        _ = await stream.next()
+        let jobs = await bench.submit(2)
+        let broken = try #require(jobs.first)
+        try await bench.store.pool.write { db in
+            try db.execute(sql: "INSERT INTO metric_columns (names) VALUES ('no JSON')")
+            try db.execute(
+                sql: """
+                    INSERT INTO metrics (job, iteration, unix_seconds, columns, "values")
+                    SELECT ?, 1, 0, id, x'00000000' FROM metric_columns WHERE names = 'no JSON'
+                    """, arguments: [broken.sequence])
+        }
+        try await bench.feed.tick()
+        let first = String(buffer: try #require(await stream.next()))
+        #expect(first.contains("event: job") && first.contains(jobs[1].description), "\(first)")
+        #expect(!first.contains(broken.description), "it is neither shown nor said to be gone")
+        _ = await bench.engine.request { .cancel($0, broken, reason: "no") }
+        try await bench.feed.tick()
+        #expect(String(buffer: try #require(await stream.next())).contains("event: summary"))
+        #expect(complaints.all.count { $0.contains("a job that cannot be read") } == 1, "\(complaints.all)")
     }
 
     @Test func aStoppingCoordinatorEndsItsStreams() async throws {

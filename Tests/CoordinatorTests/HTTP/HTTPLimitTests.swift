@@ -317,16 +317,47 @@ struct HTTPLimitTests {
     @Test func aDiskWithoutRoomIsNotBlamedOnImagesThatAreNotThere() async throws {
         let folder = TemporaryFolder()
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        for (free, words, pause) in [
-            (0, "are needed; free some space", "60"), (100_000, "97.7 KiB left besides its reserve", "600"),
+        for (free, words) in [
+            (0, "0 bytes left besides its reserve, too little for the image; free some space, and send the image"),
+            (100_000, "97.7 KiB left besides its reserve, and images that no job uses may take a quarter of that"),
         ] {
             let artifacts = try ArtifactStore(
                 dataFolder: folder.url, availableBytes: { _ in ArtifactStore.reservedBytes + free })
             let quota = ExemplarQuota(store: store, artifacts: artifacts, disk: BlockingWork())
             let problem = await #expect(throws: Problem.self) { try await quota.take(50_000, for: "ann") }
             #expect(problem?.status.code == 507 && problem?.detail.contains(words) == true, "\(problem?.detail ?? "")")
-            #expect(problem?.headers[.retryAfter] == pause)
+            #expect(problem?.headers[.retryAfter] == "600" && problem?.detail.contains(folder.url.path) == false)
         }
+    }
+
+    /// As Amazon's EFS does.
+    @Test func aDiskThatReportsAlmostUnlimitedSpaceTakesImages() async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let artifacts = try ArtifactStore(dataFolder: folder.url, availableBytes: { _ in .max })
+        let quota = ExemplarQuota(store: store, artifacts: artifacts, disk: BlockingWork())
+        // Together more than the reserve, which is not part of the free space.
+        for _ in 0..<3 { try await quota.take(ArtifactStore.reservedBytes / 2 + 1, for: "ann") }
+    }
+
+    @Test func anImageThatTheSystemCannotLookAtStillCounts() async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let artifacts = try ArtifactStore(dataFolder: folder.url)
+        let unit = ExemplarQuota.leastBytes
+        let quota = ExemplarQuota(store: store, artifacts: artifacts, disk: BlockingWork(), perCaller: unit)
+        try await quota.take(2, for: "ann")
+        let image = try artifacts.store(Data("image".utf8)).sha256
+        await quota.finish(2, for: "ann", stored: image)
+        let shelf = folder.artifact(image).deletingLastPathComponent()
+        let elsewhere = folder.url.appendingPathComponent("elsewhere")
+        try FileManager.default.moveItem(at: shelf, to: elsewhere)
+        // Every look into it fails, also that of root.
+        try FileManager.default.createSymbolicLink(atPath: shelf.path, withDestinationPath: shelf.path)
+        let problem = await #expect(throws: Problem.self) { try await quota.take(2, for: "ann") }
+        #expect(problem?.status == .tooManyRequests)
+        #expect(unlink(shelf.path) == 0)
+        try await quota.take(2, for: "ann")
     }
 
     @Test func anImageThatAJobUsesCountsNoMore() async throws {

@@ -106,6 +106,16 @@ final class ScriptedWorker {
         try await next("ACKNOWLEDGEMENT") { if case .acknowledgement(let answer)? = $0.body { answer } else { nil } }
     }
 
+    /// Asks for the checkpoint of an assignment, without waiting for it.
+    func requestCheckpoint(of assign: WireAssign) {
+        var request = WireArtifactRequest()
+        request.transferID = id()
+        request.artifact = assign.checkpoint
+        request.windowChunks = 8
+        request.attempt = assign.attempt
+        send(.artifactRequest(request))
+    }
+
     /// Fetches an artifact by credit.
     func download(_ artifact: WireArtifact, of attempt: WireAttemptRef) async throws -> [UInt8] {
         var request = WireArtifactRequest()

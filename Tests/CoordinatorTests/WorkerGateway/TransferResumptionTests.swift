@@ -184,14 +184,7 @@ struct TransferResumptionTests {
 
         let second = try await worker.askForWork()
         #expect(second.checkpointIteration == 20)
-        worker.send(
-            .artifactRequest(
-                .with {
-                    $0.transferID = 5
-                    $0.artifact = second.checkpoint
-                    $0.windowChunks = 8
-                    $0.attempt = second.attempt
-                }))
+        worker.requestCheckpoint(of: second)
         #expect(try await worker.acknowledgement().code == .leaseLost)
         let third = try await worker.askForWork()
         #expect(third.checkpointIteration == 10 && third.attempt.attempt == 3)
@@ -218,14 +211,7 @@ struct TransferResumptionTests {
         let shelves = folder.url.appendingPathComponent("artifacts")
         let elsewhere = folder.url.appendingPathComponent("elsewhere")
         try FileManager.default.moveItem(at: shelves, to: elsewhere)
-        worker.send(
-            .artifactRequest(
-                .with {
-                    $0.transferID = 5
-                    $0.artifact = second.checkpoint
-                    $0.windowChunks = 8
-                    $0.attempt = second.attempt
-                }))
+        worker.requestCheckpoint(of: second)
         #expect(try await worker.acknowledgement().code == .tryLater)
         try FileManager.default.moveItem(at: elsewhere, to: shelves)
         #expect(try await worker.download(second.checkpoint, of: second.attempt) == checkpoint)

@@ -376,6 +376,64 @@ struct WorkerKeyTests {
         await secured.coordinator.stop()
     }
 
+    @Test func aFileOfTheNextKeyThatOthersMayReadIsNamed() async throws {
+        let folder = TemporaryFolder()
+        let secured = try await Secured(folder: folder)
+        let file = folder.url.appendingPathComponent("server-key.next")
+        try Data("\(CurveKeyPair.generate().secretKey)\n".utf8).write(to: file)
+        #expect(chmod(file.path, 0o644) == 0)
+        let rotate = "/api/v1/server-key/rotate"
+        let refused = try await secured.coordinator.send("POST", rotate, headers: secured.authorization)
+        #expect(refused.status == 409 && refused.headers["retry-after"] == nil, "\(refused.text)")
+        #expect(refused.text.contains("chmod 600"), "\(refused.text)")
+        #expect(chmod(file.path, 0o600) == 0)
+        #expect(try await secured.coordinator.send("POST", rotate, headers: secured.authorization).status == 200)
+        await secured.coordinator.stop()
+    }
+
+    @Test func theKeyDoesNotChangeWhileAWorkerJoinsAndEndsUnusedInvitations() async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let (looks, look) = AsyncStream.makeStream(of: Void.self)
+        let keys = try WorkerKeys(
+            WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder),
+            now: {
+                look.yield()
+                return Date(timeIntervalSince1970: 1_000_000)
+            })
+        func invite() async throws -> String {
+            let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
+            return Z85.hexadecimalKey(invitation.keys.publicKey)
+        }
+        let (used, unused) = (try await invite(), try await invite())
+        try keys.beginRotation()
+        // The database is busy, so the worker that joins has to wait.
+        let (busy, isBusy) = AsyncStream.makeStream(of: Void.self)
+        let gate = DispatchSemaphore(value: 0)
+        let writer = Task {
+            try await store.pool.writeWithoutTransaction { _ in
+                isBusy.yield()
+                gate.wait()
+            }
+        }
+        for await _ in busy { break }
+        let key = String(repeating: "a", count: 64)
+        async let refusal = keys.join(key, name: "w", invitation: used)
+        // Two invitations have asked for the time, then the worker that joins.
+        var times = looks.makeAsyncIterator()
+        for _ in 0..<3 { await times.next() }
+        let problem = #expect(throws: Problem.self) { try keys.finishRotation(leavesWorkersBehind: false) }
+        #expect(problem?.status == .conflict && problem?.detail.contains("is joining") == true)
+        gate.signal()
+        try await writer.value
+        #expect(try await refusal == nil)
+        #expect(keys.rotation.waiting.map(\.key) == [key])
+        try keys.finishRotation(leavesWorkersBehind: true)
+        let late = String(repeating: "b", count: 64)
+        #expect(try await keys.join(late, name: "late", invitation: unused)?.contains("no such invitation") == true)
+        try store.close()
+    }
+
     @Test func theDataFolderIsForItsOwnerOnly() async throws {
         let folder = TemporaryFolder()
         // As an earlier version left it.

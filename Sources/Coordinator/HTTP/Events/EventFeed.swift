@@ -36,6 +36,8 @@ actor EventFeed {
     private let epoch = String(UInt32.random(in: 0...UInt32.max), radix: 36)
     private var beat = 0
     private var waiting: Set<JobID> = []
+    /// The log mentions each job that cannot be read once.
+    private var unreadable: Set<JobID> = []
     /// The beat of each job's last change. A job without an entry has not changed since `forgotten`.
     private(set) var lastChanged: [JobID: Int] = [:]
     /// The last beat whose changes the feed forgot.
@@ -190,13 +192,39 @@ actor EventFeed {
 
     /// How jobs are now, and which of them are gone.
     private func events(of jobs: Set<JobID>, in beat: Int) async throws -> [ServerSentEvent] {
-        let found = try await reader.jobs(jobs)
+        let (found, failed) = try await read(jobs)
         var events = try found.map { try ServerSentEvent(id: id(beat), name: "job", $0) }
-        let gone = Set(jobs.map(\.description)).subtracting(found.map(\.id))
+        let gone = Set(jobs.subtracting(failed).map(\.description)).subtracting(found.map(\.id))
         if !gone.isEmpty {
             events.append(try ServerSentEvent(id: id(beat), name: "deleted", DeletedJobs(jobs: gone.sorted())))
         }
         return events
+    }
+
+    /// The existing ones of these jobs, and those that cannot be read: a damaged record must not stop the events of all
+    /// others.
+    /// - Throws: If the store does not answer for the moment.
+    private func read(_ jobs: Set<JobID>) async throws -> (found: [JobSummary], failed: Set<JobID>) {
+        func mayPass(_ error: any Error) -> Bool { error is CancellationError || JobStore.outage(error) != nil }
+        do {
+            return (try await reader.jobs(jobs), [])
+        } catch  where !mayPass(error) {
+            // One by one: some of them can be read.
+        }
+        var found: [JobSummary] = []
+        var failed: Set<JobID> = []
+        for job in jobs.sorted() {
+            do {
+                found += try await reader.jobs([job])
+            } catch  where !mayPass(error) {
+                failed.insert(job)
+                guard unreadable.insert(job).inserted else { continue }
+                logger.error(
+                    "event streams leave out a job that cannot be read",
+                    metadata: ["job": "\(job)", "error": "\(error)"])
+            }
+        }
+        return (found, failed)
     }
 
     private func remember(_ jobs: Set<JobID>, changedIn beat: Int) {

@@ -62,18 +62,21 @@ actor ExemplarQuota {
                 "you have sent \(perCaller >> 20) MiB of images that no job uses; submit jobs for them. Unused images "
                     + "are removed after an hour", headers: [.retryAfter: "600"])
         }
-        // Of what would be free without any of them.
-        let share = Int(Self.shareOfFree * Double(free + sum))
+        // Of what would be free without any of them. Some file systems report free bytes near the largest `Int`.
+        let share = Int(Self.shareOfFree * (Double(free) + Double(sum)))
         guard sum + bytes <= min(all, share) else {
-            if free < bytes { return Problem(artifacts.noSpace(for: bytes)) }
-            let isSmall = unused.isEmpty && share < all
+            let left = "the disk has \(Readable.bytes(free)) left besides its reserve"
+            let remedy = "free some space, and send the image again"
+            let detail =
+                if free < bytes {
+                    "\(left), too little for the image; \(remedy)"
+                } else if unused.isEmpty && share < all {
+                    "\(left), and images that no job uses may take a quarter of that; \(remedy)"
+                } else {
+                    "images that no job uses fill their share of the disk; they are removed after an hour"
+                }
             return Problem(
-                .init(code: 507, reasonPhrase: "Insufficient Storage"),
-                isSmall
-                    ? "the disk has \(Readable.bytes(free)) left besides its reserve, and images that no job uses may take "
-                        + "a quarter of that; free some space, and send the image again"
-                    : "images that no job uses fill their share of the disk; they are removed after an hour",
-                headers: [.retryAfter: "600"])
+                .init(code: 507, reasonPhrase: "Insufficient Storage"), detail, headers: [.retryAfter: "600"])
         }
         return nil
     }
@@ -99,10 +102,9 @@ actor ExemplarQuota {
     private func forgetUsed() async throws {
         for sha256 in Array(unused.keys) {
             let isUsed = try await store.isReferenced(sha256: sha256)
-            guard isUsed || (try? artifacts.size(of: sha256)) == nil, let upload = unused.removeValue(forKey: sha256)
-            else {
-                continue
-            }
+            // An image counts until the system says that it is gone.
+            let isGone = (try? artifacts.size(of: sha256) == nil) ?? false
+            guard isUsed || isGone, let upload = unused.removeValue(forKey: sha256) else { continue }
             hold(-upload.bytes, of: upload.caller)
         }
     }
@@ -114,7 +116,8 @@ actor ExemplarQuota {
         do {
             try await search.value
         } catch {
-            self.search = nil
+            // Another upload may have begun the next one.
+            if self.search == search { self.search = nil }
             throw error
         }
     }

@@ -54,7 +54,9 @@ struct Problem: Error, HTTPResponseError {
         case let failure as FileFailure where failure.isFull: self = .unwritable("a file", "\(failure)")
         default:
             if let reason = JobStore.outage(error) {
-                self = .unwritable("the job store", reason)
+                self.init(
+                    .serviceUnavailable, "the job store cannot be read or written (\(reason)); try again",
+                    headers: [.retryAfter: "5"])
             } else {
                 self.init(.internalServerError, "the coordinator failed: \(error.systemReason)")
             }
