@@ -83,6 +83,19 @@ static size_t without_padding(const uint8_t *bytes, size_t count) {
     return end > 0 && end < count && bytes[end - 1] == 0xFF ? end + 1 : end;
 }
 
+// Of all components, each filled up to whole blocks of its sampling factors, as libjpeg asks for them.
+static size_t coefficient_bytes(j_decompress_ptr info) {
+    if (!jpeg_has_multiple_scans(info)) return 0;
+    size_t blocks = 0;
+    for (int index = 0; index < info->num_components; index++) {
+        const jpeg_component_info *component = info->comp_info + index;
+        size_t across = (size_t)component->h_samp_factor, down = (size_t)component->v_samp_factor;
+        blocks += (component->width_in_blocks + across - 1) / across * across *
+                  ((component->height_in_blocks + down - 1) / down * down);
+    }
+    return blocks * DCTSIZE2 * sizeof(JCOEF);
+}
+
 enum { MAX_SCANS = 100 };
 
 // A progressive file may ask for any number of passes over its declared size: a small one could keep us for hours.
@@ -119,6 +132,7 @@ int cjpeg_read_header(const uint8_t *bytes, size_t count, cjpeg_header *header, 
     header->is_grey = info.jpeg_color_space == JCS_GRAYSCALE;
     header->is_cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
     header->has_adobe_marker = info.saw_Adobe_marker;
+    header->coefficient_bytes = coefficient_bytes(&info);
     jpeg_destroy_decompress(&info);
     return 0;
 }

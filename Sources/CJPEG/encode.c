@@ -91,7 +91,7 @@ cjpeg_writer *cjpeg_open_writer(uint32_t width, uint32_t height, int quality, cj
 
 int cjpeg_write_rows(cjpeg_writer *writer, const uint8_t *rgb, uint32_t rows, char message[CJPEG_MESSAGE_BYTES]) {
     writer->failed.message = message;
-    if (setjmp(writer->failed.leave)) return CJPEG_DAMAGED;
+    if (setjmp(writer->failed.leave)) return -1;
     JDIMENSION first = writer->info.next_scanline;
     while (writer->info.next_scanline - first < rows) {
         size_t row = writer->info.next_scanline - first;
@@ -103,7 +103,7 @@ int cjpeg_write_rows(cjpeg_writer *writer, const uint8_t *rgb, uint32_t rows, ch
 
 int cjpeg_finish_writer(cjpeg_writer *writer, char message[CJPEG_MESSAGE_BYTES]) {
     writer->failed.message = message;
-    if (setjmp(writer->failed.leave)) return CJPEG_DAMAGED;
+    if (setjmp(writer->failed.leave)) return -1;
     jpeg_finish_compress(&writer->info);
     return 0;
 }

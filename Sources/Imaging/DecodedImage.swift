@@ -128,6 +128,7 @@ struct StoredImage {
         var message = CMessage()
         let (width, height): (Int, Int)
         var isInterlaced = false
+        var decoderBytes = 0
         switch format {
         case .png:
             guard !PNGChunks.isApples(bytes) else {
@@ -153,6 +154,7 @@ struct StoredImage {
                     name, .jpeg, "it has CMYK inks and no Adobe marker, so nothing says whether they are inverted")
             }
             (width, height) = (Int(header.width), Int(header.height))
+            decoderBytes = header.coefficient_bytes
         }
         guard limits.allow(width: width, height: height) else { throw limits.tooLarge(name, width, height) }
         guard !isInterlaced || width * height <= ImageLimits.maxInterlacedPixels else {
@@ -161,7 +163,11 @@ struct StoredImage {
                 "\(name) is an interlaced PNG of \(width)x\(height) pixels; an interlaced one may have "
                     + "\(ImageLimits.maxInterlacedPixels) pixels at most: save it without interlacing")
         }
-        header = ImageHeader(format: format, width: width, height: height)
+        // Its rows have four channels of 16 bits.
+        if isInterlaced { decoderBytes = 8 * width * height }
+        header = ImageHeader(
+            format: format, width: width, height: height, decodedChannels: hasInks ? 4 : 3, decoderBytes: decoderBytes,
+            fileBytes: bytes.count)
         orientation = EXIFOrientation(of: bytes, format)
     }
 }

@@ -41,7 +41,6 @@ extension Image {
         of bytes: Data, name: String, limits: ImageLimits = .standard
     ) throws(ImagingError) -> ImageHeader {
         let stored = try StoredImage(bytes, name: name, limits: limits)
-        guard stored.orientation.swapsSides else { return stored.header }
-        return ImageHeader(format: stored.header.format, width: stored.header.height, height: stored.header.width)
+        return stored.orientation.swapsSides ? stored.header.turned : stored.header
     }
 }

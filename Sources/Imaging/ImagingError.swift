@@ -43,4 +43,30 @@ public struct ImageHeader: Sendable, Equatable {
     public let format: Format
     public let width: Int
     public let height: Int
+    /// Samples of a pixel as the decoder gives them: 4 of a JPEG with inks.
+    let decodedChannels: Int
+    /// What the decoder holds beside the samples that it gives: all rows of an interlaced PNG, the coefficients of a
+    /// progressive JPEG.
+    let decoderBytes: Int
+    let fileBytes: Int
+
+    /// The most bytes that decoding to a picture takes, with the file.
+    /// - Parameter sampleBytes: of a sample of the picture.
+    public func decodingBytes(sampleBytes: Int = 1) -> Int {
+        let pixels = width * height
+        let picture = 3 * sampleBytes * pixels
+        // A turned picture is a copy.
+        switch format {
+        case .png: return fileBytes + picture + max(decoderBytes, picture)
+        // The picture is made of samples with 8 bits when the decoder is gone.
+        case .jpeg: return fileBytes + max(decodedChannels * pixels + max(decoderBytes, picture), 2 * picture)
+        }
+    }
+
+    /// The size of the picture when it is turned by a quarter.
+    var turned: ImageHeader {
+        ImageHeader(
+            format: format, width: height, height: width, decodedChannels: decodedChannels, decoderBytes: decoderBytes,
+            fileBytes: fileBytes)
+    }
 }

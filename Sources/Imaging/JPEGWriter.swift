@@ -1,5 +1,10 @@
 import CJPEG
 
+extension Image {
+    /// The longest side of a JPEG that libjpeg encodes, in pixels.
+    public static var maxJPEGSide: Int { Int(CJPEG_MAX_SIDE) }
+}
+
 /// Writes a baseline JPEG with its colour at full resolution from top to bottom, so that the picture need not be in memory
 /// as a whole.
 public final class JPEGWriter {

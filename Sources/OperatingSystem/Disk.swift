@@ -6,6 +6,12 @@ public enum Disk {
     public static func freeBytes(at folder: URL) -> Int? {
         var status = statvfs()
         guard statvfs(folder.path, &status) == 0 else { return nil }
-        return Int(status.f_bavail) * Int(status.f_frsize)
+        return bytes(blocks: UInt64(status.f_bavail), ofBytes: UInt64(status.f_frsize))
+    }
+
+    /// The largest Int for more: network file systems without a limit report huge numbers.
+    static func bytes(blocks: UInt64, ofBytes blockBytes: UInt64) -> Int {
+        let (bytes, overflows) = blocks.multipliedReportingOverflow(by: blockBytes)
+        return overflows ? .max : Int(clamping: bytes)
     }
 }

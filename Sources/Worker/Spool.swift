@@ -36,10 +36,13 @@ struct Spool: Sendable {
     static let probeBackOff = Duration.seconds(5)...Duration.seconds(300)
 
     /// Whether a file of this size fits on the disk, and ``probeBytes`` can be written and synced.
-    func takesFiles(ofBytes bytes: UInt64 = 0) -> Bool {
+    /// - Parameter freeBytes: of a folder's disk; nil if the system does not say.
+    func takesFiles(
+        ofBytes bytes: UInt64 = 0, freeBytes: (URL) -> Int? = { Disk.freeBytes(at: $0) }
+    ) -> Bool {
         let needed = max(bytes, Self.probeBytes)
         // First ask: a reservation that fails takes what is free until the file is gone, and other programs' writes fail.
-        guard let free = Disk.freeBytes(at: folder), free >= needed else { return false }
+        if let free = freeBytes(folder), free < needed { return false }
         let file = folder.appendingPathComponent("probe")
         defer { unlink(file.path) }
         let descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)

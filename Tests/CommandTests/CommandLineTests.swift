@@ -93,6 +93,25 @@ import NNCore
         #expect(third.status == 1 && third.errors.contains("remove them to train from the start"), "\(third.errors)")
     }
 
+    /// The system may give it the next time. A run from an older one, or from the start, would replace it.
+    @Test func aCheckpointThatCannotBeReadIsNeitherReplacedNorCalledDamaged() throws {
+        let pixels = (0..<40 * 40 * 3).map { UInt8(truncatingIfNeeded: $0 * $0 / 7) }
+        let exemplar = scratch.path("moss.png")
+        try Image(width: 40, height: 40, pixels: pixels).png().write(to: URL(fileURLWithPath: exemplar))
+        let train =
+            ["train", exemplar, "--out", scratch.path("a"), "--threads", "1"] + TinyCluster.recipe(iterations: 20)
+        #expect(try TexloomProcess.run(train, folder: scratch.url).status == 0)
+        let folder = try ResultFolder(in: URL(fileURLWithPath: scratch.path("a")), name: "moss")
+        try FileManager.default.removeItem(at: folder.resultJSON)
+        try FileManager.default.moveItem(at: folder.checkpoint, to: folder.previousCheckpoint)
+        // A folder in its place: root, too, cannot read that.
+        try FileManager.default.createDirectory(at: folder.checkpoint, withIntermediateDirectories: false)
+        let again = try TexloomProcess.run(train, folder: scratch.url)
+        #expect(again.status == 1 && again.errors.contains("last_checkpoint.safetensors: cannot be read: "))
+        #expect(!again.errors.contains("is whole") && !again.output.contains("resuming"), "\(again.errors)")
+        #expect(!FileManager.default.fileExists(atPath: folder.resultJSON.path))
+    }
+
     @Test func theWeightsCommandAndTheSetupScriptPinTheSameSum() throws {
         let package = URL(fileURLWithPath: #filePath)
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

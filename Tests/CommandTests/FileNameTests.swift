@@ -25,6 +25,21 @@ import Testing
         #expect(FileName.stem(of: "a/b.c.jpg") == "b.c")
     }
 
+    @Test func aPictureWhoseNameIsNoTextIsClosedWhenItIsRead() throws {
+        let scratch = try ScratchFolder()
+        let path = scratch.url.path + "/" + FileName.text(of: Self.latin1)
+        try TinyCluster.exemplar(seed: 1).write(to: scratch.url.appendingPathComponent("plain.png"))
+        try #require(rename(scratch.path("plain.png"), FileName.cString(path)) == 0)
+        let image = try loadImage(path)
+        #expect(try pictureHeader(path).width == image.width)
+        let folder = scratch.url.resolvingSymlinksInPath().path
+        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter { descriptor in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)")
+            return target?.hasPrefix(folder) == true
+        }
+        #expect(open == [])
+    }
+
     @Test func aLongNameIsCutAndKeepsItsExtension() {
         #expect(FileName.shortened("wall.png") == "wall.png")
         let long = "exemplar-" + String(repeating: "ä", count: 125) + ".png"

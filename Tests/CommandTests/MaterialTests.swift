@@ -163,12 +163,30 @@ import Testing
         }
         // The folder's name, not its dot, which would hide the files.
         try FileManager.default.createDirectory(atPath: scratch.path("here"), withIntermediateDirectories: false)
-        let here = try TexloomProcess(
-            ["expand", generator, folder, "-o", "."], folder: scratch.url,
-            launcher: ["/usr/bin/env", "--chdir", scratch.path("here")]
-        ).wait()
-        #expect(here.status == 0, "\(here.errors)")
+        for more in [[], ["--variations", "2"]] {
+            let here = try TexloomProcess(
+                ["expand", generator, folder, "-o", "."] + more, folder: scratch.url,
+                launcher: ["/usr/bin/env", "--chdir", scratch.path("here")]
+            ).wait()
+            #expect(here.status == 0, "\(here.errors)")
+        }
         #expect(try header("here/here_Color.png").width == 72)
+        let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path("here"))
+        #expect(names.filter { !$0.hasPrefix("here") }.sorted() == ["waves_2x-1", "waves_2x-2"])
+        #expect(try header("here/waves_2x-2/waves_2x-2_Color.png").width == 36)
+    }
+
+    @Test func aMaterialThatDoesNotFitTheMemoryIsRefusedBeforeItsMapsAreDecoded() throws {
+        #expect(try train([folder]).status == 0)
+        // The header of a large map, and nothing that could be decoded.
+        let side = 1024
+        let start = try Image(width: side, height: side, pixels: [UInt8](repeating: 90, count: 3 * side * side)).png()
+            .prefix(200)
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+            try start.write(to: URL(fileURLWithPath: folder).appendingPathComponent(name))
+        }
+        let result = try expand("--memory", "64")
+        #expect(result.status == 2 && result.errors.contains("expected at least --memory"), "\(result.errors)")
     }
 
     @Test func theFilesOfAMaterialAreReplacedTogetherOrNotAtAll() throws {

@@ -34,6 +34,20 @@ import Testing
         #expect(try names() == ["x.png"])
     }
 
+    /// Rows are written as they come, so only libjpeg's limit of a side counts.
+    @Test func aJPEGMayBeAsLargeAsAPNGExceptForItsSides() throws {
+        func output(_ width: Int, _ height: Int) throws -> PictureOutput {
+            try PictureOutput(scratch.path("x.jpg"), width: width, height: height, bitDepth: 8, sparing: [])
+        }
+        _ = try output(32768, 32768)
+        _ = try output(65_500, 16_000)
+        for (width, height) in [(65_501, 2), (2, 65_501)] {
+            let refused = #expect(throws: CommandFailure.self) { _ = try output(width, height) }
+            #expect(refused?.message.contains("at most 65500 a side; expected a name that ends in .png") == true)
+        }
+        #expect(try names() == [])
+    }
+
     @Test func linksStayAndLeadToWhatIsWritten() throws {
         try FileManager.default.createDirectory(atPath: scratch.path("inner"), withIntermediateDirectories: false)
         try Data("old".utf8).write(to: scratch.url.appendingPathComponent("inner/target"))

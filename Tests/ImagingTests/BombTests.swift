@@ -28,11 +28,35 @@ struct BombTests {
         #expect(try Image(decoding: bomb, name: "bomb").pixels == .init(repeating: 7, count: 12))
     }
 
-    @Test func anInterlacedPictureOfManyPixelsIsRefusedBeforeItsRowsAreHeld() throws {
-        // The header says 8192x8192, 16 bits, interlaced; nothing else is read.
-        let header: [UInt8] = PNGFixture.big32(8192) + PNGFixture.big32(8192) + [16, 2, 0, 0, 1]
+    /// A PNG of 16 bits without pixels, of which only the header is read.
+    private func header(side: Int, isInterlaced: Bool) -> Data {
+        let header: [UInt8] = PNGFixture.big32(side) + PNGFixture.big32(side) + [16, 2, 0, 0, isInterlaced ? 1 : 0]
         let signature = Data([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
-        let file = signature + PNGFixture.chunk("IHDR", header) + PNGFixture.chunk("IDAT", [0])
+        return signature + PNGFixture.chunk("IHDR", header) + PNGFixture.chunk("IDAT", [0])
+    }
+
+    /// Some decoders hold the whole picture in their own form, too.
+    @Test func aHeaderSaysWhatDecodingTakes() throws {
+        func bytes(_ file: Data, sampleBytes: Int = 1) throws -> Int {
+            try Image.header(of: file, name: "x").decodingBytes(sampleBytes: sampleBytes) - file.count
+        }
+        for (isInterlaced, shallow, deep) in [(false, 6, 12), (true, 8 + 3, 8 + 6)] {
+            let file = header(side: 4000, isInterlaced: isInterlaced)
+            #expect(try bytes(file) == 4000 * 4000 * shallow)
+            #expect(try bytes(file, sampleBytes: 2) == 4000 * 4000 * deep)
+        }
+        let pixels = 16 * 8
+        #expect(try bytes(JPEGFixture.colour) == 6 * pixels && bytes(JPEGFixture.colour, sampleBytes: 2) == 12 * pixels)
+        // The pixels, and their coefficients of two bytes.
+        #expect(try bytes(JPEGFixture.progressive) == (3 + 6) * pixels)
+        // The inks, and the colours that are mixed of them.
+        #expect(try bytes(JPEGFixture.cmyk) == (4 + 3) * pixels)
+        let turned = try Image.header(of: JPEGFixture.oriented(6, littleEndian: true), name: "x")
+        #expect(turned.width == 8 && turned.decodingBytes() > 6 * pixels)
+    }
+
+    @Test func anInterlacedPictureOfManyPixelsIsRefusedBeforeItsRowsAreHeld() throws {
+        let file = header(side: 8192, isInterlaced: true)
         let error = #expect(throws: ImagingError.self) { try Image(decoding: file, name: "bomb") }
         #expect(error?.code == .tooLarge && error?.message.contains("without interlacing") == true)
     }

@@ -65,6 +65,13 @@ import Testing
         #expect(Disk.freeBytes(at: URL(fileURLWithPath: "/none/folder")) == nil)
     }
 
+    @Test func diskSpaceBeyondEveryIntIsTheLargestInt() {
+        #expect(Disk.bytes(blocks: 3, ofBytes: 4096) == 12288)
+        for (blocks, size) in [(UInt64.max, 4096), (1 << 52, 4096), (1 << 51, 4096)] as [(UInt64, UInt64)] {
+            #expect(Disk.bytes(blocks: blocks, ofBytes: size) == .max)
+        }
+    }
+
     @Test func foldersFollowTheirVariablesThenHomeThenTheAccount() {
         let home = ["HOME": "/home/weaver"]
         #expect(UserFolder.state.url(environment: home).path == "/home/weaver/.local/state/texloom")

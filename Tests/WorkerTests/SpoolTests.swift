@@ -235,6 +235,15 @@ final class SpoolTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["attempts"])
     }
 
+    /// Otherwise a worker on such a disk would take no work again after one failed write.
+    @Test func aDiskThatDoesNotSayWhatIsFreeIsTried() throws {
+        let spool = try Spool(folder: folder)
+        #expect(spool.takesFiles { _ in nil })
+        #expect(!spool.takesFiles { _ in Int(Spool.probeBytes) - 1 })
+        try FileManager.default.removeItem(at: folder)
+        #expect(!spool.takesFiles { _ in nil })
+    }
+
     @Test func aUsableFolderIsToldFromAnUnusableOne() throws {
         let spool = try Spool(folder: folder)
         #expect(spool.takesFiles())

@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 // libjpeg reports errors by a function that may not return; these functions leave it by longjmp inside C.
-// All return 0, CJPEG_DAMAGED or CJPEG_UNSUPPORTED, the last two with a message. Memory in, memory out.
+// The readers take a file in memory and return 0, or CJPEG_DAMAGED or CJPEG_UNSUPPORTED with a message.
 
 enum { CJPEG_MESSAGE_BYTES = 256 };
 
@@ -18,6 +18,9 @@ typedef struct {
     int is_grey, is_cmyk;
     // Adobe's files hold inverted inks; without its marker a CMYK file does not say which way they run.
     int has_adobe_marker;
+    // What decoding holds of a JPEG with several scans, as progressive ones have: the coefficients of the whole picture. 0
+    // for a single scan.
+    size_t coefficient_bytes;
 } cjpeg_header;
 
 // Reads the header of a JPEG.
@@ -37,7 +40,8 @@ typedef int (*cjpeg_sink)(void *context, const uint8_t *bytes, size_t count);
 
 // Encodes 8-bit RGB from top to bottom, both sides at most CJPEG_MAX_SIDE, with its colour at full resolution; quality is
 // 1 to 100. It holds some rows: Huffman tables that fit the picture would take all of its coefficients in memory.
-// NULL with a message where there is no such JPEG. After a failure, only cjpeg_free_writer may follow.
+// NULL with a message where there is no such JPEG. The others return 0, or -1 with a message. After a failure, only
+// cjpeg_free_writer may follow.
 cjpeg_writer *cjpeg_open_writer(uint32_t width, uint32_t height, int quality, cjpeg_sink sink, void *context,
                                 char message[CJPEG_MESSAGE_BYTES]);
 // Rows of width * 3 bytes, not more than the picture has.

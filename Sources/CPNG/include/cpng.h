@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 // libpng reports errors by longjmp, which may not cross Swift frames: these functions keep it in C.
-// All return 0, or -1 with a message. Memory in, memory out.
+// Those that return a status return 0, or -1 with a message. The readers take a file in memory.
 
 enum { CPNG_MESSAGE_BYTES = 256, CPNG_MAX_CHUNK_BYTES = 8 << 20 };
 

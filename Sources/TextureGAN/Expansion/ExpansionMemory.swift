@@ -16,6 +16,8 @@ struct ExpansionMemory {
     let input: ExpansionInput
     /// Whether the picture tiles already.
     let isPeriodic: Bool
+    /// What reading the picture takes; 0 if it is there already.
+    var readingBytes = 0
     /// Pixels of the layout that the input follows, as it is used; 0 without one.
     var layoutPixels = 0
     /// Pixels of the picture that crops are compared with, as it is used; 0 without one.
@@ -43,7 +45,7 @@ struct ExpansionMemory {
         let doublings = (1...plan.doublings).map { doubling in
             max(pictures(during: doubling) + leastFeatures(of: doubling), pictures(around: doubling))
         }
-        return held + max(preparation, doublings.max() ?? 0)
+        return max(weights + readingBytes, held + max(preparation, doublings.max() ?? 0))
     }
 
     /// Bytes for features, scratch and the rows of the smallest pieces.
@@ -64,9 +66,10 @@ struct ExpansionMemory {
 
     // MARK: Pictures
 
+    private var weights: Int { generator.parameters.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.size }
+
     /// What stays throughout: weights, the picture, and what was made of it.
     private var held: Int {
-        let weights = generator.parameters.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.size
         // The layout, and the light and the colours of the exemplar, by which blocks are chosen for it.
         let light = layoutPixels == 0 ? 0 : 15 * source.pixels + 3 * layoutPixels
         return weights + 3 * bytes(source) + light

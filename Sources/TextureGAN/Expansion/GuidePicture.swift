@@ -6,18 +6,18 @@ public struct GuidePicture {
     let name: String
     let width: Int
     let height: Int
-    private let fileBytes: Int
+    private let decodingBytes: Int
     private let decoded: () throws -> Image
 
     /// - Parameters:
     ///   - name: for messages.
     ///   - width: of the decoded picture, in pixels. `height` likewise.
-    ///   - fileBytes: what its file has.
-    public init(name: String, width: Int, height: Int, fileBytes: Int, decoded: @escaping () throws -> Image) {
+    ///   - decodingBytes: the most that decoding it takes, with its file.
+    public init(name: String, width: Int, height: Int, decodingBytes: Int, decoded: @escaping () throws -> Image) {
         self.name = name
         self.width = width
         self.height = height
-        self.fileBytes = fileBytes
+        self.decodingBytes = decodingBytes
         self.decoded = decoded
     }
 
@@ -27,10 +27,8 @@ public struct GuidePicture {
     /// The most bytes that ``filling(width:height:)`` takes.
     func bytes(toFill width: Int, height: Int) -> Int {
         let pixels = self.width * self.height
-        // The file, and two copies of the pixels, which a JPEG and a turned picture have.
-        let decoding = fileBytes + 6 * pixels
-        if width == self.width, height == self.height { return decoding }
+        if width == self.width, height == self.height { return decodingBytes }
         // The whole, the part, its rows with the new width in floating point, and the result.
-        return max(decoding, 6 * pixels + 12 * width * self.height + 3 * width * height)
+        return max(decodingBytes, 6 * pixels + 12 * width * self.height + 3 * width * height)
     }
 }

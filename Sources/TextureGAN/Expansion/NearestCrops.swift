@@ -12,9 +12,6 @@ struct NearestCrops {
         let y: Int
     }
 
-    /// Of a crop.
-    let width: Int
-    let height: Int
     private let levels: [Level]
 
     /// The image and the picture at a scale.
@@ -55,13 +52,10 @@ struct NearestCrops {
     /// Both sides keep at least this many.
     private static let leastSide = 8
 
-    /// - Parameters:
-    ///   - picture: of any size. Its middle with the crop's proportions counts, scaled to the crop's size.
-    ///   - width: of a crop, at most the image's. `height` likewise.
-    init(in image: Image, like picture: Image, width: Int, height: Int) {
-        self.width = width
-        self.height = height
-        var level = Level(image: image, picture: picture.filling(width: width, height: height))
+    /// - Parameter picture: has a crop's size, at most the image's.
+    init(in image: Image, like picture: Image) {
+        precondition(picture.width <= image.width && picture.height <= image.height)
+        var level = Level(image: image, picture: picture)
         var levels = [level]
         while max(level.picture.width, level.picture.height) > Self.searchedSide,
             min(level.picture.width, level.picture.height) >= 2 * Self.leastSide

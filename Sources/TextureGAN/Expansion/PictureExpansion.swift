@@ -65,15 +65,19 @@ public struct PictureExpansion {
         }
     }
 
-    /// What ``run(_:to:progress:finished:)`` checks before any work, for a picture that has yet to be decoded.
-    /// - Parameter sampleBytes: of a sample of the results.
+    /// What ``run(_:to:progress:finished:)`` checks before any work, for a picture that has yet to be read.
+    /// - Parameters:
+    ///   - sampleBytes: of a sample of the results.
+    ///   - readingBytes: the most that reading the picture takes.
     /// - Throws: `ExpansionFailure` if the picture is too small or a result too large; `MemoryShortage`.
-    public func require(width: Int, height: Int, sampleBytes: Int) throws {
+    public func require(width: Int, height: Int, sampleBytes: Int, readingBytes: Int = 0) throws {
         let plan =
             try layoutSize.map { try frame.checkedPlan(width: $0.width, height: $0.height) }
             ?? Self.check(options, of: name, width: width, height: height)
         // Making the input takes memory, too.
-        try expander.require(memory(of: plan, width: width, height: height, sampleBytes: sampleBytes))
+        var memory = memory(of: plan, width: width, height: height, sampleBytes: sampleBytes)
+        memory.readingBytes = readingBytes
+        try expander.require(memory)
     }
 
     private func memory(of plan: DoublingPlan, width: Int, height: Int, sampleBytes: Int) -> ExpansionMemory {
@@ -167,8 +171,7 @@ public struct PictureExpansion {
     private func corners(in picture: Image, near wanted: GuidePicture) throws -> [NearestCrops.Corner] {
         let (width, height) = ExpansionInput.cropSize(of: picture.width, picture.height)
         let crop = try wanted.filling(width: width, height: height)
-        let corners = NearestCrops(in: picture, like: crop, width: width, height: height)
-            .corners(options.count)
+        let corners = NearestCrops(in: picture, like: crop).corners(options.count)
         guard corners.count == options.count else {
             throw ExpansionFailure(
                 "--variations \(options.count) --near \(wanted.name): \(name) has \(corners.count) crops that lie a quarter "

@@ -18,8 +18,6 @@ extension MaterialFiles {
         var notes = notes
         var maps: [Map] = []
         var first: (name: String, width: Int, height: Int)?
-        // Packed maps come last: a file of its own counts more.
-        let ordered = files.filter { !$0.isPacked } + files.filter(\.isPacked)
         for file in ordered {
             let decoded = try decode(file, isFramed: !framing.isEmpty)
             notes += decoded.notes.map { "\(file.name): \($0)" }
@@ -43,6 +41,41 @@ extension MaterialFiles {
             name: name, layout: layout, pixels: try framed(whole, framing), depths: sorted.map(\.depth))
         if framing.longestSide != nil { material.normaliseNormals() }
         return (material, notes)
+    }
+
+    /// Packed maps come last: a file of its own counts more.
+    private var ordered: [File] { files.filter { !$0.isPacked } + files.filter(\.isPacked) }
+
+    /// What the files say before any is decoded: the size of the first map, and the most bytes that ``read(_:)`` of the
+    /// whole maps takes.
+    /// - Throws: `TrainingError` (badExemplar) naming the file and its fault; fileSystem if the system does not give a
+    ///   file's bytes.
+    public func header() throws(TrainingError) -> (width: Int, height: Int, readingBytes: Int) {
+        var first: (width: Int, height: Int)?
+        var channels = 0
+        var most = 0
+        for file in ordered {
+            let (header, fileBytes) = try header(of: file)
+            let pixels = header.width * header.height
+            first = first ?? (header.width, header.height)
+            // The maps before it, and of this one colours and alpha with 16 bits, then as much again: the rows of an
+            // interlaced PNG, a turned copy, the maps of a packed file. A JPEG takes less.
+            most = max(most, fileBytes + (2 * channels + 16) * pixels)
+            channels += file.mostChannels
+            // All maps, side by side.
+            most = max(most, 4 * channels * pixels)
+        }
+        guard let first else { preconditionFailure("the files have an albedo") }
+        return (first.width, first.height, most)
+    }
+
+    private func header(of file: File) throws(TrainingError) -> (ImageHeader, fileBytes: Int) {
+        do throws(ImagingError) {
+            let bytes = try Image.bytes(of: file.url, limits: .exemplar)
+            return (try Image.header(of: bytes, name: file.name, limits: .exemplar), bytes.count)
+        } catch {
+            throw TrainingError(error)
+        }
     }
 
     private func decode(_ file: File, isFramed: Bool) throws(TrainingError) -> DecodedMap {
@@ -139,5 +172,14 @@ extension MaterialFiles.File {
     fileprivate var isPacked: Bool {
         if case .packed = content { return true }
         return false
+    }
+
+    /// Of its maps in memory. An albedo's alpha may be the opacity.
+    fileprivate var mostChannels: Int {
+        switch content {
+        case .map(.albedo): MapKind.albedo.channels + MapKind.opacity.channels
+        case .map(let kind): kind.channels
+        case .packed(let hasOcclusion): hasOcclusion ? 3 : 2
+        }
     }
 }

@@ -60,9 +60,9 @@ public struct VGGFeatures: Sendable {
             self.tapChannels = tapChannels
         } catch {
             let command = network == .vgg16 ? "scripts/setup" : "texloom weights --convert"
-            throw TrainingError(
-                .badWeights, for: error, "feature weights: \(error); run '\(command)' to make them again",
-                isRetryable: true)
+            let advice = error.code == .malformed ? "; run '\(command)' to make them again" : ""
+            // Unreadable or not, the fault is not in the run's folder, which fileSystem would say.
+            throw TrainingError(.badWeights, "feature weights: \(error)\(advice)", isRetryable: true)
         }
     }
 

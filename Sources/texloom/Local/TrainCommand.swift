@@ -199,6 +199,9 @@ struct TrainCommand: ParsableCommand {
                         .malformed, file: file.path, problem: "is damaged, its sum is wrong")
                 }
                 return file
+            } catch let error as SafetensorsError where error.code == .unreadable {
+                // It may be good, and a run that resumes from the older one would replace it.
+                throw CommandFailure("\(error)")
             } catch {
                 complain("\(error)")
                 damage = CommandFailure(

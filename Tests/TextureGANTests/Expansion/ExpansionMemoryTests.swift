@@ -117,7 +117,7 @@ import Testing
             let expansion = PictureExpansion(
                 try ExpansionOptions("times=1"), of: "a.png", with: Self.generator(), availableBytes: bytes,
                 guide: .layout(
-                    GuidePicture(name: "l.png", width: side, height: side, fileBytes: 0) {
+                    GuidePicture(name: "l.png", width: side, height: side, decodingBytes: 0) {
                         TinyRun.image(width: side, height: side)
                     }, strength: 1, seed: 1),
                 workspace: Workspace(threads: 1))
@@ -143,7 +143,7 @@ import Testing
     func guidesCountBeforeTheyAreDecoded(_ spec: String) throws {
         var isDecoded = false
         func run(_ bytes: Int, side: Int) throws {
-            let picture = GuidePicture(name: "g.png", width: side, height: side, fileBytes: 1 << 20) {
+            let picture = GuidePicture(name: "g.png", width: side, height: side, decodingBytes: 11 * side * side) {
                 isDecoded = true
                 return Image(width: side, height: side, pixels: [UInt8](repeating: 90, count: 3 * side * side))
             }
@@ -159,7 +159,7 @@ import Testing
             }
         }
         let shortage = #expect(throws: MemoryShortage.self) { try run(256 << 20, side: 8000) }
-        #expect(!isDecoded && shortage!.neededBytes > 8000 * 8000 * 6)
+        #expect(!isDecoded && shortage!.neededBytes > 8000 * 8000 * 11)
         try run(256 << 20, side: 200)
         #expect(isDecoded)
     }
@@ -174,6 +174,11 @@ import Testing
         }
         #expect(shortage!.neededBytes > 8000 * 8000 * 3)
         try expansion.require(width: 800, height: 800, sampleBytes: 1)
+        // Reading may take more than all that follows.
+        let reading = #expect(throws: MemoryShortage.self) {
+            try expansion.require(width: 800, height: 800, sampleBytes: 1, readingBytes: 300 << 20)
+        }
+        #expect(reading!.neededBytes > 300 << 20)
     }
 
     /// The limit for large results is no less than what the smallest pieces take, however many channels they have.

@@ -28,14 +28,14 @@ import Testing
         let x = Int(Double(size.0 - width) * place.0)
         let y = Int(Double(size.1 - height) * place.1)
         let picture = image.cropped(x: x, y: y, width: width, height: height)
-        let found = NearestCrops(in: image, like: picture, width: width, height: height).corners(1)
+        let found = NearestCrops(in: image, like: picture).corners(1)
         #expect(found == [Self.corner(x, y)])
     }
 
     @Test func theNextOnesAreFartherAndApart() throws {
         let image = Self.image(320, 240)
         let picture = image.cropped(x: 41, y: 63, width: 160, height: 120)
-        let crops = NearestCrops(in: image, like: picture, width: 160, height: 120)
+        let crops = NearestCrops(in: image, like: picture)
         let corners = crops.corners(6)
         #expect(corners.count == 6 && corners.first == Self.corner(41, 63))
         func distance(_ corner: NearestCrops.Corner) -> Int {
@@ -58,13 +58,16 @@ import Testing
     }
 
     /// A larger copy of a crop, with more around it at two sides, has its middle in the same place.
-    @Test func thePictureMayHaveAnySize() throws {
+    @Test func theGuideMayHaveAnySize() throws {
         let image = Self.image(256, 256)
         let part = image.cropped(x: 50, y: 90, width: 128, height: 128)
         let wide = image.cropped(x: 30, y: 90, width: 168, height: 128)
         for picture in [part.resized(width: 300, height: 300), part.resized(width: 51, height: 51), wide] {
-            let found = try #require(
-                NearestCrops(in: image, like: picture, width: 128, height: 128).corners(1).first)
+            let guide = GuidePicture(name: "g", width: picture.width, height: picture.height, decodingBytes: 0) {
+                picture
+            }
+            let crop = try guide.filling(width: 128, height: 128)
+            let found = try #require(NearestCrops(in: image, like: crop).corners(1).first)
             #expect(abs(found.x - 50) <= 1 && abs(found.y - 90) <= 1, "\(found)")
         }
     }

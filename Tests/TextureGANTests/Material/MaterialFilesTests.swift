@@ -131,6 +131,25 @@ import Testing
         }
     }
 
+    @Test func headersSayWhatReadingTakes() throws {
+        try TinyRun.inFolder { folder in
+            try file(folder, "a_Color.png", rgb([10, 20, 30], width: 100, height: 80))
+            try file(folder, "a_NormalGL.png", rgb([128, 128, 255], width: 100, height: 80))
+            try file(folder, "a_ORM.png", rgb([1, 2, 3], width: 100, height: 80))
+            let files = try MaterialFiles(folder: folder, name: "a")
+            let (width, height, bytes) = try files.header()
+            #expect(width == 100 && height == 80)
+            // Ten channels with the albedo's alpha: read, and side by side.
+            #expect(bytes == 4 * 10 * 8000)
+            // Nothing is decoded for that.
+            let damaged = folder.appendingPathComponent("a_ORM.png")
+            try Data(contentsOf: damaged).prefix(60).write(to: damaged)
+            #expect(try files.header().readingBytes == bytes)
+            try Data().write(to: damaged)
+            #expect(TinyRun.error { _ = try files.header() }?.message.contains("a/a_ORM.png is empty") == true)
+        }
+    }
+
     @Test func filesBesideTheMapsAreNotTakenForThem() throws {
         try TinyRun.inFolder { folder in
             try file(folder, "a_Color.png", rgb([10, 20, 30]))

@@ -132,6 +132,7 @@ import Testing
             #expect(lacking?.code == .badWeights)
             #expect(lacking?.message.contains("vgg16.safetensors") == true)
             #expect(lacking?.message.contains("conv1_1.bias") == true)
+            #expect(lacking?.message.contains("to make them again") == true)
 
             writer.add("conv1_1.bias", shape: [5]) { [Float](repeating: 0, count: 5) }
             try writer.write(to: url)
@@ -146,10 +147,20 @@ import Testing
             let huge = TinyRun.error { _ = try VGGFeatures(.vgg16, taps: 1, input: .raw, weights: .file(url)) }
             #expect(huge?.code == .badWeights && huge?.message.contains("[\(1 << 50), 0, 3, 3]") == true)
 
-            let missing = folder.appendingPathComponent("none.safetensors")
-            let none = TinyRun.error { _ = try VGGFeatures(.vgg16, taps: 1, input: .raw, weights: .file(missing)) }
-            #expect(none?.code == .fileSystem && none?.isRetryable == true)
-            #expect(none?.message.contains("none.safetensors") == true)
+        }
+    }
+
+    /// As an error of the file system, they would count as a fault of the worker's own folder, which costs no attempt:
+    /// the worker would take the same job again for ever.
+    @Test func weightsThatCannotBeReadAreBadWeightsThatMayBeGoodElsewhere() throws {
+        try TinyRun.inFolder { folder in
+            // A folder in their place: root, too, cannot read that.
+            for url in [folder, folder.appendingPathComponent("none.safetensors")] {
+                let error = TinyRun.error { _ = try VGGFeatures(.vgg16, taps: 1, input: .raw, weights: .file(url)) }
+                #expect(error?.code == .badWeights && error?.isRetryable == true)
+                #expect(error?.message.contains("\(url.path): cannot be read: ") == true)
+                #expect(error?.message.contains("make them again") == false)
+            }
         }
     }
 

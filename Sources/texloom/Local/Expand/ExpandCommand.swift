@@ -17,7 +17,7 @@ struct ExpandCommand: ParsableCommand {
             was trained on as IMAGE. The result has twice the layout's sides, or --size.
 
             Images that are too large for --memory are computed in pieces; docs/expand.md says when these give the bytes \
-            of the whole. PNGs are written row by row, up to 32768x32768. texloom itself reads images of up to 67 \
+            of the whole. Results are written row by row, up to 32768x32768. texloom itself reads images of up to 67 \
             megapixels.
 
             For a texture that tiles, as games and renderers need it, use --seamless both. A photograph does not tile, so \
@@ -220,15 +220,18 @@ struct ExpandCommand: ParsableCommand {
         guard output != "-" else {
             throw CommandFailure("-o -: a material has several files; expected a folder", exit: .usage)
         }
+        let expansion = try expansion(of: files.name, with: network)
+        let header = try files.header()
+        try expansion.require(
+            width: header.width, height: header.height, sampleBytes: 2, readingBytes: header.readingBytes)
         let (read, notes) = try files.read()
         notes.forEach { complain($0) }
         let (material, unused) = try arranged(read, for: network)
         unused.forEach { complain($0) }
         let maps = files.files.map(\.url.path)
         let folders = maps.map { ($0 as NSString).deletingLastPathComponent }.map { $0.isEmpty ? "." : $0 }
-        let pixels = material.pixels
         try run(
-            network, on: { pixels }, width: pixels.width, height: pixels.height, named: material.name
+            expansion, on: { material.pixels }, to: paths(of: options, image: material.name, isMaterial: true)
         ) { path, width, height in
             try MaterialOutput(
                 path, material, width: width, height: height, depth: depth, sparing: maps + [generator] + others,
@@ -249,9 +252,13 @@ struct ExpandCommand: ParsableCommand {
     /// - Parameter Sample: of the result, and of all pictures on the way to it.
     private func run<Sample: PictureSample>(_ network: Generator, on image: String, _: Sample.Type) throws {
         func picture() throws -> Raster<Sample> { try loadPicture(image) { complain("\(image): \($0)") } }
-        let header = try pictureHeader(image)
+        let expansion = try expansion(of: image, with: network)
+        let (header, sampleBytes) = (try pictureHeader(image), MemoryLayout<Sample>.size)
+        try expansion.require(
+            width: header.width, height: header.height, sampleBytes: sampleBytes,
+            readingBytes: header.decodingBytes(sampleBytes: sampleBytes))
         try run(
-            network, on: picture, width: header.width, height: header.height, named: image
+            expansion, on: picture, to: paths(of: options, image: image, isMaterial: false)
         ) { path, width, height in
             try PictureOutput(
                 path, width: width, height: height, bitDepth: Sample.bitWidth, sparing: [image, generator] + others)
@@ -261,21 +268,23 @@ struct ExpandCommand: ParsableCommand {
     /// Inputs besides the image and the generator.
     private var others: [String] { [near, layout].compactMap { $0 } }
 
-    /// - Parameters:
-    ///   - picture: decodes it, once it is known that its size does.
-    ///   - result: the files of a result with a name and a size.
-    private func run<Sample: PictureSample>(
-        _ network: Generator, on picture: () throws -> Raster<Sample>, width: Int, height: Int, named image: String,
-        result: (_ path: String, _ width: Int, _ height: Int) throws -> some ResultFiles
-    ) throws {
-        let paths = paths(of: options, image: image, isMaterial: network.layout.isMaterial)
-        // All of them, before the work.
-        for path in paths { _ = try result(path, 2, 2) }
-        let expansion = PictureExpansion(
+    private func expansion(of image: String, with network: Generator) throws -> PictureExpansion {
+        PictureExpansion(
             options, of: image, with: network, memoryMiB: memory,
             availableBytes: MachineAllowance.current.memoryBytes,
             guide: try guide(), workspace: try Workspace(threads: chosenThreads(threads)))
-        try expansion.require(width: width, height: height, sampleBytes: MemoryLayout<Sample>.size)
+    }
+
+    /// - Parameters:
+    ///   - expansion: knows that the result fits.
+    ///   - picture: decodes it.
+    ///   - result: the files of a result with a name and a size.
+    private func run<Sample: PictureSample>(
+        _ expansion: PictureExpansion, on picture: () throws -> Raster<Sample>, to paths: [String],
+        result: (_ path: String, _ width: Int, _ height: Int) throws -> some ResultFiles
+    ) throws {
+        // All of them, before the work.
+        for path in paths { _ = try result(path, 2, 2) }
         let progress = ExpansionProgress(isQuiet: json || output == "-")
         var outputs: [ExpansionReport.Output] = []
         try expansion.run(picture()) { index, plan in
@@ -297,7 +306,7 @@ struct ExpandCommand: ParsableCommand {
         func picture(_ path: String) throws -> GuidePicture {
             let header = try pictureHeader(path)
             return GuidePicture(
-                name: path, width: header.width, height: header.height, fileBytes: header.fileBytes
+                name: path, width: header.width, height: header.height, decodingBytes: header.decodingBytes()
             ) {
                 try loadImage(path) { complain("\(path): \($0)") }
             }
@@ -312,10 +321,12 @@ struct ExpandCommand: ParsableCommand {
         let names = options.names(
             stem: FileName.productStem(of: image), guide: guide, extension: isMaterial ? "" : ".png")
         guard var output else { return names }
-        let isFolder = output.hasSuffix("/") || FileName.isFolder(output)
+        let isFolder = output != "-" && (output.hasSuffix("/") || FileName.isFolder(output))
         while output.count > 1, output.hasSuffix("/") { output.removeLast() }
         if isFolder, !isMaterial { return names.map { "\(output)/\($0)" } }
         guard let variations else { return [output] }
+        // These are no names to which numbers could be added.
+        if [".", "..", "/"].contains((output as NSString).lastPathComponent) { return names.map { "\(output)/\($0)" } }
         // A folder's name has no extension.
         let end = isMaterial ? "" : (output as NSString).pathExtension
         let stem = end.isEmpty ? output : String(output.dropLast(end.count + 1))
@@ -350,11 +361,9 @@ func requireMemory(_ mebibytes: Int?) throws {
 
 /// What a picture's file says before it is decoded.
 /// - Throws: `CommandFailure` naming the file and what is wrong with it.
-func pictureHeader(_ path: String) throws -> (width: Int, height: Int, fileBytes: Int) {
+func pictureHeader(_ path: String) throws -> ImageHeader {
     do {
-        let bytes = try Image.bytes(of: FileName.opened(path).url)
-        let header = try Image.header(of: bytes, name: FileName.readable(path))
-        return (header.width, header.height, bytes.count)
+        return try Image.header(of: pictureBytes(path), name: FileName.readable(path))
     } catch {
         throw CommandFailure("\(error)")
     }
@@ -369,11 +378,16 @@ func loadImage(_ path: String, note: (DecodedImage.Note) -> Void = { _ in }) thr
 /// The same with 8 or 16 bits a channel.
 func loadPicture<Sample>(_ path: String, note: (DecodingNote) -> Void) throws -> Raster<Sample> {
     do {
-        let decoded = try DecodedRaster<Sample>(
-            Image.bytes(of: FileName.opened(path).url), name: FileName.readable(path))
+        let decoded = try DecodedRaster<Sample>(pictureBytes(path), name: FileName.readable(path))
         decoded.notes.forEach(note)
         return decoded.image
     } catch {
         throw CommandFailure("\(error)")
     }
+}
+
+private func pictureBytes(_ path: String) throws(ImagingError) -> Data {
+    let (url, descriptor) = FileName.opened(path)
+    defer { if let descriptor { close(descriptor) } }
+    return try Image.bytes(of: url)
 }

@@ -68,11 +68,10 @@ final class PictureOutput: ResultFiles {
                 throw CommandFailure(
                     "-o \(path): a JPEG has 8 bits; expected a name that ends in .png for --depth 16", exit: .usage)
             }
-            guard max(width, height) <= Image.maxJPEGSide, ImageLimits.standard.allow(width: width, height: height)
-            else {
+            guard max(width, height) <= Image.maxJPEGSide else {
                 throw CommandFailure(
-                    "-o \(path): the result has \(width)x\(height) pixels, a JPEG at most \(Image.maxJPEGSide) a side "
-                        + "and 67 megapixels; expected a name that ends in .png", exit: .usage)
+                    "-o \(path): the result has \(width)x\(height) pixels, a JPEG at most \(Image.maxJPEGSide) a side; "
+                        + "expected a name that ends in .png", exit: .usage)
             }
         }
         file = try OutputFile(path, sparing: inputs)
