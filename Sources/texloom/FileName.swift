@@ -9,9 +9,6 @@ enum FileName {
     private static let firstByte: UInt32 = 0x10FE00
     /// The longest name that Linux's file systems take.
     static let maxBytes = 255
-    /// More bytes than stand after the stem in a product's name: a size, what the input was, numbers, a map's name and
-    /// the extension.
-    private static let maxProductEndBytes = 80
 
     static func text(of bytes: some Sequence<UInt8>) -> String {
         var text = String.UnicodeScalarView()
@@ -52,12 +49,6 @@ enum FileName {
 
     /// What the results of an exemplar are named after; see `MaterialFiles.resultName`.
     static func stem(of path: String) -> String { MaterialFiles.resultName(of: last(of: path)) }
-
-    /// What the pictures that a generator makes of an image are named after: the image's stem, cut so that what follows it
-    /// fits, too.
-    static func productStem(of path: String) -> String {
-        stem(of: path).shortened(to: maxBytes - maxProductEndBytes)
-    }
 
     /// A name, cut to what a file system takes. It keeps its extension.
     static func shortened(_ name: String, to limit: Int = maxBytes) -> String {

@@ -51,18 +51,43 @@ import Testing
         }
     }
 
+    private func expansion(of fileName: String, _ options: String) -> JobSummary {
+        JobSummary(
+            id: "0000000001", kind: .expand, name: "n", resultName: "n", fileName: fileName, recipe: options,
+            state: .finished, priority: 0, iteration: 1, totalIterations: 1, secondsPerIteration: nil,
+            etaSeconds: nil, attempt: 1, failures: 0, worker: nil, reason: nil, exemplarSHA256: "",
+            latestSnapshot: nil, latestSnapshotIteration: nil, submittedAt: Date(), startedAt: nil, finishedAt: nil,
+            lossLatest: [:])
+    }
+
+    /// The MaterialX file refers to them.
+    @Test func mapsAreCalledAsTheWorkerSays() {
+        func names(_ first: String?, _ second: String?) -> [String] {
+            let pictures = [("albedo", first), ("roughness", second)].map { map, name in
+                "{\"map\":\"\(map)\"" + (name.map { ",\"name\":\"\($0)\"}" } ?? "}")
+            }
+            let report = "{\"pictures\":[\(pictures.joined(separator: ","))]}"
+            let names = ProductNames(expansion(of: "wall", "seamless"), reportJSON: report)
+            return [names.picture(1), names.picture(2)]
+        }
+        let own = ["wall_2x_tile/wall_2x_tile_Color.png", "wall_2x_tile/wall_2x_tile_Roughness.png"]
+        #expect(names(nil, nil) == own)
+        #expect(
+            names("wall_2x_Color.png", "wall_2x_Roughness.png")
+                == ["wall_2x_tile/wall_2x_Color.png", "wall_2x_tile/wall_2x_Roughness.png"])
+        let long = String(repeating: "n", count: 252) + ".png"
+        for bad in [nil, "", ".png", "..", "../a.png", "/a.png", "a/b.png", "a.exe", "a\\u0000.png", "a.png", long] {
+            #expect(names("a.png", bad) == own, "\(bad ?? "none")")
+        }
+    }
+
     /// `submit` takes every name that a file can have.
     @Test func whatIsMadeOfALongNameFitsAFolder() throws {
         let stem = String(repeating: "n", count: 251)
         func names(_ options: String, _ maps: [MapKind] = []) -> ProductNames {
-            let job = JobSummary(
-                id: "0000000001", kind: .expand, name: "n", resultName: "n", fileName: stem + ".png", recipe: options,
-                state: .finished, priority: 0, iteration: 1, totalIterations: 1, secondsPerIteration: nil,
-                etaSeconds: nil, attempt: 1, failures: 0, worker: nil, reason: nil, exemplarSHA256: "",
-                latestSnapshot: nil, latestSnapshotIteration: nil, submittedAt: Date(), startedAt: nil, finishedAt: nil,
-                lossLatest: [:])
             let pictures = maps.map { "{\"map\":\"\($0.rawValue)\"}" }.joined(separator: ",")
-            return ProductNames(job, reportJSON: maps.isEmpty ? nil : "{\"pictures\":[\(pictures)]}")
+            return ProductNames(
+                expansion(of: stem + ".png", options), reportJSON: maps.isEmpty ? nil : "{\"pictures\":[\(pictures)]}")
         }
         let sized = names("size=256x256")
         #expect(sized.picture(1).hasPrefix("nnn") && sized.picture(1).hasSuffix("n_256x256.png"))

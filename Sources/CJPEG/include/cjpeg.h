@@ -18,8 +18,8 @@ typedef struct {
     int is_grey, is_cmyk;
     // Adobe's files hold inverted inks; without its marker a CMYK file does not say which way they run.
     int has_adobe_marker;
-    // What decoding holds of a JPEG with several scans, as progressive ones have: the coefficients of the whole picture. 0
-    // for a single scan.
+    // What decoding holds of a JPEG with several scans, as progressive ones have: the coefficients of the whole
+    // picture. 0 for a single scan.
     size_t coefficient_bytes;
 } cjpeg_header;
 

@@ -50,13 +50,19 @@ public struct ExpansionOptions: Equatable, Sendable {
     /// The number of results.
     public var count: Int { variations ?? 1 }
 
+    /// The most bytes of a stem in the names of results. A file's name has at most 255, and the rest is more than stands
+    /// after the stem: a size, what the input was, numbers, a map's name and the extension.
+    public static let maxStemBytes = 255 - 80
+
     /// The default names of the results of an image, without a folder: IMAGE_2x.png, or IMAGE_WxH_tile-1.png and so on.
     /// Each kind of result has names of its own, so that a tile does not replace the plain double.
     /// - Parameters:
-    ///   - stem: the image's name without its extension.
+    ///   - stem: the image's name without its extension; cut to ``maxStemBytes``.
     ///   - guide: what else decides the result: "layout" or "near".
     ///   - end: an extension with its dot, or "" for the folders of a material.
     public func names(stem: String, guide: String? = nil, extension end: String = ".png") -> [String] {
+        var stem = stem
+        while stem.utf8.count > Self.maxStemBytes { stem.removeLast() }
         let kinds = [guide, input.suffix, axes.isEmpty ? nil : "tile"].compactMap { $0 }
         let name = ([stem, size.map { "\($0)" } ?? "\(1 << (times ?? 1))x"] + kinds).joined(separator: "_")
         guard let variations else { return ["\(name)\(end)"] }

@@ -4,18 +4,19 @@ import OperatingSystem
 
 /// Where the rows of a result go.
 protocol ProductSink: PictureSink {
-    /// The files, complete after `finish()`, and which maps they are.
-    var pictures: [(map: MapKind?, file: PNGFile)] { get }
+    /// The files, complete after `finish()`, and which maps they are. The name is that by which another product names the
+    /// file.
+    var pictures: [(map: MapKind?, name: String?, file: PNGFile)] { get }
     /// The file that joins them.
     var description: URL? { get }
 }
 
 /// A photograph's result.
 struct PhotographFile: ProductSink {
-    let pictures: [(map: MapKind?, file: PNGFile)]
+    let pictures: [(map: MapKind?, name: String?, file: PNGFile)]
     var description: URL? { nil }
 
-    init(_ file: PNGFile) { pictures = [(nil, file)] }
+    init(_ file: PNGFile) { pictures = [(nil, nil, file)] }
 
     func open() throws { try pictures[0].file.open() }
     func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws { try pictures[0].file.write(rows) }
@@ -24,7 +25,7 @@ struct PhotographFile: ProductSink {
 
 /// A material's result: the bytes of the files that `texloom expand` writes.
 struct MaterialFolder: ProductSink {
-    let pictures: [(map: MapKind?, file: PNGFile)]
+    let pictures: [(map: MapKind?, name: String?, file: PNGFile)]
     let description: URL?
     private let layout: MapLayout
     /// The name of the folder that `texloom expand` would write.
@@ -40,7 +41,7 @@ struct MaterialFolder: ProductSink {
         description = folder.appendingPathComponent("material-\(number).mtlx")
         pictures = zip(material.layout.maps, material.depths).map { kind, own in
             (
-                kind,
+                kind, kind.fileName(of: name),
                 PNGFile(
                     folder.appendingPathComponent("picture-\(number)-\(kind.rawValue).png"), width: width,
                     height: height, channels: kind.channels, bitDepth: depth ?? own, isSRGB: kind == .albedo,
@@ -49,11 +50,11 @@ struct MaterialFolder: ProductSink {
         }
     }
 
-    func open() throws { for (_, file) in pictures { try file.open() } }
+    func open() throws { for picture in pictures { try picture.file.open() } }
 
     func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
         try rows.withMemoryRebound(to: UInt16.self) { rows in
-            for case (let kind?, let file) in pictures {
+            for case (let kind?, _, let file) in pictures {
                 if file.bitDepth == 16 {
                     let samples: [UInt16] = layout.samples(of: kind, in: rows)
                     try samples.withUnsafeBufferPointer { try file.write($0) }
@@ -66,7 +67,7 @@ struct MaterialFolder: ProductSink {
     }
 
     func finish() throws {
-        for (_, file) in pictures { try file.finish() }
+        for picture in pictures { try picture.file.finish() }
         guard let description else { return }
         let document = MaterialX.document(
             name: name, maps: layout.maps.map { ($0, $0.fileName(of: name)) })

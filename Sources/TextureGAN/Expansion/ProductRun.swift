@@ -139,8 +139,8 @@ public enum ProductRun {
             // What fails here fails again at the next product.
             try? report(.advanced(step: done))
         } finished: { index, sink, picture in
-            for (map, file) in sink.pictures {
-                pictures.append(PictureReport(picture, map, depth: file.bitDepth))
+            for (map, name, file) in sink.pictures {
+                pictures.append(PictureReport(picture, map, name, depth: file.bitDepth))
                 let number = pictures.count
                 if let image = file.preview?.image {
                     let preview = input.folder.appendingPathComponent("preview-\(number).png")
@@ -182,13 +182,16 @@ public enum ProductRun {
         var seconds: Double
         /// Of a material.
         var map: String?
+        /// Of a material: how the file that joins the maps calls this one.
+        var name: String?
         /// Of a photograph, and of a material's albedo.
         var seam_x: Float?
         var seam_y: Float?
 
-        init(_ picture: ExpandedPicture, _ map: MapKind?, depth: Int) {
+        init(_ picture: ExpandedPicture, _ map: MapKind?, _ name: String?, depth: Int) {
             (width, height, seconds) = (picture.width, picture.height, picture.seconds)
             self.depth = depth
+            self.name = name
             self.map = map?.rawValue
             guard map == nil || map == .albedo else { return }
             seam_x = picture.axes.contains(.x) ? picture.seam?.x : nil

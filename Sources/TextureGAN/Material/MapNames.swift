@@ -83,15 +83,17 @@ enum MapNames {
         return words
     }
 
-    /// The content of each name. Words that begin all names belong to the material: "metal_plate" says nothing of a map.
+    /// The content of each name. Words that begin all names with a map's word belong to the material: "metal_plate" says
+    /// nothing of a map, and a picture of another kind beside the maps does not change that.
     static func contents(of names: [String]) -> [Content?] {
         let all = names.map(words)
+        let telling = all.filter { $0.contains { contents[$0] != nil } }
         var shared = 0
-        if all.count > 1, let first = all.first {
-            while shared < first.count, all.allSatisfy({ $0.count > shared && $0[shared] == first[shared] }) {
+        if telling.count > 1, let first = telling.first {
+            while shared < first.count, telling.allSatisfy({ $0.count > shared && $0[shared] == first[shared] }) {
                 shared += 1
             }
         }
-        return all.map { content(of: $0[shared...]) }
+        return all.map { content(of: $0.dropFirst(shared)) }
     }
 }

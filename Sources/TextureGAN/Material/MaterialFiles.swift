@@ -107,8 +107,12 @@ public struct MaterialFiles: Sendable, Equatable {
     /// - Parameter name: The exemplar's, with or without its path.
     public static func resultName(of name: String) -> String {
         let url = URL(fileURLWithPath: name)
-        return (isImage(url) ? url.deletingPathExtension() : url).lastPathComponent
+        let isFile = pictureExtensions.contains(url.pathExtension.lowercased())
+        return (isFile ? url.deletingPathExtension() : url).lastPathComponent
     }
+
+    /// Those of photographs: files are known by their content, whatever their names end in.
+    private static let pictureExtensions: Set = ["png", "jpg", "jpeg", "jpe", "jfif"]
 
     private static func isImage(_ url: URL) -> Bool {
         ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased())
@@ -162,9 +166,16 @@ public struct MaterialFiles: Sendable, Equatable {
         files.append(file)
     }
 
+    /// The first of them: a folder may hold hundreds of photographs.
+    private var notesInBrackets: String {
+        guard !notes.isEmpty else { return "" }
+        let shown = notes.prefix(3).joined(separator: "; ")
+        return " (\(shown)\(notes.count > 3 ? "; and \(notes.count - 3) more" : ""))"
+    }
+
     private func requireAlbedo(_ advice: String) throws(TrainingError) {
         guard files.contains(where: { $0.content == .map(.albedo) }) else {
-            throw TrainingError(.badExemplar, "\(name) has no albedo; \(advice)")
+            throw TrainingError(.badExemplar, "\(name) has no albedo; \(advice)\(notesInBrackets)")
         }
         guard files.count > 1 else {
             throw TrainingError(

@@ -8,19 +8,19 @@ struct ProductNames {
     private let stem: String
     /// Of a photograph, the pictures; of a material, the folders of the results.
     private let results: [String]
-    /// Of a material: which map of which result each picture is, by its number.
-    private let maps: [(result: Int, kind: MapKind)]
+    /// Of a material: which map of which result each picture is, by its number, and what the result's MaterialX file
+    /// calls it.
+    private let maps: [(result: Int, kind: MapKind, name: String?)]
     private let format: String
 
     /// - Parameter reportJSON: What the worker says of the pictures.
     init(_ job: JobSummary, reportJSON: String?) {
-        let kinds = Self.maps(reportJSON)
-        stem = Self.safe(FileName.productStem(of: job.fileName))
+        stem = Self.safe(FileName.stem(of: job.fileName)).shortened(to: ExpansionOptions.maxStemBytes)
         var result = -1
-        maps = kinds.map { kind in
+        maps = Self.maps(reportJSON).map { kind, name in
             // The albedo is the first map of each result.
             if kind == .albedo { result += 1 }
-            return (result, kind)
+            return (result, kind, name)
         }
         // A newer coordinator may know more options.
         results =
@@ -28,14 +28,27 @@ struct ProductNames {
         format = (try? ExportOptions(job.recipe))?.format.rawValue ?? "onnx"
     }
 
-    /// The maps that a report names, in the order of the pictures' numbers; empty for photographs.
-    private static func maps(_ reportJSON: String?) -> [MapKind] {
-        struct Picture: Decodable { var map: String? }
+    /// The maps that a report names, in the order of the pictures' numbers, and their files' names; empty for
+    /// photographs.
+    private static func maps(_ reportJSON: String?) -> [(kind: MapKind, name: String?)] {
+        struct Picture: Decodable {
+            var map: String?
+            var name: String?
+        }
         struct Report: Decodable { var pictures: [Picture]? }
         let report = reportJSON.flatMap { try? JSONDecoder().decode(Report.self, from: Data($0.utf8)) }
-        let names = (report?.pictures ?? []).map(\.map)
-        let kinds = names.compactMap { $0 }.compactMap(MapKind.init)
-        return kinds.count == names.count && kinds.first == .albedo ? kinds : []
+        let pictures = report?.pictures ?? []
+        let kinds = pictures.compactMap { $0.map.flatMap(MapKind.init) }
+        guard kinds.count == pictures.count, kinds.first == .albedo else { return [] }
+        let names = pictures.map(\.name)
+        // Two files of one name would be one.
+        let areNames = Set(names).count == names.count && names.allSatisfy { $0.map(isFileName) ?? false }
+        return zip(kinds, names).map { ($0, areNames ? $1 : nil) }
+    }
+
+    /// Whether a name that a worker gave can be a PNG's in a folder, and leads to no other.
+    private static func isFileName(_ name: String) -> Bool {
+        safe(name) == name && !name.hasPrefix(".") && name.hasSuffix(".png") && name.utf8.count <= FileName.maxBytes
     }
 
     /// A name without what no file's name may have.
@@ -45,8 +58,8 @@ struct ProductNames {
 
     func picture(_ number: Int) -> String {
         if maps.indices.contains(number - 1), results.indices.contains(maps[number - 1].result) {
-            let (result, kind) = maps[number - 1]
-            return "\(results[result])/\(kind.fileName(of: results[result]))"
+            let (result, kind, name) = maps[number - 1]
+            return "\(results[result])/\(name ?? kind.fileName(of: results[result]))"
         }
         return maps.isEmpty && results.indices.contains(number - 1)
             ? results[number - 1] : "\(stem)-picture-\(number).png"

@@ -107,6 +107,49 @@ import Testing
         #expect(zip(preview.pixels, picture.pixels).allSatisfy { abs(Int($0) - Int($1)) <= 1 })
     }
 
+    /// What gathers the files calls them so, whatever it would call them itself.
+    @Test func theReportOfAMaterialNamesItsFilesAsTheirDescriptionDoes() throws {
+        struct Report: Decodable {
+            struct Picture: Decodable { var name: String? }
+            var pictures: [Picture]
+        }
+        try TinyRun.inFolder { folder in
+            let layout = try #require(MapLayout([.albedo, .roughness]))
+            var recipe = TinyRun.recipe
+            recipe.norm = .none
+            let generator = Generator(recipe, layout, initialisedFrom: RandomStream(seed: 5, purpose: 0))
+            let network = folder.appendingPathComponent("g")
+            try Checkpoint.network(
+                generator.parameters, kind: "generator", recipe: recipe, origin: ["maps": layout.description]
+            ).write(to: network)
+            let map = folder.appendingPathComponent("map.png")
+            try TinyRun.image(width: 96, height: 96).png().write(to: map)
+            let files = try MaterialFiles(
+                name: "wall", files: ["albedo", "roughness"].map { .init(content: $0, name: $0, url: map) })
+            // A name that has to be cut, too.
+            for stem in ["wall.v1", String(repeating: "n", count: 240)] {
+                let input = ProductRun.Input(
+                    exemplar: .material(files), exemplarName: stem, generator: network, generatorSHA256: "", threads: 1,
+                    availableBytes: 1 << 30, concurrentRuns: 1, limits: Self.limits, folder: folder)
+                var descriptions: [String] = []
+                let json = try ProductRun.expand(ExpansionOptions("seamless,variations=2"), input) {
+                    true
+                } report: { report in
+                    if case .description(_, let file) = report {
+                        descriptions.append(try String(contentsOf: file, encoding: .utf8))
+                    }
+                }
+                let names = try JSONDecoder().decode(Report.self, from: Data(json.utf8)).pictures.map(\.name)
+                let start = "\(stem.prefix(175))_2x_tile"
+                #expect(
+                    names == [1, 2].flatMap { ["\(start)-\($0)_Color.png", "\(start)-\($0)_Roughness.png"] })
+                for (index, name) in names.enumerated() {
+                    #expect(descriptions[index / 2].contains("\"\(name ?? "-")\""), "\(descriptions)")
+                }
+            }
+        }
+    }
+
     @Test func whatIsTooMuchIsRefusedBeforeAnyWork() throws {
         for (spec, limits, wanted) in [
             ("times=1", ProductLimits(fileBytes: 70_000, pictures: 9, bytes: 1 << 30), "has at most 68.4 KiB"),

@@ -47,6 +47,27 @@ import Testing
                 == [nil, .map(.albedo), .map(.roughness)])
     }
 
+    /// "Gloss" belongs to the name of the material, also if not every picture in the folder begins with it.
+    @Test func aForeignPictureChangesNoMap() throws {
+        let names = ["HighGloss_BaseColor", "HighGloss_NormalGL", "HighGloss_Roughness"]
+        for foreign in [[], ["thumb"], ["High"], ["a1", "z2"]] {
+            let contents = MapNames.contents(of: names + foreign)
+            #expect(contents.prefix(3) == [.map(.albedo), .map(.normalGL), .map(.roughness)], "\(foreign)")
+            #expect(contents.dropFirst(3).allSatisfy { $0 == nil })
+            #expect(MaterialFiles.areMaps((names + foreign).map { "\($0).png" }), "\(foreign)")
+        }
+    }
+
+    @Test func aFolderWithoutAnAlbedoNamesWhatWasNotUsed() throws {
+        try TinyRun.inFolder { folder in
+            try file(folder, "a_Roughness.png", grey(77))
+            for number in 1...5 { try file(folder, "photo\(number).png", grey(1)) }
+            let message = TinyRun.error { _ = try MaterialFiles(folder: folder, name: "a") }?.message ?? ""
+            #expect(message.hasPrefix("a has no albedo; ") && message.hasSuffix("; and 2 more)"), "\(message)")
+            #expect(message.contains("(photo1.png is not used: its name says no map that texloom knows; "))
+        }
+    }
+
     @Test func aFolderOfPhotographsIsNoMaterial() {
         #expect(MaterialFiles.areMaps(["Bricks_Color.jpg", "Bricks_NormalGL.jpg", "Bricks.png", "Bricks.usdc"]))
         #expect(MaterialFiles.areMaps(["wall_diff_1k.png", "wall_arm_1k.png"]))
@@ -227,7 +248,7 @@ import Testing
     @Test(
         arguments: [
             ("Rock.01", "Rock.01"), ("materials/Rock.02/", "Rock.02"), ("Rock", "Rock"), ("wall.v2.PNG", "wall.v2"),
-            ("walls/wall_diff.jpg", "wall_diff"),
+            ("walls/wall_diff.jpg", "wall_diff"), ("photo.jfif", "photo"), ("photo.JPE", "photo"),
         ])
     func onlyAnAlbedosFileHasAnExtension(_ name: String, _ expected: String) {
         #expect(MaterialFiles.resultName(of: name) == expected)

@@ -319,7 +319,7 @@ struct ExpandCommand: ParsableCommand {
     private func paths(of options: ExpansionOptions, image: String, isMaterial: Bool) -> [String] {
         let guide = layout != nil ? "layout" : near != nil ? "near" : nil
         let names = options.names(
-            stem: FileName.productStem(of: image), guide: guide, extension: isMaterial ? "" : ".png")
+            stem: FileName.stem(of: image), guide: guide, extension: isMaterial ? "" : ".png")
         guard var output else { return names }
         let isFolder = output != "-" && (output.hasSuffix("/") || FileName.isFolder(output))
         while output.count > 1, output.hasSuffix("/") { output.removeLast() }
