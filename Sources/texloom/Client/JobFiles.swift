@@ -11,8 +11,8 @@ struct JobFiles {
 
     /// - Returns: The number of files that were fetched; those that are there with the right digest are not.
     func gatherTraining(into folder: ResultFolder) async throws -> Int {
-        try folder.claim(for: job)
         let (detail, artifacts) = try await described()
+        try folder.claim(for: job)
         if detail.maps != nil { try folder.createExemplarMaps() }
         let targets = trainingTargets(of: artifacts, maps: detail.maps, in: folder)
         let fetched = try await fetch(targets)
