@@ -144,7 +144,17 @@ public final class DealerSocket: Sendable {
     private struct Connection {
         var socket: ZeroMQSocket
         /// The endpoint with the address that the socket connects to.
-        var address: String
+        let address: String
+        /// Whether the server has let this client in. Until then messages wait in the outboxes, in their order of
+        /// urgency. ZMQ_IMMEDIATE has the same effect, but libzmq then drops what has arrived and is still unread when
+        /// the connection ends (4.3.4 and 4.3.5).
+        var isEstablished = false
+
+        /// - Parameter event: from the monitor.
+        mutating func note(_ event: Int32) {
+            if event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED { isEstablished = true }
+            if event == ZMQ_EVENT_DISCONNECTED { isEstablished = false }
+        }
     }
 
     /// Looks the name up again, and tries the next of its addresses if the plan says so.
@@ -152,13 +162,11 @@ public final class DealerSocket: Sendable {
         let addresses = try Endpoint.resolve(endpoint)
         let address = addresses[plan.attempt % addresses.count]
         var socket = try ZeroMQSocket(type: ZMQ_DEALER)
-        // Send only over established connections: otherwise libzmq queues for a coordinator that may never come.
-        socket.set(ZMQ_IMMEDIATE, Int32(1))
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))
         do {
             if let curve = plan.curve { try socket.secure(curve) }
-            try socket.watch(HandshakeMonitor.events)
+            try socket.watch(HandshakeMonitor.events | ZMQ_EVENT_DISCONNECTED)
             try socket.connect(address)
         } catch {
             socket.close(lingerMilliseconds: 0)
@@ -177,11 +185,12 @@ public final class DealerSocket: Sendable {
                 held = nil
                 replace(&connection, newPlan)
             }
-            let socket = connection.socket
-            let isBlocked = flush(socket, &held)
+            let isBlocked = flush(connection, &held)
             if closing.endsThread(isBlocked: isBlocked) { break }
-            wait(socket, isBlocked: isBlocked, milliseconds: closing.hasBegun ? 100 : -1)
+            wait(connection, isBlocked: isBlocked, milliseconds: closing.hasBegun ? 100 : -1)
+            let socket = connection.socket
             while let (event, value) = socket.nextEvent() {
+                connection.note(event)
                 guard let finding = handshakes.finding(event, value) else { continue }
                 for action in state.withLock({ $0.plan.handle(finding) }) { perform(action, connection.address) }
             }
@@ -209,9 +218,11 @@ public final class DealerSocket: Sendable {
     }
 
     /// Waits for messages, events, a call from another thread and, if messages are left, room for them.
-    private func wait(_ socket: ZeroMQSocket, isBlocked: Bool, milliseconds: Int) {
+    private func wait(_ connection: Connection, isBlocked: Bool, milliseconds: Int) {
+        let socket = connection.socket
         var events = inbox.isFull ? 0 : ZMQ_POLLIN
-        if isBlocked { events |= ZMQ_POLLOUT }
+        // Without a connection libzmq has room at once, and this would not wait.
+        if isBlocked, connection.isEstablished { events |= ZMQ_POLLOUT }
         var items = [
             zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0),
             zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
@@ -259,10 +270,11 @@ public final class DealerSocket: Sendable {
     }
 
     /// Sends what the connection takes; true if messages are left, the first of them in `held`.
-    private func flush(_ socket: ZeroMQSocket, _ held: inout [[UInt8]]?) -> Bool {
+    private func flush(_ connection: Connection, _ held: inout [[UInt8]]?) -> Bool {
         while let frames = held ?? state.withLock({ $0.popFirst() }) {
             held = frames
-            switch socket.send(frames) {
+            guard connection.isEstablished else { return true }
+            switch connection.socket.send(frames) {
             case .done:
                 held = nil
                 state.withLock { $0.counters.sent += 1 }

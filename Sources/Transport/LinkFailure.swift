@@ -49,9 +49,10 @@ struct HandshakeMonitor {
         case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             endings += 1
             return .endings(endings)
-        default:
+        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
             endings = 0
-            return event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? .success : nil
+            return .success
+        default: return nil
         }
     }
 }

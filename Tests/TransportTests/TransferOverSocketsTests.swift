@@ -162,6 +162,35 @@ final class TransferOverSocketsTests {
         for _ in 0..<30 { #expect(await atDealer.next() == message(.artifactChunk(chunk), [1])) }
         await dealer.close()
     }
+
+    @Test func whatHasArrivedIsReadAfterTheConnectionEnds() async throws {
+        let endpoint = "ipc://\(folder.path)/socket"
+        let router = try RouterSocket(.init(endpoint: endpoint), logger: logger)
+        var configuration = DealerSocket.Configuration(endpoint: endpoint)
+        // One message fills it, so that the others wait in libzmq.
+        configuration.inboxBytes = 1
+        let dealer = try DealerSocket(configuration, logger: logger)
+        var atRouter = router.incoming.makeAsyncIterator()
+        dealer.send(message(.heartbeat(WireHeartbeat())))
+        guard case .message(_, let peer)? = await atRouter.next() else {
+            Issue.record("no message")
+            return
+        }
+        var chunk = WireArtifactChunk()
+        chunk.crc32 = CRC32.checksum([1])
+        for _ in 0..<10 { router.send(message(.artifactChunk(chunk), [1]), to: peer) }
+        await router.close()
+
+        // What the next router receives has come over another connection.
+        let next = try RouterSocket(.init(endpoint: endpoint), logger: logger)
+        var atNext = next.incoming.makeAsyncIterator()
+        dealer.send(message(.heartbeat(WireHeartbeat())))
+        _ = await atNext.next()
+        var atDealer = dealer.incoming.makeAsyncIterator()
+        for _ in 0..<10 { try #require(await atDealer.next() == message(.artifactChunk(chunk), [1])) }
+        await dealer.close()
+        await next.close()
+    }
 }
 
 private func message(_ body: WireMessage.Body, _ payload: [UInt8]? = nil) -> WireMessage {
