@@ -3,7 +3,7 @@ import Protocol
 import Testing
 
 /// Tokens, TLS and stopping, with real processes.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AccessTests {
     private let scratch: ScratchFolder
     private var folder: URL { scratch.url }

@@ -5,7 +5,7 @@ import Testing
 @testable import texloom
 
 /// Workers of an encrypted coordinator, as separate processes: invite, join, and everything that can be wrong.
-@Suite("Joining", .timeLimit(.minutes(5)), .serialized)
+@Suite("Joining", .timeLimit(.minutes(10)), .serialized)
 struct JoiningTests {
     private let cluster: TinyCluster
     private let admin: [String: String]

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Messages about ends, with real processes: the receiver is the one in docs/operations.md.
-@Suite("Notifications of a coordinator", .timeLimit(.minutes(5)))
+@Suite("Notifications of a coordinator", .timeLimit(.minutes(10)))
 struct NotificationTests {
     private let scratch: ScratchFolder
 

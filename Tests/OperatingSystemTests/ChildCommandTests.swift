@@ -3,7 +3,7 @@ import Testing
 
 @testable import OperatingSystem
 
-@Suite("Child commands", .timeLimit(.minutes(2)))
+@Suite("Child commands", .timeLimit(.minutes(10)))
 struct ChildCommandTests {
     private func run(
         _ script: String, input: String = "", environment: [String: String] = [:], limit: Duration = .seconds(100),

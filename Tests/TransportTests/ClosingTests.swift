@@ -2,7 +2,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct ClosingTests {
     @Test func theThreadEndsWhenNothingIsLeftToSendOrAfterASecond() async {
         var closing = Closing()

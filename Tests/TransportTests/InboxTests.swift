@@ -2,7 +2,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct InboxTests {
     @Test func aConsumerThatIsCancelledBeforeItWaitsDoesNotWait() async {
         let inbox = Inbox<Int>(capacityBytes: 10, onRoom: {})

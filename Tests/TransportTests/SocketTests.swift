@@ -6,7 +6,7 @@ import Testing
 @testable import ClusterCore
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct SocketTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 

@@ -7,7 +7,7 @@ import Testing
 @testable import Protocol
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(10)))
 final class TransferOverSocketsTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("transfer-\(UUID().uuidString)")
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

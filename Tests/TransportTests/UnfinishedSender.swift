@@ -20,6 +20,14 @@ struct UnfinishedSender {
         guard result == 0 else { throw POSIXError(.ECONNREFUSED) }
     }
 
+    /// Returns when the other side has accepted the connection: a server greets first.
+    func greeted() async throws {
+        var first: UInt8 = 0
+        while recv(descriptor, &first, 1, Int32(MSG_DONTWAIT)) < 0, errno == EAGAIN {
+            try await Task.sleep(for: .milliseconds(1))
+        }
+    }
+
     func hangUp() { close(descriptor) }
 
     /// - Returns: The bytes that went out before the other side ended the connection.

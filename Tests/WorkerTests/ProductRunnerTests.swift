@@ -7,7 +7,7 @@ import Testing
 @testable import TextureGAN
 @testable import Worker
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(10)))
 struct ProductRunnerTests {
     private final class Posted: Sendable {
         private let state = Mutex<[WorkerState.Event]>([])

@@ -30,7 +30,7 @@ private final class Flag: Sendable {
 }
 
 /// A whole worker against a scripted coordinator, over real sockets and files.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(10)))
 final class WorkerTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("worker-\(UUID().uuidString)")
     private let ref = AttemptReference(job: JobID(sequence: 1, salt: 0), number: 3)

@@ -8,7 +8,7 @@ import Testing
 @testable import Coordinator
 
 /// What a deletion removes, and above all what it leaves.
-@Suite("Deletion", .timeLimit(.minutes(5)))
+@Suite("Deletion", .timeLimit(.minutes(10)))
 struct DeletionTests {
     private func delete(
         _ coordinator: RunningCoordinator, _ selection: JobSelection

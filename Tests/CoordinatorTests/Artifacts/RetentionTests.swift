@@ -8,7 +8,7 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-@Suite("Retention", .timeLimit(.minutes(2)))
+@Suite("Retention", .timeLimit(.minutes(10)))
 struct RetentionTests {
     let folder = TemporaryFolder()
     let store: JobStore

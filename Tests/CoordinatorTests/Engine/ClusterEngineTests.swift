@@ -108,7 +108,7 @@ struct ClusterEngineTests {
     }
 
     /// The engine waits for the removal of a file, and every worker's heartbeat waits for the engine.
-    @Test(.timeLimit(.minutes(1))) func theEngineDoesNotWaitForWhoHashesAndDecodes() async throws {
+    @Test(.timeLimit(.minutes(10))) func theEngineDoesNotWaitForWhoHashesAndDecodes() async throws {
         let release = DispatchSemaphore(value: 0)
         let lanes: [BlockingWork.Lane] = [.chunks, .files]
         try await withThrowingTaskGroup(of: Void.self) { group in

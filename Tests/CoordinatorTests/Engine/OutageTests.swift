@@ -120,7 +120,7 @@ struct OutageTests {
         await engine.request { .cancel($0, JobID(sequence: 99, salt: 9), reason: "") }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func anIdleCoordinatorFindsThatThereIsSpaceAgain() async throws {
         let loop = Task { [engine] in await engine.run() }
         defer { loop.cancel() }

@@ -7,7 +7,7 @@ import Testing
 @testable import Coordinator
 
 /// Who may do what over HTTP: every operation of openapi.json with every method and every kind of caller.
-@Suite("Access", .timeLimit(.minutes(5)))
+@Suite("Access", .timeLimit(.minutes(10)))
 struct AccessTests {
     private static let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 

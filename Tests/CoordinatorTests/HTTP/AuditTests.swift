@@ -4,7 +4,7 @@ import Testing
 
 @testable import Coordinator
 
-@Suite("Audit log", .timeLimit(.minutes(2)))
+@Suite("Audit log", .timeLimit(.minutes(10)))
 struct AuditTests {
     @Test func everyChangeHasALineWithWhoWhatAndHowItEnded() async throws {
         let coordinator = try await RunningCoordinator { $0.requiresAuthentication = true }

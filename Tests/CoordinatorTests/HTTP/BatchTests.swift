@@ -7,7 +7,7 @@ import Testing
 @testable import Coordinator
 
 /// Batches and labels over HTTP: in submissions, filters, changes of many jobs, and on pages.
-@Suite("Batches over HTTP", .timeLimit(.minutes(2)))
+@Suite("Batches over HTTP", .timeLimit(.minutes(10)))
 struct BatchTests {
     private func submit(
         _ coordinator: RunningCoordinator, batch: String?, _ labels: [[String: String]], once: Bool = false

@@ -12,7 +12,7 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-@Suite("Event streams", .timeLimit(.minutes(2)))
+@Suite("Event streams", .timeLimit(.minutes(10)))
 struct EventStreamTests {
     @Test func aJobsStreamTellsAllThereIsAndGoesOnWhereTheLastOneEnded() async throws {
         let coordinator = try await RunningCoordinator()

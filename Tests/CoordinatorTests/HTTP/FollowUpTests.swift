@@ -6,7 +6,7 @@ import Testing
 @testable import Coordinator
 
 /// Work that follows a training, over the API and on the pages.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct FollowUpTests {
     private static let work = [
         FollowUp(kind: .expand, spec: "size=64x64,seamless=both"), FollowUp(kind: .export, spec: "format=onnx"),

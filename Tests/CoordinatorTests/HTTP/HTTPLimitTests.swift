@@ -7,7 +7,7 @@ import Testing
 @testable import Coordinator
 
 /// Clients that take more than their share: of time, connections, memory or disk.
-@Suite("HTTP limits", .timeLimit(.minutes(5)))
+@Suite("HTTP limits", .timeLimit(.minutes(10)))
 struct HTTPLimitTests {
     private static let host = "Host: 127.0.0.1\r\n"
 

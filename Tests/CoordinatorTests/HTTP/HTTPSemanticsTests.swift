@@ -9,7 +9,7 @@ import Testing
 @testable import Coordinator
 
 /// The rules of RFC 9110 on methods, conditions and ranges.
-@Suite("HTTP semantics", .timeLimit(.minutes(2)))
+@Suite("HTTP semantics", .timeLimit(.minutes(10)))
 struct HTTPSemanticsTests {
     @Test func aMethodThatIsNotServedIsAnsweredWithThoseThatAre() async throws {
         let coordinator = try await RunningCoordinator()

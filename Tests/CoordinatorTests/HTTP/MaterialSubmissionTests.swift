@@ -8,7 +8,7 @@ import Testing
 @testable import Coordinator
 
 /// Materials over the API, in the store and on the pages.
-@Suite("Materials", .timeLimit(.minutes(5)))
+@Suite("Materials", .timeLimit(.minutes(10)))
 struct MaterialSubmissionTests {
     private func image(_ value: UInt8) throws -> Data {
         try Image(width: 4, height: 4, pixels: [UInt8](repeating: value, count: 48)).png()

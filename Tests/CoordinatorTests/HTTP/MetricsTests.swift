@@ -10,7 +10,7 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-@Suite("Metrics", .timeLimit(.minutes(2)))
+@Suite("Metrics", .timeLimit(.minutes(10)))
 struct MetricsTests {
     private func scrape(_ coordinator: RunningCoordinator) async throws -> MetricsPage {
         let answer = try await coordinator.get("/metrics")

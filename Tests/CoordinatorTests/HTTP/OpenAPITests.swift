@@ -10,7 +10,7 @@ import Testing
 @testable import Transport
 
 /// Compares openapi.json with the code, in both directions.
-@Suite("OpenAPI document", .timeLimit(.minutes(2)))
+@Suite("OpenAPI document", .timeLimit(.minutes(10)))
 struct OpenAPITests {
     private static let methods: Set = ["get", "put", "post", "delete", "options", "head", "patch", "trace"]
     private let document: JSON

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Coordinator
 
-@Suite("Times of recipes", .timeLimit(.minutes(2)))
+@Suite("Times of recipes", .timeLimit(.minutes(10)))
 struct RecipeTimesTests {
     private static let measured = ExpectedTime(
         seconds: 250, secondsPerIteration: 0.041, source: .measurement, place: "on a core like the coordinator's")

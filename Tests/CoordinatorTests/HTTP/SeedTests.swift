@@ -8,7 +8,7 @@ import Testing
 @testable import Coordinator
 
 /// Jobs of one exemplar whose recipes differ only in the seed.
-@Suite("Seeds", .timeLimit(.minutes(2)))
+@Suite("Seeds", .timeLimit(.minutes(10)))
 struct SeedTests {
     /// Reads recipes of lines `key: value`. Lines with a # and the order do not count.
     @Sendable private static func seed(of recipe: String) -> RecipeSeed? {

@@ -7,7 +7,7 @@ import Testing
 @testable import Coordinator
 
 /// When messages are sent again, in which order, and when they are given up: on a virtual clock, with a scripted receiver.
-@Suite("Sending messages", .timeLimit(.minutes(5)))
+@Suite("Sending messages", .timeLimit(.minutes(10)))
 struct NotificationSenderTests {
     private let folder = TemporaryFolder()
     private let store: JobStore

@@ -6,7 +6,7 @@ import Testing
 @testable import Coordinator
 
 /// A coordinator, its receivers, and what lies between them.
-@Suite("Notifications", .timeLimit(.minutes(5)))
+@Suite("Notifications", .timeLimit(.minutes(10)))
 struct NotificationTests {
     private let secret = "whsec_" + Data((0..<32).map { UInt8($0) }).base64EncodedString()
     private let scratch = TemporaryFolder()

@@ -7,7 +7,7 @@ import Testing
 @testable import Coordinator
 
 /// Interrupted, repeated and damaged transfers, over real sockets and across restarts.
-@Suite("Artifact transfers", .timeLimit(.minutes(3)))
+@Suite("Artifact transfers", .timeLimit(.minutes(10)))
 struct TransferResumptionTests {
     private func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
         var state = seed

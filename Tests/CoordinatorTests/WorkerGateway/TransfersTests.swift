@@ -27,7 +27,7 @@ struct TransfersTests {
     }
 
     /// A peer that sends far beyond its credit, in many transfers at once.
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func chunksThatWaitForTheDiskAreBoundedAndForgottenWithTheirTransfer() async throws {
         let folder = TemporaryFolder()
         let transfers = try transfers(in: folder)
@@ -48,7 +48,7 @@ struct TransfersTests {
     }
 
     /// A worker repeats its offers, and the log must not repeat the refusals.
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func refusalsAreLoggedWithTheLimitThatWasHitButNotOneByOne() async throws {
         let folder = TemporaryFolder()
         let complaints = Complaints()

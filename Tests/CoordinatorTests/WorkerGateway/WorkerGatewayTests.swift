@@ -6,7 +6,7 @@ import Testing
 @testable import ClusterCore
 @testable import Coordinator
 
-@Suite("Worker gateway", .timeLimit(.minutes(2)))
+@Suite("Worker gateway", .timeLimit(.minutes(10)))
 struct WorkerGatewayTests {
     private func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
         var state = seed

@@ -8,7 +8,7 @@ import Testing
 @testable import Transport
 
 /// Workers with keys, on an encrypted address, and attempts to be one of them.
-@Suite("Worker keys", .timeLimit(.minutes(3)))
+@Suite("Worker keys", .timeLimit(.minutes(10)))
 struct WorkerKeyTests {
     /// An encrypted coordinator on loopback, and what its admin does.
     struct Secured {
