@@ -38,19 +38,4 @@ final class EncoderSink {
         if let failure { throw failure }
         throw ImagingError(.encoding, "\(problem): \(message.text)")
     }
-
-    /// The file that an encoder writes to the sink that it gets.
-    static func collect(
-        _ encode: (_ sink: @escaping (UnsafeRawBufferPointer) -> Void) throws -> Void
-    ) throws(ImagingError) -> Data {
-        var file = Data()
-        do {
-            try encode { file.append(contentsOf: $0) }
-        } catch let error as ImagingError {
-            throw error
-        } catch {
-            preconditionFailure("memory takes all bytes")
-        }
-        return file
-    }
 }

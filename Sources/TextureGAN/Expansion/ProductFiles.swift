@@ -55,13 +55,7 @@ struct MaterialFolder: ProductSink {
     func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
         try rows.withMemoryRebound(to: UInt16.self) { rows in
             for case (let kind?, _, let file) in pictures {
-                if file.bitDepth == 16 {
-                    let samples: [UInt16] = layout.samples(of: kind, in: rows)
-                    try samples.withUnsafeBufferPointer { try file.write($0) }
-                } else {
-                    let samples: [UInt8] = layout.samples(of: kind, in: rows)
-                    try samples.withUnsafeBufferPointer { try file.write($0) }
-                }
+                try layout.write(kind, of: rows, to: file, depth: file.bitDepth)
             }
         }
     }
@@ -76,7 +70,7 @@ struct MaterialFolder: ProductSink {
 }
 
 /// A PNG file that is written row by row.
-final class PNGFile {
+final class PNGFile: PictureSink {
     let url: URL
     let bitDepth: Int
     private let width: Int

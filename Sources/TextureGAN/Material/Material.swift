@@ -112,7 +112,7 @@ extension MapLayout {
     /// One map's samples, with 8 or 16 bits, of pixels with the channels of all maps. Normals get unit length.
     @_specialize(where Sample == UInt8)
     @_specialize(where Sample == UInt16)
-    public func samples<Sample: PictureSample>(of kind: MapKind, in pixels: UnsafeBufferPointer<UInt16>) -> [Sample] {
+    func samples<Sample: PictureSample>(of kind: MapKind, in pixels: UnsafeBufferPointer<UInt16>) -> [Sample] {
         guard let range = range(of: kind) else { preconditionFailure("the layout has no \(kind.rawValue)") }
         var result: [Sample] = []
         result.reserveCapacity(pixels.count / channels * range.count)
@@ -128,6 +128,20 @@ extension MapLayout {
             }
         }
         return result
+    }
+
+    /// Writes one map of rows with the channels of all maps.
+    /// - Parameter depth: bits of the sink's samples, 8 or 16.
+    public func write(
+        _ kind: MapKind, of rows: UnsafeBufferPointer<UInt16>, to sink: some PictureSink, depth: Int
+    ) throws {
+        if depth == 16 {
+            let samples: [UInt16] = samples(of: kind, in: rows)
+            try samples.withUnsafeBufferPointer { try sink.write($0) }
+        } else {
+            let samples: [UInt8] = samples(of: kind, in: rows)
+            try samples.withUnsafeBufferPointer { try sink.write($0) }
+        }
     }
 }
 

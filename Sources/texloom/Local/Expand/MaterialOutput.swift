@@ -132,15 +132,7 @@ final class MaterialOutput: ResultFiles {
 
     func write<Sample: PictureSample>(_ rows: UnsafeBufferPointer<Sample>) throws {
         try rows.withMemoryRebound(to: UInt16.self) { rows in
-            for (kind, depth, output) in files {
-                if depth == 16 {
-                    let samples: [UInt16] = layout.samples(of: kind, in: rows)
-                    try samples.withUnsafeBufferPointer { try output.write($0) }
-                } else {
-                    let samples: [UInt8] = layout.samples(of: kind, in: rows)
-                    try samples.withUnsafeBufferPointer { try output.write($0) }
-                }
-            }
+            for (kind, depth, output) in files { try layout.write(kind, of: rows, to: output, depth: depth) }
         }
     }
 
