@@ -6,8 +6,8 @@ struct ConnectionPlan {
     enum Action: Equatable {
         /// Drop the connection, and connect again as the plan now says.
         case reconnect
-        /// Ask the server for its greeting, and if it is that of a server that does not let this client in, call
-        /// ``ConnectionPlan/suspect(_:)`` and connect again.
+        /// Ask the server for its greeting. If it is that of a server that does not let this client in, call
+        /// ``ConnectionPlan/suspect(_:)``.
         case probe
         case report(LinkFailure)
         /// The server has taken its announced key into use.
@@ -36,6 +36,8 @@ struct ConnectionPlan {
     /// What ``learn(nextServerKey:)`` has brought.
     private var announcedKey: String?
     private var lastKeyChange: ContinuousClock.Instant
+    /// Whether no handshake has succeeded since the last probe began.
+    private var awaitsProbe = false
     /// What a probe has found, until the next handshake has ended or succeeded.
     private var suspicion: LinkFailure?
     /// How often in a row a server that greeted as ours could has then ended the handshake.
@@ -53,7 +55,13 @@ struct ConnectionPlan {
     }
 
     /// The server's greeting says why it may end handshakes.
-    mutating func suspect(_ failure: LinkFailure) { suspicion = failure }
+    /// - Returns: Whether to connect again, to see the next handshake end. A server that has let this client in since the
+    ///   probe began is not suspected.
+    mutating func suspect(_ failure: LinkFailure) -> Bool {
+        guard awaitsProbe else { return false }
+        suspicion = failure
+        return true
+    }
 
     /// A message has arrived.
     mutating func heard() { hasHeard = true }
@@ -88,6 +96,7 @@ struct ConnectionPlan {
         case .success:
             confirmations = 0
             suspicion = nil
+            awaitsProbe = false
             changesKeys = false
             guard triesNextKey else { return [] }
             curve?.nextServerKey = nil
@@ -111,11 +120,15 @@ struct ConnectionPlan {
         }
         if let suspicion {
             confirmations += 1
-            if confirmations < Self.confirmationsPerKey * keys { return actions + [.probe] }
+            if confirmations < Self.confirmationsPerKey * keys {
+                awaitsProbe = true
+                return actions + [.probe]
+            }
             confirmations = 0
             actions.append(.report(suspicion))
         } else if count % HandshakeMonitor.endingsOfSuspicion == 0 {
             confirmations = 0
+            awaitsProbe = true
             actions.append(.probe)
         }
         return actions

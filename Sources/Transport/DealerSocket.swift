@@ -30,6 +30,8 @@ public final class DealerSocket: Sendable {
         var counters = SocketCounters()
         var plan: ConnectionPlan
         var shouldRecreate = false
+        /// Whether the message in hand is dropped with the connection; see ``recreate()``.
+        var dropsHeld = false
         var closing = Closing()
 
         init(plan: ConnectionPlan) { self.plan = plan }
@@ -38,12 +40,12 @@ public final class DealerSocket: Sendable {
             frames.count > 1 ? chunks.append(frames, limit: limit) : urgent.append(frames, limit: limit)
         }
 
-        /// How to connect again; nil if the connection stays.
-        mutating func takePlan() -> ConnectionPlan? {
+        /// How to connect again, and whether the message in hand is dropped; nil if the connection stays.
+        mutating func takePlan() -> (plan: ConnectionPlan, dropsHeld: Bool)? {
             guard shouldRecreate else { return nil }
-            shouldRecreate = false
+            defer { (shouldRecreate, dropsHeld) = (false, false) }
             plan.beginConnection()
-            return plan
+            return (plan, dropsHeld)
         }
 
         /// Nil also while the next message is meant for a socket that is still to be made.
@@ -118,16 +120,18 @@ public final class DealerSocket: Sendable {
     /// Drops the connection and all unsent messages, and connects again: to the next address of the endpoint's host, if
     /// this one has not answered.
     public func recreate() {
-        state.withLock { $0.plan.giveUpAddress() }
+        state.withLock { state in
+            state.plan.giveUpAddress()
+            state.urgent = Outbox()
+            state.chunks = Outbox()
+            state.dropsHeld = true
+        }
         reconnect()
     }
 
+    /// Drops the connection, and connects again as the plan says. What waits is sent over the new one.
     private func reconnect() {
-        state.withLock { state in
-            state.shouldRecreate = true
-            state.urgent = Outbox()
-            state.chunks = Outbox()
-        }
+        state.withLock { $0.shouldRecreate = true }
         waker.wake()
     }
 
@@ -146,8 +150,9 @@ public final class DealerSocket: Sendable {
         /// The endpoint with the address that the socket connects to.
         let address: String
         /// Whether the server has let this client in. Until then messages wait in the outboxes, in their order of
-        /// urgency. ZMQ_IMMEDIATE has the same effect, but libzmq then drops what has arrived and is still unread when
-        /// the connection ends (4.3.4 and 4.3.5).
+        /// urgency. What is sent before libzmq reports the end of a connection goes over the next one. ZMQ_IMMEDIATE
+        /// would keep it from that, but libzmq then drops what has arrived and is still unread when a connection ends
+        /// (4.3.4 and 4.3.5).
         var isEstablished = false
 
         /// - Parameter event: from the monitor.
@@ -182,8 +187,8 @@ public final class DealerSocket: Sendable {
         while true {
             let (newPlan, closing) = state.withLock { state in (state.takePlan(), state.closing) }
             if let newPlan {
-                held = nil
-                replace(&connection, newPlan)
+                if newPlan.dropsHeld { held = nil }
+                replace(&connection, newPlan.plan)
             }
             let isBlocked = flush(connection, &held)
             if closing.endsThread(isBlocked: isBlocked) { break }
@@ -247,8 +252,7 @@ public final class DealerSocket: Sendable {
             guard let mechanism = GreetingProbe.mechanism(of: address),
                 let failure = LinkFailure(mechanism: mechanism, isEncrypted: configuration.curve != nil)
             else { return }
-            state.withLock { $0.plan.suspect(failure) }
-            reconnect()
+            if state.withLock({ $0.plan.suspect(failure) }) { reconnect() }
         }
         thread.name = "texloom-probe"
         thread.start()

@@ -35,7 +35,10 @@ public final class RouterSocket: Sendable {
         var outboxBytesPerPeer = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
         /// Bytes of chunks that wait for all peers together. A peer asks again for a dropped chunk. Tests change it.
         var chunkBytes = 256 << 20
-        /// Bytes of messages whose last frame has not arrived, of all connections together. Tests change it.
+        /// Bytes that wait for the consumer. Beyond them, chunks are dropped, and beyond a fourth more, all messages. Peers
+        /// repeat every message until it is answered. Tests change it.
+        var inboxBytes = 64 << 20
+        /// Bytes that have arrived and belong to no message that was taken, of all connections together. Tests change it.
         var unfinishedBytes = UnfinishedMessages.budget
 
         public init(endpoint: String) { self.endpoint = endpoint }
@@ -45,8 +48,6 @@ public final class RouterSocket: Sendable {
     static let maxPeers = 2048
     /// After this long without a message a peer's place may go to another: 24 default heartbeats.
     static let peerIdleTime = Duration.seconds(120)
-    /// Bytes that wait for the consumer. Beyond them, the thread stops reading the socket.
-    static let inboxBytes = 64 << 20
 
     public enum Incoming: Sendable {
         case message(WireMessage, from: Peer)
@@ -114,7 +115,6 @@ public final class RouterSocket: Sendable {
         }
         let waker = try Waker()
         var socket = try ZeroMQSocket(type: ZMQ_ROUTER)
-        socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
         do {
             if let curve = configuration.curve { try socket.secure(curve) }
             try socket.watch(ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
@@ -128,7 +128,7 @@ public final class RouterSocket: Sendable {
         self.logger = logger
         self.waker = waker
         endpoint = socket.lastEndpoint
-        inbox = Inbox(capacityBytes: Self.inboxBytes, onRoom: { waker.wake() })
+        inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: {})
         // The only reference to the socket moves to the thread. Starting the thread is the fence that libzmq wants.
         nonisolated(unsafe) let moved = socket
         let thread = Thread { [self] in run(moved) }
@@ -206,32 +206,40 @@ public final class RouterSocket: Sendable {
                 }
             }
             // A ROUTER's POLLOUT says that some peer is writable, not which one, so a blocked peer is tried again soon.
+            let sent = state.withLock { $0.counters.sent }
             let isBlocked = flush(socket, &held, &peers)
             if closing.endsThread(isBlocked: isBlocked) { break }
-            let reads = !inbox.isFull
             var items = [
-                zmq_pollitem_t(socket: socket.handle, fd: 0, events: reads ? Int16(ZMQ_POLLIN) : 0, revents: 0),
+                zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
                 // If this thread does not read libzmq's events, libzmq stops all input and output.
                 zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
             let patience = unfinished.isEmpty ? -1 : UnfinishedMessages.intervalMilliseconds
-            _ = zmq_poll(&items, 3, isBlocked || !isBound ? 10 : patience)
+            let moves = state.withLock { $0.counters.sent } > sent
+            _ = zmq_poll(&items, 3, isBlocked && moves ? 1 : isBlocked || !isBound ? 10 : patience)
             waker.drain()
             while let (event, descriptor) = socket.nextEvent() {
                 if event == ZMQ_EVENT_ACCEPTED { unfinished.opened(descriptor) } else { unfinished.closed(descriptor) }
             }
             // At most 64 a turn, so that a flood of input does not delay answers.
-            var isDrained = false
-            for _ in 0..<64 where !inbox.isFull {
-                guard let message = socket.receive(maxFrames: 3) else {
-                    isDrained = true
+            for _ in 0..<64 {
+                let waiting = inbox.bytes
+                let takesAny = waiting < configuration.inboxBytes / 4 * 5
+                guard let message = socket.receive(maxFrames: takesAny ? 3 : 0) else {
+                    unfinished.drained()
                     break
                 }
-                if let descriptor = message.descriptor { unfinished.finished(descriptor) }
-                receive(message, &peers)
+                if let descriptor = message.descriptor {
+                    unfinished.finished(descriptor, bytes: message.byteCount)
+                }
+                if takesAny, waiting < configuration.inboxBytes || message.frames.count < 3 {
+                    receive(message, &peers)
+                } else {
+                    noteOverflow()
+                }
             }
-            noteEnded(unfinished.enforce(isDrained: isDrained))
+            noteEnded(unfinished.enforce())
         }
         socket.close(lingerMilliseconds: 1_000)
         inbox.finish()
@@ -242,11 +250,20 @@ public final class RouterSocket: Sendable {
         }
     }
 
+    private func noteOverflow() {
+        guard let count = state.withLock({ $0.counters.overflowed.occurred() }) else { return }
+        logger.warning(
+            "dropped a message: too many wait for the coordinator",
+            metadata: [
+                "waiting_mib": .stringConvertible(inbox.bytes >> 20), "dropped": .stringConvertible(count),
+            ])
+    }
+
     private func noteEnded(_ count: Int) {
         guard count > 0 else { return }
         state.withLock { $0.counters.endedUnfinished += count }
         logger.warning(
-            "ended connections whose messages do not end",
+            "ended connections that hold too much memory",
             metadata: [
                 "connections": .stringConvertible(count),
                 "allowed_mib": .stringConvertible(configuration.unfinishedBytes >> 20),

@@ -10,6 +10,8 @@ public struct SocketCounters: Equatable, Sendable {
     public var dropped = 0
     /// Messages refused because the table of peers was full.
     public var refusedPeers = RareNotice()
-    /// Connections ended because their unfinished messages filled too much memory.
+    /// Messages dropped because too many waited for the consumer.
+    public var overflowed = RareNotice()
+    /// Connections ended because what they sent, and was not taken yet, filled too much memory.
     public var endedUnfinished = 0
 }

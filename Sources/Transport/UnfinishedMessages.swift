@@ -1,10 +1,10 @@
 import Foundation
 
-/// Bounds the memory that clients fill with messages that they never finish.
+/// Bounds the memory that clients fill with messages that they never finish, or send faster than they are taken.
 ///
-/// libzmq bounds a frame, but not the number of a message's frames, and holds them all until the last one arrives. The
-/// kernel counts the bytes that a connection has received. Those after the connection's last whole message belong to an
-/// unfinished one.
+/// libzmq bounds a frame, but not the number of a message's frames, and a server's socket holds any number of messages
+/// (``ZeroMQSocket/init(type:)``). The kernel counts the bytes that a connection has received. Those beyond the messages
+/// that were taken from it are held.
 struct UnfinishedMessages {
     /// Bytes of all connections together. A whole message has at most a fourth of that.
     static let budget = 64 << 20
@@ -12,8 +12,10 @@ struct UnfinishedMessages {
     static let intervalMilliseconds = 100
 
     private struct Connection {
-        /// Bytes that had arrived when the last whole message was taken.
-        var finishedBytes: UInt64
+        /// Bytes that have arrived and belong to messages that were taken; at least so many.
+        var takenBytes: UInt64 = 0
+        /// Bytes that had arrived when the last message was taken.
+        var receivedBytes: UInt64 = 0
         var lastMessage: ContinuousClock.Instant
     }
 
@@ -21,6 +23,8 @@ struct UnfinishedMessages {
     private let budget: Int
     /// By descriptor.
     private var connections: [Int32: Connection] = [:]
+    /// Connections of which messages were taken since ``drained()``.
+    private var active: Set<Int32> = []
     private var checked = ContinuousClock.now
 
     /// - Parameter port: The server's. A descriptor may get another meaning before we learn that its connection is closed.
@@ -31,41 +35,59 @@ struct UnfinishedMessages {
 
     var isEmpty: Bool { connections.isEmpty }
 
-    mutating func opened(_ descriptor: Int32) {
-        connections[descriptor] = Connection(finishedBytes: 0, lastMessage: .now)
+    mutating func opened(_ descriptor: Int32, at now: ContinuousClock.Instant = .now) {
+        connections[descriptor] = Connection(lastMessage: now)
     }
 
     mutating func closed(_ descriptor: Int32) { connections[descriptor] = nil }
 
     /// A whole message of the connection was taken.
-    mutating func finished(_ descriptor: Int32) {
-        guard let bytes = receivedBytes(descriptor) else { return }
-        connections[descriptor] = Connection(finishedBytes: bytes, lastMessage: .now)
+    /// - Parameter bytes: of its frames.
+    mutating func finished(_ descriptor: Int32, bytes: Int, at now: ContinuousClock.Instant = .now) {
+        guard let received = receivedBytes(descriptor) else { return }
+        var connection = connections[descriptor] ?? Connection(lastMessage: now)
+        connection.takenBytes = min(connection.takenBytes + UInt64(bytes), received)
+        connection.receivedBytes = received
+        connection.lastMessage = now
+        connections[descriptor] = connection
+        active.insert(descriptor)
     }
 
-    /// Ends connections until the others are within the budget: first those whose last whole message is the oldest.
-    /// - Parameter isDrained: Whether all whole messages have been taken. Otherwise some of the bytes belong to those, and
-    ///   the budget is four times as large.
+    /// All whole messages have been taken, so all that had arrived with them was theirs: also what surrounds their frames.
+    mutating func drained() {
+        for descriptor in active {
+            guard var connection = connections[descriptor] else { continue }
+            connection.takenBytes = connection.receivedBytes
+            connections[descriptor] = connection
+        }
+        active = []
+    }
+
+    /// Ends connections until the others are within the budget. First come those whose last whole message is the oldest,
+    /// then those that hold the most.
     /// - Returns: The number of ended connections.
-    mutating func enforce(isDrained: Bool, at now: ContinuousClock.Instant = .now) -> Int {
+    mutating func enforce(at now: ContinuousClock.Instant = .now) -> Int {
         guard now - checked >= .milliseconds(Self.intervalMilliseconds) else { return 0 }
         checked = now
-        let budget = isDrained ? budget : 4 * budget
-        var unfinished: [(descriptor: Int32, bytes: Int, since: ContinuousClock.Instant)] = []
+        // Connections at work hold whole messages, too, if not all have been taken: windows of chunks.
+        let budget = active.isEmpty ? budget : 2 * budget
+        var held: [(descriptor: Int32, bytes: Int, since: ContinuousClock.Instant)] = []
         for (descriptor, connection) in connections {
-            guard let bytes = receivedBytes(descriptor), bytes >= connection.finishedBytes else {
+            guard let bytes = receivedBytes(descriptor), bytes >= connection.takenBytes else {
                 connections[descriptor] = nil
                 continue
             }
-            unfinished.append((descriptor, Int(bytes - connection.finishedBytes), connection.lastMessage))
+            held.append((descriptor, Int(bytes - connection.takenBytes), connection.lastMessage))
         }
-        var total = unfinished.reduce(0) { $0 + $1.bytes }
+        var total = held.reduce(0) { $0 + $1.bytes }
         guard total > budget else { return 0 }
-        var ended = 0
+        // One that has just brought a whole message is at work.
         let recent = now - .milliseconds(3 * Self.intervalMilliseconds)
-        // A connection with little to give would end in vain. One that has just brought a whole message is at work.
-        for (descriptor, bytes, since) in unfinished.sorted(by: { $0.since < $1.since })
-        where bytes > budget / 1024 && since < recent {
+        let silent = held.filter { $0.since < recent }.sorted { $0.since < $1.since }
+        let atWork = held.filter { $0.since >= recent }.sorted { $0.bytes > $1.bytes }
+        var ended = 0
+        // A connection with little to give would end in vain.
+        for (descriptor, bytes, _) in silent + atWork where bytes > budget / 1024 {
             guard total > budget else { break }
             shutdown(descriptor, Int32(SHUT_RDWR))
             connections[descriptor] = nil

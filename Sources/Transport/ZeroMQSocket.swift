@@ -9,6 +9,8 @@ struct ZeroMQSocket {
     /// A whole message, and the key of its sender if the connection is encrypted.
     struct Received {
         var frames: [[UInt8]]
+        /// Of all frames that arrived.
+        var byteCount = 0
         /// 64 hexadecimal digits; see ``ClientGate``.
         var key: String?
         /// Of the TCP connection; nil for other transports.
@@ -39,13 +41,29 @@ struct ZeroMQSocket {
         self.handle = handle
         set(ZMQ_MAXMSGSIZE, Int64(Limits.maxFrameBytes + Limits.curveFrameBytes))
         set(ZMQ_HANDSHAKE_IVL, Int32(5_000))
-        // Messages per peer. Few, because a message may be a chunk of 1 MiB. To send, fewer still: an urgent message cannot
-        // overtake what libzmq holds. The others wait in our outbox, which counts bytes.
+        // Messages per peer. Few, because an urgent message cannot overtake what libzmq holds. The others wait in our outbox,
+        // which counts bytes.
         set(ZMQ_SNDHWM, Int32(2))
-        set(ZMQ_RCVHWM, Int32(16))
-        // libzmq then notices a host that vanished without closing its connection, and frees its pipe.
-        set(ZMQ_HEARTBEAT_IVL, Int32(15_000))
-        set(ZMQ_HEARTBEAT_TIMEOUT, Int32(60_000))
+        // A message may be a chunk of 1 MiB.
+        set(ZMQ_RCVHWM, Int32(type == ZMQ_ROUTER ? 0 : 16))
+        if type == ZMQ_ROUTER { serve() }
+    }
+
+    /// What a socket needs that strangers connect to.
+    ///
+    /// A connection that is full and then reset makes libzmq abort the process if its rest contains a PING, or if the time
+    /// for a PING of its own comes (4.3.4 and 4.3.5; issue 4841 of libzmq). So a server's connections are never full: its
+    /// thread always reads, and drops what its inbox cannot hold. No side sends PINGs.
+    private func serve() {
+        set(ZMQ_ROUTER_MANDATORY, Int32(1))
+        // Of two connections with one routing id, the newer one counts. Otherwise libzmq never frees what arrives over it.
+        set(ZMQ_ROUTER_HANDOVER, Int32(1))
+        // The kernel then notices a host that vanished without closing its connection, and libzmq frees its pipe.
+        set(ZMQ_TCP_KEEPALIVE, Int32(1))
+        set(ZMQ_TCP_KEEPALIVE_IDLE, Int32(30))
+        set(ZMQ_TCP_KEEPALIVE_INTVL, Int32(10))
+        set(ZMQ_TCP_KEEPALIVE_CNT, Int32(3))
+        set(ZMQ_TCP_MAXRT, Int32(60_000))
     }
 
     func set<Value: FixedWidthInteger>(_ option: Int32, _ value: Value) {
@@ -151,6 +169,7 @@ struct ZeroMQSocket {
                 // Messages arrive whole: after the first frame none is missing.
                 return nil
             }
+            received.byteCount += zmq_msg_size(&message)
             if received.frames.count < maxFrames {
                 received.frames.append(
                     [UInt8](UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))))
@@ -191,6 +210,8 @@ struct ZeroMQSocket {
     func close(lingerMilliseconds: Int32) {
         set(ZMQ_LINGER, lingerMilliseconds)
         if let monitor {
+            // libzmq waits, with a lock that the next call needs, until there is room for an event.
+            while nextEvent() != nil {}
             zmq_socket_monitor(handle, nil, 0)
             zmq_close(monitor)
         }

@@ -7,7 +7,8 @@ struct ConnectionPlanTests {
         /// So many handshakes in a row have ended, at that time.
         case endings(Int, milliseconds: Int, then: [ConnectionPlan.Action])
         case finding(HandshakeMonitor.Finding, then: [ConnectionPlan.Action])
-        case suspect(LinkFailure)
+        /// A probe says so, and the client connects again or does not.
+        case suspect(LinkFailure, reconnects: Bool = true)
         case learn(String)
         /// A new connection is made; it uses that key.
         case connect(key: String?)
@@ -50,6 +51,12 @@ struct ConnectionPlanTests {
                 .finding(.success, then: []), .endings(1, milliseconds: 2, then: []),
                 .endings(3, milliseconds: 3, then: [.probe]), .suspect(.wrongServerKey), .connect(key: "current"),
                 .endings(4, milliseconds: 4, then: [.probe]),
+            ]),
+        Story(
+            testDescription: "a probe that is slower than the next, successful handshake means nothing",
+            steps: [
+                .endings(3, milliseconds: 0, then: [.probe]), .finding(.success, then: []),
+                .suspect(.wrongServerKey, reconnects: false), .endings(1, milliseconds: 1, then: []),
             ]),
         Story(
             testDescription: "a refusal is reported at once",
@@ -136,7 +143,7 @@ struct ConnectionPlanTests {
             case .endings(let count, let milliseconds, let expected):
                 #expect(plan.handle(.endings(count), at: start + .milliseconds(milliseconds)) == expected, "\(index)")
             case .finding(let finding, let expected): #expect(plan.handle(finding, at: start) == expected, "\(index)")
-            case .suspect(let failure): plan.suspect(failure)
+            case .suspect(let failure, let reconnects): #expect(plan.suspect(failure) == reconnects, "\(index)")
             case .learn(let key): plan.learn(nextServerKey: key)
             case .connect(let key):
                 plan.beginConnection()

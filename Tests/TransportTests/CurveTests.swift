@@ -166,6 +166,60 @@ struct CurveTests {
         }
     }
 
+    /// libzmq aborts the process if a connection is full when it is reset, and its rest contains a PING.
+    @Test func aFullConnectionThatIsResetEndsNoProcess() async {
+        await #expect(processExitsWith: .success) {
+            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+            let messages = [[UInt8]](repeating: [0, 20] + [UInt8](repeating: 120, count: 20), count: 40).flatMap(\.self)
+            let ping = [4, 7, 4] + Array("PING".utf8) + [0, 0]
+            for _ in 0..<50 {
+                let client = try UnfinishedSender(router.endpoint)
+                try await client.shakeHands()
+                _ = try await client.write(messages + ping + [0, 1, 120])
+                client.reset()
+            }
+            let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
+            dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+            var atRouter = router.incoming.makeAsyncIterator()
+            guard case .message(let message, _)? = await atRouter.next() else { fatalError("no message") }
+            #expect(message.session == 5)
+            await dealer.close()
+            await router.close()
+        }
+    }
+
+    /// libzmq reads only the first message of a connection whose routing id another one has, and keeps the rest for ever.
+    @Test func aRoutingIDThatIsClaimedAgainAndAgainFillsNoMemory() async {
+        await #expect(processExitsWith: .success) {
+            func residentBytes() throws -> Int {
+                let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")[1]
+                return Int(pages)! * sysconf(Int32(_SC_PAGESIZE))
+            }
+            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
+            let first = try UnfinishedSender(router.endpoint)
+            try await first.shakeHands(routingID: "worker")
+            _ = try await first.write([0, 1, 120])
+            while router.counters.malformed.count < 1 { try await Task.sleep(for: .milliseconds(1)) }
+            let before = try residentBytes()
+            let message = [2, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
+            for _ in 0..<20 {
+                let client = try UnfinishedSender(router.endpoint)
+                try await client.shakeHands(routingID: "worker")
+                for _ in 0..<16 { _ = try await client.write(message) }
+                client.hangUp()
+            }
+            let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
+            dealer.send(WireMessage(.helloAgain(WireHelloAgain()), session: 5))
+            var atRouter = router.incoming.makeAsyncIterator()
+            guard case .message? = await atRouter.next() else { fatalError("no message") }
+            #expect(try residentBytes() - before < 160 << 20)
+            await dealer.close()
+            await router.close()
+        }
+    }
+
     @Test func aFrameBeyondTheLargestMessageEndsTheConnection() async throws {
         let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
         let stranger = try ZeroMQSocket(type: ZMQ_DEALER)

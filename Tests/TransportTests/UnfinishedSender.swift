@@ -1,7 +1,8 @@
 import Foundation
 import Glibc
 
-/// A ZMTP 3.0 client that sends one message and never its last frame. libzmq's own sockets hold such a message back.
+/// A ZMTP 3.1 client that does what libzmq's own sockets do not: it never sends a message's last frame, chooses its routing
+/// id, or resets its connection.
 struct UnfinishedSender {
     private let descriptor: Int32
 
@@ -30,14 +31,37 @@ struct UnfinishedSender {
 
     func hangUp() { close(descriptor) }
 
+    func shakeHands(routingID: String = "") async throws {
+        let greeting = [0xFF] + [UInt8](repeating: 0, count: 8) + [0x7F, 3, 1] + Array("NULL".utf8)
+        _ = try await write(greeting + [UInt8](repeating: 0, count: 64 - greeting.count))
+        func property(_ name: String, _ value: String) -> [UInt8] {
+            [UInt8(name.utf8.count)] + Array(name.utf8) + [0, 0, 0, UInt8(value.utf8.count)] + Array(value.utf8)
+        }
+        let ready = [5] + Array("READY".utf8) + property("Socket-Type", "DEALER") + property("Identity", routingID)
+        _ = try await write([4, UInt8(ready.count)] + ready)
+        // The server's greeting of 64 bytes, and the head of its READY.
+        var received = 0
+        var bytes = [UInt8](repeating: 0, count: 256)
+        while received <= 64 {
+            let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+            if count > 0 { received += count }
+            if count == 0 || count < 0 && errno != EAGAIN { throw POSIXError(.ECONNRESET) }
+            if count < 0 { try await Task.sleep(for: .milliseconds(1)) }
+        }
+    }
+
+    /// Ends the connection in a way that drops what is unread on both sides.
+    func reset() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
+        close(descriptor)
+    }
+
     /// - Returns: The bytes that went out before the other side ended the connection.
     func send(upTo limit: Int) async throws -> Int {
         defer { close(descriptor) }
-        let greeting = [0xFF] + [UInt8](repeating: 0, count: 8) + [0x7F, 3, 0] + Array("NULL".utf8)
-        var sent = try await write(greeting + [UInt8](repeating: 0, count: 64 - greeting.count))
-        let property = [11] + Array("Socket-Type".utf8) + [0, 0, 0, 6] + Array("DEALER".utf8)
-        let ready = [5] + Array("READY".utf8) + property
-        sent += try await write([4, UInt8(ready.count)] + ready)
+        try await shakeHands()
+        var sent = 0
         // A long frame with more to come: flags 3, the size as eight bytes, a mebibyte.
         let frame = [3, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
         while sent < limit {
@@ -49,7 +73,7 @@ struct UnfinishedSender {
     }
 
     /// - Returns: The bytes that went out; fewer than all if the connection has ended.
-    private func write(_ bytes: [UInt8]) async throws -> Int {
+    func write(_ bytes: [UInt8]) async throws -> Int {
         var done = 0
         while done < bytes.count {
             let count = bytes[done...].withUnsafeBytes {

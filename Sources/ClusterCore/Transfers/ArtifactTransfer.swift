@@ -109,6 +109,10 @@ package struct ArtifactReceiver: Equatable, Sendable {
     package private(set) var nextOffset: UInt64
     private var hasAskedToRewind: Bool
     private var hasEmpty = false
+    /// Since the last chunk was accepted.
+    private var reminders = 0
+    /// See ``isRewindDue()``.
+    private var rewindsAt = 2
 
     /// - Parameter offset: How many bytes of the file have already arrived.
     package init(transferID: UInt64, artifact: Artifact, offset: UInt64 = 0) {
@@ -126,6 +130,16 @@ package struct ArtifactReceiver: Equatable, Sendable {
             transferID: transferID, nextOffset: nextOffset, windowChunks: windowChunks, isRewind: rewind)
     }
 
+    /// The sender has heard nothing for a heartbeat, and asks where to continue.
+    /// - Returns: Whether to let it go back. On a slow line its chunks are still under way, and would cross the line twice.
+    ///   So it goes back after two reminders, or more than twice as many as came before the last chunk or going back.
+    package mutating func isRewindDue() -> Bool {
+        reminders += 1
+        guard reminders >= rewindsAt else { return false }
+        rewindsAt = 2 + 2 * reminders
+        return true
+    }
+
     package mutating func receive(_ chunk: ArtifactChunk, byteCount: Int) -> Decision {
         guard chunk.transferID == transferID, !isComplete else { return .ignore }
         let end = chunk.offset + UInt64(byteCount)
@@ -138,6 +152,7 @@ package struct ArtifactReceiver: Equatable, Sendable {
             return .rewind
         }
         hasAskedToRewind = false
+        (rewindsAt, reminders) = (2 + 2 * reminders, 0)
         hasEmpty = byteCount == 0
         nextOffset = end
         return isComplete ? .writeLast(offset: chunk.offset) : .write(offset: chunk.offset)

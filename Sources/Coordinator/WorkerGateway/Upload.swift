@@ -70,7 +70,7 @@ struct Upload: Sendable {
         await credit(rewind: true)
         for await command in commands {
             guard case .chunk(let arrival) = command else {
-                await credit(rewind: true)
+                await credit(rewind: receiver.isRewindDue())
                 continue
             }
             let decision = receiver.receive(arrival.chunk, byteCount: arrival.payload.count)

@@ -82,6 +82,34 @@ struct ArtifactTransferTests {
         #expect(decisions == [.rewind, .ignore, .ignore, .ignore, .ignore])
     }
 
+    /// `.` is a chunk in order, `r` a reminder that leaves the sender where it is, `R` one that makes it go back.
+    @Test(arguments: [
+        // Lost: nothing comes.
+        "rRrrrRrrrrrrrR",
+        // A line that carries a chunk within one to two heartbeats.
+        "r.r.r.r.", ".r.r.r.",
+        // One that is three times as slow: it goes back once, and then no more.
+        "rRrr.rrr.rrr.", ".rR.rrr.rrr",
+        // What is lost later is found later.
+        "r.rrrR", "..rR",
+    ])
+    func aSenderGoesBackOnlyIfChunksAreSeldom(story: String) {
+        var receiver = ArtifactReceiver(transferID: 1, artifact: artifact)
+        var sender = ArtifactSender(transferID: 1, sizeBytes: UInt64(artifact.sizeBytes))
+        sender.grant(ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 8, isRewind: true))
+        var found = ""
+        for step in story {
+            if step == ".", let chunk = sender.next() {
+                let (wire, payload) = message(chunk)
+                _ = receiver.receive(ArtifactChunk(wire, payload), byteCount: payload.count)
+                found += "."
+            } else {
+                found += receiver.isRewindDue() ? "R" : "r"
+            }
+        }
+        #expect(found == story)
+    }
+
     @Test func anEmptyArtifactIsOneEmptyChunk() {
         var sender = ArtifactSender(transferID: 1, sizeBytes: 0)
         sender.grant(
