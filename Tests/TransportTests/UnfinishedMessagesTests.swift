@@ -50,13 +50,13 @@ private final class SilentServer {
         try #require(send(client, content, bytes, 0) == bytes)
         // Returns when the last byte has arrived.
         var found = content
-        try #require(recv(server, &found, bytes, Int32(MSG_PEEK.rawValue | MSG_WAITALL.rawValue)) == bytes)
+        try #require(recv(server, &found, bytes, Int32(MSG_PEEK | MSG_WAITALL)) == bytes)
         return (server, client)
     }
 
     static func isEnded(_ client: Int32) -> Bool {
         var byte: UInt8 = 0
-        return recv(client, &byte, 1, Int32(MSG_DONTWAIT.rawValue)) == 0
+        return recv(client, &byte, 1, Int32(MSG_DONTWAIT)) == 0
     }
 }
 
