@@ -16,6 +16,12 @@ import Testing
         let folder = try ScratchFolder()
         var configuration = CoordinatorConfiguration(dataFolder: folder.url)
         (configuration.httpPort, configuration.workerEndpoint) = (0, "tcp://127.0.0.1:0")
+        // Hang guards. The coordinator and its client share their threads with all other tests of the run.
+        let hangGuardSeconds = 1200
+        configuration.httpLimits.headSeconds = hangGuardSeconds
+        configuration.httpLimits.idleSeconds = hangGuardSeconds
+        configuration.httpLimits.bodyStallSeconds = hangGuardSeconds
+        configuration.httpLimits.drainSeconds = hangGuardSeconds
         var logger = Logger(label: "fuzz")
         logger.logLevel = .critical
         let service = try CoordinatorService(configuration, logger: logger)
@@ -31,8 +37,7 @@ import Testing
             var request = URLRequest(url: url)
             request.httpMethod = method
             request.httpBody = body
-            // A hang guard. The coordinator shares its threads with all other tests of the run.
-            request.timeoutInterval = 1200
+            request.timeoutInterval = Double(hangGuardSeconds)
             if path == "/api/v1/jobs" { request.setValue("application/json", forHTTPHeaderField: "Content-Type") }
             let (data, response) = try await URLSession.shared.data(for: request)
             return ((response as! HTTPURLResponse).statusCode, data)

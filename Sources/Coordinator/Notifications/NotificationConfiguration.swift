@@ -19,6 +19,8 @@ public struct NotificationConfiguration: Sendable {
     /// The address under which people reach the pages, for links. Default: the HTTP address, unless that is every address of
     /// the machine or a free port.
     public var publicURL: URL?
+    /// Time limit for a webhook's answer. No option; tests lengthen it.
+    var webhookTimeout = Webhook.timeout
 
     public init() {}
 

@@ -77,7 +77,7 @@ actor NotificationSender {
         let page = try await store.dueNotifications(for: receiver.id, at: now(), limit: Self.pageSize)
         var delivered: [Int64] = []
         var refused: (PendingNotification, DeliveryFailure)?
-        let begin = ContinuousClock.now
+        let begin = now()
         for notification in page {
             do throws(DeliveryFailure) {
                 try await receiver.deliver(notification)
@@ -86,7 +86,8 @@ actor NotificationSender {
                 if !Task.isCancelled { refused = (notification, error) }
                 break
             }
-            if Task.isCancelled || ContinuousClock.now - begin > Self.recordingInterval { break }
+            // Not later if the clock was set back.
+            if Task.isCancelled || abs(now().timeIntervalSince(begin)) > Self.recordingInterval.inSeconds { break }
         }
         try await record(delivered)
         guard let (notification, failure) = refused else { return !page.isEmpty }

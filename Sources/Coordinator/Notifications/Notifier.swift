@@ -36,7 +36,9 @@ struct Notifier: Sendable {
         if let signature, !configuration.webhooks.isEmpty {
             let http = HTTPClient.forWebhooks()
             client = http
-            receivers += configuration.webhooks.map { Webhook(url: $0, signature: signature, client: http) }
+            receivers += configuration.webhooks.map {
+                Webhook(url: $0, signature: signature, client: http, timeout: configuration.webhookTimeout)
+            }
         }
         if let command = configuration.command { receivers.append(NotificationCommand(program: command, disk: disk)) }
         let value = await body(receivers)

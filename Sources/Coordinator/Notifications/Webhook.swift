@@ -19,7 +19,6 @@ struct Webhook: NotificationReceiver {
     let url: URL
     let signature: WebhookSignature
     let client: HTTPClient
-    /// No option; tests shorten it.
     var timeout = Self.timeout
 
     var kind: NotificationReceiverKind { .webhook }

@@ -131,7 +131,7 @@ struct OutageTests {
         clock.advance(.seconds(2))
         await engine.post(.tick)
         // No request arrives.
-        while await engine.storeProblem != nil { await Task.yield() }
+        while await engine.storeProblem != nil { try await Task.sleep(for: .milliseconds(10)) }
     }
 
     @Test func aLongOutageCostsNoLeaseNoRetryAndNoJob() async throws {

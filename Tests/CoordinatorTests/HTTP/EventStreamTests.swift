@@ -194,7 +194,7 @@ final class EventReader: NSObject, URLSessionDataDelegate, @unchecked Sendable {
         (bytes, outlet) = AsyncStream.makeStream()
         incoming = bytes.makeAsyncIterator()
         super.init()
-        var request = URLRequest(url: URL(string: address)!)
+        var request = URLRequest(to: address)
         request.setValue(lastEventID, forHTTPHeaderField: "Last-Event-ID")
         let session = URLSession(configuration: .ephemeral, delegate: self, delegateQueue: nil)
         task = session.dataTask(with: request)

@@ -62,7 +62,7 @@ struct HTTPSemanticsTests {
     @Test func anUploadOfUnknownLengthIsRefusedOnceItIsTooLong() async throws {
         let coordinator = try await RunningCoordinator { $0.maxExemplarBytes = TestImages.png.count }
         func upload(_ body: Data) async throws -> RunningCoordinator.Answer {
-            var request = URLRequest(url: URL(string: coordinator.addresses.httpURL + "/api/v1/exemplars")!)
+            var request = URLRequest(to: coordinator.addresses.httpURL + "/api/v1/exemplars")
             request.httpMethod = "POST"
             request.httpBodyStream = InputStream(data: body)
             request.setValue("chunked", forHTTPHeaderField: "Transfer-Encoding")

@@ -173,8 +173,7 @@ struct MetricsTests {
     @Test func anOpenEventStreamIsCounted() async throws {
         let reader = try await RunningCoordinator()
         #expect(try await scrape(reader)["texloom_event_streams"] == 0)
-        let url = try #require(URL(string: reader.addresses.httpURL + "/api/v1/events"))
-        let stream = URLSession.shared.dataTask(with: url)
+        let stream = URLSession.shared.dataTask(with: URLRequest(to: reader.addresses.httpURL + "/api/v1/events"))
         stream.resume()
         var page = try await scrape(reader)
         while page["texloom_event_streams"] != 1 { page = try await scrape(reader) }

@@ -346,7 +346,7 @@ extension ScriptedWorker {
             (.snapshot, [UInt8](TestImages.png) + [0]), (.checkpoint, [1, 2, 3]), (.generator, [4, 5]),
             (.discriminator, [6]),
         ]
-        for (kind, bytes) in files { _ = try await upload(bytes, kind, iteration: 5, of: attempt) }
+        for (kind, bytes) in files { _ = try await upload(bytes, kind, iteration: 5, of: attempt, repeats: true) }
         let digests = files.map { Self.artifact($0.1).sha256 }
         send(
             .finish(

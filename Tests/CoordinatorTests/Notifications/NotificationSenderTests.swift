@@ -113,6 +113,19 @@ struct NotificationSenderTests {
         #expect(complaints.all.last == "messages are accepted again")
     }
 
+    @Test func whatASlowReceiverHasTakenIsRecordedBeforeTheNextMessage() async throws {
+        try await add(["a", "b", "c"])
+        let recorded = Mutex<[Int]>([])
+        let receiver = ScriptedReceiver { [clock, metrics] _ in
+            recorded.withLock { $0.append(metrics.current.notifications[.webhook]?.delivered ?? 0) }
+            clock.pass(2)
+            return nil
+        }
+        await sender(receiver).beat()
+        let before = recorded.withLock { $0 }
+        #expect(before == [0, 1, 2])
+    }
+
     @Test func aReceiverThatRestartsGetsEverythingInItsOrder() async throws {
         try await add(["a", "b", "c"])
         let isAway = Mutex(true)

@@ -25,8 +25,7 @@ final class RawConnection: Sendable {
                 }
             }
         }
-        // A hang guard: no test waits for less.
-        var limit = timeval(tv_sec: 60, tv_usec: 0)
+        var limit = timeval(tv_sec: hangGuardSeconds, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         // Small, and of a fixed size: what the client does not take stays with the server.
         var buffer: Int32 = 1 << 16
@@ -52,7 +51,7 @@ final class RawConnection: Sendable {
         }
     }
 
-    /// What arrives until the server closes the connection; nil if it does not within a minute.
+    /// What arrives until the server closes the connection; nil if it does not before the hang guard.
     func untilClosed() async -> String? {
         await waiting { [descriptor] in
             var all: [UInt8] = []
@@ -66,7 +65,7 @@ final class RawConnection: Sendable {
         }
     }
 
-    /// What arrives next; "" if the server has closed the connection, nil after a minute of silence.
+    /// What arrives next; "" if the server has closed the connection, nil if nothing comes before the hang guard.
     func next() async -> String? {
         await waiting { [descriptor] in
             var block = [UInt8](repeating: 0, count: 65_536)

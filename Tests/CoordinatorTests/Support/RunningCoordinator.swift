@@ -24,6 +24,7 @@ final class RunningCoordinator: Sendable {
         configuration.workerEndpoint = "tcp://127.0.0.1:0"
         // Scripted workers send no heartbeats, and a test may take minutes on a busy machine.
         configuration.lease = .seconds(900)
+        configuration.httpLimits = .patient
         configure(&configuration)
         var silent = Logger(label: "test")
         silent.logLevel = .critical
@@ -72,7 +73,7 @@ final class RunningCoordinator: Sendable {
     func send(
         _ method: String, _ path: String, body: Data? = nil, headers: [String: String] = [:]
     ) async throws -> Answer {
-        var request = URLRequest(url: URL(string: addresses.httpURL + path)!)
+        var request = URLRequest(to: addresses.httpURL + path)
         request.httpMethod = method
         request.httpBody = body
         request.cachePolicy = .reloadIgnoringLocalCacheData

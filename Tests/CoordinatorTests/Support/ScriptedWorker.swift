@@ -146,10 +146,13 @@ final class ScriptedWorker {
     }
 
     /// Offers an artifact and sends chunks as credit allows, again if the coordinator asks.
-    /// - Parameter spoil: May change a chunk on its way. It gets the index among all chunks sent.
+    /// - Parameters:
+    ///   - repeats: Whether it repeats the offer every 5 s, as every worker does: the coordinator may have removed an
+    ///     equal file of another job just then. After a repeated offer the coordinator asks again for what is on its way.
+    ///   - spoil: May change a chunk on its way. It gets the index among all chunks sent.
     func upload(
         _ bytes: [UInt8], _ kind: WireArtifactKind, iteration: UInt64, of attempt: WireAttemptRef,
-        announced: WireArtifact? = nil, spoil: (Int, inout [UInt8]) -> Void = { _, _ in }
+        announced: WireArtifact? = nil, repeats: Bool = false, spoil: (Int, inout [UInt8]) -> Void = { _, _ in }
     ) async throws -> WireMessage.Body {
         var offer = WireArtifactOffer()
         offer.attempt = attempt
@@ -158,9 +161,8 @@ final class ScriptedWorker {
         offer.artifact = announced ?? Self.artifact(bytes)
         offer.iteration = iteration
         send(.artifactOffer(offer))
-        // As every worker does: the coordinator may have removed an equal file of another job just then.
         let repetition = Task { [socket, session, offer] in
-            while true {
+            while repeats {
                 try await Task.sleep(for: .seconds(5))
                 socket.send(WireMessage(.artifactOffer(offer), session: session, version: 1))
             }

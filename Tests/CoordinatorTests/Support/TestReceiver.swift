@@ -5,6 +5,7 @@ import Synchronization
 /// An HTTP server that does with webhooks what the test says.
 final class TestReceiver: Sendable {
     struct Delivery: Sendable {
+        let arrivedAt = Date()
         var headers: [String: String]
         var body: Data
 
@@ -13,7 +14,7 @@ final class TestReceiver: Sendable {
         /// Whether the signature is that of the body with this secret, as a receiver of Standard Webhooks checks it.
         func isGenuine(secret: String) -> Bool {
             guard let timestamp = headers["webhook-timestamp"], let seconds = Double(timestamp),
-                abs(Date().timeIntervalSince1970 - seconds) < 300,
+                abs(arrivedAt.timeIntervalSince1970 - seconds) < 300,
                 let key = Data(base64Encoded: String(secret.dropFirst("whsec_".count)))
             else { return false }
             let code = HMAC<SHA256>.authenticationCode(
@@ -57,9 +58,15 @@ final class TestReceiver: Sendable {
         self.port = UInt16(bigEndian: address.sin_port)
         let descriptor = descriptor
         Thread.detachNewThread { [weak self] in
+            // Only this thread closes it: at any other moment the number could be that of another socket by now.
+            defer { close(descriptor) }
             while true {
                 let connection = accept(descriptor, nil, nil)
-                guard connection >= 0 else { return }
+                guard connection >= 0 else {
+                    // After the shutdown.
+                    if errno == EINVAL { return }
+                    continue
+                }
                 Thread.detachNewThread { [weak self] in
                     self?.serve(connection)
                     close(connection)
@@ -71,12 +78,7 @@ final class TestReceiver: Sendable {
     var url: URL { URL(string: "http://127.0.0.1:\(port)/hook/secret-path")! }
     var all: [Delivery] { deliveries.withLock { $0 } }
 
-    func stop() { shutdown(descriptor, Int32(SHUT_RDWR)) }
-
-    deinit {
-        stop()
-        close(descriptor)
-    }
+    deinit { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     private func serve(_ connection: Int32) {
         var buffer = Data()

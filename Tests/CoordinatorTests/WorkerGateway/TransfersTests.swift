@@ -44,7 +44,7 @@ struct TransfersTests {
         }
         #expect(most <= Transfers.maxChunks * Limits.chunkBytes / 5)
         transfers.endAll()
-        while transfers.arrivedBytes > 0 { await Task.yield() }
+        while transfers.arrivedBytes > 0 { try await Task.sleep(for: .milliseconds(10)) }
     }
 
     /// A worker repeats its offers, and the log must not repeat the refusals.
