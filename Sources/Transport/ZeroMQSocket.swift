@@ -188,8 +188,8 @@ struct ZeroMQSocket {
 
     /// Closes socket and context; waits at most that long until the sent messages have left. libzmq looks at LINGER nowhere
     /// else.
-    func close(lingerMilliseconds: Int32) {
-        set(ZMQ_LINGER, lingerMilliseconds)
+    func close(linger: Duration) {
+        set(ZMQ_LINGER, Int32(linger / .milliseconds(1)))
         if let monitor {
             zmq_socket_monitor(handle, nil, 0)
             zmq_close(monitor)
