@@ -1,11 +1,14 @@
 /// The end of a socket: who waits for it, and how long unsent messages may hold it up.
 struct Closing {
-    /// How long the socket's thread goes on sending.
-    private static let patience = Duration.seconds(1)
+    /// How long a socket's thread goes on sending, and then libzmq.
+    static let usualPatience = Duration.seconds(1)
 
+    private let patience: Duration
     private var since: ContinuousClock.Instant?
     private var isOver = false
     private var closers: [CheckedContinuation<Void, Never>] = []
+
+    init(patience: Duration = Self.usualPatience) { self.patience = patience }
 
     /// No more messages are accepted.
     var hasBegun: Bool { since != nil }
@@ -20,7 +23,7 @@ struct Closing {
     /// - Parameter isBlocked: Whether messages are left that libzmq does not take.
     func endsThread(isBlocked: Bool, at now: ContinuousClock.Instant = .now) -> Bool {
         guard let since else { return false }
-        return !isBlocked || now - since > Self.patience
+        return !isBlocked || now - since > patience
     }
 
     /// The socket is closed.

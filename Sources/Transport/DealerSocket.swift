@@ -17,6 +17,8 @@ public final class DealerSocket: Sendable {
         public var curve: Curve.Client?
         /// Bytes that may wait for the consumer. Beyond them, the thread stops reading the socket. Tests change it.
         var inboxBytes = 32 << 20
+        /// How long ``close()`` goes on sending. Tests change it.
+        package var closingPatience = Closing.usualPatience
         /// Called on the socket's thread when the server has taken its announced key into use.
         public var onNextServerKey: (@Sendable () -> Void)?
 
@@ -32,9 +34,12 @@ public final class DealerSocket: Sendable {
         var shouldRecreate = false
         /// Whether the message in hand is dropped with the connection; see ``recreate()``.
         var dropsHeld = false
-        var closing = Closing()
+        var closing: Closing
 
-        init(plan: ConnectionPlan) { self.plan = plan }
+        init(plan: ConnectionPlan, closing: Closing) {
+            self.plan = plan
+            self.closing = closing
+        }
 
         mutating func append(_ frames: [[UInt8]], limit: Int) -> Bool {
             frames.count > 1 ? chunks.append(frames, limit: limit) : urgent.append(frames, limit: limit)
@@ -80,7 +85,7 @@ public final class DealerSocket: Sendable {
         self.endpoint = endpoint
         self.logger = logger
         self.waker = waker
-        state = Mutex(State(plan: plan))
+        state = Mutex(State(plan: plan, closing: Closing(patience: configuration.closingPatience)))
         inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: { waker.wake() })
         nonisolated(unsafe) let moved = connection
         let thread = Thread { [self] in run(moved) }
@@ -174,7 +179,7 @@ public final class DealerSocket: Sendable {
             try socket.watch(HandshakeMonitor.events | ZMQ_EVENT_DISCONNECTED)
             try socket.connect(address)
         } catch {
-            socket.close(lingerMilliseconds: 0)
+            socket.close(linger: .zero)
             throw error
         }
         return Connection(socket: socket, address: address)
@@ -204,7 +209,7 @@ public final class DealerSocket: Sendable {
                 receive(message.frames)
             }
         }
-        connection.socket.close(lingerMilliseconds: 1_000)
+        connection.socket.close(linger: configuration.closingPatience)
         inbox.finish()
         failed.finish()
         state.withLock { $0.closing.finish() }
@@ -213,7 +218,7 @@ public final class DealerSocket: Sendable {
     private func replace(_ connection: inout Connection, _ plan: ConnectionPlan) {
         do {
             let fresh = try Self.open(endpoint, plan)
-            connection.socket.close(lingerMilliseconds: 0)
+            connection.socket.close(linger: .zero)
             connection = fresh
         } catch {
             // For example, no file descriptors are left. The old socket still reconnects, with the key it has.

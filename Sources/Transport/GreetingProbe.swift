@@ -8,8 +8,8 @@ enum GreetingProbe {
     private static let opening: [UInt8] = [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3]
     private static let mechanism = 12..<32
 
-    /// "NULL" or "CURVE"; nil if the server cannot be reached, and another text if it speaks no ZeroMQ. Blocks for some
-    /// seconds at most.
+    /// "NULL" or "CURVE"; nil if the server cannot be reached or is too slow, and another text if it speaks no ZeroMQ. Blocks
+    /// for some seconds at most.
     /// - Parameter endpoint: with the address that the client's socket connects to. A name stays only if it had no address
     ///   then; it is looked up again.
     static func mechanism(of endpoint: String) -> String? {
@@ -39,9 +39,24 @@ enum GreetingProbe {
                 recv(descriptor, bytes.baseAddress! + count, bytes.count - count, 0)
             }
             if received < 0, errno == EINTR { continue }
-            guard received > 0 else { return count > 0 ? "" : nil }
+            guard received > 0 else {
+                return mechanism(in: greeting.prefix(count), isTimeout: received < 0 && errno == EAGAIN)
+            }
             count += received
         }
-        return String(decoding: greeting[mechanism].prefix { $0 != 0 }, as: UTF8.self)
+        return mechanism(in: greeting[...], isTimeout: false)
+    }
+
+    /// The same of what a server has sent.
+    /// - Parameters:
+    ///   - greeting: All of it, or its beginning.
+    ///   - isTimeout: Whether the server may still send more.
+    static func mechanism(in greeting: ArraySlice<UInt8>, isTimeout: Bool) -> String? {
+        guard let first = greeting.first else { return nil }
+        guard greeting.count < mechanism.upperBound else {
+            return String(decoding: greeting[mechanism].prefix { $0 != 0 }, as: UTF8.self)
+        }
+        // A busy coordinator may take long for the rest of its greeting. Other protocols begin with something else.
+        return isTimeout && first == opening[0] ? nil : ""
     }
 }

@@ -40,6 +40,8 @@ public final class RouterSocket: Sendable {
         var inboxBytes = 64 << 20
         /// Bytes that have arrived and belong to no message that was taken, of all connections together. Tests change it.
         var unfinishedBytes = UnfinishedMessages.budget
+        /// How long ``close()`` goes on sending. Tests change it.
+        var closingPatience = Closing.usualPatience
 
         public init(endpoint: String) { self.endpoint = endpoint }
     }
@@ -65,7 +67,7 @@ public final class RouterSocket: Sendable {
         var counters = SocketCounters()
         /// See ``use(_:)``.
         var newKeys: CurveKeyPair?
-        var closing = Closing()
+        var closing: Closing
 
         /// - Parameter frames: the routing id, the envelope, and for a chunk its payload.
         mutating func append(_ frames: [[UInt8]], for peer: Peer, _ configuration: Configuration) -> Bool {
@@ -102,7 +104,7 @@ public final class RouterSocket: Sendable {
     public let endpoint: String
     private let configuration: Configuration
     private let logger: Logger
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let waker: Waker
     private let inbox: Inbox<Incoming>
 
@@ -121,12 +123,13 @@ public final class RouterSocket: Sendable {
             // A name may have several addresses; workers try them in the same order.
             try socket.bind(try Endpoint.resolve(configuration.endpoint)[0])
         } catch {
-            socket.close(lingerMilliseconds: 0)
+            socket.close(linger: .zero)
             throw error
         }
         self.configuration = configuration
         self.logger = logger
         self.waker = waker
+        state = Mutex(State(closing: Closing(patience: configuration.closingPatience)))
         endpoint = socket.lastEndpoint
         inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: {})
         // The only reference to the socket moves to the thread. Starting the thread is the fence that libzmq wants.
@@ -241,7 +244,7 @@ public final class RouterSocket: Sendable {
             }
             noteEnded(unfinished.enforce())
         }
-        socket.close(lingerMilliseconds: 1_000)
+        socket.close(linger: configuration.closingPatience)
         inbox.finish()
         state.withLock { state in
             state.urgent = [:]

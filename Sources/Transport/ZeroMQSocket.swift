@@ -207,8 +207,8 @@ struct ZeroMQSocket {
 
     /// Closes socket and context; waits at most that long until the sent messages have left. libzmq looks at LINGER nowhere
     /// else.
-    func close(lingerMilliseconds: Int32) {
-        set(ZMQ_LINGER, lingerMilliseconds)
+    func close(linger: Duration) {
+        set(ZMQ_LINGER, Int32(linger / .milliseconds(1)))
         if let monitor {
             // libzmq waits, with a lock that the next call needs, until there is room for an event.
             while nextEvent() != nil {}

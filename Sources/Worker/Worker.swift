@@ -133,6 +133,7 @@ public struct Worker: Sendable {
         }
         let endpoint = configuration.coordinator ?? membership?.endpoint ?? WorkerConfiguration.standardCoordinator
         var socket = DealerSocket.Configuration(endpoint: endpoint)
+        if let patience = configuration.closingPatience { socket.closingPatience = patience }
         // A worker that has joined a cluster elsewhere can still work for a plain coordinator on this machine.
         if let membership, hasInvitation || endpoint == membership.endpoint || !Endpoint.isLoopback(endpoint) {
             socket.curve = Curve.Client(keys: try Membership.keys(of: folder), serverKey: membership.serverKey)

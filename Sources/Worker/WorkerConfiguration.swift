@@ -42,6 +42,8 @@ public struct WorkerConfiguration: Sendable {
     /// The lifetime is shorter by a random part of this, so that workers that start together do not all end together.
     /// Shorter than the lifetime. It never exceeds the lifetime, which may be the time limit of a batch system.
     public var lifetimeStagger = Duration.zero
+    /// How long the worker's socket goes on sending at the end; nil: as long as is usual. Tests change it.
+    var closingPatience: Duration?
 
     public init(dataFolder: URL = Self.defaultDataFolder()) { self.dataFolder = dataFolder }
 

@@ -269,7 +269,7 @@ struct AccessTests {
         defer { kill(client.processIdentifier, SIGKILL) }
         _ = output.fileHandleForReading.availableData
         coordinator.send(SIGTERM)
-        try eventually(within: 60, "it stops") { !coordinator.isRunning }
+        try eventually("it stops") { !coordinator.isRunning }
         let ended = coordinator.wait()
         #expect(ended.status == 0 && !ended.wasKilled, "\(ended.errors)")
     }

@@ -59,12 +59,14 @@ import Testing
     }
 
     @Test func aKilledWorkersJobGoesOnElsewhereFromItsCheckpoint() throws {
-        let cluster = try TinyCluster()
+        let cluster = try TinyCluster(lease: 8)
         let exemplar = try cluster.writeExemplar("bark.png", seed: 5)
         let recipe = TinyCluster.recipe(iterations: 1500, checkpointEvery: 25)
         let victim = try cluster.startWorker("victim")
         #expect(try cluster.run(["submit", exemplar] + recipe).status == 0)
-        try eventually("the victim is past a checkpoint") { (try cluster.jobs().first?.iteration ?? 0) > 60 }
+        try eventually("the victim is past a checkpoint", stopping: victim) {
+            (try cluster.jobs().first?.iteration ?? 0) > 60
+        }
         victim.killAndWait()
         try cluster.startWorker("heir")
         #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
@@ -78,16 +80,23 @@ import Testing
     }
 
     @Test func aKilledCoordinatorLosesNothing() throws {
-        let cluster = try TinyCluster()
+        let cluster = try TinyCluster(lease: 120)
         let exemplars = try (1...2).map { try cluster.writeExemplar("tile\($0).png", seed: $0) }
         let recipe = TinyCluster.recipe(iterations: 1200, checkpointEvery: 100)
         let worker = try cluster.startWorker("steady")
         #expect(try cluster.run(["submit"] + exemplars + recipe).status == 0)
+        func iterations() throws -> Int { try cluster.jobs().reduce(0) { $0 + $1.iteration } }
+        var before = 0
         for _ in 0..<2 {
-            let before = try cluster.jobs().map(\.iteration).max() ?? 0
-            try eventually("training moves on") { (try cluster.jobs().map(\.iteration).max() ?? 0) > before + 30 }
+            try eventually("training moves on", stopping: worker) { try iterations() > before + 30 }
+            before = try iterations()
+            // The worker trains when the coordinator dies, but not for as long as a start may take.
+            worker.send(SIGCONT)
+            cluster.coordinator.killAndWait()
+            worker.send(SIGSTOP)
             try cluster.restartCoordinator()
         }
+        worker.send(SIGCONT)
         #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
         #expect(worker.isRunning)
         let jobs = try cluster.jobs()
@@ -207,14 +216,17 @@ import Testing
         let folder = "\(out)/wall_result"
         // Killed without warning: the event file is then ahead of the checkpoint.
         let victim = try TexloomProcess(arguments, folder: cluster.scratch.folder.url)
-        try eventually("it is past its first checkpoint") {
+        try eventually("it is past its first checkpoint", stopping: victim) {
             let metrics = (try? String(contentsOfFile: "\(folder)/metrics.jsonl", encoding: .utf8)) ?? ""
             return metrics.contains("\"iteration\":200,") || !victim.isRunning
         }
         victim.killAndWait()
         let stopped = try TexloomProcess(arguments, folder: cluster.scratch.folder.url)
-        try eventually("it goes on") { stopped.output.contains("resuming from iteration") || !stopped.isRunning }
+        try eventually("it goes on", stopping: stopped) {
+            stopped.output.contains("resuming from iteration") || !stopped.isRunning
+        }
         stopped.send(SIGTERM)
+        stopped.send(SIGCONT)
         #expect(stopped.wait().status == 85)
         let last = try cluster.run(arguments)
         #expect(last.status == 0, "\(last.errors)")

@@ -38,10 +38,11 @@ import NNCore
             ["train", exemplar, "--out", scratch.path(out), "--threads", "1"] + recipe
         }
         let first = try TexloomProcess(train("a"), folder: scratch.url)
-        try eventually("a snapshot is there") {
+        try eventually("a snapshot is there", stopping: first) {
             FileManager.default.fileExists(atPath: scratch.path("a/moss_result/img/itr00000050.png"))
         }
         first.send(SIGINT)
+        first.send(SIGCONT)
         #expect(first.wait().status == 85)
         let second = try TexloomProcess.run(train("a"), folder: scratch.url)
         #expect(second.status == 0 && second.output.contains("resuming from iteration"), "\(second.errors)")
@@ -65,8 +66,10 @@ import NNCore
         }
         let first = try TexloomProcess(train("a"), folder: scratch.url)
         let folder = try ResultFolder(in: URL(fileURLWithPath: scratch.path("a")), name: "moss")
-        try eventually("two checkpoints are there") {
-            FileManager.default.fileExists(atPath: folder.previousCheckpoint.path)
+        try eventually("two checkpoints are there", stopping: first) {
+            [folder.checkpoint, folder.previousCheckpoint].allSatisfy {
+                FileManager.default.fileExists(atPath: $0.path)
+            }
         }
         first.killAndWait()
         let iteration = try Safetensors(contentsOf: folder.previousCheckpoint).metadata["iteration"]!

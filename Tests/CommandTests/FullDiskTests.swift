@@ -34,21 +34,24 @@ struct FullDiskTests {
     }
 
     @Test func aCoordinatorWithoutSpaceSaysSoStaysUpAndGoesOnWhenThereIsSome() throws {
-        let cluster = try TinyCluster()
+        let cluster = try TinyCluster(lease: 120)
         let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
         let recipe = TinyCluster.recipe(iterations: 1500, checkpointEvery: 50)
-        try cluster.startWorker("one")
+        let worker = try cluster.startWorker("one")
         #expect(try cluster.run(["submit", exemplar] + recipe).status == 0)
-        try eventually("training moves") { (try cluster.jobs().first?.iteration ?? 0) > 60 }
+        try eventually("training moves", stopping: worker) { (try cluster.jobs().first?.iteration ?? 0) > 60 }
         try limitFiles(of: cluster.coordinator, to: 32 << 10)
-        try eventually("it says what is wrong") {
+        try eventually("it says what is wrong", stopping: worker) {
             cluster.coordinator.errors.contains("the job store cannot be written")
         }
         let second = try cluster.writeExemplar("tile.png", seed: 4)
         let refused = try cluster.run(["submit", second] + recipe)
         #expect(refused.status != 0, "\(refused.output)")
         let before = try cluster.jobs().first?.iteration ?? 0
-        try eventually("training goes on meanwhile") { (try cluster.jobs().first?.iteration ?? 0) > before + 50 }
+        try eventually("training goes on meanwhile", stopping: worker) {
+            (try cluster.jobs().first?.iteration ?? 0) > before + 50
+        }
+        worker.send(SIGCONT)
         #expect(cluster.coordinator.isRunning)
 
         try limitFiles(of: cluster.coordinator, to: nil)
@@ -64,13 +67,14 @@ struct FullDiskTests {
     }
 
     @Test func aWorkerWithoutSpaceTrainsOnAndDeliversWhenThereIsSome() throws {
-        let cluster = try TinyCluster()
+        let cluster = try TinyCluster(lease: 120)
         let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
         let recipe = TinyCluster.recipe(iterations: 400, checkpointEvery: 50)
         let worker = try cluster.startWorker("one")
         #expect(try cluster.run(["submit", exemplar] + recipe).status == 0)
-        try eventually("training has begun") { (try cluster.jobs().first?.iteration ?? 0) > 0 }
+        try eventually("training has begun", stopping: worker) { (try cluster.jobs().first?.iteration ?? 0) > 0 }
         try limitFiles(of: worker, to: 12 << 10)
+        worker.send(SIGCONT)
         try eventually("all iterations are done, and it waits to write the result") {
             try cluster.run(["logs", "wall"]).output.contains("waiting for the disk")
         }
@@ -87,7 +91,10 @@ struct FullDiskTests {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
         let worker = try cluster.startWorker("one")
-        try eventually("it has greeted") { try cluster.run(["list"]).status == 0 && worker.isRunning }
+        try eventually("it has greeted") {
+            let listed = Data(try cluster.run(["workers", "--json"]).output.utf8)
+            return try APIFormat.decoder.decode([WorkerSummary].self, from: listed).contains { $0.isConnected }
+        }
         try limitFiles(of: worker, to: 512)
         #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 30)).status == 0)
         try eventually("the job is handed back with its reason") {
@@ -109,11 +116,14 @@ struct FullDiskTests {
         let snapshot = { (iteration: String) in
             FileManager.default.fileExists(atPath: "\(out)/wall_result/img/itr\(iteration).png")
         }
-        try eventually("training moves") { snapshot("00000100") }
+        try eventually("training moves", stopping: training) { snapshot("00000100") }
         // The error message itself still fits.
         try limitFiles(of: training, to: 4096)
-        try eventually("it says what is wrong") { training.errors.contains("metrics.jsonl cannot be written") }
+        try eventually("it says what is wrong", stopping: training) {
+            training.errors.contains("metrics.jsonl cannot be written")
+        }
         try limitFiles(of: training, to: nil)
+        training.send(SIGCONT)
         let ended = training.wait()
         #expect(ended.status == 0 && snapshot("00001500"), "\(ended.errors)")
         let rows = try ResultFolder(in: URL(fileURLWithPath: out), name: "wall").readMetrics()

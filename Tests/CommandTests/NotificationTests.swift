@@ -55,24 +55,34 @@ struct NotificationTests {
         }
     }
 
-    /// A port that nothing uses at this moment.
-    private func freePort() throws -> Int {
-        let probe = Process()
-        let output = Pipe()
-        probe.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        probe.arguments = [
-            "python3", "-c", "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])",
-        ]
-        probe.standardOutput = output
-        try probe.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        probe.waitUntilExit()
-        return try #require(Int(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+    /// A port on which nothing listens, kept from programs that ask the system for any port. One that wants this port and
+    /// sets SO_REUSEADDR, as Python's servers do, gets it.
+    private final class ReservedPort {
+        private let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let number: Int
+
+        init() throws {
+            var (reuses, address, size) = (Int32(1), sockaddr_in(), socklen_t(MemoryLayout<sockaddr_in>.size))
+            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuses, socklen_t(MemoryLayout<Int32>.size))
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_addr.s_addr = inet_addr("127.0.0.1")
+            let result = withUnsafeMutablePointer(to: &address) { [descriptor] pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
+                }
+            }
+            try #require(result, "no port: \(String(cString: strerror(errno)))")
+            number = Int(UInt16(bigEndian: address.sin_port))
+        }
+
+        deinit { close(descriptor) }
     }
 
     @Test func aMessageSurvivesTheDeathOfTheCoordinatorAndTheReceiverOfTheDocumentationTakesIt() throws {
         let secret = try secret()
-        let port = try freePort()
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let port = reserved.number
         let script = try receiverScript()
         let cluster = try TinyCluster(options: ["--notify", "http://127.0.0.1:\(port)/", "--notify-secret", secret])
         let exemplar = try cluster.writeExemplar("bricks.png", seed: 1)
@@ -113,7 +123,9 @@ struct NotificationTests {
         #expect(try String(contentsOfFile: scratch.path("input"), encoding: .utf8).contains(#""type":"test""#))
         let failed = try test([], ["TEXLOOM_NOTIFY_COMMAND": bad])
         #expect(failed.status == 1 && failed.output == "\(bad): failed: it ended with status 4: no route\n")
-        let port = try freePort()
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let port = reserved.number
         let gone = try test(
             [],
             ["TEXLOOM_NOTIFY": "http://127.0.0.1:\(port)/x http://localhost:\(port)/", "TEXLOOM_NOTIFY_SECRET": secret])

@@ -32,8 +32,9 @@ import Testing
         let exemplar = try cluster.writeExemplar("moss.png", seed: 1)
         let submission = try cluster.start(
             ["submit", exemplar, "--seeds", "1000", "--json"] + TinyCluster.recipe(iterations: 60))
-        try eventually("the coordinator has a job") { try !cluster.jobs().isEmpty }
+        try eventually("the coordinator has a job", stopping: submission) { try !cluster.jobs().isEmpty }
         cluster.coordinator.killAndWait()
+        submission.send(SIGCONT)
         let result = submission.wait()
         #expect(result.status == 75 && result.errors.contains("cannot be reached"), "\(result.errors)")
         struct Outcome: Decodable {

@@ -109,12 +109,23 @@ final class Terminal {
 
 /// Waits for a condition. The time limit only keeps a broken test from hanging.
 func eventually(
-    within seconds: Double = 120, _ what: String, _ condition: () throws -> Bool
+    within seconds: Double = 300, _ what: String, _ condition: () throws -> Bool
 ) throws {
     let deadline = Date().addingTimeInterval(seconds)
     while try !condition() {
         if Date() > deadline { throw Unmet(what: what) }
         Thread.sleep(forTimeInterval: 0.05)
+    }
+}
+
+/// Waits for a condition while the process runs only for moments: however slow this machine is, it has not come much
+/// further when the test notices. The process is stopped then (SIGSTOP).
+func eventually(_ what: String, stopping process: TexloomProcess, _ condition: () throws -> Bool) throws {
+    try eventually(what) {
+        process.send(SIGCONT)
+        Thread.sleep(forTimeInterval: 0.1)
+        process.send(SIGSTOP)
+        return try condition()
     }
 }
 

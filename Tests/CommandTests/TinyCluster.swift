@@ -28,16 +28,19 @@ final class TinyCluster {
     }
 
     private let heartbeat: Double
+    private let lease: Double
     private let options: [String]
 
     /// - Parameters:
     ///   - heartbeat: In seconds.
+    ///   - lease: In seconds; nil: ten heartbeats. A test that stops a worker, but not its job, needs a long one.
     ///   - options: Further ones of the coordinator.
-    init(heartbeat: Double = 0.2, options: [String] = []) throws {
+    init(heartbeat: Double = 0.2, lease: Double? = nil, options: [String] = []) throws {
         self.heartbeat = heartbeat
+        self.lease = lease ?? 10 * heartbeat
         self.options = options
         coordinator = try Self.startCoordinator(
-            scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0", heartbeat, options)
+            scratch.folder, http: "127.0.0.1:0", workers: "tcp://127.0.0.1:0", heartbeat, self.lease, options)
         try findAddresses()
     }
 
@@ -46,12 +49,13 @@ final class TinyCluster {
     }
 
     private static func startCoordinator(
-        _ scratch: ScratchFolder, http: String, workers: String, _ heartbeat: Double, _ options: [String]
+        _ scratch: ScratchFolder, http: String, workers: String, _ heartbeat: Double, _ lease: Double,
+        _ options: [String]
     ) throws -> TexloomProcess {
         try TexloomProcess(
             [
                 "coordinator", "--data", scratch.path("coordinator"), "--http", http, "--workers", workers,
-                "--heartbeat", "\(heartbeat)", "--lease", "\(10 * heartbeat)",
+                "--heartbeat", "\(heartbeat)", "--lease", "\(lease)",
             ] + options, folder: scratch.url, launcher: heedingHangUps)
     }
 
@@ -66,12 +70,12 @@ final class TinyCluster {
         }
     }
 
-    /// Kills the coordinator without warning and restarts it with the same data and addresses.
+    /// Kills the coordinator without warning, if it still runs, and restarts it with the same data and addresses.
     func restartCoordinator() throws {
-        coordinator.killAndWait()
+        if coordinator.isRunning { coordinator.killAndWait() }
         coordinator = try Self.startCoordinator(
             scratch.folder, http: String(address.dropFirst("http://".count)), workers: endpoint, heartbeat,
-            options)
+            lease, options)
         try findAddresses()
     }
 

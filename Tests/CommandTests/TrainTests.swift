@@ -138,8 +138,11 @@ import Testing
     @Test func rowsThatTheFileLostComeBackFromTheCheckpoint() throws {
         let exemplar = try writeExemplar("moss.png")
         let training = try start(exemplar, iterations: 600)
-        try eventually("two checkpoints are there") { exists("out/moss_result/previous_checkpoint.safetensors") }
+        try eventually("two checkpoints are there", stopping: training) {
+            exists("out/moss_result/previous_checkpoint.safetensors")
+        }
         training.send(SIGTERM)
+        training.send(SIGCONT)
         #expect([0, 85].contains(training.wait().status))
         let folder = try ResultFolder(in: URL(fileURLWithPath: scratch.path("out")), name: "moss")
         try? FileManager.default.removeItem(at: folder.resultJSON)

@@ -177,7 +177,7 @@ struct SocketTests {
         }
         #expect(message == beat(9))
         #expect(router.counters.malformed.count == 12)
-        raw.close(lingerMilliseconds: 0)
+        raw.close(linger: .zero)
         await router.close()
     }
 
@@ -202,7 +202,7 @@ struct SocketTests {
         }
         #expect(message.session == 5 && message.envelope.version == 1 && refusal.code == .versionUnsupported)
         #expect(refusal.message.contains("version 9") && refusal.message.contains("upgrade the coordinator"))
-        raw.close(lingerMilliseconds: 0)
+        raw.close(linger: .zero)
         await router.close()
     }
 
@@ -225,11 +225,11 @@ struct SocketTests {
             return
         }
         #expect(router.counters.dropped > 0)
-        raw.close(lingerMilliseconds: 0)
+        raw.close(linger: .zero)
         await router.close()
     }
 
-    @Test(arguments: ["tcp://[::1]:*", "tcp://localhost:*", "tcp://[::ffff:127.0.0.1]:*"])
+    @Test(arguments: ["tcp://localhost:*"] + ipv6Addresses("tcp://[::1]:*", "tcp://[::ffff:127.0.0.1]:*"))
     func addressesOfEveryKindConnect(_ address: String) async throws {
         let router = try RouterSocket(.init(endpoint: address), logger: logger)
         // Connects by the name too, if the address was a name.

@@ -15,6 +15,19 @@ final class TransferOverSocketsTests {
     init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
     deinit { try? FileManager.default.removeItem(at: folder) }
 
+    /// Sockets that send what waits when they are closed, however slow this machine is.
+    private func router(_ endpoint: String = "tcp://127.0.0.1:*") throws -> RouterSocket {
+        var configuration = RouterSocket.Configuration(endpoint: endpoint)
+        configuration.closingPatience = .seconds(600)
+        return try RouterSocket(configuration, logger: logger)
+    }
+
+    private func dealer(_ endpoint: String) throws -> DealerSocket {
+        var configuration = DealerSocket.Configuration(endpoint: endpoint)
+        configuration.closingPatience = .seconds(600)
+        return try DealerSocket(configuration, logger: logger)
+    }
+
     private static func offer(_ artifact: Artifact) -> WireArtifactOffer {
         var offer = WireArtifactOffer()
         offer.attempt = WireAttemptRef(jobID: "job", attempt: 1)
@@ -126,8 +139,8 @@ final class TransferOverSocketsTests {
     }
 
     @Test func whatWaitsIsSentBeforeClosing() async throws {
-        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
-        let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
+        let router = try router()
+        let dealer = try dealer(router.endpoint)
         var incoming = router.incoming.makeAsyncIterator()
         dealer.send(message(.heartbeat(WireHeartbeat())))
         _ = await incoming.next()
@@ -144,8 +157,8 @@ final class TransferOverSocketsTests {
     }
 
     @Test func whatWaitsForAPeerIsSentBeforeClosing() async throws {
-        let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
-        let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
+        let router = try router()
+        let dealer = try dealer(router.endpoint)
         var atRouter = router.incoming.makeAsyncIterator()
         dealer.send(message(.heartbeat(WireHeartbeat())))
         guard case .message(_, let peer)? = await atRouter.next() else {
@@ -154,7 +167,7 @@ final class TransferOverSocketsTests {
         }
         var chunk = WireArtifactChunk()
         chunk.crc32 = CRC32.checksum([1])
-        // More than libzmq takes at once, and less than the router sends within a second.
+        // More than libzmq takes at once.
         for _ in 0..<30 { router.send(message(.artifactChunk(chunk), [1]), to: peer) }
         await router.close()
         try #require(router.counters.sent == 30)
@@ -165,7 +178,7 @@ final class TransferOverSocketsTests {
 
     @Test func whatHasArrivedIsReadAfterTheConnectionEnds() async throws {
         let endpoint = "ipc://\(folder.path)/socket"
-        let router = try RouterSocket(.init(endpoint: endpoint), logger: logger)
+        let router = try router(endpoint)
         var configuration = DealerSocket.Configuration(endpoint: endpoint)
         // One message fills it, so that the others wait in libzmq.
         configuration.inboxBytes = 1

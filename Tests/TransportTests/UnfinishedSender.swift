@@ -57,8 +57,9 @@ struct UnfinishedSender {
         close(descriptor)
     }
 
-    /// - Returns: The bytes that went out before the other side ended the connection.
-    func send(upTo limit: Int) async throws -> Int {
+    /// Returns when the other side has ended the connection.
+    /// - Parameter limit: About how many bytes go out at most. After them the client waits.
+    func sendUntilEnded(atMost limit: Int) async throws {
         defer { close(descriptor) }
         try await shakeHands()
         var sent = 0
@@ -67,9 +68,13 @@ struct UnfinishedSender {
         while sent < limit {
             let count = try await write(frame)
             sent += count
-            if count < frame.count { break }
+            if count < frame.count { return }
         }
-        return sent
+        var answer = [UInt8](repeating: 0, count: 1024)
+        while true {
+            let count = recv(descriptor, &answer, answer.count, Int32(MSG_DONTWAIT))
+            if count < 0, errno == EAGAIN { try await Task.sleep(for: .milliseconds(1)) } else if count <= 0 { return }
+        }
     }
 
     /// - Returns: The bytes that went out; fewer than all if the connection has ended.

@@ -39,7 +39,7 @@ final class WorkerTests {
     deinit { try? FileManager.default.removeItem(at: folder) }
 
     private func start(
-        _ coordinator: borrowing ScriptedCoordinator, drainPatience: Duration = .seconds(60),
+        _ coordinator: borrowing ScriptedCoordinator, drainPatience: Duration = .seconds(600),
         limits: WorkerLimits = WorkerLimits(), _ body: @escaping FakeTrainer.Body
     ) -> Task<WorkerExit, any Error> {
         var configuration = WorkerConfiguration(dataFolder: folder)
@@ -47,6 +47,8 @@ final class WorkerTests {
         configuration.slots = .exactly(1)
         configuration.threadsPerSlot = .exactly(1)
         configuration.drainPatience = drainPatience
+        // Its GOODBYE arrives, however slow this machine is.
+        configuration.closingPatience = .seconds(600)
         configuration.limits = limits
         let worker = Worker(
             configuration: configuration, trainer: FakeTrainer(body: body),

@@ -8,6 +8,8 @@ extension WorkerState {
     /// for hours, and then this training exists only here. The worker does not claim the others: the coordinator frees
     /// their jobs at once and counts the attempts as lost.
     mutating func recover(_ found: [RecoveredAttempt], _ now: Instant) {
+        // While the worker was reading its folder, it could not have had a job.
+        idleSince = now
         for one in found.sorted(by: { $0.record.ref < $1.record.ref }) {
             let record = one.record
             let newest = record.results.last { $0.isArtifact(.checkpoint) }

@@ -51,6 +51,14 @@ struct WorkerRetirementTests {
         #expect(effects.contains(.exit(.retired("it had no job for as long as it may idle"))))
     }
 
+    @Test func theTimeInWhichAWorkerReadsItsFolderIsNotIdle() {
+        var bench = WorkerBench(limits: WorkerLimits(idle: .seconds(30)))
+        let effects = bench.play(.recovered([]), after: .seconds(30))
+        #expect(said(effects) == [] && effects.bodies.contains { if case .hello = $0 { true } else { false } })
+        #expect(said(bench.play(.tick, after: .seconds(29))) == [])
+        #expect(said(bench.play(.tick, after: .seconds(1))).count == 1)
+    }
+
     @Test func withoutACoordinatorAnIdleWorkerRetiresToo() {
         var bench = WorkerBench(limits: WorkerLimits(idle: .seconds(30)))
         bench.play(.tick)

@@ -16,6 +16,8 @@ struct ScriptedCoordinator: ~Copyable {
     private var incoming: AsyncStream<RouterSocket.Incoming>.Iterator
     private var peer = Peer(routingID: [])
     private var session: UInt64 = 0
+    /// The sessions that ``welcome()`` has answered.
+    private var greeted: Set<UInt64> = []
     /// Messages that arrived during a wait for another one: lanes may overtake each other.
     private var backlog: [WireMessage] = []
 
@@ -53,6 +55,11 @@ struct ScriptedCoordinator: ~Copyable {
             guard case .message(let message, let peer) = event else { continue }
             self.peer = peer
             session = message.session
+            // A worker that got no answer for a second has repeated its HELLO.
+            if case .hello? = message.body, greeted.contains(session) {
+                greet()
+                continue
+            }
             guard case .heartbeat(let beat)? = message.body else { return message }
             #expect(beat.load.residentBytes > 0, "a heartbeat says what the worker takes")
             var reply = WireHeartbeatReply()
@@ -64,6 +71,12 @@ struct ScriptedCoordinator: ~Copyable {
 
     mutating func welcome() async throws -> WireHello {
         let hello = try await expect { if case .hello(let hello) = $0 { hello } else { nil } }
+        greeted.insert(session)
+        greet()
+        return hello
+    }
+
+    private func greet() {
         var welcome = WireWelcome()
         welcome.version = 1
         welcome.coordinatorID = "test"
@@ -71,7 +84,6 @@ struct ScriptedCoordinator: ~Copyable {
         welcome.heartbeatMilliseconds = 60_000
         welcome.leaseMilliseconds = 240_000
         say(.welcome(welcome))
-        return hello
     }
 
     mutating func assign(_ ref: AttemptReference, exemplar: [UInt8]) async throws {
