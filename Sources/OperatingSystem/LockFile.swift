@@ -41,7 +41,11 @@ public final class LockFile: Sendable {
         self.descriptor = descriptor
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A child process that is just being started has a copy of the descriptor, which would keep the lock.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     /// Whether the path still names this file: its folder is not removed, moved away or covered by a mount.
     public var isInPlace: Bool {

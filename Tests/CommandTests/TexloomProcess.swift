@@ -71,7 +71,10 @@ final class TexloomProcess: Sendable {
         }
     }
 
-    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+    func send(_ signal: Int32) {
+        // The number of an ended process may belong to another one.
+        if process.isRunning { kill(process.processIdentifier, signal) }
+    }
 
     @discardableResult
     func wait() -> Result {

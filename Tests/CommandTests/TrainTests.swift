@@ -127,10 +127,13 @@ import Testing
         training.send(SIGUSR1)
         training.send(SIGTERM)
         training.send(SIGINT)
-        try eventually("it says what another does") { training.errors.contains("press Ctrl-C again to end at once") }
-        try eventually("it waits") { training.output.contains("waiting for the disk") }
+        try eventually("it says what another does, and waits", stopping: training) {
+            training.errors.contains("press Ctrl-C again to end at once")
+                && training.output.contains("waiting for the disk")
+        }
         #expect(training.isRunning)
         training.send(SIGINT)
+        training.send(SIGCONT)
         let ended = training.wait()
         #expect(ended.wasKilled && ended.status == SIGINT)
     }
