@@ -49,11 +49,11 @@ struct ZeroMQSocket {
         if type == ZMQ_ROUTER { serve() }
     }
 
-    /// What a socket needs that strangers connect to.
+    /// What a socket needs that strangers connect to (docs/decisions/0022).
     ///
     /// A connection that is full and then reset makes libzmq abort the process if its rest contains a PING, or if the time
-    /// for a PING of its own comes (4.3.4 and 4.3.5; issue 4841 of libzmq). So a server's connections are never full: its
-    /// thread always reads, and drops what its inbox cannot hold. No side sends PINGs.
+    /// for a PING of its own comes. So a server's connections are never full: its thread always reads, and drops what its
+    /// inbox cannot hold. No side sends PINGs.
     private func serve() {
         set(ZMQ_ROUTER_MANDATORY, Int32(1))
         // Of two connections with one routing id, the newer one counts. Otherwise libzmq never frees what arrives over it.

@@ -138,6 +138,13 @@ struct MetricsReport {
         page.counter(
             "texloom_peers_refused_total", "Messages refused because too many peers are connected.",
             Double(socket.refusedPeers.count))
+        page.counter(
+            "texloom_messages_overflowed_total",
+            "Messages from workers dropped unread because too many waited. Workers send them again.",
+            Double(socket.overflowed.count))
+        page.counter(
+            "texloom_connections_ended_total", "Connections ended because what they had sent filled too much memory.",
+            Double(socket.endedUnfinished))
         page.gauge("texloom_events_waiting", "Events that wait for the engine.", Double(waitingEvents))
         page.counter(
             "texloom_events_dropped_total", "Worker messages dropped because too many waited.", Double(droppedEvents))
