@@ -51,6 +51,8 @@ struct DashboardRoutes: Sendable {
 
     /// A job at its last iteration still needs time for the last snapshot, its figures and the upload.
     private func queueTime(_ summary: ClusterSummary) -> String {
+        let hasWork = JobState.allCases.contains { !$0.isSettled && summary.jobs[$0.rawValue] ?? 0 > 0 }
+        guard hasWork else { return "none" }
         guard let seconds = summary.queueSeconds else { return "unknown" }
         return seconds < 1 && summary.jobs["running"] ?? 0 > 0 ? "finishing" : Readable.duration(seconds)
     }

@@ -51,6 +51,7 @@ function hearOf(job) {
 
 // After the last iteration a job still has its last snapshot, the figures and the upload to do.
 function queueTime({ queueSeconds, jobs }) {
+  if (!(jobs.queued || jobs.running || jobs.waiting)) return "none";
   if (queueSeconds == null) return "unknown";
   return queueSeconds < 1 && jobs.running > 0 ? "finishing" : duration(queueSeconds);
 }
