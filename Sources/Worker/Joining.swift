@@ -92,9 +92,7 @@ struct Joining: Sendable {
             }
             group.addTask {
                 // A message before the connection waits in the socket.
-                for second in 0..<Self.patience.components.seconds where !Task.isCancelled {
-                    // The endpoint's name may have several addresses.
-                    if second > 0, second % 4 == 0 { socket.recreate() }
+                for _ in 0..<Self.patience.components.seconds where !Task.isCancelled {
                     socket.send(request)
                     try? await Task.sleep(for: .seconds(1))
                 }
