@@ -36,7 +36,7 @@ struct ConnectionPlan {
     /// What ``learn(nextServerKey:)`` has brought.
     private var announcedKey: String?
     private var lastKeyChange: ContinuousClock.Instant
-    /// Whether no handshake has succeeded since the last probe began.
+    /// Whether a probe has begun and no handshake has succeeded since.
     private var awaitsProbe = false
     /// What a probe has found, until the next handshake has ended or succeeded.
     private var suspicion: LinkFailure?

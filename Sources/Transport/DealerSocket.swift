@@ -130,8 +130,9 @@ public final class DealerSocket: Sendable {
             state.urgent = Outbox()
             state.chunks = Outbox()
             state.dropsHeld = true
+            state.shouldRecreate = true
         }
-        reconnect()
+        waker.wake()
     }
 
     /// Drops the connection, and connects again as the plan says. What waits is sent over the new one.

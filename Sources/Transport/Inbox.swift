@@ -1,8 +1,8 @@
 import DequeModule
 import Synchronization
 
-/// Messages that a socket thread has read and that wait for one consumer. The thread heeds the bound of their bytes: while
-/// the inbox is full, a client stops reading its socket, so that TCP's flow control slows the server down; a server drops.
+/// Messages that a socket thread has read and that wait for one consumer, bounded by bytes. While the inbox is full, the
+/// thread stops reading the socket. A client's connection is then full, too, and TCP's flow control slows the server down.
 final class Inbox<Element: Sendable>: Sendable {
     private struct State {
         var waiting: Deque<(element: Element, bytes: Int)> = []
@@ -27,9 +27,7 @@ final class Inbox<Element: Sendable>: Sendable {
         self.onRoom = onRoom
     }
 
-    var isFull: Bool { bytes >= capacityBytes }
-
-    var bytes: Int { state.withLock { $0.bytes } }
+    var isFull: Bool { state.withLock { $0.bytes >= capacityBytes } }
 
     func push(_ element: Element, bytes: Int) {
         let consumer = state.withLock { state -> CheckedContinuation<Element?, Never>? in

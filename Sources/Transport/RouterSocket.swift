@@ -35,8 +35,7 @@ public final class RouterSocket: Sendable {
         var outboxBytesPerPeer = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
         /// Bytes of chunks that wait for all peers together. A peer asks again for a dropped chunk. Tests change it.
         var chunkBytes = 256 << 20
-        /// Bytes that wait for the consumer. Beyond them, chunks are dropped, and beyond a fourth more, all messages. Peers
-        /// repeat every message until it is answered. Tests change it.
+        /// Bytes that wait for the consumer. Beyond them, the thread stops reading the socket. Tests change it.
         var inboxBytes = 64 << 20
         /// Bytes that have arrived and belong to no message that was taken, of all connections together. Tests change it.
         var unfinishedBytes = UnfinishedMessages.budget
@@ -50,6 +49,8 @@ public final class RouterSocket: Sendable {
     static let maxPeers = 2048
     /// After this long without a message a peer's place may go to another: 24 default heartbeats.
     static let peerIdleTime = Duration.seconds(120)
+    /// After so many messages without a moment in which none waited, all that wait are discarded.
+    static let maxBacklog = 65_536
 
     public enum Incoming: Sendable {
         case message(WireMessage, from: Peer)
@@ -131,7 +132,7 @@ public final class RouterSocket: Sendable {
         self.waker = waker
         state = Mutex(State(closing: Closing(patience: configuration.closingPatience)))
         endpoint = socket.lastEndpoint
-        inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: {})
+        inbox = Inbox(capacityBytes: configuration.inboxBytes, onRoom: { waker.wake() })
         // The only reference to the socket moves to the thread. Starting the thread is the fence that libzmq wants.
         nonisolated(unsafe) let moved = socket
         let thread = Thread { [self] in run(moved) }
@@ -186,6 +187,8 @@ public final class RouterSocket: Sendable {
         let port = endpoint.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
         var unfinished = UnfinishedMessages(port: port, budget: configuration.unfinishedBytes)
         var isBound = true
+        /// Messages taken since the last moment in which none waited.
+        var backlog = 0
         var bindFailures = 0
         var lateBinding = RareNotice()
         while true {
@@ -212,8 +215,11 @@ public final class RouterSocket: Sendable {
             let sent = state.withLock { $0.counters.sent }
             let isBlocked = flush(socket, &held, &peers)
             if closing.endsThread(isBlocked: isBlocked) { break }
+            // So many clients' messages wait that libzmq would fill the memory with them. They send them again.
+            let discards = backlog >= Self.maxBacklog
+            let reads = discards || !inbox.isFull
             var items = [
-                zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
+                zmq_pollitem_t(socket: socket.handle, fd: 0, events: reads ? Int16(ZMQ_POLLIN) : 0, revents: 0),
                 zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
                 // If this thread does not read libzmq's events, libzmq stops all input and output.
                 zmq_pollitem_t(socket: socket.monitor, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
@@ -226,21 +232,18 @@ public final class RouterSocket: Sendable {
                 if event == ZMQ_EVENT_ACCEPTED { unfinished.opened(descriptor) } else { unfinished.closed(descriptor) }
             }
             // At most 64 a turn, so that a flood of input does not delay answers.
-            for _ in 0..<64 {
-                let waiting = inbox.bytes
-                let takesAny = waiting < configuration.inboxBytes / 4 * 5
-                guard let message = socket.receive(maxFrames: takesAny ? 3 : 0) else {
+            for _ in 0..<(discards ? Self.maxBacklog : 64) where discards || !inbox.isFull {
+                guard let message = socket.receive(maxFrames: discards ? 1 : 3) else {
                     unfinished.drained()
+                    backlog = 0
                     break
                 }
+                backlog += 1
                 if let descriptor = message.descriptor {
-                    unfinished.finished(descriptor, bytes: message.byteCount)
+                    // The first frame, the routing id, comes from libzmq.
+                    unfinished.finished(descriptor, bytes: message.byteCount - message.frames[0].count)
                 }
-                if takesAny, waiting < configuration.inboxBytes || message.frames.count < 3 {
-                    receive(message, &peers)
-                } else {
-                    noteOverflow()
-                }
+                if discards { noteDiscarded() } else { receive(message, &peers) }
             }
             noteEnded(unfinished.enforce())
         }
@@ -253,13 +256,11 @@ public final class RouterSocket: Sendable {
         }
     }
 
-    private func noteOverflow() {
-        guard let count = state.withLock({ $0.counters.overflowed.occurred() }) else { return }
+    private func noteDiscarded() {
+        guard let count = state.withLock({ $0.counters.discarded.occurred() }) else { return }
         logger.warning(
-            "dropped a message: too many wait for the coordinator",
-            metadata: [
-                "waiting_mib": .stringConvertible(inbox.bytes >> 20), "dropped": .stringConvertible(count),
-            ])
+            "discarded a message: more arrive than the coordinator takes",
+            metadata: ["discarded": .stringConvertible(count)])
     }
 
     private func noteEnded(_ count: Int) {

@@ -10,8 +10,8 @@ public struct SocketCounters: Equatable, Sendable {
     public var dropped = 0
     /// Messages refused because the table of peers was full.
     public var refusedPeers = RareNotice()
-    /// Messages dropped because too many waited for the consumer.
-    public var overflowed = RareNotice()
+    /// Messages discarded unread because more arrived than were taken.
+    public var discarded = RareNotice()
     /// Connections ended because what they sent, and was not taken yet, filled too much memory.
     public var endedUnfinished = 0
 }

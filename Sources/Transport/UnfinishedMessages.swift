@@ -14,8 +14,6 @@ struct UnfinishedMessages {
     private struct Connection {
         /// Bytes that have arrived and belong to messages that were taken; at least so many.
         var takenBytes: UInt64 = 0
-        /// Bytes that had arrived when the last message was taken.
-        var receivedBytes: UInt64 = 0
         var lastMessage: ContinuousClock.Instant
     }
 
@@ -42,52 +40,48 @@ struct UnfinishedMessages {
     mutating func closed(_ descriptor: Int32) { connections[descriptor] = nil }
 
     /// A whole message of the connection was taken.
-    /// - Parameter bytes: of its frames.
+    /// - Parameter bytes: of the frames that the client sent.
     mutating func finished(_ descriptor: Int32, bytes: Int, at now: ContinuousClock.Instant = .now) {
-        guard let received = receivedBytes(descriptor) else { return }
-        var connection = connections[descriptor] ?? Connection(lastMessage: now)
-        connection.takenBytes = min(connection.takenBytes + UInt64(bytes), received)
-        connection.receivedBytes = received
-        connection.lastMessage = now
-        connections[descriptor] = connection
+        connections[descriptor, default: Connection(lastMessage: now)].takenBytes += UInt64(bytes)
+        connections[descriptor]?.lastMessage = now
         active.insert(descriptor)
     }
 
-    /// All whole messages have been taken, so all that had arrived with them was theirs: also what surrounds their frames.
+    /// All whole messages have been taken, so all that has arrived with them was theirs: also what surrounds their frames.
     mutating func drained() {
         for descriptor in active {
-            guard var connection = connections[descriptor] else { continue }
-            connection.takenBytes = connection.receivedBytes
-            connections[descriptor] = connection
+            guard let received = receivedBytes(descriptor) else { continue }
+            connections[descriptor]?.takenBytes = received
         }
         active = []
     }
 
-    /// Ends connections until the others are within the budget. First come those whose last whole message is the oldest,
-    /// then those that hold the most.
+    /// Ends connections until the others are within the budget: those that hold the most, or, if all whole messages have
+    /// been taken, those whose last one is the oldest.
     /// - Returns: The number of ended connections.
     mutating func enforce(at now: ContinuousClock.Instant = .now) -> Int {
         guard now - checked >= .milliseconds(Self.intervalMilliseconds) else { return 0 }
         checked = now
         // Connections at work hold whole messages, too, if not all have been taken: windows of chunks.
-        let budget = active.isEmpty ? budget : 2 * budget
+        let isDrained = active.isEmpty
+        let budget = isDrained ? budget : 4 * budget
         var held: [(descriptor: Int32, bytes: Int, since: ContinuousClock.Instant)] = []
         for (descriptor, connection) in connections {
-            guard let bytes = receivedBytes(descriptor), bytes >= connection.takenBytes else {
+            guard let received = receivedBytes(descriptor) else {
                 connections[descriptor] = nil
                 continue
             }
-            held.append((descriptor, Int(bytes - connection.takenBytes), connection.lastMessage))
+            let bytes = Int(received - min(received, connection.takenBytes))
+            held.append((descriptor, bytes, connection.lastMessage))
         }
         var total = held.reduce(0) { $0 + $1.bytes }
         guard total > budget else { return 0 }
+        held.sort { isDrained ? $0.since < $1.since : $0.bytes > $1.bytes }
         // One that has just brought a whole message is at work.
         let recent = now - .milliseconds(3 * Self.intervalMilliseconds)
-        let silent = held.filter { $0.since < recent }.sorted { $0.since < $1.since }
-        let atWork = held.filter { $0.since >= recent }.sorted { $0.bytes > $1.bytes }
         var ended = 0
         // A connection with little to give would end in vain.
-        for (descriptor, bytes, _) in silent + atWork where bytes > budget / 1024 {
+        for (descriptor, bytes, since) in held where bytes > budget / 1024 && (!isDrained || since < recent) {
             guard total > budget else { break }
             shutdown(descriptor, Int32(SHUT_RDWR))
             connections[descriptor] = nil

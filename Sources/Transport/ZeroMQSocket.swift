@@ -51,9 +51,9 @@ struct ZeroMQSocket {
 
     /// What a socket needs that strangers connect to (docs/decisions/0022).
     ///
-    /// A connection that is full and then reset makes libzmq abort the process if its rest contains a PING, or if the time
-    /// for a PING of its own comes. So a server's connections are never full: its thread always reads, and drops what its
-    /// inbox cannot hold. No side sends PINGs.
+    /// A connection that is full and then reset makes libzmq abort the process if a PING is among what libzmq has not
+    /// delivered yet, or when the time for its own PING comes. So a server's connections are never full; ``RouterSocket``
+    /// bounds what they hold. No side sends PINGs.
     private func serve() {
         set(ZMQ_ROUTER_MANDATORY, Int32(1))
         // Of two connections with one routing id, the newer one counts. Otherwise libzmq never frees what arrives over it.
@@ -210,7 +210,7 @@ struct ZeroMQSocket {
     func close(linger: Duration) {
         set(ZMQ_LINGER, Int32(linger / .milliseconds(1)))
         if let monitor {
-            // libzmq waits, with a lock that the next call needs, until there is room for an event.
+            // libzmq's own thread may hold the lock that the next call needs, while it waits for room for an event.
             while nextEvent() != nil {}
             zmq_socket_monitor(handle, nil, 0)
             zmq_close(monitor)

@@ -257,11 +257,11 @@ struct SimulatedCoordinator {
         case .welcome(let lost, let session): send(.welcome(Self.greeting, lost: lost), to: session)
         case .receiveArtifact(let offer, let session):
             let key = TransferKey(session: session, id: offer.transferID)
-            let known = uploads[key]?.receiver
-            var receiver = known ?? ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact)
-            let rewinds = known == nil || receiver.isRewindDue()
+            let receiver =
+                uploads[key]?.receiver
+                ?? ArtifactReceiver(transferID: offer.transferID, artifact: offer.artifact)
             uploads[key] = Upload(offer: offer, receiver: receiver)
-            send(.credit(receiver.credit(rewind: rewinds)), to: session)
+            send(.credit(receiver.credit(rewind: true)), to: session)
         case .sendArtifact(let request, let artifact, let session):
             witness.sent(artifact, store)
             guard store.isIntact(artifact) else {

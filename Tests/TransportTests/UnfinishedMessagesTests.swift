@@ -74,11 +74,11 @@ struct UnfinishedMessagesTests {
     ///   - isDrained: whether no other message was there.
     @Test(
         arguments: [
-            (nil, false, true), (100, false, true), (30_000, false, false), (40_000, false, false), (100, true, false),
+            (nil, false, true), (100, false, true), (20_000, false, false), (50_000, false, false), (100, true, false),
         ] as [(Int?, Bool, Bool)])
     mutating func aConnectionEndsIfMuchThatItSentIsNotTaken(taken: Int?, isDrained: Bool, ends: Bool) throws {
-        let connection = try server.connection(40_000)
-        unfinished.opened(connection.server)
+        let connection = try server.connection(50_000)
+        unfinished.opened(connection.server, at: .now - .seconds(1))
         if let taken { unfinished.finished(connection.server, bytes: taken) }
         if isDrained { unfinished.drained() }
         #expect(unfinished.enforce(at: .now + .milliseconds(150)) == (ends ? 1 : 0))
@@ -86,17 +86,19 @@ struct UnfinishedMessagesTests {
         #expect(unfinished.isEmpty == ends)
     }
 
-    @Test mutating func silentConnectionsEndFirstThenTheLargest() throws {
-        let (silent, small, large) = (
-            try server.connection(8_000), try server.connection(12_000), try server.connection(40_000)
-        )
-        let start = ContinuousClock.now
-        unfinished.opened(silent.server, at: start)
-        for connection in [small, large] {
-            unfinished.finished(connection.server, bytes: 100, at: start + .milliseconds(400))
-        }
-        #expect(unfinished.enforce(at: start + .milliseconds(500)) == 2)
-        #expect(SilentServer.isEnded(silent.client) && SilentServer.isEnded(large.client))
-        #expect(!SilentServer.isEnded(small.client))
+    @Test mutating func theLargestConnectionEndsWhileMessagesWait() throws {
+        let (small, large) = (try server.connection(15_000), try server.connection(40_000))
+        for connection in [small, large] { unfinished.finished(connection.server, bytes: 100) }
+        #expect(unfinished.enforce(at: .now + .milliseconds(150)) == 1)
+        #expect(SilentServer.isEnded(large.client) && !SilentServer.isEnded(small.client))
+    }
+
+    @Test mutating func theMostSilentConnectionEndsWhileNoMessageWaits() throws {
+        let start = ContinuousClock.now - .seconds(2)
+        let (older, newer) = (try server.connection(6_000), try server.connection(8_000))
+        unfinished.opened(newer.server, at: start + .seconds(1))
+        unfinished.opened(older.server, at: start)
+        #expect(unfinished.enforce(at: .now + .milliseconds(150)) == 1)
+        #expect(SilentServer.isEnded(older.client) && !SilentServer.isEnded(newer.client))
     }
 }

@@ -109,10 +109,6 @@ package struct ArtifactReceiver: Equatable, Sendable {
     package private(set) var nextOffset: UInt64
     private var hasAskedToRewind: Bool
     private var hasEmpty = false
-    /// Since the last chunk was accepted.
-    private var reminders = 0
-    /// See ``isRewindDue()``.
-    private var rewindsAt = 2
 
     /// - Parameter offset: How many bytes of the file have already arrived.
     package init(transferID: UInt64, artifact: Artifact, offset: UInt64 = 0) {
@@ -130,16 +126,6 @@ package struct ArtifactReceiver: Equatable, Sendable {
             transferID: transferID, nextOffset: nextOffset, windowChunks: windowChunks, isRewind: rewind)
     }
 
-    /// The sender has heard nothing for a heartbeat, and asks where to continue.
-    /// - Returns: Whether to let it go back. On a slow line its chunks are still under way, and would cross the line twice.
-    ///   So it goes back after two reminders, or more than twice as many as came before the last chunk or going back.
-    package mutating func isRewindDue() -> Bool {
-        reminders += 1
-        guard reminders >= rewindsAt else { return false }
-        rewindsAt = 2 + 2 * reminders
-        return true
-    }
-
     package mutating func receive(_ chunk: ArtifactChunk, byteCount: Int) -> Decision {
         guard chunk.transferID == transferID, !isComplete else { return .ignore }
         let end = chunk.offset + UInt64(byteCount)
@@ -152,9 +138,37 @@ package struct ArtifactReceiver: Equatable, Sendable {
             return .rewind
         }
         hasAskedToRewind = false
-        (rewindsAt, reminders) = (2 + 2 * reminders, 0)
         hasEmpty = byteCount == 0
         nextOffset = end
         return isComplete ? .writeLast(offset: chunk.offset) : .write(offset: chunk.offset)
+    }
+}
+
+/// Tells chunks that are lost from those that are still under way on a slow line, and would cross it twice if the sender
+/// went back.
+package struct ChunkPace: Sendable {
+    private var lastArrival: Instant
+    /// Between two chunks, of late.
+    private var longestGap = Duration.zero
+    /// Since the last chunk.
+    private var reminders = 0
+
+    package init(at now: Instant) { lastArrival = now }
+
+    /// A chunk has arrived, be it a new one or not.
+    package mutating func arrived(at now: Instant) {
+        longestGap = max(now.since(lastArrival), longestGap / 2)
+        lastArrival = now
+        reminders = 0
+    }
+
+    /// The sender has heard nothing for a heartbeat, and asks where to continue.
+    /// - Returns: Whether to let it go back: if it asks again and no chunk has come for three times as long as usual.
+    package mutating func isRewindDue(at now: Instant) -> Bool {
+        reminders += 1
+        guard reminders >= 2, now.since(lastArrival) > longestGap * 3 else { return false }
+        lastArrival = now
+        reminders = 0
+        return true
     }
 }

@@ -90,6 +90,8 @@ extension WorkerState {
         for ref in attempts.keys {
             attempts[ref]?.reports.retryAt = now
             attempts[ref]?.results.retryAt = now
+            // Begins again where the coordinator's next credit says.
+            attempts[ref]?.sender = nil
             attempts[ref]?.downloadActiveAt = now + (.zero - heartbeat * 2)
         }
     }

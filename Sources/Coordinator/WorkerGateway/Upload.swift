@@ -68,11 +68,13 @@ struct Upload: Sendable {
             await send(.credit(receiver.credit(rewind: rewind, windowChunks: windowChunks())))
         }
         await credit(rewind: true)
+        var pace = ChunkPace(at: engine.now)
         for await command in commands {
             guard case .chunk(let arrival) = command else {
-                await credit(rewind: receiver.isRewindDue())
+                await credit(rewind: pace.isRewindDue(at: engine.now))
                 continue
             }
+            pace.arrived(at: engine.now)
             let decision = receiver.receive(arrival.chunk, byteCount: arrival.payload.count)
             switch decision {
             case .ignore: continue

@@ -82,32 +82,28 @@ struct ArtifactTransferTests {
         #expect(decisions == [.rewind, .ignore, .ignore, .ignore, .ignore])
     }
 
-    /// `.` is a chunk in order, `r` a reminder that leaves the sender where it is, `R` one that makes it go back.
+    /// `.` is a chunk, `r` a reminder that leaves the sender where it is, `R` one that makes it go back; each with its second.
     @Test(arguments: [
         // Lost: nothing comes.
-        "rRrrrRrrrrrrrR",
-        // A line that carries a chunk within one to two heartbeats.
-        "r.r.r.r.", ".r.r.r.",
-        // One that is three times as slow: it goes back once, and then no more.
-        "rRrr.rrr.rrr.", ".rR.rrr.rrr",
-        // What is lost later is found later.
-        "r.rrrR", "..rR",
+        "r5 R10 r15 R20 r25 R30",
+        // A chunk in six seconds, and reminders that wait behind it.
+        ".6 .12 r17 .18 r23 r23 .24 r29 r29 .30",
+        // One in twenty: the sender goes back once, before the first has arrived.
+        "r5 R10 r15 .20 r25 r30 r35 .40 r45 r50 r55 .60",
+        // What is lost later is found after three times as long, and the next time again.
+        ".2 .4 .6 r11 R16 r21 R26", ".20 .40 r60 r80 r100 R105 r150 r165 R166",
+        // A pause is forgotten after some chunks.
+        ".1 .2 .62 .63 .64 .65 .66 .67 r72 R77",
     ])
-    func aSenderGoesBackOnlyIfChunksAreSeldom(story: String) {
-        var receiver = ArtifactReceiver(transferID: 1, artifact: artifact)
-        var sender = ArtifactSender(transferID: 1, sizeBytes: UInt64(artifact.sizeBytes))
-        sender.grant(ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 8, isRewind: true))
-        var found = ""
-        for step in story {
-            if step == ".", let chunk = sender.next() {
-                let (wire, payload) = message(chunk)
-                _ = receiver.receive(ArtifactChunk(wire, payload), byteCount: payload.count)
-                found += "."
-            } else {
-                found += receiver.isRewindDue() ? "R" : "r"
-            }
+    func aSenderGoesBackOnlyIfNoChunkHasComeForLong(story: String) throws {
+        var pace = ChunkPace(at: .origin)
+        let found = try story.split(separator: " ").map { step in
+            let now = Instant.origin + .seconds(try #require(Int(step.dropFirst())))
+            guard step.hasPrefix(".") else { return (pace.isRewindDue(at: now) ? "R" : "r") + step.dropFirst() }
+            pace.arrived(at: now)
+            return String(step)
         }
-        #expect(found == story)
+        #expect(found.joined(separator: " ") == story)
     }
 
     @Test func anEmptyArtifactIsOneEmptyChunk() {

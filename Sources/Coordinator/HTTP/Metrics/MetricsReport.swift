@@ -139,9 +139,9 @@ struct MetricsReport {
             "texloom_peers_refused_total", "Messages refused because too many peers are connected.",
             Double(socket.refusedPeers.count))
         page.counter(
-            "texloom_messages_overflowed_total",
-            "Messages from workers dropped unread because too many waited. Workers send them again.",
-            Double(socket.overflowed.count))
+            "texloom_messages_discarded_total",
+            "Messages from workers discarded unread because more arrived than were taken.",
+            Double(socket.discarded.count))
         page.counter(
             "texloom_connections_ended_total", "Connections ended because what they had sent filled too much memory.",
             Double(socket.endedUnfinished))
