@@ -50,7 +50,7 @@ public final class RouterSocket: Sendable {
     /// After this long without a message a peer's place may go to another: 24 default heartbeats.
     static let peerIdleTime = Duration.seconds(120)
     /// After so many messages without a moment in which none waited, all that wait are discarded.
-    static let maxBacklog = 65_536
+    static let maxBacklog = 16_384
 
     public enum Incoming: Sendable {
         case message(WireMessage, from: Peer)
@@ -231,9 +231,13 @@ public final class RouterSocket: Sendable {
             while let (event, descriptor) = socket.nextEvent() {
                 if event == ZMQ_EVENT_ACCEPTED { unfinished.opened(descriptor) } else { unfinished.closed(descriptor) }
             }
+            if discards, discard(socket) {
+                unfinished.drained(isAll: true)
+                backlog = 0
+            }
             // At most 64 a turn, so that a flood of input does not delay answers.
-            for _ in 0..<(discards ? Self.maxBacklog : 64) where discards || !inbox.isFull {
-                guard let message = socket.receive(maxFrames: discards ? 1 : 3) else {
+            for _ in 0..<64 where !discards && !inbox.isFull {
+                guard let message = socket.receive(maxFrames: 3) else {
                     unfinished.drained()
                     backlog = 0
                     break
@@ -243,7 +247,7 @@ public final class RouterSocket: Sendable {
                     // The first frame, the routing id, comes from libzmq.
                     unfinished.finished(descriptor, bytes: message.byteCount - message.frames[0].count)
                 }
-                if discards { noteDiscarded() } else { receive(message, &peers) }
+                receive(message, &peers)
             }
             noteEnded(unfinished.enforce())
         }
@@ -256,11 +260,19 @@ public final class RouterSocket: Sendable {
         }
     }
 
-    private func noteDiscarded() {
-        guard let count = state.withLock({ $0.counters.discarded.occurred() }) else { return }
-        logger.warning(
-            "discarded a message: more arrive than the coordinator takes",
-            metadata: ["discarded": .stringConvertible(count)])
+    /// - Returns: Whether no message is left.
+    private func discard(_ socket: ZeroMQSocket) -> Bool {
+        let (count, isDrained) = socket.discard(atMost: 1 << 20)
+        let (isNotable, all) = state.withLock { state in
+            state.counters.discarded += count
+            return (state.counters.discards.occurred() != nil, state.counters.discarded)
+        }
+        if isNotable {
+            logger.warning(
+                "discarded messages: more arrive than the coordinator takes",
+                metadata: ["discarded": .stringConvertible(all)])
+        }
+        return isDrained
     }
 
     private func noteEnded(_ count: Int) {

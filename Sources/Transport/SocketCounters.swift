@@ -11,7 +11,8 @@ public struct SocketCounters: Equatable, Sendable {
     /// Messages refused because the table of peers was full.
     public var refusedPeers = RareNotice()
     /// Messages discarded unread because more arrived than were taken.
-    public var discarded = RareNotice()
+    public var discarded = 0
+    var discards = RareNotice()
     /// Connections ended because what they sent, and was not taken yet, filled too much memory.
     public var endedUnfinished = 0
 }

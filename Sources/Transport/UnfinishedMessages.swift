@@ -48,8 +48,9 @@ struct UnfinishedMessages {
     }
 
     /// All whole messages have been taken, so all that has arrived with them was theirs: also what surrounds their frames.
-    mutating func drained() {
-        for descriptor in active {
+    /// - Parameter isAll: Whether messages of any connection were taken without ``finished(_:bytes:at:)``.
+    mutating func drained(isAll: Bool = false) {
+        for descriptor in isAll ? Set(connections.keys) : active {
             guard let received = receivedBytes(descriptor) else { continue }
             connections[descriptor]?.takenBytes = received
         }

@@ -158,6 +158,21 @@ struct ZeroMQSocket {
     /// puts one empty frame in their place, so that the caller sees that there were too many.
     func receive(maxFrames: Int) -> Received? { Self.receive(from: handle, maxFrames: maxFrames, waits: false) }
 
+    /// Drops whole messages that have arrived, much faster than ``receive(maxFrames:)``.
+    /// - Returns: How many, and whether none is left.
+    func discard(atMost limit: Int) -> (count: Int, isDrained: Bool) {
+        var message = zmq_msg_t()
+        zmq_msg_init(&message)
+        defer { zmq_msg_close(&message) }
+        var count = 0
+        while count < limit {
+            // Frees the frame before.
+            guard Self.retrying({ zmq_msg_recv(&message, handle, ZMQ_DONTWAIT) }) >= 0 else { return (count, true) }
+            if zmq_msg_more(&message) == 0 { count += 1 }
+        }
+        return (count, false)
+    }
+
     /// - Parameter waits: Whether to wait for a message. Nil then means that the context ends.
     static func receive(from handle: UnsafeMutableRawPointer, maxFrames: Int, waits: Bool) -> Received? {
         var received = Received(frames: [])

@@ -97,7 +97,7 @@ struct SocketTests {
                 return
             }
         }
-        #expect(router.counters.discarded.count == 0)
+        #expect(router.counters.discarded == 0)
         await dealer.close()
         await router.close()
     }

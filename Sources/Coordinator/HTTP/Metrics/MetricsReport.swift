@@ -141,7 +141,7 @@ struct MetricsReport {
         page.counter(
             "texloom_messages_discarded_total",
             "Messages from workers discarded unread because more arrived than were taken.",
-            Double(socket.discarded.count))
+            Double(socket.discarded))
         page.counter(
             "texloom_connections_ended_total", "Connections ended because what they had sent filled too much memory.",
             Double(socket.endedUnfinished))
