@@ -12,6 +12,7 @@ public struct SocketCounters: Equatable, Sendable {
     public var refusedPeers = RareNotice()
     /// Messages discarded unread because more arrived than were taken.
     public var discarded = 0
+    /// How often that happened, for the log: one time discards many messages.
     var discards = RareNotice()
     /// Connections ended because what they sent, and was not taken yet, filled too much memory.
     public var endedUnfinished = 0

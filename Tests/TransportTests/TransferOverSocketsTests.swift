@@ -28,6 +28,22 @@ final class TransferOverSocketsTests {
         return try DealerSocket(configuration, logger: logger)
     }
 
+    /// Sends the first message from the dealer and waits for it at the router, which then knows the dealer as a peer.
+    private static func greet(_ router: RouterSocket, from dealer: DealerSocket) async throws -> Peer {
+        dealer.send(message(.heartbeat(WireHeartbeat())))
+        var incoming = router.incoming.makeAsyncIterator()
+        guard case .message(_, let peer)? = await incoming.next() else { throw NoMessage() }
+        return peer
+    }
+
+    private struct NoMessage: Error {}
+
+    private static let smallChunk: WireMessage = {
+        var chunk = WireArtifactChunk()
+        chunk.crc32 = CRC32.checksum([1])
+        return message(.artifactChunk(chunk), [1])
+    }()
+
     private static func offer(_ artifact: Artifact) -> WireArtifactOffer {
         var offer = WireArtifactOffer()
         offer.attempt = WireAttemptRef(jobID: "job", attempt: 1)
@@ -141,15 +157,12 @@ final class TransferOverSocketsTests {
     @Test func whatWaitsIsSentBeforeClosing() async throws {
         let router = try router()
         let dealer = try dealer(router.endpoint)
-        var incoming = router.incoming.makeAsyncIterator()
-        dealer.send(message(.heartbeat(WireHeartbeat())))
-        _ = await incoming.next()
-        var chunk = WireArtifactChunk()
-        chunk.crc32 = CRC32.checksum([1])
+        _ = try await Self.greet(router, from: dealer)
         // More than libzmq takes at once.
-        for _ in 0..<200 { dealer.send(message(.artifactChunk(chunk), [1])) }
+        for _ in 0..<200 { dealer.send(Self.smallChunk) }
         await dealer.close()
         try #require(dealer.counters.sent == 201)
+        var incoming = router.incoming.makeAsyncIterator()
         var arrived = 0
         while arrived < 200, case .message? = await incoming.next() { arrived += 1 }
         #expect(arrived == 200)
@@ -159,20 +172,14 @@ final class TransferOverSocketsTests {
     @Test func whatWaitsForAPeerIsSentBeforeClosing() async throws {
         let router = try router()
         let dealer = try dealer(router.endpoint)
-        var atRouter = router.incoming.makeAsyncIterator()
-        dealer.send(message(.heartbeat(WireHeartbeat())))
-        guard case .message(_, let peer)? = await atRouter.next() else {
-            Issue.record("no message")
-            return
-        }
-        var chunk = WireArtifactChunk()
-        chunk.crc32 = CRC32.checksum([1])
+        let peer = try await Self.greet(router, from: dealer)
+        let chunk = Self.smallChunk
         // More than libzmq takes at once.
-        for _ in 0..<30 { router.send(message(.artifactChunk(chunk), [1]), to: peer) }
+        for _ in 0..<30 { router.send(chunk, to: peer) }
         await router.close()
         try #require(router.counters.sent == 30)
         var atDealer = dealer.incoming.makeAsyncIterator()
-        for _ in 0..<30 { #expect(await atDealer.next() == message(.artifactChunk(chunk), [1])) }
+        for _ in 0..<30 { #expect(await atDealer.next() == chunk) }
         await dealer.close()
     }
 
@@ -183,15 +190,9 @@ final class TransferOverSocketsTests {
         // One message fills it, so that the others wait in libzmq.
         configuration.inboxBytes = 1
         let dealer = try DealerSocket(configuration, logger: logger)
-        var atRouter = router.incoming.makeAsyncIterator()
-        dealer.send(message(.heartbeat(WireHeartbeat())))
-        guard case .message(_, let peer)? = await atRouter.next() else {
-            Issue.record("no message")
-            return
-        }
-        var chunk = WireArtifactChunk()
-        chunk.crc32 = CRC32.checksum([1])
-        for _ in 0..<10 { router.send(message(.artifactChunk(chunk), [1]), to: peer) }
+        let peer = try await Self.greet(router, from: dealer)
+        let chunk = Self.smallChunk
+        for _ in 0..<10 { router.send(chunk, to: peer) }
         await router.close()
 
         // What the next router receives has come over another connection.
@@ -200,7 +201,7 @@ final class TransferOverSocketsTests {
         dealer.send(message(.heartbeat(WireHeartbeat())))
         _ = await atNext.next()
         var atDealer = dealer.incoming.makeAsyncIterator()
-        for _ in 0..<10 { try #require(await atDealer.next() == message(.artifactChunk(chunk), [1])) }
+        for _ in 0..<10 { try #require(await atDealer.next() == chunk) }
         await dealer.close()
         await next.close()
     }
