@@ -27,7 +27,7 @@ extension Microkernel {
         while row < rows {
             let left = rows - row
             // The last rows prefetch the next panel, which the hardware prefetcher cannot predict.
-            let ahead = left > RegisterTiles.tall ? 0 : bStep == 32 ? 32 * count : 32
+            let ahead = left > RegisterTiles.tall ? 0 : bStep == 32 ? 32 * count * a.runs : 32
             if RegisterTiles.isShort(rowsLeft: left) {
                 RegisterTiles.Short32.multiply(
                     a.from(row: row), rows: left, count: count, b, bStep: bStep, ahead: ahead, into: c + row * cStride,

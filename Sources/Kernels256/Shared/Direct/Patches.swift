@@ -1,7 +1,10 @@
 import Tensors
 
-/// Patches of an image with few channels, one dense row per pixel: the left factor of a convolution by matrix product,
-/// made for a few pixels at a time, so that it stays in the cache.
+/// Patches of an image with few channels, one for each pixel of a row: the left factor of a convolution by matrix
+/// product.
+///
+/// The rows under the kernel are copied with their padding, for some pixels at a time, so that they stay in the cache.
+/// Neighbouring patches overlap there, and the product reads each where it lies.
 struct Patches: Sendable {
     enum Kind {
         /// For a pixel of the output: the window of the input under the kernel.
@@ -11,13 +14,58 @@ struct Patches: Sendable {
         case folded(height: Int, width: Int)
     }
 
-    /// One image or several; `write` takes one.
+    /// The patches of adjacent pixels: each is `rows` runs of `run` floats.
+    struct Block {
+        let pixels: Range<Int>
+        let data: UnsafePointer<Float>
+        /// Distance from a pixel's patch to the next one's.
+        let pixelStride: Int
+        let rows: Int
+        let run: Int
+        /// Distance from a run to the next.
+        let rowStride: Int
+
+        /// Pixels by elements.
+        var matrix: Microkernel.Left {
+            Microkernel.Left(data, rowStride: pixelStride, step: 1, runs: rows, gap: rowStride - run)
+        }
+
+        /// Elements of a run by pixels.
+        func transposed(row: Int) -> Microkernel.Left {
+            Microkernel.Left(data + row * rowStride, rowStride: 1, step: pixelStride)
+        }
+    }
+
+    /// One image or several; `forEachBlock` takes one.
     let image: Tensor
     let kernelSize: Int
     let padding: Padding
     let kind: Kind
 
-    var length: Int { kernelSize * kernelSize * image.channels }
+    /// The most pixels of a block: their rows fit into the L1 cache, and they fill whole tiles.
+    static var blockPixels: Int { 10 * RegisterTiles.tall }
+
+    private var run: Int { kernelSize * image.channels }
+    /// Elements of a patch.
+    var length: Int { kernelSize * run }
+
+    private var stride: Int {
+        if case .gathered(let stride) = kind { return stride }
+        return 1
+    }
+
+    /// Pixels at each end of a row whose patches are sums of windows in different columns.
+    private var edge: Int {
+        if case .folded = kind, padding.mode != .zero, padding.amount > 0 { return padding.amount + 1 }
+        return 0
+    }
+
+    /// Floats of memory that `forEachBlock` needs.
+    var scratchCount: Int {
+        max(kernelSize * bandWidth(pixels: Self.blockPixels) * image.channels, edge * length)
+    }
+
+    private func bandWidth(pixels: Int) -> Int { (pixels - 1) * stride + kernelSize }
 
     /// The patches of one of the images.
     @inline(__always)
@@ -25,90 +73,111 @@ struct Patches: Sendable {
         Patches(image: image.image(index), kernelSize: kernelSize, padding: padding, kind: kind)
     }
 
-    /// Writes the patches of the pixels `columns` of a row.
-    func write(row: Int, columns: Range<Int>, to target: UnsafeMutablePointer<Float>) {
-        var target = target
+    /// Calls `body` with the patches of a row's pixels, from the first pixel to the last.
+    @inline(__always)
+    func forEachBlock(
+        ofRow row: Int, width: Int, in scratch: UnsafeMutablePointer<Float>, _ body: (Block) -> Void
+    ) {
+        let left = min(edge, width)
+        let right = max(left, width - edge)
+        if left > 0 { body(separate(row: row, pixels: 0..<left, in: scratch)) }
+        for first in Swift.stride(from: left, to: right, by: Self.blockPixels) {
+            body(overlapping(row: row, pixels: first..<min(first + Self.blockPixels, right), in: scratch))
+        }
+        if right < width { body(separate(row: row, pixels: right..<width, in: scratch)) }
+    }
+
+    /// Patches that are windows of the same rows.
+    private func overlapping(row: Int, pixels: Range<Int>, in scratch: UnsafeMutablePointer<Float>) -> Block {
+        let width = bandWidth(pixels: pixels.count)
+        let rowStride = width * image.channels
         switch kind {
-        case .gathered(let stride):
-            for column in columns {
-                gather(y: row * stride - padding.amount, x: column * stride - padding.amount, to: target)
-                target += length
+        case .gathered:
+            for r in 0..<kernelSize {
+                copy(
+                    row: row * stride + r - padding.amount, from: pixels.lowerBound * stride - padding.amount,
+                    count: width, padding, to: scratch + r * rowStride)
             }
-        case .folded(let height, let width):
-            for column in columns {
-                // The window of a position begins this far from it in the output gradient.
-                let start = padding.amount - (kernelSize - 1)
-                copyInside(y: row + start, x: column + start, to: target)
-                if padding.mode != .zero && padding.amount > 0 {
-                    padding.forEachPosition(of: row, length: height) { y in
-                        padding.forEachPosition(of: column, length: width) { x in
-                            if y != row || x != column { addInside(y: y + start, x: x + start, to: target) }
-                        }
+        case .folded(let height, _):
+            // The window of a position begins this far from it in the output gradient.
+            let start = padding.amount - (kernelSize - 1)
+            for r in 0..<kernelSize {
+                copy(
+                    row: row + start + r, from: pixels.lowerBound + start, count: width, .none,
+                    to: scratch + r * rowStride)
+            }
+            if edge > 0 {
+                padding.forEachPosition(of: row, length: height) { y in
+                    if y != row {
+                        add(
+                            y: y + start, x: pixels.lowerBound + start, width: width, rowStride: rowStride, to: scratch)
                     }
                 }
-                target += length
             }
         }
+        return Block(
+            pixels: pixels, data: UnsafePointer(scratch), pixelStride: stride * image.channels, rows: kernelSize,
+            run: run, rowStride: rowStride)
     }
 
-    /// The window that begins at (y, x) of the padded image.
-    private func gather(y: Int, x: Int, to target: UnsafeMutablePointer<Float>) {
-        let channels = image.channels
-        let run = kernelSize * channels
-        let isInside = x >= 0 && x + kernelSize <= image.width
-        for r in 0..<kernelSize {
-            let target = target + r * run
-            let row = padding.source(of: y + r, length: image.height)
-            if row < 0 {
-                target.update(repeating: 0, count: run)
-                continue
-            }
-            let source = image.data + row * image.width * channels
-            if isInside {
-                copy(source + x * channels, to: target, count: run)
-                continue
-            }
-            for s in 0..<kernelSize {
-                let column = padding.source(of: x + s, length: image.width)
-                for c in 0..<channels {
-                    target[s * channels + c] = column < 0 ? 0 : source[column * channels + c]
+    /// Patches of folded pixels that stand in padding columns too, each by itself.
+    private func separate(row: Int, pixels: Range<Int>, in scratch: UnsafeMutablePointer<Float>) -> Block {
+        guard case .folded(let height, let width) = kind else { preconditionFailure("only folded patches have edges") }
+        let start = padding.amount - (kernelSize - 1)
+        for column in pixels {
+            let target = scratch + (column - pixels.lowerBound) * length
+            target.update(repeating: 0, count: length)
+            add(y: row + start, x: column + start, width: kernelSize, rowStride: run, to: target)
+            padding.forEachPosition(of: row, length: height) { y in
+                padding.forEachPosition(of: column, length: width) { x in
+                    if y != row || x != column {
+                        add(y: y + start, x: x + start, width: kernelSize, rowStride: run, to: target)
+                    }
                 }
             }
         }
+        return Block(
+            pixels: pixels, data: UnsafePointer(scratch), pixelStride: length, rows: 1, run: length, rowStride: length)
     }
 
-    /// A short copy, inline: the last vector overlaps its predecessor.
-    @inline(__always)
-    private func copy(_ source: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, count: Int) {
-        if count < 8 {
-            for i in 0..<count { target[i] = source[i] }
-            return
+    /// Copies pixels of a row, which may lie in the padding.
+    private func copy(
+        row: Int, from first: Int, count: Int, _ padding: Padding, to target: UnsafeMutablePointer<Float>
+    ) {
+        let channels = image.channels
+        let row = padding.source(of: row, length: image.height)
+        guard row >= 0 else { return target.update(repeating: 0, count: count * channels) }
+        let source = image.data + row * image.width * channels
+        let end = first + count
+        let inside = min(max(first, 0), end)..<max(min(end, image.width), min(max(first, 0), end))
+        for column in first..<inside.lowerBound {
+            copyPadding(source, column, padding, to: target + (column - first) * channels)
         }
-        for i in stride(from: 0, to: count - 7, by: 8) { store8(load8(source + i), target + i) }
-        store8(load8(source + (count - 8)), target + (count - 8))
-    }
-
-    /// The window that begins at (y, x), zero outside the image.
-    private func copyInside(y: Int, x: Int, to target: UnsafeMutablePointer<Float>) {
-        let run = kernelSize * image.channels
-        if y >= 0 && y + kernelSize <= image.height && x >= 0 && x + kernelSize <= image.width {
-            for r in 0..<kernelSize {
-                copy(image.data + ((y + r) * image.width + x) * image.channels, to: target + r * run, count: run)
-            }
-        } else {
-            target.update(repeating: 0, count: length)
-            addInside(y: y, x: x, to: target)
+        (target + (inside.lowerBound - first) * channels).update(
+            from: source + inside.lowerBound * channels, count: inside.count * channels)
+        for column in inside.upperBound..<end {
+            copyPadding(source, column, padding, to: target + (column - first) * channels)
         }
     }
 
-    private func addInside(y: Int, x: Int, to target: UnsafeMutablePointer<Float>) {
+    private func copyPadding(
+        _ source: UnsafePointer<Float>, _ column: Int, _ padding: Padding, to target: UnsafeMutablePointer<Float>
+    ) {
+        let column = padding.source(of: column, length: image.width)
+        for channel in 0..<image.channels {
+            target[channel] = column < 0 ? 0 : source[column * image.channels + channel]
+        }
+    }
+
+    /// Adds the window that begins at (y, x), zero outside the image; its rows lie `rowStride` apart in `target`.
+    private func add(y: Int, x: Int, width: Int, rowStride: Int, to target: UnsafeMutablePointer<Float>) {
         let channels = image.channels
         let first = max(0, -x) * channels
-        let end = min(kernelSize, image.width - x) * channels
+        let end = min(width, image.width - x) * channels
         if first >= end { return }
         for r in 0..<kernelSize where y + r >= 0 && y + r < image.height {
             let source = image.data + ((y + r) * image.width + x) * channels
-            let target = target + r * kernelSize * channels
+            let target = target + r * rowStride
             for i in first..<end { target[i] += source[i] }
         }
     }
@@ -116,12 +185,6 @@ struct Patches: Sendable {
 
 /// Products of patches, in blocks of pixels that depend on shapes alone.
 enum PatchProduct {
-    /// Pixels whose patches fit into the L1 cache together, in whole microkernel tiles.
-    private static func blockPixels(_ patches: Patches) -> Int {
-        let rows = RegisterTiles.tall
-        return max(2 * rows, min(10 * rows, 6_000 / patches.length / rows * rows))
-    }
-
     /// `output = patches * right`, with an epilogue.
     ///
     /// - Parameter right: element (row, column) of the right factor.
@@ -132,8 +195,6 @@ enum PatchProduct {
         let arena = workspace.arena
         arena.scoped {
             let length = patches.length
-            let blockPixels = blockPixels(patches)
-            let panels = (output.channels + 15) / 16
             let panel = RegisterTiles.panel
             let padded = (output.channels + panel - 1) / panel * panel
             let packed = arena.floats(padded * length)
@@ -143,32 +204,29 @@ enum PatchProduct {
                         column < output.channels ? right(row, column) : 0
                 }
             }
-            let laneCount = blockPixels * (length + panels * 16) + 16
+            let width = (output.channels + 15) / 16 * 16
+            let productCount = Patches.blockPixels * width + 16
+            let laneCount = productCount + patches.scratchCount
             let lanes = arena.floats(workspace.pool.threads * laneCount)
-            workspace.pool.run(blocks: output.images * output.height) { block, lane in
-                let patches = patches.of(image: block / output.height)
-                let output = output.image(block / output.height)
-                let row = block % output.height
-                let a = lanes + lane * laneCount
-                let c = a + blockPixels * length
-                for first in stride(from: 0, to: output.width, by: blockPixels) {
-                    let columns = first..<min(first + blockPixels, output.width)
-                    patches.write(row: row, columns: columns, to: a)
+            workspace.pool.run(blocks: output.images * output.height) { index, lane in
+                let patches = patches.of(image: index / output.height)
+                let product = lanes + lane * laneCount
+                patches.forEachBlock(ofRow: index % output.height, width: output.width, in: product + productCount) {
+                    block in
                     for first in stride(from: 0, to: output.channels, by: panel) {
                         Microkernel.multiply(
-                            Microkernel.Left(a, rowStride: length, step: 1), rows: columns.count, count: length,
-                            packed + first * length, bStep: panel, into: c + first, cStride: panels * 16,
+                            block.matrix, rows: block.pixels.count, count: block.run, packed + first * length,
+                            bStep: panel, into: product + first, cStride: width,
                             columns: min(panel, output.channels - first), accumulate: false)
                     }
-                    for (i, column) in columns.enumerated() {
-                        let target = output.data + (row * output.width + column) * output.channels
+                    for (i, pixel) in block.pixels.enumerated() {
+                        let offset = (index * output.width + pixel) * output.channels
                         for channel in stride(from: 0, to: output.channels, by: vectorLanes) {
                             let lanes = min(vectorLanes, output.channels - channel)
-                            let value = loadVector(c + i * panels * 16 + channel)
-                            let offset = (block * output.width + column) * output.channels
+                            let value = loadVector(product + i * width + channel)
                             storeVector(
                                 epilogue.apply(value, channel: channel, lanes: lanes, offset: offset),
-                                target + channel, lanes: lanes)
+                                output.data + offset + channel, lanes: lanes)
                         }
                     }
                 }
@@ -185,34 +243,39 @@ enum PatchProduct {
         let arena = workspace.arena
         arena.scoped {
             let length = patches.length
-            let blockPixels = blockPixels(patches)
             let width = (image.channels + 15) / 16 * 16
             let rows = image.images * image.height
             let slices = min(8, rows)
             let partCount = length * width + 16
             let parts = arena.floats(slices * partCount)
-            let laneCount = blockPixels * (length + width) + 16
+            let copyCount = Patches.blockPixels * width + 16
+            let laneCount = copyCount + patches.scratchCount
             let lanes = arena.floats(workspace.pool.threads * laneCount)
             workspace.pool.run(blocks: slices) { slice, lane in
-                let a = lanes + lane * laneCount
-                let b = a + blockPixels * length
+                let copy = lanes + lane * laneCount
                 let part = parts + slice * partCount
                 part.update(repeating: 0, count: partCount)
                 for row in rows * slice / slices..<rows * (slice + 1) / slices {
                     let patches = patches.of(image: row / image.height)
-                    for first in stride(from: 0, to: image.width, by: blockPixels) {
-                        let columns = first..<min(first + blockPixels, image.width)
-                        patches.write(row: row % image.height, columns: columns, to: a)
-                        for (i, column) in columns.enumerated() {
-                            let source = image.data + (row * image.width + column) * image.channels
-                            for channel in stride(from: 0, to: image.channels, by: 8) {
-                                let lanes = min(8, image.channels - channel)
-                                store8(load8(source + channel, lanes: lanes), b + i * width + channel)
+                    patches.forEachBlock(ofRow: row % image.height, width: image.width, in: copy + copyCount) { block in
+                        var right = UnsafePointer(
+                            image.data + (row * image.width + block.pixels.lowerBound) * image.channels)
+                        var step = image.channels
+                        // The microkernel reads whole groups of eight.
+                        if image.channels % 8 != 0 {
+                            for pixel in 0..<block.pixels.count {
+                                for channel in 0..<image.channels {
+                                    copy[pixel * width + channel] = right[pixel * image.channels + channel]
+                                }
                             }
+                            (right, step) = (UnsafePointer(copy), width)
                         }
-                        Microkernel.multiply(
-                            Microkernel.Left(a, rowStride: 1, step: length), rows: length, count: columns.count, b,
-                            bStep: width, into: part, cStride: width, columns: image.channels, accumulate: true)
+                        for r in 0..<block.rows {
+                            Microkernel.multiply(
+                                block.transposed(row: r), rows: block.run, count: block.pixels.count, right,
+                                bStep: step, into: part + r * block.run * width, cStride: width,
+                                columns: image.channels, accumulate: true)
+                        }
                     }
                 }
             }

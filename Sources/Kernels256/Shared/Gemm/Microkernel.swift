@@ -6,26 +6,34 @@ import Tensors
 /// without changing a byte, and the width of the vectors changes none.
 enum Microkernel {
     /// The left factor: element (row, k) is at `data[row * rowStride + k * step]`, so a transposed matrix needs no
-    /// copy.
+    /// copy. Windows of an image need none either: a row can consist of several runs with a gap behind each.
     struct Left {
         let data: UnsafePointer<Float>
         let rowStride: Int
         let step: Int
+        let runs: Int
+        /// Floats between the end of a run and the start of the next.
+        let gap: Int
 
         @inline(__always)
-        init(_ data: UnsafePointer<Float>, rowStride: Int, step: Int) {
+        init(_ data: UnsafePointer<Float>, rowStride: Int, step: Int, runs: Int = 1, gap: Int = 0) {
             self.data = data
             self.rowStride = rowStride
             self.step = step
+            self.runs = runs
+            self.gap = gap
         }
 
         @inline(__always)
-        func from(row: Int) -> Left { Left(data + row * rowStride, rowStride: rowStride, step: step) }
+        func from(row: Int) -> Left {
+            Left(data + row * rowStride, rowStride: rowStride, step: step, runs: runs, gap: gap)
+        }
     }
 
     /// `c[rows, columns] (+)= a[rows, count] * b[count, columns]`.
     ///
     /// - Parameters:
+    ///   - count: of a run of `a`, if its rows have several.
     ///   - b: row `k` starts at `b + k * bStep`; readable up to a multiple of 8 columns.
     ///   - c: row `r` starts at `c + r * cStride`; written up to a multiple of 8 columns. Must not alias `a` or `b`.
     @inline(__always)
@@ -57,7 +65,7 @@ enum Microkernel {
                 row += RegisterTiles.short
             } else {
                 // The last rows prefetch the next panel, which the hardware prefetcher cannot predict.
-                let ahead = left > RegisterTiles.tall ? 0 : bStep == 16 ? 16 * count : 16
+                let ahead = left > RegisterTiles.tall ? 0 : bStep == 16 ? 16 * count * a.runs : 16
                 RegisterTiles.Tall16.multiply(
                     a.from(row: row), rows: left, count: count, b, bStep: bStep, ahead: ahead, into: c + row * cStride,
                     cStride: cStride, accumulate: accumulate)

@@ -26,18 +26,21 @@ enum RegisterTile<V: SIMD, let rows: Int, let vectors: Int> where V.Scalar == Fl
         }
         var b = b
         var k = 0
-        for _ in 0..<count {
-            var right = InlineArray<vectors, V>(repeating: .zero)
-            for x in 0..<vectors {
-                right[x] = load(b + x * V.scalarCount)
-                if x * V.scalarCount % 16 == 0 { texloom_prefetch(b + ahead + x * V.scalarCount) }
+        for _ in 0..<a.runs {
+            for _ in 0..<count {
+                var right = InlineArray<vectors, V>(repeating: .zero)
+                for x in 0..<vectors {
+                    right[x] = load(b + x * V.scalarCount)
+                    if x * V.scalarCount % 16 == 0 { texloom_prefetch(b + ahead + x * V.scalarCount) }
+                }
+                for row in 0..<rows {
+                    let factor = V(repeating: left[row][k])
+                    for x in 0..<vectors { sums[row][x] = sums[row][x].addingProduct(right[x], factor) }
+                }
+                b += bStep
+                k += a.step
             }
-            for row in 0..<rows {
-                let factor = V(repeating: left[row][k])
-                for x in 0..<vectors { sums[row][x] = sums[row][x].addingProduct(right[x], factor) }
-            }
-            b += bStep
-            k += a.step
+            k += a.gap
         }
         for row in 0..<rows {
             let target = c + min(row, valid - 1) * cStride
