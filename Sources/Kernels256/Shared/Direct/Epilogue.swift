@@ -25,15 +25,28 @@ struct Epilogue: @unchecked Sendable {
 
     /// - Parameter offset: distance of the result's pixel from the first, in floats.
     @inline(__always)
+    func apply(_ value: Vector, channel: Int, offset: Int) -> Vector {
+        apply(value, channel: channel, offset: offset) { loadVector($0) }
+    }
+
+    /// The same for the last channels, of which only `lanes` exist.
+    @inline(__always)
     func apply(_ value: Vector, channel: Int, lanes: Int, offset: Int) -> Vector {
+        apply(value, channel: channel, offset: offset) { loadVector($0, lanes: lanes) }
+    }
+
+    @inline(__always)
+    private func apply(
+        _ value: Vector, channel: Int, offset: Int, load: (UnsafePointer<Float>) -> Vector
+    ) -> Vector {
         var value = value
-        if let bias { value += loadVector(bias + channel, lanes: lanes) }
+        if let bias { value += load(bias + channel) }
         if rectifies {
             value = value.replacing(with: 0, where: value .< 0)
         } else if leaks {
             value = (value * gain).replacing(with: value * slope, where: value .< 0)
         }
-        if let residual { value += loadVector(residual + offset + channel, lanes: lanes) }
+        if let residual { value += load(residual + offset + channel) }
         return value
     }
 

@@ -95,8 +95,7 @@ extension WinogradConvolution {
                     loadVector(source + (i * Axis.points + j) * planeStride)
                 } store: { i, j, value in
                     let offset = rows[i] + columns[j]
-                    storeVector(
-                        epilogue.apply(value, channel: channel, lanes: vectorLanes, offset: offset), target + offset)
+                    storeVector(epilogue.apply(value, channel: channel, offset: offset), target + offset)
                 }
             } else {
                 transformTile(Axis.Output.self, scratch: scratch) { i, j in
