@@ -79,6 +79,9 @@ package struct ClusterState: Sendable {
     /// Ids of the workers that were lost in a row with a job before its next checkpoint. Workers that die with every
     /// job do not count. Not recorded: a restarted coordinator counts from zero.
     var fruitlessLosses: [JobID: [String]] = [:]
+    /// The worker that takes no further job until it is idle and can run a suspect job. Not recorded either: after a
+    /// restart no job is suspect. May name a job or a session that is gone.
+    var reservation: Reservation?
     /// By worker id; not recorded either.
     var deaths: [String: WorkerDeaths] = [:]
     /// What the workers have shown, by worker id.
