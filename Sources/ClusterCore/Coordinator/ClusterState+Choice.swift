@@ -121,7 +121,7 @@ extension ClusterState {
             "\(Self.failuresOfBarred) different jobs in a row failed on \(session.worker.name); while others ask for "
             + "work, it gets none until it restarts, a job finishes on it, or one of these jobs fails elsewhere too"
         effects.append(.warn(warning))
-        note(job.id, attempt: attempt.number, level: "warning", warning)
+        note(about: job, level: "warning", warning)
     }
 
     // MARK: Heaps
@@ -162,8 +162,8 @@ extension ClusterState {
         switch subject {
         case .lease(let reference), .stall(let reference): leases[reference.job]?.attempt == reference
         case .session(let id): sessions[id] != nil
-        case .workRequest(let id, let request):
-            sessions[id]?.request.map { $0.id == request && $0.answer == nil } ?? false
+        case .workRequest(let session, let id):
+            sessions[session]?.request.map { $0.id == id && $0.answer == nil } ?? false
         }
     }
 }

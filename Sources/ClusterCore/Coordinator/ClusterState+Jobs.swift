@@ -127,8 +127,7 @@ extension ClusterState {
     @discardableResult
     mutating func cancel(_ waitingJob: Job, _ reason: String) -> Job {
         var job = waitingJob
-        if job.state == .running, let attempt = job.attempt {
-            let reference = AttemptReference(job: job.id, number: attempt.number)
+        if job.state == .running, let reference = job.newestAttempt {
             if let lease = leases[job.id] {
                 effects.append(.send(.cancel(reference, reason: reason), to: lease.session))
             }

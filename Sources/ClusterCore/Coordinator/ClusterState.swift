@@ -217,6 +217,11 @@ package struct ClusterState: Sendable {
         if before != job.state { noticeChange(of: job) }
     }
 
+    /// A line in the job's log, about its newest attempt.
+    mutating func note(about job: Job, level: String = "info", _ message: String) {
+        note(job.id, attempt: job.attempt?.number ?? 0, level: level, message)
+    }
+
     mutating func note(_ id: JobID, attempt: Int = 0, level: String = "info", _ message: String) {
         effects.append(.record(.note(id, attempt: attempt, level: level, message: message)))
     }
