@@ -195,8 +195,8 @@ public struct CoordinatorService: Sendable {
         let probe = EventLoopProbe(
             loops: MultiThreadedEventLoopGroup.singleton, metrics: engine.metrics, now: { engine.now })
         let janitor = Janitor(
-            store: store, artifacts: artifacts, engine: engine, disk: disk, thumbnails: parts.folder.thumbnails,
-            logger: logger)
+            store: store, artifacts: artifacts, engine: engine, keys: parts.keys, disk: disk,
+            thumbnails: parts.folder.thumbnails, logger: logger)
         let retention = Retention(
             policy: configuration.retention, store: store, engine: engine, quota: parts.quota, logger: logger)
         let leftovers = LeftoverRemover(engine: engine, artifacts: artifacts, disk: disk)

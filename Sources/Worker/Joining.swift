@@ -116,8 +116,9 @@ extension LinkFailure {
         case .endedKey where isInvited:
             "the invitation has expired; ask for another one (texloom invite)"
         case .unknownKey:
-            "the coordinator at \(endpoint) does not know this worker's key; join with an invitation (texloom invite there, "
-                + "then texloom worker --join STRING here)"
+            "the coordinator at \(endpoint) does not know this worker's key: the worker has never joined there, or was away "
+                + "for 30 days, after which the coordinator forgets a key; join with a new invitation (texloom invite "
+                + "there, then texloom worker --join STRING here)"
         case .endedKey:
             "the coordinator at \(endpoint) has revoked this worker's key; to let it in again, remove the file worker-key "
                 + "in its data folder and join with a new invitation (texloom invite)"

@@ -93,7 +93,7 @@ extension Spool {
         record.results.removeAll { item in
             guard case .artifact(let offer, let file) = item.content else { return false }
             // A record holds file names, never paths.
-            if !file.contains("/"), isThere(artifacts.appendingPathComponent(file), offer.artifact) {
+            if !file.utf8.contains(UInt8(ascii: "/")), isThere(artifacts.appendingPathComponent(file), offer.artifact) {
                 return false
             }
             if offer.role != .snapshot { lacksProduct = true }

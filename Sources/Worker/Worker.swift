@@ -64,7 +64,7 @@ public struct Worker: Sendable {
                 worker stops: it checkpoints its running attempts and hands them back\
                 \(isInterruption ? "; press Ctrl-C again to end at once, without new checkpoints" : "")
                 """)
-            source.yield(.drain("signal"))
+            source.yield(.drain)
         }
         defer { withExtendedLifetime(signals) {} }
         logger.info(
@@ -80,7 +80,7 @@ public struct Worker: Sendable {
         let exit = await withTaskCancellationHandler {
             await work.value
         } onCancel: {
-            source.yield(.drain("cancelled"))
+            source.yield(.drain)
         }
         await loop.abandonAll()
         await socket.close()

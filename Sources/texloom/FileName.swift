@@ -50,6 +50,12 @@ enum FileName {
     /// What the results of an exemplar are named after; see `MaterialFiles.resultName`.
     static func stem(of path: String) -> String { MaterialFiles.resultName(of: last(of: path)) }
 
+    /// A name that others gave, as the name of one file or folder: without slashes and zero bytes. By scalars: a slash
+    /// and an accent after it are one character, which is not equal to a slash.
+    static func component(_ name: String) -> String {
+        String(String.UnicodeScalarView(name.unicodeScalars.map { $0 == "/" || $0 == "\0" ? "_" : $0 }))
+    }
+
     /// A name, cut to what a file system takes. It keeps its extension.
     static func shortened(_ name: String, to limit: Int = maxBytes) -> String {
         guard name.utf8.count > limit else { return name }

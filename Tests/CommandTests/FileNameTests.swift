@@ -81,6 +81,24 @@ import Testing
         }
     }
 
+    /// A slash and an accent are one character, which is not equal to a slash.
+    @Test func noNameOfACoordinatorLeadsOutOfItsFolder() {
+        let parent = URL(fileURLWithPath: "/tmp/out")
+        for name in ["../\u{301}x", "..\u{0D4E}/x", "/\u{301}\0\u{301}", "a/../\u{301}b"] {
+            let folder = ResultFolder(named: name, in: parent)
+            #expect(folder.url.deletingLastPathComponent().path == parent.path, "\(folder.url.path)")
+            #expect(folder.url.path.utf8.count { $0 == UInt8(ascii: "/") } == 3, "\(folder.url.path)")
+            let map = folder.exemplarMap(MapFile(map: name, fileName: "a.png", sha256: ""))
+            #expect(map.deletingLastPathComponent().path == folder.exemplarMaps.path, "\(map.path)")
+            let picture = ProductNames(expansion(of: "wall\(name)", "size=64x64"), reportJSON: nil).picture(1)
+            #expect(!picture.utf8.contains(UInt8(ascii: "/")), "\(picture)")
+            #expect(!FileName.component(name).utf8.contains(0))
+        }
+        let report = "{\"pictures\":[{\"map\":\"albedo\",\"name\":\"x/\u{301}a.png\"}]}"
+        let names = ProductNames(expansion(of: "wall", "seamless"), reportJSON: report)
+        #expect(names.picture(1) == "wall_2x_tile/wall_2x_tile_Color.png")
+    }
+
     /// `submit` takes every name that a file can have.
     @Test func whatIsMadeOfALongNameFitsAFolder() throws {
         let stem = String(repeating: "n", count: 251)

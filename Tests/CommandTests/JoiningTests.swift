@@ -114,6 +114,37 @@ struct JoiningTests {
         expect(try worker("guest"), says: "has revoked this worker's key")
     }
 
+    @Test func anInvitationInAFileIsOnNoCommandLine() throws {
+        let printed = try ask("invite")
+        #expect(printed.status == 0, "\(printed.errors)")
+        let file = folder.path("join")
+        expect(try worker("guest", "--join", "@\(file)"), says: "the invitation cannot be used")
+        try Data(printed.output.utf8).write(to: URL(fileURLWithPath: file))
+        #expect(chmod(file, 0o644) == 0)
+        expect(try worker("guest", "--join", "@\(file)"), says: "chmod 600")
+        #expect(chmod(file, 0o600) == 0)
+        let process = try worker("guest", "--join", "@\(file)")
+        try waitUntilConnected("guest", process)
+        let line = try String(contentsOfFile: "/proc/\(process.id)/cmdline", encoding: .utf8)
+        #expect(line.contains("--join") && !line.contains("txl-join"), "\(line)")
+        stop(process)
+        // The file may also have the string alone. Without one, the invitation is damaged.
+        try write("\(try invite())\n", to: file)
+        let second = try worker("second", "--join", "@\(file)")
+        try waitUntilConnected("second", second)
+        stop(second)
+        try write("", to: file)
+        expect(try worker("third", "--join", "@\(file)"), says: "the invitation is damaged")
+    }
+
+    /// Keeps the file's mode.
+    private func write(_ text: String, to file: String) throws {
+        let handle = try #require(FileHandle(forWritingAtPath: file))
+        try handle.truncate(atOffset: 0)
+        try handle.write(contentsOf: Data(text.utf8))
+        try handle.close()
+    }
+
     @Test func eachMistakeIsNamed() throws {
         let invitation = try invite()
         expect(try worker("damaged", "--join", String(invitation.dropLast(3))), says: "the invitation is damaged")

@@ -131,7 +131,7 @@ struct SimulatedWorker {
         guard let content = MessageToWorker(message) else { return }
         handle(.received(content, session: message.session), now)
     }
-    mutating func terminate(at now: Int) { handle(.drain("signal"), now) }
+    mutating func terminate(at now: Int) { handle(.drain, now) }
 
     /// - Parameter faultRate: The probability that an iteration fails or hangs.
     mutating func fire(_ timer: Timer, at now: Int, _ random: inout SeededRandom, faultRate: Double) {

@@ -1,7 +1,11 @@
 #!/bin/bash
 # Runs a worker in HTCondor's scratch folder, which HTCondor deletes afterwards.
 set -u
-[ -z "${TEXLOOM_COORDINATOR:-}" ] && set -- --join "$(cat join.*)"
+if [ -z "${TEXLOOM_COORDINATOR:-}" ]; then
+    # Other accounts of the machine must not read it. They may read command lines.
+    chmod 600 join.*
+    set -- --join "@$(echo join.*)"
+fi
 texloom worker "$@" --data "$PWD/worker" --idle-exit 5m &
 worker=$!
 trap 'kill -TERM "$worker"' TERM

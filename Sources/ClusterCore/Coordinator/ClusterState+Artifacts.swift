@@ -180,7 +180,7 @@ extension ClusterState {
         guard first == nil else {
             // The first worker under another name.
             end(&job, .failed, reason: reason)
-            note(job.id, attempt: job.attempt?.number ?? 0, level: "warning", doubt)
+            note(about: job, level: "warning", doubt)
             return chargeFailure(&job, reason: reason)
         }
         doubtedCheckpoints[job.id] = (sha256: sha256, worker: worker)
@@ -192,9 +192,7 @@ extension ClusterState {
     private mutating func fallBack(_ job: inout Job, without sha256: String, _ reason: String) {
         for bad in job.checkpoints where bad.artifact.sha256 == sha256 {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: bad.iteration)))
-            note(
-                job.id, attempt: job.attempt?.number ?? 0, level: "warning",
-                "the checkpoint of iteration \(bad.iteration) \(reason)")
+            note(about: job, level: "warning", "the checkpoint of iteration \(bad.iteration) \(reason)")
         }
         job.checkpoints.removeAll { $0.artifact.sha256 == sha256 }
         effects.append(.discard(sha256: sha256))

@@ -39,16 +39,15 @@ extension ClusterState {
         record(job, attempt)
         beginLease(of: job, attempt, at: now)
         let from = attempt.startIteration > 0 ? "from iteration \(attempt.startIteration)" : "from the start"
-        note(job.id, attempt: attempt.number, "attempt \(attempt.number) given to \(worker.name), \(from)")
-        sessions[session]!.request = WorkerSession.WorkRequest(
-            id: request, answer: AttemptReference(job: job.id, number: attempt.number))
+        note(about: job, "attempt \(attempt.number) given to \(worker.name), \(from)")
+        sessions[session]!.request = WorkerSession.WorkRequest(id: request, answer: job.newestAttempt)
         effects.append(.send(.assign(requestID: request, assignment(of: job)), to: session))
     }
 
     func assignment(of job: Job) -> Assignment {
         Assignment(
-            attempt: AttemptReference(job: job.id, number: job.attempt!.number), kind: job.kind, name: job.name,
-            spec: job.spec, inputs: job.inputs, checkpoint: job.checkpoints.last)
+            attempt: job.newestAttempt!, kind: job.kind, name: job.name, spec: job.spec, inputs: job.inputs,
+            checkpoint: job.checkpoints.last)
     }
 
     mutating func beginLease(of job: Job, _ attempt: Attempt, at now: Instant) {
@@ -184,9 +183,7 @@ extension ClusterState {
         if let first = doubtedFailures[job.id], first.isAnother(than: worker) { return false }
         guard hasAnother(than: worker, for: job, at: now) else { return false }
         doubtedFailures[job.id] = worker
-        note(
-            job.id, attempt: job.attempt?.number ?? 0, level: "warning",
-            "\(worker.name) calls the job impossible; another worker tries it")
+        note(about: job, level: "warning", "\(worker.name) calls the job impossible; another worker tries it")
         return true
     }
 
@@ -229,7 +226,7 @@ extension ClusterState {
         job.iteration = job.resumeIteration
         putAndRecord(job)
         enqueue(job)
-        note(job.id, attempt: job.attempt?.number ?? 0, level: "warning", reason)
+        note(about: job, level: "warning", reason)
     }
 
     /// Counts a failure. The job goes to the back of the queue, so that a poison job does not slow the others. If no
@@ -257,8 +254,7 @@ extension ClusterState {
 
     /// Removes the lease and closes the attempt. The caller decides and records what happens to the job.
     mutating func end(_ job: inout Job, _ outcome: Attempt.Outcome, iteration: Int? = nil, reason: String?) {
-        guard var attempt = job.attempt else { return }
-        let reference = AttemptReference(job: job.id, number: attempt.number)
+        guard var attempt = job.attempt, let reference = job.newestAttempt else { return }
         if let lease = leases.removeValue(forKey: job.id) {
             sessions[lease.session]?.attempts.remove(reference)
             attempt.iteration = max(attempt.iteration, lease.iteration)

@@ -13,6 +13,7 @@ extension ClusterState {
             }
             if let job = nextJob(for: session, at: now) {
                 waiting.remove(at: index)
+                if reservation?.session == id { reservation = nil }
                 assign(job, to: id, request: request.id, at: now)
             } else {
                 index += 1
@@ -39,13 +40,32 @@ extension ClusterState {
         defer { for (entry, demand) in passedOver { queue.insert(entry, demand) } }
         while passedOver.count < Self.maxPassedOver, let entry = queue.removeFirst(for: session.worker) {
             guard let job = job(of: entry) else { continue }
-            let isForOthers =
-                excluded.contains(job.id) || isSuspect(job.id) && !session.attempts.isEmpty
-                || isLeft(job, toOthersThan: session.worker.id, at: now)
-            guard isForOthers else { return job }
+            let isForOthers = excluded.contains(job.id) || isLeft(job, toOthersThan: session.worker.id, at: now)
+            let needsIdleWorker = isSuspect(job.id) && !session.attempts.isEmpty
+            guard isForOthers || needsIdleWorker else { return job }
             passedOver.append((entry, job.demand))
+            // Without a worker that waits for its turn, it would never have one while work keeps coming.
+            if !isForOthers, reserve(session, for: job, at: now) { return nil }
         }
         return nil
+    }
+
+    /// Keeps a busy worker from taking further jobs, so that it becomes idle and can run a suspect job. One worker at a
+    /// time: the others pass the job over and go on.
+    /// - Returns: Whether this is the worker.
+    private mutating func reserve(_ session: WorkerSession, for job: Job, at now: Instant) -> Bool {
+        if let reservation, reservation.session != session.session, holds(reservation, at: now) { return false }
+        reservation = Reservation(job: job.id, session: session.session)
+        return true
+    }
+
+    /// Whether the worker could still run the job once it is idle.
+    func holds(_ reservation: Reservation, at now: Instant) -> Bool {
+        guard let job = job(reservation.job), job.state == .queued, isSuspect(job.id),
+            let session = sessions[reservation.session]
+        else { return false }
+        return takesPart(session, at: now) && !isBarred(session, at: now) && !isResting(session.worker.id, at: now)
+            && session.worker.lack(of: job.demand) == nil && !isLeft(job, toOthersThan: session.worker.id, at: now)
     }
 
     /// Whether several workers in a row were lost with the job before its next checkpoint.
@@ -101,7 +121,7 @@ extension ClusterState {
             "\(Self.failuresOfBarred) different jobs in a row failed on \(session.worker.name); while others ask for "
             + "work, it gets none until it restarts, a job finishes on it, or one of these jobs fails elsewhere too"
         effects.append(.warn(warning))
-        note(job.id, attempt: attempt.number, level: "warning", warning)
+        note(about: job, level: "warning", warning)
     }
 
     // MARK: Heaps
@@ -142,8 +162,8 @@ extension ClusterState {
         switch subject {
         case .lease(let reference), .stall(let reference): leases[reference.job]?.attempt == reference
         case .session(let id): sessions[id] != nil
-        case .workRequest(let id, let request):
-            sessions[id]?.request.map { $0.id == request && $0.answer == nil } ?? false
+        case .workRequest(let session, let id):
+            sessions[session]?.request.map { $0.id == id && $0.answer == nil } ?? false
         }
     }
 }

@@ -106,6 +106,13 @@ extension ClusterState {
                 "\(session.failedJobs.count) different jobs in a row failed on it and on no other worker: it gets "
                 + "none while others ask for work"
         }
+        if let reservation, reservation.session == session.session, let job = job(reservation.job),
+            job.state == .queued, isSuspect(job.id)
+        {
+            return
+                "takes no further job until it is idle: then it runs \(job.name) (\(job.id)) alone, which was lost "
+                + "\(fruitlessLosses[job.id]!.count) times in a row before a checkpoint"
+        }
         let lacks = Set(largestDemands.compactMap(session.worker.lack)).sorted()
         return lacks.isEmpty ? nil : "cannot run some of the waiting jobs: it " + lacks.joined(separator: "; it ")
     }
@@ -119,6 +126,14 @@ extension ClusterState {
             a.needs.memoryBytes < b.needs.memoryBytes ? b : a
         }
         return Array(largest.values)
+    }
+
+    /// Why a queued job waits although workers may be free; nil if it waits for its turn only.
+    package func obstacle(to job: Job) -> String? {
+        if let obstacle = obstacle(to: job.demand) { return obstacle }
+        guard isSuspect(job.id), let losses = fruitlessLosses[job.id] else { return nil }
+        return "waits for a worker without other work, because it was lost \(losses.count) times in a row before a "
+            + "checkpoint" + (job.reason.map { "; \($0)" } ?? "")
     }
 
     /// Why no connected worker can run a job with this demand; nil if a worker can, or if none is connected.

@@ -127,8 +127,7 @@ extension ClusterState {
     @discardableResult
     mutating func cancel(_ waitingJob: Job, _ reason: String) -> Job {
         var job = waitingJob
-        if job.state == .running, let attempt = job.attempt {
-            let reference = AttemptReference(job: job.id, number: attempt.number)
+        if job.state == .running, let reference = job.newestAttempt {
             if let lease = leases[job.id] {
                 effects.append(.send(.cancel(reference, reason: reason), to: lease.session))
             }
@@ -224,8 +223,7 @@ extension ClusterState {
     static func fileSystemName(_ name: String) -> String {
         var result = ""
         for character in name {
-            let isSafe = character.isLetter || character.isNumber || "-_.+ ".contains(character)
-            let next = isSafe ? String(character) : "_"
+            let next = isSafeInFileNames(character) ? String(character) : "_"
             // Leaves room for the suffix and "_result" within the 255 bytes of a file name.
             guard result.utf8.count + next.utf8.count <= 200 else { break }
             result += next
@@ -233,5 +231,14 @@ extension ClusterState {
         while let first = result.first, first == "." || first == " " { result.removeFirst() }
         while let last = result.last, last == "." || last == " " { result.removeLast() }
         return result.isEmpty ? "texture" : result
+    }
+
+    private static func isSafeInFileNames(_ character: Character) -> Bool {
+        let others = "-_.+ "
+        guard character.isLetter || character.isNumber || others.contains(character) else { return false }
+        // `isLetter` looks at the first scalar alone. U+0D4E, a letter, and a slash after it are one character.
+        return character.unicodeScalars.allSatisfy {
+            !$0.isASCII || $0.properties.isAlphabetic || ("0"..."9").contains($0) || others.unicodeScalars.contains($0)
+        }
     }
 }

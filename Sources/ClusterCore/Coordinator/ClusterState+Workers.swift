@@ -1,79 +1,80 @@
 // Sessions: which workers are connected, and what they hold.
 extension ClusterState {
-    mutating func hello(_ id: UInt64, _ worker: WorkerIdentity, _ running: [AttemptStatus], at now: Instant) {
-        guard mayClaim(worker, session: id) else { return refuseStranger(id, worker) }
-        guard !isDuplicate(id, of: worker) else { return refuseDuplicate(id, worker) }
+    mutating func hello(_ session: UInt64, _ worker: WorkerIdentity, _ running: [AttemptStatus], at now: Instant) {
+        guard mayClaim(worker, session: session) else { return refuseStranger(session, worker) }
+        guard !isDuplicate(session, of: worker) else { return refuseDuplicate(session, worker) }
         let worker = remember(worker)
         let claimed = Set(running.map(\.attempt))
         // A session that changes its worker id is gone, and so is a worker process that a new one replaces. Attempts
         // that the new process does not claim are free again at once.
-        if let known = sessions[id], known.worker.id != worker.id {
-            closeSession(id, reason: "its worker changed identity", isDeath: false, at: now)
+        if let known = sessions[session], known.worker.id != worker.id {
+            closeSession(session, reason: "its worker changed identity", isDeath: false, at: now)
         }
-        if let known = sessions[id], !known.isAttached {
+        if let known = sessions[session], !known.isAttached {
             // The coordinator assigned it just before it died, and the assignment never arrived.
             for reference in known.attempts.subtracting(claimed).sorted() {
                 lose(reference, reason: "its worker does not have it", isDeath: false)
             }
         }
         var displaced: [UInt64] = []
-        if let old = sessionOfWorker[worker.id], old != id {
+        if let old = sessionOfWorker[worker.id], old != session {
             displaced = Array(((sessions[old]?.displaced ?? []) + [old]).suffix(Self.maxDisplaced))
             closeSession(old, reason: "its worker restarted", keeping: claimed, at: now)
         }
         forgetDeaths(ifNewTo: worker)
-        var session =
-            sessions[id]
+        var greeted =
+            sessions[session]
             ?? WorkerSession(
-                session: id, worker: worker, expires: now, askedAt: now, isDraining: drainingSessions.contains(id))
-        drainingSessions.remove(id)
-        session.worker = worker
-        session.isAttached = true
-        session.askedAt = now
-        session.displaced += displaced
-        session.expires = now + configuration.lease
-        session.lostJobs = []
-        if sessions[id] == nil { deadlines.insert(Deadline(at: session.expires, subject: .session(id))) }
-        sessions[id] = session
-        sessionOfWorker[worker.id] = id
+                session: session, worker: worker, expires: now, askedAt: now,
+                isDraining: drainingSessions.contains(session))
+        drainingSessions.remove(session)
+        greeted.worker = worker
+        greeted.isAttached = true
+        greeted.askedAt = now
+        greeted.displaced += displaced
+        greeted.expires = now + configuration.lease
+        greeted.lostJobs = []
+        if sessions[session] == nil { deadlines.insert(Deadline(at: greeted.expires, subject: .session(session))) }
+        sessions[session] = greeted
+        sessionOfWorker[worker.id] = session
 
         var lost: [AttemptReference] = []
         for status in running {
-            adopt(status.attempt, by: session, at: now)
-            if case .current = standing(of: status.attempt, session: id, at: now) {
+            adopt(status.attempt, by: greeted, at: now)
+            if case .current = standing(of: status.attempt, session: session, at: now) {
                 renew(status, at: now)
             } else {
                 lost.append(status.attempt)
             }
         }
-        recordWorker(id)
-        effects.append(.welcome(lost: lost, to: id))
-        if session.isDraining { effects.append(.send(.drain(reason: "asked by a person"), to: id)) }
+        recordWorker(session)
+        effects.append(.welcome(lost: lost, to: session))
+        if greeted.isDraining { effects.append(.send(.drain(reason: "asked by a person"), to: session)) }
         dispatch(at: now)
     }
 
     /// Whether another live process with the same worker id has replaced this one again and again. That happens only if
     /// a data folder was copied. After a restart the old process's messages may still arrive, but not for long.
-    private func isDuplicate(_ id: UInt64, of worker: WorkerIdentity) -> Bool {
-        guard let current = sessionOfWorker[worker.id], current != id, let other = sessions[current] else {
+    private func isDuplicate(_ session: UInt64, of worker: WorkerIdentity) -> Bool {
+        guard let current = sessionOfWorker[worker.id], current != session, let other = sessions[current] else {
             return false
         }
-        return other.isConfirmed && other.displaced.count { $0 == id } >= Self.displacementsOfDuplicate
+        return other.isConfirmed && other.displaced.count { $0 == session } >= Self.displacementsOfDuplicate
     }
 
-    private mutating func refuseDuplicate(_ id: UInt64, _ worker: WorkerIdentity) {
+    private mutating func refuseDuplicate(_ session: UInt64, _ worker: WorkerIdentity) {
         let other = sessionOfWorker[worker.id].flatMap { sessions[$0]?.worker.name } ?? "another process"
         let reason =
             "another worker with the id \(worker.id) is connected (\(other)): their data folders are copies of each "
             + "other. Give this one a folder of its own with --data, or remove the file worker-id in its folder"
-        effects.append(.refuse(session: id, .duplicateWorker, reason: reason))
+        effects.append(.refuse(session: session, .duplicateWorker, reason: reason))
     }
 
     // MARK: Credentials
 
     /// Whether the credentials of a HELLO are those of the worker and of the session that it names.
-    private func mayClaim(_ worker: WorkerIdentity, session id: UInt64) -> Bool {
-        if let known = sessions[id], !known.worker.credentials.admit(worker.credentials) { return false }
+    private func mayClaim(_ worker: WorkerIdentity, session: UInt64) -> Bool {
+        if let known = sessions[session], !known.worker.credentials.admit(worker.credentials) { return false }
         return credentials[worker.id]?.admit(worker.credentials) ?? true
     }
 
@@ -91,11 +92,11 @@ extension ClusterState {
         for id in workerIDs where !present.contains(id) { credentials[id] = nil }
     }
 
-    private mutating func refuseStranger(_ id: UInt64, _ worker: WorkerIdentity) {
+    private mutating func refuseStranger(_ session: UInt64, _ worker: WorkerIdentity) {
         let reason =
             "the worker id \(worker.id) belongs to a worker with another key or secret: this one's data folder is an "
             + "incomplete copy of that one's. Give it a folder of its own with --data, or remove the file worker-id in it"
-        effects.append(.refuse(session: id, .notAuthorised, reason: reason))
+        effects.append(.refuse(session: session, .notAuthorised, reason: reason))
     }
 
     /// Ends the sessions of a key that is no longer good.
@@ -130,14 +131,14 @@ extension ClusterState {
     }
 
     mutating func heartbeat(
-        _ id: UInt64, _ sequence: UInt64, _ running: [AttemptStatus], _ load: WorkerLoad?, at now: Instant
+        _ session: UInt64, _ sequence: UInt64, _ running: [AttemptStatus], _ load: WorkerLoad?, at now: Instant
     ) {
-        guard hear(id, at: now) else { return }
-        sessions[id]!.load = load
+        guard hear(session, at: now) else { return }
+        sessions[session]!.load = load
         var cancelled: [AttemptReference] = []
         var lost: [AttemptReference] = []
         for status in running {
-            switch standing(of: status.attempt, session: id, at: now) {
+            switch standing(of: status.attempt, session: session, at: now) {
             case .current: renew(status, at: now)
             case .ended(.cancelled): cancelled.append(status.attempt)
             // Its FINISH, FAIL or HAND_BACK has been recorded, and the answer is under way.
@@ -146,53 +147,53 @@ extension ClusterState {
             }
         }
         let reply = MessageToWorker.heartbeatReply(
-            sequence: sequence, cancelled: cancelled, lost: lost, isDraining: sessions[id]!.isDraining)
-        effects.append(.send(reply, to: id))
+            sequence: sequence, cancelled: cancelled, lost: lost, isDraining: sessions[session]!.isDraining)
+        effects.append(.send(reply, to: session))
     }
 
-    mutating func goodbye(_ id: UInt64, _ reason: String, at now: Instant) {
-        guard sessions[id] != nil else { return }
-        closeSession(id, reason: "its worker left: \(reason)", isDeath: false, at: now)
+    mutating func goodbye(_ session: UInt64, _ reason: String, at now: Instant) {
+        guard sessions[session] != nil else { return }
+        closeSession(session, reason: "its worker left: \(reason)", isDeath: false, at: now)
         dispatch(at: now)
     }
 
     /// Any message shows that a worker is alive.
     /// - Returns: false if the session is unknown. Then the answer is HELLO_AGAIN.
-    mutating func hear(_ id: UInt64, at now: Instant) -> Bool {
-        guard sessions[id] != nil else {
-            effects.append(.send(.helloAgain, to: id))
+    mutating func hear(_ session: UInt64, at now: Instant) -> Bool {
+        guard sessions[session] != nil else {
+            effects.append(.send(.helloAgain, to: session))
             return false
         }
-        sessions[id]!.expires = now + configuration.lease
-        sessions[id]!.isConfirmed = true
-        if !sessions[id]!.lostJobs.isEmpty { sessions[id]!.lostJobs = [] }
+        sessions[session]!.expires = now + configuration.lease
+        sessions[session]!.isConfirmed = true
+        if !sessions[session]!.lostJobs.isEmpty { sessions[session]!.lostJobs = [] }
         return true
     }
 
     /// Ends a session. Its attempts are lost, except the kept ones. This costs their jobs nothing.
     mutating func closeSession(
-        _ id: UInt64, reason: String, keeping kept: Set<AttemptReference> = [], isDeath: Bool = true,
+        _ session: UInt64, reason: String, keeping kept: Set<AttemptReference> = [], isDeath: Bool = true,
         at now: Instant
     ) {
-        guard let session = sessions[id] else { return }
-        for reference in session.attempts.subtracting(kept).sorted() {
+        guard let known = sessions[session] else { return }
+        for reference in known.attempts.subtracting(kept).sorted() {
             lose(reference, reason: reason, isDeath: isDeath)
         }
-        if isDeath, let lost = sessions[id]?.lostJobs, !lost.isEmpty {
-            countDeath(of: session.worker, with: lost, at: now)
+        if isDeath, let lost = sessions[session]?.lostJobs, !lost.isEmpty {
+            countDeath(of: known.worker, with: lost, at: now)
         }
-        waiting.removeAll { $0 == id }
-        sessions[id] = nil
-        if sessionOfWorker[session.worker.id] == id { sessionOfWorker[session.worker.id] = nil }
-        let change = Change.worker(session.worker, session: id, isDraining: session.isDraining, isConnected: false)
+        waiting.removeAll { $0 == session }
+        sessions[session] = nil
+        if sessionOfWorker[known.worker.id] == session { sessionOfWorker[known.worker.id] = nil }
+        let change = Change.worker(known.worker, session: session, isDraining: known.isDraining, isConnected: false)
         effects.append(.record(change))
-        effects.append(.closeSession(id))
+        effects.append(.closeSession(session))
     }
 
-    mutating func recordWorker(_ id: UInt64) {
-        guard let session = sessions[id] else { return }
+    mutating func recordWorker(_ session: UInt64) {
+        guard let known = sessions[session] else { return }
         effects.append(
-            .record(.worker(session.worker, session: id, isDraining: session.isDraining, isConnected: true)))
+            .record(.worker(known.worker, session: session, isDraining: known.isDraining, isConnected: true)))
     }
 
     // MARK: Deadlines
@@ -220,16 +221,16 @@ extension ClusterState {
                 } else {
                     deadlines.insert(Deadline(at: due, subject: deadline.subject))
                 }
-            case .session(let id):
-                guard let session = sessions[id] else { break }
-                if session.expires <= now {
-                    closeSession(id, reason: "its worker fell silent", at: now)
+            case .session(let session):
+                guard let known = sessions[session] else { break }
+                if known.expires <= now {
+                    closeSession(session, reason: "its worker fell silent", at: now)
                 } else {
-                    deadlines.insert(Deadline(at: session.expires, subject: deadline.subject))
+                    deadlines.insert(Deadline(at: known.expires, subject: deadline.subject))
                 }
-            case .workRequest(let id, let request):
-                if let pending = sessions[id]?.request, pending.id == request, pending.answer == nil {
-                    answerNoWork(id)
+            case .workRequest(let session, let id):
+                if let pending = sessions[session]?.request, pending.id == id, pending.answer == nil {
+                    answerNoWork(session)
                 }
             }
         }
@@ -247,25 +248,25 @@ extension ClusterState {
 
     // MARK: Work requests
 
-    mutating func workRequest(_ id: UInt64, _ request: UInt64, _ freeSlots: Int, at now: Instant) {
-        guard hear(id, at: now), let session = sessions[id] else { return }
-        sessions[id]!.askedAt = now
-        if let earlier = session.request, earlier.id == request {
+    mutating func workRequest(_ session: UInt64, _ id: UInt64, _ freeSlots: Int, at now: Instant) {
+        guard hear(session, at: now), let known = sessions[session] else { return }
+        sessions[session]!.askedAt = now
+        if let earlier = known.request, earlier.id == id {
             guard let answer = earlier.answer else { return }
             if let job = job(answer.job), leases[answer.job]?.attempt == answer {
-                effects.append(.send(.assign(requestID: request, assignment(of: job)), to: id))
+                effects.append(.send(.assign(requestID: id, assignment(of: job)), to: session))
             } else {
-                effects.append(.send(.noWork(requestID: request, retryAfter: configuration.noWorkRetry), to: id))
+                effects.append(.send(.noWork(requestID: id, retryAfter: configuration.noWorkRetry), to: session))
             }
             return
         }
-        sessions[id]!.request = WorkerSession.WorkRequest(id: request)
-        if session.isDraining || freeSlots == 0 || !hasRoom(session) { return answerNoWork(id) }
-        if !waiting.contains(id) { waiting.append(id) }
+        sessions[session]!.request = WorkerSession.WorkRequest(id: id)
+        if known.isDraining || freeSlots == 0 || !hasRoom(known) { return answerNoWork(session) }
+        if !waiting.contains(session) { waiting.append(session) }
         dispatch(at: now)
-        if sessions[id]?.request?.answer == nil {
+        if sessions[session]?.request?.answer == nil {
             let deadline = Deadline(
-                at: now + configuration.workRequestWait, subject: .workRequest(session: id, id: request))
+                at: now + configuration.workRequestWait, subject: .workRequest(session: session, id: id))
             deadlines.insert(deadline)
         }
     }
@@ -274,10 +275,10 @@ extension ClusterState {
     /// under way.
     func hasRoom(_ session: WorkerSession) -> Bool { session.attempts.count <= 2 * session.worker.slots }
 
-    mutating func answerNoWork(_ id: UInt64) {
-        waiting.removeAll { $0 == id }
-        guard let request = sessions[id]?.request, request.answer == nil else { return }
-        sessions[id]!.request = nil
-        effects.append(.send(.noWork(requestID: request.id, retryAfter: configuration.noWorkRetry), to: id))
+    mutating func answerNoWork(_ session: UInt64) {
+        waiting.removeAll { $0 == session }
+        guard let request = sessions[session]?.request, request.answer == nil else { return }
+        sessions[session]!.request = nil
+        effects.append(.send(.noWork(requestID: request.id, retryAfter: configuration.noWorkRetry), to: session))
     }
 }

@@ -79,6 +79,9 @@ package struct ClusterState: Sendable {
     /// Ids of the workers that were lost in a row with a job before its next checkpoint. Workers that die with every
     /// job do not count. Not recorded: a restarted coordinator counts from zero.
     var fruitlessLosses: [JobID: [String]] = [:]
+    /// The worker that takes no further job until it is idle and can run a suspect job. Not recorded either: after a
+    /// restart no job is suspect. May name a job or a session that is gone.
+    var reservation: Reservation?
     /// By worker id; not recorded either.
     var deaths: [String: WorkerDeaths] = [:]
     /// What the workers have shown, by worker id.
@@ -212,6 +215,11 @@ package struct ClusterState: Sendable {
         put(job)
         effects.append(.record(.job(job)))
         if before != job.state { noticeChange(of: job) }
+    }
+
+    /// A line in the job's log, about its newest attempt.
+    mutating func note(about job: Job, level: String = "info", _ message: String) {
+        note(job.id, attempt: job.attempt?.number ?? 0, level: level, message)
     }
 
     mutating func note(_ id: JobID, attempt: Int = 0, level: String = "info", _ message: String) {

@@ -69,6 +69,9 @@ package struct Job: Sendable, Equatable {
 extension Job {
     package var demand: Demand { Demand(kind: hasMaps ? kind.onMaterials : kind, needs: needs) }
 
+    /// The newest attempt, as messages name it.
+    var newestAttempt: AttemptReference? { attempt.map { AttemptReference(job: id, number: $0.number) } }
+
     /// Where the next attempt begins.
     var resumeIteration: Int { checkpoints.last?.iteration ?? 0 }
 

@@ -50,6 +50,12 @@ package struct Lease: Sendable, Equatable {
     }
 }
 
+/// A worker's promise to take no further job until it is idle and can run this one.
+struct Reservation: Sendable, Equatable {
+    var job: JobID
+    var session: UInt64
+}
+
 /// A worker process, known by its session.
 package struct WorkerSession: Sendable, Equatable {
     package let session: UInt64

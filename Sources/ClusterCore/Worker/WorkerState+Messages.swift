@@ -19,9 +19,10 @@ extension WorkerState {
         case .heartbeatReply(_, let cancelled, let lost, let isDraining):
             for ref in cancelled { disown(ref, now) }
             for ref in lost { lose(ref, "the coordinator has ended it or given it to another worker", now) }
-            if isDraining { drain("the coordinator asked to drain", now) }
+            if isDraining { drain(now, because: "the coordinator asks it to drain") }
         case .cancel(let ref, _): disown(ref, now)
-        case .drain(let reason): drain(reason, now)
+        case .drain(let reason):
+            drain(now, because: "the coordinator asks it to drain" + (reason.isEmpty ? "" : " (\(reason))"))
         case .acknowledge(let id, let code, let reason): receive(answer: code, reason, to: id, now)
         case .artifactReceipt(let id, let sha256):
             guard let (ref, item) = underWay(id), case .artifact(let offer, _) = item.content,
@@ -63,7 +64,7 @@ extension WorkerState {
     mutating func resign(_ exit: WorkerExit, _ now: Instant) {
         guard lastExit == nil else { return }
         lastExit = exit
-        drain("refused", now)
+        drain(now)
     }
 
     private mutating func receive(_ greeting: Greeting, _ lost: [AttemptReference], _ now: Instant) {

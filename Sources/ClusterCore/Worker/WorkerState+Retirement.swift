@@ -23,8 +23,7 @@ extension WorkerState {
             retirement = "it had no job for as long as it may idle"
         }
         guard let retirement else { return }
-        effects.append(.retire(retirement))
-        drain(retirement, now)
+        drain(now, because: retirement)
     }
 
     /// How a drain ends. The system that started the worker may delete its folder after ``WorkerExit/retired(_:)``, but not

@@ -45,7 +45,8 @@ package struct WorkerState: Sendable {
         case ended(AttemptReference, Ending)
         /// What an earlier process left. Comes before every other event.
         case recovered([RecoveredAttempt])
-        case drain(String)
+        /// A signal or the end of the task asks the worker to stop, and has been logged.
+        case drain
         /// Why the worker's folder cannot be written to; nil: it can.
         case storage(problem: String?)
         /// The coordinator and this worker cannot speak with each other.
@@ -76,7 +77,7 @@ package struct WorkerState: Sendable {
         case reconnect
         /// The coordinator has welcomed this process.
         case connected(coordinator: String, softwareVersion: String)
-        /// The worker begins to end by itself, for this reason.
+        /// The worker begins to end for this reason, which is its own or the coordinator's.
         case retire(String)
         /// The coordinator does not answer. Comes once until it answers again.
         case away
@@ -224,7 +225,7 @@ package struct WorkerState: Sendable {
                 ref, .failed(code: FailureCode.fileSystem, reason: reason, retryable: true, neededBytes: need), now)
         case .ended(let ref, let ending): end(ref, ending, now)
         case .recovered(let found): recover(found, now)
-        case .drain(let reason): drain(reason, now)
+        case .drain: drain(now)
         case .storage(let problem):
             storageProblem = problem
             if problem == nil { storageNeed = 0 }
@@ -316,9 +317,11 @@ package struct WorkerState: Sendable {
 
     // MARK: Ends
 
-    mutating func drain(_ reason: String, _ now: Instant) {
+    /// - Parameter reason: For the log; nil if it has been logged, or will be with the end.
+    mutating func drain(_ now: Instant, because reason: String? = nil) {
         guard drainStart == nil else { return }
         drainStart = now
+        if let reason { effects.append(.retire(reason)) }
         // In a fixed order, because the loop draws ids: the same events must give the same effects.
         for ref in attempts.keys.sorted() {
             guard let attempt = attempts[ref], !attempt.isDisowned, attempt.verdict == nil else { continue }

@@ -3,7 +3,8 @@ import Foundation
 import Logging
 
 /// Removes what nothing needs: exemplars without a job, files that a crash left unrecorded, abandoned parts of
-/// transfers, damaged files and thumbnails beyond their limits, and workers that have been away for too long.
+/// transfers, damaged files and thumbnails beyond their limits, and workers that have been away for too long, with their
+/// keys.
 struct Janitor: Sendable {
     /// Minimum age of a file, by its modification time: much longer than the time between sending and submitting an
     /// exemplar.
@@ -16,15 +17,21 @@ struct Janitor: Sendable {
     let store: JobStore
     let artifacts: ArtifactStore
     let engine: ClusterEngine
+    /// Nil on a coordinator whose workers' address is plain.
+    let keys: WorkerKeys?
     let disk: BlockingWork
     let thumbnails: URL
     let logger: Logger
 
     /// Works until the task is cancelled.
     func run() async {
+        var isFirstRound = true
         while !Task.isCancelled {
             do {
                 try await trim()
+                // Workers that were connected before first get the time to come back: the coordinator itself may have
+                // been away for long.
+                if !isFirstRound { try await forgetWorkers() }
                 let count = try await collect(olderThan: Self.orphanAge)
                 if count > 0 {
                     logger.info("removing \(counted(count, "file")) that no job refers to")
@@ -33,11 +40,12 @@ struct Janitor: Sendable {
                 // These files only cost space.
                 logger.warning("cannot look for files that are no longer needed", metadata: ["error": "\(error)"])
             }
+            isFirstRound = false
             try? await Task.sleep(for: Self.interval)
         }
     }
 
-    /// Enforces the limits that nothing else enforces.
+    /// Enforces the limits of the files that nothing else enforces.
     func trim() async throws {
         try await disk.run(.files) { [artifacts, thumbnails] in
             artifacts.removeStaleParts()
@@ -45,10 +53,18 @@ struct Janitor: Sendable {
             let pictures = ArtifactStore.entries(of: thumbnails).sorted { $0.changedAt > $1.changedAt }
             for picture in pictures.dropFirst(Self.thumbnailsKept) { unlink(picture.url.path) }
         }
+    }
+
+    /// Forgets the workers that have been away for too long. Their keys are no longer good.
+    func forgetWorkers() async throws {
         let connected = await Set(engine.committed.sessionOfWorker.keys)
         let forgotten = try await store.forgetWorkers(
             lastSeenBefore: Date(timeIntervalSinceNow: -Self.workerLifetime), connected: connected)
-        if !forgotten.isEmpty { await engine.post(.workersForgotten(forgotten)) }
+        if !forgotten.keys.isEmpty {
+            keys?.forget(forgotten.keys)
+            logger.info("ending \(counted(forgotten.keys.count, "key")) of workers that have been away for 30 days")
+        }
+        if !forgotten.workers.isEmpty { await engine.post(.workersForgotten(forgotten.workers)) }
     }
 
     /// Hands old unreferenced files to the engine. The engine checks again, in turn with every event that may need

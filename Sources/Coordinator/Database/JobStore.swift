@@ -135,22 +135,46 @@ final class JobStore: Sendable {
         }
     }
 
-    /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit. It never forgets a worker
-    /// in `connected`.
-    /// - Returns: The ids of the forgotten workers.
-    func forgetWorkers(lastSeenBefore time: Date, connected: Set<String>) async throws -> [String] {
-        try await pool.write { db -> [String] in
-            var forgotten: [String] = []
-            let rows = try StoredRow.all(db, sql: "SELECT id, last_seen_at FROM workers ORDER BY last_seen_at DESC, id")
+    /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit, each with its key. It never
+    /// forgets a worker in `connected`, and records that these are seen now. Keys that were added before `time` and that
+    /// no worker has are forgotten too.
+    /// - Returns: The ids of the forgotten workers, and the forgotten keys.
+    func forgetWorkers(
+        lastSeenBefore time: Date, connected: Set<String>
+    ) async throws -> (workers: [String], keys: [String]) {
+        try await pool.write { db in
+            var (workers, keys): ([String], [String]) = ([], [])
+            var keysOfForgotten: Set<String> = []
+            let limit = time.timeIntervalSince1970
+            let rows = try StoredRow.all(
+                db, sql: "SELECT id, last_seen_at, key FROM workers ORDER BY last_seen_at DESC, id")
             for (rank, row) in rows.enumerated() {
                 let (id, seen): (String, Double) = (try row["id"], try row["last_seen_at"])
-                guard !connected.contains(id), seen < time.timeIntervalSince1970 || rank >= Self.workersKept else {
-                    continue
+                if connected.contains(id) {
+                    // A worker may stay connected for months, and nothing else records that it is there.
+                    try db.execute(
+                        sql: "UPDATE workers SET last_seen_at = ? WHERE id = ?",
+                        arguments: [Date().timeIntervalSince1970, id])
+                } else if seen < limit || rank >= Self.workersKept {
+                    try db.execute(sql: "DELETE FROM workers WHERE id = ?", arguments: [id])
+                    workers.append(id)
+                    if let key = try row["key"] as String? { keysOfForgotten.insert(key) }
                 }
-                try db.execute(sql: "DELETE FROM workers WHERE id = ?", arguments: [id])
-                forgotten.append(id)
             }
-            return forgotten
+            // A worker whose id is new may still have the key.
+            let unused = try StoredRow.all(
+                db,
+                sql: """
+                    SELECT key, added_at FROM worker_keys
+                    WHERE key NOT IN (SELECT key FROM workers WHERE key IS NOT NULL)
+                    """)
+            for row in unused {
+                let (key, added): (String, Double) = (try row["key"], try row["added_at"])
+                guard keysOfForgotten.contains(key) || added < limit else { continue }
+                try db.execute(sql: "DELETE FROM worker_keys WHERE key = ?", arguments: [key])
+                keys.append(key)
+            }
+            return (workers, keys)
         }
     }
 

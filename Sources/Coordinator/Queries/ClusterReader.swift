@@ -47,7 +47,7 @@ struct ClusterReader: Sendable {
     private func live(_ recorded: JobSummary, in cluster: ClusterState) -> JobSummary {
         guard let id = JobID(recorded.id) else { return recorded }
         var summary = recorded
-        if recorded.state == .queued, let obstacle = cluster.job(id).flatMap({ cluster.obstacle(to: $0.demand) }) {
+        if recorded.state == .queued, let obstacle = cluster.job(id).flatMap(cluster.obstacle) {
             summary.reason = obstacle
         }
         guard recorded.state == .running, let lease = cluster.leases[id] else { return summary }

@@ -2,7 +2,8 @@ import Foundation
 import GRDB
 import Protocol
 
-/// The workers' keys and the invitations, in the database.
+/// The workers' keys and the invitations, in the database. Keys leave it with their workers:
+/// ``JobStore/forgetWorkers(lastSeenBefore:connected:)``.
 struct WorkerKeyStore: Sendable {
     struct Key: Sendable, Equatable {
         /// 64 hexadecimal digits, as all keys here.

@@ -221,4 +221,12 @@ final class WorkerKeys: Sendable {
             if state.keys[key]?.revokedAt == nil { state.keys[key]?.revokedAt = time }
         }
     }
+
+    /// Takes keys off the list that the database no longer has: those of workers that have been away for too long.
+    func forget(_ keys: [String]) {
+        state.withLock { state in
+            for key in keys { state.keys[key] = nil }
+            state.rotation.savedBy.subtract(keys)
+        }
+    }
 }

@@ -12,11 +12,7 @@ struct APIToken {
     static func chosen(_ settings: Settings) throws -> APIToken? {
         if let path = settings[.tokenFile] {
             let url = URL(fileURLWithPath: path)
-            try SecretFile.requirePrivate(url)
-            guard let text = try? String(contentsOf: url, encoding: .utf8) else {
-                throw CommandFailure("token file \(path) cannot be read as text", exit: .usage)
-            }
-            return try APIToken(text, source: "token file \(path)")
+            return try APIToken(SecretFile.text(of: url, "token"), source: "token file \(path)")
         }
         return try settings[.token].map { try APIToken($0, source: "the setting token") }
     }
@@ -43,13 +39,23 @@ struct APIToken {
 
 /// Files that hold a secret.
 enum SecretFile {
+    /// - Parameter secret: What it holds, for messages.
     /// - Throws: `CommandFailure` if the file is missing, or others may read or write it.
-    static func requirePrivate(_ url: URL) throws {
+    static func requirePrivate(_ url: URL, _ secret: String = "token") throws {
         do {
             try PrivateFile.requirePrivate(url, mayBeIssued: true)
         } catch {
-            throw CommandFailure("the token cannot be used: \(error)", exit: .usage)
+            throw CommandFailure("the \(secret) cannot be used: \(error)", exit: .usage)
         }
+    }
+
+    /// - Throws: `CommandFailure` also if the file cannot be read as text.
+    static func text(of url: URL, _ secret: String) throws -> String {
+        try requirePrivate(url, secret)
+        guard let text = try? String(contentsOf: url, encoding: .utf8) else {
+            throw CommandFailure("\(secret) file \(url.path) cannot be read as text", exit: .usage)
+        }
+        return text
     }
 }
 

@@ -82,7 +82,7 @@ struct JobFiles {
                 guard let maps, maps.indices.contains(artifact.iteration - 1) else { break }
                 targets[folder.exemplarMap(maps[artifact.iteration - 1])] = artifact
             case .exemplar:
-                let name = URL(fileURLWithPath: job.fileName).lastPathComponent
+                let name = FileName.component(URL(fileURLWithPath: job.fileName).lastPathComponent)
                 targets[folder.url.appendingPathComponent(FileName.shortened("exemplar-\(name)"))] = artifact
             case .picture, .model, .material: break
             }

@@ -26,8 +26,11 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Join the cluster of a coordinator that other machines can reach: the string that 'texloom invite' printed "
-                + "there. Needed once; the data folder keeps the keys.", valueName: "string"))
+            """
+            Join the cluster of a coordinator that other machines can reach: the string that 'texloom invite' printed \
+            there, or @FILE for a file of mode 600 with what it printed. Other accounts of this machine may read \
+            command lines. Needed once; the data folder keeps the keys.
+            """, valueName: "string"))
     var join: String?
 
     @Option(help: "Jobs trained at the same time: a number, or auto. Default: auto.")
@@ -72,7 +75,7 @@ struct WorkerCommand: AsyncParsableCommand {
         if let folder = data ?? settings[.workerData] {
             configuration.dataFolder = URL(fileURLWithPath: folder, isDirectory: true)
         }
-        configuration.invitation = join
+        configuration.invitation = try invitation()
         configuration.name = name ?? settings[.name]
         configuration.slots = try count(slots ?? settings[.slots], "--slots")
         configuration.threadsPerSlot = try count(threads ?? settings[.threads], "--threads")
@@ -93,6 +96,14 @@ struct WorkerCommand: AsyncParsableCommand {
         } catch let error as WorkerError {
             throw CommandFailure(error.message, exit: .usage)
         }
+    }
+
+    /// The string of the invitation, from the command line or from the file that it names.
+    private func invitation() throws -> String? {
+        guard let join, join.hasPrefix("@") else { return join }
+        let text = try SecretFile.text(of: URL(fileURLWithPath: String(join.dropFirst())), "invitation")
+        // The string alone, or the whole command.
+        return text.split(whereSeparator: \.isWhitespace).last.map(String.init) ?? ""
     }
 
     private func duration(_ flag: String?, _ setting: Setting) throws -> Duration? {

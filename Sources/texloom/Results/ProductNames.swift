@@ -15,7 +15,7 @@ struct ProductNames {
 
     /// - Parameter reportJSON: What the worker says of the pictures.
     init(_ job: JobSummary, reportJSON: String?) {
-        stem = Self.safe(FileName.stem(of: job.fileName)).shortened(to: ExpansionOptions.maxStemBytes)
+        stem = FileName.component(FileName.stem(of: job.fileName)).shortened(to: ExpansionOptions.maxStemBytes)
         var result = -1
         maps = Self.maps(reportJSON).map { kind, name in
             // The albedo is the first map of each result.
@@ -48,12 +48,8 @@ struct ProductNames {
 
     /// Whether a name that a worker gave can be a PNG's in a folder, and leads to no other.
     private static func isFileName(_ name: String) -> Bool {
-        safe(name) == name && !name.hasPrefix(".") && name.hasSuffix(".png") && name.utf8.count <= FileName.maxBytes
-    }
-
-    /// A name without what no file's name may have.
-    private static func safe(_ name: String) -> String {
-        name.replacing("/", with: "_").replacing("\0", with: "_")
+        FileName.component(name) == name && name.utf8.first != UInt8(ascii: ".") && name.hasSuffix(".png")
+            && name.utf8.count <= FileName.maxBytes
     }
 
     func picture(_ number: Int) -> String {

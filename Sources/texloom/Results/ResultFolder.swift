@@ -37,7 +37,7 @@ struct ResultFolder {
     /// The folder of a result, which need not exist.
     init(named name: String, in parent: URL) {
         // A job's name is a label for people; as a file name it must not leave its folder.
-        let safe = name.replacing("/", with: "_").replacing("\0", with: "_")
+        let safe = FileName.component(name)
         let end = "_result"
         url = parent.appendingPathComponent(
             safe.shortened(to: FileName.maxBytes - end.utf8.count) + end, isDirectory: true)
@@ -67,7 +67,7 @@ struct ResultFolder {
         let suffix = MaterialFiles.fileSuffix(of: file.map) ?? file.map
         let end = URL(fileURLWithPath: file.fileName).pathExtension.lowercased()
         return exemplarMaps.appendingPathComponent(
-            "exemplar_\(suffix.replacing("/", with: "_")).\(["jpg", "jpeg"].contains(end) ? end : "png")")
+            "exemplar_\(FileName.component(suffix)).\(["jpg", "jpeg"].contains(end) ? end : "png")")
     }
 
     /// Creates one of the result's folders.

@@ -36,6 +36,80 @@ struct ClusterStateLossTests {
         #expect(cluster.state.job(killer)?.failures == 0)
     }
 
+    /// Two workers with two slots, each with two attempts, and a job behind them that the worker "w" was lost with three times.
+    private func busyCluster() throws -> (ClusterDriver, killer: JobID, running: [UInt64: [AttemptReference]]) {
+        let cluster = ClusterDriver()
+        cluster.submit("a", "b", "c", "d")
+        var running: [UInt64: [AttemptReference]] = [:]
+        for session in [11, 12] as [UInt64] {
+            var worker = WorkerIdentity.named("worker-\(session)")
+            worker.slots = 2
+            cluster.handle(.hello(session: session, worker: worker, running: []))
+            running[session] = [try #require(cluster.take(session)), try #require(cluster.take(session))]
+        }
+        let killer = cluster.submit("killer")[0]
+        try kill(cluster, with: killer, times: ClusterState.lossesOfSuspect)
+        cluster.handle(.goodbye(session: UInt64(ClusterState.lossesOfSuspect + 1), reason: "told to stop"))
+        return (cluster, killer, running)
+    }
+
+    @Test func aJobThatKillsItsWorkersGetsOneToItselfHoweverMuchWorkComes() throws {
+        let (cluster, killer, busy) = try busyCluster()
+        var (running, given, pauses): ([UInt64: [AttemptReference]], [JobID], [UInt64]) = (busy, [], [])
+        for round in 0..<8 {
+            let session: UInt64 = round % 2 == 0 ? 11 : 12
+            cluster.submit("short \(round)")
+            cluster.finish(session, try #require(running[session]?.first))
+            running[session]!.removeFirst()
+            if let attempt = cluster.take(session) {
+                running[session]!.append(attempt)
+                given.append(attempt.job)
+                if attempt.job == killer { break }
+            } else {
+                pauses.append(session)
+                let reason = cluster.state.obstacle(to: try #require(cluster.state.job(killer)))
+                #expect(reason?.contains("waits for a worker without other work, because it was lost 3 times") == true)
+                #expect(cluster.state.problem(ofWorker: "worker-11")?.contains("takes no further job") == true)
+                #expect(cluster.state.slotsWanted(at: cluster.now) == 2, "its free slot is for no other job")
+            }
+        }
+        #expect(given.last == killer && given.count == 2, "the other worker goes on")
+        #expect(pauses == [11])
+        #expect(cluster.state.leases[killer]?.session == 11 && running[11]?.count == 1, "it runs alone")
+        // Once it has shown that it can, the worker takes other work again.
+        cluster.store(11, try #require(cluster.state.leases[killer]).attempt, .checkpoint, iteration: 10)
+        #expect(cluster.take(11) != nil && cluster.state.problem(ofWorker: "worker-11") == nil)
+    }
+
+    @Test func anotherWorkerTakesOverForTheOneThatWasToRunTheSuspectJob() throws {
+        let (cluster, killer, running) = try busyCluster()
+        cluster.submit("e", "f", "g")
+        cluster.finish(11, running[11]![0])
+        #expect(cluster.take(11) == nil)
+        cluster.handle(.goodbye(session: 11, reason: "told to stop"))
+        // The job that it gave back comes first, because its place is before the others.
+        cluster.finish(12, running[12]![0])
+        let returned = try #require(cluster.take(12))
+        #expect(returned.job == running[11]![1].job)
+        cluster.finish(12, returned)
+        #expect(cluster.take(12) == nil)
+        cluster.finish(12, running[12]![1])
+        #expect(cluster.take(12)?.job == killer)
+    }
+
+    @Test func aJobOfHigherPriorityStillGoesBeforeASuspectOne() throws {
+        let (cluster, killer, running) = try busyCluster()
+        cluster.finish(11, running[11]![0])
+        #expect(cluster.take(11) == nil)
+        let urgent = cluster.submit("urgent", priority: 1)
+        // The request that waits gets it at once.
+        #expect(cluster.state.leases[urgent[0]]?.session == 11)
+        cluster.finish(12, running[12]![0])
+        #expect(cluster.take(12) == nil, "now this worker waits for its turn")
+        cluster.finish(12, running[12]![1])
+        #expect(cluster.take(12)?.job == killer)
+    }
+
     @Test func aJobThatKillsOneWorkerAfterTheOtherIsHeldWithThatReason() throws {
         let cluster = ClusterDriver()
         let killer = cluster.submit("killer")[0]

@@ -89,6 +89,8 @@ struct ClusterStateQueueTests {
 
     @Test(arguments: [
         ("..", "texture"), ("a/b\\c", "a_b_c"), (".hidden", "hidden"), ("\u{0}\n", "__"), ("Bäume", "Bäume"),
+        // Each is one character: a slash after a letter of the class Prepend, a slash and an accent.
+        ("\u{0D4E}/x", "_x"), ("a/\u{301}x", "a_x"), ("a\u{0D4E}.", "a\u{0D4E}."), ("cafe\u{301}", "cafe\u{301}"),
     ])
     func folderNamesAreSafe(name: String, expected: String) {
         #expect(ClusterState.fileSystemName(name) == expected)

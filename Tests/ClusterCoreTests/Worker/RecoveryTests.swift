@@ -181,7 +181,7 @@ struct RecoveryTests {
     /// A hand-back only holds for the process that stops.
     @Test func aWorkerThatWasStoppedWhileTheCoordinatorWasAwayGoesOn() {
         var bench = WorkerBench.training()
-        var effects = bench.play(.drain("signal")) + bench.spool(.checkpoint, 5)
+        var effects = bench.play(.drain) + bench.spool(.checkpoint, 5)
         effects += bench.play(.ended(ref, .stopped(iteration: 5)))
         var heir = WorkerBench()
         #expect(trained(heir.play(recovered(record(after: effects)))).map { $0.checkpoint?.iteration } == [5])

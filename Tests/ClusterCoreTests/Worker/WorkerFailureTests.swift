@@ -163,7 +163,7 @@ struct WorkerFailureTests {
 
     @Test func aLongDrainDeliversItsCheckpointAsLongAsTheCoordinatorAnswers() throws {
         var bench = WorkerBench.training()
-        bench.play(.drain("signal"))
+        bench.play(.drain)
         for _ in 0..<200 {
             let effects = bench.play(.tick, after: .seconds(1))
             #expect(!effects.contains(.exit(.stopped)))
@@ -177,7 +177,7 @@ struct WorkerFailureTests {
 
     @Test func aDrainGivesUpAfterItsPatienceWithoutAWord() {
         var bench = WorkerBench.training()
-        bench.play(.drain("signal"))
+        bench.play(.drain)
         bench.play(.tick, after: .seconds(50))
         bench.hear(.heartbeatReply(WireHeartbeatReply()))
         #expect(!bench.play(.tick, after: .seconds(59)).contains(.exit(.stopped)))
@@ -189,6 +189,6 @@ struct WorkerFailureTests {
         var reply = WireHeartbeatReply()
         reply.lost = [ref.wire]
         bench.hear(.heartbeatReply(reply))
-        #expect(bench.play(.drain("signal")).contains(.exit(.stopped)))
+        #expect(bench.play(.drain).contains(.exit(.stopped)))
     }
 }

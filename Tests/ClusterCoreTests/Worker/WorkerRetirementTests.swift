@@ -25,6 +25,24 @@ struct WorkerRetirementTests {
         #expect(effects.contains(.exit(.retired("its lifetime is over"))))
     }
 
+    @Test func aWorkerSaysOnceThatTheCoordinatorAsksItToDrain() {
+        var drain = WireDrain()
+        drain.reason = "asked by a person"
+        var reply = WireHeartbeatReply()
+        reply.drain = true
+        var bench = WorkerBench.training()
+        let effects = bench.hear(.drain(drain))
+        #expect(said(effects) == ["the coordinator asks it to drain (asked by a person)"])
+        #expect(effects.contains(.wish(ref, .checkpointAndStop)))
+        #expect(said(bench.hear(.drain(drain)) + bench.hear(.heartbeatReply(reply))) == [])
+        // A worker that missed the message learns of it from a heartbeat's answer.
+        var other = WorkerBench.training()
+        #expect(said(other.hear(.heartbeatReply(reply))) == ["the coordinator asks it to drain"])
+        // The signal has been logged where it arrived.
+        var third = WorkerBench.training()
+        #expect(said(third.play(.drain)) == [])
+    }
+
     @Test func aWorkerThatCannotDeliverDoesNotRetire() {
         var bench = WorkerBench.training(limits: WorkerLimits(lifetime: .seconds(1)))
         bench.play(.tick, after: .seconds(1))

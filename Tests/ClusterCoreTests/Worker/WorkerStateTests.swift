@@ -146,7 +146,7 @@ struct WorkerStateTests {
 
     @Test func drainDeliversTheCheckpointThenHandsBackThenSaysGoodbye() throws {
         var bench = WorkerBench.training()
-        #expect(bench.play(.drain("signal")).contains(.wish(ref, .checkpointAndStop)))
+        #expect(bench.play(.drain).contains(.wish(ref, .checkpointAndStop)))
         let artifact = Artifact(sha256: Self.digests[2], sizeBytes: 1)
         var effects = bench.play(.spooled(ref, .checkpoint, iteration: 5, artifact, file: "c"))
         let offer = try #require(effects.offers.first)
@@ -161,7 +161,7 @@ struct WorkerStateTests {
 
     @Test func aDrainWithoutCoordinatorEnds() {
         var bench = WorkerBench.training()
-        bench.play(.drain("signal"))
+        bench.play(.drain)
         #expect(bench.play(.tick, after: bench.state.drainPatience).contains(.exit(.stopped)))
     }
 

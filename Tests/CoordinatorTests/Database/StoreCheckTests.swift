@@ -348,10 +348,11 @@ struct StoreCheckTests {
         let engine = ClusterEngine(
             state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
             logger: logger)
-        try await Janitor(
-            store: store, artifacts: artifacts, engine: engine, disk: BlockingWork(), thumbnails: thumbnails,
-            logger: logger
-        ).trim()
+        let janitor = Janitor(
+            store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(), thumbnails: thumbnails,
+            logger: logger)
+        try await janitor.trim()
+        try await janitor.forgetWorkers()
         #expect(try await store.workers().map(\.identity.id) == ["recent", "w"], "the one that is connected stays")
         let loop = Task { await engine.run() }
         defer { loop.cancel() }
@@ -385,7 +386,7 @@ struct StoreCheckTests {
             state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
             logger: logger)
         let janitor = Janitor(
-            store: store, artifacts: artifacts, engine: engine, disk: BlockingWork(),
+            store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(),
             thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
         let loop = Task { await engine.run() }
         defer { loop.cancel() }

@@ -1,5 +1,7 @@
 import Base
+import ClusterFixtures
 import Foundation
+import Logging
 import Protocol
 import Testing
 
@@ -128,6 +130,65 @@ struct WorkerKeyTests {
         #expect(keys.admission(of: key) == .ended)
         #expect(try await keys.join(worker, name: "late", invitation: key)?.contains("expired") == true)
         #expect(keys.admission(of: worker) == .unknown)
+        try store.close()
+    }
+
+    @Test func theKeyOfAWorkerThatIsAwayForThirtyDaysEndsWithTheWorker() async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let clock = TestClock()
+        let longAgo = Date(timeIntervalSinceNow: -Janitor.workerLifetime - 3600)
+        clock.now = longAgo
+        let keys = try WorkerKeys(
+            WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder), now: { clock.now })
+        func join(_ digit: Character) async throws -> String {
+            let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
+            let key = String(repeating: digit, count: 64)
+            let refusal = try await keys.join(
+                key, name: "worker \(digit)", invitation: Z85.hexadecimalKey(invitation.keys.publicKey))
+            #expect(refusal == nil)
+            return key
+        }
+        func record(_ id: String, _ key: String, at time: Date) async throws {
+            var worker = WorkerIdentity.named(id)
+            worker.credentials.key = key
+            try await store.apply([.worker(worker, session: 1, isDraining: false, isConnected: true)], at: time)
+        }
+        let (gone, silent, connected) = (try await join("a"), try await join("b"), try await join("c"))
+        let (moved, revoked) = (try await join("d"), try await join("e"))
+        try await keys.revoke(revoked)
+        clock.now = Date()
+        let young = try await join("f")
+        try await record("gone", gone, at: longAgo)
+        try await record("connected", connected, at: longAgo)
+        // One key under two ids, because its folder lost the file worker-id.
+        try await record("before", moved, at: longAgo)
+        try await record("after", moved, at: Date())
+        try await record("revoked", revoked, at: longAgo)
+
+        var state = ClusterState(at: .origin)
+        _ = state.handle(.hello(session: 1, worker: .named("connected"), running: []), at: .origin)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let engine = ClusterEngine(
+            state: state, store: store, artifacts: try ArtifactStore(dataFolder: folder.url), disk: BlockingWork(),
+            clock: { .origin }, logger: logger)
+        let janitor = Janitor(
+            store: store, artifacts: try ArtifactStore(dataFolder: folder.url), engine: engine, keys: keys,
+            disk: BlockingWork(), thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
+        try await janitor.forgetWorkers()
+
+        let restarted = try WorkerKeys(WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder))
+        for list in [keys, restarted] {
+            for key in [gone, silent, revoked] { #expect(list.admission(of: key) == .unknown, "\(key.prefix(1))") }
+            for key in [connected, moved, young] { #expect(list.admission(of: key) == .admitted, "\(key.prefix(1))") }
+        }
+        try keys.beginRotation()
+        #expect(keys.rotation.waiting.map(\.key) == [connected, moved, young], "the change waits for no other")
+        let seen = try #require(try await store.workers().first { $0.identity.id == "connected" }).lastSeenAt
+        #expect(seen > longAgo + 3600, "a restart does not take it for a worker that was away")
+        // The same folder may join again.
+        #expect(try await join("a") == gone && keys.admission(of: gone) == .admitted)
         try store.close()
     }
 
