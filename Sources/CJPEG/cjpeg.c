@@ -33,6 +33,9 @@ static void on_error(j_common_ptr info) {
         snprintf(failed->message, CJPEG_MESSAGE_BYTES, "%s (process SOF%d)", process, parameter & 15);
     } else if (code == JERR_ARITH_NOTIMPL) {
         snprintf(failed->message, CJPEG_MESSAGE_BYTES, "it is arithmetically coded");
+    } else if (code == JERR_IMAGE_TOO_BIG) {
+        failed->status = CJPEG_TOO_LARGE;
+        snprintf(failed->message, CJPEG_MESSAGE_BYTES, "%s", text);
     } else {
         int is_foreign = code == JERR_NOT_COMPILED || code == JERR_CONVERSION_NOTIMPL;
         failed->status = is_foreign ? CJPEG_UNSUPPORTED : CJPEG_DAMAGED;
@@ -121,6 +124,10 @@ int cjpeg_read_header(const uint8_t *bytes, size_t count, cjpeg_header *header, 
     failure failed;
     prepare(&info, &failed, message);
     if (setjmp(failed.leave)) {
+        if (failed.status == CJPEG_TOO_LARGE) {
+            header->width = info.image_width;
+            header->height = info.image_height;
+        }
         jpeg_destroy_decompress(&info);
         return failed.status;
     }

@@ -38,6 +38,8 @@ static void be_careful(png_structp png) {
     static const png_byte skipped[] =
         "bKGD\0eXIf\0hIST\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0tEXt\0tIME\0zTXt";
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, skipped, sizeof skipped / 5);
+    // ImageLimits judges the sides; libpng would call a larger picture than its own limit, a million, damaged.
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     // Of a colour profile. The largest in use have some 2 MB.
     png_set_chunk_malloc_max(png, CPNG_MAX_CHUNK_BYTES);
 }

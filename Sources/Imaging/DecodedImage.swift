@@ -146,6 +146,9 @@ struct StoredImage {
             let status = bytes.withUnsafeBytes {
                 cjpeg_read_header($0.bindMemory(to: UInt8.self).baseAddress, $0.count, &header, &message.characters)
             }
+            guard status != CJPEG_TOO_LARGE else {
+                throw limits.tooLargeJPEG(name, Int(header.width), Int(header.height))
+            }
             guard status == 0 else { throw .undecodable(name, .jpeg, status == CJPEG_UNSUPPORTED, message.text) }
             hasInks = header.is_cmyk != 0
             isGrey = header.is_grey != 0

@@ -56,6 +56,15 @@ public struct ImageLimits: Sendable {
                 + "(texloom train and submit do it with --resize \(longest)) or cut a part out of it (--crop WxH+X+Y)")
     }
 
+    /// The error for a JPEG that libjpeg does not read, because of a side.
+    func tooLargeJPEG(_ name: String, _ width: Int, _ height: Int) -> ImagingError {
+        guard allow(width: width, height: height) else { return tooLarge(name, width, height) }
+        return ImagingError(
+            .tooLarge,
+            "\(name) is a JPEG of \(width)x\(height) pixels; a JPEG may have at most \(Image.maxJPEGSide) a side: scale it "
+                + "down, or save it as a PNG")
+    }
+
     func tooManyBytes(_ name: String, _ size: Int) -> ImagingError {
         ImagingError(
             .tooLarge, "\(name) has \(size) bytes; an image file may have at most \(maxFileBytes): scale the image down"

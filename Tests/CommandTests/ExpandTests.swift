@@ -251,6 +251,7 @@ import Testing
             (["--size", "90x90", "--times", "2"], "expected one of them"),
             (["--size", "96x96", "--seamless", "x", "--periodic-input"], "does not tile"),
             (["--size", "13312x12288", "--seamless", "both"], "megapixels"),
+            (["--size", "576x8", "--seamless", "x"], "takes 72x1 pixels"),
             (["--layout", photograph, "--size", "9223372036854775807x16"], "megapixels"),
             (["--layout", photograph, "--size", "4000000000x4000000000"], "megapixels"),
             (["--json", "-o", "-"], "standard output"),

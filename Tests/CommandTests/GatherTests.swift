@@ -172,4 +172,19 @@ import Testing
         #expect(mode.map { $0 & 0o444 != 0 } == true)
         #expect(throws: CommandFailure.self) { try NewFile(at: scratch.url.appendingPathComponent("none/file")) }
     }
+
+    /// A file system in the network may say so only when the bytes are synced.
+    @Test(arguments: [true, false]) func aDiskThatIsFullAtTheEndLeavesTheOldFile(canBeNameless: Bool) throws {
+        let scratch = try ScratchFolder()
+        let url = scratch.url.appendingPathComponent("generator.safetensors")
+        try Data("old".utf8).write(to: url)
+        do {
+            let new = try NewFile(at: url.path, canBeNameless: canBeNameless, syncing: { _ in ENOSPC })
+            try new.write(Data("new".utf8))
+            let failure = #expect(throws: CommandFailure.self) { try new.place() }
+            #expect(failure?.message.contains("free some, or name another place") == true)
+        }
+        #expect(try String(contentsOf: url, encoding: .utf8) == "old")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.url.path) == [url.lastPathComponent])
+    }
 }

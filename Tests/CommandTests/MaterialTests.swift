@@ -1,5 +1,6 @@
 import Foundation
 import FoundationXML
+import ImageFixtures
 import Imaging
 import NNCore
 import Testing
@@ -141,6 +142,18 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: scratch.path("hand/hand_Color.png"))) == one)
     }
 
+    /// Training reads the part's files: samples are rounded to their bits, and normals get unit length.
+    @Test(arguments: [["--crop", "24x20"], ["--resize", "24"]])
+    func aPartOfAMaterialIsKnownAgain(_ framing: [String]) throws {
+        let trained = try train([folder], framing)
+        #expect(trained.status == 0, "\(trained.errors)")
+        let again = try train([folder], framing)
+        #expect(again.status == 0 && again.output.contains("finished already"), "\(again.output)\(again.errors)")
+        // The files themselves are the same exemplar.
+        let part = try train([scratch.path("out/waves_result/exemplar")], ["--name", "waves"])
+        #expect(part.status == 0 && part.output.contains("finished already"), "\(part.output)\(part.errors)")
+    }
+
     /// A folder without a name would be the root folder, and two sets of maps in one folder are none.
     @Test func aMaterialIsWrittenToAFolderOfItsOwn() throws {
         #expect(try train([folder]).status == 0)
@@ -176,17 +189,18 @@ import Testing
         #expect(try header("here/waves_2x-2/waves_2x-2_Color.png").width == 36)
     }
 
+    /// Maps that are too large for an exemplar, too: the pictures to expand may be as large as texloom reads.
     @Test func aMaterialThatDoesNotFitTheMemoryIsRefusedBeforeItsMapsAreDecoded() throws {
         #expect(try train([folder]).status == 0)
-        // The header of a large map, and nothing that could be decoded.
-        let side = 1024
-        let start = try Image(width: side, height: side, pixels: [UInt8](repeating: 90, count: 3 * side * side)).png()
-            .prefix(200)
-        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
-            try start.write(to: URL(fileURLWithPath: folder).appendingPathComponent(name))
+        for side in [1024, 5000] {
+            // The header of a large map, and nothing that could be decoded.
+            let map = PNGFixture(width: side, height: side, bitDepth: 8, colorType: .rgb, rows: [[]]).encoded()
+            for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+                try map.write(to: URL(fileURLWithPath: folder).appendingPathComponent(name))
+            }
+            let result = try expand("--memory", "64")
+            #expect(result.status == 2 && result.errors.contains("expected at least --memory"), "\(result.errors)")
         }
-        let result = try expand("--memory", "64")
-        #expect(result.status == 2 && result.errors.contains("expected at least --memory"), "\(result.errors)")
     }
 
     @Test func theFilesOfAMaterialAreReplacedTogetherOrNotAtAll() throws {

@@ -77,6 +77,15 @@ import Testing
         #expect(stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
     }
 
+    @Test func whatHasNothingToSyncIsNoFailure() throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let null = open("/dev/null", O_WRONLY)
+        defer { for descriptor in ends + [null] { close(descriptor) } }
+        #expect(syncAll(ends[1]) == nil && syncAll(null) == nil)
+        #expect(syncAll(-1) == EBADF)
+    }
+
     @Test func whatCannotBeWrittenIsRefusedBeforeTheWork() throws {
         let photo = scratch.path("photo.png")
         try Data("photo".utf8).write(to: URL(fileURLWithPath: photo))

@@ -55,6 +55,14 @@ struct BombTests {
         #expect(turned.width == 8 && turned.decodingBytes() > 6 * pixels)
     }
 
+    /// libpng has a limit of its own, and calls what exceeds it invalid.
+    @Test(arguments: [1_000_001, 0x7FFF_FFFF])
+    func aPNGWithAGreatSideIsTooLargeAndNotDamaged(side: Int) {
+        let file = header(side: side, isInterlaced: false)
+        let error = #expect(throws: ImagingError.self) { try Image.header(of: file, name: "bomb") }
+        #expect(error?.code == .tooLarge, "\(error?.message ?? "")")
+    }
+
     @Test func anInterlacedPictureOfManyPixelsIsRefusedBeforeItsRowsAreHeld() throws {
         let file = header(side: 8192, isInterlaced: true)
         let error = #expect(throws: ImagingError.self) { try Image(decoding: file, name: "bomb") }

@@ -133,6 +133,22 @@ import Testing
         } throws: { ($0 as? ImagingError)?.code == .tooLarge }
     }
 
+    /// libjpeg reads at most 65,500 pixels a side.
+    @Test func aJPEGWithAGreatSideIsTooLargeAndNotDamaged() {
+        let wide = JPEGFixture.patched(JPEGFixture.colour, marker: 0xC0) { bytes, at in
+            bytes.replaceSubrange(at + 7..<at + 9, with: [0xFF, 0xFF])
+        }
+        for (limits, words) in [
+            (ImageLimits.standard, "a JPEG of 65535x8 pixels; a JPEG may have at most 65500 a side"),
+            (ImageLimits(maxPixels: 1 << 20, maxFileBytes: 1 << 20, maxSide: 1000), "sides of 1000: scale it down"),
+        ] {
+            let error = #expect(throws: ImagingError.self) {
+                try Image(decoding: wide, name: "wide.jpg", limits: limits)
+            }
+            #expect(error?.code == .tooLarge && error?.message.contains(words) == true, "\(error?.message ?? "")")
+        }
+    }
+
     @Test func truncationAnywhereIsAnError() throws {
         let png = Image(width: 9, height: 6, pixels: (0..<162).map { UInt8(truncatingIfNeeded: $0 * 73) })
         let file = try png.png()

@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 // libjpeg reports errors by a function that may not return; these functions leave it by longjmp inside C.
-// The readers take a file in memory and return 0, or CJPEG_DAMAGED or CJPEG_UNSUPPORTED with a message.
+// The readers take a file in memory and return 0, or CJPEG_DAMAGED, CJPEG_UNSUPPORTED or CJPEG_TOO_LARGE with a message.
 
 enum { CJPEG_MESSAGE_BYTES = 256 };
 
@@ -11,6 +11,8 @@ enum {
     CJPEG_DAMAGED = -1,
     // A JPEG that libjpeg does not read: 12 bits a sample, a lossless or hierarchical process.
     CJPEG_UNSUPPORTED = -2,
+    // A side exceeds CJPEG_MAX_SIDE.
+    CJPEG_TOO_LARGE = -3,
 };
 
 typedef struct {
@@ -23,7 +25,7 @@ typedef struct {
     size_t coefficient_bytes;
 } cjpeg_header;
 
-// Reads the header of a JPEG.
+// Reads the header of a JPEG. Of one that is too large it gives width and height.
 int cjpeg_read_header(const uint8_t *bytes, size_t count, cjpeg_header *header, char message[CJPEG_MESSAGE_BYTES]);
 
 // Decodes a JPEG (grey, YCbCr, CMYK, YCCK; baseline or progressive), width * height * channels bytes as the header says.

@@ -22,8 +22,11 @@ struct ExemplarBlocks<Sample: PictureSample> {
 
     /// Wide enough for a few pebbles or bricks: smaller blocks are put together of interiors, without joints.
     static var widest: Int { 48 }
+    /// From one of the widest blocks to the next.
+    static var widestStep: Int { widest - overlap(of: widest) }
     /// The smallest side of an exemplar.
     static var minSide: Int { 4 }
+    private static func overlap(of side: Int) -> Int { side / 3 }
     private static var mostCorners: Int { 4096 }
     /// Pixels over which light is averaged, to each side. Less would be detail: the bright middle of a stone.
     static var radius: Int { 16 }
@@ -52,7 +55,7 @@ struct ExemplarBlocks<Sample: PictureSample> {
             return sum / Double(side * side)
         }
         self.side = side
-        overlap = side / 3
+        overlap = Self.overlap(of: side)
         self.light = light
         self.exemplar = exemplar
         self.colours = colours

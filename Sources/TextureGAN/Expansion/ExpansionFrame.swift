@@ -1,3 +1,4 @@
+import Base
 import Imaging
 
 /// Which part of an image is expanded, and how large the result becomes.
@@ -64,15 +65,16 @@ struct ExpansionFrame {
         guard !axes.contains(.x) || size.width % unit == 0, !axes.contains(.y) || size.height % unit == 0 else {
             let others = advises ? possible(near: size, sourceWidth, sourceHeight).map { "\($0)" } : []
             throw ExpansionFailure(
-                "--size \(size) with --seamless takes \(plan.doublings) "
-                    + "doubling\(plan.doublings == 1 ? "" : "s") of \(name); expected sides that are multiples of "
-                    + "\(unit) where they tile" + (others.isEmpty ? "" : ": \(others.joined(separator: " or "))"))
+                "--size \(size) with --seamless takes \(counted(plan.doublings, "doubling")) of \(name); expected sides "
+                    + "that are multiples of \(unit) where they tile"
+                    + (others.isEmpty ? "" : ": \(others.joined(separator: " or "))"))
         }
         let (part, least) = (plan.size(after: 0), PeriodicImage.minSide)
-        guard !axes.contains(.x) || part.width >= least, !axes.contains(.y) || part.height >= least else {
+        // Both sides: the blocks that join two borders have room along them, too.
+        guard axes.isEmpty || min(part.width, part.height) >= least else {
             throw ExpansionFailure(
                 "--size \(size) with --seamless takes \(part.width)x\(part.height) pixels of \(name); expected a size that "
-                    + "takes at least \(least) a side where it tiles")
+                    + "takes at least \(least) a side")
         }
         return plan
     }
@@ -95,14 +97,14 @@ struct ExpansionFrame {
     }
 
     private func requireSides(_ width: Int, _ height: Int) throws {
-        let sides = (axes.contains(.x) ? [width] : []) + (axes.contains(.y) ? [height] : [])
+        guard !axes.isEmpty else { return }
         let found = "\(name) has \(width)x\(height) pixels"
         if isPeriodic {
-            guard sides.allSatisfy({ $0 % 4 == 0 }) else {
+            guard !axes.contains(.x) || width % 4 == 0, !axes.contains(.y) || height % 4 == 0 else {
                 throw ExpansionFailure(
                     "\(found); --periodic-input expects sides that are multiples of 4: scale it, or omit the flag")
             }
-        } else if !sides.allSatisfy({ $0 >= PeriodicImage.minSide }) {
+        } else if min(width, height) < PeriodicImage.minSide {
             throw ExpansionFailure(
                 "\(found); --seamless expects at least \(PeriodicImage.minSide) a side: give a larger image")
         }

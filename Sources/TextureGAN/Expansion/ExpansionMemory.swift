@@ -18,7 +18,7 @@ struct ExpansionMemory {
     let isPeriodic: Bool
     /// What reading the picture takes; 0 if it is there already.
     var readingBytes = 0
-    /// Pixels of the layout that the input follows, as it is used; 0 without one.
+    /// Pixels that blocks cover for the layout that the input follows, as it is used; 0 without one.
     var layoutPixels = 0
     /// Pixels of the picture that crops are compared with, as it is used; 0 without one.
     var nearPixels = 0
@@ -135,8 +135,8 @@ public struct MemoryShortage: Error, Sendable, CustomStringConvertible {
     public let availableBytes: Int
     /// What set that.
     let limit: Limit
-    /// Whether norms that measure the image are why smaller pieces are not possible.
-    let isDueToNorms: Bool
+    /// Whether norms that measure the image are why smaller pieces are not possible, and have averages to use instead.
+    let averagesWouldDo: Bool
 
     enum Limit {
         /// `--memory`.
@@ -151,7 +151,7 @@ public struct MemoryShortage: Error, Sendable, CustomStringConvertible {
     public var need: String { "\(width)x\(height) pixels need \(Self.mebibytes(neededBytes)) MiB" }
 
     /// What else could be asked for, after a comma or "or"; empty if there is nothing.
-    public var alternative: String { isDueToNorms ? ", or normalise by running averages (statistics=running)" : "" }
+    public var alternative: String { averagesWouldDo ? ", or normalise by running averages (statistics=running)" : "" }
 
     public var description: String {
         let available = availableBytes >> 20
@@ -163,7 +163,7 @@ public struct MemoryShortage: Error, Sendable, CustomStringConvertible {
             case .addresses:
                 ("the limit of addresses leaves \(available) MiB for features", "raise that limit (ulimit -v)")
             }
-        let other = isDueToNorms ? ", or --statistics running, which can use smaller pieces" : ""
+        let other = averagesWouldDo ? ", or --statistics running, which can use smaller pieces" : ""
         return "\(need), and \(found); \(advice)\(other), or a smaller --size"
     }
 

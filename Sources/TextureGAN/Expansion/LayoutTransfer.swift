@@ -16,6 +16,11 @@ struct LayoutTransfer<Sample: PictureSample> {
     /// joins are too rough to close.
     private static var mostWeight: Double { 0.85 }
 
+    /// The most pixels that whole blocks have along a side to cover so many.
+    static func mostCovered(_ length: Int) -> Int {
+        max(ExemplarBlocks<Sample>.widest, length + ExemplarBlocks<Sample>.widestStep)
+    }
+
     init(_ exemplar: Raster<Sample>) {
         precondition(min(exemplar.width, exemplar.height) >= Self.minSide)
         blocks = ExemplarBlocks(of: exemplar)

@@ -6,7 +6,7 @@ import Imaging
 /// and their light leads from one side to the other: plates of middling size lie between large and small ones. Then the
 /// light that still differs is moved. A regular pattern is cut to whole periods before.
 public enum PeriodicImage {
-    /// The smallest side of an image that can be made periodic along it, and of the part that it becomes.
+    /// The smallest side of an image that can be made periodic, along either axis, and of the part that it becomes.
     public static let minSide = 16
 
     /// How much a block's light counts; the rest is its fit to its neighbours.
@@ -48,11 +48,9 @@ public enum PeriodicImage {
     ) -> Raster<Sample> {
         let wholePeriods = width == nil ? WholePeriods.width(of: exemplar).map { ($0 + 2) / 4 * 4 } : nil
         let width = width ?? wholePeriods ?? widest(of: image.width)
-        precondition(width % 4 == 0 && (minSide...image.width).contains(width))
+        precondition(width % 4 == 0 && (minSide...image.width).contains(width) && image.height >= minSide)
         let window = image.middle(width: width, height: image.height)
-        let room = min(width, image.height)
-        guard min(room, exemplar.height) >= ExemplarBlocks<Sample>.minSide else { return window }
-        let blocks = ExemplarBlocks(of: exemplar, limit: room)
+        let blocks = ExemplarBlocks(of: exemplar, limit: min(width, image.height))
         // The join lies in the middle of the canvas.
         let canvas = window.rolled(x: width / 2, y: 0)
         let band = JoinBand(of: canvas, width: 2 * blocks.side - blocks.overlap, repeatsDown: repeatsDown)

@@ -164,7 +164,8 @@ public struct PictureExpander {
         return MemoryShortage(
             width: memory.plan.width, height: memory.plan.height, neededBytes: needed, availableBytes: available,
             limit: limit,
-            isDueToNorms: statistics == .image && generator.measures(for: statistics.norms))
+            averagesWouldDo: statistics == .image && generator.measures(for: .image)
+                && !generator.measures(for: .running))
     }
 }
 

@@ -69,8 +69,10 @@ public struct PictureExpansion {
     /// - Parameters:
     ///   - sampleBytes: of a sample of the results.
     ///   - readingBytes: the most that reading the picture takes.
-    /// - Throws: `ExpansionFailure` if the picture is too small or a result too large; `MemoryShortage`.
+    /// - Throws: `ExpansionFailure` if the picture is too small, a result too large, or if the generator lacks the
+    ///   statistics; `MemoryShortage`.
     public func require(width: Int, height: Int, sampleBytes: Int, readingBytes: Int = 0) throws {
+        try options.statistics.require(of: expander.generator, named: "the generator")
         let plan =
             try layoutSize.map { try frame.checkedPlan(width: $0.width, height: $0.height) }
             ?? Self.check(options, of: name, width: width, height: height)
@@ -91,7 +93,7 @@ public struct PictureExpansion {
         case .layout(let layout, _, _):
             let (width, height) = layoutSize ?? (layout.width, layout.height)
             memory.guideBytes = layout.bytes(toFill: width, height: height)
-            memory.layoutPixels = width * height
+            memory.layoutPixels = LayoutTransfer<UInt8>.mostCovered(width) * LayoutTransfer<UInt8>.mostCovered(height)
         case nil: break
         }
         return memory

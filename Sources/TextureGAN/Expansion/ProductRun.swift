@@ -103,7 +103,7 @@ public enum ProductRun {
         _ report: @escaping (Report) throws -> Void
     ) throws -> String {
         let (generator, _) = try Generator.load(contentsOf: input.generator)
-        let (read, notes) = try files.read()
+        let (read, notes) = try files.read(limits: .standard)
         let (material, unused) = try read.arranged(as: generator.layout)
         for note in notes + unused { try report(.log(note)) }
         let names = options.names(stem: MaterialFiles.resultName(of: input.exemplarName), extension: "")

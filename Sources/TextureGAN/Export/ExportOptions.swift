@@ -20,9 +20,7 @@ public struct ExportOptions: Equatable, Sendable {
     /// - Throws: `TrainingError` for another file, `ExpansionFailure` for statistics that the generator lacks.
     public func model(of file: URL, sha256: String, name: String) throws -> Data {
         let (network, recipe) = try Generator.load(contentsOf: file)
-        guard statistics == .image || network.hasRunningStatistics || recipe.norm == .none else {
-            throw ExpansionFailure("\(name) has norms without running averages; expected --statistics image")
-        }
+        try statistics.require(of: network, named: name)
         return network.onnx(
             statistics: statistics.norms,
             metadata: [

@@ -29,9 +29,6 @@ extension Generator {
                 ("layout", layout.isMaterial ? "NCHW" : "NCHW RGB"), ("range", "[-1, 1]"),
             ] + (layout.isMaterial ? [("maps", layout.description)] : []) + metadata)
     }
-
-    /// Whether norms make `.image` and `.running` different models.
-    public var hasRunningStatistics: Bool { head.norm?.runningMean != nil }
 }
 
 extension ConvolutionUnit {

@@ -42,6 +42,25 @@ public struct Material: Sendable, Equatable {
         }
     }
 
+    /// What reading the maps' files gives: samples rounded to their bits, normals of unit length.
+    public var asWritten: Material {
+        var written = self
+        let channels = layout.channels
+        for (kind, depth) in zip(layout.maps, depths) {
+            guard let range = layout.range(of: kind) else { continue }
+            let samples: [UInt16] = pixels.pixels.withUnsafeBufferPointer { values in
+                if depth == 16 { return layout.samples(of: kind, in: values) }
+                let rounded: [UInt8] = layout.samples(of: kind, in: values)
+                return rounded.map { UInt16($0) * 257 }
+            }
+            for (index, sample) in samples.enumerated() {
+                let (pixel, channel) = index.quotientAndRemainder(dividingBy: range.count)
+                written.pixels.pixels[pixel * channels + range.lowerBound + channel] = sample
+            }
+        }
+        return written
+    }
+
     /// In pixels. At full size, large maps would make a sheet that texloom itself does not read.
     static let longestSheetSide = 4096
 

@@ -10,16 +10,20 @@ extension MaterialFiles {
     }
 
     /// Reads all files. The albedo is converted to sRGB; the samples of all others are taken as they are.
-    /// - Parameter framing: the part to take, the same of all maps.
+    /// - Parameters:
+    ///   - framing: the part to take, the same of all maps.
+    ///   - limits: of the material. The files of which a part is taken may be larger.
     /// - Returns: the material, and notes for people.
     /// - Throws: `TrainingError` (badExemplar) naming the file and its fault, or two files of different sizes;
     ///   fileSystem if the system does not give a file's bytes.
-    public func read(_ framing: Framing = Framing()) throws(TrainingError) -> (Material, notes: [String]) {
+    public func read(
+        _ framing: Framing = Framing(), limits: ImageLimits = .exemplar
+    ) throws(TrainingError) -> (Material, notes: [String]) {
         var notes = notes
         var maps: [Map] = []
         var first: (name: String, width: Int, height: Int)?
         for file in ordered {
-            let decoded = try decode(file, isFramed: !framing.isEmpty)
+            let decoded = try decode(file, framing.isEmpty ? limits : .standard)
             notes += decoded.notes.map { "\(file.name): \($0)" }
             let (width, height) = (decoded.image.width, decoded.image.height)
             if let first, first.width != width || first.height != height {
@@ -38,7 +42,7 @@ extension MaterialFiles {
         let whole = DeepImage(
             width: first.width, height: first.height, channels: layout.channels, pixels: Self.interleaved(sorted))
         var material = Material(
-            name: name, layout: layout, pixels: try framed(whole, framing), depths: sorted.map(\.depth))
+            name: name, layout: layout, pixels: try framed(whole, framing, limits), depths: sorted.map(\.depth))
         if framing.longestSide != nil { material.normaliseNormals() }
         return (material, notes)
     }
@@ -46,16 +50,18 @@ extension MaterialFiles {
     /// Packed maps come last: a file of its own counts more.
     private var ordered: [File] { files.filter { !$0.isPacked } + files.filter(\.isPacked) }
 
-    /// What the files say before any is decoded: the size of the first map, and the most bytes that ``read(_:)`` of the
-    /// whole maps takes.
+    /// What the files say before any is decoded: the size of the first map, and the most bytes that
+    /// ``read(_:limits:)`` of the whole maps takes.
     /// - Throws: `TrainingError` (badExemplar) naming the file and its fault; fileSystem if the system does not give a
     ///   file's bytes.
-    public func header() throws(TrainingError) -> (width: Int, height: Int, readingBytes: Int) {
+    public func header(
+        limits: ImageLimits = .exemplar
+    ) throws(TrainingError) -> (width: Int, height: Int, readingBytes: Int) {
         var first: (width: Int, height: Int)?
         var channels = 0
         var most = 0
         for file in ordered {
-            let (header, fileBytes) = try header(of: file)
+            let (header, fileBytes) = try header(of: file, limits)
             let pixels = header.width * header.height
             first = first ?? (header.width, header.height)
             // The maps before it, and of this one colours and alpha with 16 bits, then as much again: the rows of an
@@ -69,17 +75,18 @@ extension MaterialFiles {
         return (first.width, first.height, most)
     }
 
-    private func header(of file: File) throws(TrainingError) -> (ImageHeader, fileBytes: Int) {
+    private func header(
+        of file: File, _ limits: ImageLimits
+    ) throws(TrainingError) -> (ImageHeader, fileBytes: Int) {
         do throws(ImagingError) {
-            let bytes = try Image.bytes(of: file.url, limits: .exemplar)
-            return (try Image.header(of: bytes, name: file.name, limits: .exemplar), bytes.count)
+            let bytes = try Image.bytes(of: file.url, limits: limits)
+            return (try Image.header(of: bytes, name: file.name, limits: limits), bytes.count)
         } catch {
             throw TrainingError(error)
         }
     }
 
-    private func decode(_ file: File, isFramed: Bool) throws(TrainingError) -> DecodedMap {
-        let limits: ImageLimits = isFramed ? .standard : .exemplar
+    private func decode(_ file: File, _ limits: ImageLimits) throws(TrainingError) -> DecodedMap {
         let decoded: DecodedMap
         do throws(ImagingError) {
             decoded = try DecodedMap(
@@ -97,11 +104,13 @@ extension MaterialFiles {
         return decoded
     }
 
-    private func framed(_ image: DeepImage, _ framing: Framing) throws(TrainingError) -> DeepImage {
+    private func framed(
+        _ image: DeepImage, _ framing: Framing, _ limits: ImageLimits
+    ) throws(TrainingError) -> DeepImage {
         do {
             let result = try framing.frame(image, name: name)
-            guard ImageLimits.exemplar.allow(width: result.width, height: result.height) else {
-                throw ImageLimits.exemplar.tooLarge(name, result.width, result.height)
+            guard limits.allow(width: result.width, height: result.height) else {
+                throw limits.tooLarge(name, result.width, result.height)
             }
             return result
         } catch {

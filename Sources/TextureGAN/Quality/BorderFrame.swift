@@ -23,17 +23,17 @@ struct BorderFrame: Sendable {
     private let scale: Double
 
     /// - Parameter colours: Oklab. Nil if the exemplar is too small.
-    init?(_ colours: Tensor, in workspace: Workspace) {
-        guard let own = Self.frame(colours, in: workspace) else { return nil }
+    init?(_ colours: Tensor) {
+        guard let own = Self.frame(colours) else { return nil }
         scale = max(1, own)
     }
 
     /// Nil if the image is too small.
-    func value(_ colours: Tensor, in workspace: Workspace) -> Float? {
-        Self.frame(colours, in: workspace).map { Float($0 / scale) }
+    func value(_ colours: Tensor) -> Float? {
+        Self.frame(colours).map { Float($0 / scale) }
     }
 
-    private static func frame(_ colours: Tensor, in workspace: Workspace) -> Double? {
+    private static func frame(_ colours: Tensor) -> Double? {
         let end = min(maxInside, min(colours.height, colours.width) / 4)
         guard end >= inside + minLines else { return nil }
         var sum = 0.0

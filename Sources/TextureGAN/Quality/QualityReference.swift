@@ -34,7 +34,7 @@ public struct QualityReference: Sendable {
             let colours = OklabColours.tensor(of: exemplar, in: workspace)
             let lightness = OklabColours.lightness(of: colours, in: workspace)
             return (
-                LocalStructure(colours, lightness: lightness, in: workspace), BorderFrame(colours, in: workspace),
+                LocalStructure(colours, lightness: lightness, in: workspace), BorderFrame(colours),
                 LineConnection(lightness: lightness, in: workspace)
             )
         }
@@ -61,7 +61,7 @@ public struct QualityReference: Sendable {
             let colours = OklabColours.tensor(of: image, in: workspace)
             let lightness = OklabColours.lightness(of: colours, in: workspace)
             figures[.structure] = structure?.value(colours, lightness: lightness, in: workspace)
-            figures[.border] = border?.value(colours, in: workspace)
+            figures[.border] = border?.value(colours)
             figures[.connection] = connection?.value(lightness: lightness, in: workspace)
         }
         return figures

@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Imaging
 import NNCore
@@ -73,6 +74,6 @@ extension TrainingRun {
             ?? "off, so without quality_gram"
         let maps = trainer.exemplar.layout.isMaterial ? ", maps \(trainer.exemplar.layout)" : ""
         return "training \(input.exemplarName) (\(image.width)x\(image.height)\(maps)) with recipe '\(recipe.name)': "
-            + "k=\(trainer.k), \(recipe.iterations) iterations, style \(style), \(input.threads) \(input.threads == 1 ? "thread" : "threads")\(start)"
+            + "k=\(trainer.k), \(recipe.iterations) iterations, style \(style), \(counted(input.threads, "thread"))\(start)"
     }
 }

@@ -66,12 +66,18 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
 
     func run() throws {
         let source = try loadImage(exemplar) { complain("\(exemplar): \($0)") }
-        let pictures = try images.map { path in try loadImage(path) { complain("\(path): \($0)") } }
+        // What is no picture is refused before the work.
+        for path in images { _ = try pictureHeader(path) }
         let (features, reason) = try loadFeatures()
         let workspace = try Workspace(threads: chosenThreads(threads))
         let reference = QualityReference(source, features: features, in: workspace)
-        let figures = pictures.map { reference.measure($0, in: workspace) }
-        let seams = pictures.map(Seam.init)
+        var (figures, seams): ([QualityFigures], [Seam]) = ([], [])
+        for path in images {
+            // One at a time: all of them may not fit the memory.
+            let picture = try loadImage(path) { complain("\(path): \($0)") }
+            figures.append(reference.measure(picture, in: workspace))
+            seams.append(Seam(picture))
+        }
         if json {
             let scores = QualityVerdict.scores(of: figures)
             return try sayJSON(

@@ -23,7 +23,8 @@ struct GivenExemplar {
     init(_ path: String?, _ maps: MapOptions, _ framing: Framing) throws {
         if let files = try maps.files(orFolder: path) {
             let (material, notes) = try files.read(framing)
-            identity = Exemplar(material)
+            // Training reads the files of a part, which `source(in:)` writes.
+            identity = Exemplar(framing.isEmpty ? material : material.asWritten)
             source = .material(files, material, isFramed: !framing.isEmpty)
             unsaidNotes = framing.isEmpty ? [] : notes
         } else {

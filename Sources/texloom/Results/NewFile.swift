@@ -12,6 +12,7 @@ final class NewFile {
     private let partial: String
     private let descriptor: Int32
     private let isNameless: Bool
+    private let syncing: (Int32) -> Int32?
     private var isPlaced = false
 
     convenience init(at url: URL) throws { try self.init(at: url.path) }
@@ -20,9 +21,14 @@ final class NewFile {
     ///   - shown: its name in messages, if not its path.
     ///   - replaced: a file whose owner and permissions the new one gets.
     ///   - canBeNameless: whether the file system has nameless files; tests say no.
+    ///   - syncing: what makes the bytes durable; tests let it fail.
     /// - Throws: `CommandFailure` naming the file and the system's reason.
-    init(at target: String, shown: String? = nil, replacing replaced: stat? = nil, canBeNameless: Bool = true) throws {
+    init(
+        at target: String, shown: String? = nil, replacing replaced: stat? = nil, canBeNameless: Bool = true,
+        syncing: @escaping (Int32) -> Int32? = syncAll
+    ) throws {
         self.target = target
+        self.syncing = syncing
         self.shown = shown ?? target
         let parent = (target as NSString).deletingLastPathComponent
         folder = parent.isEmpty ? "." : parent
@@ -56,8 +62,14 @@ final class NewFile {
         if let error = writeAll(bytes, into: descriptor) { throw failure(error) }
     }
 
-    /// Gives the file its name; one of that name is replaced.
+    /// Makes the file's bytes durable.
+    func sync() throws {
+        if let error = syncing(descriptor) { throw failure(error) }
+    }
+
+    /// Makes the file's bytes durable and gives it its name; one of that name is replaced.
     func place() throws {
+        try sync()
         let name = FileName.cString(partial)
         // linkat cannot replace a file, so a nameless file first gets the unique name.
         if isNameless,
@@ -77,4 +89,17 @@ final class NewFile {
         let advice = error == ENOSPC || error == EDQUOT ? "; free some, or name another place" : ""
         return CommandFailure("\(shown) cannot be written: \(reasonOfSystem(error))\(advice)")
     }
+}
+
+/// Makes a file's bytes durable. A network's file system may say only here that its disk is full.
+/// - Returns: the system's error number; nil for success, and for pipes and devices, which have nothing to sync.
+func syncAll(_ descriptor: Int32) -> Int32? {
+    while fsync(descriptor) != 0 {
+        switch errno {
+        case EINTR: continue
+        case EINVAL, EROFS: return nil
+        case let error: return error
+        }
+    }
+    return nil
 }

@@ -84,7 +84,17 @@ struct OutputFile {
             throw file.failure(error)
         }
 
-        func finish() throws { try new?.place() }
+        /// Makes what was written durable. `finish` does so, too; this is for several files that get their names together.
+        /// - Throws: `CommandFailure` naming the file and the system's reason.
+        func sync() throws {
+            if let new { return try new.sync() }
+            if let error = syncAll(descriptor) { throw file.failure(error) }
+        }
+
+        /// - Throws: `CommandFailure` naming the file and the system's reason.
+        func finish() throws {
+            if let new { try new.place() } else { try sync() }
+        }
     }
 
     private func place() throws -> Place {

@@ -113,12 +113,15 @@ import Testing
 
     /// Laying blocks by a layout takes more than doubling it without pieces.
     @Test func layoutsCount() throws {
-        func shortage(_ bytes: Int, layout side: Int, exemplar: Int = 64) throws -> MemoryShortage? {
+        func shortage(
+            _ bytes: Int, layout side: Int, height: Int? = nil, exemplar: Int = 64
+        ) throws -> MemoryShortage? {
+            let height = height ?? side
             let expansion = PictureExpansion(
                 try ExpansionOptions("times=1"), of: "a.png", with: Self.generator(), availableBytes: bytes,
                 guide: .layout(
-                    GuidePicture(name: "l.png", width: side, height: side, decodingBytes: 0) {
-                        TinyRun.image(width: side, height: side)
+                    GuidePicture(name: "l.png", width: side, height: height, decodingBytes: 0) {
+                        TinyRun.image(width: side, height: height)
                     }, strength: 1, seed: 1),
                 workspace: Workspace(threads: 1))
             do {
@@ -136,6 +139,30 @@ import Testing
         // A small layout takes the light of the whole exemplar, too: 36 bytes a pixel beside the picture.
         let small = try #require(try shortage(64 << 20, layout: 64, exemplar: 2048))
         #expect(small.width == 128 && small.neededBytes > 2048 * 2048 * (36 + 3))
+        // Whole blocks cover a thin layout: 48 rows for one.
+        let thin = try #require(try shortage(256 << 20, layout: 200_000, height: 1))
+        #expect(thin.height == 2 && thin.neededBytes > 200_000 * 48 * (110 + 9))
+    }
+
+    /// Instance norm has no averages: it always measures the whole image.
+    @Test(arguments: [(Recipe.Norm.batch, true), (.instance, false), (.none, false)])
+    func averagesAreAdvisedOnlyIfThereAreSome(_ norm: Recipe.Norm, _ isAdvised: Bool) throws {
+        func require(_ spec: String, memoryMiB: Int? = nil) throws {
+            try PictureExpansion(
+                try ExpansionOptions(spec), of: "a.png", with: Self.generator(norm), memoryMiB: memoryMiB,
+                availableBytes: 8 << 30, workspace: Workspace(threads: 1)
+            ).require(width: 800, height: 800, sampleBytes: 1)
+        }
+        let shortage = #expect(throws: MemoryShortage.self) { try require("times=1", memoryMiB: 64) }
+        #expect(shortage!.description.contains("--statistics running") == isAdvised, "\(shortage!)")
+        #expect(shortage!.alternative.isEmpty != isAdvised)
+        let refused = Result { try require("times=1,statistics=running") }
+        if norm == .instance {
+            let failure = #expect(throws: ExpansionFailure.self) { try refused.get() }
+            #expect(failure!.message.contains("norms without running averages"), "\(failure!)")
+        } else {
+            #expect(throws: Never.self) { try refused.get() }
+        }
     }
 
     /// A second picture takes what its file's size says, however small it becomes. It is not decoded if that is too much.

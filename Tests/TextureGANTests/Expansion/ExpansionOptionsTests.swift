@@ -72,7 +72,7 @@ struct ExpansionOptionsTests {
             #expect(throws: Never.self) { try check(text, width, height) }
         }
         for (text, width, height) in [
-            ("size=40000x40000", 40, 36), ("seamless", 12, 40), ("seamless,size=66x64", 40, 36),
+            ("size=40000x40000", 40, 36), ("seamless", 12, 40), ("seamless=x", 40, 12), ("seamless,size=66x64", 40, 36),
             ("times=8", 4000, 4000),
             ("input=tiles:8", 16, 16), ("size=30000x20000", 40, 36), ("seamless,size=16384x16384", 400, 400),
         ] {

@@ -101,7 +101,10 @@ struct ExpandCommand: ParsableCommand {
     var depth: Int?
 
     @Option(
-        help: "Normalise by the image's own statistics (image), or by the averages of training (running).")
+        help: """
+            Normalise by the image's own statistics (image), or by the averages of training (running), which only \
+            batch norm has.
+            """)
     var statistics = NormStatistics.image
 
     @Option(
@@ -221,10 +224,10 @@ struct ExpandCommand: ParsableCommand {
             throw CommandFailure("-o -: a material has several files; expected a folder", exit: .usage)
         }
         let expansion = try expansion(of: files.name, with: network)
-        let header = try files.header()
+        let header = try files.header(limits: .standard)
         try expansion.require(
             width: header.width, height: header.height, sampleBytes: 2, readingBytes: header.readingBytes)
-        let (read, notes) = try files.read()
+        let (read, notes) = try files.read(limits: .standard)
         notes.forEach { complain($0) }
         let (material, unused) = try arranged(read, for: network)
         unused.forEach { complain($0) }

@@ -140,6 +140,7 @@ final class MaterialOutput: ResultFiles {
         for file in files { try file.output.complete() }
         let maps = layout.maps.map { ($0, $0.fileName(of: name)) }
         try description?.write(Data(MaterialX.document(name: name, maps: maps).utf8))
+        try description?.sync()
         for file in files { try file.output.place() }
         try description?.finish()
         created = []

@@ -106,10 +106,11 @@ final class PictureOutput: ResultFiles {
         try place()
     }
 
-    /// Completes the file under no name.
+    /// Completes the file under no name. What a full disk does not take fails here.
     func complete() throws {
         try png?.finish()
         try jpeg?.finish()
+        try writing?.sync()
         (png, jpeg) = (nil, nil)
         sha256 = hexadecimal(hash.finalize())
     }
