@@ -98,6 +98,20 @@ import Testing
             "\(deleted.output)\(deleted.errors)")
     }
 
+    @Test func manyJobsAreDeletedWithSeveralRequests() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("moss.png", seed: 1)
+        let submitted = try cluster.run(
+            ["submit", exemplar, "--batch", "night"] + TinyCluster.recipe(iterations: 10) + ["--sweep", "seed=1..70"])
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        #expect(try cluster.run(["cancel", "--batch", "night", "--yes"]).output == "cancelled 70 jobs\n")
+        let deleted = try cluster.run(["delete", "--batch", "night", "--yes"])
+        #expect(deleted.output == "deleted 70 jobs\n", "\(deleted.output)\(deleted.errors)")
+        #expect(try cluster.jobs().isEmpty)
+        let audit = try cluster.run(["audit"]).output
+        #expect(audit.components(separatedBy: "jobs.delete").count == 3, "\(audit)")
+    }
+
     @Test func aSweepIsSubmittedOnceListedCancelledRetriedAndGatheredByItsLabels() throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("moss.png", seed: 1)

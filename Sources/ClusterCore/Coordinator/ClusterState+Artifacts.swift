@@ -89,7 +89,8 @@ extension ClusterState {
         guard standing == .current, var job = job(request.attempt.job) else {
             return refuse(session, request.transferID, request.attempt, standing)
         }
-        touch(request.attempt, at: now)
+        // A request alone is no progress: the worker repeats it for as long as the coordinator cannot serve it.
+        extend(request.attempt, at: now)
         let offered = job.inputs.map(\.artifact) + job.checkpoints.map(\.artifact)
         if let artifact = offered.first(where: { $0.sha256 == request.artifact.sha256 }) {
             effects.append(.sendArtifact(request, artifact, session: session))

@@ -92,10 +92,15 @@ extension ClusterState {
         touch(reference, at: now)
     }
 
-    /// Any message about an attempt shows that its worker holds it. A transfer that advances counts as progress.
+    /// A transfer that advances counts as progress.
     mutating func touch(_ reference: AttemptReference, at now: Instant) {
-        leases[reference.job]!.expires = max(leases[reference.job]!.expires, now + configuration.lease)
+        extend(reference, at: now)
         leases[reference.job]!.progressed = now
+    }
+
+    /// Any message about an attempt shows that its worker holds it.
+    mutating func extend(_ reference: AttemptReference, at now: Instant) {
+        leases[reference.job]!.expires = max(leases[reference.job]!.expires, now + configuration.lease)
     }
 
     // MARK: Ends

@@ -42,14 +42,31 @@ public final class AuditLog: Sendable {
             let line = try APIFormat.encoder.encode(entry) + [0x0A]
             try lock.withLock { _ in
                 try rotate()
-                let descriptor = open(file.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
+                let descriptor = open(file.path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
                 guard descriptor >= 0 else { throw FileFailure("open", file) }
                 defer { close(descriptor) }
-                if let number = writeAll(line, into: descriptor) { throw FileFailure("write", file, number: number) }
+                // Commands of this machine append beside the coordinator.
+                flock(descriptor, LOCK_EX)
+                // A command of root's may have made the file.
+                RootFiles.giveToOwner(of: file.deletingLastPathComponent())
+                try append(line, to: descriptor)
             }
         } catch {
             logger?.error(
                 "a change is not in the audit log", metadata: ["action": "\(entry.action)", "error": "\(error)"])
+        }
+    }
+
+    /// Appends a line, all of it or nothing, also behind a line that a crash has cut off.
+    private func append(_ line: Data, to descriptor: Int32) throws {
+        let size = lseek(descriptor, 0, SEEK_END)
+        guard size >= 0 else { throw FileFailure("read", file) }
+        var last: UInt8 = 0x0A
+        if size > 0, pread(descriptor, &last, 1, size - 1) != 1 { throw FileFailure("read", file) }
+        if let number = writeAll(last == 0x0A ? line : [0x0A] + line, into: descriptor) {
+            // What there is of the line would spoil the next one.
+            ftruncate(descriptor, size)
+            throw FileFailure("write", file, number: number)
         }
     }
 

@@ -22,6 +22,7 @@ public struct TokenAdministration: Sendable {
         } catch let error as CoordinatorError where error.code == .dataFolderInUse {
             store = try JobStore(sharing: DataFolder.database(in: dataFolder))
         }
+        RootFiles.giveToOwner(of: dataFolder)
         tokens = TokenStore(pool: store.pool)
         audit = AuditLog(dataFolder: dataFolder, maxBytes: nil)
     }

@@ -23,6 +23,7 @@ final class ArtifactStore: Sendable {
     private let artifacts: URL
     private let incoming: URL
     private let damaged: URL
+    private let thumbnails: URL
     private let availableBytes: @Sendable (URL) -> Int
     /// Digests of the parts that a transfer is writing.
     private let claimed = Mutex(Set<String>())
@@ -48,6 +49,7 @@ final class ArtifactStore: Sendable {
         artifacts = Self.folder(in: dataFolder)
         incoming = dataFolder.appendingPathComponent("incoming", isDirectory: true)
         damaged = dataFolder.appendingPathComponent("damaged", isDirectory: true)
+        thumbnails = DataFolder.thumbnails(in: dataFolder)
         if isReadOnly { return }
         do {
             for folder in [artifacts, incoming] {
@@ -213,12 +215,13 @@ final class ArtifactStore: Sendable {
         _ = unsynced.withLock { $0.remove(sha256) }
     }
 
-    /// Removes an artifact. A missing file is not an error.
+    /// Removes an artifact and its small picture. A missing file is not an error.
     func remove(_ sha256: String) throws {
         guard SHA256Text.isValid(sha256) else { return }
         guard unlink(url(of: sha256).path) == 0 || errno == ENOENT else {
             throw CoordinatorError(FileFailure("remove", url(of: sha256)))
         }
+        unlink(thumbnails.appendingPathComponent("\(sha256).png").path)
     }
 
     /// Reads bytes of an artifact; returns fewer than `count` at its end.

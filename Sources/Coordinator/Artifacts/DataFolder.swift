@@ -61,5 +61,7 @@ final class DataFolder: Sendable {
     /// The key that will take its place, while workers learn it.
     var nextServerKey: URL { url.appendingPathComponent("server-key.next") }
     var eventFiles: URL { url.appendingPathComponent("tensorboard", isDirectory: true) }
-    var thumbnails: URL { url.appendingPathComponent("thumbnails", isDirectory: true) }
+    var thumbnails: URL { Self.thumbnails(in: url) }
+    /// Small pictures of artifacts, by their digests.
+    static func thumbnails(in folder: URL) -> URL { folder.appendingPathComponent("thumbnails", isDirectory: true) }
 }

@@ -10,6 +10,8 @@ struct Janitor: Sendable {
     /// exemplar.
     static let orphanAge: TimeInterval = 3600
     static let interval = Duration.seconds(600)
+    /// Files in one event, so that workers never wait for a thousand removals.
+    static let filesAtOnce = 64
     /// Each has about 80 KiB. The cache makes a removed one again on demand.
     static let thumbnailsKept = 4096
     static let workerLifetime: TimeInterval = 30 * 24 * 3600
@@ -67,7 +69,7 @@ struct Janitor: Sendable {
         if !forgotten.workers.isEmpty { await engine.post(.workersForgotten(forgotten.workers)) }
     }
 
-    /// Hands old unreferenced files to the engine. The engine checks again, in turn with every event that may need
+    /// Hands old unreferenced files to the engine, a few at a time. The engine checks again, in turn with every event that may need
     /// them.
     func collect(olderThan age: TimeInterval) async throws -> Int {
         let limit = Date(timeIntervalSinceNow: -age)
@@ -76,7 +78,11 @@ struct Janitor: Sendable {
         }
         var orphans: [String] = []
         for sha256 in old where try await !store.isReferenced(sha256: sha256) { orphans.append(sha256) }
-        if !orphans.isEmpty { await engine.post(.unreferenced(orphans)) }
+        for first in stride(from: 0, to: orphans.count, by: Self.filesAtOnce) {
+            await engine.post(.unreferenced(Array(orphans[first...].prefix(Self.filesAtOnce))))
+            // Events that arrived meanwhile come before the next files.
+            await engine.flush()
+        }
         return orphans.count
     }
 }

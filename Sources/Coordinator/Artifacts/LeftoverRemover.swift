@@ -4,8 +4,6 @@ import Logging
 /// Removes the files of deleted jobs. It hands them to the engine a few at a time, so that workers never wait for a
 /// thousand removals. The records are gone before the files, so a crash leaves only files that the janitor finds.
 struct LeftoverRemover: Sendable {
-    static let filesAtOnce = 64
-
     let engine: ClusterEngine
     let artifacts: ArtifactStore
     let disk: BlockingWork
@@ -14,6 +12,8 @@ struct LeftoverRemover: Sendable {
     func run() async {
         while !Task.isCancelled {
             let count = (try? await removeSome()) ?? 0
+            // On a slow disk, the next files would otherwise wait in the same batch.
+            if count > 0 { await engine.flush() }
             try? await Task.sleep(for: count > 0 ? .milliseconds(20) : .seconds(1))
         }
     }
@@ -21,7 +21,7 @@ struct LeftoverRemover: Sendable {
     /// - Returns: How many files it looked at.
     @discardableResult
     func removeSome() async throws -> Int {
-        let some = await engine.takeLeftovers(limit: Self.filesAtOnce)
+        let some = await engine.takeLeftovers(limit: Janitor.filesAtOnce)
         guard !some.isEmpty else { return 0 }
         let recent = Date(timeIntervalSinceNow: -Janitor.orphanAge)
         let unneeded = try await disk.run(.files) { [artifacts] in

@@ -60,9 +60,15 @@ struct ClusterReader: Sendable {
         return summary
     }
 
-    func workers() async throws -> [WorkerSummary] {
-        let rows = try await store.workers()
+    /// Workers that have left and that the pages and event streams still show: the most recently seen.
+    static let departedShown = 50
+
+    /// The connected workers, then others.
+    /// - Parameter limit: How many of the others, the most recently seen.
+    func workers(others limit: Int = .max) async throws -> [WorkerSummary] {
         let cluster = await engine.committed
+        let connected = cluster.sessions.values.filter(\.isAttached).map(\.worker.id)
+        let rows = try await store.workers(Set(connected), others: limit)
         let now = engine.now
         let list = rows.map { row in
             let session = cluster.sessionOfWorker[row.identity.id].flatMap { cluster.sessions[$0] }

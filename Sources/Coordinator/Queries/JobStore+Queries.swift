@@ -182,10 +182,20 @@ extension JobStore {
         return try await logs(of: id, after: start ?? 0, limit: limit).entries
     }
 
-    /// Every known worker, with the time of its last change of state.
-    func workers() async throws -> [RecordedWorkerRow] {
-        try await pool.read { db in
-            try StoredRow.all(db, sql: "SELECT * FROM workers ORDER BY name, id").map { row in
+    /// Known workers, with the time of their last change of state.
+    /// - Parameters:
+    ///   - ids: Workers that are in any case among them.
+    ///   - limit: How many of the others, the most recently seen.
+    func workers(_ ids: Set<String> = [], others limit: Int = .max) async throws -> [RecordedWorkerRow] {
+        let names = String(decoding: try JSONEncoder().encode(ids.sorted()), as: UTF8.self)
+        return try await pool.read { db in
+            let sql = """
+                SELECT * FROM workers WHERE id IN (SELECT value FROM json_each(?1)) OR id IN (
+                    SELECT id FROM workers WHERE id NOT IN (SELECT value FROM json_each(?1))
+                    ORDER BY last_seen_at DESC, id LIMIT ?2)
+                ORDER BY name, id
+                """
+            return try StoredRow.all(db, sql: sql, arguments: [names, limit]).map { row in
                 try RecordedWorkerRow(
                     identity: WorkerIdentity(
                         id: row["id"], name: row["name"], softwareVersion: row["software_version"],

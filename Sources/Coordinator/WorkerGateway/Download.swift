@@ -12,21 +12,29 @@ struct Download: Sendable {
     let disk: BlockingWork
     let logger: Logger
     let send: Transfers.Send
+    let onFailure: @Sendable (String) async -> Void
 
     /// Ends when the worker has everything, the artifact cannot be read, or the commands end.
     func run(_ commands: AsyncStream<ArtifactCredit>) async {
         var sender = ArtifactSender(transferID: request.transferID, sizeBytes: UInt64(artifact.sizeBytes))
+        // What the worker had at the start does not count as progress.
+        var received = request.offset
         do {
             // Check before the first byte: a damaged checkpoint must not cost the worker a transfer, nor the job a
             // retry.
             guard try await isIntact() else { return }
             for await grant in commands {
                 sender.grant(grant)
+                if sender.acknowledged > received {
+                    received = sender.acknowledged
+                    await engine.post(.transferProgressed(session: session, request.attempt))
+                }
                 while let chunk = sender.next() { try await send(chunk) }
                 if sender.isComplete { return }
             }
         } catch {
-            // The worker asks again, and this check runs again.
+            // The worker asks again, and this check runs again. The attempt stalls if that goes on.
+            await onFailure("\(error)")
             await send(.acknowledge(id: request.transferID, .tryLater, message: "\(error)"))
         }
     }

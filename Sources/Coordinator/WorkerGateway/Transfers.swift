@@ -30,7 +30,8 @@ final class Transfers: Sendable {
     private struct State {
         var entries: [Key: Entry] = [:]
         var nextSerial: UInt64 = 0
-        var failures = RareNotice()
+        var failedUploads = RareNotice()
+        var failedDownloads = RareNotice()
         var refusals = RareNotice()
 
         /// Why there is no room for another transfer of the session; nil if there is.
@@ -123,12 +124,16 @@ final class Transfers: Sendable {
         // Grants are cumulative: only the newest few matter.
         let (commands, continuation) = AsyncStream<ArtifactCredit>.makeStream(bufferingPolicy: .bufferingNewest(64))
         let entry = Entry(attempt: request.attempt, serial: 0, download: continuation)
-        guard let serial = add(entry, key, send) else { return }
+        guard let serial = add(entry, key, send) else {
+            // The worker waits for other transfers, which is no standstill of its own.
+            Task { [engine] in await engine.post(.transferProgressed(session: session, request.attempt)) }
+            return
+        }
         continuation.yield(start)
         Task { [self] in
             let download = Download(
                 artifact: artifact, request: request, session: session, engine: engine, artifacts: artifacts,
-                disk: disk, logger: logger, send: send)
+                disk: disk, logger: logger, send: send, onFailure: { [self] in await noteFailure($0, request) })
             await download.run(commands)
             remove(key, serial)
         }
@@ -194,7 +199,7 @@ final class Transfers: Sendable {
 
     /// Logs few of the failures: a full disk fails every transfer.
     private func noteFailure(_ reason: String, _ offer: ArtifactOffer) async {
-        guard let count = state.withLock({ $0.failures.occurred() }) else { return }
+        guard let count = state.withLock({ $0.failedUploads.occurred() }) else { return }
         let about = await engine.metadata(
             offer.attempt,
             [
@@ -202,6 +207,17 @@ final class Transfers: Sendable {
                 "failures": .stringConvertible(count),
             ])
         logger.warning("an artifact was not accepted; its worker offers it again", metadata: about)
+    }
+
+    /// Logs few of the failures: the worker asks again and again.
+    private func noteFailure(_ reason: String, _ request: ArtifactRequest) async {
+        guard let count = state.withLock({ $0.failedDownloads.occurred() }) else { return }
+        let about = await engine.metadata(
+            request.attempt,
+            [
+                "sha256": "\(request.artifact.sha256)", "reason": "\(reason)", "failures": .stringConvertible(count),
+            ])
+        logger.warning("an artifact cannot be sent; its worker asks for it again", metadata: about)
     }
 
     private func remove(_ key: Key, _ serial: UInt64) {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import ClusterCore
 import Foundation
 import Protocol
@@ -26,15 +27,16 @@ struct DeleteCommand: AsyncParsableCommand {
     func run() async throws {
         let states = JobState.allCases.filter { cancel || $0.isSettled }
         guard !selection.jobs.isEmpty else {
-            return try await selection.change("delete", of: states, done: "deleted", client) {
-                $0.cancelFirst = cancel
+            return try await selection.change("delete", of: states, done: "deleted", client) { api, selection in
+                var selection = selection
+                selection.cancelFirst = cancel
+                return try await api.delete(selection)
             }
         }
         let api = try client.client()
         var ids: [String] = []
         for word in selection.jobs { ids.append(try await api.job(word).id) }
-        let changes = try await api.post(
-            "/api/v1/selection/delete", body: JobSelection(jobs: ids, cancelFirst: cancel), as: SelectionChanges.self)
+        let changes = try await api.delete(JobSelection(jobs: ids, cancelFirst: cancel))
         if client.json {
             try sayJSON(changes)
         } else {
@@ -46,5 +48,46 @@ struct DeleteCommand: AsyncParsableCommand {
                 "not deleted: \(ids.filter { !deleted.contains($0) }.joined(separator: ", ")). They have not ended "
                     + "(--cancel cancels them first), or other jobs wait for them (delete those, too)")
         }
+    }
+}
+
+extension APIClient {
+    /// Jobs of one request. A job may have hundreds of thousands of records, and the answer comes after the last one.
+    private static let deletedAtOnce = 64
+
+    /// Deletes the selected jobs with several requests, so that none takes longer than a connection may be silent. It
+    /// deletes only jobs that were selected before the first request.
+    func delete(_ selection: JobSelection) async throws -> SelectionChanges {
+        var selection = selection
+        var ids = Array(Set(selection.jobs ?? []))
+        var matched = ids.count
+        if selection.jobs == nil {
+            let tags = JobTags(batch: selection.batch, labels: selection.labels ?? [:])
+            let found = try await jobs(
+                JobFilter(state: selection.state, name: selection.name, recipe: selection.recipe, tags: tags))
+            matched = found.count
+            ids = found.filter { selection.cancelFirst == true || $0.state.isSettled }.map(\.id)
+        }
+        if let atMost = selection.atMost, ids.count > atMost {
+            throw CommandFailure(
+                "the change now applies to \(counted(ids.count, "job")), no longer to \(atMost); nothing was changed: "
+                    + "look at the jobs again")
+        }
+        selection.atMost = nil
+        // A job can be deleted once those that wait for it are, and they are younger.
+        ids.sort { (JobID($0)?.sequence ?? 0) > (JobID($1)?.sequence ?? 0) }
+        var changed: [SelectionChanges.Job] = []
+        for first in stride(from: 0, to: ids.count, by: Self.deletedAtOnce) {
+            selection.jobs = Array(ids[first...].prefix(Self.deletedAtOnce))
+            do {
+                let some = try await post("/api/v1/selection/delete", body: selection, as: SelectionChanges.self)
+                changed = some.changed + changed
+            } catch let failure as CommandFailure where !changed.isEmpty {
+                throw CommandFailure(
+                    "deleted \(changed.count) of \(counted(ids.count, "job")), then: \(failure.message)",
+                    exit: failure.exitCode, status: failure.status)
+            }
+        }
+        return SelectionChanges(matched: matched, changed: changed)
     }
 }

@@ -69,14 +69,15 @@ struct SelectionOptions: ParsableArguments {
         }
     }
 
-    /// Changes the jobs that match the filter, in one request.
+    /// Changes the jobs that match the filter.
     /// - Parameters:
     ///   - action: The last part of the address, and what a person is asked.
     ///   - states: The states of jobs to which the action applies.
     ///   - done: What has happened to the jobs: "cancelled".
+    ///   - send: Asks the coordinator for it; nil: in one request.
     func change(
         _ action: String, of states: [JobState], done: String, reason: String? = nil, _ options: ClientOptions,
-        adjust: (inout JobSelection) -> Void = { _ in }
+        send: ((APIClient, JobSelection) async throws -> SelectionChanges)? = nil
     ) async throws {
         let api = try options.client()
         let tags = try filter.tags()
@@ -95,12 +96,15 @@ struct SelectionOptions: ParsableArguments {
             return say("no job matches")
         }
         if applicable > 1, !yes { try confirm("\(action) \(applicable) jobs?") }
-        var selection = JobSelection(
+        let selection = JobSelection(
             batch: tags.batch, labels: tags.labels.isEmpty ? nil : tags.labels, state: state, name: name,
             recipe: recipe, atMost: yes ? nil : applicable, reason: reason)
-        adjust(&selection)
-        let changes = try await api.post(
-            "/api/v1/selection/\(action)", body: selection, as: SelectionChanges.self)
+        let changes =
+            if let send {
+                try await send(api, selection)
+            } else {
+                try await api.post("/api/v1/selection/\(action)", body: selection, as: SelectionChanges.self)
+            }
         if options.json { return try sayJSON(changes) }
         let others = changes.matched - changes.changed.count
         say(

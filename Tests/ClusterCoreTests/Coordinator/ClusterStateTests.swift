@@ -305,6 +305,39 @@ struct ClusterStateAttemptTests {
         #expect(effects.messages.contains { if case .cancel(attempt, _) = $0 { true } else { false } })
     }
 
+    @Test func aDownloadThatTheCoordinatorCannotServeStalls() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        cluster.hello(1)
+        let attempt = try #require(cluster.take(1))
+        let exemplar = try #require(cluster.state.job(job)).exemplar
+        let request = ArtifactRequest(
+            attempt: attempt, transferID: 1, artifact: exemplar, offset: 0, windowChunks: 4)
+        var seconds = 0
+        cluster.pass(.seconds(7200)) { cluster in
+            seconds += 1
+            guard seconds % 5 == 0 else { return }
+            cluster.handle(.artifactRequested(session: 1, request))
+            cluster.beat(1, attempt)
+        }
+        #expect(cluster.disk.jobs[0].attempt?.outcome == .stalled)
+        #expect(cluster.state.job(job)?.failures == 1)
+    }
+
+    @Test func aSlowDownloadDoesNotStall() throws {
+        let cluster = ClusterDriver()
+        let job = cluster.submit("a")[0]
+        cluster.hello(1)
+        let attempt = try #require(cluster.take(1))
+        var seconds = 0
+        cluster.pass(.seconds(7200)) { cluster in
+            seconds += 1
+            if seconds % 5 == 0 { cluster.beat(1, attempt) }
+            if seconds % 600 == 0 { cluster.handle(.transferProgressed(session: 1, attempt)) }
+        }
+        #expect(cluster.state.job(job)?.state == .running)
+    }
+
     @Test func slowButMovingWorkIsNeverStopped() throws {
         let cluster = ClusterDriver { $0.stall = .seconds(60) }
         let job = cluster.submit("a")[0]

@@ -147,6 +147,22 @@ struct DeletionTests {
         #expect(report.problems == [] && report.orphans == 0 && report.jobs == 1)
     }
 
+    @Test func theSmallPictureOfADeletedPhotographGoesWithIt() async throws {
+        let coordinator = try await RunningCoordinator()
+        let job = try await coordinator.submit("a")[0]
+        let exemplar = try await coordinator.get("/api/v1/jobs/\(job.id)").decoded(JobDetail.self).job.exemplarSHA256
+        #expect(try await coordinator.get("/thumbnails/\(exemplar).png").status == 200)
+        let picture = coordinator.folder.url.appendingPathComponent("thumbnails/\(exemplar).png")
+        #expect(FileManager.default.fileExists(atPath: picture.path))
+        try coordinator.folder.age(exemplar, hours: 25)
+        #expect(try await delete(coordinator, JobSelection(jobs: [job.id], cancelFirst: true)).changed.count == 1)
+        try await settle(coordinator) { !$0.contains(exemplar) }
+        // The engine answers after it has removed files.
+        _ = try await coordinator.submit("b")
+        #expect(!FileManager.default.fileExists(atPath: picture.path))
+        await coordinator.stop()
+    }
+
     /// The records are gone first. A process that dies then leaves files that nothing names, and no record without a file.
     @Test func aKillBetweenRecordsAndFilesLeavesAFolderInOrder() async throws {
         let coordinator = try await RunningCoordinator()

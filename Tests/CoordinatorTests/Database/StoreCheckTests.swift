@@ -395,6 +395,25 @@ struct StoreCheckTests {
         #expect(!artifacts.contains(old) && artifacts.contains(young) && artifacts.contains(needed))
     }
 
+    @Test func theJanitorLetsOtherEventsInBetweenTheFilesThatItRemoves() async throws {
+        for number in 0..<1000 { _ = try artifacts.store(Data("\(number)".utf8)) }
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let engine = ClusterEngine(
+            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
+            logger: logger)
+        let janitor = Janitor(
+            store: store, artifacts: artifacts, engine: engine, disk: BlockingWork(),
+            thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
+        let loop = Task { await engine.run() }
+        defer { loop.cancel() }
+        #expect(try await janitor.collect(olderThan: -3600) == 1000)
+        #expect(artifacts.files().isEmpty)
+        engine.metrics.update { counts in
+            #expect(counts.eventWait.count >= 2 * 1000 / 64, "as many events, and a request after each")
+        }
+    }
+
     @Test func anExemplarThatWasCollectedBeforeItsJobArrivedIsToldOf() async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical

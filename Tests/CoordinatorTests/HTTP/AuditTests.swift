@@ -72,6 +72,27 @@ struct AuditTests {
         #expect(try log.newest(2).last?.who == "a\nb")
     }
 
+    @Test func aLineThatACrashCutOffDoesNotSpoilTheNextOne() throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        try Data("{half".utf8).write(to: folder.url.appendingPathComponent(AuditLog.name))
+        let log = AuditLog(dataFolder: folder.url)
+        log.record(AuditEntry(who: "ann", role: nil, from: "::1", action: "a", object: "o", result: "ok"))
+        #expect(try log.newest(1).map(\.who) == ["ann"])
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
+    func aFileThatRootMakesBelongsToTheOwnerOfTheDataFolder() throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        try #require(chown(folder.url.path, 65534, 65534) == 0)
+        let log = AuditLog(dataFolder: folder.url)
+        log.record(AuditEntry(who: "ann", role: nil, from: "::1", action: "a", object: "o", result: "ok"))
+        var status = stat()
+        #expect(stat(folder.url.appendingPathComponent(AuditLog.name).path, &status) == 0)
+        #expect(status.st_uid == 65534 && status.st_gid == 65534)
+    }
+
     @Test func aLongFieldIsCutBetweenCharacters() throws {
         let folder = TemporaryFolder()
         try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)

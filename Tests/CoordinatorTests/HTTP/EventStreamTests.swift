@@ -43,6 +43,33 @@ struct EventStreamTests {
         await coordinator.stop()
     }
 
+    @Test func ofTheWorkersThatHaveLeftStreamsAndPagesShowTheNewest() async throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        for number in 0..<200 {
+            let change = Change.worker(
+                .named("left-\(number)"), session: UInt64(1000 + number), isDraining: false, isConnected: false)
+            try await store.apply([change], at: Date(timeIntervalSinceNow: Double(number - 1000)))
+        }
+        try store.close()
+        let coordinator = try await RunningCoordinator(folder: folder)
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 95)
+        worker.hello()
+        _ = try await worker.welcome()
+        let all = try await coordinator.get("/api/v1/workers").decoded(WorkerList.self).workers
+        #expect(all.count == 201)
+        let stream = try EventReader(coordinator.addresses.httpURL + "/api/v1/events")
+        let shown = try await stream.next("workers").decoded(WorkerList.self).workers
+        stream.close()
+        let expected = Set((150..<200).map { "left-\($0)" } + all.filter(\.isConnected).map(\.id))
+        #expect(shown.count == 51 && Set(shown.map(\.id)) == expected && shown[0].isConnected)
+        let page = try await coordinator.get("/workers").text
+        #expect(page.contains("host of left-150") && !page.contains("host of left-149"))
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
     @Test func theClustersStreamSaysHowThingsAreAndWhatHasChangedSince() async throws {
         let coordinator = try await RunningCoordinator()
         let address = coordinator.addresses.httpURL + "/api/v1/events"

@@ -24,7 +24,8 @@ struct HTTPLimitTests {
             "header of the first request, TLS handshake included | \(limits.headSeconds) s",
             "after the answer before | \(limits.idleSeconds) s", "pause within a body | \(limits.bodyStallSeconds) s",
             "whole body | \(limits.bodySeconds) s", "whose answer is sent | \(limits.drainSeconds) s",
-            "nothing of an answer | \(limits.writeStallSeconds) s", "connections | \(limits.connections),",
+            "nothing of an answer (less than 64 KiB) | \(limits.writeStallSeconds) s",
+            "connections | \(limits.connections),",
             "form of a page | \(DashboardActions.maxFormBytes >> 10) KiB",
             "JSON body | \(APIRoutes.maxRequestBytes >> 20) MiB",
             "JSON bodies under way | \(limits.jsonBytes >> 20) MiB",
@@ -114,6 +115,34 @@ struct HTTPLimitTests {
         }
         #expect(isCutOff)
         await coordinator.stop()
+    }
+
+    /// The answers are one buffer each, and none is taken within the time limit.
+    @Test func aClientThatReadsSlowlyGetsItsAnswers() async throws {
+        var isWhole = false
+        // On a busy machine the client itself pauses for too long; then there is more time for everything.
+        for seconds in [1, 4, 16, 60] where !isWhole {
+            let coordinator = try await coordinator { $0.writeStallSeconds = seconds }
+            let job = try await coordinator.submit("wood")[0].id
+            let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 92)
+            worker.hello()
+            try await reportLongColumns(worker, try await worker.askForWork().attempt, batches: 1)
+            let path = "/api/v1/jobs/\(job)/metrics?limit=50000"
+            let size = try await coordinator.get(path).body.count
+            #expect(size > 3 << 20)
+            // Together they fit no socket buffer.
+            let connection = try RawConnection(coordinator.addresses.httpURL)
+            for _ in 0..<3 { await connection.send("GET \(path) HTTP/1.1\r\n\(Self.host)\r\n") }
+            var taken = 0
+            while taken < 3 * size, let some = await connection.next(), !some.isEmpty {
+                taken += some.utf8.count
+                try await Task.sleep(for: .seconds(2 * Double(seconds) * Double(some.utf8.count) / Double(size)))
+            }
+            isWhole = taken >= 3 * size
+            await worker.socket.close()
+            await coordinator.stop()
+        }
+        #expect(isWhole)
     }
 
     // MARK: Connections and streams
@@ -230,14 +259,10 @@ struct HTTPLimitTests {
         #expect(budget.bytes == 0)
     }
 
-    @Test func longColumnNamesDoNotMakeAnAnswerLong() async throws {
-        let coordinator = try await RunningCoordinator()
-        let job = try await coordinator.submit("wood")[0].id
-        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 91)
-        worker.hello()
-        let attempt = try await worker.askForWork().attempt
+    /// Reports batches of a thousand rows.
+    private func reportLongColumns(_ worker: ScriptedWorker, _ attempt: WireAttemptRef, batches: Int) async throws {
         let names = (0..<64).map { "\($0)".padding(toLength: 200, withPad: "n", startingAt: 0) }
-        for batch in 0..<2 {
+        for batch in 0..<batches {
             worker.send(
                 .metrics(
                     .with {
@@ -253,6 +278,15 @@ struct HTTPLimitTests {
                     }))
             _ = try await worker.acknowledgement()
         }
+    }
+
+    @Test func longColumnNamesDoNotMakeAnAnswerLong() async throws {
+        let coordinator = try await RunningCoordinator()
+        let job = try await coordinator.submit("wood")[0].id
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 91)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        try await reportLongColumns(worker, attempt, batches: 2)
         struct Page: Decodable {
             var rows: [MetricsEntry]
             var next: Int?

@@ -11,6 +11,12 @@ struct TransfersTests {
     private let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
 
     private func transfers(in folder: TemporaryFolder, logger: Logger? = nil) throws -> Transfers {
+        try edge(in: folder, logger: logger).transfers
+    }
+
+    private func edge(
+        in folder: TemporaryFolder, logger: Logger? = nil
+    ) throws -> (transfers: Transfers, engine: ClusterEngine, artifacts: ArtifactStore) {
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
         let artifacts = try ArtifactStore(dataFolder: folder.url)
         var silent = Logger(label: "test")
@@ -18,7 +24,8 @@ struct TransfersTests {
         let engine = ClusterEngine(
             state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
             clock: { .origin }, logger: silent)
-        return Transfers(artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger ?? silent)
+        let transfers = Transfers(artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger ?? silent)
+        return (transfers, engine, artifacts)
     }
 
     private func offer(_ id: UInt64, bytes: Int = 64 << 20) -> ArtifactOffer {
@@ -65,6 +72,51 @@ struct TransfersTests {
         }
         let refusal = "too many transfers of one worker at once"
         #expect(complaints.all == Array(repeating: refusal, count: 4), "after 1, 2, 4 and 8 of them")
+        transfers.endAll()
+    }
+
+    private func request(_ artifact: Artifact) -> ArtifactRequest {
+        ArtifactRequest(attempt: attempt, transferID: 1, artifact: artifact, offset: 0, windowChunks: 1)
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func anArtifactThatCannotBeOpenedIsLogged() async throws {
+        let folder = TemporaryFolder()
+        let complaints = Complaints()
+        let (transfers, engine, artifacts) = try edge(in: folder, logger: complaints.logger)
+        let artifact = try artifacts.store(Data("a checkpoint".utf8))
+        let file = folder.artifact(artifact.sha256)
+        try FileManager.default.removeItem(at: file)
+        try FileManager.default.createSymbolicLink(at: file, withDestinationURL: file)
+        let (answers, answer) = AsyncStream<MessageToWorker>.makeStream()
+        transfers.send(artifact, request(artifact), session: 1) { answer.yield($0) }
+        for await case .acknowledge(_, let code, _) in answers {
+            #expect(code == .tryLater)
+            break
+        }
+        #expect(complaints.all == ["an artifact cannot be sent; its worker asks for it again"])
+        #expect(await engine.waitingEvents == 0, "neither damage nor progress")
+        transfers.endAll()
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func whatAWorkerConfirmsOfADownloadIsProgress() async throws {
+        let folder = TemporaryFolder()
+        let (transfers, engine, artifacts) = try edge(in: folder)
+        let artifact = try artifacts.store(Data(count: 2 * Limits.chunkBytes + 1))
+        let (answers, answer) = AsyncStream<MessageToWorker>.makeStream()
+        transfers.send(artifact, request(artifact), session: 1) { answer.yield($0) }
+        for await case .chunk(let chunk, let payload) in answers {
+            let confirmed = Int(chunk.offset) / Limits.chunkBytes
+            #expect(await engine.waitingEvents == confirmed, "one event for each confirmed chunk")
+            if chunk.isLast { break }
+            let next = chunk.offset + UInt64(payload.count)
+            // A repeated one confirms nothing new.
+            for _ in 1...2 {
+                transfers.receive(
+                    ArtifactCredit(transferID: 1, nextOffset: next, windowChunks: 1, isRewind: false), from: 1)
+            }
+        }
         transfers.endAll()
     }
 }

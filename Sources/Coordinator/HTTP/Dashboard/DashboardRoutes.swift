@@ -66,7 +66,7 @@ struct DashboardRoutes: Sendable {
         let running = try await some(.running, .priority)
         let attention = try await some(.held, .ended) + some(.failed, .ended)
         let finished = try await some(.finished, .ended)
-        let workers = try await reader.workers().filter(\.isConnected)
+        let workers = try await reader.workers(others: 0).filter(\.isConnected)
         let names = try await names(of: workers)
         return renderer.response(
             .init(template: "overview", title: "Overview"), for: context,
@@ -134,7 +134,7 @@ struct DashboardRoutes: Sendable {
     }
 
     @Sendable private func workers(_ request: Request, _ context: CallerContext) async throws -> Response {
-        let workers = try await reader.workers()
+        let workers = try await reader.workers(others: ClusterReader.departedShown)
         let names = try await names(of: workers)
         return renderer.response(
             .init(template: "workers", title: "Workers"), for: context,

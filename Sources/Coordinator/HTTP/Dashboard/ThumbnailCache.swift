@@ -34,8 +34,11 @@ actor ThumbnailCache {
             if let cached = try await disk.run(.chunks, { try? Data(contentsOf: file) }) { return cached }
             return try await disk.run(.pictures) {
                 let png = try pictures.thumbnail(of: store.file(of: sha256), side: Self.side)
-                // A failed write to the cache only costs time.
+                // A picture that is not kept only costs time.
+                guard png.count <= store.freeBytes else { return png }
                 try? png.write(to: file, options: .atomic)
+                // The artifact may have gone meanwhile. Its removal looks for the picture after that.
+                if case .some(.none) = try? store.size(of: sha256) { unlink(file.path) }
                 return png
             }
         }

@@ -101,8 +101,7 @@ actor EventFeed {
             greeting.append(try ServerSentEvent(id: id(seen), name: "reset", [String: String]()))
         }
         greeting.append(try ServerSentEvent(id: id(seen), name: "summary", try await reader.summary()))
-        greeting.append(
-            try ServerSentEvent(id: id(seen), name: "workers", WorkerList(workers: try await reader.workers())))
+        greeting.append(try ServerSentEvent(id: id(seen), name: "workers", try await shownWorkers()))
         outlet.yield(ServerSentEvent.buffer(greeting))
         if isStopped { outlet.finish() }
         return stream
@@ -175,8 +174,7 @@ actor EventFeed {
         }
         let summary = try ServerSentEvent(id: id(now), name: "summary", try await reader.summary())
         if summary.data != lastSummary { events.append(summary) }
-        let workers = try ServerSentEvent(
-            id: id(now), name: "workers", WorkerList(workers: try await reader.workers()))
+        let workers = try ServerSentEvent(id: id(now), name: "workers", try await shownWorkers())
         if workers.data != lastWorkers { events.append(workers) }
         // After everything that may fail: the next beat then tells what this one could not.
         waiting.subtract(jobs)
@@ -188,6 +186,10 @@ actor EventFeed {
         for outlet in clusterStreams.values {
             if case .dropped = outlet.yield(buffer) { outlet.finish() }
         }
+    }
+
+    private func shownWorkers() async throws -> WorkerList {
+        WorkerList(workers: try await reader.workers(others: ClusterReader.departedShown))
     }
 
     /// How jobs are now, and which of them are gone.

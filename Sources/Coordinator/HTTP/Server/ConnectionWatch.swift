@@ -9,6 +9,9 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
+    /// What a client must take within the time limit, while it takes an answer.
+    private static let blockBytes = 1 << 16
+
     private let connections: HTTPConnections
     private var limits: HTTPLimits { connections.limits }
     private var hasBegun = false
@@ -69,7 +72,11 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = unwrapOutboundIn(data) {
+        let part = unwrapOutboundIn(data)
+        if case .body(let buffer) = part, buffer.readableBytes > Self.blockBytes {
+            return write(buffer, context, promise)
+        }
+        if case .end = part {
             unanswered -= 1
             if unanswered == 0 {
                 let seconds = isReadingBody ? limits.drainSeconds : limits.idleSeconds
@@ -79,15 +86,32 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         context.write(data, promise: promise)
     }
 
+    /// Writes a large body in blocks, because the channel tells only of whole writes that the client has taken them.
+    private func write(_ body: ByteBuffer, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+        var body = body
+        let channel = context.channel
+        while let block = body.readSlice(length: min(Self.blockBytes, body.readableBytes)), block.readableBytes > 0 {
+            let taken = context.eventLoop.makePromise(of: Void.self)
+            if body.readableBytes == 0 { taken.futureResult.cascade(to: promise) }
+            taken.futureResult.assumeIsolated().whenSuccess { [self] in
+                if writing != nil { expectTaking(channel) }
+            }
+            context.write(wrapOutboundOut(.body(block)), promise: taken)
+        }
+    }
+
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         writing?.cancel()
-        let channel = context.channel
-        if !channel.isWritable {
-            writing = context.eventLoop.scheduleTask(in: .seconds(Int64(limits.writeStallSeconds))) {
-                channel.close(promise: nil)
-            }
-        }
+        writing = nil
+        if !context.channel.isWritable { expectTaking(context.channel) }
         context.fireChannelWritabilityChanged()
+    }
+
+    private func expectTaking(_ channel: any Channel) {
+        writing?.cancel()
+        writing = channel.eventLoop.scheduleTask(in: .seconds(Int64(limits.writeStallSeconds))) {
+            channel.close(promise: nil)
+        }
     }
 
     private func expectBody(_ context: ChannelHandlerContext) {
@@ -103,5 +127,6 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     private func cancel() {
         reading?.cancel()
         writing?.cancel()
+        writing = nil
     }
 }
