@@ -20,14 +20,14 @@ public struct ExportOptions: Equatable, Sendable {
     /// - Throws: `TrainingError` for another file, `ExpansionFailure` for statistics that the generator lacks.
     public func model(of file: URL, sha256: String, name: String) throws -> Data {
         let (network, recipe) = try Generator.load(contentsOf: file)
-        guard statistics == .image || network.hasRunningStatistics || recipe.norm == .none else {
+        guard statistics == .image || network.hasRunningStatistics || recipe.norm == .without else {
             throw ExpansionFailure("\(name) has norms without running averages; expected --statistics image")
         }
         return network.onnx(
             statistics: statistics.norms,
             metadata: [
                 ("recipe", recipe.yaml()), ("seed", String(recipe.seed)), ("generator_sha256", sha256),
-                ("statistics", recipe.norm == .none ? "none" : statistics.rawValue),
+                ("statistics", recipe.norm == .without ? "none" : statistics.rawValue),
             ])
     }
 }

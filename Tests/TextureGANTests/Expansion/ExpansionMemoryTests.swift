@@ -14,7 +14,7 @@ import Testing
         func finish() {}
     }
 
-    private static func generator(_ norm: Recipe.Norm = .none) -> Generator {
+    private static func generator(_ norm: Recipe.Norm = .without) -> Generator {
         var recipe = TinyRun.recipe
         recipe.norm = norm
         return Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0), trained: false)
@@ -45,7 +45,7 @@ import Testing
         arguments: [
             "times=1", "times=2", "size=301x150", "times=2,seamless=both", "times=1,seamless=x", "variations=2",
             "input=noise,times=2", "times=1,statistics=running",
-        ], [Recipe.Norm.none, .batch])
+        ], [Recipe.Norm.without, .batch])
     func whatIsNeededIsEnoughAndLessIsNot(_ spec: String, _ norm: Recipe.Norm) throws {
         let (generator, options) = (Self.generator(norm), try ExpansionOptions(spec))
         let picture = TinyRun.image(width: 180, height: 140)

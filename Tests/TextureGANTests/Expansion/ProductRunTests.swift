@@ -25,7 +25,7 @@ import Testing
     ) throws -> Made {
         try TinyRun.inFolder { folder in
             var recipe = TinyRun.recipe
-            recipe.norm = .none
+            recipe.norm = .without
             let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
             let (network, exemplar) = (folder.appendingPathComponent("g"), folder.appendingPathComponent("e.png"))
             try Checkpoint.network(generator.parameters, kind: "generator", recipe: recipe, origin: [:])
@@ -116,7 +116,7 @@ import Testing
         try TinyRun.inFolder { folder in
             let layout = try #require(MapLayout([.albedo, .roughness]))
             var recipe = TinyRun.recipe
-            recipe.norm = .none
+            recipe.norm = .without
             let generator = Generator(recipe, layout, initialisedFrom: RandomStream(seed: 5, purpose: 0))
             let network = folder.appendingPathComponent("g")
             try Checkpoint.network(

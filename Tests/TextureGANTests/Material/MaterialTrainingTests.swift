@@ -9,9 +9,9 @@ import Testing
 @Suite struct MaterialTrainingTests {
     private static var recipe: Recipe {
         var recipe = TinyRun.recipe
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.discriminatorNorm = .batch
-        recipe.secondDiscriminatorNorm = Recipe.DiscriminatorNorm.none
+        recipe.secondDiscriminatorNorm = .without
         recipe.upsample = .nearest
         recipe.ema = 0.9
         return recipe

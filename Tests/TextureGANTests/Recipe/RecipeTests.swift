@@ -55,9 +55,9 @@ import Testing
         recipe.residualBlocks = 4
         recipe.discriminatorWidth = 16
         recipe.discriminatorLayers = 3
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.discriminatorNorm = .batch
-        recipe.secondDiscriminatorNorm = Recipe.DiscriminatorNorm.none
+        recipe.secondDiscriminatorNorm = .without
         recipe.discriminatorGain = 1.25
         recipe.padding = .replicate
         recipe.upsample = .nearest
@@ -87,7 +87,7 @@ import Testing
     }
 
     @Test func filesWithoutADiscriminatorNormMeanBothNetworks() throws {
-        for (norm, both) in [("batch", Recipe.DiscriminatorNorm.batch), ("instance", .instance), ("none", .none)] {
+        for (norm, both) in [("batch", Recipe.DiscriminatorNorm.batch), ("instance", .instance), ("none", .without)] {
             #expect(try Recipe(yaml: "norm: \(norm)", source: "x").usedDiscriminatorNorm == both)
             #expect(
                 try Recipe(yaml: "discriminator_norm: spectral\nnorm: \(norm)", source: "x").usedDiscriminatorNorm

@@ -11,9 +11,9 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
     static let table: [RecipeVariant] = [
         RecipeVariant(testDescription: "as it is") { _ in },
         RecipeVariant(testDescription: "norm: instance") { $0.norm = .instance },
-        RecipeVariant(testDescription: "norm: none") { $0.norm = .none },
+        RecipeVariant(testDescription: "norm: none") { $0.norm = .without },
         RecipeVariant(testDescription: "norm: none, discriminator_norm: batch, upsample: nearest") {
-            $0.norm = .none
+            $0.norm = .without
             $0.discriminatorNorm = .batch
             $0.upsample = .nearest
         },
@@ -26,7 +26,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         RecipeVariant(testDescription: "widths of 8, without norms") {
             $0.generatorWidth = 8
             $0.discriminatorWidth = 8
-            $0.norm = .none
+            $0.norm = .without
             $0.discriminatorNorm = .spectral
             $0.upsample = .nearest
             $0.ema = 0.9
