@@ -105,7 +105,7 @@ struct SocketTests {
     @Test func whatWaitsForAllPeersTogetherIsBounded() async throws {
         var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
         configuration.outboxBytesPerPeer = 128 << 20
-        configuration.chunkBytes = 8 * Limits.chunkBytes
+        configuration.maxWaitingChunkBytes = 8 * Limits.chunkBytes
         let router = try RouterSocket(configuration, logger: logger)
         let dealers = try (0..<3).map { _ in
             try DealerSocket(Self.smallInbox(router.endpoint), logger: logger)

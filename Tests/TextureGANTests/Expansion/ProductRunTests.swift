@@ -46,7 +46,7 @@ import Testing
             } report: { report in
                 switch report {
                 case .advanced(let step): made.steps.append(step)
-                case .log, .description: break
+                case .log, .materialX: break
                 case .product(let number, let file):
                     made.order.append("picture \(number)")
                     made.pictures[number] = try Image(contentsOf: file)
@@ -131,12 +131,12 @@ import Testing
                 let input = ProductRun.Input(
                     exemplar: .material(files), exemplarName: stem, generator: network, generatorSHA256: "", threads: 1,
                     availableBytes: 1 << 30, concurrentRuns: 1, limits: Self.limits, folder: folder)
-                var descriptions: [String] = []
+                var documents: [String] = []
                 let json = try ProductRun.expand(ExpansionOptions("seamless,variations=2"), input) {
                     true
                 } report: { report in
-                    if case .description(_, let file) = report {
-                        descriptions.append(try String(contentsOf: file, encoding: .utf8))
+                    if case .materialX(_, let file) = report {
+                        documents.append(try String(contentsOf: file, encoding: .utf8))
                     }
                 }
                 let names = try JSONDecoder().decode(Report.self, from: Data(json.utf8)).pictures.map(\.name)
@@ -144,7 +144,7 @@ import Testing
                 #expect(
                     names == [1, 2].flatMap { ["\(start)-\($0)_Color.png", "\(start)-\($0)_Roughness.png"] })
                 for (index, name) in names.enumerated() {
-                    #expect(descriptions[index / 2].contains("\"\(name ?? "-")\""), "\(descriptions)")
+                    #expect(documents[index / 2].contains("\"\(name ?? "-")\""), "\(documents)")
                 }
             }
         }
