@@ -80,7 +80,8 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             #expect((report.style > 0) == (variant.recipe.style != nil))
         }
         #expect(trainer.iteration == 3)
-        for parameter in trainer.generator.parameters + trainer.discriminator.parameters where parameter.isTrained {
+        let parameters = trainer.generator.parameters + trainer.model.discriminators[0].parameters
+        for parameter in parameters where parameter.isTrained {
             // Within hinge's margins, the two images' gradients of the last bias cancel.
             let cancels = variant.recipe.adversarial == .hinge && parameter.name == "last.bias"
             #expect(
