@@ -138,20 +138,10 @@ public final class Trainer {
     /// so that the picture is the same too; far more than a step of the recipe `paper` needs.
     static let snapshotBytes = 2 << 30
 
-    /// The whole exemplar, expanded by the current generator with the image's own statistics; a large one in pieces. Of
-    /// a material, the albedo.
+    /// The whole exemplar, expanded by the current generator with the image's own statistics; a large one in pieces.
     /// Returns memory beyond the needs of training to the system.
-    /// - Parameter progress: called with the finished share of a snapshot in pieces.
-    public func snapshot(progress: (Double) -> Void = { _ in }) -> Image {
-        takeSnapshot(progress: progress).albedo
-    }
-
-    func snapshot(within limit: Int, progress: (Double) -> Void) -> Image {
-        takeSnapshot(within: limit, progress: progress).albedo
-    }
-
-    /// The same with a picture of all maps.
-    func takeSnapshot(within limit: Int? = nil, progress: (Double) -> Void) -> Snapshot {
+    /// - Parameter progress: called with the finished share.
+    func takeSnapshot(within limit: Int? = nil, progress: (Double) -> Void = { _ in }) -> Snapshot {
         defer { workspace.arena.returnPages(above: stepBytes) }
         // Where addresses are limited, pieces may differ in the last rounding; the whole picture would end the run.
         let limit = limit ?? min(Self.snapshotBytes, Expansion.memoryLimit(in: workspace))

@@ -160,9 +160,9 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             #expect(average.fileOrder() == trained.fileOrder(), "\(trained.name)")
         }
         // Pictures use the averaged weights.
-        #expect(trainer.snapshot() != plain.snapshot())
+        #expect(trainer.takeSnapshot().albedo != plain.takeSnapshot().albedo)
         #expect(
-            trainer.snapshot()
+            trainer.takeSnapshot().albedo
                 == Expansion.expand(trainer.exemplar.image, with: trainer.usedGenerator, in: Workspace(threads: 1)))
     }
 
@@ -203,7 +203,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         let arena = trainer.workspace.arena
         let training = arena.peakBytes
         var shares: [Double] = []
-        let whole = trainer.snapshot { shares.append($0) }
+        let whole = trainer.takeSnapshot { shares.append($0) }.albedo
         #expect(!shares.isEmpty && shares == shares.sorted() && shares.last == 1)
         let sharesOfWhole = shares.count
         shares = []
@@ -215,7 +215,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             let memory = arena.floats(peak / 4)
             #expect((first..<peak / 4).allSatisfy { memory[$0] == 0 })
         }
-        let pieces = trainer.snapshot(within: 0) { shares.append($0) }
+        let pieces = trainer.takeSnapshot(within: 0) { shares.append($0) }.albedo
         #expect(shares.count > max(10, sharesOfWhole) && shares == shares.sorted() && shares.last == 1)
         let differences = zip(whole.pixels, pieces.pixels).map { abs(Int($0) - Int($1)) }
         #expect(differences.max()! <= 1 && differences.count { $0 > 0 } < differences.count / 100)
