@@ -76,7 +76,7 @@ import Testing
     }
 
     /// The pictures of large results count: those that one slot of 1 GiB holds, and those that it does not.
-    @Test func largePicturesCount() throws {
+    @Test func aLargeResultCountsTowardsTheMemory() throws {
         let gibibyte = 1 << 30
         #expect(try Self.needed("size=16384x16384", width: 512, height: 512) < gibibyte)
         #expect(try Self.needed("size=32768x32768", width: 512, height: 512) > gibibyte)
