@@ -223,10 +223,13 @@ let package = Package(
             ],
             exclude: ["Fixtures"],
             swiftSettings: optimised),
-        .target(name: "ClusterFixtures", dependencies: ["ClusterCore"], path: "Tests/ClusterFixtures"),
+        .target(
+            name: "ClusterFixtures", dependencies: ["ClusterCore"], path: "Tests/ClusterFixtures",
+            swiftSettings: optimised),
         .testTarget(name: "ClusterCoreTests", dependencies: ["ClusterCore", "ClusterFixtures", "Protocol"]),
-        .testTarget(name: "ProtocolTests", dependencies: ["ClusterCore", "Protocol"], exclude: ["Fixtures"]),
-        .testTarget(name: "TransportTests", dependencies: ["ClusterCore", "Transport", "CZeroMQ"]),
+        .testTarget(
+            name: "ProtocolTests", dependencies: ["ClusterCore", "ClusterFixtures", "Protocol"], exclude: ["Fixtures"]),
+        .testTarget(name: "TransportTests", dependencies: ["ClusterCore", "ClusterFixtures", "Transport", "CZeroMQ"]),
         .testTarget(
             name: "CoordinatorTests",
             dependencies: ["ClusterCore", "ClusterFixtures", "Coordinator", "EventReader", "ImageFixtures"],
@@ -235,13 +238,12 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "ClusterCore", "NNCore", "Imaging", "ImageFixtures", "TextureGAN", "Protocol", "Transport",
-                "Coordinator",
-                "Worker",
+                "ClusterCore", "ClusterFixtures", "NNCore", "Imaging", "ImageFixtures", "TextureGAN", "Protocol",
+                "Transport", "Coordinator", "Worker",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: optimised),
         .testTarget(
-            name: "SimulationTests", dependencies: ["ClusterCore", "Protocol"],
+            name: "SimulationTests", dependencies: ["ClusterCore", "ClusterFixtures", "Protocol"],
             swiftSettings: optimised),
         .testTarget(
             name: "CommandTests",

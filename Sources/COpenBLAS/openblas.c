@@ -79,8 +79,3 @@ void openblas_set_num_threads(int threads) {
     require_library();
     library.set_num_threads(threads);
 }
-
-char *openblas_get_corename(void) {
-    require_library();
-    return library.get_corename();
-}

@@ -21,8 +21,8 @@ struct ConnectionPlan {
 
     /// `serverKey` is the key of the current connection, `nextServerKey` the other of the two, if there are two.
     private(set) var curve: Curve.Client?
-    /// Counts the addresses.
-    private(set) var attempt = 0
+    /// Of the server's address to connect to, modulo their number, which each lookup may change.
+    private(set) var addressIndex = 0
     /// Whether the current address has answered.
     private var hasHeard = false
     /// See ``giveUpAddress()``.
@@ -73,7 +73,7 @@ struct ConnectionPlan {
     /// The connection is dropped, and the next one is about to be made. Where a probe has asked for a greeting, or another
     /// key is to be tried, the address stays.
     mutating func beginConnection() {
-        if isSilent, !hasHeard { attempt += 1 }
+        if isSilent, !hasHeard { addressIndex += 1 }
         isSilent = false
         hasHeard = false
         keysBefore = changesKeys ? (curve, triesNextKey) : nil

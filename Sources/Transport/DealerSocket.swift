@@ -59,10 +59,6 @@ public final class DealerSocket: Sendable {
         }
     }
 
-    /// Bytes that may wait while the coordinator is away or slow, of chunks and of other messages each: two windows of
-    /// chunks.
-    static let outboxBytes = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
-
     public let endpoint: String
     /// Why the coordinator at the endpoint and this worker cannot speak with each other, whenever that is found.
     public let failures: AsyncStream<LinkFailure>
@@ -111,7 +107,7 @@ public final class DealerSocket: Sendable {
             return false
         }
         let isQueued = state.withLock { state in
-            if !state.closing.hasBegun, state.append(frames, limit: Self.outboxBytes) { return true }
+            if !state.closing.hasBegun, state.append(frames, limit: Limits.outboxBytes) { return true }
             state.counters.dropped += 1
             return false
         }
@@ -171,7 +167,7 @@ public final class DealerSocket: Sendable {
     /// Looks the name up again, and tries the next of its addresses if the plan says so.
     private static func open(_ endpoint: String, _ plan: ConnectionPlan) throws(TransportError) -> Connection {
         let addresses = try Endpoint.resolve(endpoint)
-        let address = addresses[plan.attempt % addresses.count]
+        let address = addresses[plan.addressIndex % addresses.count]
         var socket = try ZeroMQSocket(type: ZMQ_DEALER)
         socket.set(ZMQ_RECONNECT_IVL, Int32(500))
         socket.set(ZMQ_RECONNECT_IVL_MAX, Int32(8_000))

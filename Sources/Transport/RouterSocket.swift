@@ -31,10 +31,10 @@ public final class RouterSocket: Sendable {
         public var curve: Curve.Server?
         /// Whether addresses other than loopback may be plain and open.
         public var isInsecure = false
-        /// Bytes that wait for one peer beyond what libzmq holds (2 messages): two windows of chunks. Tests change it.
-        var outboxBytesPerPeer = 2 * Int(Limits.windowChunks) * (Limits.chunkBytes + 1024)
+        /// Bytes that wait for one peer beyond what libzmq holds (2 messages). Tests change it.
+        var outboxBytesPerPeer = Limits.outboxBytes
         /// Bytes of chunks that wait for all peers together. A peer asks again for a dropped chunk. Tests change it.
-        var chunkBytes = 256 << 20
+        var maxWaitingChunkBytes = 256 << 20
         /// Bytes that wait for the consumer. Beyond them, the thread stops reading the socket. Tests change it.
         var inboxBytes = 64 << 20
         /// Bytes that have arrived and belong to no message that was taken, of all connections together. Tests change it.
@@ -75,7 +75,7 @@ public final class RouterSocket: Sendable {
             let limit = configuration.outboxBytesPerPeer
             guard frames.count > 2 else { return urgent[peer, default: Outbox()].append(frames, limit: limit) }
             let bytes = Outbox.bytes(of: frames)
-            guard waitingChunkBytes + bytes <= configuration.chunkBytes,
+            guard waitingChunkBytes + bytes <= configuration.maxWaitingChunkBytes,
                 chunks[peer, default: Outbox()].append(frames, limit: limit)
             else { return false }
             waitingChunkBytes += bytes

@@ -116,7 +116,7 @@ final class ProductRunner: AttemptRunner {
                 ref, iteration: step, totalIterations: nil, secondsPerIteration: seconds / Double(max(1, step)))
         case .product(let number, let file):
             return try spooled(assignment.kind == .export ? .model : .picture, number, file)
-        case .description(let number, let file): return try spooled(.material, number, file)
+        case .materialX(let number, let file): return try spooled(.material, number, file)
         case .preview(let number, let file): return try spooled(.snapshot, number, file)
         case .log(let message):
             return .log(ref, LogLine(unixSeconds: Date().timeIntervalSince1970, level: "info", message: message))

@@ -29,7 +29,6 @@ enum Setting: String, CaseIterable {
     case tlsCertificate = "tls-certificate"
     case tlsKey = "tls-key"
     case allowedHost = "allowed-host"
-    case exposeToNetwork = "expose-to-network"
     case logLevel = "log-level"
     case logFormat = "log-format"
 

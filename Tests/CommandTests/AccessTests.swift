@@ -238,8 +238,8 @@ struct AccessTests {
         #expect(coordinator.wait().status == 0)
     }
 
-    @Test func whatTheOldFlagMeantIsExplained() throws {
-        for arguments in [["--expose-to-network"], ["--http", "0.0.0.0:0"], ["--tls-key", "x"]] {
+    @Test func anAddressThatOtherMachinesReachNeedsACertificateWithItsKey() throws {
+        for arguments in [["--http", "0.0.0.0:0"], ["--tls-key", "x"]] {
             let result = try run(["coordinator", "--data", scratch.path("d")] + arguments)
             #expect(result.status == 2 && result.errors.contains("--tls-certificate"), "\(result.errors)")
         }

@@ -112,7 +112,7 @@ import TextureGAN
         }
     }
 
-    @Test func whatIsWrongIsSaid() throws {
+    @Test func aMissingFileAndAnUnknownNetworkAreNamed() throws {
         let exemplar = try write(Self.moss, "moss.png")
         let missing = try evaluate([exemplar, scratch.path("missing.png")])
         #expect(missing.status == 1 && missing.errors.contains("missing.png"))

@@ -23,7 +23,7 @@ import Testing
         return (state, state.leases.values.first!.attempt)
     }
 
-    @Test func messages() throws {
+    @Test func noMessageTrapsTheCoordinator() throws {
         let (fresh, attempt) = Self.cluster()
         var state = fresh
         var now = Instant.origin
@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    @Test func jobStores() async throws {
+    @Test func noDamagedStoreTrapsTheCoordinator() async throws {
         let folder = try ScratchFolder()
         let (state, attempt) = Self.cluster()
         let original = folder.file("original.sqlite")

@@ -11,7 +11,7 @@ import Testing
     private static let image = Image(
         width: 24, height: 20, pixels: (0..<24 * 20 * 3).map { UInt8(truncatingIfNeeded: $0 &* 37 ^ $0 >> 3) })
 
-    @Test func images() throws {
+    @Test func damagedPicturesAreRefusedOrReadWhole() throws {
         let fixtures: [PNGFixture] = [
             PNGFixture(
                 width: 3, height: 2, bitDepth: 8, colorType: .palette, rows: [[0, 1, 0], [1, 1, 0]],
@@ -42,7 +42,7 @@ import Testing
         try Fuzzer(name: "JPEG and EXIF", corpus: jpegs.map { [UInt8]($0) }).run(executions: 6000, decode: decode)
     }
 
-    @Test func recipes() throws {
+    @Test func anAcceptedRecipeSurvivesItsOwnFile() throws {
         let recipes = Recipe.named.map { $0.yaml() } + ["base: draft\nk: 32\nstyle: off\n", "{ngf: 4, blocks: 1}"]
         try Fuzzer(name: "recipe", corpus: recipes.map { Array($0.utf8) }).run(executions: 4000) { bytes in
             let text = String(decoding: bytes, as: UTF8.self)
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test func safetensors() throws {
+    @Test func anAcceptedSafetensorsFileIsReadWhole() throws {
         let folder = try ScratchFolder()
         var writer = SafetensorsWriter(metadata: ["format": "fuzz", "quote": "\"\\"])
         writer.add("a", shape: [2, 3]) { [1, 2, 3, 4, 5, 6] }
@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    @Test func checkpointsAndGenerators() throws {
+    @Test func trainingContinuesFromAnAcceptedCheckpoint() throws {
         let folder = try ScratchFolder()
         var recipe = Recipe.draft
         recipe.start = .random

@@ -12,7 +12,7 @@ import Testing
 
 /// Requests that any program may send to a coordinator's HTTP address.
 @Suite struct HTTPFuzzTests {
-    @Test func requests() async throws {
+    @Test func noRequestTrapsTheCoordinator() async throws {
         let folder = try ScratchFolder()
         var configuration = CoordinatorConfiguration(dataFolder: folder.url)
         (configuration.httpPort, configuration.workerEndpoint) = (0, "tcp://127.0.0.1:0")

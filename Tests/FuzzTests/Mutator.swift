@@ -1,3 +1,4 @@
+import ClusterFixtures
 import Foundation
 import Protocol
 
@@ -6,19 +7,11 @@ import Protocol
 /// Damages valid inputs in ways that break decoders: bits and bytes, lengths and numbers at their limits, parts that
 /// are missing, doubled or from another file. A seed replays the damage.
 struct Mutator {
-    private var state: UInt64
+    private var random: SeededRandom
 
-    init(seed: UInt64) { state = seed }
+    init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
-    private mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func below(_ count: Int) -> Int { Int(next() % UInt64(max(1, count))) }
+    mutating func below(_ count: Int) -> Int { Int(random.next() % UInt64(max(1, count))) }
 
     private static let integers: [UInt64] = [
         0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 1 << 24, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 1 << 40,
@@ -42,7 +35,7 @@ struct Mutator {
         let at = below(bytes.count)
         switch below(13) {
         case 0: bytes[at] ^= UInt8(1 << below(8))
-        case 1: bytes[at] = UInt8(truncatingIfNeeded: next())
+        case 1: bytes[at] = UInt8(truncatingIfNeeded: random.next())
         case 2: bytes[at] = [0, 1, 0x7F, 0x80, 0xFE, 0xFF][below(6)]
         case 3, 4: overwriteInteger(&bytes, at)
         case 5: bytes.removeSubrange(at...)
@@ -50,7 +43,7 @@ struct Mutator {
         case 7:
             let part = Array(bytes[at..<min(bytes.count, at + 1 + below(64))])
             bytes.insert(contentsOf: part, at: below(bytes.count))
-        case 8: bytes.insert(contentsOf: (0...below(12)).map { _ in UInt8(truncatingIfNeeded: next()) }, at: at)
+        case 8: bytes.insert(contentsOf: (0...below(12)).map { _ in UInt8(truncatingIfNeeded: random.next()) }, at: at)
         case 9:
             let other = others[below(others.count)]
             bytes = Array(bytes[..<at]) + other[min(other.count, below(other.count))...]

@@ -5,7 +5,7 @@ import Testing
 @testable import Worker
 
 @Suite struct WorkerFuzzTests {
-    @Test func messages() throws {
+    @Test func noMessageTrapsTheWorker() throws {
         let ref = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
         let corpus = try WireCorpus.fromCoordinator(ref.wire).map(WireCorpus.pack)
         var state = try Self.worker(training: ref)

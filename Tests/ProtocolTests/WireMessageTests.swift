@@ -1,3 +1,4 @@
+import ClusterFixtures
 import Foundation
 import Testing
 
@@ -97,7 +98,7 @@ struct WireMessageTests {
 
     @Test func mutatedBytesNeverTrap() throws {
         // Seeded, so that a failure can be replayed.
-        var generator = SplitMix(state: 17)
+        var generator = SeededRandom(seed: 17)
         let good = try heartbeat(jobID: "job-1").frames()[0]
         for _ in 0..<20_000 {
             var bytes = good
@@ -160,16 +161,5 @@ struct WireMessageTests {
         let message = WireMessage(.hello(hello), session: 0x0123_4567_89ab_cdef, version: 1)
         #expect(try message.frames() == [bytes])
         #expect(try WireMessage(frames: [bytes]) == message)
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

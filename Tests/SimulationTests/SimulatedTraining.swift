@@ -1,3 +1,5 @@
+import ClusterFixtures
+
 @testable import ClusterCore
 
 /// An artifact of the simulation: eight bytes, with a digest derived from them.

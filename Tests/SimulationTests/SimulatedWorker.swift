@@ -1,3 +1,4 @@
+import ClusterFixtures
 import Protocol
 
 @testable import ClusterCore

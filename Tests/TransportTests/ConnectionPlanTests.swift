@@ -158,16 +158,16 @@ struct ConnectionPlanTests {
 
     @Test func anAddressIsGivenUpAfterASilenceUnlessItHasAnswered() {
         var plan = ConnectionPlan(curve: nil)
-        func attempt(isSilent: Bool) -> Int {
+        func address(isSilent: Bool) -> Int {
             if isSilent { plan.giveUpAddress() }
             plan.beginConnection()
-            return plan.attempt
+            return plan.addressIndex
         }
         plan.heard()
-        #expect(attempt(isSilent: true) == 0)
-        #expect(attempt(isSilent: true) == 1)
+        #expect(address(isSilent: true) == 0)
+        #expect(address(isSilent: true) == 1)
         // After a greeting, and to try another key.
-        #expect(attempt(isSilent: false) == 1)
-        #expect(attempt(isSilent: true) == 2)
+        #expect(address(isSilent: false) == 1)
+        #expect(address(isSilent: true) == 2)
     }
 }

@@ -1,4 +1,5 @@
 import CZeroMQ
+import ClusterFixtures
 import Logging
 import Protocol
 import Testing
@@ -105,7 +106,7 @@ struct SocketTests {
     @Test func whatWaitsForAllPeersTogetherIsBounded() async throws {
         var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
         configuration.outboxBytesPerPeer = 128 << 20
-        configuration.chunkBytes = 8 * Limits.chunkBytes
+        configuration.maxWaitingChunkBytes = 8 * Limits.chunkBytes
         let router = try RouterSocket(configuration, logger: logger)
         let dealers = try (0..<3).map { _ in
             try DealerSocket(Self.smallInbox(router.endpoint), logger: logger)
@@ -149,7 +150,7 @@ struct SocketTests {
         let router = try RouterSocket(.init(endpoint: "tcp://127.0.0.1:*"), logger: logger)
         let raw = try ZeroMQSocket(type: ZMQ_DEALER)
         try raw.connect(router.endpoint)
-        var random = SplitMix(state: 4)
+        var random = SeededRandom(seed: 4)
         for count in 0..<12 {
             let frames = (0...(count % 5)).map { _ in (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             }
@@ -267,16 +268,5 @@ struct SocketTests {
             try RouterSocket(.init(endpoint: endpoint), logger: logger)
         }
         #expect(error?.code == .unencryptedEndpoint)
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

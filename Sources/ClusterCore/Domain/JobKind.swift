@@ -57,15 +57,14 @@ package struct JobInput: Sendable, Hashable {
     package static let mapPrefix = "map."
     /// The name of the trained network that later work uses.
     package static let generator = "generator"
-
-    /// What the file is to the job; unique within the job.
-    package var name: String
-    package var artifact: Artifact
     /// What a person does about an input that another job has made and whose file is gone. Equal recipes give equal bytes,
     /// and a job has its own reference to the file.
     package static let remedyForProduct =
         "restore it from a copy, or delete the job that made it and submit that again, which makes the same file"
 
+    /// What the file is to the job; unique within the job.
+    package var name: String
+    package var artifact: Artifact
     /// The file's name as the user knows it, for messages.
     package var fileName: String
 

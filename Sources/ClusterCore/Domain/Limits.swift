@@ -11,6 +11,9 @@ public enum Limits {
     public static let curveFrameBytes = 64
     /// Chunks that a receiver lets be under way: 8 MiB, which fills 1 Gbit/s at a round trip of 60 ms.
     public static let windowChunks: UInt32 = 8
+    /// Bytes that wait to be sent to a peer that is away or slow, of chunks and of other messages each: two windows of
+    /// chunks.
+    public static let outboxBytes = 2 * Int(windowChunks) * (chunkBytes + 1024)
     /// The largest window a sender follows, whatever the receiver grants.
     public static let maxWindowChunks: UInt32 = 32
     public static let maxArtifactBytes: UInt64 = 8 << 30

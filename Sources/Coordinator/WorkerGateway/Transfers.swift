@@ -74,8 +74,8 @@ final class Transfers: Sendable {
     private let logger: Logger
     private let state = Mutex(State())
     /// Chunks that wait for the disk, by session. They need their own lock: a chunk may leave while another thread
-    /// holds the other lock.
-    private let arrived = Mutex(
+    /// holds the other lock. Tests read its bytes.
+    let arrived = Mutex(
         FairShare(
             maxCount: .max, maxCountPerOwner: .max, maxBytes: Transfers.maxChunks * Limits.chunkBytes,
             maxBytesPerOwner: .max))
@@ -148,9 +148,6 @@ final class Transfers: Sendable {
         let arrival = Upload.Arrival(chunk, payload) { [self] in arrived.withLock { $0.remove(bytes, of: session) } }
         upload.yield(.chunk(arrival))
     }
-
-    /// Bytes of received chunks that are not on disk yet.
-    var arrivedBytes: Int { arrived.withLock { $0.bytes } }
 
     func receive(_ credit: ArtifactCredit, from session: UInt64) {
         let key = Key(session: session, id: credit.transferID)

@@ -4,9 +4,6 @@ import COpenBLAS
 /// Makes OpenBLAS run on the calling thread: its own threads below our pool's cost 40 % of the speed.
 private let singleThreadedBLAS: Void = openblas_set_num_threads(1)
 
-/// The CPU type whose kernels OpenBLAS uses, by its own name ("Haswell", "SkylakeX", ...).
-public var blasKernels: String { String(cString: openblas_get_corename()) }
-
 /// `c = a b` (or `c += a b`), each of `a` and `b` transposed on request: by OpenBLAS, on the calling thread.
 ///
 /// The bytes do not depend on other threads.

@@ -1,11 +1,15 @@
-/// Batch normalisation over the pixels of each image by itself, with the activation that follows it.
+/// Normalisation with learned scale and shift over the pixels of each image by itself, with the activation that
+/// follows it: instance normalisation that can also keep batch normalisation's running averages. Named for its tensors
+/// in PyTorch files.
 ///
 /// `y = activation(gamma (x - mean) / sqrt(variance + eps) + beta) [+ residual]`
+///
+/// `[N, H, W, C]`; mean and variance are `[N, C]`.
 public struct BatchNorm: Sendable {
     /// Whose mean and variance normalise.
     public enum Statistics: Sendable {
-        /// The image's own; the running averages move towards them (training).
-        case batch
+        /// The image's own; the running averages move towards them.
+        case training
         /// The image's own; the running averages stay as they are.
         case image
         /// The running averages.
@@ -79,7 +83,7 @@ public struct BatchNorm: Sendable {
         return saved
     }
 
-    /// Replaces `saved.input` by its gradient, for the statistics `batch` and `image`.
+    /// Replaces `saved.input` by its gradient, for the statistics `training` and `image`.
     /// - Parameters:
     ///   - dOutput: the gradient after the activation; only read. The residual's gradient is `dOutput` itself.
     ///   - parameterGradients: whether to add to the gradients of gamma and beta.
@@ -135,7 +139,7 @@ public struct BatchNorm: Sendable {
                 saved.statistics.inverseDeviation[channel] =
                     1 / (runningVariance!.value[channel] + ChannelStatistics.epsilon).squareRoot()
             }
-        case .batch: measure(saved, movesAverages: true, workspace)
+        case .training: measure(saved, movesAverages: true, workspace)
         case .image, .running: measure(saved, movesAverages: false, workspace)
         }
     }

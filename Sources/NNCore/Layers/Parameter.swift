@@ -35,7 +35,7 @@ public final class Parameter: @unchecked Sendable {
     public let name: String
     public let layout: ParameterLayout
     public let value: UnsafeMutablePointer<Float>
-    /// Accumulates over backward passes until `zeroGradient` or an optimiser's step.
+    /// Accumulates over backward passes until an optimiser's step.
     public let gradient: UnsafeMutablePointer<Float>?
     /// Adam's running mean of the gradient and of its square.
     public let firstMoment: UnsafeMutablePointer<Float>?
@@ -90,8 +90,6 @@ public final class Parameter: @unchecked Sendable {
         let page = Int(getpagesize())
         return size >= Arena.hugePageBytes ? (size + page - 1) / page * page : nil
     }
-
-    public func zeroGradient() { gradient?.update(repeating: 0, count: count) }
 
     /// He's standard deviation for the weights of a convolution before a ReLU: sqrt(2 / weights of one output channel).
     public var heDeviation: Float {

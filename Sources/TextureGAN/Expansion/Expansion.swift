@@ -9,44 +9,14 @@ import NNCore
 /// code would be a hundred times slower.
 public enum Expansion {
     /// Exactly twice the size for any size: the input is padded by reflection to multiples of 4 (at the right and the
-    /// bottom), the output cropped.
-    /// - Parameter statistics: `.image`, the image's own, or `.running`, the training's averages; the same without
-    ///   norms.
-    @_specialize(where Sample == UInt8)
-    @_specialize(where Sample == UInt16)
-    public static func expand<Sample>(
-        _ image: Raster<Sample>, with generator: Generator, statistics: BatchNorm.Statistics = .image,
-        in workspace: Workspace
-    ) -> Raster<Sample> {
-        let (input, window) = framed(image, for: generator, width: 2 * image.width, height: 2 * image.height)
-        return withoutFailure {
-            try gathered(window, image.channels) {
-                try run(.whole, input, window, with: generator, statistics: statistics, in: workspace, to: $0)
-            }
-        }
-    }
-
-    /// Expands without a frame.
-    @_specialize(where Sample == UInt8)
-    @_specialize(where Sample == UInt16)
-    static func whole<Sample>(
-        _ image: Raster<Sample>, with generator: Generator, statistics: BatchNorm.Statistics, in workspace: Workspace
-    ) -> Raster<Sample> {
-        let window = OutputWindow(of: image)
-        return withoutFailure {
-            try gathered(window, image.channels) {
-                try run(.whole, image, window, with: generator, statistics: statistics, in: workspace, to: $0)
-            }
-        }
-    }
-
-    /// The same in bounded memory: an image that does not fit is computed in pieces.
+    /// bottom), the output cropped. An image that does not fit in the memory is computed in pieces.
     ///
     /// Without norms, or with running averages, any size fits. With 200 bytes for each pixel (at the recipe `paper`'s
     /// width), or with enough for bands across the image, the bytes are the same; with less they agree to the last
     /// rounding. The image's own statistics need the 200 bytes, cost about 1.6 times the work, and agree to the last
     /// rounding.
     /// - Parameters:
+    ///   - statistics: `.image`, the image's own, or `.running`, the training's averages; the same without norms.
     ///   - memoryLimit: bytes for features and scratch, without weights and pictures.
     ///   - rowBytes: bytes of the result for a pixel of the input, if the rows of a piece count too; 0 if not.
     ///   - progress: gets the finished share, piece by piece. What it throws ends the expansion.
@@ -154,10 +124,13 @@ public enum Expansion {
         return Raster(width: window.width, height: window.height, channels: channels, pixels: pixels)
     }
 
+    /// Without a frame. Only tests call it from another module.
     /// - Parameters:
     ///   - window: the part of the output that counts.
     ///   - progress: called with the finished share, after each layer of the whole or each step of a piece.
     ///   - sink: takes the window's rows from the top.
+    @_specialize(where Sample == UInt8)
+    @_specialize(where Sample == UInt16)
     static func run<Sample>(
         _ division: Division, _ image: Raster<Sample>, _ window: OutputWindow, with generator: Generator,
         statistics: BatchNorm.Statistics, in workspace: Workspace,
@@ -202,23 +175,6 @@ public enum Expansion {
                 }
             }
             if !band.rows.isEmpty { try band.pixels.withUnsafeBufferPointer(sink) }
-        }
-    }
-
-    /// Expands in given pieces, without a frame.
-    @_specialize(where Sample == UInt8)
-    @_specialize(where Sample == UInt16)
-    static func inPieces<Sample>(
-        _ image: Raster<Sample>, with generator: Generator, statistics: BatchNorm.Statistics, pieces: Pieces,
-        in workspace: Workspace, progress: (Double) -> Void = { _ in }
-    ) -> Raster<Sample> {
-        let window = OutputWindow(of: image)
-        return withoutFailure {
-            try gathered(window, image.channels) {
-                try run(
-                    .pieces(pieces), image, window, with: generator, statistics: statistics, in: workspace,
-                    progress: progress, to: $0)
-            }
         }
     }
 }

@@ -7,14 +7,14 @@ protocol ProductSink: PictureSink {
     /// The files, complete after `finish()`, and which maps they are. The name is that by which another product names the
     /// file.
     var pictures: [(map: MapKind?, name: String?, file: PNGFile)] { get }
-    /// The file that joins them.
-    var description: URL? { get }
+    /// The document that joins them.
+    var materialX: URL? { get }
 }
 
 /// A photograph's result.
 struct PhotographFile: ProductSink {
     let pictures: [(map: MapKind?, name: String?, file: PNGFile)]
-    var description: URL? { nil }
+    var materialX: URL? { nil }
 
     init(_ file: PNGFile) { pictures = [(nil, nil, file)] }
 
@@ -26,7 +26,7 @@ struct PhotographFile: ProductSink {
 /// A material's result: the bytes of the files that `texloom expand` writes.
 struct MaterialFolder: ProductSink {
     let pictures: [(map: MapKind?, name: String?, file: PNGFile)]
-    let description: URL?
+    let materialX: URL?
     private let layout: MapLayout
     /// The name of the folder that `texloom expand` would write.
     private let name: String
@@ -38,7 +38,7 @@ struct MaterialFolder: ProductSink {
     ) {
         layout = material.layout
         self.name = name
-        description = folder.appendingPathComponent("material-\(number).mtlx")
+        materialX = folder.appendingPathComponent("material-\(number).mtlx")
         pictures = zip(material.layout.maps, material.depths).map { kind, own in
             (
                 kind, kind.fileName(of: name),
@@ -62,10 +62,10 @@ struct MaterialFolder: ProductSink {
 
     func finish() throws {
         for picture in pictures { try picture.file.finish() }
-        guard let description else { return }
+        guard let materialX else { return }
         let document = MaterialX.document(
             name: name, maps: layout.maps.map { ($0, $0.fileName(of: name)) })
-        try DurableFile.write(Data(document.utf8), to: description)
+        try DurableFile.write(Data(document.utf8), to: materialX)
     }
 }
 

@@ -50,8 +50,8 @@ public enum ProductRun {
         /// A complete, synced file in ``Input/folder``, and its number among the products, from 1. Of a material, each
         /// map of each result has a number.
         case product(number: Int, file: URL)
-        /// The same of the file that joins the maps of a result, numbered for itself.
-        case description(number: Int, file: URL)
+        /// The same of the MaterialX document that joins the maps of a result, numbered for itself.
+        case materialX(number: Int, file: URL)
         case log(String)
     }
 
@@ -149,7 +149,7 @@ public enum ProductRun {
                 }
                 try report(.product(number: number, file: file.url))
             }
-            if let description = sink.description { try report(.description(number: index + 1, file: description)) }
+            if let file = sink.materialX { try report(.materialX(number: index + 1, file: file)) }
         }
         return try json(Summary(pictures: pictures))
     }

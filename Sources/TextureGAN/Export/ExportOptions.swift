@@ -25,7 +25,7 @@ public struct ExportOptions: Equatable, Sendable {
             statistics: statistics.norms,
             metadata: [
                 ("recipe", recipe.yaml()), ("seed", String(recipe.seed)), ("generator_sha256", sha256),
-                ("statistics", recipe.norm == .none ? "none" : statistics.rawValue),
+                ("statistics", recipe.norm == .without ? "none" : statistics.rawValue),
             ])
     }
 }

@@ -5,13 +5,13 @@ import NNCore
 public struct AveragedGenerator: Sendable {
     public let generator: Generator
     private let pairs: [(average: Parameter, trained: Parameter)]
-    private let memory: Float
+    private let ema: Float
 
     /// Starts as a copy.
     init(of trained: Generator, _ recipe: Recipe) {
         generator = Generator(recipe, trained.layout, trained: false)
         pairs = Array(zip(generator.parameters, trained.parameters))
-        memory = recipe.ema
+        ema = recipe.ema
         for (average, trained) in pairs { average.copy(trained) }
     }
 
@@ -19,7 +19,7 @@ public struct AveragedGenerator: Sendable {
     /// itself, so that the initial weights are soon forgotten.
     /// - Parameter iteration: i, counted from 1.
     func follow(iteration: Int, in workspace: Workspace) {
-        let share = 1 - min(memory, Float(iteration) / Float(iteration + 10))
+        let share = 1 - min(ema, Float(iteration) / Float(iteration + 10))
         for (average, trained) in pairs {
             if trained.isTrained {
                 average.move(towards: trained, by: share, in: workspace)

@@ -44,7 +44,7 @@ struct ConvolutionUnit: Sendable {
         let convolved = convolution.forward(input, in: workspace)
         let output = Tensor(in: workspace.arena, like: convolved)
         let saved = norm.forward(
-            convolved, activation, adding: residual, statistics: .batch, into: output, in: workspace)
+            convolved, activation, adding: residual, statistics: .training, into: output, in: workspace)
         return Saved(input: input, norm: saved, output: output)
     }
 

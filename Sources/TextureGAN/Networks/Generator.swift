@@ -37,13 +37,13 @@ public struct Generator: Sendable {
     ) {
         self.layout = layout
         let mode = recipe.padding
-        let bias = recipe.norm == .none
+        let bias = recipe.norm == .without
         func unit(
             _ convolution: any ConvolutionLayer, _ norm: String, _ channels: Int, _ activation: Activation = .relu
         ) -> ConvolutionUnit {
             ConvolutionUnit(
                 convolution: convolution,
-                norm: recipe.norm == .none
+                norm: recipe.norm == .without
                     ? nil
                     : BatchNorm(
                         norm, channels: channels, tracksStatistics: recipe.norm == .batch, trained: trained),
@@ -104,7 +104,7 @@ public struct Generator: Sendable {
         dropoutRate = recipe.dropout
         guard var stream else { return }
         initialise(parameters, from: &stream) { parameter in
-            if recipe.norm != .none || parameter.name == "tail.weight" { return publishedDeviation }
+            if recipe.norm != .without || parameter.name == "tail.weight" { return publishedDeviation }
             // Without norms a residual block begins almost as the identity.
             return parameter.name.hasSuffix("conv2.weight") ? 0.005 : parameter.heDeviation
         }

@@ -22,8 +22,6 @@ public struct QualityVerdict: Sendable, Equatable, CustomStringConvertible {
     /// Whether patches and structure were measured, without which an image is not known to be good.
     private let isConclusive: Bool
 
-    public var isGood: Bool { faults.isEmpty && isConclusive }
-
     /// "good", the faults in a line, or that the image is too small to tell.
     public var description: String {
         if !faults.isEmpty { return faults.map(\.text).joined(separator: "; ") }

@@ -3,8 +3,13 @@ import NNCore
 /// Everything that determines a training run. Two runs of the same recipe on the same exemplar give the
 /// same bytes. Fields, defaults and reasons: `Recipe.fields`, printed in docs/recipes.md and in every recipe file.
 public struct Recipe: Equatable, Sendable {
-    public enum Norm: String, Sendable, CaseIterable { case batch, instance, none }
-    public enum DiscriminatorNorm: String, Sendable, CaseIterable { case same, batch, instance, none, spectral }
+    // `without` is none in files. A case of that name would mean nil where the norm is an Optional.
+    public enum Norm: String, Sendable, CaseIterable { case batch, instance, without = "none" }
+    public enum DiscriminatorNorm: String, Sendable, CaseIterable {
+        case same, batch, instance
+        case without = "none"
+        case spectral
+    }
     public enum Upsample: String, Sendable, CaseIterable { case transposed, nearest }
     public enum Adversarial: String, Sendable, CaseIterable { case bce, lsgan, hinge, relativistic }
 
@@ -58,7 +63,7 @@ public struct Recipe: Equatable, Sendable {
         return switch norm {
         case .batch: .batch
         case .instance: .instance
-        case .none: .none
+        case .without: .without
         }
     }
 
@@ -155,9 +160,9 @@ extension Recipe {
     /// The changes to the published method that these recipes share; decisions 10, 12 and 13 give the reasons.
     private static let normless: Recipe = {
         var recipe = Recipe()
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.discriminatorNorm = .batch
-        recipe.secondDiscriminatorNorm = DiscriminatorNorm.none
+        recipe.secondDiscriminatorNorm = .without
         recipe.upsample = .nearest
         recipe.dropout = 0
         recipe.adversarial = .relativistic

@@ -14,7 +14,7 @@ extension Recipe {
 
     /// Applies `key=value` overrides, then checks the whole.
     public mutating func apply(_ overrides: [String]) throws(TrainingError) {
-        for override in Self.absoluteLast(overrides, key: { $0.prefix { $0 != "=" } }) {
+        for override in overrides {
             guard let equals = override.firstIndex(of: "=") else {
                 throw TrainingError(.badRecipe, "--set \(override): expected key=value")
             }
@@ -45,7 +45,7 @@ extension Recipe {
             }
             try self.init(named: name)
         }
-        for (key, value) in Self.absoluteLast(Array(mapping), key: { ($0.key.scalar?.string ?? "")[...] }) {
+        for (key, value) in mapping {
             let place = "\(source), line \(key.mark?.line ?? 0)"
             guard let key = key.scalar?.string else { throw TrainingError(.badRecipe, "\(place): a key is not text") }
             guard seen.insert(key).inserted else { throw TrainingError(.badRecipe, "\(place): \(key) is given twice") }
@@ -68,30 +68,7 @@ extension Recipe {
         }.joined()
     }
 
-    /// The predecessor of `constant_share`, which older files and checkpoints have.
-    private static let absoluteKey = "constant_iterations"
-
-    /// Moves the old key to the end: its share depends on `iterations`, which may follow it in the file.
-    private static func absoluteLast<Entry>(_ entries: [Entry], key: (Entry) -> Substring) -> [Entry] {
-        entries.filter { key($0) != absoluteKey } + entries.filter { key($0) == absoluteKey }
-    }
-
-    private mutating func setConstantIterations(_ text: String, where place: String) throws(TrainingError) {
-        guard let count = Int(text.replacing("_", with: "")), count >= 0 else {
-            throw TrainingError(
-                .badRecipe, "\(place): \(Self.absoluteKey) cannot be '\(text)'; expected a whole number from 0")
-        }
-        guard count <= iterations else {
-            throw TrainingError(
-                .badRecipe,
-                "\(place): \(Self.absoluteKey) (\(count)) is more than iterations (\(iterations)); constant_share gives "
-                    + "it as a share of them")
-        }
-        constantShare = Float(Double(count) / Double(iterations))
-    }
-
     private mutating func set(_ key: String, to text: String, where place: String) throws(TrainingError) {
-        if key == Self.absoluteKey { return try setConstantIterations(text, where: place) }
         guard let field = Self.fields.first(where: { $0.key == key }) else {
             let keys = Self.fields.map(\.key).joined(separator: ", ")
             throw TrainingError(.badRecipe, "\(place): unknown recipe field '\(key)'; the fields are \(keys)")

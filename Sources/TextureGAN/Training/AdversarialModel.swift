@@ -1,7 +1,7 @@
 import NNCore
 
-/// The networks, their losses and their optimisers. `update` is the method: one update of the discriminator, then one
-/// of the generator against the updated discriminator.
+/// The networks, their losses and their optimisers. `update` is the method: one update of the discriminators, then one
+/// of the generator against the updated discriminators.
 ///
 /// An update computes only what it needs: VGG ends at its last tap, frozen networks have no weight gradients, the
 /// target's features have no gradients, and the generator has a single backward pass. Generated image and target pass
@@ -9,9 +9,8 @@ import NNCore
 struct AdversarialModel {
     let recipe: Recipe
     let generator: Generator
-    let discriminator: Discriminator
-    /// A second discriminator with another norm; nil if the recipe has none.
-    let second: Discriminator?
+    /// One, or two with different norms. The generator's adversarial loss and the reported losses are means over them.
+    let discriminators: [Discriminator]
     /// Nil without a style loss.
     let features: VGGFeatures?
     var generatorOptimiser: Adam
@@ -28,18 +27,16 @@ struct AdversarialModel {
     let discriminatorParameters: [Parameter]
 
     init(
-        recipe: Recipe, generator: Generator, discriminator: Discriminator, second: Discriminator? = nil,
-        features: VGGFeatures?
+        recipe: Recipe, generator: Generator, discriminators: [Discriminator], features: VGGFeatures?
     ) {
         self.recipe = recipe
         self.generator = generator
-        self.discriminator = discriminator
-        self.second = second
+        self.discriminators = discriminators
         self.features = features
         generatorOptimiser = Adam(beta1: recipe.beta1, beta2: recipe.beta2)
         discriminatorOptimiser = Adam(beta1: recipe.beta1, beta2: recipe.beta2)
         generatorParameters = generator.parameters
-        discriminatorParameters = discriminator.parameters + (second?.parameters ?? [])
+        discriminatorParameters = discriminators.flatMap(\.parameters)
         average = recipe.ema > 0 ? AveragedGenerator(of: generator, recipe) : nil
     }
 
@@ -59,17 +56,18 @@ struct AdversarialModel {
         var report = StepReport()
         let generated = generator.forward(source, dropout: &dropout, in: workspace)
         let fake = generated.output
-        clock.mark("g_forward")
+        clock.mark(.generatorForward)
 
-        (report.discriminatorFake, report.discriminatorReal) =
-            discriminatorGradients(of: discriminator, fake: fake, real: target, &clock, workspace)
-        if let second {
-            let losses = discriminatorGradients(of: second, fake: fake, real: target, &clock, workspace)
-            report.discriminatorFake = (report.discriminatorFake + losses.fake) / 2
-            report.discriminatorReal = (report.discriminatorReal + losses.real) / 2
+        for index in discriminators.indices {
+            let losses = discriminatorGradients(
+                of: discriminators[index], fake: fake, real: target, &clock, workspace)
+            report.discriminatorFake += losses.fake
+            report.discriminatorReal += losses.real
         }
+        report.discriminatorFake /= Double(discriminators.count)
+        report.discriminatorReal /= Double(discriminators.count)
         discriminatorOptimiser.step(discriminatorParameters, rate: rate, in: workspace)
-        clock.mark("d_adam")
+        clock.mark(.discriminatorAdam)
 
         // Each loss is differentiated down to the generated image before the next begins, so that their activations
         // share memory.
@@ -83,31 +81,31 @@ struct AdversarialModel {
             lastStyle.loss =
                 features.styleLoss(
                     ofAlbedoIn: fake, target: target, weight: weight, gradient: term, in: workspace,
-                    afterForward: { clock.mark("vgg_forward") }) / Double(weight)
-            clock.mark("vgg_backward")
+                    afterForward: { clock.mark(.vggForward) }) / Double(weight)
+            clock.mark(.vggBackward)
             lastStyle.gradient = norm(of: term, in: workspace)
             add(term, to: dFake, in: workspace)
         }
         (report.style, report.styleGradient) = lastStyle
         report.adversarial = adversarialGradient(
-            of: fake, beside: target, by: discriminator, into: term, &clock, workspace)
-        if let second {
+            of: fake, beside: target, by: discriminators[0], into: term, &clock, workspace)
+        for index in 1..<discriminators.count {
             workspace.arena.scoped {
                 let other = Tensor(in: workspace.arena, like: fake)
-                let loss = adversarialGradient(
-                    of: fake, beside: target, by: second, into: other, &clock, workspace)
-                report.adversarial = (report.adversarial + loss) / 2
+                report.adversarial += adversarialGradient(
+                    of: fake, beside: target, by: discriminators[index], into: other, &clock, workspace)
                 add(other, to: term, in: workspace)
             }
         }
+        report.adversarial /= Double(discriminators.count)
         report.adversarialGradient = norm(of: term, in: workspace)
         add(term, to: dFake, in: workspace)
 
         generator.backward(generated, dOutput: dFake, in: workspace)
-        clock.mark("g_backward")
+        clock.mark(.generatorBackward)
         generatorOptimiser.step(generatorParameters, rate: rate, in: workspace)
         average?.follow(iteration: generatorOptimiser.steps, in: workspace)
-        clock.mark("g_adam")
+        clock.mark(.generatorAdam)
         return report
     }
 
@@ -120,7 +118,7 @@ struct AdversarialModel {
         workspace.arena.scoped {
             discriminator.prepareUpdate()
             let judged = discriminator.forward(Tensor(in: workspace.arena, fake, real), in: workspace)
-            clock.mark("d_forward")
+            clock.mark(.discriminatorForward)
             let dLogits = Tensor(in: workspace.arena, like: judged.logits)
             let losses =
                 recipe.adversarial == .relativistic
@@ -132,7 +130,7 @@ struct AdversarialModel {
                         judged.logits.image(1), isReal: true, weight: 0.5, gradient: dLogits.image(1))
                 )
             discriminator.backward(judged, dLogits: dLogits, .parameters, in: workspace)
-            clock.mark("d_backward")
+            clock.mark(.discriminatorBackward)
             return losses
         }
     }
@@ -152,15 +150,14 @@ struct AdversarialModel {
                 judged = discriminator.forward(fake, in: workspace)
             }
             let dLogits = Tensor(in: workspace.arena, like: judged.logits)
-            // The generator's loss is the mean over the discriminators.
-            let weight = second == nil ? recipe.adversarialWeight : recipe.adversarialWeight / 2
+            let weight = recipe.adversarialWeight / Float(discriminators.count)
             let loss =
                 recipe.adversarial == .hinge
                 ? Loss.negativeMean(logits: judged.logits, weight: weight, gradient: dLogits)
                 : discriminatorLoss(judged.logits, isReal: true, weight: weight, gradient: dLogits)
-            clock.mark("gan_forward")
+            clock.mark(.adversarialForward)
             discriminator.backward(judged, dLogits: dLogits, .input, dInput: dFake, in: workspace)
-            clock.mark("gan_backward")
+            clock.mark(.adversarialBackward)
             return loss
         }
     }

@@ -64,7 +64,7 @@ private struct GeneratorFile {
         recipe.generatorWidth = head.shape[0]
         recipe.residualBlocks = (0..<64).prefix { file.entries["blocks.\($0).conv1.weight"] != nil }.count
         if file.entries["head_bn.weight"] == nil {
-            recipe.norm = .none
+            recipe.norm = .without
         } else if file.entries["head_bn.running_mean"] == nil {
             recipe.norm = .instance
         }

@@ -23,7 +23,9 @@ public final class Trainer {
     /// A row for every `metricsEvery` iterations, with the columns `columns`.
     public internal(set) var history: [TrainingRun.MetricsRow] = []
     /// Seconds by phase since the trainer was created.
-    public var phaseSeconds: [String: Double] { clock.seconds }
+    public var phaseSeconds: [String: Double] {
+        Dictionary(uniqueKeysWithValues: clock.seconds.map { ($0.rawValue, $1) })
+    }
 
     var model: AdversarialModel
     var crops: CropSampler
@@ -61,16 +63,18 @@ public final class Trainer {
         }
         let layout = exemplar.layout
         let generator = Generator(recipe, layout, initialisedFrom: stream(.generator))
-        let discriminator = Discriminator(
-            recipe, channels: layout.channels, initialisedFrom: stream(.discriminator))
-        let second = recipe.secondDiscriminatorNorm.map { _ in
-            Discriminator(
-                recipe, channels: layout.channels, isSecond: true, initialisedFrom: stream(.secondDiscriminator))
+        var discriminators = [
+            Discriminator(recipe, channels: layout.channels, initialisedFrom: stream(.discriminator))
+        ]
+        if recipe.secondDiscriminatorNorm != nil {
+            discriminators.append(
+                Discriminator(
+                    recipe, channels: layout.channels, isSecond: true, initialisedFrom: stream(.secondDiscriminator)))
         }
         try recipe.start.load(
-            generator: generator.parameters, discriminator: discriminator.parameters + (second?.parameters ?? []))
+            generator: generator.parameters, discriminator: discriminators.flatMap(\.parameters))
         model = AdversarialModel(
-            recipe: recipe, generator: generator, discriminator: discriminator, second: second, features: style)
+            recipe: recipe, generator: generator, discriminators: discriminators, features: style)
         crops = CropSampler(k: k, width: width, height: height, stream: stream(.crops))
         dropout = stream(.dropout)
         workspace = Workspace(threads: threads, arena: Arena(sharing: concurrentRuns))
@@ -78,7 +82,6 @@ public final class Trainer {
     }
 
     public var generator: Generator { model.generator }
-    public var discriminator: Discriminator { model.discriminator }
     /// The generator of snapshots and of the finished product: the averaged one if the recipe has it.
     public var usedGenerator: Generator { model.average?.generator ?? generator }
     /// Nil without a style loss.
@@ -135,20 +138,10 @@ public final class Trainer {
     /// so that the picture is the same too; far more than a step of the recipe `paper` needs.
     static let snapshotBytes = 2 << 30
 
-    /// The whole exemplar, expanded by the current generator with the image's own statistics; a large one in pieces. Of
-    /// a material, the albedo.
+    /// The whole exemplar, expanded by the current generator with the image's own statistics; a large one in pieces.
     /// Returns memory beyond the needs of training to the system.
-    /// - Parameter progress: called with the finished share of a snapshot in pieces.
-    public func snapshot(progress: (Double) -> Void = { _ in }) -> Image {
-        takeSnapshot(progress: progress).albedo
-    }
-
-    func snapshot(within limit: Int, progress: (Double) -> Void) -> Image {
-        takeSnapshot(within: limit, progress: progress).albedo
-    }
-
-    /// The same with a picture of all maps.
-    func takeSnapshot(within limit: Int? = nil, progress: (Double) -> Void) -> Snapshot {
+    /// - Parameter progress: called with the finished share.
+    func takeSnapshot(within limit: Int? = nil, progress: (Double) -> Void = { _ in }) -> Snapshot {
         defer { workspace.arena.returnPages(above: stepBytes) }
         // Where addresses are limited, pieces may differ in the last rounding; the whole picture would end the run.
         let limit = limit ?? min(Self.snapshotBytes, Expansion.memoryLimit(in: workspace))

@@ -60,9 +60,6 @@ struct CoordinatorCommand: AsyncParsableCommand {
             """)
     var insecure = false
 
-    @Flag(help: .hidden)
-    var exposeToNetwork = false
-
     @Option(help: "Seconds of a worker's silence after which its jobs go to other workers. Default: 20.")
     var lease: Double?
 
@@ -185,12 +182,6 @@ extension CoordinatorCommand {
 
     /// Who may reach the coordinator, and how.
     private func secure(_ configuration: inout CoordinatorConfiguration, _ settings: Settings) throws {
-        guard try !(exposeToNetwork || settings.value(.exposeToNetwork, as: Bool.self) == true) else {
-            throw CommandFailure(
-                "--expose-to-network is gone: an address that is not loopback says by itself that other machines may "
-                    + "connect. --http HOST:PORT then needs --tls-certificate and --tls-key; --insecure leaves it plain and "
-                    + "open, as before (docs/security.md)", exit: .usage)
-        }
         configuration.isInsecure = try insecure || settings.value(.insecure, as: Bool.self) ?? false
         configuration.requiresAuthentication =
             try requireAuth || settings.value(.requireAuth, as: Bool.self) ?? false

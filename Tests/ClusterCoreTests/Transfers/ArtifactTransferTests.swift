@@ -1,3 +1,4 @@
+import ClusterFixtures
 import Testing
 
 @testable import ClusterCore
@@ -18,7 +19,7 @@ struct ArtifactTransferTests {
 
     /// Plays a transfer over a network that loses, repeats, reorders and damages chunks. Returns the written bytes.
     private func transfer(from offset: UInt64, seed: UInt64) -> [UInt8] {
-        var random = SplitMix(state: seed)
+        var random = SeededRandom(seed: seed)
         var sender = ArtifactSender(transferID: 1, sizeBytes: UInt64(artifact.sizeBytes))
         var receiver = ArtifactReceiver(transferID: 1, artifact: artifact, offset: offset)
         var written = Array(content[..<Int(offset)])
@@ -112,16 +113,5 @@ struct ArtifactTransferTests {
             ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 1, isRewind: true))
         #expect(sender.next() == ArtifactSender.Chunk(offset: 0, count: 0, isLast: true))
         #expect(sender.next() == nil)
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -40,8 +40,7 @@ struct DeletionTests {
         }
         let driver = ClusterDriver()
         func play(_ event: ClusterEvent) async throws {
-            let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
-            try await store.apply(changes, at: Date())
+            try await store.play(event, in: driver)
         }
         let submissions = ["a", "b"].map { name in
             var submission = Submission(

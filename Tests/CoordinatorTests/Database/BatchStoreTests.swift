@@ -29,8 +29,7 @@ struct BatchStoreTests {
     }
 
     private func play(_ store: JobStore, _ driver: ClusterDriver, _ event: ClusterEvent) async throws {
-        let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
-        try await store.apply(changes, at: Date(timeIntervalSince1970: 1_700_000_000))
+        try await store.play(event, in: driver, at: Date(timeIntervalSince1970: 1_700_000_000))
     }
 
     @Test func theyAreReadBackAfterARestart() async throws {

@@ -17,8 +17,7 @@ struct JobStoreTests {
     /// Plays events through a cluster and stores each event's changes as a batch.
     private func play(_ store: JobStore, _ driver: ClusterDriver, _ events: [ClusterEvent]) async throws {
         for event in events {
-            let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
-            try await store.apply(changes, at: Date(timeIntervalSince1970: 1_700_000_000))
+            try await store.play(event, in: driver, at: Date(timeIntervalSince1970: 1_700_000_000))
         }
     }
 

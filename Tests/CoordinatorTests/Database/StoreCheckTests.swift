@@ -10,20 +10,19 @@ import Testing
 
 @Suite("Store check")
 struct StoreCheckTests {
-    let folder = TemporaryFolder()
+    let folder: TemporaryFolder
     let store: JobStore
     let artifacts: ArtifactStore
     let driver = ClusterDriver()
     var check: StoreCheck { StoreCheck(store: store, artifacts: artifacts) }
 
     init() throws {
-        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        artifacts = try ArtifactStore(dataFolder: folder.url)
+        let stores = try Stores()
+        (folder, store, artifacts) = (stores.folder, stores.jobs, stores.artifacts)
     }
 
     private func play(_ event: ClusterEvent) async throws {
-        let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
-        try await store.apply(changes, at: Date())
+        try await store.play(event, in: driver)
     }
 
     /// A running job with the given checkpoints, all in the store.

@@ -1,7 +1,6 @@
 import ClusterFixtures
 import Foundation
 import GRDB
-import Logging
 import Testing
 
 @testable import ClusterCore
@@ -9,20 +8,16 @@ import Testing
 
 @Suite("Cluster engine")
 struct ClusterEngineTests {
-    let folder = TemporaryFolder()
+    let folder: TemporaryFolder
     let store: JobStore
     let artifacts: ArtifactStore
     let disk = BlockingWork()
     let engine: ClusterEngine
 
     init() throws {
-        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        artifacts = try ArtifactStore(dataFolder: folder.url)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: disk,
-            clock: { .origin }, logger: logger)
+        let stores = try Stores()
+        (folder, store, artifacts) = (stores.folder, stores.jobs, stores.artifacts)
+        engine = stores.engine(disk: disk)
     }
 
     private func running<Result>(_ work: () async throws -> Result) async rethrows -> Result {

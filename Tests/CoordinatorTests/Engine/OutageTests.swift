@@ -34,20 +34,16 @@ final class JumpingClock: Sendable {
 /// A store on a really full disk: SQLite cannot allocate another page.
 @Suite("Engine on a full disk")
 struct OutageTests {
-    let folder = TemporaryFolder()
+    let folder: TemporaryFolder
     let store: JobStore
     let artifacts: ArtifactStore
     let engine: ClusterEngine
     let clock = ManualClock()
 
     init() throws {
-        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        artifacts = try ArtifactStore(dataFolder: folder.url)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { [clock] in clock.now }, logger: logger)
+        let stores = try Stores()
+        (folder, store, artifacts) = (stores.folder, stores.jobs, stores.artifacts)
+        engine = stores.engine(clock: { [clock] in clock.now })
     }
 
     private func setFull(_ isFull: Bool) async throws {

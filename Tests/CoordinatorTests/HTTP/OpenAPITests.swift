@@ -74,7 +74,7 @@ struct OpenAPITests {
         #expect(names("AttemptOutcome") == Attempt.Outcome.allCases.map(\.rawValue))
     }
 
-    @Test func itsLimitsAreTheCodes() {
+    @Test func theDescriptionStatesTheLimitsOfTheCode() {
         let schemas = document["components"]?["schemas"]
         let submission = schemas?["JobSubmission"]?["properties"]
         #expect(submission?["fileName"]?["maxLength"] == .integer(Int64(Limits.maxNameBytes)))

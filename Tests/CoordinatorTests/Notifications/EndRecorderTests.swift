@@ -184,10 +184,7 @@ struct EndRecorderTests {
                 file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c", notifications: policy)
             let driver = ClusterDriver()
             func play(_ event: ClusterEvent) async throws {
-                let changes = driver.handle(event).compactMap {
-                    if case .record(let change) = $0 { change } else { nil }
-                }
-                try await store.apply(changes, at: Date())
+                try await store.play(event, in: driver)
             }
             try await play(.submit(driver.token(), [submission("a"), submission("b", batch: "w")], salts: [1, 2]))
             for job in driver.disk.jobs { try await play(.cancel(driver.token(), job.id, reason: "x")) }

@@ -12,7 +12,7 @@ import Testing
 
 @Suite("Event files of jobs")
 struct EventFileWriterTests {
-    let folder = TemporaryFolder()
+    let folder: TemporaryFolder
     let store: JobStore
     let artifacts: ArtifactStore
     let engine: ClusterEngine
@@ -20,18 +20,15 @@ struct EventFileWriterTests {
     let complaints = Complaints()
 
     init() throws {
-        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        artifacts = try ArtifactStore(dataFolder: folder.url)
-        engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { .origin }, logger: complaints.logger)
+        let stores = try Stores()
+        (folder, store, artifacts) = (stores.folder, stores.jobs, stores.artifacts)
+        engine = stores.engine(logger: complaints.logger)
     }
 
     // MARK: A cluster's records, without its engine
 
     private func play(_ event: ClusterEvent) async throws {
-        let changes = driver.handle(event).compactMap { if case .record(let change) = $0 { change } else { nil } }
-        try await store.apply(changes, at: Date(timeIntervalSince1970: 1_700_000_000.25))
+        try await store.play(event, in: driver, at: Date(timeIntervalSince1970: 1_700_000_000.25))
     }
 
     private func submit(_ name: String) async throws -> JobID {

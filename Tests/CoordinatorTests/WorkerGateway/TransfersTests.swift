@@ -33,6 +33,9 @@ struct TransfersTests {
         return ArtifactOffer(attempt: attempt, transferID: id, role: .checkpoint, artifact: artifact, iteration: 1)
     }
 
+    /// Bytes of received chunks that are not on disk yet.
+    private func arrivedBytes(_ transfers: Transfers) -> Int { transfers.arrived.withLock { $0.bytes } }
+
     /// A peer that sends far beyond its credit, in many transfers at once.
     @Test(.timeLimit(.minutes(10)))
     func chunksThatWaitForTheDiskAreBoundedAndForgottenWithTheirTransfer() async throws {
@@ -46,12 +49,12 @@ struct TransfersTests {
                 // Behind a gap, so never written.
                 let chunk = ArtifactChunk(transferID: id, offset: 1 << 20, isLast: false)
                 transfers.receive(chunk, payload, from: 1)
-                most = max(most, transfers.arrivedBytes)
+                most = max(most, arrivedBytes(transfers))
             }
         }
         #expect(most <= Transfers.maxChunks * Limits.chunkBytes / 5)
         transfers.endAll()
-        while transfers.arrivedBytes > 0 { try await Task.sleep(for: .milliseconds(10)) }
+        while arrivedBytes(transfers) > 0 { try await Task.sleep(for: .milliseconds(10)) }
     }
 
     /// A worker repeats its offers, and the log must not repeat the refusals.

@@ -101,7 +101,7 @@ private struct ReferenceBatchNorm {
         let dOutput = randomValues(x.count, seed: 36)
         func project(_ output: [Double]) -> Double { zip(output, dOutput).reduce(0) { $0 + $1.0 * Double($1.1) } }
 
-        for statistics in [BatchNorm.Statistics.batch, .image] {
+        for statistics in [BatchNorm.Statistics.training, .image] {
             let input = tensor(x, shape, workspace)
             let gradient = tensor(dOutput, shape, workspace)
             let output = Tensor(in: workspace.arena, like: input)
@@ -162,7 +162,7 @@ private struct ReferenceBatchNorm {
             let x = randomValues(60, seed: UInt64(40 + step)).map { 3 * $0 + 1 }
             let input = tensor(x, shape, workspace)
             let output = Tensor(in: workspace.arena, like: input)
-            _ = layer.forward(input, .relu, statistics: .batch, into: output, in: workspace)
+            _ = layer.forward(input, .relu, statistics: .training, into: output, in: workspace)
             let moments = ReferenceBatchNorm.moments(x.doubles, channels: 4)
             for channel in 0..<4 {
                 mean[channel] += 0.1 * (moments.mean[channel] - mean[channel])
@@ -189,7 +189,7 @@ private struct ReferenceBatchNorm {
         let layer = BatchNorm("in", channels: 4, tracksStatistics: false)
         #expect(layer.parameters.map(\.name) == ["in.weight", "in.bias"])
         let x = randomValues(60, seed: 51).map { 2 * $0 + 7 }
-        let outputs = [BatchNorm.Statistics.batch, .image, .running].map { statistics in
+        let outputs = [BatchNorm.Statistics.training, .image, .running].map { statistics in
             let output = tensor(x, shape, workspace)
             _ = layer.forward(
                 tensor(x, shape, workspace), .identity, statistics: statistics, into: output, in: workspace)
@@ -206,7 +206,7 @@ private struct ReferenceBatchNorm {
         let layer = BatchNorm("bn", channels: 5)
         let x = randomValues(64 * 64 * 5, seed: 52).map { $0 + 1000 }
         let output = tensor(x, shape, workspace)
-        _ = layer.forward(tensor(x, shape, workspace), .identity, statistics: .batch, into: output, in: workspace)
+        _ = layer.forward(tensor(x, shape, workspace), .identity, statistics: .training, into: output, in: workspace)
         let moments = ReferenceBatchNorm.moments(x.doubles, channels: 5)
         for channel in 0..<5 {
             let variance = (Double(layer.runningVariance!.value[channel]) - 0.9) / 0.1 * 4095 / 4096
@@ -223,7 +223,7 @@ private struct ReferenceBatchNorm {
         let layer = layer(2)
         let input = tensor([Float](repeating: 0.75, count: 32), shape, workspace)
         let output = Tensor(in: workspace.arena, like: input)
-        let saved = layer.forward(input, .identity, statistics: .batch, into: output, in: workspace)
+        let saved = layer.forward(input, .identity, statistics: .training, into: output, in: workspace)
         let beta = layer.beta.fileOrder()
         for (index, value) in output.values.enumerated() { #expect(abs(value - beta[index % 2]) < 1e-4) }
         layer.backward(
@@ -240,7 +240,7 @@ private struct ReferenceBatchNorm {
             let input = self.tensor(x, shape, workspace)
             let output = Tensor(in: workspace.arena, like: input)
             let saved = layer.forward(
-                input, .relu, adding: self.tensor(x, shape, workspace), statistics: .batch, into: output,
+                input, .relu, adding: self.tensor(x, shape, workspace), statistics: .training, into: output,
                 in: workspace)
             layer.backward(
                 saved, dOutput: self.tensor(randomValues(x.count, seed: 55), shape, workspace), .relu,

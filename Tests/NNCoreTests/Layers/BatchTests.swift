@@ -65,10 +65,10 @@ import Testing
         let single = Tensor(in: arena, input.image(0), input.image(1))
         let (output, expected) = (Tensor(in: arena, like: input), Tensor(in: arena, like: input))
         let saved = together.forward(
-            input, .relu, adding: residual, statistics: .batch, into: output, in: workspace)
+            input, .relu, adding: residual, statistics: .training, into: output, in: workspace)
         let savedApart = (0..<2).map {
             apart.forward(
-                single.image($0), .relu, adding: residual.image($0), statistics: .batch, into: expected.image($0),
+                single.image($0), .relu, adding: residual.image($0), statistics: .training, into: expected.image($0),
                 in: workspace)
         }
         #expect(output.values == expected.values)

@@ -13,7 +13,7 @@ import Testing
 
     private static func generator(_ upsample: Recipe.Upsample = .nearest, width: Int = 8) -> Generator {
         var recipe = TinyRun.recipe
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.upsample = upsample
         // Width 8 uses the real kernels, whose tiles must begin at the same pixels.
         recipe.generatorWidth = width
@@ -97,7 +97,7 @@ import Testing
         let material = try #require(MapLayout([.albedo, .normalGL, .roughness]))
         for layout in [MapLayout.picture, material] {
             var recipe = TinyRun.recipe
-            recipe.norm = .none
+            recipe.norm = .without
             let generator = Generator(recipe, layout)
             let margin = Expansion.margin(for: generator)
             func need(_ side: Int, _ width: Int) -> Int {

@@ -14,7 +14,7 @@ import Testing
         func finish() {}
     }
 
-    private static func generator(_ norm: Recipe.Norm = .none) -> Generator {
+    private static func generator(_ norm: Recipe.Norm = .without) -> Generator {
         var recipe = TinyRun.recipe
         recipe.norm = norm
         return Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0), trained: false)
@@ -45,7 +45,7 @@ import Testing
         arguments: [
             "times=1", "times=2", "size=301x150", "times=2,seamless=both", "times=1,seamless=x", "variations=2",
             "input=noise,times=2", "times=1,statistics=running",
-        ], [Recipe.Norm.none, .batch])
+        ], [Recipe.Norm.without, .batch])
     func whatIsNeededIsEnoughAndLessIsNot(_ spec: String, _ norm: Recipe.Norm) throws {
         let (generator, options) = (Self.generator(norm), try ExpansionOptions(spec))
         let picture = TinyRun.image(width: 180, height: 140)
@@ -76,7 +76,7 @@ import Testing
     }
 
     /// The pictures of large results count: those that one slot of 1 GiB holds, and those that it does not.
-    @Test func largePicturesCount() throws {
+    @Test func aLargeResultCountsTowardsTheMemory() throws {
         let gibibyte = 1 << 30
         #expect(try Self.needed("size=16384x16384", width: 512, height: 512) < gibibyte)
         #expect(try Self.needed("size=32768x32768", width: 512, height: 512) > gibibyte)

@@ -138,7 +138,7 @@ import Testing
         arguments: Recipe.Upsample.allCases, [3, 8])
     func piecesWithoutNormsAreTheWhole(_ upsample: Recipe.Upsample, width: Int) throws {
         var recipe = TinyRun.recipe
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.upsample = upsample
         recipe.generatorWidth = width
         let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
@@ -186,7 +186,7 @@ import Testing
 
     private func normless(_ upsample: Recipe.Upsample = .nearest) -> Generator {
         var recipe = TinyRun.recipe
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.upsample = upsample
         let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
         // Louder than at the start, so that the picture has contrast.

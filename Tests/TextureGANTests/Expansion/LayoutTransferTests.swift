@@ -71,7 +71,7 @@ import Testing
         #expect(fine > 2 * wide && wide > 0)
     }
 
-    @Test func theSeedDecides() {
+    @Test func equalSeedsGiveEqualInputs() {
         #expect(Self.laid(0.5) == Self.laid(0.5))
         #expect(Self.laid(0.5) != Self.laid(0.5, seed: 2))
     }

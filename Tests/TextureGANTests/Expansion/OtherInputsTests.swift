@@ -31,7 +31,7 @@ import Testing
         #expect(tiles(result) != tiles(Self.image))
     }
 
-    @Test func theSeedDecides() {
+    @Test func equalSeedsGiveEqualInputs() {
         func made(_ seed: UInt64, _ purpose: UInt32 = 1) -> [Image] {
             var streams = [Self.stream(seed, purpose), Self.stream(seed, purpose), Self.stream(seed, purpose)]
             return [

@@ -25,7 +25,7 @@ import Testing
     ) throws -> Made {
         try TinyRun.inFolder { folder in
             var recipe = TinyRun.recipe
-            recipe.norm = .none
+            recipe.norm = .without
             let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 5, purpose: 0))
             let (network, exemplar) = (folder.appendingPathComponent("g"), folder.appendingPathComponent("e.png"))
             try Checkpoint.network(generator.parameters, kind: "generator", recipe: recipe, origin: [:])
@@ -46,7 +46,7 @@ import Testing
             } report: { report in
                 switch report {
                 case .advanced(let step): made.steps.append(step)
-                case .log, .description: break
+                case .log, .materialX: break
                 case .product(let number, let file):
                     made.order.append("picture \(number)")
                     made.pictures[number] = try Image(contentsOf: file)
@@ -116,7 +116,7 @@ import Testing
         try TinyRun.inFolder { folder in
             let layout = try #require(MapLayout([.albedo, .roughness]))
             var recipe = TinyRun.recipe
-            recipe.norm = .none
+            recipe.norm = .without
             let generator = Generator(recipe, layout, initialisedFrom: RandomStream(seed: 5, purpose: 0))
             let network = folder.appendingPathComponent("g")
             try Checkpoint.network(
@@ -131,12 +131,12 @@ import Testing
                 let input = ProductRun.Input(
                     exemplar: .material(files), exemplarName: stem, generator: network, generatorSHA256: "", threads: 1,
                     availableBytes: 1 << 30, concurrentRuns: 1, limits: Self.limits, folder: folder)
-                var descriptions: [String] = []
+                var documents: [String] = []
                 let json = try ProductRun.expand(ExpansionOptions("seamless,variations=2"), input) {
                     true
                 } report: { report in
-                    if case .description(_, let file) = report {
-                        descriptions.append(try String(contentsOf: file, encoding: .utf8))
+                    if case .materialX(_, let file) = report {
+                        documents.append(try String(contentsOf: file, encoding: .utf8))
                     }
                 }
                 let names = try JSONDecoder().decode(Report.self, from: Data(json.utf8)).pictures.map(\.name)
@@ -144,7 +144,7 @@ import Testing
                 #expect(
                     names == [1, 2].flatMap { ["\(start)-\($0)_Color.png", "\(start)-\($0)_Roughness.png"] })
                 for (index, name) in names.enumerated() {
-                    #expect(descriptions[index / 2].contains("\"\(name ?? "-")\""), "\(descriptions)")
+                    #expect(documents[index / 2].contains("\"\(name ?? "-")\""), "\(documents)")
                 }
             }
         }

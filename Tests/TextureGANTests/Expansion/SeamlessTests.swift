@@ -15,7 +15,7 @@ import Testing
     }
 
     private static func withoutNorms(_ recipe: inout Recipe) {
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.upsample = .nearest
     }
 

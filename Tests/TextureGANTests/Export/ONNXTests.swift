@@ -15,7 +15,7 @@ import Testing
             var recipe = TinyRun.recipe
             recipe.generatorWidth = 4
             recipe.residualBlocks = 2
-            recipe.norm = self == .batch || self == .mirrored ? .batch : self == .instance ? .instance : .none
+            recipe.norm = self == .batch || self == .mirrored ? .batch : self == .instance ? .instance : .without
             recipe.upsample = self == .plain || self == .mirrored ? .nearest : .transposed
             recipe.padding = self == .mirrored ? .reflect : self == .transposed ? .replicate : .zero
             return recipe

@@ -86,11 +86,11 @@ enum TinyRun {
 }
 
 extension Trainer {
-    /// A digest of every bit of both networks, their optimisers and the averaged weights. Tests compare
+    /// A digest of every bit of all networks, their optimisers and the averaged weights. Tests compare
     /// this digest: for unequal whole arrays, the test library searches for minutes for their differences.
     var state: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for parameter in generator.parameters + discriminator.parameters
+        for parameter in generator.parameters + model.discriminatorParameters
             + (model.average?.generator.parameters ?? [])
         {
             for array in [parameter.value, parameter.firstMoment, parameter.secondMoment].compactMap({ $0 }) {

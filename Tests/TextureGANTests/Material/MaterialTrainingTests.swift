@@ -9,9 +9,9 @@ import Testing
 @Suite struct MaterialTrainingTests {
     private static var recipe: Recipe {
         var recipe = TinyRun.recipe
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.discriminatorNorm = .batch
-        recipe.secondDiscriminatorNorm = Recipe.DiscriminatorNorm.none
+        recipe.secondDiscriminatorNorm = .without
         recipe.upsample = .nearest
         recipe.ema = 0.9
         return recipe
@@ -159,11 +159,10 @@ import Testing
 
     @Test func aSnapshotShowsAllMapsAndMeasuresTheAlbedo() throws {
         let trainer = try Self.trainer()
-        let snapshot = trainer.takeSnapshot(progress: { _ in })
+        let snapshot = trainer.takeSnapshot()
         #expect(snapshot.albedo.width == 64 && snapshot.albedo.height == 56)
         #expect(snapshot.shown.width == 3 * 64 && snapshot.shown.height == 2 * 56)
         #expect(snapshot.shown.cropped(x: 0, y: 0, width: 64, height: 56) == snapshot.albedo)
-        #expect(trainer.snapshot() == snapshot.albedo)
     }
 
     @Test func piecesAndBandsGiveTheBytesOfTheWhole() throws {

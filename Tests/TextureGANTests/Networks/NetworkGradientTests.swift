@@ -46,8 +46,8 @@ import Testing
             Variant(upsample: .transposed, padding: .reflect, norm: .batch, dropout: 0.5),
             Variant(upsample: .nearest, padding: .replicate, norm: .instance, dropout: 0.25),
             Variant(upsample: .transposed, padding: .zero, norm: .batch, dropout: 0),
-            Variant(upsample: .nearest, padding: .reflect, norm: .none, dropout: 0),
-            Variant(upsample: .transposed, padding: .zero, norm: .none, dropout: 0.5),
+            Variant(upsample: .nearest, padding: .reflect, norm: .without, dropout: 0),
+            Variant(upsample: .transposed, padding: .zero, norm: .without, dropout: 0.5),
         ])
     func theGeneratorsGradientsPassDifferences(_ variant: Variant) {
         var recipe = TinyRun.recipe
@@ -94,7 +94,7 @@ import Testing
     }
 
     /// Without spectral norm, which makes weights so loud that rectifiers come near their kinks; see below.
-    @Test(arguments: [Recipe.DiscriminatorNorm.batch, .instance, .none], [1, 1.5 as Float])
+    @Test(arguments: [Recipe.DiscriminatorNorm.batch, .instance, .without], [1, 1.5 as Float])
     func theDiscriminatorsGradientsPassDifferences(norm: Recipe.DiscriminatorNorm, gain: Float) {
         var recipe = TinyRun.recipe
         recipe.discriminatorLayers = 3
@@ -137,7 +137,7 @@ import Testing
         recipe.discriminatorLayers = 3
         recipe.discriminatorNorm = .spectral
         let spectral = discriminator(recipe)
-        recipe.discriminatorNorm = .none
+        recipe.discriminatorNorm = .without
         let plain = Discriminator(recipe)
         let workspace = Workspace(threads: 2, arena: Arena(reservedBytes: 4 << 30))
         let image = Tensor(in: workspace.arena, height: 36, width: 28, channels: 3)
@@ -179,7 +179,7 @@ import Testing
 
     @Test(
         "Two images judged as a batch give what each gives by itself, batch norm included",
-        arguments: [Recipe.DiscriminatorNorm.batch, .none, .spectral])
+        arguments: [Recipe.DiscriminatorNorm.batch, .without, .spectral])
     func theDiscriminatorJudgesABatchImageByImage(norm: Recipe.DiscriminatorNorm) {
         func judge(_ batches: [[UInt64]]) -> (logits: [Float], parameters: [Parameter]) {
             var recipe = TinyRun.recipe

@@ -52,7 +52,7 @@ import Testing
         let instance = shapes(Generator(recipe).parameters)
         #expect(instance == expected.filter { !$0.key.contains("running_") })
 
-        recipe.norm = .none
+        recipe.norm = .without
         // A bias for each convolution replaces its norm.
         let convolutions = expected.filter { !$0.key.contains("bn") }
         var biased = convolutions
@@ -84,7 +84,7 @@ import Testing
         }
         #expect(shapes(Discriminator(recipe).parameters) == expected)
 
-        recipe.discriminatorNorm = .none
+        recipe.discriminatorNorm = .without
         expected = expected.filter { !$0.key.hasPrefix("norms") }
         for (name, shape) in expected where name.hasSuffix(".weight") {
             expected[name.replacing(".weight", with: ".bias")] = [shape[0]]
@@ -104,7 +104,7 @@ import Testing
             var recipe = TinyRun.recipe
             recipe.norm = norm
             func names() -> Set<String> { Set(Discriminator(recipe).parameters.map(\.name)) }
-            #expect(names().contains("norms.0.weight") == (norm != .none), "\(norm)")
+            #expect(names().contains("norms.0.weight") == (norm != .without), "\(norm)")
             #expect(names().contains("norms.0.running_mean") == (norm == .batch), "\(norm)")
             recipe.discriminatorNorm = .batch
             #expect(names().contains("norms.0.running_mean"), "\(norm)")
@@ -120,7 +120,7 @@ import Testing
 
     @Test func withoutNormsWeightsAreHesWithSmallResidualsAndASmallTail() {
         var recipe = Recipe.draft
-        recipe.norm = .none
+        recipe.norm = .without
         for parameter in Generator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 1)).parameters {
             let (name, shape) = (parameter.name, parameter.layout.fileShape)
             if name.hasSuffix(".bias") {
@@ -133,7 +133,7 @@ import Testing
                 #expect(isDeviation(parameter, (2 / Float(shape[1] * shape[2] * shape[3])).squareRoot()), "\(name)")
             }
         }
-        for norm in [Recipe.DiscriminatorNorm.none, .spectral] {
+        for norm in [Recipe.DiscriminatorNorm.without, .spectral] {
             recipe.discriminatorNorm = norm
             for parameter in Discriminator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 2)).parameters {
                 let (name, values) = (parameter.name, parameter.fileOrder())

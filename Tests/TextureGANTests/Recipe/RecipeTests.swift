@@ -55,9 +55,9 @@ import Testing
         recipe.residualBlocks = 4
         recipe.discriminatorWidth = 16
         recipe.discriminatorLayers = 3
-        recipe.norm = .none
+        recipe.norm = .without
         recipe.discriminatorNorm = .batch
-        recipe.secondDiscriminatorNorm = Recipe.DiscriminatorNorm.none
+        recipe.secondDiscriminatorNorm = .without
         recipe.discriminatorGain = 1.25
         recipe.padding = .replicate
         recipe.upsample = .nearest
@@ -87,7 +87,7 @@ import Testing
     }
 
     @Test func filesWithoutADiscriminatorNormMeanBothNetworks() throws {
-        for (norm, both) in [("batch", Recipe.DiscriminatorNorm.batch), ("instance", .instance), ("none", .none)] {
+        for (norm, both) in [("batch", Recipe.DiscriminatorNorm.batch), ("instance", .instance), ("none", .without)] {
             #expect(try Recipe(yaml: "norm: \(norm)", source: "x").usedDiscriminatorNorm == both)
             #expect(
                 try Recipe(yaml: "discriminator_norm: spectral\nnorm: \(norm)", source: "x").usedDiscriminatorNorm
@@ -140,8 +140,6 @@ import Testing
             ("style: vgg11", "style cannot be 'vgg11'; expected vgg16, vgg19 or off"),
             ("style_taps: 6", "style_taps cannot be '6'"),
             ("constant_share: 1.1", "constant_share cannot be '1.1'; expected a number from 0.0 to 1.0"),
-            ("constant_iterations: 11\niterations: 10", "constant_iterations (11) is more than iterations (10)"),
-            ("constant_iterations: -1", "my.yaml, line 1: constant_iterations cannot be '-1'"),
             ("k: 20\ndiscriminator_layers: 4", "k (20) is too small for 4 discriminator layers"),
             ("adversarial_weight: 0\nl1_weight: 0\nstyle: off", "every loss has weight 0"),
             ("k: [1, 2]", "k must be a single value"), ("[k]: 1", "line 1: a key is not text"),
@@ -181,22 +179,6 @@ import Testing
         #expect(recipe.constantIterations == counts.whole)
         let short = try Recipe(named: recipe.name, overrides: ["iterations=1000"])
         #expect(short.constantIterations == counts.short && short.learningRate(at: 1000) < recipe.learningRate / 300)
-    }
-
-    /// Files, checkpoints and jobs of earlier versions give the constant part in iterations.
-    @Test(arguments: Recipe.named)
-    func theConstantPartIsAlsoReadAsANumberOfIterations(recipe: Recipe) throws {
-        let lines = recipe.yaml().split(separator: "\n").filter {
-            !$0.hasPrefix("#") && !$0.hasPrefix("constant_share")
-        }
-        let old = "constant_iterations: \(recipe.constantIterations)"
-        #expect(try Recipe(yaml: (lines + [old[...]]).joined(separator: "\n"), source: "x") == recipe)
-        #expect(try Recipe(yaml: ([old[...]] + lines).joined(separator: "\n"), source: "x") == recipe)
-        let overrides = ["constant_iterations=1_000", "iterations=4000"]
-        #expect(try Recipe(named: recipe.name, overrides: overrides).constantShare == 0.25)
-        #expect(
-            refusal(overrides: ["iterations=10", "constant_iterations=11"], of: recipe.name)
-                .contains("--set constant_iterations=11: constant_iterations (11) is more than iterations (10)"))
     }
 
     @Test func theLearningRateIsConstantThenFallsLinearlyToNothing() {

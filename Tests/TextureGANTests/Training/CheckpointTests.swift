@@ -18,7 +18,7 @@ import Testing
             $0.adversarial = .lsgan
         },
         RecipeVariant(testDescription: "no norm, spectral norm, hinge, averaged weights") {
-            $0.norm = .none
+            $0.norm = .without
             $0.discriminatorNorm = .spectral
             $0.adversarial = .hinge
             $0.ema = 0.9

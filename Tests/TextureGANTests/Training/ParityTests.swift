@@ -152,9 +152,10 @@ struct ParityReplay {
         _ which: Step, spoil: (_ recipe: inout Recipe, Generator, _ judges: [Parameter]) -> Void = { _, _, _ in }
     ) throws -> Errors {
         var recipe = recipe
-        let (generator, discriminator) = (Generator(recipe), Discriminator(recipe))
-        let second = recipe.secondDiscriminatorNorm == nil ? nil : Discriminator(recipe, isSecond: true)
-        let judges = discriminator.parameters + (second?.parameters ?? [])
+        let generator = Generator(recipe)
+        var discriminators = [Discriminator(recipe)]
+        if recipe.secondDiscriminatorNorm != nil { discriminators.append(Discriminator(recipe, isSecond: true)) }
+        let judges = discriminators.flatMap(\.parameters)
         let index = which == .first ? 0 : config.steps - 1
         var networks = [("generator.", generator.parameters), ("discriminator.", judges)]
         for (network, parameters) in networks {
@@ -170,8 +171,7 @@ struct ParityReplay {
         let beforeSpoiling = networks.map { $0.1.map { $0.fileOrder() } }
         spoil(&recipe, generator, judges)
         var model = AdversarialModel(
-            recipe: recipe, generator: generator, discriminator: discriminator, second: second,
-            features: try features())
+            recipe: recipe, generator: generator, discriminators: discriminators, features: try features())
         model.generatorOptimiser.steps = index
         model.discriminatorOptimiser.steps = index
 

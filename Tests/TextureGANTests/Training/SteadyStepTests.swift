@@ -41,7 +41,7 @@ struct SteadyStepTests {
             case .normless:
                 recipe.generatorWidth = 8
                 recipe.discriminatorWidth = 8
-                recipe.norm = .none
+                recipe.norm = .without
                 recipe.discriminatorNorm = .spectral
                 recipe.upsample = .nearest
                 recipe.adversarial = .hinge

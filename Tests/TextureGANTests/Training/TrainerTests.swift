@@ -11,9 +11,9 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
     static let table: [RecipeVariant] = [
         RecipeVariant(testDescription: "as it is") { _ in },
         RecipeVariant(testDescription: "norm: instance") { $0.norm = .instance },
-        RecipeVariant(testDescription: "norm: none") { $0.norm = .none },
+        RecipeVariant(testDescription: "norm: none") { $0.norm = .without },
         RecipeVariant(testDescription: "norm: none, discriminator_norm: batch, upsample: nearest") {
-            $0.norm = .none
+            $0.norm = .without
             $0.discriminatorNorm = .batch
             $0.upsample = .nearest
         },
@@ -26,7 +26,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         RecipeVariant(testDescription: "widths of 8, without norms") {
             $0.generatorWidth = 8
             $0.discriminatorWidth = 8
-            $0.norm = .none
+            $0.norm = .without
             $0.discriminatorNorm = .spectral
             $0.upsample = .nearest
             $0.ema = 0.9
@@ -80,7 +80,8 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             #expect((report.style > 0) == (variant.recipe.style != nil))
         }
         #expect(trainer.iteration == 3)
-        for parameter in trainer.generator.parameters + trainer.discriminator.parameters where parameter.isTrained {
+        let parameters = trainer.generator.parameters + trainer.model.discriminators[0].parameters
+        for parameter in parameters where parameter.isTrained {
             // Within hinge's margins, the two images' gradients of the last bias cancel.
             let cancels = variant.recipe.adversarial == .hinge && parameter.name == "last.bias"
             #expect(
@@ -159,9 +160,9 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             #expect(average.fileOrder() == trained.fileOrder(), "\(trained.name)")
         }
         // Pictures use the averaged weights.
-        #expect(trainer.snapshot() != plain.snapshot())
+        #expect(trainer.takeSnapshot().albedo != plain.takeSnapshot().albedo)
         #expect(
-            trainer.snapshot()
+            trainer.takeSnapshot().albedo
                 == Expansion.expand(trainer.exemplar.image, with: trainer.usedGenerator, in: Workspace(threads: 1)))
     }
 
@@ -202,7 +203,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
         let arena = trainer.workspace.arena
         let training = arena.peakBytes
         var shares: [Double] = []
-        let whole = trainer.snapshot { shares.append($0) }
+        let whole = trainer.takeSnapshot { shares.append($0) }.albedo
         #expect(!shares.isEmpty && shares == shares.sorted() && shares.last == 1)
         let sharesOfWhole = shares.count
         shares = []
@@ -214,7 +215,7 @@ struct RecipeVariant: CustomTestStringConvertible, Sendable {
             let memory = arena.floats(peak / 4)
             #expect((first..<peak / 4).allSatisfy { memory[$0] == 0 })
         }
-        let pieces = trainer.snapshot(within: 0) { shares.append($0) }
+        let pieces = trainer.takeSnapshot(within: 0) { shares.append($0) }.albedo
         #expect(shares.count > max(10, sharesOfWhole) && shares == shares.sorted() && shares.last == 1)
         let differences = zip(whole.pixels, pieces.pixels).map { abs(Int($0) - Int($1)) }
         #expect(differences.max()! <= 1 && differences.count { $0 > 0 } < differences.count / 100)
