@@ -145,7 +145,7 @@ import Testing
     }
 
     /// Instance norm has no averages: it always measures the whole image.
-    @Test(arguments: [(Recipe.Norm.batch, true), (.instance, false), (.none, false)])
+    @Test(arguments: [(Recipe.Norm.batch, true), (.instance, false), (.without, false)])
     func averagesAreAdvisedOnlyIfThereAreSome(_ norm: Recipe.Norm, _ isAdvised: Bool) throws {
         func require(_ spec: String, memoryMiB: Int? = nil) throws {
             try PictureExpansion(
