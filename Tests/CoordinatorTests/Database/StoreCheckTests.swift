@@ -402,7 +402,7 @@ struct StoreCheckTests {
             state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
             logger: logger)
         let janitor = Janitor(
-            store: store, artifacts: artifacts, engine: engine, disk: BlockingWork(),
+            store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(),
             thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
         let loop = Task { await engine.run() }
         defer { loop.cancel() }
