@@ -2,7 +2,7 @@ import ClusterCore
 import Foundation
 
 /// A batch: the jobs that were submitted under one name.
-public struct BatchSummary: Codable, Sendable, Equatable {
+public struct BatchSummary: CountsJobs, Codable, Sendable, Equatable {
     public var name: String
     /// The number of jobs by `JobState` name, with an entry for every state.
     public var jobs: [String: Int]

@@ -48,7 +48,7 @@ struct BatchesCommand: AsyncParsableCommand, PrintsOnly {
                     StyledText(left),
                 ]
                     + states.map { state in
-                        let count = batch.jobs[state.rawValue] ?? 0
+                        let count = batch.count(state)
                         return StyledText(count > 0 ? "\(count)" : "", state.colour)
                     }
             })

@@ -121,7 +121,7 @@ struct WatchedCluster {
     /// Whether jobs that belong on the screen are unknown, for example because the queue has advanced, or jobs that have
     /// ended still count as open.
     private func disagrees(_ summary: ClusterSummary, on state: JobState) -> Bool {
-        let (known, told) = (picture.jobs(in: state).count, summary.jobs[state.rawValue] ?? 0)
+        let (known, told) = (picture.jobs(in: state).count, summary.count(state))
         return known < min(Self.jobsPerState / 2, told) || !state.isSettled && known > told
     }
 
@@ -175,7 +175,7 @@ struct WatchedCluster {
     private var total: Int { JobState.allCases.map(count).reduce(0, +) }
 
     private func count(_ state: JobState) -> Int {
-        watchesAll ? picture.summary?.jobs[state.rawValue] ?? 0 : picture.jobs(in: state).count
+        watchesAll ? picture.summary?.count(state) ?? 0 : picture.jobs(in: state).count
     }
 
     // MARK: Output

@@ -84,8 +84,8 @@ enum BatchView {
             "batch": Readable.plain(batch.name), "all": counted(batch.total, "job"),
             "share": Int(share * 1000), "percent": "\(Int(share * 100)) %",
             "left": isOpen ? batch.secondsLeft.map { "about \(Readable.duration($0)) left" } ?? "" : "",
-            "counts": JobState.allCases.filter { batch.jobs[$0.rawValue] ?? 0 > 0 }.map {
-                ["state": $0.rawValue, "count": batch.jobs[$0.rawValue] ?? 0] as [String: Any]
+            "counts": JobState.allCases.filter { batch.count($0) > 0 }.map {
+                ["state": $0.rawValue, "count": batch.count($0)] as [String: Any]
             },
         ]
     }
