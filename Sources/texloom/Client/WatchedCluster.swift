@@ -88,23 +88,23 @@ struct WatchedCluster {
     private mutating func take(_ event: StreamEvent) throws -> JobSummary? {
         switch event.name {
         // The coordinator does not know which events this stream has missed.
-        case "reset":
+        case .reset:
             needsLook = true
             lastLook = ContinuousClock.now - Self.lookInterval
-        case "summary":
+        case .summary:
             let summary: ClusterSummary = try event.decoded()
             picture.summary = summary
             if watchesAll, JobState.allCases.contains(where: { disagrees(summary, on: $0) }) { needsLook = true }
-        case "workers": picture.workers = try event.decoded(as: WorkerList.self).workers
-        case "job":
+        case .workers: picture.workers = try event.decoded(as: WorkerList.self).workers
+        case .job:
             let job: JobSummary = try event.decoded()
             guard watchesAll || chosen.contains(job.id) else { return nil }
             picture.put(job)
             return job
-        case "deleted":
+        case .deleted:
             forget(Set(try event.decoded(as: DeletedJobs.self).jobs))
             needsLook = true
-        default: break
+        case .metrics, .log, nil: break
         }
         return nil
     }
