@@ -194,7 +194,7 @@ struct WatchedCluster {
         } else {
             let parts = [
                 job.shareDone.map { job.iterationsDone ?? percent($0) } ?? "", JobTable.speed(job),
-                JobTable.losses(job), job.timeLeft.map { $0 == "finishing" ? $0 : "\($0) left" } ?? "",
+                JobTable.losses(job), job.timeLeft.map { job.isFinishing ? $0 : "\($0) left" } ?? "",
             ].filter { !$0.isEmpty }
             let reason = job.reason.map { " (\($0.printable))" } ?? ""
             say(
