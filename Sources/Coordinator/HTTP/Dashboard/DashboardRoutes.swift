@@ -77,7 +77,7 @@ struct DashboardRoutes: Sendable {
                 },
                 "throughput": String(format: "%.2f", summary.iterationsPerSecond),
                 "queueTime": queueTime(summary), "slots": summary.slots,
-                "workerCount": workers.count == 1 ? "1 worker" : "\(workers.count) workers",
+                "workerCount": counted(workers.count, "worker"),
                 "isEmpty": summary.jobs.values.allSatisfy { $0 == 0 }, "noWorkers": workers.isEmpty,
                 "workerEndpoint": summary.workerEndpoint,
                 "hasAttention": !attention.isEmpty, "attention": attention.map(Item.job),

@@ -60,7 +60,7 @@ enum Item {
         var item: [String: Any] = [
             "id": worker.id, "name": Readable.plain(worker.name), "slots": max(worker.slots, 1),
             "busy": worker.jobs.count,
-            "threads": "\(worker.threadsPerSlot) \(worker.threadsPerSlot == 1 ? "thread" : "threads")",
+            "threads": counted(worker.threadsPerSlot, "thread"),
             "speed": worker.isConnected ? Readable.speed(worker.iterationsPerSecond) : "",
             "cpu": Readable.plain(worker.cpu), "version": Readable.plain(worker.softwareVersion),
             "standing": worker.standing.rawValue,
@@ -85,7 +85,7 @@ enum Item {
             return components.string ?? path
         }
         return [
-            "total": page.total == 1 ? "1 job" : "\(page.total) jobs", "isEmpty": page.jobs.isEmpty,
+            "total": counted(page.total, "job"), "isEmpty": page.jobs.isEmpty,
             "first": isFirst ? nil : address(nil), "next": page.next.map { address($0) },
         ]
     }
