@@ -51,5 +51,10 @@ public struct JobTags: Sendable, Hashable {
         return (String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
 
+    /// Labels as ``label(_:)`` reads them, by key.
+    public static func texts(ofLabels labels: [String: String]) -> [String] {
+        labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    }
+
     private static func shown(_ text: String) -> String { text.count > 80 ? "\(text.prefix(80))..." : text }
 }

@@ -2,7 +2,7 @@ import ClusterCore
 import Foundation
 
 /// A batch: the jobs that were submitted under one name.
-public struct BatchSummary: Codable, Sendable, Equatable {
+public struct BatchSummary: CountsJobs, Codable, Sendable, Equatable {
     public var name: String
     /// The number of jobs by `JobState` name, with an entry for every state.
     public var jobs: [String: Int]
@@ -28,6 +28,9 @@ public struct BatchSummary: Codable, Sendable, Equatable {
     }
 
     public var total: Int { jobs.values.reduce(0, +) }
+
+    /// ``progress`` as people see it: only a batch that has ended is done.
+    public var shareDone: Double { endedAt == nil ? min(progress, 0.999) : 1 }
 }
 
 /// Answer of `GET /api/v1/batches`: the newest first.

@@ -1,7 +1,7 @@
 import Foundation
 
 /// Answer of `GET /api/v1/summary`.
-public struct ClusterSummary: Codable, Sendable, Equatable {
+public struct ClusterSummary: CountsJobs, Codable, Sendable, Equatable {
     public var version: String
     public var coordinatorID: String
     public var startedAt: Date

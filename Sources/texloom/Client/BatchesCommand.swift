@@ -39,8 +39,7 @@ struct BatchesCommand: AsyncParsableCommand, PrintsOnly {
                 TextTable.Column(title: "PROGRESS"), TextTable.Column(title: "LEFT", importance: 8),
             ] + states.map { TextTable.Column(title: $0.rawValue.uppercased(), importance: 5, alignsRight: true) },
             rows: batches.map { batch in
-                // Only a batch that has ended is done.
-                let share = batch.endedAt == nil ? min(batch.progress, 0.999) : 1
+                let share = batch.shareDone
                 let left = batch.endedAt == nil ? batch.secondsLeft.map(Readable.duration) ?? "" : ""
                 return [
                     StyledText(batch.name.printable), StyledText("\(batch.total)"),
@@ -48,7 +47,7 @@ struct BatchesCommand: AsyncParsableCommand, PrintsOnly {
                     StyledText(left),
                 ]
                     + states.map { state in
-                        let count = batch.jobs[state.rawValue] ?? 0
+                        let count = batch.count(state)
                         return StyledText(count > 0 ? "\(count)" : "", state.colour)
                     }
             })

@@ -60,6 +60,6 @@ struct ClusterPicture: Sendable {
     /// The number of jobs of a state, known or not.
     func count(_ state: JobState) -> Int {
         let known = known.values.count { $0.state == state }
-        return isPart ? known : max(summary?.jobs[state.rawValue] ?? 0, known)
+        return isPart ? known : max(summary?.count(state) ?? 0, known)
     }
 }

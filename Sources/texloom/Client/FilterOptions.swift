@@ -144,5 +144,5 @@ extension JobFilter {
         return parameters
     }
 
-    var labelTexts: [String] { tags.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } }
+    var labelTexts: [String] { JobTags.texts(ofLabels: tags.labels) }
 }

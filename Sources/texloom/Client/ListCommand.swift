@@ -112,8 +112,7 @@ extension JobSummary {
 
     /// The remaining time; nil while it is unknown.
     var timeLeft: String? {
-        if state == .running, totalIterations > 0, iteration >= totalIterations { return "finishing" }
-        return etaSeconds.map(Readable.duration)
+        isFinishing ? "finishing" : etaSeconds.map(Readable.duration)
     }
 }
 

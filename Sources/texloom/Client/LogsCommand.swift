@@ -69,7 +69,7 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
             if isAway { complain("the coordinator is back") }
             isAway = false
             switch event.name {
-            case "log":
+            case .log:
                 let page: LogPage = try event.decoded()
                 if page.entries.contains(where: { $0.attempt > 0 && workers[$0.attempt] == nil }),
                     let detail = try? await api.get("/api/v1/jobs/\(id)", as: JobDetail.self)
@@ -81,9 +81,9 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
                     if filter.admits(entry) { say(line(entry, id, workers)) }
                 }
             // The event of a state comes after every line that was logged before the change.
-            case "job": if try event.decoded(as: JobSummary.self).state.isSettled { return true }
-            case "deleted": return false
-            default: break
+            case .job: if try event.decoded(as: JobSummary.self).state.isSettled { return true }
+            case .deleted: return false
+            case .reset, .summary, .workers, .metrics, nil: break
             }
         }
         return true
@@ -158,6 +158,7 @@ extension StreamEvent {
         do {
             return try APIFormat.decoder.decode(type, from: Data(data.utf8))
         } catch {
+            let name = name?.rawValue ?? ""
             throw CommandFailure("an event '\(name)' of the coordinator is not as expected; is it of this version?")
         }
     }

@@ -1,10 +1,12 @@
 import Foundation
+import Protocol
 
 /// An event of a stream as the HTML standard reads it (section 9.2.6).
 struct StreamEvent: Sendable, Equatable {
     /// The position from which the server continues for a returning client.
     var id: String
-    var name: String
+    /// nil for an event that this client does not know.
+    var name: StreamEventName?
     var data: String
 }
 
@@ -37,8 +39,7 @@ struct StreamEventParser: Sendable {
         guard !line.isEmpty else {
             defer { (name, data) = ("", []) }
             guard !data.isEmpty else { return nil }
-            return StreamEvent(
-                id: lastID, name: name.isEmpty ? "message" : name, data: data.joined(separator: "\n"))
+            return StreamEvent(id: lastID, name: StreamEventName(rawValue: name), data: data.joined(separator: "\n"))
         }
         let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         var value = parts.count > 1 ? parts[1] : ""

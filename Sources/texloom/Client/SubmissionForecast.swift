@@ -21,8 +21,8 @@ struct SubmissionForecast {
 
         init(_ summary: ClusterSummary) {
             self.init(
-                slots: summary.slots, running: summary.jobs[JobState.running.rawValue] ?? 0,
-                queued: summary.jobs[JobState.queued.rawValue] ?? 0, seconds: summary.queueSeconds)
+                slots: summary.slots, running: summary.count(.running),
+                queued: summary.count(.queued), seconds: summary.queueSeconds)
         }
     }
 

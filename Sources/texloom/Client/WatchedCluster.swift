@@ -88,23 +88,23 @@ struct WatchedCluster {
     private mutating func take(_ event: StreamEvent) throws -> JobSummary? {
         switch event.name {
         // The coordinator does not know which events this stream has missed.
-        case "reset":
+        case .reset:
             needsLook = true
             lastLook = ContinuousClock.now - Self.lookInterval
-        case "summary":
+        case .summary:
             let summary: ClusterSummary = try event.decoded()
             picture.summary = summary
             if watchesAll, JobState.allCases.contains(where: { disagrees(summary, on: $0) }) { needsLook = true }
-        case "workers": picture.workers = try event.decoded(as: WorkerList.self).workers
-        case "job":
+        case .workers: picture.workers = try event.decoded(as: WorkerList.self).workers
+        case .job:
             let job: JobSummary = try event.decoded()
             guard watchesAll || chosen.contains(job.id) else { return nil }
             picture.put(job)
             return job
-        case "deleted":
+        case .deleted:
             forget(Set(try event.decoded(as: DeletedJobs.self).jobs))
             needsLook = true
-        default: break
+        case .metrics, .log, nil: break
         }
         return nil
     }
@@ -121,7 +121,7 @@ struct WatchedCluster {
     /// Whether jobs that belong on the screen are unknown, for example because the queue has advanced, or jobs that have
     /// ended still count as open.
     private func disagrees(_ summary: ClusterSummary, on state: JobState) -> Bool {
-        let (known, told) = (picture.jobs(in: state).count, summary.jobs[state.rawValue] ?? 0)
+        let (known, told) = (picture.jobs(in: state).count, summary.count(state))
         return known < min(Self.jobsPerState / 2, told) || !state.isSettled && known > told
     }
 
@@ -175,7 +175,7 @@ struct WatchedCluster {
     private var total: Int { JobState.allCases.map(count).reduce(0, +) }
 
     private func count(_ state: JobState) -> Int {
-        watchesAll ? picture.summary?.jobs[state.rawValue] ?? 0 : picture.jobs(in: state).count
+        watchesAll ? picture.summary?.count(state) ?? 0 : picture.jobs(in: state).count
     }
 
     // MARK: Output
@@ -194,7 +194,7 @@ struct WatchedCluster {
         } else {
             let parts = [
                 job.shareDone.map { job.iterationsDone ?? percent($0) } ?? "", JobTable.speed(job),
-                JobTable.losses(job), job.timeLeft.map { $0 == "finishing" ? $0 : "\($0) left" } ?? "",
+                JobTable.losses(job), job.timeLeft.map { job.isFinishing ? $0 : "\($0) left" } ?? "",
             ].filter { !$0.isEmpty }
             let reason = job.reason.map { " (\($0.printable))" } ?? ""
             say(

@@ -47,7 +47,7 @@ struct WatchedJob {
             case .followed(.event(let event)):
                 away = nil
                 try take(event)
-                if event.name == "deleted" { return nil }
+                if event.name == .deleted { return nil }
             }
             if needsDetail, away == nil {
                 do {
@@ -57,7 +57,7 @@ struct WatchedJob {
                     away = "\(failure.message); looking again"
                 }
             }
-            if !forever, !needsDetail, case .followed(.event(let event)) = signal, event.name == "job",
+            if !forever, !needsDetail, case .followed(.event(let event)) = signal, event.name == .job,
                 let job = detail?.job, job.state.isSettled
             {
                 return job
@@ -68,11 +68,11 @@ struct WatchedJob {
 
     private mutating func take(_ event: StreamEvent) throws {
         switch event.name {
-        case "metrics":
+        case .metrics:
             for row in try event.decoded(as: MetricsPage.self).rows {
                 history.add(iteration: row.iteration, row.values)
             }
-        case "log":
+        case .log:
             let workers = detail?.workersOfAttempts ?? [:]
             log += try event.decoded(as: LogPage.self).entries.map { entry in
                 var record = LogRecord(entry, job: id, workers: workers)
@@ -81,14 +81,14 @@ struct WatchedJob {
                 return record
             }
             log.removeFirst(max(0, log.count - Self.maxLogLines))
-        case "job":
+        case .job:
             let job: JobSummary = try event.decoded()
             if job.attempt != detail?.job.attempt || job.state != detail?.job.state { needsDetail = true }
             detail?.job = job
             if job.state == .running, let last = detail?.attempts.indices.last {
                 detail?.attempts[last].iteration = job.iteration
             }
-        default: break
+        case .reset, .summary, .workers, .deleted, nil: break
         }
     }
 

@@ -25,9 +25,9 @@ struct ListWorkersCommand: AsyncParsableCommand, PrintsOnly {
         let table = TextTable(
             columns: ["ID", "NAME", "STATE", "SLOTS", "JOBS", "KEY", "LAST SEEN"].map { TextTable.Column(title: $0) },
             rows: workers.map { worker in
-                let state = worker.isConnected ? (worker.isDraining ? "draining" : "connected") : "away"
-                return [
-                    StyledText(worker.id.printable), StyledText(worker.name.printable), StyledText(state),
+                [
+                    StyledText(worker.id.printable), StyledText(worker.name.printable),
+                    StyledText(worker.standing.rawValue),
                     StyledText("\(worker.slots)"), StyledText("\(worker.jobs.count)"),
                     // As many digits as tell keys apart; 'workers revoke' takes them.
                     StyledText(worker.key.map { String($0.prefix(16)) } ?? "none"),

@@ -83,8 +83,6 @@ struct ProductNames {
 }
 
 extension JobSummary {
-    /// A coordinator that names no kinds knows only this one.
-    var isTraining: Bool { kind ?? .train == .train }
     /// "30/9000": the iterations of a training. The steps of other work say nothing to people.
     var iterationsDone: String? { isTraining ? "\(iteration)/\(totalIterations)" : nil }
 }

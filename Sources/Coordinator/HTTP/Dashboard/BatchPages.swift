@@ -78,14 +78,13 @@ extension DashboardRoutes {
 enum BatchView {
     static func progress(of batch: BatchSummary) -> [String: Any] {
         let isOpen = batch.endedAt == nil
-        // Only a batch that has ended is done.
-        let share = isOpen ? min(batch.progress, 0.999) : 1
+        let share = batch.shareDone
         return [
             "batch": Readable.plain(batch.name), "all": counted(batch.total, "job"),
             "share": Int(share * 1000), "percent": "\(Int(share * 100)) %",
             "left": isOpen ? batch.secondsLeft.map { "about \(Readable.duration($0)) left" } ?? "" : "",
-            "counts": JobState.allCases.filter { batch.jobs[$0.rawValue] ?? 0 > 0 }.map {
-                ["state": $0.rawValue, "count": batch.jobs[$0.rawValue] ?? 0] as [String: Any]
+            "counts": JobState.allCases.filter { batch.count($0) > 0 }.map {
+                ["state": $0.rawValue, "count": batch.count($0)] as [String: Any]
             },
         ]
     }
@@ -93,9 +92,7 @@ enum BatchView {
     /// Every card needs every key: otherwise a template would find the key of the page.
     /// - Parameter keys: Of the labels that the card shows.
     static func card(_ job: JobSummary, labels keys: Set<String>) -> [String: Any] {
-        let labels = (job.labels ?? [:]).filter { keys.contains($0.key) }.sorted { $0.key < $1.key }.map {
-            "\($0.key)=\($0.value)"
-        }
+        let labels = JobTags.texts(ofLabels: (job.labels ?? [:]).filter { keys.contains($0.key) })
         return Item.job(job).merging([
             "isExemplar": job.latestSnapshot == nil,
             "moves": job.totalIterations > 0 && !job.state.isSettled,

@@ -51,16 +51,16 @@ struct DashboardRoutes: Sendable {
 
     /// A job at its last iteration still needs time for the last snapshot, its figures and the upload.
     private func queueTime(_ summary: ClusterSummary) -> String {
-        let hasWork = JobState.allCases.contains { !$0.isSettled && summary.jobs[$0.rawValue] ?? 0 > 0 }
+        let hasWork = JobState.allCases.contains { !$0.isSettled && summary.count($0) > 0 }
         guard hasWork else { return "none" }
         guard let seconds = summary.queueSeconds else { return "unknown" }
-        return seconds < 1 && summary.jobs["running"] ?? 0 > 0 ? "finishing" : Readable.duration(seconds)
+        return seconds < 1 && summary.count(.running) > 0 ? "finishing" : Readable.duration(seconds)
     }
 
     @Sendable private func overview(_ request: Request, _ context: CallerContext) async throws -> Response {
         let summary = try await reader.summary()
         func some(_ state: JobState, _ order: JobOrder) async throws -> [JobSummary] {
-            guard summary.jobs[state.rawValue] ?? 0 > 0 else { return [] }
+            guard summary.count(state) > 0 else { return [] }
             return try await reader.jobs(JobQuery(state: state, order: order, limit: Self.jobsOnOverview)).jobs
         }
         let running = try await some(.running, .priority)
@@ -73,11 +73,11 @@ struct DashboardRoutes: Sendable {
             [
                 "reloads": true,
                 "counts": JobState.allCases.map {
-                    ["state": $0.rawValue, "count": summary.jobs[$0.rawValue] ?? 0] as [String: Any]
+                    ["state": $0.rawValue, "count": summary.count($0)] as [String: Any]
                 },
                 "throughput": String(format: "%.2f", summary.iterationsPerSecond),
                 "queueTime": queueTime(summary), "slots": summary.slots,
-                "workerCount": workers.count == 1 ? "1 worker" : "\(workers.count) workers",
+                "workerCount": counted(workers.count, "worker"),
                 "isEmpty": summary.jobs.values.allSatisfy { $0 == 0 }, "noWorkers": workers.isEmpty,
                 "workerEndpoint": summary.workerEndpoint,
                 "hasAttention": !attention.isEmpty, "attention": attention.map(Item.job),

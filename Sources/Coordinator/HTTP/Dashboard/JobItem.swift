@@ -1,4 +1,5 @@
 import Base
+import ClusterCore
 import Foundation
 import Protocol
 
@@ -19,7 +20,7 @@ enum Item {
             "canPrioritise": !job.state.isSettled,
             "left": left(job),
         ]
-        let labels = (job.labels ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        let labels = JobTags.texts(ofLabels: job.labels ?? [:])
         item["hasBatch"] = job.batch != nil
         item["jobBatch"] = job.batch.map(Readable.plain) ?? ""
         item["hasTags"] = job.batch != nil || !labels.isEmpty
@@ -27,7 +28,7 @@ enum Item {
         item["reason"] = job.reason.map(Readable.plain)
         item["worker"] = job.worker.map(Readable.plain)
         // The steps of other work say nothing to people.
-        let trains = job.kind ?? .train == .train
+        let trains = job.isTraining
         // Options without blanks would not wrap.
         if !trains { item["recipe"] = Readable.plain("\(job.kind!.rawValue) \(job.recipe.replacing(",", with: ", "))") }
         item["hasProgress"] = job.totalIterations > 0
@@ -43,9 +44,8 @@ enum Item {
         return item
     }
 
-    /// After the last iteration, the worker makes the last snapshot and its figures and uploads the result.
     private static func left(_ job: JobSummary) -> String {
-        if job.state == .running, job.totalIterations > 0, job.iteration >= job.totalIterations { return "finishing" }
+        if job.isFinishing { return "finishing" }
         return job.etaSeconds.map { "\(Readable.duration($0)) left" } ?? ""
     }
 
@@ -60,11 +60,11 @@ enum Item {
         var item: [String: Any] = [
             "id": worker.id, "name": Readable.plain(worker.name), "slots": max(worker.slots, 1),
             "busy": worker.jobs.count,
-            "threads": "\(worker.threadsPerSlot) \(worker.threadsPerSlot == 1 ? "thread" : "threads")",
+            "threads": counted(worker.threadsPerSlot, "thread"),
             "speed": worker.isConnected ? Readable.speed(worker.iterationsPerSecond) : "",
             "cpu": Readable.plain(worker.cpu), "version": Readable.plain(worker.softwareVersion),
-            "standing": worker.isConnected ? (worker.isDraining ? "draining" : "connected") : "away",
-            "canDrain": worker.isConnected && !worker.isDraining,
+            "standing": worker.standing.rawValue,
+            "canDrain": worker.standing == .connected,
             "beat": "\(Readable.duration(-worker.lastSeenAt.timeIntervalSinceNow)) ago",
             "jobs": worker.jobs.map { ["id": $0, "name": Readable.plain(names[$0] ?? $0)] },
         ]
@@ -85,7 +85,7 @@ enum Item {
             return components.string ?? path
         }
         return [
-            "total": page.total == 1 ? "1 job" : "\(page.total) jobs", "isEmpty": page.jobs.isEmpty,
+            "total": counted(page.total, "job"), "isEmpty": page.jobs.isEmpty,
             "first": isFirst ? nil : address(nil), "next": page.next.map { address($0) },
         ]
     }

@@ -29,7 +29,7 @@ struct JobPageView {
         self.links = links
         files = artifacts.filter { $0.kind != .snapshot && links.isShown($0) }
         // Those of other work are previews of its pictures.
-        isTraining = detail.job.kind ?? .train == .train
+        isTraining = detail.job.isTraining
         let all = isTraining ? artifacts.filter { $0.kind == .snapshot } : []
         newestSnapshot = all.last
         let step = (all.count + Self.snapshotsShown - 1) / Self.snapshotsShown

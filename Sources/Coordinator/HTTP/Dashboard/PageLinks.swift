@@ -30,7 +30,7 @@ struct PageLinks {
     }
 
     var content: [String: Any?] {
-        let isTraining = detail.job.kind ?? .train == .train
+        let isTraining = detail.job.isTraining
         let sizes = self.sizes
         return [
             "trains": isTraining, "took": isTraining ? "trained for" : "took",

@@ -98,10 +98,10 @@ actor EventFeed {
         if let missed, missed.count <= Self.maxJobsPerBeat {
             greeting = try await events(of: Set(missed), in: seen)
         } else {
-            greeting.append(try ServerSentEvent(id: id(seen), name: "reset", [String: String]()))
+            greeting.append(try ServerSentEvent(id: id(seen), name: .reset, [String: String]()))
         }
-        greeting.append(try ServerSentEvent(id: id(seen), name: "summary", try await reader.summary()))
-        greeting.append(try ServerSentEvent(id: id(seen), name: "workers", try await shownWorkers()))
+        greeting.append(try ServerSentEvent(id: id(seen), name: .summary, try await reader.summary()))
+        greeting.append(try ServerSentEvent(id: id(seen), name: .workers, try await shownWorkers()))
         outlet.yield(ServerSentEvent.buffer(greeting))
         if isStopped { outlet.finish() }
         return stream
@@ -172,9 +172,9 @@ actor EventFeed {
         if !jobs.isEmpty {
             events = try await self.events(of: jobs, in: now)
         }
-        let summary = try ServerSentEvent(id: id(now), name: "summary", try await reader.summary())
+        let summary = try ServerSentEvent(id: id(now), name: .summary, try await reader.summary())
         if summary.data != lastSummary { events.append(summary) }
-        let workers = try ServerSentEvent(id: id(now), name: "workers", try await shownWorkers())
+        let workers = try ServerSentEvent(id: id(now), name: .workers, try await shownWorkers())
         if workers.data != lastWorkers { events.append(workers) }
         // After everything that may fail: the next beat then tells what this one could not.
         waiting.subtract(jobs)
@@ -195,10 +195,10 @@ actor EventFeed {
     /// How jobs are now, and which of them are gone.
     private func events(of jobs: Set<JobID>, in beat: Int) async throws -> [ServerSentEvent] {
         let (found, failed) = try await read(jobs)
-        var events = try found.map { try ServerSentEvent(id: id(beat), name: "job", $0) }
+        var events = try found.map { try ServerSentEvent(id: id(beat), name: .job, $0) }
         let gone = Set(jobs.subtracting(failed).map(\.description)).subtracting(found.map(\.id))
         if !gone.isEmpty {
-            events.append(try ServerSentEvent(id: id(beat), name: "deleted", DeletedJobs(jobs: gone.sorted())))
+            events.append(try ServerSentEvent(id: id(beat), name: .deleted, DeletedJobs(jobs: gone.sorted())))
         }
         return events
     }

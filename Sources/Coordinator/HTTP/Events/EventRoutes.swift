@@ -39,7 +39,7 @@ struct EventRoutes: Sendable {
             var position = start
             for await _ in source {
                 guard try await send(id, from: &position, to: &writer) else {
-                    return try await write("deleted", DeletedJobs(jobs: [id.description]), position, to: &writer)
+                    return try await write(.deleted, DeletedJobs(jobs: [id.description]), position, to: &writer)
                 }
             }
         }
@@ -72,21 +72,21 @@ struct EventRoutes: Sendable {
                 .entries
             guard let last = rows.last else { break }
             position.iteration = last.iteration
-            try await write("metrics", MetricsPage(rows: rows, next: nil), position, to: &writer)
+            try await write(.metrics, MetricsPage(rows: rows, next: nil), position, to: &writer)
         }
         while true {
             let lines = try await reader.store.logs(of: id, after: position.log, limit: Self.rowsPerEvent).entries
             guard let last = lines.last else { break }
             position.log = last.id
-            try await write("log", LogPage(entries: lines, next: nil), position, to: &writer)
+            try await write(.log, LogPage(entries: lines, next: nil), position, to: &writer)
         }
         // The job comes last, so that a client that sees the job end has seen everything before.
-        try await write("job", detail.job, position, to: &writer)
+        try await write(.job, detail.job, position, to: &writer)
         return true
     }
 
     private func write(
-        _ name: String, _ value: some Encodable, _ position: Position, to writer: inout any ResponseBodyWriter
+        _ name: StreamEventName, _ value: some Encodable, _ position: Position, to writer: inout any ResponseBodyWriter
     ) async throws {
         try await writer.write(
             ServerSentEvent.buffer([try ServerSentEvent(id: position.description, name: name, value)]))

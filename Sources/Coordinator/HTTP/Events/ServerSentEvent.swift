@@ -6,18 +6,18 @@ import Protocol
 struct ServerSentEvent: Sendable {
     /// The position in the stream. A client that reconnects sends it back as Last-Event-ID.
     var id: String
-    var name: String
+    var name: StreamEventName
     /// JSON on one line.
     var data: Data
 
-    init(id: String, name: String, _ value: some Encodable) throws {
+    init(id: String, name: StreamEventName, _ value: some Encodable) throws {
         self.id = id
         self.name = name
         data = try APIFormat.encoder.encode(value)
     }
 
     func write(to buffer: inout ByteBuffer) {
-        buffer.writeString("id: \(id)\nevent: \(name)\ndata: ")
+        buffer.writeString("id: \(id)\nevent: \(name.rawValue)\ndata: ")
         buffer.writeBytes(data)
         buffer.writeString("\n\n")
     }

@@ -139,5 +139,5 @@ extension JobQuery {
     }
 
     /// Each as `key=value`, by key.
-    var labelTexts: [String] { labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } }
+    var labelTexts: [String] { JobTags.texts(ofLabels: labels) }
 }
