@@ -14,7 +14,11 @@ public struct Worker: Sendable {
     private let trainer: any AttemptTrainer
     private let logger: Logger
 
-    public init(configuration: WorkerConfiguration, trainer: any AttemptTrainer = TextureTrainer(), logger: Logger) {
+    public init(configuration: WorkerConfiguration, logger: Logger) {
+        self.init(configuration: configuration, trainer: TextureTrainer(), logger: logger)
+    }
+
+    init(configuration: WorkerConfiguration, trainer: any AttemptTrainer, logger: Logger) {
         self.configuration = configuration
         self.trainer = trainer
         self.logger = logger

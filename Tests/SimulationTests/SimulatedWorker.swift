@@ -198,7 +198,7 @@ struct SimulatedWorker {
             }
             inputs[ref, default: []].insert(artifact.sha256)
             timers.append((100, .verify(ref, transferID: transferID, sha256: artifact.sha256)))
-        case .train(let assignment, let file):
+        case .start(let assignment, let file):
             if let file {
                 let sha256 = assignment.checkpoint?.artifact.sha256 ?? ""
                 if spooled[assignment.attempt]?[file]?.sha256 != sha256 {

@@ -36,7 +36,7 @@ struct ProductRunnerTests {
             threads: 1, availableBytes: availableBytes, concurrentRuns: slots, limits: .cluster, folder: folder)
         try spoil(input)
         let posted = Posted()
-        ProductRunner().start(
+        ProductRunner(wish: CurrentWish()).start(
             Assignment(
                 attempt: AttemptReference(job: JobID(sequence: 1, salt: 0), number: 1), kind: .expand, name: "wall",
                 spec: spec, inputs: [], checkpoint: nil), input
@@ -116,7 +116,7 @@ struct ProductRunnerTests {
             (CocoaError(.fileWriteOutOfSpace), FailureCode.fileSystem), (POSIXError(.EIO), FailureCode.fileSystem),
             (Surprise(), FailureCode.internalFault),
         ] as [(any Error, String)] {
-            let failure = try #require(Self.failure(ProductRunner().ending(of: error, input)))
+            let failure = try #require(Self.failure(ProductRunner(wish: CurrentWish()).ending(of: error, input)))
             #expect(failure.code == code && failure.isRetryable, "\(error): \(failure)")
         }
     }

@@ -20,7 +20,7 @@ extension WorkerState {
             request(next, of: attempt)
         } else {
             attempt.phase = .training
-            effects.append(.train(attempt.assignment, from: nil))
+            effects.append(.start(attempt.assignment, from: nil))
         }
         attempts[ref] = attempt
     }

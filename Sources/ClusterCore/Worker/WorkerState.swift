@@ -66,8 +66,9 @@ package struct WorkerState: Sendable {
         /// `verify`: this chunk is the last; check the SHA-256 and report `downloaded` or `downloadDamaged`.
         case writeChunk(
             AttemptReference, Artifact, transferID: UInt64, offset: UInt64, payload: [UInt8], verify: Bool)
-        /// `from`: the spooled file that is the assignment's checkpoint; nil: the inputs were downloaded.
-        case train(Assignment, from: String?)
+        /// Start the work. `from`: the spooled file that is the assignment's checkpoint; nil: the inputs were
+        /// downloaded.
+        case start(Assignment, from: String?)
         /// Write the record for the next process, or remove it if it has no results.
         case remember(AttemptRecord)
         case wish(AttemptReference, TrainerWish)

@@ -33,7 +33,7 @@ struct RecoveryTests {
     }
 
     private func trained(_ effects: [WorkerState.Effect]) -> [Assignment] {
-        effects.compactMap { if case .train(let assignment, .some) = $0 { assignment } else { nil } }
+        effects.compactMap { if case .start(let assignment, .some) = $0 { assignment } else { nil } }
     }
 
     @Test func itGoesOnFromItsNewestCheckpointAndClaimsTheAttempt() throws {

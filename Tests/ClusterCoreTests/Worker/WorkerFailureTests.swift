@@ -135,7 +135,7 @@ struct WorkerFailureTests {
             #expect(bench.play(stale).isEmpty)
         }
         #expect(
-            bench.play(.downloaded(ref, transferID: new)).contains { if case .train = $0 { true } else { false } })
+            bench.play(.downloaded(ref, transferID: new)).contains { if case .start = $0 { true } else { false } })
     }
 
     @Test func metricsAndLogsDoNotWaitForACheckpointUnderWay() throws {

@@ -35,7 +35,7 @@ struct WorkerStateTests {
     @Test func aRepeatedAssignmentStartsNothingTwice() {
         var bench = WorkerBench.training()
         let effects = bench.hear(WorkerBench.assign())
-        #expect(!effects.contains { if case .train = $0 { true } else { false } })
+        #expect(!effects.contains { if case .start = $0 { true } else { false } })
         #expect(!effects.bodies.contains { if case .artifactRequest = $0 { true } else { false } })
     }
 
@@ -140,7 +140,7 @@ struct WorkerStateTests {
         #expect(bench.state.freeSlots == 2)
         #expect(
             bench.play(.downloaded(ref, transferID: transfer)).allSatisfy {
-                if case .train = $0 { false } else { true }
+                if case .start = $0 { false } else { true }
             })
     }
 
