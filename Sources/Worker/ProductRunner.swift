@@ -57,23 +57,23 @@ struct ProductRunner: Sendable {
         switch error {
         case let shortage as MemoryShortage:
             // Another worker may have more.
-            .failed(code: FailureCode.memory, reason: Self.reason(of: shortage, input), retryable: true)
+            .failed(code: .memory, reason: Self.reason(of: shortage, input), isRetryable: true)
         case is ProductRun.Stopped: wish.value == .abandon ? .abandoned : .stopped(iteration: 0)
         case let error as FileFailure:
-            .failed(code: FailureCode.fileSystem, reason: "\(error)", retryable: true)
+            .failed(code: .fileSystem, reason: "\(error)", isRetryable: true)
         case let error as TransportError:
-            .failed(code: FailureCode.fileSystem, reason: error.message, retryable: true)
+            .failed(code: .fileSystem, reason: error.message, isRetryable: true)
         case let error as TrainingError:
-            .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)
+            .failed(code: FailureCode(error.code), reason: error.message, isRetryable: error.isRetryable)
         // Options that nothing can be made of.
         case let error as ExpansionFailure:
-            .failed(code: FailureCode.badRequest, reason: error.message, retryable: false)
+            .failed(code: .badRequest, reason: error.message, isRetryable: false)
         default:
             // Foundation's errors are about files.
             if let message = error.systemMessage {
-                .failed(code: FailureCode.fileSystem, reason: message, retryable: true)
+                .failed(code: .fileSystem, reason: message, isRetryable: true)
             } else {
-                .failed(code: FailureCode.internalFault, reason: "\(error)", retryable: true)
+                .failed(code: .internalFault, reason: "\(error)", isRetryable: true)
             }
         }
     }

@@ -84,12 +84,12 @@ struct TrainingRunner: Sendable {
                     .ended(
                         ref,
                         .failed(
-                            code: error.code.rawValue, reason: error.message, retryable: error.isRetryable,
+                            code: FailureCode(error.code), reason: error.message, isRetryable: error.isRetryable,
                             neededBytes: Int(clamping: error.neededBytes))))
                 return
             }
             if let failure {
-                post(.ended(ref, .failed(code: FailureCode.fileSystem, reason: failure.message, retryable: true)))
+                post(.ended(ref, .failed(code: .fileSystem, reason: failure.message, isRetryable: true)))
             } else {
                 post(.ended(ref, ending))
             }
@@ -148,4 +148,8 @@ extension TrainingRun.Wish {
             case .abandon: .abandon
             }
     }
+}
+
+extension FailureCode {
+    init(_ code: TrainingError.Code) { self.init(rawValue: code.rawValue) }
 }

@@ -178,8 +178,7 @@ actor WorkerLoop {
             do {
                 try spool.adopt(file, for: assignment)
             } catch {
-                return post(
-                    .ended(ref, .failed(code: FailureCode.fileSystem, reason: error.systemReason, retryable: true)))
+                return post(.ended(ref, .failed(code: .fileSystem, reason: error.systemReason, isRetryable: true)))
             }
         }
         logger.info(
@@ -198,14 +197,15 @@ actor WorkerLoop {
                     return ProductRunner(wish: newWish(ref)).start(assignment, input, post: post)
                 }
             } catch {
-                return post(.ended(ref, .failed(code: error.code.rawValue, reason: error.message, retryable: false)))
+                return post(
+                    .ended(ref, .failed(code: FailureCode(error.code), reason: error.message, isRetryable: false)))
             }
         }
         // A worker announces only these kinds. A coordinator that assigns another breaks the protocol.
         guard assignment.kind == .train, let exemplar = assignment.input(JobInput.exemplar) else {
             let inputs = assignment.inputs.map(\.name).joined(separator: ", ")
             let reason = "this worker cannot do a job of kind '\(assignment.kind)' with the inputs \(inputs)"
-            return post(.ended(ref, .failed(code: FailureCode.unknownKind, reason: reason, retryable: true)))
+            return post(.ended(ref, .failed(code: .unknownKind, reason: reason, isRetryable: true)))
         }
         TrainingRunner(wish: newWish(ref)).start(
             ref, recipeYAML: assignment.spec,

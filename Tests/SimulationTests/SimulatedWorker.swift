@@ -294,11 +294,11 @@ struct SimulatedWorker {
         case .checkpointAndStop, .proceed: break
         }
         if runner.isTorn {
-            return ended(.failed(code: "damagedCheckpoint", reason: "wrong sum", retryable: true))
+            return ended(.failed(code: .damagedCheckpoint, reason: "wrong sum", isRetryable: true))
         }
         if random.happens(faultRate) || (runner.training.isPoison && runner.training.iteration == 2) {
             faults.append(ref.job)
-            return ended(.failed(code: "notFinite", reason: "NaN", retryable: true))
+            return ended(.failed(code: FailureCode(rawValue: "notFinite"), reason: "NaN", isRetryable: true))
         }
         if random.happens(faultRate) {
             faults.append(ref.job)

@@ -156,7 +156,8 @@ struct WorkerFailureTests {
     @Test func theLastWordWaitsForTheLogThatExplainsIt() throws {
         var bench = WorkerBench.training()
         let batch = try #require(bench.log("not finite").logs.first)
-        let ending = WorkerState.Ending.failed(code: "notFinite", reason: "l1", retryable: false)
+        let ending = WorkerState.Ending.failed(
+            code: FailureCode(rawValue: "notFinite"), reason: "l1", isRetryable: false)
         #expect(bench.play(.ended(ref, ending)).fails.isEmpty)
         #expect(bench.acknowledge(batch.requestID).fails.count == 1)
     }

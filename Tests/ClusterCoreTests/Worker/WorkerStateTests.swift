@@ -203,8 +203,8 @@ struct WorkerStateTests {
     @Test func endingsAreSaidInWords() {
         let endings: [WorkerState.Ending] = [
             .finished(iteration: 60, trainingSeconds: 12.4, reportJSON: "{}"), .stopped(iteration: 7), .abandoned,
-            .failed(code: "notFinite", reason: "l1 is NaN", retryable: true),
-            .failed(code: "badExemplar", reason: "no image", retryable: false),
+            .failed(code: FailureCode(rawValue: "notFinite"), reason: "l1 is NaN", isRetryable: true),
+            .failed(code: FailureCode(rawValue: "badExemplar"), reason: "no image", isRetryable: false),
         ]
         #expect(
             endings.map { "training \($0)" } == [
