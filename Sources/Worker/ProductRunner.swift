@@ -1,30 +1,15 @@
 import ClusterCore
 import Foundation
 import OperatingSystem
-import Synchronization
 import TextureGAN
 import Transport
 
-/// What works on an attempt, on a thread of its own.
-protocol AttemptRunner: Sendable {
-    func set(_ wish: TrainerWish)
-}
-
-extension TrainingRunner: AttemptRunner {}
-
 /// One attempt at work with a trained generator, on a thread of its own.
-final class ProductRunner: AttemptRunner {
+struct ProductRunner: Sendable {
     /// The kinds of work that it does.
     static let kinds: Set<JobKind> = [.expand, .export]
 
-    private let wanted = Mutex(TrainerWish.proceed)
-
-    func set(_ wish: TrainerWish) {
-        // Nothing reverses `abandon`.
-        wanted.withLock { if $0 != .abandon { $0 = wish } }
-    }
-
-    private var wish: TrainerWish { wanted.withLock { $0 } }
+    let wish: CurrentWish
 
     /// Starts the thread; every event goes to `post`, the last one is `.ended`.
     func start(
@@ -65,30 +50,30 @@ final class ProductRunner: AttemptRunner {
             return try ProductRun.export(ExportOptions(assignment.spec), input, report: report)
         }
         return try ProductRun.expand(
-            ExpansionOptions(assignment.spec), input, proceeds: { [self] in wish == .proceed }, report: report)
+            ExpansionOptions(assignment.spec), input, proceeds: { [self] in wish.value == .proceed }, report: report)
     }
 
     func ending(of error: any Error, _ input: ProductRun.Input) -> WorkerState.Ending {
         switch error {
         case let shortage as MemoryShortage:
             // Another worker may have more.
-            .failed(code: FailureCode.memory, reason: Self.reason(of: shortage, input), retryable: true)
-        case is ProductRun.Stopped: wish == .abandon ? .abandoned : .stopped(iteration: 0)
+            .failed(code: .memory, reason: Self.reason(of: shortage, input), isRetryable: true)
+        case is ProductRun.Stopped: wish.value == .abandon ? .abandoned : .stopped(iteration: 0)
         case let error as FileFailure:
-            .failed(code: FailureCode.fileSystem, reason: "\(error)", retryable: true)
+            .failed(code: .fileSystem, reason: "\(error)", isRetryable: true)
         case let error as TransportError:
-            .failed(code: FailureCode.fileSystem, reason: error.message, retryable: true)
+            .failed(code: .fileSystem, reason: error.message, isRetryable: true)
         case let error as TrainingError:
-            .failed(code: error.code.rawValue, reason: error.message, retryable: error.isRetryable)
+            .failed(code: FailureCode(error.code), reason: error.message, isRetryable: error.isRetryable)
         // Options that nothing can be made of.
         case let error as ExpansionFailure:
-            .failed(code: FailureCode.badRequest, reason: error.message, retryable: false)
+            .failed(code: .badRequest, reason: error.message, isRetryable: false)
         default:
             // Foundation's errors are about files.
             if let message = error.systemMessage {
-                .failed(code: FailureCode.fileSystem, reason: message, retryable: true)
+                .failed(code: .fileSystem, reason: message, isRetryable: true)
             } else {
-                .failed(code: FailureCode.internalFault, reason: "\(error)", retryable: true)
+                .failed(code: .internalFault, reason: "\(error)", isRetryable: true)
             }
         }
     }

@@ -1,12 +1,11 @@
 import ClusterCore
 import Foundation
 import Protocol
-import Synchronization
 import TextureGAN
 import Transport
 
 /// What trains: `TrainingRun`, or a stand-in.
-public protocol AttemptTrainer: Sendable {
+protocol AttemptTrainer: Sendable {
     /// Blocking; called on a thread of its own.
     func train(
         recipeYAML: String, input: TrainingRunner.Input, wish: () -> TrainingRun.Wish,
@@ -15,9 +14,8 @@ public protocol AttemptTrainer: Sendable {
 }
 
 /// Trains with `TrainingRun`.
-public struct TextureTrainer: AttemptTrainer {
-    public init() {}
-    public func train(
+struct TextureTrainer: AttemptTrainer {
+    func train(
         recipeYAML: String, input: TrainingRunner.Input, wish: () -> TrainingRun.Wish,
         report: (TrainingRun.Report) -> Void
     ) throws(TrainingError) -> TrainingRun.Outcome {
@@ -33,31 +31,26 @@ public struct TextureTrainer: AttemptTrainer {
 }
 
 /// One attempt's training, on a thread of its own.
-public final class TrainingRunner: Sendable {
-    public struct Input: Sendable {
+struct TrainingRunner: Sendable {
+    struct Input: Sendable {
         /// A photograph, or the albedo of a material.
-        public var exemplar: URL
+        var exemplar: URL
         /// The file name that the user gave, or the material's name.
-        public var exemplarName: String
+        var exemplarName: String
         /// The files of a material, the albedo among them; empty for a photograph.
-        public var maps: [MaterialFiles.Given] = []
-        public var checkpoint: URL?
-        public var threads: Int
+        var maps: [MaterialFiles.Given] = []
+        var checkpoint: URL?
+        var threads: Int
         /// Where the trainer writes its files.
-        public var folder: URL
+        var folder: URL
         /// Whether the checkpoint comes from an earlier process of this worker. The metrics in it may never have been
         /// reported.
-        public var repeatsHistory = false
+        var repeatsHistory = false
         /// How many trainings run at the same time.
-        public var concurrentRuns = 1
+        var concurrentRuns = 1
     }
 
-    private let wanted = Mutex(TrainerWish.proceed)
-
-    func set(_ wish: TrainerWish) {
-        // Nothing reverses `abandon`.
-        wanted.withLock { if $0 != .abandon { $0 = wish } }
-    }
+    let wish: CurrentWish
 
     /// Starts the thread; every event goes to `post`, the last one is `.ended`.
     func start(
@@ -71,7 +64,7 @@ public final class TrainingRunner: Sendable {
             do throws(TrainingError) {
                 let outcome = try trainer.train(
                     recipeYAML: recipeYAML, input: input,
-                    wish: { failure == nil ? TrainingRun.Wish(wanted.withLock { $0 }) : .abandon },
+                    wish: { failure == nil ? TrainingRun.Wish(wish.value) : .abandon },
                     report: { report in
                         do throws(TransportError) {
                             post(try Self.event(report, ref, &pace))
@@ -91,12 +84,12 @@ public final class TrainingRunner: Sendable {
                     .ended(
                         ref,
                         .failed(
-                            code: error.code.rawValue, reason: error.message, retryable: error.isRetryable,
+                            code: FailureCode(error.code), reason: error.message, isRetryable: error.isRetryable,
                             neededBytes: Int(clamping: error.neededBytes))))
                 return
             }
             if let failure {
-                post(.ended(ref, .failed(code: FailureCode.fileSystem, reason: failure.message, retryable: true)))
+                post(.ended(ref, .failed(code: .fileSystem, reason: failure.message, isRetryable: true)))
             } else {
                 post(.ended(ref, ending))
             }
@@ -155,4 +148,8 @@ extension TrainingRun.Wish {
             case .abandon: .abandon
             }
     }
+}
+
+extension FailureCode {
+    init(_ code: TrainingError.Code) { self.init(rawValue: code.rawValue) }
 }

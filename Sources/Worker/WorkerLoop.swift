@@ -18,8 +18,9 @@ actor WorkerLoop {
     private let trainer: any AttemptTrainer
     private let threadsPerSlot: Int
     private let logger: Logger
-    private let start = ContinuousClock.now
-    private var runners: [AttemptReference: any AttemptRunner] = [:]
+    private let started = ContinuousClock.now
+    /// Of the attempts whose trainers have not ended.
+    private var wishes: [AttemptReference: CurrentWish] = [:]
     private let post: @Sendable (WorkerState.Event) -> Void
     private(set) var exit: WorkerExit?
     /// When to probe a failed disk again, and how long to wait after that. The wait grows while the disk keeps failing.
@@ -48,13 +49,13 @@ actor WorkerLoop {
                 level: Logger.Level(rawValue: line.level) ?? .info, "\(line.message)", metadata: metadata(ref, [:]))
         }
         if case .ended(let ref, let ending) = event {
-            runners[ref] = nil
+            wishes[ref] = nil
             if case .finished = ending { probeBackOff = Spool.probeBackOff.lowerBound }
             // The trainer no longer uses the folder. If the attempt was forgotten meanwhile, its folder can go now.
             if state.attempts[ref] == nil { spool.remove(ref) }
             logger.info("work \(ending)", metadata: metadata(ref, [:]))
         }
-        for effect in state.handle(event, at: .origin + (ContinuousClock.now - start)) { perform(effect) }
+        for effect in state.handle(event, at: .origin + (ContinuousClock.now - started)) { perform(effect) }
         watchStorage(event)
         return exit
     }
@@ -86,7 +87,7 @@ actor WorkerLoop {
 
     /// Tells the trainers to end, because the process is about to end.
     func abandonAll() {
-        for runner in runners.values { runner.set(.abandon) }
+        for wish in wishes.values { wish.set(.abandon) }
     }
 
     private func perform(_ effect: WorkerState.Effect) {
@@ -132,7 +133,7 @@ actor WorkerLoop {
             } catch {
                 post(.downloadFailed(ref, transferID: transferID, reason: "\(error)"))
             }
-        case .train(let assignment, let file): train(assignment, from: file)
+        case .start(let assignment, let file): start(assignment, from: file)
         case .remember(let record):
             do {
                 try spool.remember(record)
@@ -141,10 +142,10 @@ actor WorkerLoop {
                 logger.warning(
                     "an attempt's record cannot be written", metadata: metadata(record.ref, ["error": "\(error)"]))
             }
-        case .wish(let ref, let wish): runners[ref]?.set(wish)
+        case .wish(let ref, let wish): wishes[ref]?.set(wish)
         case .removeFile(let ref, let file): spool.remove(file, of: ref)
         // While a trainer still writes there, the folder stays. It is removed when the trainer ends.
-        case .removeFolder(let ref): if runners[ref] == nil { spool.remove(ref) }
+        case .removeFolder(let ref): if wishes[ref] == nil { spool.remove(ref) }
         case .logError(let ref, let message): logger.error("\(message)", metadata: metadata(ref, [:]))
         case .retire(let reason):
             logger.notice("worker ends: \(reason); it checkpoints its running attempts and hands them back")
@@ -171,14 +172,13 @@ actor WorkerLoop {
         return .heartbeat(sequence: sequence, freeSlots: freeSlots, running: running, load: load)
     }
 
-    private func train(_ assignment: Assignment, from file: String?) {
+    private func start(_ assignment: Assignment, from file: String?) {
         let ref = assignment.attempt
         if let file {
             do {
                 try spool.adopt(file, for: assignment)
             } catch {
-                return post(
-                    .ended(ref, .failed(code: FailureCode.fileSystem, reason: error.systemReason, retryable: true)))
+                return post(.ended(ref, .failed(code: .fileSystem, reason: error.systemReason, isRetryable: true)))
             }
         }
         logger.info(
@@ -194,23 +194,20 @@ actor WorkerLoop {
         if ProductRunner.kinds.contains(assignment.kind) {
             do throws(TrainingError) {
                 if let input = try productInput(of: assignment) {
-                    let runner = ProductRunner()
-                    runners[ref] = runner
-                    return runner.start(assignment, input, post: post)
+                    return ProductRunner(wish: newWish(ref)).start(assignment, input, post: post)
                 }
             } catch {
-                return post(.ended(ref, .failed(code: error.code.rawValue, reason: error.message, retryable: false)))
+                return post(
+                    .ended(ref, .failed(code: FailureCode(error.code), reason: error.message, isRetryable: false)))
             }
         }
         // A worker announces only these kinds. A coordinator that assigns another breaks the protocol.
         guard assignment.kind == .train, let exemplar = assignment.input(JobInput.exemplar) else {
             let inputs = assignment.inputs.map(\.name).joined(separator: ", ")
             let reason = "this worker cannot do a job of kind '\(assignment.kind)' with the inputs \(inputs)"
-            return post(.ended(ref, .failed(code: FailureCode.unknownKind, reason: reason, retryable: true)))
+            return post(.ended(ref, .failed(code: .unknownKind, reason: reason, isRetryable: true)))
         }
-        let runner = TrainingRunner()
-        runners[ref] = runner
-        runner.start(
+        TrainingRunner(wish: newWish(ref)).start(
             ref, recipeYAML: assignment.spec,
             input: TrainingRunner.Input(
                 exemplar: spool.input(exemplar.artifact.sha256, of: ref),
@@ -219,6 +216,12 @@ actor WorkerLoop {
                 threads: threadsPerSlot, folder: spool.artifacts(of: ref), repeatsHistory: file != nil,
                 concurrentRuns: state.worker.slots),
             trainer: trainer, post: post)
+    }
+
+    private func newWish(_ ref: AttemptReference) -> CurrentWish {
+        let wish = CurrentWish()
+        wishes[ref] = wish
+        return wish
     }
 
     /// The files of a material; empty for a photograph.

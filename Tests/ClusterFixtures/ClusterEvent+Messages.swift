@@ -42,15 +42,15 @@ extension ClusterEvent {
         session: UInt64, _ attempt: AttemptReference, requestID: UInt64, iteration: Int, reason: String,
         isRetryable: Bool
     ) -> ClusterEvent {
-        let failure = Failure(code: "notFinite", reason: reason, iteration: iteration, isRetryable: isRetryable)
+        let failure = Failure(
+            code: FailureCode(rawValue: "notFinite"), reason: reason, iteration: iteration, isRetryable: isRetryable)
         return .received(.fail(attempt, requestID: requestID, failure), session: session)
     }
 
     package static func checkpointRefused(
         session: UInt64, _ attempt: AttemptReference, requestID: UInt64, reason: String
     ) -> ClusterEvent {
-        let failure = Failure(
-            code: FailureCode.damagedCheckpoint, reason: reason, iteration: 0, isRetryable: true)
+        let failure = Failure(code: .damagedCheckpoint, reason: reason, iteration: 0, isRetryable: true)
         return .received(.fail(attempt, requestID: requestID, failure), session: session)
     }
 

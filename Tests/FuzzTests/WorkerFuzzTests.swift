@@ -29,7 +29,7 @@ import Testing
                         let kept = try AttemptRecord(record.encoded())
                         #expect(kept == record)
                     }
-                case .train(let assignment, _):
+                case .start(let assignment, _):
                     _ = state.handle(.ended(assignment.attempt, .abandoned), at: now)
                 case .wish(let ref, .checkpointAndStop):
                     _ = state.handle(.ended(ref, .stopped(iteration: 7)), at: now)

@@ -41,7 +41,7 @@ struct TranslationTests {
                 ], trainingSeconds: 12, reportJSON: "{}")),
         .fail(
             attempt, requestID: 15,
-            Failure(code: "notFinite", reason: "l1 is NaN", iteration: 7, isRetryable: true)),
+            Failure(code: FailureCode(rawValue: "notFinite"), reason: "l1 is NaN", iteration: 7, isRetryable: true)),
         .handBack(attempt, requestID: 16, iteration: 8, reason: "the worker stops"),
         .goodbye(reason: "stopped"),
     ]

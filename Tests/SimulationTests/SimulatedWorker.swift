@@ -198,7 +198,7 @@ struct SimulatedWorker {
             }
             inputs[ref, default: []].insert(artifact.sha256)
             timers.append((100, .verify(ref, transferID: transferID, sha256: artifact.sha256)))
-        case .train(let assignment, let file):
+        case .start(let assignment, let file):
             if let file {
                 let sha256 = assignment.checkpoint?.artifact.sha256 ?? ""
                 if spooled[assignment.attempt]?[file]?.sha256 != sha256 {
@@ -294,11 +294,11 @@ struct SimulatedWorker {
         case .checkpointAndStop, .proceed: break
         }
         if runner.isTorn {
-            return ended(.failed(code: "damagedCheckpoint", reason: "wrong sum", retryable: true))
+            return ended(.failed(code: .damagedCheckpoint, reason: "wrong sum", isRetryable: true))
         }
         if random.happens(faultRate) || (runner.training.isPoison && runner.training.iteration == 2) {
             faults.append(ref.job)
-            return ended(.failed(code: "notFinite", reason: "NaN", retryable: true))
+            return ended(.failed(code: FailureCode(rawValue: "notFinite"), reason: "NaN", isRetryable: true))
         }
         if random.happens(faultRate) {
             faults.append(ref.job)

@@ -7,10 +7,10 @@ import Testing
 /// ClusterCore cannot import TextureGAN, so both spell some names. They must agree.
 struct NamesTests {
     @Test func failureCodesAreTheTrainers() {
-        #expect(FailureCode.damagedCheckpoint == TrainingError.Code.damagedCheckpoint.rawValue)
-        #expect(FailureCode.foreignCheckpoint == TrainingError.Code.foreignCheckpoint.rawValue)
-        #expect(FailureCode.badCheckpoint == TrainingError.Code.badCheckpoint.rawValue)
-        #expect(FailureCode.fileSystem == TrainingError.Code.fileSystem.rawValue)
+        #expect(FailureCode(TrainingError.Code.damagedCheckpoint) == .damagedCheckpoint)
+        #expect(FailureCode(TrainingError.Code.foreignCheckpoint) == .foreignCheckpoint)
+        #expect(FailureCode(TrainingError.Code.badCheckpoint) == .badCheckpoint)
+        #expect(FailureCode(TrainingError.Code.fileSystem) == .fileSystem)
     }
 
     @Test func everythingThatATrainerMakesHasARole() {

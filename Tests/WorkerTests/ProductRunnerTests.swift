@@ -36,7 +36,7 @@ struct ProductRunnerTests {
             threads: 1, availableBytes: availableBytes, concurrentRuns: slots, limits: .cluster, folder: folder)
         try spoil(input)
         let posted = Posted()
-        ProductRunner().start(
+        ProductRunner(wish: CurrentWish()).start(
             Assignment(
                 attempt: AttemptReference(job: JobID(sequence: 1, salt: 0), number: 1), kind: .expand, name: "wall",
                 spec: spec, inputs: [], checkpoint: nil), input
@@ -48,7 +48,7 @@ struct ProductRunnerTests {
     }
 
     private struct Failure {
-        var code: String
+        var code: FailureCode
         var reason: String
         var isRetryable: Bool
     }
@@ -61,8 +61,8 @@ struct ProductRunnerTests {
     }
 
     private static func failure(_ ending: WorkerState.Ending) -> Failure? {
-        if case .failed(let code, let reason, let retryable, _) = ending {
-            return Failure(code: code, reason: reason, isRetryable: retryable)
+        if case .failed(let code, let reason, let isRetryable, _) = ending {
+            return Failure(code: code, reason: reason, isRetryable: isRetryable)
         }
         return nil
     }
@@ -72,7 +72,7 @@ struct ProductRunnerTests {
         for (slots, advice) in [(1, "with more memory and retry"), (3, "memory or fewer --slots and retry")] {
             let found = try await failure("size=1024x1024", availableBytes: 100 << 20, slots: slots)
             let failure = try #require(found)
-            #expect(failure.code == FailureCode.memory && failure.isRetryable)
+            #expect(failure.code == .memory && failure.isRetryable)
             #expect(failure.reason.hasPrefix("1024x1024 pixels need "), "\(failure)")
             #expect(failure.reason.contains("this worker has 100 MiB per slot"), "\(failure)")
             #expect(failure.reason.contains(advice) && !failure.reason.contains("--memory"), "\(failure)")
@@ -83,11 +83,11 @@ struct ProductRunnerTests {
         for spec in ["size=32768x32768", "variations=300"] {
             let found = try await failure(spec)
             let failure = try #require(found)
-            #expect(failure.code == "badRequest" && !failure.isRetryable)
+            #expect(failure.code == .badRequest && !failure.isRetryable)
         }
         let found = try await failure("times=1") { try Data("no picture".utf8).write(to: photograph(of: $0)) }
         let failure = try #require(found)
-        #expect(failure.code == TrainingError.Code.badExemplar.rawValue && !failure.isRetryable)
+        #expect(failure.code == FailureCode(TrainingError.Code.badExemplar) && !failure.isRetryable)
     }
 
     private func photograph(of input: ProductRun.Input) throws -> URL {
@@ -101,7 +101,7 @@ struct ProductRunnerTests {
         let generatorIsGone = try await failure("times=1") { try FileManager.default.removeItem(at: $0.generator) }
         for found in [pictureIsGone, generatorIsGone] {
             let failure = try #require(found)
-            #expect(failure.code == FailureCode.fileSystem && failure.isRetryable, "\(failure)")
+            #expect(failure.code == .fileSystem && failure.isRetryable, "\(failure)")
             #expect(failure.reason.contains("cannot be read: No such file or directory"), "\(failure)")
         }
     }
@@ -113,10 +113,10 @@ struct ProductRunnerTests {
             exemplar: .photograph(folder), exemplarName: "wall.png", generator: folder, generatorSHA256: "", threads: 1,
             availableBytes: 1 << 30, concurrentRuns: 1, limits: .cluster, folder: folder)
         for (error, code) in [
-            (CocoaError(.fileWriteOutOfSpace), FailureCode.fileSystem), (POSIXError(.EIO), FailureCode.fileSystem),
-            (Surprise(), FailureCode.internalFault),
-        ] as [(any Error, String)] {
-            let failure = try #require(Self.failure(ProductRunner().ending(of: error, input)))
+            (CocoaError(.fileWriteOutOfSpace), .fileSystem), (POSIXError(.EIO), .fileSystem),
+            (Surprise(), .internalFault),
+        ] as [(any Error, FailureCode)] {
+            let failure = try #require(Self.failure(ProductRunner(wish: CurrentWish()).ending(of: error, input)))
             #expect(failure.code == code && failure.isRetryable, "\(error): \(failure)")
         }
     }

@@ -120,7 +120,7 @@ final class WorkerTests {
         }
         let (events, source) = AsyncStream.makeStream(of: WorkerState.Event.self)
         let input = TrainingRunner.Input(exemplar: folder, exemplarName: "x", threads: 1, folder: folder)
-        TrainingRunner().start(ref, recipeYAML: "recipe", input: input, trainer: trainer) { event in
+        TrainingRunner(wish: CurrentWish()).start(ref, recipeYAML: "recipe", input: input, trainer: trainer) { event in
             source.yield(event)
             if case .ended = event { source.finish() }
         }

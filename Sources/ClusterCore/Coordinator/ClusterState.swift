@@ -147,7 +147,7 @@ package struct ClusterState: Sendable {
         case .request(let request): requested(session, request, at: now)
         case .finish(let attempt, let id, let completion): finish(session, attempt, id, completion, at: now)
         case .fail(let attempt, let id, let failure)
-        where failure.code == FailureCode.damagedCheckpoint && hasCheckpoint(attempt):
+        where failure.code == .damagedCheckpoint && hasCheckpoint(attempt):
             checkpointRefused(session, attempt, id, failure.reason, at: now)
         case .fail(let attempt, let id, let failure): fail(session, attempt, id, failure, at: now)
         case .handBack(let attempt, let id, let iteration, let reason):

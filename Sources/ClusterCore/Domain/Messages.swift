@@ -167,14 +167,13 @@ package struct Completion: Sendable, Equatable {
 
 /// Why an attempt ended without a result.
 package struct Failure: Sendable, Equatable {
-    /// For scripts: a ``FailureCode``, or a trainer's own code.
-    package var code: String
+    package var code: FailureCode
     package var reason: String
     package var iteration: Int
     /// false: the job would fail on any worker.
     package var isRetryable: Bool
 
-    package init(code: String, reason: String, iteration: Int, isRetryable: Bool) {
+    package init(code: FailureCode, reason: String, iteration: Int, isRetryable: Bool) {
         self.code = code
         self.reason = reason
         self.iteration = iteration
@@ -182,34 +181,40 @@ package struct Failure: Sendable, Equatable {
     }
 }
 
-/// The failure codes of the cluster. On the wire a code is text: trainers have codes of their own, and workers of other
+/// The kind of a ``Failure``. The cluster's own codes are below. Trainers have codes of their own, and workers of other
 /// versions may have more.
-package enum FailureCode {
+package struct FailureCode: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+    package let rawValue: String
+
+    package init(rawValue: String) { self.rawValue = rawValue }
+
+    package var description: String { rawValue }
+
     // The cluster acts on these.
     /// The assigned checkpoint is damaged, although its bytes are the stored ones.
-    package static let damagedCheckpoint = "damagedCheckpoint"
+    package static let damagedCheckpoint = FailureCode(rawValue: "damagedCheckpoint")
     /// Another version of texloom wrote the checkpoint, and this one cannot read it.
-    package static let foreignCheckpoint = "foreignCheckpoint"
-    package static let badCheckpoint = "badCheckpoint"
+    package static let foreignCheckpoint = FailureCode(rawValue: "foreignCheckpoint")
+    package static let badCheckpoint = FailureCode(rawValue: "badCheckpoint")
     /// The worker's own disk is full or fails.
-    package static let fileSystem = "fileSystem"
-    package static let download = "download"
+    package static let fileSystem = FailureCode(rawValue: "fileSystem")
+    package static let download = FailureCode(rawValue: "download")
     /// The work needs more memory than the worker's slot has.
-    package static let memory = "memory"
+    package static let memory = FailureCode(rawValue: "memory")
 
     // These are for people and scripts.
     /// No worker can do what the job asks for.
-    package static let badRequest = "badRequest"
+    package static let badRequest = FailureCode(rawValue: "badRequest")
     /// A fault of the worker that nothing else names.
-    package static let internalFault = "internalFault"
+    package static let internalFault = FailureCode(rawValue: "internalFault")
     /// The worker cannot do work of this kind or with these inputs.
-    package static let unknownKind = "unknownKind"
+    package static let unknownKind = FailureCode(rawValue: "unknownKind")
     /// The run ended without one of its products.
-    package static let incomplete = "incomplete"
+    package static let incomplete = FailureCode(rawValue: "incomplete")
     /// What the run made breaks the protocol's limits.
-    package static let invalidReport = "invalidReport"
-    package static let artifactRefused = "artifactRefused"
-    package static let resultRefused = "resultRefused"
+    package static let invalidReport = FailureCode(rawValue: "invalidReport")
+    package static let artifactRefused = FailureCode(rawValue: "artifactRefused")
+    package static let resultRefused = FailureCode(rawValue: "resultRefused")
     /// The coordinator lost artifacts of the result after it had acknowledged them.
-    package static let artifactsLost = "artifactsLost"
+    package static let artifactsLost = FailureCode(rawValue: "artifactsLost")
 }

@@ -20,7 +20,7 @@ extension WorkerState {
             request(next, of: attempt)
         } else {
             attempt.phase = .training
-            effects.append(.train(attempt.assignment, from: nil))
+            effects.append(.start(attempt.assignment, from: nil))
         }
         attempts[ref] = attempt
     }
@@ -35,7 +35,7 @@ extension WorkerState {
             attempt.downloads = []
             attempts[ref] = attempt
             let reason = "\(reason), \(attempt.damagedDownloads) times"
-            return end(ref, .failed(code: FailureCode.download, reason: reason, retryable: true), now)
+            return end(ref, .failed(code: .download, reason: reason, isRetryable: true), now)
         }
         // A new transfer id, because chunks of the old transfer may still be under way.
         attempt.downloads[0] = ArtifactReceiver(transferID: makeID(), artifact: damaged.artifact)
@@ -65,8 +65,7 @@ extension WorkerState {
             guard products.count == required.count else {
                 let missing = required.subtracting(products.keys).map(\.rawValue).sorted().joined(separator: ", ")
                 content = failure(
-                    attempt, code: FailureCode.incomplete, reason: "the run ended without its \(missing)",
-                    retryable: true)
+                    attempt, code: .incomplete, reason: "the run ended without its \(missing)", isRetryable: true)
                 break
             }
             content = .finish(
@@ -78,7 +77,7 @@ extension WorkerState {
             content = .handBack(iteration: attempt.iteration, reason: "training was abandoned")
         // This machine is at fault, not the job. The job loses no retry, and the worker asks for no work until its disk
         // works again.
-        case .failed(FailureCode.fileSystem, let reason, _, let neededBytes):
+        case .failed(.fileSystem, let reason, _, let neededBytes):
             storageProblem = reason
             storageNeed = max(storageNeed, neededBytes)
             content = .handBack(
@@ -87,18 +86,16 @@ extension WorkerState {
         case .failed(let code, let reason, _, _) where attempt.isResumed && Self.checkpointTroubles.contains(code):
             return resumedInVain(ref, reason, now)
         // Treated like a damaged checkpoint: the job resumes from the previous one at no cost.
-        case .failed(FailureCode.foreignCheckpoint, let reason, _, _):
-            content = failure(
-                attempt, code: FailureCode.damagedCheckpoint, reason: reason, retryable: true)
-        case .failed(let code, let reason, let retryable, _):
-            content = failure(attempt, code: code, reason: reason, retryable: retryable)
+        case .failed(.foreignCheckpoint, let reason, _, _):
+            content = failure(attempt, code: .damagedCheckpoint, reason: reason, isRetryable: true)
+        case .failed(let code, let reason, let isRetryable, _):
+            content = failure(attempt, code: code, reason: reason, isRetryable: isRetryable)
         }
         queue(content, ref, now)
     }
 
     /// Failure codes of a trainer that cannot use its checkpoint.
-    private static let checkpointTroubles = Set(
-        [FailureCode.damagedCheckpoint, FailureCode.foreignCheckpoint, FailureCode.badCheckpoint])
+    private static let checkpointTroubles: Set<FailureCode> = [.damagedCheckpoint, .foreignCheckpoint, .badCheckpoint]
 
     /// Ends an attempt that has no trainer, at no cost to its job.
     mutating func giveBack(_ ref: AttemptReference, _ reason: String, _ now: Instant) {
@@ -108,11 +105,12 @@ extension WorkerState {
     }
 
     private func failure(
-        _ attempt: HeldAttempt, code: String, reason: String, retryable: Bool
+        _ attempt: HeldAttempt, code: FailureCode, reason: String, isRetryable: Bool
     ) -> Undelivered.Content {
         .fail(
             Failure(
-                code: code.shortened(to: Limits.maxNameBytes), reason: reason.shortened(to: Limits.maxReasonBytes),
-                iteration: attempt.iteration, isRetryable: retryable))
+                code: FailureCode(rawValue: code.rawValue.shortened(to: Limits.maxNameBytes)),
+                reason: reason.shortened(to: Limits.maxReasonBytes), iteration: attempt.iteration,
+                isRetryable: isRetryable))
     }
 }

@@ -24,9 +24,9 @@ extension WorkerState {
         case .artifact(let offer, let file):
             effects.append(.removeFile(ref, file))
             guard offer.role != .snapshot else { break }
-            condemn(ref, code: FailureCode.invalidReport, reason: "\(offer.role): \(breach)", retryable: false, now)
+            condemn(ref, code: .invalidReport, reason: "\(offer.role): \(breach)", isRetryable: false, now)
         case .finish:
-            condemn(ref, code: FailureCode.invalidReport, reason: "result: \(breach)", retryable: false, now)
+            condemn(ref, code: .invalidReport, reason: "result: \(breach)", isRetryable: false, now)
         // The worker keeps these within the limits. If it ever does not, the attempt's lease expires.
         case .fail, .handBack: forget(ref, now)
         }
@@ -83,7 +83,7 @@ extension WorkerState {
         case .artifact(let offer, _) where offer.role == .snapshot: break
         case .artifact:
             let reason = "the coordinator refused an artifact: \(reason)"
-            condemn(ref, code: FailureCode.artifactRefused, reason: reason, retryable: false, now)
+            condemn(ref, code: .artifactRefused, reason: reason, isRetryable: false, now)
         }
     }
 
@@ -103,7 +103,7 @@ extension WorkerState {
             case .snapshot, .exemplar, .map: false
             }
         if isPartOfResult {
-            condemn(ref, code: FailureCode.fileSystem, reason: reason, retryable: true, now)
+            condemn(ref, code: .fileSystem, reason: reason, isRetryable: true, now)
         } else if attempt.newest[.checkpoint] == offer.artifact.sha256 {
             attempts[ref]?.newest[.checkpoint] = nil
         }
@@ -111,12 +111,12 @@ extension WorkerState {
 
     /// The attempt cannot have a result. It fails once its trainer has ended; until then the trainer holds the slot.
     mutating func condemn(
-        _ ref: AttemptReference, code: String, reason: String, retryable: Bool, _ now: Instant
+        _ ref: AttemptReference, code: FailureCode, reason: String, isRetryable: Bool, _ now: Instant
     ) {
         guard var attempt = attempts[ref], !attempt.isDisowned, attempt.verdict == nil else { return }
         effects += attempt.files.map { .removeFile(ref, $0) }
         attempt.discardResults()
-        let verdict = Ending.failed(code: code, reason: reason, retryable: retryable)
+        let verdict = Ending.failed(code: code, reason: reason, isRetryable: isRetryable)
         attempt.verdict = verdict
         attempts[ref] = attempt
         switch attempt.phase {

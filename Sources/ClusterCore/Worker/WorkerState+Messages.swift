@@ -128,7 +128,7 @@ extension WorkerState {
         case .unknownArtifact, .malformed, .tooLarge:
             attempts[ref]?.downloads = []
             let reason = "the coordinator refused to send an artifact of the assignment: \(reason)"
-            end(ref, .failed(code: FailureCode.download, reason: reason, retryable: true), now)
+            end(ref, .failed(code: .download, reason: reason, isRetryable: true), now)
         default: attempts[ref]?.downloadActiveAt = now
         }
     }
@@ -145,12 +145,12 @@ extension WorkerState {
         case (.cancelled, _): disown(ref, now)
         case (.malformed, .finish), (.tooLarge, .finish):
             let reason = "the coordinator refused the result: \(message)"
-            condemn(ref, code: FailureCode.resultRefused, reason: reason, retryable: false, now)
+            condemn(ref, code: .resultRefused, reason: reason, isRetryable: false, now)
         case (.malformed, _), (.tooLarge, _): reject(item, of: ref, message, now)
         // The coordinator lost the files after its receipts. Another attempt makes them again from a stored checkpoint.
         case (.unknownArtifact, .finish):
             let reason = "the coordinator has lost an artifact of the result: \(message)"
-            condemn(ref, code: FailureCode.artifactsLost, reason: reason, retryable: true, now)
+            condemn(ref, code: .artifactsLost, reason: reason, isRetryable: true, now)
         case (.digestMismatch, .artifact(_, let file)) where item.mismatches + 1 >= Self.maxTransfers:
             giveUp(file, of: ref, "\(file) was sent \(Self.maxTransfers) times: \(message)", now)
         case (.noSpace, _), (.tryLater, _), (.digestMismatch, _), (.unknownArtifact, _), (.versionUnsupported, _),

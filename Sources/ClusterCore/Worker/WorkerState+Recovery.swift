@@ -38,7 +38,7 @@ extension WorkerState {
                 attempt.isResumed = true
                 attempt.resumptions = record.resumptions + 1
                 attempts[record.ref] = attempt
-                effects.append(.train(assignment, from: file))
+                effects.append(.start(assignment, from: file))
             } else {
                 var attempt = attempt(of: record, assignment, at: now)
                 attempt.phase = .ended

@@ -58,7 +58,7 @@ package struct WorkerState: Sendable {
         case stopped(iteration: Int)
         case abandoned
         /// `neededBytes` is the disk space that was needed, if the disk is the reason and the number is known.
-        case failed(code: String, reason: String, retryable: Bool, neededBytes: Int = 0)
+        case failed(code: FailureCode, reason: String, isRetryable: Bool, neededBytes: Int = 0)
     }
     package enum Effect: Equatable, Sendable {
         case send(MessageToCoordinator)
@@ -66,8 +66,9 @@ package struct WorkerState: Sendable {
         /// `verify`: this chunk is the last; check the SHA-256 and report `downloaded` or `downloadDamaged`.
         case writeChunk(
             AttemptReference, Artifact, transferID: UInt64, offset: UInt64, payload: [UInt8], verify: Bool)
-        /// `from`: the spooled file that is the assignment's checkpoint; nil: the inputs were downloaded.
-        case train(Assignment, from: String?)
+        /// Start the work. `from`: the spooled file that is the assignment's checkpoint; nil: the inputs were
+        /// downloaded.
+        case start(Assignment, from: String?)
         /// Write the record for the next process, or remove it if it has no results.
         case remember(AttemptRecord)
         case wish(AttemptReference, TrainerWish)
@@ -221,8 +222,7 @@ package struct WorkerState: Sendable {
             guard isUnderWay(transferID, of: ref), let assignment = attempts[ref]?.assignment else { break }
             attempts[ref]?.downloads = []
             let need = assignment.artifacts.reduce(0) { $0 + $1.sizeBytes }
-            end(
-                ref, .failed(code: FailureCode.fileSystem, reason: reason, retryable: true, neededBytes: need), now)
+            end(ref, .failed(code: .fileSystem, reason: reason, isRetryable: true, neededBytes: need), now)
         case .ended(let ref, let ending): end(ref, ending, now)
         case .recovered(let found): recover(found, now)
         case .drain: drain(now)

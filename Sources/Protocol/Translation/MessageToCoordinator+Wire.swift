@@ -76,7 +76,7 @@ extension InboundMessage {
                 .fail(
                     $0, requestID: fail.requestID,
                     Failure(
-                        code: fail.code, reason: fail.reason, iteration: Int(fail.iteration),
+                        code: FailureCode(rawValue: fail.code), reason: fail.reason, iteration: Int(fail.iteration),
                         isRetryable: fail.retryable))
             }
         case .handBack(let handBack):
@@ -196,7 +196,7 @@ extension MessageToCoordinator {
             fail.iteration = UInt64(clamping: failure.iteration)
             fail.reason = failure.reason
             fail.retryable = failure.isRetryable
-            fail.code = failure.code
+            fail.code = failure.code.rawValue
             return .fail(fail)
         case .handBack(let attempt, let id, let iteration, let reason):
             var handBack = WireHandBack()

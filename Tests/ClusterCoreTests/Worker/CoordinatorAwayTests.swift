@@ -77,7 +77,7 @@ struct CoordinatorAwayTests {
     @Test func aFullDiskHandsTheJobBackAtNoCostAndAsksForNoOtherUntilThereIsSpace() throws {
         var bench = WorkerBench.training(slots: 1)
         let failure = WorkerState.Ending.failed(
-            code: "fileSystem", reason: "cannot write checkpoint: No space left on device", retryable: true)
+            code: .fileSystem, reason: "cannot write checkpoint: No space left on device", isRetryable: true)
         let effects = bench.play(.ended(ref, failure))
         #expect(effects.fails.isEmpty)
         let handBack = try #require(effects.handBacks.first)
@@ -234,7 +234,7 @@ struct CoordinatorAwayTests {
     @Test func aDiskIsTrustedAgainOnceItTakesWhatItDidNotTake() throws {
         var bench = WorkerBench.training()
         let failure = WorkerState.Ending.failed(
-            code: "fileSystem", reason: "full", retryable: true, neededBytes: 400 << 20)
+            code: .fileSystem, reason: "full", isRetryable: true, neededBytes: 400 << 20)
         bench.play(.ended(ref, failure))
         #expect(bench.state.storageNeed == 400 << 20)
         bench.play(.storage(problem: nil))
@@ -244,7 +244,7 @@ struct CoordinatorAwayTests {
     @Test func aCheckpointOfAnotherVersionCostsNoRetry() throws {
         var bench = WorkerBench.training()
         let failure = WorkerState.Ending.failed(
-            code: "foreignCheckpoint", reason: "texloom 9 wrote it", retryable: true)
+            code: .foreignCheckpoint, reason: "texloom 9 wrote it", isRetryable: true)
         let fail = try #require(bench.play(.ended(ref, failure)).fails.first)
         // The coordinator falls back to the previous checkpoint and counts no failure.
         #expect(fail.code == "damagedCheckpoint" && fail.reason.contains("texloom 9"))

@@ -33,7 +33,7 @@ struct RecoveryTests {
     }
 
     private func trained(_ effects: [WorkerState.Effect]) -> [Assignment] {
-        effects.compactMap { if case .train(let assignment, .some) = $0 { assignment } else { nil } }
+        effects.compactMap { if case .start(let assignment, .some) = $0 { assignment } else { nil } }
     }
 
     @Test func itGoesOnFromItsNewestCheckpointAndClaimsTheAttempt() throws {
@@ -168,12 +168,12 @@ struct RecoveryTests {
     }
 
     /// The coordinator would think that its own checkpoint, where the attempt began, is the damaged one.
-    @Test(arguments: ["damagedCheckpoint", "foreignCheckpoint", "badCheckpoint"])
-    func aCheckpointOfItsOwnThatCannotBeUsedIsNotBlamedOnTheJob(_ code: String) throws {
+    @Test(arguments: [FailureCode.damagedCheckpoint, .foreignCheckpoint, .badCheckpoint])
+    func aCheckpointOfItsOwnThatCannotBeUsedIsNotBlamedOnTheJob(_ code: FailureCode) throws {
         var bench = WorkerBench()
         bench.play(recovered(left(3)))
         bench.welcome()
-        let effects = bench.play(.ended(ref, .failed(code: code, reason: "wrong sum", retryable: true)))
+        let effects = bench.play(.ended(ref, .failed(code: code, reason: "wrong sum", isRetryable: true)))
         #expect(effects.fails.isEmpty && effects.contains(.removeFile(ref, "checkpoint-3")))
         #expect(effects.handBacks.first?.reason.contains("wrong sum") == true)
     }

@@ -135,7 +135,7 @@ struct WorkerFailureTests {
             #expect(bench.play(stale).isEmpty)
         }
         #expect(
-            bench.play(.downloaded(ref, transferID: new)).contains { if case .train = $0 { true } else { false } })
+            bench.play(.downloaded(ref, transferID: new)).contains { if case .start = $0 { true } else { false } })
     }
 
     @Test func metricsAndLogsDoNotWaitForACheckpointUnderWay() throws {
@@ -156,7 +156,8 @@ struct WorkerFailureTests {
     @Test func theLastWordWaitsForTheLogThatExplainsIt() throws {
         var bench = WorkerBench.training()
         let batch = try #require(bench.log("not finite").logs.first)
-        let ending = WorkerState.Ending.failed(code: "notFinite", reason: "l1", retryable: false)
+        let ending = WorkerState.Ending.failed(
+            code: FailureCode(rawValue: "notFinite"), reason: "l1", isRetryable: false)
         #expect(bench.play(.ended(ref, ending)).fails.isEmpty)
         #expect(bench.acknowledge(batch.requestID).fails.count == 1)
     }

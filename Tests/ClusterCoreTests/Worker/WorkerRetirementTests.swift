@@ -61,7 +61,7 @@ struct WorkerRetirementTests {
         bench.download()
         #expect(said(bench.play(.tick, after: .seconds(31))) == [])
         bench.welcome()
-        bench.play(.ended(ref, .failed(code: "x", reason: "x", retryable: true)))
+        bench.play(.ended(ref, .failed(code: FailureCode(rawValue: "x"), reason: "x", isRetryable: true)))
         let failure = try #require(bench.play(.tick, after: .seconds(1)).fails.first)
         _ = bench.acknowledge(failure.requestID)
         #expect(said(bench.play(.tick, after: .seconds(29))) == [])

@@ -35,7 +35,7 @@ struct WorkerStateTests {
     @Test func aRepeatedAssignmentStartsNothingTwice() {
         var bench = WorkerBench.training()
         let effects = bench.hear(WorkerBench.assign())
-        #expect(!effects.contains { if case .train = $0 { true } else { false } })
+        #expect(!effects.contains { if case .start = $0 { true } else { false } })
         #expect(!effects.bodies.contains { if case .artifactRequest = $0 { true } else { false } })
     }
 
@@ -140,7 +140,7 @@ struct WorkerStateTests {
         #expect(bench.state.freeSlots == 2)
         #expect(
             bench.play(.downloaded(ref, transferID: transfer)).allSatisfy {
-                if case .train = $0 { false } else { true }
+                if case .start = $0 { false } else { true }
             })
     }
 
@@ -203,8 +203,8 @@ struct WorkerStateTests {
     @Test func endingsAreSaidInWords() {
         let endings: [WorkerState.Ending] = [
             .finished(iteration: 60, trainingSeconds: 12.4, reportJSON: "{}"), .stopped(iteration: 7), .abandoned,
-            .failed(code: "notFinite", reason: "l1 is NaN", retryable: true),
-            .failed(code: "badExemplar", reason: "no image", retryable: false),
+            .failed(code: FailureCode(rawValue: "notFinite"), reason: "l1 is NaN", isRetryable: true),
+            .failed(code: FailureCode(rawValue: "badExemplar"), reason: "no image", isRetryable: false),
         ]
         #expect(
             endings.map { "training \($0)" } == [
