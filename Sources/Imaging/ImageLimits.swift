@@ -58,7 +58,8 @@ public struct ImageLimits: Sendable {
 
     /// The error for a JPEG that libjpeg does not read, because of a side.
     func tooLargeJPEG(_ name: String, _ width: Int, _ height: Int) -> ImagingError {
-        guard allow(width: width, height: height) else { return tooLarge(name, width, height) }
+        // --resize, the advice for exemplars, reads the same file.
+        guard isOfExemplars || allow(width: width, height: height) else { return tooLarge(name, width, height) }
         return ImagingError(
             .tooLarge,
             "\(name) is a JPEG of \(width)x\(height) pixels; a JPEG may have at most \(Image.maxJPEGSide) a side: scale it "

@@ -50,6 +50,14 @@ import TextureGAN
         #expect(try needs("format=onnx", kind: .export) == JobNeeds())
     }
 
+    @Test(arguments: [(JobKind.expand, "statistics=running"), (.export, "onnx,statistics=running")])
+    func averagesThatNoGeneratorHasAreRefusedBeforeTheTraining(_ kind: JobKind, _ spec: String) throws {
+        let instance = "base: paper\nnorm: instance"
+        let failure = #expect(throws: ExpansionFailure.self) { try needs(spec, instance, kind: kind) }
+        #expect(failure?.message.contains("without running averages") == true, "\(failure?.message ?? "")")
+        _ = try needs(spec, "base: paper", kind: kind)
+    }
+
     @Test func whatIsTooLargeForTheClusterIsRefused() throws {
         for (spec, wanted) in [
             ("size=32768x32768,depth=16", "a file on the cluster has at most 4.0 GiB"),

@@ -17,8 +17,8 @@ public enum ConvolutionMethod: Sendable, Hashable {
     /// 4x4, stride 2, as a 2x2 convolution of the four pixel phases by Winograd F(4x4, 2x2): 2.56 times fewer
     /// multiplications.
     case winograd4x4Stride2
-    /// Few input channels (an image's 3, say), any kernel size and stride: a patch of the input is short and contiguous
-    /// row by row, so patches are made in the cache, for some pixels at a time, and multiplied there.
+    /// Few input channels (an image's 3, say), any kernel size and stride: one product, which reads the patches of the
+    /// input where they overlap.
     case fewInputs(kernelSize: Int, stride: Int = 1)
     /// Few output channels, stride 1: as few inputs, with the roles of input and output exchanged in the gradients.
     case fewOutputs(kernelSize: Int)

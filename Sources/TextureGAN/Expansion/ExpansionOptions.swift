@@ -150,7 +150,7 @@ public enum NormStatistics: String, Sendable, CaseIterable {
     /// Checks that a generator's norms have these. Without norms, either are the same.
     /// - Parameter name: the generator's, for messages.
     /// - Throws: `ExpansionFailure`.
-    func require(of generator: Generator, named name: String) throws(ExpansionFailure) {
+    public func require(of generator: Generator, named name: String) throws(ExpansionFailure) {
         guard self == .image || !generator.measures(for: .running) else {
             throw ExpansionFailure("\(name) has norms without running averages; expected --statistics image")
         }

@@ -20,18 +20,28 @@ extension JobNeeds {
 extension JobNeeds {
     /// What work on a generator requires of a worker. An unreadable recipe or spec requires nothing: the worker that gets
     /// it reports what is wrong.
-    /// - Throws: `ExpansionFailure` for pictures that cannot be made of the exemplar, or that a job may not make.
+    /// - Throws: `ExpansionFailure` for pictures that cannot be made of the exemplar, or that a job may not make, and for
+    ///   statistics that the recipe's generators lack.
     init(of work: FollowUp, after source: SubmittedTraining) throws {
         self.init()
+        let recipe = try? Recipe(yaml: source.recipeYAML, source: "recipe")
+        let layout = source.layout
+        func generator(with statistics: NormStatistics) throws -> Generator? {
+            guard let recipe else { return nil }
+            let generator = Generator(recipe, layout, trained: false)
+            try statistics.require(of: generator, named: "a generator of recipe '\(recipe.name)'")
+            return generator
+        }
+        if work.kind == .export, let options = try? ExportOptions(work.spec) {
+            _ = try generator(with: options.statistics)
+        }
         guard work.kind == .expand, let options = try? ExpansionOptions(work.spec) else { return }
         let plan = try PictureExpansion.check(
             options, of: source.fileName, width: source.width, height: source.height)
-        let layout = source.layout
         try ProductLimits.cluster.check(options, plan, of: layout)
-        guard let recipe = try? Recipe(yaml: source.recipeYAML, source: "recipe") else { return }
+        guard let generator = try generator(with: options.statistics) else { return }
         memoryBytes = try PictureExpansion.neededBytes(
-            for: options, of: source.fileName, width: source.width, height: source.height,
-            with: Generator(recipe, layout, trained: false))
+            for: options, of: source.fileName, width: source.width, height: source.height, with: generator)
     }
 }
 

@@ -141,6 +141,7 @@ struct BenchExpandCommand: ParsableCommand {
         options.recipe = options.recipe ?? "paper"
         let recipe = try options.resolve()
         let generator = Generator(recipe, initialisedFrom: RandomStream(seed: 1, purpose: 0), trained: false)
+        try statistics.require(of: generator, named: "a generator of recipe '\(recipe.name)'")
         let count = try chosenThreads(threads)
         let expander = PictureExpander(
             generator: generator, statistics: statistics, axes: nil, memoryMiB: memory,

@@ -66,14 +66,14 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
 
     func run() throws {
         let source = try loadImage(exemplar) { complain("\(exemplar): \($0)") }
-        // What is no picture is refused before the work.
-        for path in images { _ = try pictureHeader(path) }
+        // What is no picture, or a damaged one, is refused before the work. One at a time: all of them may not fit the
+        // memory.
+        for path in images { _ = try loadImage(path) { _ in } }
         let (features, reason) = try loadFeatures()
         let workspace = try Workspace(threads: chosenThreads(threads))
         let reference = QualityReference(source, features: features, in: workspace)
         var (figures, seams): ([QualityFigures], [Seam]) = ([], [])
         for path in images {
-            // One at a time: all of them may not fit the memory.
             let picture = try loadImage(path) { complain("\(path): \($0)") }
             figures.append(reference.measure(picture, in: workspace))
             seams.append(Seam(picture))

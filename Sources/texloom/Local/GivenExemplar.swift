@@ -6,7 +6,7 @@ import TextureGAN
 struct GivenExemplar {
     private enum Source {
         case photograph(FramedExemplar)
-        case material(MaterialFiles, Material, isFramed: Bool)
+        case material(MaterialFiles, Framing)
     }
 
     /// The exemplar as training sees it, under the path that was given.
@@ -25,7 +25,7 @@ struct GivenExemplar {
             let (material, notes) = try files.read(framing)
             // Training reads the files of a part, which `source(in:)` writes.
             identity = Exemplar(framing.isEmpty ? material : material.asWritten)
-            source = .material(files, material, isFramed: !framing.isEmpty)
+            source = .material(files, framing)
             unsaidNotes = framing.isEmpty ? [] : notes
         } else {
             let framed = try FramedExemplar(path ?? "", framing)
@@ -40,10 +40,11 @@ struct GivenExemplar {
     func source(in folder: URL) throws -> TrainingRun.Input.Source {
         switch source {
         case .photograph(let framed): return .photograph(try framed.file(in: folder))
-        case .material(let files, let material, let isFramed):
-            guard isFramed else { return .material(files) }
+        case .material(let files, let framing):
+            guard !framing.isEmpty else { return .material(files) }
             let part = folder.appendingPathComponent("exemplar", isDirectory: true)
-            try MaterialOutput.write(material, to: part)
+            // Read once more: `identity` has the pixels as they are written, and a second copy would stay as long.
+            try MaterialOutput.write(files.read(framing).0, to: part)
             return .material(try MaterialFiles(folder: part, name: fileName))
         }
     }

@@ -94,12 +94,11 @@ final class NewFile {
 /// Makes a file's bytes durable. A network's file system may say only here that its disk is full.
 /// - Returns: the system's error number; nil for success, and for pipes and devices, which have nothing to sync.
 func syncAll(_ descriptor: Int32) -> Int32? {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return errno }
+    guard status.st_mode & S_IFMT == S_IFREG else { return nil }
     while fsync(descriptor) != 0 {
-        switch errno {
-        case EINTR: continue
-        case EINVAL, EROFS: return nil
-        case let error: return error
-        }
+        if errno != EINTR { return errno }
     }
     return nil
 }

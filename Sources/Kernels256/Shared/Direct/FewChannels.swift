@@ -1,7 +1,6 @@
 import Tensors
 
-/// Convolutions of few input channels (an image's 3, say), any kernel size and stride. A patch of the input is short
-/// and contiguous row by row, so patches are made in the cache, for some pixels at a time, and multiplied there.
+/// Convolutions of few input channels (an image's 3, say), any kernel size and stride, by products of `Patches`.
 ///
 /// Weights are `[kernelSize, kernelSize, inputChannels, outputChannels]`. Scratch comes from the workspace's arena and
 /// is given back. The same bytes for any number of threads. Accuracy is that of a plain float sum.

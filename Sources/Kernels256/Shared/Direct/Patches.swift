@@ -62,7 +62,8 @@ struct Patches: Sendable {
 
     /// Floats of memory that `forEachBlock` needs.
     var scratchCount: Int {
-        max(kernelSize * bandWidth(pixels: Self.blockPixels) * image.channels, edge * length)
+        require(edge <= Self.blockPixels, "padding by \(padding.amount) pixels: expected less than \(Self.blockPixels)")
+        return max(kernelSize * bandWidth(pixels: Self.blockPixels) * image.channels, edge * length)
     }
 
     private func bandWidth(pixels: Int) -> Int { (pixels - 1) * stride + kernelSize }
