@@ -137,7 +137,8 @@ final class JobStore: Sendable {
 
     /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit, each with its key. It never
     /// forgets a worker in `connected`, and records that these are seen now. Keys that were added before `time` and that
-    /// no worker has are forgotten too.
+    /// no worker has are forgotten too. A key that was revoked after `time` stays, so that its worker hears why it is
+    /// refused.
     /// - Returns: The ids of the forgotten workers, and the forgotten keys.
     func forgetWorkers(
         lastSeenBefore time: Date, connected: Set<String>
@@ -167,7 +168,9 @@ final class JobStore: Sendable {
                 sql: """
                     SELECT key, added_at FROM worker_keys
                     WHERE key NOT IN (SELECT key FROM workers WHERE key IS NOT NULL)
-                    """)
+                        AND (revoked_at IS NULL OR revoked_at < ?)
+                    """,
+                arguments: [limit])
             for row in unused {
                 let (key, added): (String, Double) = (try row["key"], try row["added_at"])
                 guard keysOfForgotten.contains(key) || added < limit else { continue }

@@ -157,14 +157,20 @@ struct WorkerKeyTests {
         let (gone, silent, connected) = (try await join("a"), try await join("b"), try await join("c"))
         let (moved, revoked) = (try await join("d"), try await join("e"))
         try await keys.revoke(revoked)
+        let (lately, replaced) = (try await join("7"), try await join("8"))
         clock.now = Date()
         let young = try await join("f")
+        for key in [lately, replaced] { try await keys.revoke(key) }
         try await record("gone", gone, at: longAgo)
         try await record("connected", connected, at: longAgo)
         // One key under two ids, because its folder lost the file worker-id.
         try await record("before", moved, at: longAgo)
         try await record("after", moved, at: Date())
         try await record("revoked", revoked, at: longAgo)
+        try await record("revoked lately", lately, at: longAgo)
+        // Its machine has joined again, with a new key under the same id.
+        try await record("replaced", replaced, at: longAgo)
+        try await record("replaced", young, at: Date())
 
         var state = ClusterState(at: .origin)
         _ = state.handle(.hello(session: 1, worker: .named("connected"), running: []), at: .origin)
@@ -181,6 +187,7 @@ struct WorkerKeyTests {
         let restarted = try WorkerKeys(WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder))
         for list in [keys, restarted] {
             for key in [gone, silent, revoked] { #expect(list.admission(of: key) == .unknown, "\(key.prefix(1))") }
+            for key in [lately, replaced] { #expect(list.admission(of: key) == .ended, "\(key.prefix(1))") }
             for key in [connected, moved, young] { #expect(list.admission(of: key) == .admitted, "\(key.prefix(1))") }
         }
         try keys.beginRotation()
