@@ -16,6 +16,8 @@ public struct TokenAdministration: Sendable {
     ///   texloom uses it.
     public init(dataFolder: URL, creates: Bool = true) throws {
         try Self.requireStore(in: dataFolder, orRoom: creates)
+        // Also if the store does not open.
+        defer { DataFolder.giveToOwner(dataFolder) }
         // While this value holds the lock, no coordinator starts; a running one holds it itself.
         do {
             let folder = try DataFolder(dataFolder)
@@ -23,7 +25,6 @@ public struct TokenAdministration: Sendable {
         } catch let error as CoordinatorError where error.code == .dataFolderInUse {
             store = try JobStore(sharing: DataFolder.database(in: dataFolder))
         }
-        DataFolder.giveToOwner(dataFolder)
         self.dataFolder = dataFolder
         tokens = TokenStore(pool: store.pool)
         audit = AuditLog(dataFolder: dataFolder, maxBytes: nil)

@@ -103,6 +103,17 @@ struct AuditTests {
     }
 
     @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
+    func aCommandOfRootsThatFailsLeavesNoFileOfRoots() throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        let database = folder.url.appendingPathComponent("jobs.sqlite")
+        try Data("no database, whatever its name says".utf8).write(to: database)
+        for path in [folder.url.path, database.path] { try #require(chown(path, 65534, 65534) == 0) }
+        #expect(throws: CoordinatorError.self) { try TokenAdministration(dataFolder: folder.url) }
+        #expect(owner("coordinator.lock", in: folder) == 65534)
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
     func aCoordinatorOfRootsKeepsItsFilesInAFolderOfAnotherUser() throws {
         let folder = TemporaryFolder()
         try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
