@@ -104,7 +104,7 @@ public struct CoordinatorService: Sendable {
         }
         let folder = try DataFolder(dataFolder)
         defer { withExtendedLifetime(folder) {} }
-        defer { RootFiles.giveToOwner(of: folder.url) }
+        defer { DataFolder.giveToOwner(folder.url) }
         let store =
             try repairs
             ? JobStore(file: folder.database, newCoordinatorID: UUID.random().uuidString.lowercased())

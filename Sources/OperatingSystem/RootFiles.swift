@@ -7,12 +7,13 @@ public enum RootFiles {
     private static let openPath: Int32 = 0o10000000
     private static let emptyPath: Int32 = 0x1000
 
-    /// Gives the files and folders directly in a folder that belong to root to the folder's owner. Does nothing unless
-    /// this process is root and the folder belongs to another user.
-    public static func giveToOwner(of folder: URL) {
+    /// Gives files and folders directly in a folder, where they belong to root, to the folder's owner. Does nothing
+    /// unless this process is root and the folder belongs to another user.
+    /// - Parameter names: The files and folders that this process may have made.
+    public static func giveToOwner(of folder: URL, _ names: [String]) {
         var owner = stat()
         guard geteuid() == 0, stat(folder.path, &owner) == 0, owner.st_uid != 0 else { return }
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] {
+        for name in names {
             let path = folder.appendingPathComponent(name).path
             let descriptor = open(path, openPath | O_NOFOLLOW | O_CLOEXEC)
             guard descriptor >= 0 else { continue }

@@ -56,23 +56,24 @@ import Testing
 
     @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
     func filesOfRootGoToTheOwnerOfTheirFolderUnlessTheyAreLinks() throws {
-        for name in ["file", "elsewhere"] { try Data().write(to: folder.appendingPathComponent(name)) }
+        for name in ["file", "elsewhere", "other"] { try Data().write(to: folder.appendingPathComponent(name)) }
         let inner = folder.appendingPathComponent("inner")
         try FileManager.default.createDirectory(at: inner, withIntermediateDirectories: false)
         try FileManager.default.linkItem(
             at: folder.appendingPathComponent("elsewhere"), to: folder.appendingPathComponent("hard"))
         try FileManager.default.createSymbolicLink(
             atPath: folder.appendingPathComponent("soft").path, withDestinationPath: "/")
+        let names = ["file", "inner", "hard", "soft", "missing"]
         func owner(_ name: String) -> uid_t? {
             var status = stat()
             return stat(folder.appendingPathComponent(name).path, &status) == 0 ? status.st_uid : nil
         }
-        RootFiles.giveToOwner(of: folder)
+        RootFiles.giveToOwner(of: folder, names)
         #expect(owner("file") == 0, "the folder is root's own")
         try #require(chown(folder.path, 65534, 65534) == 0)
-        RootFiles.giveToOwner(of: folder)
+        RootFiles.giveToOwner(of: folder, names)
         #expect(owner("file") == 65534 && owner("inner") == 65534)
-        #expect(owner("hard") == 0 && owner("soft") == 0)
+        #expect(owner("hard") == 0 && owner("soft") == 0 && owner("other") == 0)
     }
 
     @Test func aWrittenFileIsWholeAndReplacesItsPredecessor() throws {

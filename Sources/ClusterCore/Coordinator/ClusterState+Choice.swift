@@ -13,7 +13,8 @@ extension ClusterState {
             }
             if let job = nextJob(for: session, at: now) {
                 waiting.remove(at: index)
-                if reservation?.session == id { reservation = nil }
+                // A worker that was reserved for the job need not wait any longer, also if the job comes back.
+                if reservation?.session == id || reservation?.job == job.id { reservation = nil }
                 assign(job, to: id, request: request.id, at: now)
             } else {
                 index += 1
@@ -59,12 +60,14 @@ extension ClusterState {
         return true
     }
 
-    /// Whether the worker could still run the job once it is idle.
+    /// Whether the worker could still run the job once it is idle. The slot that it had free when it was reserved stays
+    /// free, so it keeps asking for work, unless its disk fails, for example. Then it would hold the job back from the
+    /// others until its attempts end.
     func holds(_ reservation: Reservation, at now: Instant) -> Bool {
         guard let job = job(reservation.job), job.state == .queued, isSuspect(job.id),
             let session = sessions[reservation.session]
         else { return false }
-        return takesPart(session, at: now) && !isBarred(session, at: now) && !isResting(session.worker.id, at: now)
+        return asksForWork(session, at: now) && !isBarred(session, at: now) && !isResting(session.worker.id, at: now)
             && session.worker.lack(of: job.demand) == nil && !isLeft(job, toOthersThan: session.worker.id, at: now)
     }
 
@@ -94,7 +97,12 @@ extension ClusterState {
 
     /// Whether the worker runs something or has recently asked for work.
     private func takesPart(_ session: WorkerSession, at now: Instant) -> Bool {
-        !session.isDraining && (!session.attempts.isEmpty || now.since(session.askedAt) < configuration.presence)
+        asksForWork(session, at: now) || (!session.isDraining && !session.attempts.isEmpty)
+    }
+
+    /// Whether the worker has recently asked for work.
+    private func asksForWork(_ session: WorkerSession, at now: Instant) -> Bool {
+        !session.isDraining && now.since(session.askedAt) < configuration.presence
     }
 
     /// Whether so many jobs in a row failed on this worker, and on no other, that the others get the work.

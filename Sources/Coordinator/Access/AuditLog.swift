@@ -47,8 +47,6 @@ public final class AuditLog: Sendable {
                 defer { close(descriptor) }
                 // Commands of this machine append beside the coordinator.
                 flock(descriptor, LOCK_EX)
-                // A command of root's may have made the file.
-                RootFiles.giveToOwner(of: file.deletingLastPathComponent())
                 try append(line, to: descriptor)
             }
         } catch {

@@ -5,6 +5,7 @@ import Protocol
 /// The tokens in a data folder, also while a coordinator uses it: it sees a change at once. Access to the folder is all
 /// that this asks for.
 public struct TokenAdministration: Sendable {
+    private let dataFolder: URL
     private let store: JobStore
     private let tokens: TokenStore
     private let audit: AuditLog
@@ -15,6 +16,8 @@ public struct TokenAdministration: Sendable {
     ///   texloom uses it.
     public init(dataFolder: URL, creates: Bool = true) throws {
         try Self.requireStore(in: dataFolder, orRoom: creates)
+        // Also if the store does not open.
+        defer { DataFolder.giveToOwner(dataFolder) }
         // While this value holds the lock, no coordinator starts; a running one holds it itself.
         do {
             let folder = try DataFolder(dataFolder)
@@ -22,7 +25,7 @@ public struct TokenAdministration: Sendable {
         } catch let error as CoordinatorError where error.code == .dataFolderInUse {
             store = try JobStore(sharing: DataFolder.database(in: dataFolder))
         }
-        RootFiles.giveToOwner(of: dataFolder)
+        self.dataFolder = dataFolder
         tokens = TokenStore(pool: store.pool)
         audit = AuditLog(dataFolder: dataFolder, maxBytes: nil)
     }
@@ -58,6 +61,7 @@ public struct TokenAdministration: Sendable {
             AuditEntry(
                 who: "local:\(NSUserName())", role: .admin, from: "this machine", action: action, object: object,
                 result: "ok"))
+        DataFolder.giveToOwner(dataFolder)
     }
 
     public func list() async throws -> [TokenSummary] { try await Self.plainly { try await tokens.list() } }

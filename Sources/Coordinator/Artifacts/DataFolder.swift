@@ -4,6 +4,8 @@ import OperatingSystem
 /// The coordinator's folder. One process at a time holds it.
 final class DataFolder: Sendable {
     private static let databaseName = "jobs.sqlite"
+    private static let lockName = "coordinator.lock"
+    private static let databaseFiles = ["", "-wal", "-shm"].map { databaseName + $0 }
 
     let url: URL
     private let lock: LockFile
@@ -16,8 +18,7 @@ final class DataFolder: Sendable {
             // For its owner only: it holds photographs, and what logs callers in.
             try PrivateFile.createFolder(url)
             // An earlier version left them readable.
-            let database = Self.databaseName
-            for name in [database, database + "-wal", database + "-shm", "coordinator.lock"] {
+            for name in Self.databaseFiles + [Self.lockName] {
                 try PrivateFile.restrict(url.appendingPathComponent(name))
             }
         } catch {
@@ -25,7 +26,7 @@ final class DataFolder: Sendable {
                 .fileSystem, "the data folder \(url.path) cannot be created: \(error.systemReason)")
         }
         do {
-            lock = try LockFile(url.appendingPathComponent("coordinator.lock"))
+            lock = try LockFile(url.appendingPathComponent(Self.lockName))
         } catch {
             throw CoordinatorError(error)
         }
@@ -54,6 +55,13 @@ final class DataFolder: Sendable {
         } catch {
             throw CoordinatorError(.fileSystem, "the data folder \(folder.path) cannot be read: \(error.reason)")
         }
+    }
+
+    /// Gives what a command of root's has made in another user's folder to that user, whose coordinator could not use
+    /// it otherwise. For commands only: what a coordinator that runs as root makes, its keys above all, stays root's.
+    static func giveToOwner(_ folder: URL) {
+        RootFiles.giveToOwner(
+            of: folder, databaseFiles + [lockName, AuditLog.name, "artifacts", "incoming", "damaged"])
     }
 
     /// The secret key by which workers know this coordinator.

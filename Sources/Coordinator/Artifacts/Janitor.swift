@@ -31,8 +31,7 @@ struct Janitor: Sendable {
         while !Task.isCancelled {
             do {
                 try await trim()
-                // Workers that were connected before first get the time to come back: the coordinator itself may have
-                // been away for long.
+                // Workers that were connected before first get the time to come back.
                 if !isFirstRound { try await forgetWorkers() }
                 let count = try await collect(olderThan: Self.orphanAge)
                 if count > 0 {
@@ -57,11 +56,13 @@ struct Janitor: Sendable {
         }
     }
 
-    /// Forgets the workers that have been away for too long. Their keys are no longer good.
-    func forgetWorkers() async throws {
+    /// Forgets the workers that have been away for too long. Their keys are no longer good. The coordinator's own
+    /// absence does not count, nor does a jump of the clock, nor for keys the time on a plain address.
+    func forgetWorkers(at now: Date = Date()) async throws {
+        try await store.leaveOutAbsence(longerThan: Self.interval.inSeconds, acceptsKeys: keys != nil, at: now)
         let connected = await Set(engine.committed.sessionOfWorker.keys)
         let forgotten = try await store.forgetWorkers(
-            lastSeenBefore: Date(timeIntervalSinceNow: -Self.workerLifetime), connected: connected)
+            lastSeenBefore: now - Self.workerLifetime, connected: connected, endsKeys: keys != nil, at: now)
         if !forgotten.keys.isEmpty {
             keys?.forget(forgotten.keys)
             logger.info("ending \(counted(forgotten.keys.count, "key")) of workers that have been away for 30 days")

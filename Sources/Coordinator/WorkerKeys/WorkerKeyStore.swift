@@ -3,12 +3,13 @@ import GRDB
 import Protocol
 
 /// The workers' keys and the invitations, in the database. Keys leave it with their workers:
-/// ``JobStore/forgetWorkers(lastSeenBefore:connected:)``.
+/// ``JobStore/forgetWorkers(lastSeenBefore:connected:endsKeys:at:)``.
 struct WorkerKeyStore: Sendable {
     struct Key: Sendable, Equatable {
         /// 64 hexadecimal digits, as all keys here.
         var key: String
         var name: String
+        /// Later than that after an absence of the coordinator, which does not count; ``revokedAt`` too.
         var addedAt: Date
         var revokedAt: Date?
     }

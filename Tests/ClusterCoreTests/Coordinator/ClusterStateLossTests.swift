@@ -97,6 +97,59 @@ struct ClusterStateLossTests {
         #expect(cluster.take(12)?.job == killer)
     }
 
+    /// Both workers report their attempts. Neither asks for work.
+    private func beat(_ cluster: ClusterDriver, _ running: [UInt64: [AttemptReference]]) {
+        for (session, attempts) in running {
+            cluster.handle(.heartbeat(session: session, sequence: 1, running: attempts.map { .at($0, 1) }))
+        }
+    }
+
+    @Test func aReservedWorkerThatNoLongerAsksForWorkHoldsTheSuspectJobBackFromNoOther() throws {
+        let (cluster, killer, busy) = try busyCluster()
+        var running = busy
+        cluster.submit("e")
+        cluster.finish(11, running[11]!.removeFirst())
+        #expect(cluster.take(11) == nil)
+        // Its disk fails, while its other slot still trains.
+        cluster.pass(cluster.configuration.presence) { beat($0, running) }
+        cluster.finish(12, running[12]!.removeFirst())
+        #expect(cluster.take(12) == nil, "now this worker waits for its turn")
+        cluster.finish(12, running[12]!.removeFirst())
+        #expect(cluster.take(12)?.job == killer)
+    }
+
+    @Test func aReservedWorkerThatKeepsAskingStaysReserved() throws {
+        let (cluster, killer, busy) = try busyCluster()
+        var running = busy
+        let next = cluster.submit("e")[0]
+        cluster.finish(11, running[11]!.removeFirst())
+        cluster.pass(cluster.configuration.presence * 2) { cluster in
+            beat(cluster, running)
+            #expect(cluster.take(11) == nil)
+        }
+        cluster.finish(12, running[12]!.removeFirst())
+        #expect(cluster.take(12)?.job == next)
+        cluster.finish(11, running[11]!.removeFirst())
+        #expect(cluster.take(11)?.job == killer)
+    }
+
+    @Test func aSuspectJobThatAnotherWorkerTakesEndsTheReservation() throws {
+        let (cluster, killer, busy) = try busyCluster()
+        var running = busy
+        cluster.finish(11, running[11]!.removeFirst())
+        #expect(cluster.take(11) == nil)
+        cluster.hello(13)
+        #expect(cluster.take(13)?.job == killer)
+        // The worker with the job falls silent.
+        cluster.pass(.seconds(25)) { beat($0, running) }
+        #expect(cluster.state.job(killer)?.state == .queued)
+        cluster.submit("e")
+        cluster.finish(12, running[12]!.removeFirst())
+        #expect(cluster.take(12) == nil, "the job's next worker is the one that asks first")
+        cluster.finish(12, running[12]!.removeFirst())
+        #expect(cluster.take(12)?.job == killer)
+    }
+
     @Test func aJobOfHigherPriorityStillGoesBeforeASuspectOne() throws {
         let (cluster, killer, running) = try busyCluster()
         cluster.finish(11, running[11]![0])

@@ -81,16 +81,47 @@ struct AuditTests {
         #expect(try log.newest(1).map(\.who) == ["ann"])
     }
 
+    private func owner(_ name: String, in folder: TemporaryFolder) -> uid_t? {
+        var status = stat()
+        return stat(folder.url.appendingPathComponent(name).path, &status) == 0 ? status.st_uid : nil
+    }
+
     @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
-    func aFileThatRootMakesBelongsToTheOwnerOfTheDataFolder() throws {
+    func whatACommandOfRootsMakesBelongsToTheOwnerOfTheDataFolder() async throws {
+        let folder = TemporaryFolder()
+        let others = ["lost+found", "server-key"]
+        try FileManager.default.createDirectory(
+            at: folder.url.appendingPathComponent(others[0]), withIntermediateDirectories: true)
+        try #require(chown(folder.url.path, 65534, 65534) == 0)
+        let administration = try TokenAdministration(dataFolder: folder.url)
+        try Data().write(to: folder.url.appendingPathComponent(others[1]))
+        _ = try await administration.create(TokenRequest(name: "ann", role: .admin))
+        for name in ["jobs.sqlite", "coordinator.lock", AuditLog.name] {
+            #expect(owner(name, in: folder) == 65534, "\(name)")
+        }
+        for name in others { #expect(owner(name, in: folder) == 0, "\(name) is no command's") }
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
+    func aCommandOfRootsThatFailsLeavesNoFileOfRoots() throws {
         let folder = TemporaryFolder()
         try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        let database = folder.url.appendingPathComponent("jobs.sqlite")
+        try Data("no database, whatever its name says".utf8).write(to: database)
+        for path in [folder.url.path, database.path] { try #require(chown(path, 65534, 65534) == 0) }
+        #expect(throws: CoordinatorError.self) { try TokenAdministration(dataFolder: folder.url) }
+        #expect(owner("coordinator.lock", in: folder) == 65534)
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
+    func aCoordinatorOfRootsKeepsItsFilesInAFolderOfAnotherUser() throws {
+        let folder = TemporaryFolder()
+        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
+        try Data().write(to: folder.url.appendingPathComponent("server-key"))
         try #require(chown(folder.url.path, 65534, 65534) == 0)
         let log = AuditLog(dataFolder: folder.url)
         log.record(AuditEntry(who: "ann", role: nil, from: "::1", action: "a", object: "o", result: "ok"))
-        var status = stat()
-        #expect(stat(folder.url.appendingPathComponent(AuditLog.name).path, &status) == 0)
-        #expect(status.st_uid == 65534 && status.st_gid == 65534)
+        for name in ["server-key", AuditLog.name] { #expect(owner(name, in: folder) == 0, "\(name)") }
     }
 
     @Test func aLongFieldIsCutBetweenCharacters() throws {

@@ -133,6 +133,87 @@ struct WorkerKeyTests {
         try store.close()
     }
 
+    /// Puts a key on the list.
+    private func join(_ digit: Character, _ keys: WorkerKeys) async throws -> String {
+        let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
+        let key = String(repeating: digit, count: 64)
+        let refusal = try await keys.join(
+            key, name: "worker \(digit)", invitation: Z85.hexadecimalKey(invitation.keys.publicKey))
+        #expect(refusal == nil)
+        return key
+    }
+
+    private func record(_ id: String, _ key: String, at time: Date, in store: JobStore) async throws {
+        var worker = WorkerIdentity.named(id)
+        worker.credentials.key = key
+        try await store.apply([.worker(worker, session: 1, isDraining: false, isConnected: true)], at: time)
+    }
+
+    private func janitor(
+        of store: JobStore, in folder: TemporaryFolder, keys: WorkerKeys?,
+        state: ClusterState = ClusterState(at: .origin)
+    ) throws -> Janitor {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let artifacts = try ArtifactStore(dataFolder: folder.url)
+        let engine = ClusterEngine(
+            state: state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin }, logger: logger)
+        return Janitor(
+            store: store, artifacts: artifacts, engine: engine, keys: keys, disk: BlockingWork(),
+            thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
+    }
+
+    /// What happens to two keys between `start` and 30 days later. One has a worker.
+    private func twoKeys(
+        _ body: (JobStore, TemporaryFolder, WorkerKeys, _ keys: [String], _ start: Date) async throws -> Void
+    ) async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
+        let start = Date(timeIntervalSince1970: 1_000_000)
+        let list = try WorkerKeys(WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder), now: { start })
+        let keys = [try await join("a", list), try await join("b", list)]
+        try await record("a", keys[0], at: start, in: store)
+        try await body(store, folder, list, keys, start)
+        try store.close()
+    }
+
+    @Test func keysEndThirtyDaysAfterTheirWorkerWasSeenWhileTheCoordinatorRuns() async throws {
+        try await twoKeys { store, folder, list, keys, start in
+            let janitor = try janitor(of: store, in: folder, keys: list)
+            let (end, half) = (start + Janitor.workerLifetime, Janitor.interval.inSeconds / 2)
+            try await janitor.forgetWorkers(at: end - half)
+            for key in keys { #expect(list.admission(of: key) == .admitted) }
+            try await janitor.forgetWorkers(at: end + half)
+            for key in keys { #expect(list.admission(of: key) == .unknown) }
+            #expect(try await store.workers().isEmpty)
+        }
+    }
+
+    /// So does a clock that jumps.
+    @Test func theCoordinatorsOwnAbsenceEndsNoKey() async throws {
+        try await twoKeys { store, folder, list, keys, start in
+            let janitor = try janitor(of: store, in: folder, keys: list)
+            try await janitor.forgetWorkers(at: start)
+            let back = start + Janitor.workerLifetime + 86_400
+            for time in [back, back + Janitor.interval.inSeconds] { try await janitor.forgetWorkers(at: time) }
+            for key in keys { #expect(list.admission(of: key) == .admitted) }
+            #expect(try await store.workers().map(\.identity.id) == ["a"])
+        }
+    }
+
+    @Test func aTimeOnAPlainAddressEndsNoKey() async throws {
+        try await twoKeys { store, folder, list, keys, start in
+            let plain = try janitor(of: store, in: folder, keys: nil)
+            let (end, half) = (start + Janitor.workerLifetime, Janitor.interval.inSeconds / 2)
+            for time in [end - half, end + half] { try await plain.forgetWorkers(at: time) }
+            #expect(try await store.workers().isEmpty)
+            let restarted = try WorkerKeys(WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder))
+            let encrypted = try janitor(of: store, in: folder, keys: restarted)
+            try await encrypted.forgetWorkers(at: end + 3 * half)
+            for key in keys { #expect(restarted.admission(of: key) == .admitted) }
+        }
+    }
+
     @Test func theKeyOfAWorkerThatIsAwayForThirtyDaysEndsWithTheWorker() async throws {
         let folder = TemporaryFolder()
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
@@ -141,46 +222,36 @@ struct WorkerKeyTests {
         clock.now = longAgo
         let keys = try WorkerKeys(
             WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder), now: { clock.now })
-        func join(_ digit: Character) async throws -> String {
-            let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
-            let key = String(repeating: digit, count: 64)
-            let refusal = try await keys.join(
-                key, name: "worker \(digit)", invitation: Z85.hexadecimalKey(invitation.keys.publicKey))
-            #expect(refusal == nil)
-            return key
-        }
+        func join(_ digit: Character) async throws -> String { try await self.join(digit, keys) }
         func record(_ id: String, _ key: String, at time: Date) async throws {
-            var worker = WorkerIdentity.named(id)
-            worker.credentials.key = key
-            try await store.apply([.worker(worker, session: 1, isDraining: false, isConnected: true)], at: time)
+            try await self.record(id, key, at: time, in: store)
         }
         let (gone, silent, connected) = (try await join("a"), try await join("b"), try await join("c"))
         let (moved, revoked) = (try await join("d"), try await join("e"))
         try await keys.revoke(revoked)
+        let (lately, replaced) = (try await join("7"), try await join("8"))
         clock.now = Date()
         let young = try await join("f")
+        for key in [lately, replaced] { try await keys.revoke(key) }
         try await record("gone", gone, at: longAgo)
         try await record("connected", connected, at: longAgo)
         // One key under two ids, because its folder lost the file worker-id.
         try await record("before", moved, at: longAgo)
         try await record("after", moved, at: Date())
         try await record("revoked", revoked, at: longAgo)
+        try await record("revoked lately", lately, at: longAgo)
+        // Its machine has joined again, with a new key under the same id.
+        try await record("replaced", replaced, at: longAgo)
+        try await record("replaced", young, at: Date())
 
         var state = ClusterState(at: .origin)
         _ = state.handle(.hello(session: 1, worker: .named("connected"), running: []), at: .origin)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let engine = ClusterEngine(
-            state: state, store: store, artifacts: try ArtifactStore(dataFolder: folder.url), disk: BlockingWork(),
-            clock: { .origin }, logger: logger)
-        let janitor = Janitor(
-            store: store, artifacts: try ArtifactStore(dataFolder: folder.url), engine: engine, keys: keys,
-            disk: BlockingWork(), thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
-        try await janitor.forgetWorkers()
+        try await janitor(of: store, in: folder, keys: keys, state: state).forgetWorkers()
 
         let restarted = try WorkerKeys(WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder))
         for list in [keys, restarted] {
             for key in [gone, silent, revoked] { #expect(list.admission(of: key) == .unknown, "\(key.prefix(1))") }
+            for key in [lately, replaced] { #expect(list.admission(of: key) == .ended, "\(key.prefix(1))") }
             for key in [connected, moved, young] { #expect(list.admission(of: key) == .admitted, "\(key.prefix(1))") }
         }
         try keys.beginRotation()
