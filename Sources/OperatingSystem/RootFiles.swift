@@ -7,8 +7,8 @@ public enum RootFiles {
     private static let openPath: Int32 = 0o10000000
     private static let emptyPath: Int32 = 0x1000
 
-    /// Gives files and folders directly in a folder, where they belong to root, to the folder's owner. Does nothing unless
-    /// this process is root and the folder belongs to another user.
+    /// Gives files and folders directly in a folder, where they belong to root, to the folder's owner. Does nothing
+    /// unless this process is root and the folder belongs to another user.
     /// - Parameter names: The files and folders that this process may have made.
     public static func giveToOwner(of folder: URL, _ names: [String]) {
         var owner = stat()

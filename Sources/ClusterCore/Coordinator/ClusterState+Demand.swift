@@ -3,9 +3,9 @@ extension ClusterState {
     /// Slots that further workers could fill at once: the queued jobs, less those for which a connected worker has a
     /// free slot.
     ///
-    /// The free slots of a worker that drains, rests, is barred or is kept for a suspect job do not count, and neither do
-    /// those of a worker that lacks what the jobs need. Jobs that need different weights or kinds compete for slots: the
-    /// demand that the fewest workers can meet takes its slots first.
+    /// The free slots of a worker that drains, rests, is barred or is kept for a suspect job do not count, and neither
+    /// do those of a worker that lacks what the jobs need. Jobs that need different weights or kinds compete for slots:
+    /// the demand that the fewest workers can meet takes its slots first.
     /// - Complexity: workers x different demands, whatever the number of jobs.
     package func slotsWanted(at now: Instant) -> Int {
         let queued = counts[.queued] ?? 0

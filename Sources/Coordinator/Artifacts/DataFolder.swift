@@ -57,8 +57,8 @@ final class DataFolder: Sendable {
         }
     }
 
-    /// Gives what a command of root's has made in another user's folder to that user, whose coordinator could not use it
-    /// otherwise. For commands only: what a coordinator that runs as root makes, its keys above all, stays root's.
+    /// Gives what a command of root's has made in another user's folder to that user, whose coordinator could not use
+    /// it otherwise. For commands only: what a coordinator that runs as root makes, its keys above all, stays root's.
     static func giveToOwner(_ folder: URL) {
         RootFiles.giveToOwner(
             of: folder, databaseFiles + [lockName, AuditLog.name, "artifacts", "incoming", "damaged"])

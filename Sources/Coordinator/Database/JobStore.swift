@@ -135,9 +135,9 @@ final class JobStore: Sendable {
         }
     }
 
-    /// Moves the times from which workers and keys count as away past those at which no worker could come: the coordinator
-    /// was off, or the clock jumped. The times of keys move to `now` while the workers' address is plain. To be called
-    /// at regular intervals; the first call moves no time of workers.
+    /// Leaves a time in which no worker could come out of the workers' and the keys' absence: the coordinator was off,
+    /// or the clock jumped. While the workers' address is plain, the absence of keys begins at each call. To be called
+    /// at regular intervals; the first call knows of no such time.
     func leaveOutAbsence(longerThan interval: TimeInterval, acceptsKeys: Bool, at now: Date) async throws {
         try await pool.write { db in
             let now = now.timeIntervalSince1970
@@ -156,10 +156,10 @@ final class JobStore: Sendable {
         }
     }
 
-    /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit, each with its key. It never
-    /// forgets a worker in `connected`, and records that these are seen now. Keys that were added before `time` and that
-    /// no worker has are forgotten too. A key that was revoked after `time` stays, so that its worker hears why it is
-    /// refused.
+    /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit, each with its key. It
+    /// never forgets a worker in `connected`, and records that these are seen now. Keys that were added before `time`
+    /// and that no worker has are forgotten too. A key that was revoked after `time` stays, so that its worker hears why
+    /// it is refused.
     /// - Parameter endsKeys: Whether keys are forgotten at all.
     /// - Returns: The ids of the forgotten workers, and the forgotten keys.
     func forgetWorkers(
