@@ -117,12 +117,16 @@ struct HTTPLimitTests {
         await coordinator.stop()
     }
 
-    /// The answers are one buffer each, and none is taken within the time limit.
+    /// The answers are one buffer each, and none is taken within the time limits. While the client takes the last one,
+    /// no request is left.
     @Test func aClientThatReadsSlowlyGetsItsAnswers() async throws {
         var isWhole = false
         // On a busy machine the client itself pauses for too long; then there is more time for everything.
         for seconds in [1, 4, 16, 60] where !isWhole {
-            let coordinator = try await coordinator { $0.writeStallSeconds = seconds }
+            let coordinator = try await coordinator {
+                $0.writeStallSeconds = seconds
+                $0.idleSeconds = seconds
+            }
             let job = try await coordinator.submit("wood")[0].id
             let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 92)
             worker.hello()

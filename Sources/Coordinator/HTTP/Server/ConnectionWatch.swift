@@ -15,7 +15,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     private let connections: HTTPConnections
     private var limits: HTTPLimits { connections.limits }
     private var hasBegun = false
-    /// Requests whose answer has not been sent.
+    /// Requests whose answer the client has not taken whole.
     private var unanswered = 0
     private var isReadingBody = false
     private var bodyEnd = NIODeadline.distantFuture
@@ -49,7 +49,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
             context.eventLoop.execute { channel.close(promise: nil) }
             return
         }
-        expect(within: .seconds(Int64(limits.headSeconds)), context)
+        expect(within: .seconds(Int64(limits.headSeconds)), context.channel)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -65,7 +65,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
             if unanswered > 0 {
                 reading?.cancel()
             } else {
-                expect(within: .seconds(Int64(limits.idleSeconds)), context)
+                expect(within: .seconds(Int64(limits.idleSeconds)), context.channel)
             }
         }
         context.fireChannelRead(data)
@@ -76,14 +76,17 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         if case .body(let buffer) = part, buffer.readableBytes > Self.blockBytes {
             return write(buffer, context, promise)
         }
-        if case .end = part {
+        guard case .end = part else { return context.write(data, promise: promise) }
+        // Megabytes of the answer may still wait in front of its end.
+        let taken = promise ?? context.eventLoop.makePromise()
+        let channel = context.channel
+        taken.futureResult.assumeIsolated().whenSuccess { [self] in
             unanswered -= 1
             if unanswered == 0 {
-                let seconds = isReadingBody ? limits.drainSeconds : limits.idleSeconds
-                expect(within: .seconds(Int64(seconds)), context)
+                expect(within: .seconds(Int64(isReadingBody ? limits.drainSeconds : limits.idleSeconds)), channel)
             }
         }
-        context.write(data, promise: promise)
+        context.write(data, promise: taken)
     }
 
     /// Writes a large body in blocks, because the channel tells only of whole writes that the client has taken them.
@@ -115,13 +118,12 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func expectBody(_ context: ChannelHandlerContext) {
-        expect(within: min(.seconds(Int64(limits.bodyStallSeconds)), bodyEnd - .now()), context)
+        expect(within: min(.seconds(Int64(limits.bodyStallSeconds)), bodyEnd - .now()), context.channel)
     }
 
-    private func expect(within time: TimeAmount, _ context: ChannelHandlerContext) {
+    private func expect(within time: TimeAmount, _ channel: any Channel) {
         reading?.cancel()
-        let channel = context.channel
-        reading = context.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
+        reading = channel.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
     }
 
     private func cancel() {
