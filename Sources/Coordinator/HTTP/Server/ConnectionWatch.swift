@@ -10,7 +10,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundOut = HTTPResponsePart
 
     /// What a client must take within the time limit, while it takes an answer.
-    private static let blockBytes = 1 << 16
+    private static let leastTaken = 1 << 16
 
     private let connections: HTTPConnections
     private var limits: HTTPLimits { connections.limits }
@@ -21,12 +21,18 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     private var bodyEnd = NIODeadline.distantFuture
     /// Until the client has sent what it must send next.
     private var reading: Scheduled<Void>?
-    /// Until the client takes more of an answer.
+    /// Parts of answers that the client has not taken whole.
+    private var untaken = 0
+    /// Until the client must have taken more of them.
     private var writing: Scheduled<Void>?
+    private let sent = SentBytes()
 
     init(_ connections: HTTPConnections) { self.connections = connections }
 
-    func handlerAdded(context: ChannelHandlerContext) { if context.channel.isActive { begin(context) } }
+    func handlerAdded(context: ChannelHandlerContext) {
+        try? context.pipeline.syncOperations.addHandler(sent, position: .first)
+        if context.channel.isActive { begin(context) }
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         begin(context)
@@ -72,15 +78,20 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        let part = unwrapOutboundIn(data)
-        if case .body(let buffer) = part, buffer.readableBytes > Self.blockBytes {
-            return write(buffer, context, promise)
-        }
-        guard case .end = part else { return context.write(data, promise: promise) }
+        let channel = context.channel
+        untaken += 1
+        if writing == nil { expectTaking(channel) }
+        var isEnd = false
+        if case .end = unwrapOutboundIn(data) { isEnd = true }
         // Megabytes of the answer may still wait in front of its end.
         let taken = promise ?? context.eventLoop.makePromise()
-        let channel = context.channel
-        taken.futureResult.assumeIsolated().whenSuccess { [self] in
+        taken.futureResult.assumeIsolated().whenComplete { [self] result in
+            untaken -= 1
+            if untaken == 0 {
+                writing?.cancel()
+                writing = nil
+            }
+            guard isEnd, case .success = result else { return }
             unanswered -= 1
             if unanswered == 0 {
                 expect(within: .seconds(Int64(isReadingBody ? limits.drainSeconds : limits.idleSeconds)), channel)
@@ -89,31 +100,16 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         context.write(data, promise: taken)
     }
 
-    /// Writes a large body in blocks, because the channel tells only of whole writes that the client has taken them.
-    private func write(_ body: ByteBuffer, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
-        var body = body
-        let channel = context.channel
-        while let block = body.readSlice(length: min(Self.blockBytes, body.readableBytes)), block.readableBytes > 0 {
-            let taken = context.eventLoop.makePromise(of: Void.self)
-            if body.readableBytes == 0 { taken.futureResult.cascade(to: promise) }
-            taken.futureResult.assumeIsolated().whenSuccess { [self] in
-                if writing != nil { expectTaking(channel) }
-            }
-            context.write(wrapOutboundOut(.body(block)), promise: taken)
-        }
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        writing?.cancel()
-        writing = nil
-        if !context.channel.isWritable { expectTaking(context.channel) }
-        context.fireChannelWritabilityChanged()
-    }
-
+    /// Counts bytes on the socket: TLS makes one large part of many small ones, and a part counts once it is taken whole.
     private func expectTaking(_ channel: any Channel) {
-        writing?.cancel()
-        writing = channel.eventLoop.scheduleTask(in: .seconds(Int64(limits.writeStallSeconds))) {
-            channel.close(promise: nil)
+        let before = sent.taken(by: channel)
+        writing = channel.eventLoop.assumeIsolated().scheduleTask(in: .seconds(Int64(limits.writeStallSeconds))) {
+            [self] in
+            if sent.taken(by: channel) - before >= Self.leastTaken {
+                expectTaking(channel)
+            } else {
+                channel.close(promise: nil)
+            }
         }
     }
 
@@ -130,5 +126,23 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         reading?.cancel()
         writing?.cancel()
         writing = nil
+    }
+}
+
+/// Counts the bytes that go to the socket, encrypted if the connection is.
+private final class SentBytes: ChannelOutboundHandler {
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
+
+    private var count = 0
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        count += unwrapOutboundIn(data).readableBytes
+        context.write(data, promise: promise)
+    }
+
+    /// How many of the bytes have left the channel. Only a closed channel does not say how many wait in it.
+    func taken(by channel: any Channel) -> Int {
+        count - ((try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0)
     }
 }
