@@ -39,6 +39,7 @@ struct Janitor: Sendable {
                     logger.info("removing \(counted(count, "file")) that no job refers to")
                 }
             } catch {
+                guard !Task.isCancelled else { return }
                 // These files only cost space.
                 logger.warning("cannot look for files that are no longer needed", metadata: ["error": "\(error)"])
             }
@@ -79,6 +80,7 @@ struct Janitor: Sendable {
         var orphans: [String] = []
         for sha256 in old where try await !store.isReferenced(sha256: sha256) { orphans.append(sha256) }
         for first in stride(from: 0, to: orphans.count, by: Self.filesAtOnce) {
+            try Task.checkCancellation()
             await engine.post(.unreferenced(Array(orphans[first...].prefix(Self.filesAtOnce))))
             // Events that arrived meanwhile come before the next files.
             await engine.flush()
