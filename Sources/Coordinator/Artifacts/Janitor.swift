@@ -1,10 +1,11 @@
 import Base
+import ClusterCore
 import Foundation
 import Logging
 
 /// Removes what nothing needs: exemplars without a job, files that a crash left unrecorded, abandoned parts of
-/// transfers, damaged files and thumbnails beyond their limits, and workers that have been away for too long, with their
-/// keys.
+/// transfers, damaged files and thumbnails beyond their limits, thumbnails without an artifact, and workers that have been
+/// away for too long, with their keys.
 struct Janitor: Sendable {
     /// Minimum age of a file, by its modification time: much longer than the time between sending and submitting an
     /// exemplar.
@@ -55,6 +56,12 @@ struct Janitor: Sendable {
             artifacts.removeDamaged()
             let pictures = ArtifactStore.entries(of: thumbnails).sorted { $0.changedAt > $1.changedAt }
             for picture in pictures.dropFirst(Self.thumbnailsKept) { unlink(picture.url.path) }
+            // A crash between the removal of an artifact and that of its picture leaves the picture.
+            for picture in pictures.prefix(Self.thumbnailsKept) {
+                let sha256 = picture.url.deletingPathExtension().lastPathComponent
+                guard SHA256Text.isValid(sha256) else { continue }
+                if case .some(.none) = try? artifacts.size(of: sha256) { unlink(picture.url.path) }
+            }
         }
     }
 
