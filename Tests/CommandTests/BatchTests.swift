@@ -112,6 +112,54 @@ import Testing
         #expect(audit.components(separatedBy: "jobs.delete").count == 3, "\(audit)")
     }
 
+    /// The coordinator loses the first job between the list and the deletion.
+    @Test func aJobThatAnotherClientDeletesMeanwhileDoesNotEndTheDeletion() async throws {
+        let script = """
+            import http.server, json, sys
+            jobs = json.loads(sys.argv[1])
+            class Coordinator(http.server.BaseHTTPRequestHandler):
+                def answer(self, status, value):
+                    body = json.dumps(value).encode()
+                    self.send_response(status)
+                    kind = "application/json" if status == 200 else "application/problem+json"
+                    self.send_header("Content-Type", kind)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                def do_GET(self): self.answer(200, {"jobs": jobs, "total": len(jobs)})
+                def do_POST(self):
+                    ids = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["jobs"]
+                    if len(jobs) == 3: del jobs[0]
+                    if not set(ids) <= {job["id"] for job in jobs}:
+                        return self.answer(404, {"title": "Not Found", "status": 404, "detail": "there is no job"})
+                    self.answer(200, {"matched": len(ids), "changed": [{"id": i, "resultName": "moss"} for i in ids]})
+            server = http.server.HTTPServer(("127.0.0.1", 0), Coordinator)
+            print(server.server_port, flush=True)
+            server.serve_forever()
+            """
+        let jobs = (1...3).map { number in
+            JobSummary(
+                id: "000000000\(number)", name: "moss", resultName: "moss", fileName: "moss.png", recipe: "draft",
+                state: .finished, priority: 0, iteration: 9, totalIterations: 9, secondsPerIteration: nil,
+                etaSeconds: nil, attempt: 1, failures: 0, worker: nil, reason: nil, exemplarSHA256: "",
+                latestSnapshot: nil, latestSnapshotIteration: nil, submittedAt: Date(), startedAt: nil, finishedAt: nil,
+                lossLatest: [:])
+        }
+        func api() throws -> (PythonServer, APIClient) {
+            let server = try PythonServer(script, String(decoding: try APIFormat.encoder.encode(jobs), as: UTF8.self))
+            return (server, try APIClient(address: server.address))
+        }
+        let (server, filtering) = try api()
+        let changes = try await filtering.delete(JobSelection(batch: "night"))
+        #expect(changes.matched == 2 && Set(changes.changed.map(\.id)) == [jobs[1].id, jobs[2].id])
+        let (other, naming) = try api()
+        let failure = await #expect(throws: CommandFailure.self) {
+            try await naming.delete(JobSelection(jobs: jobs.map(\.id)))
+        }
+        #expect(failure?.status == 404, "a person who names a job wants to know")
+        withExtendedLifetime((server, other)) {}
+    }
+
     @Test func aSweepIsSubmittedOnceListedCancelledRetriedAndGatheredByItsLabels() throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("moss.png", seed: 1)

@@ -1,10 +1,11 @@
 import Base
+import ClusterCore
 import Foundation
 import Logging
 
 /// Removes what nothing needs: exemplars without a job, files that a crash left unrecorded, abandoned parts of
-/// transfers, damaged files and thumbnails beyond their limits, and workers that have been away for too long, with their
-/// keys.
+/// transfers, damaged files and thumbnails beyond their limits, thumbnails without an artifact, and workers that have been
+/// away for too long, with their keys.
 struct Janitor: Sendable {
     /// Minimum age of a file, by its modification time: much longer than the time between sending and submitting an
     /// exemplar.
@@ -38,6 +39,7 @@ struct Janitor: Sendable {
                     logger.info("removing \(counted(count, "file")) that no job refers to")
                 }
             } catch {
+                guard !Task.isCancelled else { return }
                 // These files only cost space.
                 logger.warning("cannot look for files that are no longer needed", metadata: ["error": "\(error)"])
             }
@@ -53,6 +55,12 @@ struct Janitor: Sendable {
             artifacts.removeDamaged()
             let pictures = ArtifactStore.entries(of: thumbnails).sorted { $0.changedAt > $1.changedAt }
             for picture in pictures.dropFirst(Self.thumbnailsKept) { unlink(picture.url.path) }
+            // A crash between the removal of an artifact and that of its picture leaves the picture.
+            for picture in pictures.prefix(Self.thumbnailsKept) {
+                let sha256 = picture.url.deletingPathExtension().lastPathComponent
+                guard SHA256Text.isValid(sha256) else { continue }
+                if case .some(.none) = try? artifacts.size(of: sha256) { unlink(picture.url.path) }
+            }
         }
     }
 
@@ -80,6 +88,7 @@ struct Janitor: Sendable {
         var orphans: [String] = []
         for sha256 in old where try await !store.isReferenced(sha256: sha256) { orphans.append(sha256) }
         for first in stride(from: 0, to: orphans.count, by: Self.filesAtOnce) {
+            try Task.checkCancellation()
             await engine.post(.unreferenced(Array(orphans[first...].prefix(Self.filesAtOnce))))
             // Events that arrived meanwhile come before the next files.
             await engine.flush()

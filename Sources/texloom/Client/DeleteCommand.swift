@@ -56,15 +56,17 @@ extension APIClient {
     private static let deletedAtOnce = 64
 
     /// Deletes the selected jobs with several requests, so that none takes longer than a connection may be silent. It
-    /// deletes only jobs that were selected before the first request.
+    /// deletes only jobs that were selected before the first request. Jobs of a filter that another client deletes
+    /// meanwhile do not count.
     func delete(_ selection: JobSelection) async throws -> SelectionChanges {
         var selection = selection
         var ids = Array(Set(selection.jobs ?? []))
         var matched = ids.count
-        if selection.jobs == nil {
-            let tags = JobTags(batch: selection.batch, labels: selection.labels ?? [:])
-            let found = try await jobs(
-                JobFilter(state: selection.state, name: selection.name, recipe: selection.recipe, tags: tags))
+        let tags = JobTags(batch: selection.batch, labels: selection.labels ?? [:])
+        let filter = JobFilter(state: selection.state, name: selection.name, recipe: selection.recipe, tags: tags)
+        let isFilter = selection.jobs == nil
+        if isFilter {
+            let found = try await jobs(filter)
             matched = found.count
             ids = found.filter { selection.cancelFirst == true || $0.state.isSettled }.map(\.id)
         }
@@ -77,11 +79,20 @@ extension APIClient {
         // A job can be deleted once those that wait for it are, and they are younger.
         ids.sort { (JobID($0)?.sequence ?? 0) > (JobID($1)?.sequence ?? 0) }
         var changed: [SelectionChanges.Job] = []
-        for first in stride(from: 0, to: ids.count, by: Self.deletedAtOnce) {
-            selection.jobs = Array(ids[first...].prefix(Self.deletedAtOnce))
+        var left = ids[...]
+        while !left.isEmpty {
+            let some = Array(left.prefix(Self.deletedAtOnce))
+            selection.jobs = some
             do {
-                let some = try await post("/api/v1/selection/delete", body: selection, as: SelectionChanges.self)
-                changed = some.changed + changed
+                let changes = try await post("/api/v1/selection/delete", body: selection, as: SelectionChanges.self)
+                changed = changes.changed + changed
+                left = left.dropFirst(some.count)
+            } catch let failure as CommandFailure where failure.status == 404 && isFilter {
+                let existing = Set(try await jobs(filter).map(\.id))
+                guard !some.allSatisfy(existing.contains) else { throw failure }
+                let before = left.count
+                left = left.filter(existing.contains)[...]
+                matched -= before - left.count
             } catch let failure as CommandFailure where !changed.isEmpty {
                 throw CommandFailure(
                     "deleted \(changed.count) of \(counted(ids.count, "job")), then: \(failure.message)",

@@ -394,6 +394,26 @@ struct StoreCheckTests {
         #expect(!artifacts.contains(old) && artifacts.contains(young) && artifacts.contains(needed))
     }
 
+    @Test func aPictureWhoseArtifactIsGoneIsRemoved() async throws {
+        let thumbnails = DataFolder.thumbnails(in: folder.url)
+        try FileManager.default.createDirectory(at: thumbnails, withIntermediateDirectories: true)
+        let kept = try artifacts.store(Data("kept".utf8)).sha256
+        let gone = try artifacts.store(Data("gone".utf8)).sha256
+        try artifacts.remove(gone)
+        // What a crash leaves that comes between the two files.
+        for sha256 in [kept, gone] { try Data().write(to: thumbnails.appendingPathComponent("\(sha256).png")) }
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let engine = ClusterEngine(
+            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
+            logger: logger)
+        let janitor = Janitor(
+            store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(), thumbnails: thumbnails,
+            logger: logger)
+        try await janitor.trim()
+        #expect(try FileManager.default.contentsOfDirectory(atPath: thumbnails.path) == ["\(kept).png"])
+    }
+
     @Test func theJanitorLetsOtherEventsInBetweenTheFilesThatItRemoves() async throws {
         for number in 0..<1000 { _ = try artifacts.store(Data("\(number)".utf8)) }
         var logger = Logger(label: "test")

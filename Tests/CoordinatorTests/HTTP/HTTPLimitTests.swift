@@ -117,32 +117,60 @@ struct HTTPLimitTests {
         await coordinator.stop()
     }
 
-    /// The answers are one buffer each, and none is taken within the time limit.
-    @Test func aClientThatReadsSlowlyGetsItsAnswers() async throws {
+    /// The answers are one buffer each, over TLS one encrypted buffer, and none is taken within the time limits. While the
+    /// client takes the last one, no request is left.
+    @Test(arguments: [false, true])
+    func aClientThatReadsSlowlyGetsItsAnswers(isSecure: Bool) async throws {
+        let first = try await RunningCoordinator()
+        let job = try await first.submit("wood")[0].id
+        let worker = try ScriptedWorker(first.addresses.workerEndpoint, session: 92)
+        worker.hello()
+        try await reportLongColumns(worker, try await worker.askForWork().attempt, batches: 1)
+        let path = "/api/v1/jobs/\(job)/metrics?limit=50000"
+        let size = try await first.get(path).body.count
+        #expect(size > 3 << 20)
+        await worker.socket.close()
+        await first.stop()
+        // Together they fit no socket buffers. The buffers of `openssl` are not small.
+        let answers = isSecure ? 6 : 3
+        let tls = isSecure ? try makeCertificate(in: first.folder) : nil
         var isWhole = false
         // On a busy machine the client itself pauses for too long; then there is more time for everything.
         for seconds in [1, 4, 16, 60] where !isWhole {
-            let coordinator = try await coordinator { $0.writeStallSeconds = seconds }
-            let job = try await coordinator.submit("wood")[0].id
-            let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 92)
-            worker.hello()
-            try await reportLongColumns(worker, try await worker.askForWork().attempt, batches: 1)
-            let path = "/api/v1/jobs/\(job)/metrics?limit=50000"
-            let size = try await coordinator.get(path).body.count
-            #expect(size > 3 << 20)
-            // Together they fit no socket buffer.
-            let connection = try RawConnection(coordinator.addresses.httpURL)
-            for _ in 0..<3 { await connection.send("GET \(path) HTTP/1.1\r\n\(Self.host)\r\n") }
+            let coordinator = try await RunningCoordinator(folder: first.folder) {
+                $0.httpLimits.writeStallSeconds = seconds
+                $0.httpLimits.idleSeconds = seconds
+                $0.tls = tls
+            }
+            let url = coordinator.addresses.httpURL
+            let connection = isSecure ? try RawConnection(secure: url) : try RawConnection(url)
+            for _ in 0..<answers { await connection.send("GET \(path) HTTP/1.1\r\n\(Self.host)\r\n") }
             var taken = 0
-            while taken < 3 * size, let some = await connection.next(), !some.isEmpty {
+            while taken < answers * size, let some = await connection.next(), !some.isEmpty {
                 taken += some.utf8.count
                 try await Task.sleep(for: .seconds(2 * Double(seconds) * Double(some.utf8.count) / Double(size)))
             }
-            isWhole = taken >= 3 * size
-            await worker.socket.close()
+            isWhole = taken >= answers * size
             await coordinator.stop()
         }
         #expect(isWhole)
+    }
+
+    private func makeCertificate(in folder: TemporaryFolder) throws -> TLSFiles {
+        let files = TLSFiles(
+            certificate: folder.url.appendingPathComponent("server.pem"),
+            key: folder.url.appendingPathComponent("server.key"))
+        let openssl = Process()
+        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        openssl.arguments = [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj", "/CN=localhost", "-keyout", files.key.path, "-out", files.certificate.path,
+        ]
+        openssl.standardError = FileHandle.nullDevice
+        try openssl.run()
+        openssl.waitUntilExit()
+        #expect(openssl.terminationStatus == 0)
+        return files
     }
 
     // MARK: Connections and streams

@@ -6,11 +6,13 @@ import Glibc
 /// Each call waits on a thread of its own: the threads of tests are few, and the coordinator under test needs them.
 final class RawConnection: Sendable {
     private let descriptor: Int32
+    private let openssl: Process?
 
     /// - Parameter source: The address to connect from, 127.0.0.x.
     init(_ url: String, from source: String = "127.0.0.1") throws {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         self.descriptor = descriptor
+        openssl = nil
         guard let port = UInt16(url.split(separator: ":").last ?? "") else { throw Unconnected() }
         func connects(_ host: String, _ port: UInt16, _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32)
             -> Bool
@@ -31,6 +33,27 @@ final class RawConnection: Sendable {
         var buffer: Int32 = 1 << 16
         setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &buffer, socklen_t(MemoryLayout<Int32>.size))
         guard connects(source, 0, bind), connects("127.0.0.1", port, connect) else { throw Unconnected() }
+    }
+
+    /// Over TLS, with the program `openssl` between the test and the coordinator. It takes no more than the test does.
+    init(secure url: String) throws {
+        var ends: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else { throw Unconnected() }
+        descriptor = ends[0]
+        var limit = timeval(tv_sec: hangGuardSeconds, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        let other = FileHandle(fileDescriptor: ends[1], closeOnDealloc: true)
+        let openssl = Process()
+        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        let port = url.split(separator: ":").last ?? ""
+        openssl.arguments = ["openssl", "s_client", "-quiet", "-connect", "127.0.0.1:\(port)"]
+        openssl.standardInput = other
+        openssl.standardOutput = other
+        openssl.standardError = FileHandle.nullDevice
+        try openssl.run()
+        // Otherwise the end of the program would not end the connection.
+        try other.close()
+        self.openssl = openssl
     }
 
     struct Unconnected: Error {}
@@ -75,5 +98,8 @@ final class RawConnection: Sendable {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        openssl?.terminate()
+    }
 }
