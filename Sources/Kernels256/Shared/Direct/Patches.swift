@@ -123,7 +123,10 @@ struct Patches: Sendable {
 
     /// Patches of folded pixels that stand in padding columns too, each by itself.
     private func separate(row: Int, pixels: Range<Int>, in scratch: UnsafeMutablePointer<Float>) -> Block {
-        guard case .folded(let height, let width) = kind else { preconditionFailure("only folded patches have edges") }
+        // Gathered patches have no edges.
+        guard case .folded(let height, let width) = kind else {
+            return overlapping(row: row, pixels: pixels, in: scratch)
+        }
         let start = padding.amount - (kernelSize - 1)
         for column in pixels {
             let target = scratch + (column - pixels.lowerBound) * length
