@@ -342,14 +342,7 @@ struct StoreCheckTests {
         for number in 0..<Janitor.thumbnailsKept + 20 {
             try Data().write(to: thumbnails.appendingPathComponent("\(number).png"))
         }
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let engine = ClusterEngine(
-            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
-            logger: logger)
-        let janitor = Janitor(
-            store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(), thumbnails: thumbnails,
-            logger: logger)
+        let (janitor, engine) = makeJanitor()
         try await janitor.trim()
         try await janitor.forgetWorkers()
         #expect(try await store.workers().map(\.identity.id) == ["recent", "w"], "the one that is connected stays")
@@ -374,11 +367,8 @@ struct StoreCheckTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: empty.url.path).isEmpty)
     }
 
-    @Test func theJanitorTakesOldOrphansAndNothingElse() async throws {
-        let attempt = try await runningJob()
-        let needed = driver.disk.jobs[0].exemplar
-        let (old, young) = (try artifacts.store(Data("old".utf8)), try artifacts.store(Data("young".utf8)))
-        for artifact in [needed, old] { try folder.age(artifact.sha256, hours: 25) }
+    /// A janitor and its engine, which a test runs if it needs to.
+    private func makeJanitor() -> (Janitor, ClusterEngine) {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let engine = ClusterEngine(
@@ -386,7 +376,16 @@ struct StoreCheckTests {
             logger: logger)
         let janitor = Janitor(
             store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(),
-            thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
+            thumbnails: DataFolder.thumbnails(in: folder.url), logger: logger)
+        return (janitor, engine)
+    }
+
+    @Test func theJanitorTakesOldOrphansAndNothingElse() async throws {
+        let attempt = try await runningJob()
+        let needed = driver.disk.jobs[0].exemplar
+        let (old, young) = (try artifacts.store(Data("old".utf8)), try artifacts.store(Data("young".utf8)))
+        for artifact in [needed, old] { try folder.age(artifact.sha256, hours: 25) }
+        let (janitor, engine) = makeJanitor()
         let loop = Task { await engine.run() }
         defer { loop.cancel() }
         #expect(try await janitor.collect(olderThan: Janitor.orphanAge) == 1)
@@ -402,28 +401,13 @@ struct StoreCheckTests {
         try artifacts.remove(gone)
         // What a crash leaves that comes between the two files.
         for sha256 in [kept, gone] { try Data().write(to: thumbnails.appendingPathComponent("\(sha256).png")) }
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let engine = ClusterEngine(
-            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
-            logger: logger)
-        let janitor = Janitor(
-            store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(), thumbnails: thumbnails,
-            logger: logger)
-        try await janitor.trim()
+        try await makeJanitor().0.trim()
         #expect(try FileManager.default.contentsOfDirectory(atPath: thumbnails.path) == ["\(kept).png"])
     }
 
     @Test func theJanitorLetsOtherEventsInBetweenTheFilesThatItRemoves() async throws {
         for number in 0..<1000 { _ = try artifacts.store(Data("\(number)".utf8)) }
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let engine = ClusterEngine(
-            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
-            logger: logger)
-        let janitor = Janitor(
-            store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(),
-            thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
+        let (janitor, engine) = makeJanitor()
         let loop = Task { await engine.run() }
         defer { loop.cancel() }
         #expect(try await janitor.collect(olderThan: -3600) == 1000)
