@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Foundation
 import Machine
 import OperatingSystem
@@ -64,6 +65,9 @@ struct Settings: Sendable {
     }
 
     private static func read(_ yaml: String) throws -> [Setting: String] {
+        guard !hasManyAliases(yaml: yaml) else {
+            throw CommandFailure("many aliases (*NAME); a file of settings needs none")
+        }
         guard let node = try Yams.compose(yaml: yaml) else { return [:] }
         guard let mapping = node.mapping else { throw CommandFailure("expected a mapping of keys to values") }
         var values: [Setting: String] = [:]

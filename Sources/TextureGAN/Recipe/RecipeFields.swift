@@ -1,3 +1,4 @@
+import Base
 import NNCore
 
 /// One field of a recipe, as recipe files and `--set` know it.
@@ -19,8 +20,8 @@ extension Recipe {
             key: "name", summary: "What reports call this recipe.", accepts: "up to 200 characters of one line",
             read: { $0.name },
             write: { recipe, text in
-                guard !text.isEmpty, text.count <= 200,
-                    !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+                guard !text.isEmpty, text.count <= 200, text.unicodeScalars.allSatisfy(isKeptInQuotes),
+                    !hasManyAliases(yaml: text)
                 else { return false }
                 recipe.name = text
                 return true
@@ -164,6 +165,14 @@ extension Recipe {
             "checkpoint_every", \.checkpointEvery, 1...100_000_000,
             "Iterations between checkpoints. A crash costs at most this many."),
     ]
+
+    /// Whether a text in YAML's double quotes keeps the character: YAML folds breaks of lines, and refuses some others.
+    private static func isKeptInQuotes(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: false
+        default: ![0xFEFF, 0xFFFE, 0xFFFF].contains(scalar.value)
+        }
+    }
 
     private static func integer<Value: FixedWidthInteger & Sendable>(
         _ key: String, _ path: WritableKeyPath<Recipe, Value> & Sendable, _ range: ClosedRange<Value>, _ summary: String

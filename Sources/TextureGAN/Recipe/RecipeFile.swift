@@ -1,3 +1,4 @@
+import Base
 import Yams
 
 extension Recipe {
@@ -28,6 +29,9 @@ extension Recipe {
     /// Parses a recipe file: a YAML mapping of fields; `base: NAME` starts from a named recipe instead of `paper`.
     /// - Parameter source: the recipe's name in errors.
     public init(yaml: String, source: String) throws(TrainingError) {
+        guard !hasManyAliases(yaml: yaml) else {
+            throw TrainingError(.badRecipe, "\(source) has many aliases (*NAME); a recipe needs none")
+        }
         let node: Node?
         do {
             node = try Yams.compose(yaml: yaml)

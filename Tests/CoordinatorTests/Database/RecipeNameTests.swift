@@ -24,4 +24,9 @@ import Testing
     @Test func deepNestingIsNoName() {
         #expect(RecipeName.read(from: "name: a\nk: " + String(repeating: "[", count: 100_000)) == "custom")
     }
+
+    @Test func aliasesThatMultiplyHaveNoName() {
+        let lines = (1..<22).map { "n\($0): &n\($0) [*n\($0 - 1), *n\($0 - 1)]\n" }
+        #expect(RecipeName.read(from: "name: wood\nn0: &n0 [a]\n" + lines.joined() + "? *n21\n: 1\n") == "custom")
+    }
 }

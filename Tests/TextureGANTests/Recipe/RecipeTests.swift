@@ -145,11 +145,24 @@ import Testing
             ("k: [1, 2]", "k must be a single value"), ("[k]: 1", "line 1: a key is not text"),
             ("- k\n- 1", "expected a mapping"), ("", "expected a mapping"), ("just text", "expected a mapping"),
             ("k: 8\n k: [", "my.yaml is not YAML"), ("name: \"\"", "name cannot be ''"),
-            ("name: \"two\\nlines\"", "name cannot be"),
+            ("name: \"two\\nlines\"", "name cannot be"), ("name: \"a\\u2028  b\"", "name cannot be"),
+            ("name: \"a\\uFFFFb\"", "name cannot be"),
         ])
     func impossibleFilesAreRefusedWithTheReason(yaml: String, reason: String) {
         let refusal = refusal(yaml)
         #expect(refusal.contains(reason), "\(refusal)")
+    }
+
+    /// As keys that contain each other, 45 aliases are 2^22 nodes.
+    @Test func aliasesThatMultiplyAreRefusedAtOnce() {
+        let lines = (1..<22).map { "n\($0): &n\($0) [*n\($0 - 1), *n\($0 - 1)]\n" }
+        #expect(refusal("n0: &n0 [a]\n" + lines.joined() + "? *n21\n: 1\n").contains("my.yaml has many aliases"))
+        #expect(refusal(overrides: ["name=" + String(repeating: "*a", count: 20)]).contains("name cannot be"))
+    }
+
+    @Test func aNameMayHaveStars() throws {
+        let recipe = try Recipe(named: "draft", overrides: ["name=*new* **bold** * 3"])
+        #expect(try Recipe(yaml: recipe.yaml(), source: "x") == recipe)
     }
 
     @Test func aFieldGivenTwiceIsRefused() {
@@ -241,12 +254,27 @@ import Testing
         }
     }
 
-    /// Resident MiB of `texloom bench step --threads 1`. A worker with this much memory can train.
-    @Test(arguments: [("draft", 99.5), ("fast", 210.7), ("paper", 646)])
-    func theMemoryOfATrainingIsKnownBeforeIt(_ name: String, _ measured: Double) throws {
-        let recipe = try #require(Recipe.named.first { $0.name == name })
+    /// Peak MiB of `texloom train --threads 1` with an exemplar of 256x256 (of `paper`: of `bench step`). A worker with
+    /// this much memory can train.
+    @Test(arguments: [
+        ("draft", [], 119.7),
+        ("study", [], 119.7),
+        ("fast", [], 231.5),
+        ("fast", ["ngf=64", "ndf=64"], 613),
+        ("fast", ["k=24", "ngf=16", "ndf=192", "style=off"], 2278),
+        ("draft", ["ndf=128", "start=random", "discriminator_norm=spectral", "second_discriminator=off"], 382),
+        ("paper", [], 646),
+    ])
+    func theMemoryOfATrainingIsKnownBeforeIt(_ name: String, _ overrides: [String], _ measured: Double) throws {
+        let recipe = try Recipe(named: name, overrides: overrides)
         let bytes = try recipe.trainingBytes(width: 256, height: 256, exemplar: "a.png")
         #expect((0.75...1).contains(Double(bytes) / 1_048_576 / measured), "\(bytes >> 20) MiB")
+    }
+
+    @Test(arguments: ["draft", "fast", "paper"])
+    func theMemoryOfATrainingGrowsWithItsExemplar(_ name: String) throws {
+        let recipe = try Recipe(named: name)
+        let bytes = try recipe.trainingBytes(width: 256, height: 256, exemplar: "a.png")
         let large = try recipe.trainingBytes(width: 2000, height: 2000, exemplar: "a.png")
         #expect(large > bytes + 256 << 20, "the snapshots of a large photograph")
         #expect(large < 4 << 30, "are made in pieces")
