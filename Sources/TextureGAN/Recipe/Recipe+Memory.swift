@@ -14,9 +14,10 @@ extension Recipe {
         let generator = Generator(self, layout, trained: false)
         let generatorWeights = generator.parameters.reduce(0) { $0 + $1.count }
         // A weight, its gradient and two moments; the generator's running average; a weight divided by its norm.
+        let discriminatorWeights = discriminatorWeightCount(layout.channels)
         let networks =
             generatorWeights * (ema > 0 ? 20 : 16)
-            + discriminatorNorms.reduce(0) { $0 + discriminatorWeightCount(layout.channels) * ($1 == .spectral ? 20 : 16) }
+            + discriminatorNorms.reduce(0) { $0 + discriminatorWeights * ($1 == .spectral ? 20 : 16) }
         // The exemplar's samples, of 16 bits in a material, and as floats; and those of a snapshot of four times the size.
         let sampleBytes = layout.isMaterial ? 2 : 1
         let pictures = (5 * sampleBytes + 4) * layout.channels * width * height
