@@ -56,7 +56,8 @@ extension CoordinatorService {
         let thumbnails = try ThumbnailCache(
             folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
         let pages = try DashboardRoutes(
-            reader: reader, thumbnails: thumbnails, times: times, insecurity: configuration.insecurity)
+            reader: reader, thumbnails: thumbnails, times: times, insecurity: configuration.insecurity,
+            invitesWorkers: parts.keys != nil, advertised: configuration.advertisedEndpoints)
         pages.add(to: router)
         LoginRoutes(tokens: tokens, access: access, renderer: pages.renderer).add(to: router)
         AuditRoutes(log: audit, disk: disk, renderer: pages.renderer).add(to: router)

@@ -19,7 +19,8 @@ struct TexloomCommand: AsyncParsableCommand {
 
             On several, with one coordinator and any number of workers:
               texloom coordinator --workers tcp://0.0.0.0:7741
-              texloom worker       (here; texloom invite says what to run on other machines)
+              texloom invite                  (once for each worker, also for one here)
+              texloom worker --join STRING    (as texloom invite prints it)
               texloom submit photos/ --recipe fast
               texloom watch
               texloom gather

@@ -98,6 +98,40 @@ import Testing
             "\(deleted.output)\(deleted.errors)")
     }
 
+    @Test func severalNamedJobsChangeOnlyAfterAYes() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("moss.png", seed: 1)
+        let submitted = try cluster.run(
+            ["submit", exemplar, "--batch", "night"] + TinyCluster.recipe(iterations: 10) + ["--sweep", "seed=1..3"])
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        func states() throws -> [JobState] { try cluster.jobs().sorted { $0.id < $1.id }.map(\.state) }
+        let names = try cluster.jobs().sorted { $0.id < $1.id }.map(\.resultName)
+        try #require(names.count == 3)
+        // One acts at once.
+        #expect(try cluster.run(["cancel", names[0]]).status == 0)
+        for action in ["cancel", "retry", "delete"] {
+            let asked = try cluster.run([action, names[1], names[2]])
+            #expect(
+                asked.status == 2 && asked.errors.contains("\(action) 2 jobs? Nothing was changed"), "\(asked.errors)")
+        }
+        #expect(try states() == [.cancelled, .queued, .queued])
+
+        let terminal = try Terminal()
+        defer { withExtendedLifetime(terminal) {} }
+        let asking = try TexloomProcess(
+            ["cancel", names[1], names[2]], folder: cluster.scratch.folder.url,
+            environment: ["TEXLOOM_API": cluster.address], input: terminal.input)
+        try eventually("it asks") { asking.errors.contains("cancel 2 jobs? [y/N]") }
+        try terminal.enter("y")
+        #expect(asking.wait().status == 0)
+        #expect(try states() == [.cancelled, .cancelled, .cancelled])
+        #expect(try cluster.run(["retry", names[1], names[2], "--yes"]).status == 0)
+        #expect(try states() == [.cancelled, .queued, .queued])
+        #expect(try cluster.run(["delete", names[1], names[2], "--cancel", "--yes"]).status == 0)
+        #expect(try cluster.run(["delete", names[0], names[0]]).status == 0, "twice the same job is one")
+        #expect(try states() == [])
+    }
+
     @Test func manyJobsAreDeletedWithSeveralRequests() throws {
         let cluster = try TinyCluster()
         let exemplar = try cluster.writeExemplar("moss.png", seed: 1)

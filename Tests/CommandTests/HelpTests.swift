@@ -32,6 +32,14 @@ import Testing
         }
     }
 
+    @Test func tokensSayThatWithoutAnAddressTheyUseTheDataFolder() {
+        for command in TokensCommand.configuration.subcommands {
+            let help = TexloomCommand.helpMessage(for: command, columns: 1000)
+            #expect(
+                help.contains("Ask this coordinator instead of the data folder") && !help.contains(APIClient.standard))
+        }
+    }
+
     @Test func everyLineOfHelpFitsEightyColumns() {
         for command in Self.commands() {
             let help = TexloomCommand.helpMessage(for: command, columns: 80)

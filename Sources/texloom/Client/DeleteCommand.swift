@@ -33,6 +33,7 @@ struct DeleteCommand: AsyncParsableCommand {
                 return try await api.delete(selection)
             }
         }
+        try selection.confirmNamed("delete")
         let api = try client.client()
         var ids: [String] = []
         for word in selection.jobs { ids.append(try await api.job(word).id) }

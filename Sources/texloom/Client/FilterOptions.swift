@@ -112,6 +112,12 @@ struct SelectionOptions: ParsableArguments {
                 + (others > 0 ? "; \(others) more matched and stayed as they were" : ""))
     }
 
+    /// Asks before an action changes several jobs that are named.
+    func confirmNamed(_ action: String) throws {
+        let count = Set(jobs).count
+        if count > 1, !yes { try confirm("\(action) \(count) jobs?") }
+    }
+
     private func confirm(_ question: String) throws {
         guard isatty(STDIN_FILENO) == 1 else {
             throw CommandFailure("\(question) Nothing was changed; --yes answers yes", exit: .usage)

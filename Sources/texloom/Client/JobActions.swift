@@ -6,8 +6,8 @@ struct CancelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cancel", abstract: "Cancels jobs; a running one stops after its iteration.",
         discussion: """
-            Takes ids and names, or options that select jobs. The selected jobs change in one transaction. Before several change, the command \
-            asks; in a script it needs --yes:
+            Takes ids and names, or options that select jobs. Jobs that options select change in one transaction. Before \
+            several change, the command asks; in a script it needs --yes:
 
               texloom cancel --batch walls --label seed=3 --yes
             """)
@@ -25,6 +25,7 @@ struct CancelCommand: AsyncParsableCommand {
                 "cancel", of: JobState.allCases.filter(\.canBeCancelled), done: "cancelled",
                 reason: reason, client)
         }
+        try selection.confirmNamed("cancel")
         try await act(on: selection.jobs, "cancel", query: reason.map { ["reason": $0] } ?? [:], client)
     }
 }
@@ -34,8 +35,8 @@ struct RetryCommand: AsyncParsableCommand {
         commandName: "retry", abstract: "Puts failed, held or cancelled jobs back into the queue.",
         discussion: """
             They resume from their last checkpoint, with a new retry budget. Takes ids and names, or options that select \
-            jobs. The selected jobs change in one transaction. Before several change, the command asks; in a script it \
-            needs --yes:
+            jobs. Jobs that options select change in one transaction. Before several change, the command asks; in a script \
+            it needs --yes:
 
               texloom retry --batch walls --state failed --yes
             """)
@@ -49,6 +50,7 @@ struct RetryCommand: AsyncParsableCommand {
             return try await selection.change(
                 "retry", of: JobState.allCases.filter(\.canBeRetried), done: "put back into the queue:", client)
         }
+        try selection.confirmNamed("retry")
         try await act(on: selection.jobs, "retry", query: [:], client)
     }
 }

@@ -12,8 +12,8 @@ struct SubmitCommand: AsyncParsableCommand {
         discussion: """
             Takes files, folders (every image in them, recognised by its content) and patterns ('photos/*.jpg'). A folder with \
             the maps of a material, which 'texloom train' recognises by their names, is one job; so is each such folder in \
-            a folder. --map names the maps of one material instead (docs/materials.md). Each file is \
-            accepted or refused with a reason; none is skipped silently. Submitting the same exemplar with the same \
+            a folder. --map names the maps of one material instead (docs/materials.md). Hidden files in folders are \
+            skipped; each other file is accepted or refused with a reason. Submitting the same exemplar with the same \
             recipe again returns the job that is there: equal recipes give equal generators, so use --set seed=N for \
             another variation, or --seeds N for several to choose from ('texloom gather --best'). Those are named bricks, \
             bricks-seed2, bricks-seed3, and every exemplar's first seed comes before the second one of any.

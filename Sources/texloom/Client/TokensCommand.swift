@@ -9,11 +9,12 @@ struct TokensCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokens", abstract: "Makes, lists and revokes the tokens that people and scripts log in with.",
         discussion: """
-            Without --api these commands work on the coordinator's data folder, whether or not it runs: a user \
-            who may write there is an admin. So the first token is made on the coordinator's machine, also before the \
+            By default these commands work on the coordinator's data folder, whether or not it runs: a user who may write \
+            there is an admin. So the first token is made on the coordinator's machine, also before the \
             coordinator's first start:
               texloom tokens create ann --role admin
-            With --api, or the setting api, they ask a coordinator, which wants an admin's token.
+            With --api, TEXLOOM_API or the setting api, they ask a coordinator, which wants an admin's token. --data \
+            names the folder all the same.
             """,
         subcommands: [CreateTokenCommand.self, ListTokensCommand.self, RevokeTokenCommand.self])
 }
@@ -23,17 +24,26 @@ struct TokenOptions: ParsableArguments {
     @Option(help: "The coordinator's data folder. Default: ~/.local/state/texloom/coordinator.")
     var data: String?
 
-    @OptionGroup var client: ClientOptions
+    @Option(
+        help: ArgumentHelp(
+            "Ask this coordinator instead of the data folder. Default: TEXLOOM_API, or the setting api; without them, the "
+                + "data folder.", valueName: "url"))
+    var api: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func client() throws -> APIClient { try APIClient(address: api) }
 
     func validate() throws {
-        if data != nil, client.api != nil { throw ValidationError("--data and --api are both given; expected one") }
+        if data != nil, api != nil { throw ValidationError("--data and --api are both given; expected one") }
     }
 
     /// The tokens in a data folder, or nil to ask a coordinator.
     /// - Parameter creates: whether a new or empty folder becomes a data folder.
     func folder(creates: Bool = false) throws -> TokenAdministration? {
         let settings = try Settings.current.get()
-        if data == nil, client.api != nil || settings[.api] != nil { return nil }
+        if data == nil, api != nil || settings[.api] != nil { return nil }
         let folder = data ?? settings[.data]
         let url = folder.map { URL(fileURLWithPath: $0, isDirectory: true) }
         PrivateFile.keepNewFilesPrivate()
@@ -77,9 +87,9 @@ struct CreateTokenCommand: AsyncParsableCommand {
         if let folder = try options.folder(creates: true) {
             created = try await folder.create(request)
         } else {
-            created = try await options.client.client().post("/api/v1/tokens", body: request)
+            created = try await options.client().post("/api/v1/tokens", body: request)
         }
-        if options.client.json { return try sayJSON(created) }
+        if options.json { return try sayJSON(created) }
         say(created.secret)
         complain("this is the only time that the token is shown; keep it in a file of mode 600 (TEXLOOM_TOKEN_FILE)")
     }
@@ -95,9 +105,9 @@ struct ListTokensCommand: AsyncParsableCommand, PrintsOnly {
         if let folder = try options.folder() {
             tokens = try await folder.list()
         } else {
-            tokens = try await options.client.client().get("/api/v1/tokens", as: TokenList.self).tokens
+            tokens = try await options.client().get("/api/v1/tokens", as: TokenList.self).tokens
         }
-        if options.client.json { return try sayJSON(tokens) }
+        if options.json { return try sayJSON(tokens) }
         if tokens.isEmpty { return say("no tokens") }
         let table = TextTable(
             columns: ["NAME", "ROLE", "STATE", "CREATED", "EXPIRES"].map { TextTable.Column(title: $0) },
@@ -131,9 +141,9 @@ struct RevokeTokenCommand: AsyncParsableCommand {
             try await folder.revoke(name)
             tokens = try await folder.list()
         } else {
-            tokens = try await options.client.client().post("/api/v1/tokens/\(name)/revoke", as: TokenList.self).tokens
+            tokens = try await options.client().post("/api/v1/tokens/\(name)/revoke", as: TokenList.self).tokens
         }
-        if options.client.json { return try sayJSON(tokens) }
+        if options.json { return try sayJSON(tokens) }
         say("\(name.printable): revoked")
     }
 }

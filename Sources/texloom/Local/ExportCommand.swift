@@ -6,8 +6,9 @@ struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Writes a generator for other programs.",
         discussion: """
-            The ONNX model takes 'image', float [1, 3, height, width] with red, green and blue in [-1, 1], and returns \
-            'expanded' at twice the size in the same range. The sides must be multiples of 4. Its metadata says so, and \
+            The ONNX model takes 'image', float [1, C, height, width] in [-1, 1], and returns 'expanded' at twice the \
+            size in the same range. C is 3 (red, green, blue), or the number of channels of a material's maps. The \
+            sides must be multiples of 4. Its metadata says so, and \
             holds the recipe, the seed and the SHA-256 of the generator file.
 
             The model has no frame: give it some pixels around the image and crop them away, as 'texloom expand' does. \

@@ -67,6 +67,27 @@ struct DashboardTests {
         await coordinator.stop()
     }
 
+    @Test func pagesWithoutWorkersSayHowAMachineBecomesOne() async throws {
+        let plain = try await RunningCoordinator()
+        let encrypted = try await RunningCoordinator { $0.workerEndpoint = "tcp://0.0.0.0:0" }
+        let open = try await RunningCoordinator {
+            $0.workerEndpoint = "tcp://0.0.0.0:0"
+            $0.isInsecure = true
+            $0.advertisedEndpoints = ["tcp://loom.example:7741"]
+        }
+        for path in ["/", "/workers"] {
+            let here = try await plain.get(path).text
+            let command = "texloom worker --coordinator \(plain.addresses.workerEndpoint)"
+            #expect(here.contains("<pre>\(command)</pre>"), "\(path)")
+            #expect(!here.contains("texloom invite"), "\(path)")
+            let invited = try await encrypted.get(path).text
+            #expect(invited.contains("<pre>texloom invite</pre>") && !invited.contains("--coordinator"), "\(path)")
+            let elsewhere = try await open.get(path).text
+            #expect(elsewhere.contains("<pre>texloom worker --coordinator tcp://loom.example:7741</pre>"), "\(path)")
+        }
+        for coordinator in [plain, encrypted, open] { await coordinator.stop() }
+    }
+
     @Test func theVerdictOfAReportIsShownAndAnythingElseIsNot() async throws {
         let coordinator = try await RunningCoordinator()
         let job = try await coordinator.submit("wood")[0]

@@ -5,6 +5,7 @@ import HTTPTypes
 import Hummingbird
 import Plots
 import Protocol
+import Transport
 
 /// The pages for people: complete without JavaScript, live with it.
 struct DashboardRoutes: Sendable {
@@ -20,13 +21,20 @@ struct DashboardRoutes: Sendable {
     let times: RecipeTimes
     let assets: DashboardAssets
     let renderer: PageRenderer
+    /// Whether each worker needs an invitation.
+    let invitesWorkers: Bool
+    /// Where workers elsewhere reach the workers' address; empty: at that address itself.
+    let advertised: [String]
 
     init(
-        reader: ClusterReader, thumbnails: ThumbnailCache, times: RecipeTimes, insecurity: String? = nil
+        reader: ClusterReader, thumbnails: ThumbnailCache, times: RecipeTimes, insecurity: String? = nil,
+        invitesWorkers: Bool, advertised: [String]
     ) throws {
         self.reader = reader
         self.thumbnails = thumbnails
         self.times = times
+        self.invitesWorkers = invitesWorkers
+        self.advertised = advertised
         assets = DashboardAssets()
         renderer = try PageRenderer(assets: assets.version, insecurity: insecurity)
     }
@@ -57,6 +65,13 @@ struct DashboardRoutes: Sendable {
         return seconds < 1 && summary.count(.running) > 0 ? "finishing" : Readable.duration(seconds)
     }
 
+    /// What to run on a machine that is to become a worker; nil if each worker needs an invitation.
+    private var workerCommand: String? {
+        guard !invitesWorkers else { return nil }
+        let address = advertised.first ?? Endpoint.reachable(reader.workerEndpoint).first ?? reader.workerEndpoint
+        return "texloom worker --coordinator \(address)"
+    }
+
     @Sendable private func overview(_ request: Request, _ context: CallerContext) async throws -> Response {
         let summary = try await reader.summary()
         func some(_ state: JobState, _ order: JobOrder) async throws -> [JobSummary] {
@@ -79,7 +94,7 @@ struct DashboardRoutes: Sendable {
                 "queueTime": queueTime(summary), "slots": summary.slots,
                 "workerCount": counted(workers.count, "worker"),
                 "isEmpty": summary.jobs.values.allSatisfy { $0 == 0 }, "noWorkers": workers.isEmpty,
-                "workerEndpoint": summary.workerEndpoint,
+                "workerCommand": workerCommand,
                 "hasAttention": !attention.isEmpty, "attention": attention.map(Item.job),
                 "hasRunning": !running.isEmpty, "running": running.map(Item.job),
                 "hasFinished": !finished.isEmpty, "finished": finished.map(Item.job),
@@ -139,7 +154,7 @@ struct DashboardRoutes: Sendable {
         return renderer.response(
             .init(template: "workers", title: "Workers"), for: context,
             [
-                "hasWorkers": !workers.isEmpty, "workerEndpoint": reader.workerEndpoint,
+                "hasWorkers": !workers.isEmpty, "workerCommand": workerCommand,
                 "workers": workers.map { Item.worker($0, names: names) },
             ])
     }

@@ -21,8 +21,9 @@ struct ExpandCommand: ParsableCommand {
             megapixels.
 
             For a texture that tiles, as games and renderers need it, use --seamless both. A photograph does not tile, so \
-            texloom first fills a band where its opposite borders meet with blocks of the image. Without --size, bricks \
-            and other regular patterns are cut to whole periods before, so the result is smaller than twice the image. \
+            texloom first fills a band where its opposite borders meet with blocks of the image. Without --size, it \
+            first cuts each side that tiles: bricks and other regular patterns to whole periods, other sides to a \
+            multiple of 4. So the result may be smaller than twice the image. \
             'seam' says how well the result tiles: up to 1, the join looks like any other place. Look at it beside itself \
             before you use it.
 
@@ -87,7 +88,8 @@ struct ExpandCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What to expand: the image, its blocks shuffled (tiles:N for N by N of them; 4), or noise in its colours.",
+            "What to expand: the image, its blocks shuffled (tiles:N for N by N of them; 4), or noise in its colours. "
+                + "Tiles cut each side to whole blocks.",
             valueName: "kind"))
     var input = ExpansionInput.image
 
