@@ -25,7 +25,8 @@ extension Image {
         var status = stat()
         // A device or pipe may never end. A link counts as the file that it points to.
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw unreadable("is not a regular file")
+            let isFolder = status.st_mode & S_IFMT == S_IFDIR
+            throw unreadable(isFolder ? "is a folder; expected a PNG or a JPEG" : "is not a regular file")
         }
         let size = Int(status.st_size)
         guard size <= limits.maxFileBytes else { throw limits.tooManyBytes(url.path, size) }

@@ -51,9 +51,10 @@ actor WorkerLoop {
         if case .ended(let ref, let ending) = event {
             wishes[ref] = nil
             if case .finished = ending { probeBackOff = Spool.probeBackOff.lowerBound }
+            let kind = state.attempts[ref]?.assignment.kind
             // The trainer no longer uses the folder. If the attempt was forgotten meanwhile, its folder can go now.
-            if state.attempts[ref] == nil { spool.remove(ref) }
-            logger.info("work \(ending)", metadata: metadata(ref, [:]))
+            if kind == nil { spool.remove(ref) }
+            logger.info("work \(ending.words(of: kind ?? .train))", metadata: metadata(ref, [:]))
         }
         for effect in state.handle(event, at: .origin + (ContinuousClock.now - started)) { perform(effect) }
         watchStorage(event)

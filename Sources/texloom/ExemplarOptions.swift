@@ -20,6 +20,12 @@ struct FramingOptions: ParsableArguments {
             valueName: "pixels"))
     var resize: Int?
 
+    /// What to call the exemplar where its size is told.
+    func named(_ name: String) -> String {
+        let options = [crop.map { _ in "--crop" }, resize.map { _ in "--resize" }].compactMap { $0 }
+        return options.isEmpty ? name : "\(name) after \(options.joined(separator: " and "))"
+    }
+
     var framing: Framing { Framing(crop: crop, longestSide: resize) }
 
     func validate() throws {

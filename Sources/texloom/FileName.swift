@@ -47,6 +47,20 @@ enum FileName {
     /// The name without its folders, as valid UTF-8 text.
     static func last(of path: String) -> String { plain(path).lastPathComponent }
 
+    /// The folder of a path's last component: "." for a name alone. Foundation's NSString traps for a name of one
+    /// character.
+    static func parent(ofPath path: String) -> String {
+        let scalars = path.unicodeScalars
+        guard let slash = scalars.lastIndex(of: "/") else { return "." }
+        return slash == scalars.startIndex ? "/" : String(scalars[..<slash])
+    }
+
+    /// A path's last component, whatever its bytes: what follows the last slash.
+    static func lastComponent(ofPath path: String) -> String {
+        let scalars = path.unicodeScalars
+        return String(scalars.lastIndex(of: "/").map { scalars[scalars.index(after: $0)...] } ?? scalars[...])
+    }
+
     /// What the results of an exemplar are named after; see `MaterialFiles.resultName`.
     static func stem(of path: String) -> String { MaterialFiles.resultName(of: last(of: path)) }
 

@@ -142,7 +142,8 @@ struct RecipeOptions: ParsableArguments {
         guard isFile else {
             let names = Recipe.named.map(\.name).joined(separator: ", ")
             throw CommandFailure(
-                "there is no recipe '\(name)': neither a named one (\(names)) nor a file", exit: .usage)
+                "there is no recipe '\(name)': neither a named one (\(names)) nor a file\(Recipe.hint(for: name))",
+                exit: .usage)
         }
         let yaml: String
         do {
@@ -154,6 +155,11 @@ struct RecipeOptions: ParsableArguments {
         try recipe.apply(overrides)
         return recipe
     }
+}
+
+extension NameSpecification {
+    /// The option that names a command's output; `train` and `gather` call theirs --out.
+    static let output: NameSpecification = [.customShort("o"), .customLong("output"), .customLong("out")]
 }
 
 /// - Throws: `ValidationError` for a number of threads that no machine has.

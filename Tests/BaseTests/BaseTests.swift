@@ -26,4 +26,10 @@ import Testing
     @Test func digestsHaveTwoLowerCaseDigitsAByte() {
         #expect(hexadecimal([0x00, 0x0F, 0xA0, 0xFF]) == "000fa0ff" && hexadecimal([]) == "")
     }
+
+    @Test func suggestionsAreNear() {
+        let words = ["train", "retry", "list", "logs"]
+        #expect(suggestion(for: "tarin", among: words) == "train" && suggestion(for: "lsit", among: words) == "list")
+        #expect(suggestion(for: "log", among: words) == "logs" && suggestion(for: "xyz", among: words) == nil)
+    }
 }

@@ -223,7 +223,7 @@ import Testing
         victim.killAndWait()
         let stopped = try TexloomProcess(arguments, folder: cluster.scratch.folder.url)
         try eventually("it goes on", stopping: stopped) {
-            stopped.output.contains("resuming from iteration") || !stopped.isRunning
+            stopped.output.contains("resumed at iteration") || !stopped.isRunning
         }
         stopped.send(SIGTERM)
         stopped.send(SIGCONT)

@@ -21,8 +21,14 @@ import NNCore
         try TinyCluster.exemplar(seed: 1).write(to: URL(fileURLWithPath: photo))
         let exchanged = try status(["expand", photo, "generator.safetensors"])
         #expect(exchanged.0 == 1 && exchanged.1.contains("is a PNG image, not a safetensors file"), "\(exchanged.1)")
+        let folder = try status(["evaluate", scratch.url.path, photo])
+        #expect(folder.0 == 1 && folder.1.contains("is a folder; expected a PNG or a JPEG"), "\(folder.1)")
         #expect(try status(["expand"]).0 == 2)
         #expect(try status(["recipes", "nosuch"]).0 == 2)
+        for arguments in [["recipes", "drft"], ["train", photo, "--recipe", "drft"]] {
+            let (code, message) = try status(arguments)
+            #expect(code == 2 && message.contains("did you mean 'draft'?"), "\(message)")
+        }
         #expect(try status(["worker", "--slots", "none"]).0 == 2)
         // No server listens on port 9.
         let (code, message) = try status(["list"], ["TEXLOOM_API": "http://127.0.0.1:9"])
@@ -45,7 +51,7 @@ import NNCore
         first.send(SIGCONT)
         #expect(first.wait().status == 85)
         let second = try TexloomProcess.run(train("a"), folder: scratch.url)
-        #expect(second.status == 0 && second.output.contains("resuming from iteration"), "\(second.errors)")
+        #expect(second.status == 0 && second.output.contains("resumed at iteration"), "\(second.errors)")
         #expect(try TexloomProcess.run(train("b"), folder: scratch.url).status == 0)
         let file = "moss_result/generator.safetensors"
         #expect(
@@ -79,7 +85,8 @@ import NNCore
         try bytes.write(to: folder.checkpoint)
         let second = try TexloomProcess.run(train("a"), folder: scratch.url)
         #expect(
-            second.status == 0 && second.output.contains("resuming from iteration \(iteration)"), "\(second.errors)")
+            second.status == 0 && second.output.contains("resumed at iteration \(iteration)\n"), "\(second.errors)")
+        #expect(!second.output.contains("resuming"), "it is said once")
         #expect(second.errors.contains("last_checkpoint.safetensors") && second.errors.contains("sum is wrong"))
         #expect(!FileManager.default.fileExists(atPath: folder.previousCheckpoint.path), "a finished run needs one")
         #expect(try TexloomProcess.run(train("b"), folder: scratch.url).status == 0)
@@ -111,7 +118,7 @@ import NNCore
         try FileManager.default.createDirectory(at: folder.checkpoint, withIntermediateDirectories: false)
         let again = try TexloomProcess.run(train, folder: scratch.url)
         #expect(again.status == 1 && again.errors.contains("last_checkpoint.safetensors: cannot be read: "))
-        #expect(!again.errors.contains("is whole") && !again.output.contains("resuming"), "\(again.errors)")
+        #expect(!again.errors.contains("is whole") && !again.output.contains("resumed"), "\(again.errors)")
         #expect(!FileManager.default.fileExists(atPath: folder.resultJSON.path))
     }
 
@@ -177,6 +184,14 @@ import NNCore
         let refused = try TexloomProcess.run(
             ["weights", "--convert", scratch.path("bad.pth")], folder: scratch.url, environment: environment)
         #expect(refused.status == 1 && refused.errors.contains("bad.pth"))
+        try TinyCluster.exemplar(seed: 1).write(to: scratch.url.appendingPathComponent("p.png"))
+        let picture = try TexloomProcess.run(
+            ["weights", "--convert", scratch.path("p.png")], folder: scratch.url, environment: environment)
+        #expect(
+            picture.errors.contains(
+                "p.png is a PNG image, not torchvision's VGG19; expected vgg19-dcbb9e9d.pth ('texloom weights"),
+            "\(picture.errors)")
+        #expect(!picture.errors.contains("generator.safetensors"))
     }
 
     @Test func exemplarsAreFoundInFilesFoldersAndPatterns() throws {

@@ -56,6 +56,9 @@ import Testing
         #expect(try train(photograph, framing).output.contains("is finished already"))
         #expect(try train(photograph, ["--crop", "50x40+1+0", "--resize", "40"]).status == 2)
 
+        let small = try train(photograph, ["--crop", "50x40+0+0", "--resize", "10"])
+        #expect(small.errors.contains("wall.png after --crop and --resize is 10x8 pixels"), "\(small.errors)")
+
         let generator = folder.appendingPathComponent("generator.safetensors").path
         let large = scratch.path("large.png")
         let expanded = try TexloomProcess.run(["expand", generator, photograph, "-o", large], folder: scratch.url)

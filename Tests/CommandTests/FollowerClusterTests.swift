@@ -166,7 +166,7 @@ import Testing
         let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
         for (then, wanted) in [
             ("paint", "expected expand or export"), ("expand:size=9", "expected WxH"),
-            ("export:usd", "expected NAME=VALUE"),
+            ("export:usd", "'usd' is not a format of export; expected onnx"),
         ] {
             let refused = try cluster.run(["submit", exemplar, "--then", then])
             #expect(refused.status == 2 && refused.errors.contains(wanted), "\(refused.errors)")

@@ -138,6 +138,8 @@ import Testing
 
     @Test func aWatchOfWhatFailedFails() throws {
         let cluster = try TinyCluster()
+        let empty = try cluster.run(["watch"])
+        #expect(empty.status == 0 && empty.output == "no jobs; --forever waits for some\n", "\(empty)")
         let exemplar = try cluster.writeExemplar("stone.png", seed: 9)
         #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 60)).status == 0)
         #expect(try cluster.run(["cancel", "stone", "--reason", "enough"]).status == 0)
@@ -146,6 +148,8 @@ import Testing
             #expect(result.status == 1 && result.output.contains("stone: cancelled (enough)"), "\(result.output)")
             #expect(result.errors.contains("1 of 1 job did not finish"), "\(result.errors)")
         }
+        let cancelled = try cluster.run(["cancel", "nosuch"])
+        #expect(cancelled.status == 1 && cancelled.errors.hasPrefix("texloom: there is no job 'nosuch';"))
         let unknown = try cluster.run(["watch", "nosuch-7"])
         #expect(unknown.status == 1 && unknown.errors.contains("there is no job 'nosuch-7'"))
     }

@@ -66,12 +66,6 @@ import Testing
         }
     }
 
-    @Test func suggestionsAreNear() {
-        let words = ["train", "retry", "list", "logs"]
-        #expect(suggestion(for: "tarin", among: words) == "train" && suggestion(for: "lsit", among: words) == "list")
-        #expect(suggestion(for: "log", among: words) == "logs" && suggestion(for: "xyz", among: words) == nil)
-    }
-
     @Test func aMistypedOptionIsTold() throws {
         let scratch = try ScratchFolder()
         let result = try TexloomProcess.run(["list", "--staet", "held"], folder: scratch.url)

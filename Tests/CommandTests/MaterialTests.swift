@@ -283,6 +283,11 @@ import Testing
         let plain = try train([picture], ["--name", "plain"])
         #expect(plain.status == 0, "\(plain.errors)")
         try refused(["expand", scratch.path("out/plain_result/generator.safetensors"), folder], "knows no maps")
+        // Its pictures are not looked at before.
+        let photographs = scratch.path("out/plain_result/img")
+        try refused(
+            ["expand", scratch.path("out/plain_result/generator.safetensors"), photographs],
+            "expected a picture instead of \(photographs)")
         // A folder's run belongs to its maps.
         try FileManager.default.removeItem(atPath: folder + "/waves_rough.png")
         let other = try train([folder], ["--name", "waves"])

@@ -28,6 +28,24 @@ import Testing
         #expect(said.contains("standard output cannot be written: No space left on device"), "\(said)")
     }
 
+    /// Foundation's NSString traps where it looks for the folder of such a name.
+    @Test func anOutputMayHaveANameOfOneCharacter() throws {
+        let scratch = try ScratchFolder()
+        try TinyCluster.exemplar(seed: 2).write(to: URL(fileURLWithPath: scratch.path("p.png")))
+        let train = "\"$0\" train p.png --threads 1 " + TinyCluster.recipe(iterations: 10).joined(separator: " ")
+        let generator = "out/p_result/generator.safetensors"
+        let (status, said) = try shell(
+            """
+            cd '\(scratch.url.path)' && ln -s n link && \(train) --out out > /dev/null || exit 9
+            "$0" expand \(generator) p.png --output a && "$0" export \(generator) --out link || exit 8
+            "$0" generator out/p_result/last_checkpoint.safetensors -o g && "$0" expand g p.png -o ./x --variations 2
+            """, folder: scratch.url)
+        #expect(status == 0, "\(said)")
+        for name in ["a", "n", "g", "x-1", "x-2"] {
+            #expect(FileManager.default.fileExists(atPath: scratch.path(name)), "\(name)")
+        }
+    }
+
     @Test func aReaderThatHasSeenEnoughEndsACommandQuietly() throws {
         let scratch = try ScratchFolder()
         let (_, said) = try shell(

@@ -76,6 +76,37 @@ import Testing
         #expect(changed.status == 2 && !exists("out/brick_albedo_result"), "\(changed.errors)")
     }
 
+    @Test func theLastJSONLineNamesTheResult() throws {
+        let exemplar = try writeExemplar("moss.png")
+        // Trained, then finished already.
+        for _ in 1...2 {
+            let result = try TexloomProcess.run(arguments(exemplar, iterations: 40, ["--json"]), folder: scratch.url)
+            let last = try #require(result.output.split(separator: "\n").last)
+            let object = try JSONSerialization.jsonObject(with: Data(last.utf8)) as? [String: String]
+            #expect(object?["event"] == "finished" && object?["verdict"]?.isEmpty == false, "\(last)")
+            #expect(object?["folder"] == scratch.path("out/moss_result"))
+            #expect(object?["generator"] == scratch.path("out/moss_result/generator.safetensors"))
+        }
+    }
+
+    /// A job of the same name has a folder of the same name.
+    @Test func aResultHasTheNameOfAJobsFolder() throws {
+        let exemplar = try writeExemplar("Großer Stein (2).png")
+        func train(_ more: String...) throws -> TexloomProcess.Result {
+            try TexloomProcess.run(arguments(exemplar, iterations: 20, more), folder: scratch.url)
+        }
+        #expect(try train().output.contains("done: ") && exists("out/Großer Stein _2__result/result.json"))
+        // An earlier release has trained it.
+        try FileManager.default.moveItem(
+            atPath: scratch.path("out/Großer Stein _2__result"), toPath: scratch.path("out/Großer Stein (2)_result"))
+        let known = try train()
+        #expect(known.output.contains("Großer Stein (2)_result is finished already"), "\(known.output)")
+        #expect(!known.errors.contains("another exemplar") && !exists("out/Großer Stein _2__result"))
+        #expect(try train("--name", ".hidden").output.contains("done: ") && exists("out/hidden_result"))
+        let nameless = try train("--name", "")
+        #expect(nameless.status == 2 && nameless.errors.contains("--name has 0 bytes"), "\(nameless.errors)")
+    }
+
     /// What `--checkpoint-days` and `--quota` leave of a gathered job.
     @Test func aResultWithoutACheckpointIsLeftAlone() throws {
         let exemplar = try writeExemplar("moss.png")
@@ -175,6 +206,13 @@ import Testing
         #expect(
             FileManager.default.contentsEqual(
                 atPath: scratch.path("last_checkpoint.safetensors.png"), andPath: scratch.path("g.safetensors.png")))
+
+        let again = try TexloomProcess.run(
+            ["generator", scratch.path("g.safetensors"), "-o", scratch.path("h.safetensors")], folder: scratch.url)
+        #expect(again.status == 1 && again.errors.contains("is a generator already"), "\(again.errors)")
+        let whole = try TexloomProcess.run(
+            ["export", folder, "-o", scratch.path("m.onnx")], folder: scratch.url)
+        #expect(whole.errors.contains("is a folder; expected a file in it, such as generator"), "\(whole.errors)")
 
         func expand(_ arguments: String...) throws -> TexloomProcess.Result {
             try TexloomProcess.run(["expand"] + arguments, folder: scratch.url)

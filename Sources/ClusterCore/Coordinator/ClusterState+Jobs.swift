@@ -146,7 +146,11 @@ extension ClusterState {
             return
         }
         guard job.state != .finished else {
-            effects.append(.reply(token, .refused(.conflict("the job has finished; submit it again under a new key"))))
+            let otherwise =
+                job.kind == .train
+                ? "'texloom continue', or a submission with 'continues', trains it for longer; another seed gives a "
+                    + "variation" : "the same options would give the same files"
+            effects.append(.reply(token, .refused(.conflict("the job has finished; \(otherwise)"))))
             return
         }
         if job.state == .blocked {
@@ -205,10 +209,10 @@ extension ClusterState {
         effects.append(.reply(token, .draining(workerID: workerID)))
     }
 
-    /// A folder name that no other job has: the job's name without the characters that file systems refuse, numbered
-    /// from the second job on. Unique regardless of case, because some file systems ignore case.
+    /// A folder name that no other job has: the job's name as a ``FileSystemName``, numbered from the second job on.
+    /// Unique regardless of case, because some file systems ignore case.
     private mutating func claimResultName(for name: String) -> String {
-        let base = Self.fileSystemName(name)
+        let base = FileSystemName.clean(name)
         var suffix = resultNames[base.lowercased()] ?? 1
         var candidate = suffix == 1 ? base : "\(base)-\(suffix)"
         while resultNames[candidate.lowercased()] != nil {
@@ -218,27 +222,5 @@ extension ClusterState {
         resultNames[base.lowercased()] = suffix + 1
         if candidate != base { resultNames[candidate.lowercased()] = 2 }
         return candidate
-    }
-
-    static func fileSystemName(_ name: String) -> String {
-        var result = ""
-        for character in name {
-            let next = isSafeInFileNames(character) ? String(character) : "_"
-            // Leaves room for the suffix and "_result" within the 255 bytes of a file name.
-            guard result.utf8.count + next.utf8.count <= 200 else { break }
-            result += next
-        }
-        while let first = result.first, first == "." || first == " " { result.removeFirst() }
-        while let last = result.last, last == "." || last == " " { result.removeLast() }
-        return result.isEmpty ? "texture" : result
-    }
-
-    private static func isSafeInFileNames(_ character: Character) -> Bool {
-        let others = "-_.+ "
-        guard character.isLetter || character.isNumber || others.contains(character) else { return false }
-        // `isLetter` looks at the first scalar alone. U+0D4E, a letter, and a slash after it are one character.
-        return character.unicodeScalars.allSatisfy {
-            !$0.isASCII || $0.properties.isAlphabetic || ("0"..."9").contains($0) || others.unicodeScalars.contains($0)
-        }
     }
 }

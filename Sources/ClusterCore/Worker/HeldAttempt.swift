@@ -73,7 +73,7 @@ struct Lane: Equatable, Sendable {
 package struct HeldAttempt: Equatable, Sendable {
     package enum Phase: Equatable, Sendable { case downloading, training, ended }
 
-    let assignment: Assignment
+    package let assignment: Assignment
     /// Whether this process resumed the attempt from an earlier one. Then its checkpoint is this worker's own, and the
     /// metrics in the checkpoint may never have been reported.
     var isResumed = false

@@ -348,16 +348,19 @@ package struct WorkerState: Sendable {
     }
 }
 
-extension WorkerState.Ending: CustomStringConvertible {
-    /// How a training ended: "finished at iteration 6000 after 240 s".
-    package var description: String {
+extension WorkerState.Ending {
+    /// How work ended: "finished at iteration 6000 after 240 s". The steps of other work than a training say nothing to
+    /// people.
+    package func words(of kind: JobKind) -> String {
+        let isTraining = kind == .train
         switch self {
         case .finished(let iteration, let seconds, _):
-            "finished at iteration \(iteration) after \(Int(seconds.rounded())) s"
-        case .stopped(let iteration): "stopped at iteration \(iteration), with a checkpoint"
-        case .abandoned: "was abandoned"
+            return "finished\(isTraining ? " at iteration \(iteration)" : "") after \(Int(seconds.rounded())) s"
+        case .stopped(let iteration):
+            return "stopped" + (isTraining ? " at iteration \(iteration), with a checkpoint" : "")
+        case .abandoned: return "was abandoned"
         case .failed(let code, let reason, let isRetryable, _):
-            "failed (\(code)\(isRetryable ? "" : ", for good")): \(reason)"
+            return "failed (\(code)\(isRetryable ? "" : ", for good")): \(reason)"
         }
     }
 }

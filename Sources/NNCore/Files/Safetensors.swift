@@ -64,6 +64,11 @@ public struct Safetensors: Sendable {
         ("a Git LFS pointer, whose content has to be fetched ('git lfs pull')", Array("version https://git-lfs".utf8)),
     ]
 
+    /// What a file is that is given by mistake: "a PNG image"; nil if its first bytes do not say.
+    public static func otherFormat(of data: Data) -> String? {
+        otherFormats.first { data.starts(with: $0.1) }?.0
+    }
+
     public let metadata: [String: String]
     public let entries: [String: Entry]
     private let file: String
@@ -86,7 +91,7 @@ public struct Safetensors: Sendable {
         func fail(_ problem: String) -> SafetensorsError {
             SafetensorsError(.malformed, file: file, problem: problem)
         }
-        for (format, start) in Self.otherFormats where data.starts(with: start) {
+        if let format = Self.otherFormat(of: data) {
             throw fail(
                 "is \(format), not a safetensors file; expected a network or a checkpoint, such as "
                     + "generator.safetensors (were two arguments exchanged?)")

@@ -15,16 +15,16 @@ public struct ExportOptions: Equatable, Sendable {
     /// The file in the format.
     /// - Parameters:
     ///   - file: a generator or a checkpoint.
-    ///   - sha256: of the file, in lower-case hexadecimal.
+    ///   - sha256: of the file, in lower-case hexadecimal; asked for once the file is known to be a generator.
     ///   - name: the file's, for messages.
     /// - Throws: `TrainingError` for another file, `ExpansionFailure` for statistics that the generator lacks.
-    public func model(of file: URL, sha256: String, name: String) throws -> Data {
+    public func model(of file: URL, sha256: @autoclosure () throws -> String, name: String) throws -> Data {
         let (network, recipe) = try Generator.load(contentsOf: file)
         try statistics.require(of: network, named: name)
         return network.onnx(
             statistics: statistics.norms,
             metadata: [
-                ("recipe", recipe.yaml()), ("seed", String(recipe.seed)), ("generator_sha256", sha256),
+                ("recipe", recipe.yaml()), ("seed", String(recipe.seed)), ("generator_sha256", try sha256()),
                 ("statistics", recipe.norm == .without ? "none" : statistics.rawValue),
             ])
     }
@@ -36,11 +36,15 @@ extension ExportOptions: CustomStringConvertible {
     /// - Throws: `ExpansionFailure` for an unknown name or a bad value.
     public init(_ text: String) throws(ExpansionFailure) {
         self.init()
-        let words = text == "onnx" || text.hasPrefix("onnx,") ? "format=\(text)" : text
+        let first = text.prefix { $0 != "," }
+        let isFormat = !first.isEmpty && !first.contains("=") && !["format", "statistics"].contains(first)
+        let words = isFormat ? "format=\(text)" : text
         for (name, value) in try SpecText.pairs(of: words, flags: [:]) {
             switch name {
             case "format":
-                guard let known = Format(rawValue: value) else { throw SpecText.badValue(name, text, "onnx") }
+                guard let known = Format(rawValue: value) else {
+                    throw ExpansionFailure("'\(value)' is not a format of export; expected onnx")
+                }
                 format = known
             case "statistics":
                 guard let known = NormStatistics(rawValue: value) else {

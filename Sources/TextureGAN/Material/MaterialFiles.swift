@@ -154,7 +154,8 @@ public struct MaterialFiles: Sendable, Equatable {
             try add(File(url: url, content: content, name: "\(name)/\(url.lastPathComponent)"))
         }
         try requireAlbedo(
-            "expected a name that ends in Color, albedo or diff, or --map albedo=FILE")
+            "a folder is read as the maps of one material: expected a name that ends in Color, albedo or diff, or "
+                + "--map albedo=FILE. Of photographs, name one file; 'texloom submit' takes a folder of them")
     }
 
     private mutating func add(_ file: File) throws(TrainingError) {

@@ -7,21 +7,28 @@ extension Recipe {
     public init(named name: String, overrides: [String] = []) throws(TrainingError) {
         guard let recipe = Self.named.first(where: { $0.name == name }) else {
             let names = Self.named.map(\.name).joined(separator: ", ")
-            throw TrainingError(.badRecipe, "unknown recipe '\(name)'; the named recipes are \(names)")
+            throw TrainingError(
+                .badRecipe, "unknown recipe '\(name)'; the named recipes are \(names)\(Self.hint(for: name))")
         }
         self = recipe
         try apply(overrides)
     }
 
+    /// "; did you mean 'draft'?", or nothing if no named recipe is close to the name.
+    public static func hint(for name: String) -> String {
+        suggestion(for: name, among: named.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
+    }
+
     /// Applies `key=value` overrides, then checks the whole.
-    public mutating func apply(_ overrides: [String]) throws(TrainingError) {
+    /// - Parameter option: the one that gave them, for errors.
+    public mutating func apply(_ overrides: [String], from option: String = "--set") throws(TrainingError) {
         for override in overrides {
             guard let equals = override.firstIndex(of: "=") else {
-                throw TrainingError(.badRecipe, "--set \(override): expected key=value")
+                throw TrainingError(.badRecipe, "\(option) \(override): expected key=value")
             }
             try set(
                 String(override[..<equals]), to: String(override[override.index(after: equals)...]),
-                where: "--set \(override)")
+                where: "\(option) \(override)")
         }
         try validate(source: "recipe '\(name)'")
     }

@@ -123,7 +123,13 @@ enum Checkpoint {
         do throws(SafetensorsError) {
             return try Safetensors(contentsOf: url)
         } catch {
-            throw TrainingError(.badCheckpoint, for: error, "\(role) \(error)", isRetryable: isRetryable)
+            var isFolder: ObjCBool = false
+            let exists = FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder)
+            let name = role == "generator" ? "generator" : "last_checkpoint"
+            let message =
+                exists && isFolder.boolValue
+                ? "\(url.path) is a folder; expected a file in it, such as \(name).safetensors" : "\(role) \(error)"
+            throw TrainingError(.badCheckpoint, for: error, message, isRetryable: isRetryable)
         }
     }
 

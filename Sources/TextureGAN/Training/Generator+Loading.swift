@@ -29,6 +29,10 @@ extension Generator {
         let reader = CheckpointReader(try Checkpoint.read(url, as: "checkpoint"), url)
         let metadata = reader.file.metadata
         guard metadata["format"] == Checkpoint.format else {
+            if reader.file.entries["head.weight"] != nil {
+                throw TrainingError(
+                    .badCheckpoint, "\(url.path) is a generator already; expand and export take it as it is")
+            }
             throw TrainingError(.badCheckpoint, "checkpoint \(reader.malformed(reader.anotherFormat))")
         }
         let (generator, recipe) = try load(contentsOf: url)

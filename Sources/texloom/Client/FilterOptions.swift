@@ -57,7 +57,9 @@ struct SelectionOptions: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Do not ask before several jobs are changed.")
     var yes = false
 
-    private var hasFilter: Bool { !filter.isEmpty || state != nil || name != nil || recipe != nil }
+    /// Whether the options say which jobs, apart from their state.
+    private var namesJobs: Bool { !filter.isEmpty || name != nil || recipe != nil }
+    private var hasFilter: Bool { namesJobs || state != nil }
 
     func validate() throws {
         if jobs.isEmpty, !hasFilter {
@@ -75,6 +77,7 @@ struct SelectionOptions: ParsableArguments {
     ///   - states: The states of jobs to which the action applies.
     ///   - done: What has happened to the jobs: "cancelled".
     ///   - send: Asks the coordinator for it; nil: in one request.
+    /// - Throws: `CommandFailure` also if no job matches, whatever its state. That none is in the state is an answer.
     func change(
         _ action: String, of states: [JobState], done: String, reason: String? = nil, _ options: ClientOptions,
         send: ((APIClient, JobSelection) async throws -> SelectionChanges)? = nil
@@ -92,8 +95,10 @@ struct SelectionOptions: ParsableArguments {
             }
         }
         guard matching > 0 else {
+            query.state = nil
+            if namesJobs, try await api.count(query) == 0 { throw CommandFailure("no job matches") }
             if options.json { return try sayJSON(SelectionChanges(matched: 0, changed: [])) }
-            return say("no job matches")
+            return say(state.map { "no job is \($0.rawValue)" } ?? "no job matches")
         }
         if applicable > 1, !yes { try confirm("\(action) \(applicable) jobs?") }
         let selection = JobSelection(

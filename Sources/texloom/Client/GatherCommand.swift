@@ -77,7 +77,10 @@ struct GatherCommand: AsyncParsableCommand {
         var candidates: Set<String>?
         if jobs.isEmpty {
             let found = try await api.jobs(JobFilter(tags: try filter.tags()))
-            if !filter.isEmpty { candidates = Set(found.map(\.id)) }
+            if !filter.isEmpty {
+                guard !found.isEmpty else { throw CommandFailure("no job matches") }
+                candidates = Set(found.map(\.id))
+            }
             chosen = found.filter { $0.state == .finished || unfinished && $0.isTraining }.reversed()
         } else {
             for word in jobs {

@@ -69,7 +69,7 @@ private func act(on words: [String], _ action: String, query: [String: String], 
             done.append(job)
             if !options.json { say("\(job.resultName) (\(job.id)): \(job.state.rawValue)") }
         } catch let failure as CommandFailure where failure.exitCode == .failed {
-            complain("\(word): \(failure.message)")
+            complain(failure.message.contains("'\(word)'") ? failure.message : "\(word): \(failure.message)")
             failures += 1
         } catch let failure as CommandFailure where failure.exitCode == .tryAgain {
             away = failure

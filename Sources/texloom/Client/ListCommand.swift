@@ -38,7 +38,10 @@ struct ListCommand: AsyncParsableCommand, PrintsOnly {
             say(terminalSafe(json: try APIFormat.encoder.encode(jobs)))
             return
         }
-        if jobs.isEmpty { return say("no jobs") }
+        if jobs.isEmpty {
+            let isPart = state != nil || name != nil || recipe != nil || !filter.isEmpty
+            return say(isPart ? "no job matches" : "no jobs")
+        }
         let features = TerminalFeatures(descriptor: STDOUT_FILENO)
         let table = JobTable(isUnicode: features.isUnicode || !features.isTerminal).table(jobs, showsIDs: true)
         for line in table.lines(width: terminalSize(STDOUT_FILENO)?.columns) {

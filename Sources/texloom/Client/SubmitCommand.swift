@@ -255,7 +255,10 @@ struct SubmitCommand: AsyncParsableCommand {
             }
         let (width, height) = (exemplar.width, exemplar.height)
         let fits = variants.map { variant in
-            Result { try variant.recipe.cropSize(forWidth: width, height: height, exemplar: FileName.readable(file)) }
+            Result {
+                try variant.recipe.cropSize(
+                    forWidth: width, height: height, exemplar: framing.named(FileName.readable(file)))
+            }
         }
         if !fits.contains(where: { (try? $0.get()) != nil }) { _ = try fits[0].get() }
         for work in following {
@@ -311,7 +314,10 @@ struct SubmitCommand: AsyncParsableCommand {
 
     private func describe(_ outcome: Outcome) -> String {
         guard outcome.accepted else {
-            return "refused   \(outcome.file.printable): \((outcome.reason ?? "").printable)"
+            let (file, reason) = (outcome.file.printable, (outcome.reason ?? "").printable)
+            // Most reasons begin with the file's name.
+            let namesFile = ["\(file) ", "\(file): "].contains { reason.hasPrefix($0) }
+            return "refused   " + (namesFile ? reason : "\(file): \(reason)")
         }
         var known = outcome.alreadyExisted == true ? "  (was submitted before)" : ""
         if let state = outcome.state, state.canBeRetried {

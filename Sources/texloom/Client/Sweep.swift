@@ -88,7 +88,7 @@ struct RecipeVariant {
         var variants: [RecipeVariant] = []
         for chosen in Sweep.combinations(sweeps) {
             var swept = recipe
-            try swept.apply(chosen.map { "\($0.field)=\($0.value)" })
+            try swept.apply(chosen.map { "\($0.field)=\($0.value)" }, from: "--sweep")
             guard swept.seed <= UInt64.max - UInt64(seeds - 1) else {
                 throw CommandFailure(
                     "--seeds \(seeds): the recipe's seed \(swept.seed) is not followed by \(seeds - 1) others; expected a "

@@ -74,6 +74,7 @@ struct WatchedCluster {
                 }
                 guard unfinished > 0 else {
                     if !deleted.isEmpty { throw ExitCode(CommandExit.failed.rawValue) }
+                    if total == 0, !writesJSON { say("no jobs; --forever waits for some") }
                     return
                 }
                 throw CommandFailure(

@@ -32,7 +32,7 @@ struct ExportCommand: ParsableCommand {
             """)
     var statistics = NormStatistics.image
 
-    @Option(name: .shortAndLong, help: "The file to write; - is standard output.")
+    @Option(name: .output, help: "The file to write; - is standard output.")
     var output: String
 
     func run() throws {

@@ -15,7 +15,7 @@ struct GeneratorCommand: ParsableCommand {
     @Argument(help: "The checkpoint.", completion: .file())
     var checkpoint: String
 
-    @Option(name: .shortAndLong, help: "The file to write; - is standard output.")
+    @Option(name: .output, help: "The file to write; - is standard output.")
     var output: String
 
     func run() throws {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClusterCore
 import Foundation
 import Imaging
 import NNCore
@@ -53,11 +54,16 @@ struct TrainCommand: ParsableCommand {
             """)
     var threads: Int?
 
-    @Flag(help: "Print metrics as JSON lines instead of progress.")
+    @Flag(
+        help: """
+            Print metrics as JSON lines instead of progress. The last line of a finished training has \
+            "event":"finished", the result's folder, its generator and the verdict.
+            """)
     var json = false
 
     func validate() throws {
         try requireThreads(threads)
+        try JobName.validate(name)
         try maps.require(instead: exemplar, "an exemplar or a folder of maps")
     }
 
@@ -68,7 +74,7 @@ struct TrainCommand: ParsableCommand {
         do { given = try GivenExemplar(exemplar, maps, framing.framing) } catch { throw CommandFailure("\(error)") }
         let identity = given.identity
         _ = try recipe.cropSize(
-            forWidth: identity.image.width, height: identity.image.height, exemplar: identity.name)
+            forWidth: identity.image.width, height: identity.image.height, exemplar: framing.named(identity.name))
         let (name, folder, claim) = try claimFolder(for: identity)
         defer { withExtendedLifetime(claim) {} }
         try? FileManager.default.removeItem(at: folder.scratch)
@@ -81,10 +87,8 @@ struct TrainCommand: ParsableCommand {
         if let network = checkpoint ?? (hasGenerator ? folder.generator : nil) {
             try requireSameRun(network, identity, recipe, folder)
             if FileManager.default.fileExists(atPath: folder.resultJSON.path) {
-                if !json {
-                    say("\(folder.url.path) is finished already; --set seed=N with --name gives another variation")
-                }
-                return
+                guard !json else { return try sayEnd(of: folder, verdict: folder.verdict) }
+                return say("\(folder.url.path) is finished already; --set seed=N with --name gives another variation")
             }
         }
         try folder.write(recipe: recipe.yaml())
@@ -133,12 +137,13 @@ struct TrainCommand: ParsableCommand {
         case .finished(let iteration, let trainingSeconds, let reportJSON):
             try folder.finish(
                 ResultFolder.Result(
-                    job: nil, name: name, exemplar: given.fileName, startedAt: began, finishedAt: Date(),
+                    job: nil, name: self.name ?? name, exemplar: given.fileName, startedAt: began, finishedAt: Date(),
                     trainingSeconds: trainingSeconds, worker: ProcessInfo.processInfo.hostName, attempts: 1,
                     report: reportJSON))
-            guard !json else { return }
+            let verdict = TrainingReport(reportJSON)?.verdict
+            guard !json else { return try sayEnd(of: folder, verdict: verdict) }
             say("done: \(folder.url.path)")
-            if let verdict = TrainingReport(reportJSON)?.verdict { say("verdict: \(verdict)") }
+            if let verdict { say("verdict: \(verdict)") }
             say("picture: \(folder.snapshot(iteration).path)")
             let inputs = given.identity.layout.isMaterial ? "folders of maps" : "pictures"
             say("'texloom expand' enlarges \(inputs) with \(folder.generator.path)")
@@ -151,21 +156,37 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
+    /// The last of the JSON lines.
+    private func sayEnd(of folder: ResultFolder, verdict: String?) throws {
+        struct End: Encodable {
+            let event = "finished"
+            let folder: String
+            let generator: String
+            let verdict: String?
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let end = End(folder: folder.url.path, generator: folder.generator.path, verdict: verdict)
+        say(terminalSafe(json: try encoder.encode(end)))
+    }
+
     /// A folder that no other exemplar and no other process uses, as long as the claim lives.
     /// - Throws: `CommandFailure` naming the holder.
     private func claimFolder(for exemplar: Exemplar) throws -> (String, ResultFolder, RunClaim) {
         let owner = RunClaim.Owner(exemplar: exemplar.fingerprint, file: exemplar.name)
         let parent = try outFolder(out)
-        let names = name.map { [$0] } ?? ExemplarNames.candidates(exemplar.name)
+        let names = name.map { [FileSystemName.clean($0)] } ?? ExemplarNames.folders(exemplar.name)
+        // Earlier releases left characters in the folder's name that a job's folder does not have.
+        let earlier = name.map { [$0] } ?? Array(ExemplarNames.candidates(exemplar.name).prefix(3))
         // The run's existing folder first, even if a better name is free now.
-        let own = names.prefix(3).filter {
+        let own = (names.prefix(3) + earlier).filter {
             ResultFolder(named: $0, in: parent).exemplarOfNetworks() == owner.exemplar
         }
         for name in own.prefix(1) + names {
             let folder = ResultFolder(named: name, in: parent)
             switch try RunClaim.take(folder, for: owner) {
             case .claimed(let claim):
-                if name != names[0] {
+                if name != names[0], name != earlier[0] {
                     complain("\(names[0])_result is another exemplar's; this run's folder is \(folder.url.path)")
                 }
                 return (name, folder, claim)

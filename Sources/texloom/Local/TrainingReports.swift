@@ -46,7 +46,6 @@ final class TrainingReports {
             attempt { try metrics.resume(from: iteration) }
             events.resume(from: iteration)
             if iteration > 0 { events.catchUp(to: iteration) }
-            if iteration > 0, !json { say("resuming from iteration \(iteration)") }
             if isTimeExpected {
                 let time = progress.remaining(after: iteration).expected(TrainingTime.place(threads: threads))
                 take(.log(level: .info, message: time.text))

@@ -147,7 +147,11 @@ enum VGG19Conversion {
             return target
         } catch let error as SafetensorsError {
             guard error.code == .malformed else { throw CommandFailure("\(error)") }
-            throw CommandFailure("\(source.path) is not torchvision's VGG19: \(error.problem)")
+            let format = try Safetensors.otherFormat(of: Data(contentsOf: plain, options: .mappedIfSafe))
+            let fault =
+                format.map { "\($0), not torchvision's VGG19" } ?? "not torchvision's VGG19: \(error.problem)"
+            throw CommandFailure(
+                "\(source.path) is \(fault); expected vgg19-dcbb9e9d.pth ('texloom weights --help')")
         }
     }
 

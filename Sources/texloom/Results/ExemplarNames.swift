@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 
 /// Names of results after their exemplars' files: "bricks" for photos/bricks.jpg, and "wall_albedo" for wall/albedo.png
@@ -14,6 +15,12 @@ enum ExemplarNames {
     /// Possible names of a result, best first.
     static func candidates(_ path: String) -> [String] {
         [short(path), long(path)] + (2...999).map { "\(long(path))-\($0)" }
+    }
+
+    /// The same as names of folders: a job of the same name has a folder of the same name.
+    static func folders(_ path: String) -> [String] {
+        let (short, long) = (FileSystemName.clean(short(path)), FileSystemName.clean(long(path)))
+        return [short, long] + (2...999).map { "\(long)-\($0)" }
     }
 
     /// The names of files that are submitted together, in their order: the long name if several files share the short one

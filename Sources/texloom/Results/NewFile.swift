@@ -30,8 +30,7 @@ final class NewFile {
         self.target = target
         self.syncing = syncing
         self.shown = shown ?? target
-        let parent = (target as NSString).deletingLastPathComponent
-        folder = parent.isEmpty ? "." : parent
+        folder = FileName.parent(ofPath: target)
         // Not made of the name: that may have the maximal length, and another process may write the same file.
         partial = "\(folder)/.texloom-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial"
         // O_TMPFILE, a constant that Swift does not import. The file gets its name by way of /proc.

@@ -132,14 +132,13 @@ struct OutputFile {
         var found = stat()
         // A file without a name, which /dev/stdout may lead to, can only be written in place.
         guard stat(FileName.cString(target), &found) == 0, found.st_ino == status.st_ino, found.st_dev == status.st_dev,
-            access(FileName.cString((target as NSString).deletingLastPathComponent), W_OK | X_OK) == 0
+            access(FileName.cString(FileName.parent(ofPath: target)), W_OK | X_OK) == 0
         else { return .inPlace }
         return .file(target, replaced: status)
     }
 
     private func newFile(at target: String) throws -> Place {
-        let parent = (target as NSString).deletingLastPathComponent
-        let folder = parent.isEmpty ? "." : parent
+        let folder = FileName.parent(ofPath: target)
         var status = stat()
         guard !target.hasSuffix("/"), stat(FileName.cString(folder), &status) == 0,
             status.st_mode & S_IFMT == S_IFDIR
@@ -158,9 +157,7 @@ struct OutputFile {
             let count = readlink(FileName.cString(end), &buffer, buffer.count)
             guard count > 0 else { break }
             let next = FileName.text(of: buffer.prefix(count).map { UInt8(bitPattern: $0) })
-            end =
-                next.hasPrefix("/")
-                ? next : ((end as NSString).deletingLastPathComponent as NSString).appendingPathComponent(next)
+            end = next.hasPrefix("/") ? next : "\(FileName.parent(ofPath: end))/\(next)"
         }
         return end
     }

@@ -173,6 +173,14 @@ struct ResultFolder {
         try? FileManager.default.removeItem(at: previousCheckpoint)
     }
 
+    /// What result.json says of the figures; nil without them.
+    var verdict: String? {
+        guard let data = try? Data(contentsOf: resultJSON),
+            let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+        else { return nil }
+        return (object["report"] as? [String: Any])?["verdict"] as? String
+    }
+
     func openLog() throws -> ResultLog { try ResultLog(log) }
 }
 

@@ -93,7 +93,7 @@ struct ClusterStateQueueTests {
         ("\u{0D4E}/x", "_x"), ("a/\u{301}x", "a_x"), ("a\u{0D4E}.", "a\u{0D4E}."), ("cafe\u{301}", "cafe\u{301}"),
     ])
     func folderNamesAreSafe(name: String, expected: String) {
-        #expect(ClusterState.fileSystemName(name) == expected)
+        #expect(FileSystemName.clean(name) == expected)
     }
 
     @Test func jobIDsReadBackAndSortByAge() {
@@ -126,10 +126,12 @@ struct ClusterStateQueueTests {
         let attempt = try #require(cluster.take(1))
         #expect(cluster.finish(1, attempt).acknowledgement == .ok)
         for event in [ClusterEvent.cancel(cluster.token(), job, reason: ""), .retry(cluster.token(), job)] {
-            guard case .refused(.conflict)? = cluster.handle(event).reply else {
+            guard case .refused(.conflict(let text))? = cluster.handle(event).reply else {
                 Issue.record("accepted")
                 continue
             }
+            guard case .retry = event else { continue }
+            #expect(text.contains("'texloom continue'") && text.contains("another seed"), "\(text)")
         }
         #expect(cluster.state.job(job)?.state == .finished)
     }

@@ -207,11 +207,12 @@ struct WorkerStateTests {
             .failed(code: FailureCode(rawValue: "badExemplar"), reason: "no image", isRetryable: false),
         ]
         #expect(
-            endings.map { "training \($0)" } == [
+            endings.map { "training \($0.words(of: .train))" } == [
                 "training finished at iteration 60 after 12 s", "training stopped at iteration 7, with a checkpoint",
                 "training was abandoned", "training failed (notFinite): l1 is NaN",
                 "training failed (badExemplar, for good): no image",
             ])
+        #expect(endings.prefix(2).map { $0.words(of: .expand) } == ["finished after 12 s", "stopped"])
         #expect("\(WorkerExit.hung("job 1 does not stop"))" == "a trainer hangs: job 1 does not stop")
     }
 }

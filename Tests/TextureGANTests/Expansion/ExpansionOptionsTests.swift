@@ -83,8 +83,10 @@ struct ExpansionOptionsTests {
     @Test func anExportIsOneText() throws {
         for text in ["", "onnx", "format=onnx"] { #expect("\(try ExportOptions(text))" == "format=onnx") }
         #expect("\(try ExportOptions("onnx,statistics=running"))" == "format=onnx,statistics=running")
-        for text in ["format=usd", "size=4x4", "statistics=batch"] {
+        for text in ["format=usd", "size=4x4", "statistics=batch", "statistics"] {
             #expect(throws: ExpansionFailure.self) { try ExportOptions(text) }
         }
+        let object = #expect(throws: ExpansionFailure.self) { try ExportOptions("obj") }
+        #expect(object?.message == "'obj' is not a format of export; expected onnx")
     }
 }

@@ -64,6 +64,7 @@ import Testing
             for number in 1...5 { try file(folder, "photo\(number).png", grey(1)) }
             let message = TinyRun.error { _ = try MaterialFiles(folder: folder, name: "a") }?.message ?? ""
             #expect(message.hasPrefix("a has no albedo; ") && message.hasSuffix("; and 2 more)"), "\(message)")
+            #expect(message.contains("the maps of one material") && message.contains("'texloom submit'"))
             #expect(message.contains("(photo1.png is not used: its name says no map that texloom knows; "))
         }
     }

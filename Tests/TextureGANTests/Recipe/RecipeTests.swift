@@ -179,6 +179,12 @@ import Testing
         #expect(refusal(overrides: ["k"]).contains("--set k: expected key=value"))
         #expect(refusal(overrides: ["kk=3"]).contains("--set kk=3: unknown recipe field 'kk'"))
         #expect(refusal(overrides: ["k=big"]).contains("--set k=big: k cannot be 'big'"))
+        let swept = TinyRun.error {
+            var recipe = Recipe.draft
+            try recipe.apply(["k=5"], from: "--sweep")
+        }
+        #expect(swept?.message.hasPrefix("--sweep k=5: k cannot be '5'") == true)
+        #expect(refusal(overrides: [], of: "drft").hasSuffix("; did you mean 'draft'?"))
         #expect(refusal(overrides: ["=1"]).contains("unknown recipe field ''"))
         #expect(refusal(overrides: [], of: "Paper").contains("unknown recipe 'Paper'"))
     }

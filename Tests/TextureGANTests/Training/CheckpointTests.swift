@@ -198,6 +198,13 @@ import Testing
                     #expect(error?.message.hasPrefix("\(role) \(file.path): cannot be read: ") == true)
                 }
             }
+            // A result's folder instead of a file in it.
+            let given = TinyRun.error { _ = try Generator.load(contentsOf: folder) }
+            #expect(
+                given?.message
+                    == "\(folder.path) is a folder; expected a file in it, such as generator.safetensors")
+            let asked = TinyRun.error { _ = try Generator.file(fromCheckpoint: folder) }
+            #expect(asked?.message.hasSuffix("expected a file in it, such as last_checkpoint.safetensors") == true)
             // Contents that are wrong stay wrong.
             let file = folder.appendingPathComponent("c.safetensors")
             try Data("nonsense".utf8).write(to: file)

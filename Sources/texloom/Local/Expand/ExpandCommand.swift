@@ -46,7 +46,7 @@ struct ExpandCommand: ParsableCommand {
     @OptionGroup var maps: MapOptions
 
     @Option(
-        name: .shortAndLong,
+        name: .output,
         help: """
             Where to write the result: a .png, a .jpg, a folder that exists, or - for standard output (PNG). Default: \
             IMAGE_2x.png or IMAGE_WxH.png in the current folder; of tiles, layouts and other inputs IMAGE_2x_tile.png and \
@@ -204,6 +204,12 @@ struct ExpandCommand: ParsableCommand {
 
     func run() throws {
         let (network, _) = try Generator.load(contentsOf: FileName.opened(generator).url)
+        // Before the folder is read, which may hold photographs.
+        if !network.layout.isMaterial, image.map(FileName.isFolder) ?? true {
+            throw CommandFailure(
+                "\(generator) was trained on one picture and knows no maps; expected a picture instead of "
+                    + (image ?? maps.materialName), exit: .usage)
+        }
         if let files = try maps.files(orFolder: image) {
             try run(network, on: files)
         } else if let image {
@@ -217,11 +223,6 @@ struct ExpandCommand: ParsableCommand {
     }
 
     private func run(_ network: Generator, on files: MaterialFiles) throws {
-        guard network.layout.isMaterial else {
-            throw CommandFailure(
-                "\(generator) was trained on one picture and knows no maps; expected a picture instead of \(files.name)",
-                exit: .usage)
-        }
         guard output != "-" else {
             throw CommandFailure("-o -: a material has several files; expected a folder", exit: .usage)
         }
@@ -234,7 +235,7 @@ struct ExpandCommand: ParsableCommand {
         let (material, unused) = try arranged(read, for: network)
         unused.forEach { complain($0) }
         let maps = files.files.map(\.url.path)
-        let folders = maps.map { ($0 as NSString).deletingLastPathComponent }.map { $0.isEmpty ? "." : $0 }
+        let folders = maps.map { FileName.parent(ofPath: $0) }
         try run(
             expansion, on: { material.pixels }, to: paths(of: options, image: material.name, isMaterial: true)
         ) { path, width, height in
@@ -331,9 +332,9 @@ struct ExpandCommand: ParsableCommand {
         if isFolder, !isMaterial { return names.map { "\(output)/\($0)" } }
         guard let variations else { return [output] }
         // These are no names to which numbers could be added.
-        if [".", "..", "/"].contains((output as NSString).lastPathComponent) { return names.map { "\(output)/\($0)" } }
+        if [".", "..", ""].contains(FileName.lastComponent(ofPath: output)) { return names.map { "\(output)/\($0)" } }
         // A folder's name has no extension.
-        let end = isMaterial ? "" : (output as NSString).pathExtension
+        let end = isMaterial ? "" : URL(fileURLWithPath: output).pathExtension
         let stem = end.isEmpty ? output : String(output.dropLast(end.count + 1))
         return (1...variations).map { "\(stem)-\($0)\(end.isEmpty ? "" : ".\(end)")" }
     }

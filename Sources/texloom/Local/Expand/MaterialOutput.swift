@@ -61,7 +61,7 @@ final class MaterialOutput: ResultFiles {
     private static func resolved(_ folder: String) throws -> (path: String, name: String) {
         var path = folder
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-        if [".", ".."].contains((path as NSString).lastPathComponent), let real = realpath(path, nil) {
+        if [".", ".."].contains(FileName.lastComponent(ofPath: path)), let real = realpath(path, nil) {
             defer { free(real) }
             path = FileName.text(of: Data(bytes: real, count: strlen(real)))
         }
@@ -69,8 +69,8 @@ final class MaterialOutput: ResultFiles {
             throw CommandFailure("-o \(folder): the name of a material's folder has to be UTF-8", exit: .usage)
         }
         // A dot would hide the files.
-        let name = (path as NSString).lastPathComponent.drop { $0 == "." }
-        guard !name.isEmpty, name != "/" else {
+        let name = FileName.lastComponent(ofPath: path).drop { $0 == "." }
+        guard !name.isEmpty else {
             throw CommandFailure("-o '\(folder)': expected the name of a folder", exit: .usage)
         }
         return (path, String(name))

@@ -1,5 +1,5 @@
 /// The word of a list that a mistyped word probably means; nil if none is close.
-func suggestion(for word: String, among words: [String]) -> String? {
+public func suggestion(for word: String, among words: [String]) -> String? {
     let nearest = words.map { ($0, editDistance(word.lowercased(), $0.lowercased())) }.min { $0.1 < $1.1 }
     guard let (found, distance) = nearest, distance > 0, distance <= max(1, min(word.count, found.count) / 3 + 1) else {
         return nil
