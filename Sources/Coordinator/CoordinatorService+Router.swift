@@ -29,13 +29,23 @@ extension CoordinatorService {
         let tokens = TokenStore(pool: reader.store.pool)
         let metrics = reader.engine.metrics
         let times = RecipeTimes(configuration, reader: reader, work: disk)
+        let thumbnails = try ThumbnailCache(
+            folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
+        let pages = try DashboardRoutes(
+            reader: reader, thumbnails: thumbnails, times: times, insecurity: configuration.insecurity,
+            invitesWorkers: parts.keys != nil, advertised: configuration.advertisedEndpoints)
+        let problems = ProblemMiddleware(renderer: pages.renderer)
         router.add(middleware: RequestMetricsMiddleware(metrics: metrics, now: { reader.engine.now }))
         router.add(middleware: AnswerHeadersMiddleware(insecurity: configuration.insecurity))
-        router.add(middleware: ProblemMiddleware())
+        router.add(middleware: problems)
         router.add(middleware: SameSiteMiddleware(access: access))
         router.add(middleware: AuthenticationMiddleware(tokens: tokens, access: access))
+        // Once more where the caller is known: pages about problems then have the menu.
+        router.add(middleware: problems)
+        router.add(middleware: PathParametersMiddleware())
         let audit = AuditLog(dataFolder: folder.url, logger: logger)
         router.add(middleware: AuditMiddleware(log: audit, disk: disk))
+        router.add(middleware: AuthorizationMiddleware())
         HealthRoutes(store: reader.store, engine: reader.engine, folder: folder).add(to: router)
         APIRoutes(
             configuration: configuration, commands: commands, reader: reader, times: times,
@@ -53,11 +63,6 @@ extension CoordinatorService {
             socket: parts.socket
         ).add(to: router)
         EventRoutes(feed: parts.feed, reader: reader).add(to: router)
-        let thumbnails = try ThumbnailCache(
-            folder: folder.thumbnails, store: artifacts, disk: disk, pictures: pictures)
-        let pages = try DashboardRoutes(
-            reader: reader, thumbnails: thumbnails, times: times, insecurity: configuration.insecurity,
-            invitesWorkers: parts.keys != nil, advertised: configuration.advertisedEndpoints)
         pages.add(to: router)
         LoginRoutes(tokens: tokens, access: access, renderer: pages.renderer).add(to: router)
         AuditRoutes(log: audit, disk: disk, renderer: pages.renderer).add(to: router)

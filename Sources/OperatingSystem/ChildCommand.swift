@@ -12,6 +12,8 @@ public struct ChildCommand: Sendable {
         case tookTooLong
         /// The caller asked for it; killed in the same way.
         case cancelled
+        /// The system did not keep how it ended, because this process ignores SIGCHLD; see ``keepEnds()``.
+        case unknown
     }
 
     public struct Result: Sendable, Equatable {
@@ -66,9 +68,7 @@ public struct ChildCommand: Sendable {
             if ended == child || ended < 0 && errno == ECHILD {
                 // A process that it left behind may hold the pipe open.
                 read(&errors, into: &tail)
-                let signal = status & 0x7F
-                let end = signal == 0 ? End.exited(status >> 8 & 0xFF) : .killed(signal)
-                return Result(end: end, lastLine: Self.lastLine(of: tail))
+                return Result(end: ended == child ? Self.end(status) : .unknown, lastLine: Self.lastLine(of: tail))
             }
             let isLate = ContinuousClock.now >= deadline
             guard isLate || isCancelled() else { continue }
@@ -77,6 +77,15 @@ public struct ChildCommand: Sendable {
             read(&errors, into: &tail)
             return Result(end: isLate ? .tookTooLong : .cancelled, lastLine: Self.lastLine(of: tail))
         }
+    }
+
+    /// Makes the system keep how children end, for this process and all its children. Call it when the program starts:
+    /// whoever starts the program may have ignored SIGCHLD, and a process inherits that.
+    public static func keepEnds() { signal(SIGCHLD, SIG_DFL) }
+
+    private static func end(_ status: Int32) -> End {
+        let signal = status & 0x7F
+        return signal == 0 ? .exited(status >> 8 & 0xFF) : .killed(signal)
     }
 
     /// - Returns: the number of an error, or 0.

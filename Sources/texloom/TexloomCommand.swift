@@ -62,6 +62,7 @@ struct TexloomCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         // A limit on file sizes becomes an error with a message, as on a full disk.
         signal(SIGXFSZ, SIG_IGN)
+        ChildCommand.keepEnds()
         do {
             requireInstructionSet()
             let arguments = CommandLine.exactArguments

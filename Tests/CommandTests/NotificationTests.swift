@@ -122,7 +122,14 @@ struct NotificationTests {
         #expect(fine.status == 0 && fine.output == "\(good): took the message\n", "\(fine.errors)")
         #expect(try String(contentsOfFile: scratch.path("input"), encoding: .utf8).contains(#""type":"test""#))
         let failed = try test([], ["TEXLOOM_NOTIFY_COMMAND": bad])
-        #expect(failed.status == 1 && failed.output == "\(bad): failed: it ended with status 4: no route\n")
+        let failure = "\(bad): failed: it ended with status 4: no route\n"
+        #expect(failed.status == 1 && failed.output == failure)
+        // Some launchers ignore SIGCHLD, and every process below them inherits that.
+        let launched = try TexloomProcess(
+            ["coordinator", "--notify-test", "--notify-command", bad], folder: scratch.url,
+            launcher: ["/usr/bin/env", "--ignore-signal=CHLD"]
+        ).wait()
+        #expect(launched.status == 1 && launched.output == failure, "\(launched.errors)")
         let reserved = try ReservedPort()
         defer { withExtendedLifetime(reserved) {} }
         let port = reserved.number

@@ -48,6 +48,19 @@ struct ChildCommandTests {
         #expect(try run("kill -USR2 $$").end == .killed(SIGUSR2))
     }
 
+    @Test func anEndThatTheSystemDidNotKeepIsNoSuccess() async {
+        // In a process of its own: others of this one wait for their children.
+        await #expect(processExitsWith: .success) {
+            let command = ChildCommand(
+                program: URL(fileURLWithPath: "/bin/sh"), arguments: ["-c", "echo said >&2; exit 7"], environment: [:],
+                input: Data(), limit: .seconds(100))
+            signal(SIGCHLD, SIG_IGN)
+            #expect(try command.run(isCancelled: { false }) == .init(end: .unknown, lastLine: "said"))
+            ChildCommand.keepEnds()
+            #expect(try command.run(isCancelled: { false }) == .init(end: .exited(7), lastLine: "said"))
+        }
+    }
+
     @Test func aProgramThatTakesTooLongIsKilledWithItsChildren() throws {
         let mark = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-mark-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: mark) }

@@ -1,7 +1,7 @@
 import HTTPTypes
 import Protocol
 
-/// What each operation of the HTTP side asks of its caller. `AuthenticationMiddleware` is the only code that reads it.
+/// What each operation of the HTTP side asks of its caller. `AuthorizationMiddleware` applies it.
 enum AccessTable {
     enum Requirement: Equatable, Sendable {
         /// Nothing: probes of supervisors, and what a browser needs to log in.

@@ -3,8 +3,8 @@ import HTTPTypes
 import Hummingbird
 import Protocol
 
-/// Writes every request that may have changed something into the audit log. Refusals of strangers are not in it: they
-/// could fill it.
+/// Writes every request that may have changed something into the audit log, also one that the caller's role does not
+/// allow. Refusals of strangers are not in it: they could fill it.
 struct AuditMiddleware: RouterMiddleware {
     let log: AuditLog
     let disk: BlockingWork

@@ -3,7 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Protocol
 
-/// Finds out who sends a request, and refuses what `AccessTable` does not allow.
+/// Finds out who sends a request, and refuses strangers what is not open to all.
 struct AuthenticationMiddleware: RouterMiddleware {
     let tokens: TokenStore
     let access: HTTPAccess
@@ -12,24 +12,9 @@ struct AuthenticationMiddleware: RouterMiddleware {
         _ request: Request, context: CallerContext, next: (Request, CallerContext) async throws -> Response
     ) async throws -> Response {
         var context = context
-        let entry = AccessTable.entry(request.method, context.endpointPath ?? "")
-        let proven = try await caller(of: request)
-        context.principal = proven ?? (access.asksForTokens ? nil : .anonymous)
-        switch entry.requirement {
-        case .open: break
-        case .role(let role):
-            guard let principal = context.principal else { return try refuseUnknown(request) }
-            guard principal.role >= role else { throw Self.forbidden(principal, role) }
-        case .provenAdmin:
-            guard let proven else {
-                if access.asksForTokens { return try refuseUnknown(request) }
-                throw Problem(
-                    .forbidden,
-                    "this coordinator asks for no tokens, so it cannot know who makes or revokes one; on its machine: "
-                        + "texloom tokens create NAME --role admin --data FOLDER")
-            }
-            guard proven.role >= .admin else { throw Self.forbidden(proven, .admin) }
-        }
+        context.principal = try await caller(of: request) ?? (access.asksForTokens ? nil : .anonymous)
+        let requirement = AccessTable.entry(request.method, context.endpointPath ?? "").requirement
+        if context.principal == nil, requirement != .open { return try refuseUnknown(request) }
         return try await next(request, context)
     }
 
@@ -58,10 +43,7 @@ struct AuthenticationMiddleware: RouterMiddleware {
 
     /// Shows people the login page, and tells programs what is missing.
     private func refuseUnknown(_ request: Request) throws -> Response {
-        let wantsPage =
-            request.method == .get && request.headers[.accept]?.contains("text/html") == true
-            && !request.uri.path.hasPrefix("/api/")
-        guard wantsPage else {
+        guard request.method == .get, request.wantsPage else {
             throw Self.unauthorized(
                 "this coordinator asks for a token; send it as 'Authorization: Bearer TOKEN', or set TEXLOOM_TOKEN_FILE "
                     + "for texloom's commands. An admin makes one: texloom tokens create NAME --role viewer")
@@ -75,12 +57,5 @@ struct AuthenticationMiddleware: RouterMiddleware {
 
     static func unauthorized(_ detail: String) -> Problem {
         Problem(.unauthorized, detail, headers: [.wwwAuthenticate: "Bearer realm=\"texloom\""])
-    }
-
-    private static func forbidden(_ principal: Principal, _ role: AccessRole) -> Problem {
-        Problem(
-            .forbidden,
-            "'\(principal.name)' has the role \(principal.role.rawValue); this needs \(role.rawValue): ask an admin for a "
-                + "token with that role")
     }
 }

@@ -6,12 +6,11 @@ import GRDB
 extension JobStore {
     private static let ended = "jobs.state IN ('finished', 'failed', 'cancelled')"
 
+    static let distinctArtifactBytesSQL = "SELECT SUM(bytes) FROM (SELECT bytes FROM artifacts GROUP BY sha256)"
+
     /// Bytes of all artifacts, each counted once.
     func distinctArtifactBytes() async throws -> Int {
-        try await pool.read { db in
-            try Int.fetchOne(
-                db, sql: "SELECT SUM(bytes) FROM (SELECT bytes FROM artifacts GROUP BY sha256)") ?? 0
-        }
+        try await pool.read { try Int.fetchOne($0, sql: Self.distinctArtifactBytesSQL) ?? 0 }
     }
 
     /// Checkpoints of jobs that ended before a time, those that ended first first.

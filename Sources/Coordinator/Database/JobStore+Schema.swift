@@ -261,6 +261,14 @@ extension JobStore {
                     CREATE INDEX jobs_in_order_of_result_name ON jobs (lower(result_name), sequence DESC);
                     """)
         }
+        migrator.registerMigration("sizes by digest") { db in
+            // Holds all that `distinctArtifactBytesSQL` asks. Without the sizes, SQLite looked up every row of the table.
+            try db.execute(
+                sql: """
+                    DROP INDEX artifacts_by_digest;
+                    CREATE INDEX artifacts_by_digest ON artifacts (sha256, bytes);
+                    """)
+        }
         return migrator
     }
 }

@@ -49,6 +49,7 @@ struct NotificationCommand: NotificationReceiver {
         case .tookTooLong:
             throw DeliveryFailure(reason: "it took more than \(Readable.duration(timeout.inSeconds))\(said)")
         case .cancelled: throw DeliveryFailure(reason: "the coordinator stops")
+        case .unknown: throw DeliveryFailure(reason: "the system did not say how it ended\(said)")
         }
     }
 

@@ -4,9 +4,10 @@ import Logging
 
 /// Sends the messages of one receiver, in the order of what happened, one at a time.
 ///
-/// At least once: a message leaves the store after the receiver has taken it, so a crash in between repeats it. A message that
-/// a receiver refuses several times waits, and the next ones go before it. Everything that waits is in the store, not in memory, and
-/// nothing waits for this actor.
+/// At least once: a message leaves the store after the receiver has taken it, so a crash in between repeats it. While
+/// the store cannot be written, no message is sent, and those that have arrived are not sent again. A message that a
+/// receiver refuses several times waits, and the next ones go before it. Everything that waits is in the store, not in
+/// memory, and nothing waits for this actor.
 actor NotificationSender {
     /// Time between two looks at the store.
     static let interval = Duration.seconds(1)
@@ -24,6 +25,8 @@ actor NotificationSender {
     private let now: @Sendable () -> Date
     private let chance: @Sendable () -> Double
     private let logger: Logger
+    /// Messages that have arrived and that the store still holds.
+    private var unrecorded: [Int64] = []
     private var failuresInARow = 0
     private var restsUntil = Date.distantPast
     private var storeHasFailed = false
@@ -74,14 +77,15 @@ actor NotificationSender {
 
     /// - Returns: Whether there may be more to send now.
     private func sendPage() async throws -> Bool {
+        // The page would hold these once more.
+        try await recordDelivered()
         let page = try await store.dueNotifications(for: receiver.id, at: now(), limit: Self.pageSize)
-        var delivered: [Int64] = []
         var refused: (PendingNotification, DeliveryFailure)?
         let begin = now()
         for notification in page {
             do throws(DeliveryFailure) {
                 try await receiver.deliver(notification)
-                delivered.append(notification.sequence)
+                unrecorded.append(notification.sequence)
             } catch {
                 if !Task.isCancelled { refused = (notification, error) }
                 break
@@ -89,16 +93,18 @@ actor NotificationSender {
             // Not later if the clock was set back.
             if Task.isCancelled || abs(now().timeIntervalSince(begin)) > Self.recordingInterval.inSeconds { break }
         }
-        try await record(delivered)
+        try await recordDelivered()
         guard let (notification, failure) = refused else { return !page.isEmpty }
         try await postpone(notification, failure)
         return false
     }
 
-    private func record(_ delivered: [Int64]) async throws {
+    private func recordDelivered() async throws {
+        let delivered = unrecorded
         guard !delivered.isEmpty else { return }
         // What has arrived is recorded also when the coordinator stops: the database refuses cancelled tasks.
         try await Task { [store] in try await store.removeNotifications(delivered) }.value
+        unrecorded = []
         metrics.update { $0.notifications[receiver.kind, default: .init()].delivered += delivered.count }
         guard failuresInARow > 0 else { return }
         if failuresInARow >= RetrySchedule.failuresOfAbsence {

@@ -271,6 +271,15 @@ struct JobStoreTests {
         #expect(!plan.contains { $0.contains("TEMP B-TREE") }, "\(plan)")
     }
 
+    @Test func theBytesOfAllFilesAreReadFromAnIndexAlone() async throws {
+        let plan = try await open().pool.read { db in
+            try Row.fetchAll(db, sql: "EXPLAIN QUERY PLAN " + JobStore.distinctArtifactBytesSQL)
+                .map { $0["detail"] as String }
+        }
+        #expect(plan.contains { $0.hasPrefix("SCAN artifacts USING COVERING INDEX artifacts_by_digest") }, "\(plan)")
+        #expect(!plan.contains { $0.contains("TEMP B-TREE") }, "\(plan)")
+    }
+
     @Test func onlyTheNewestLogLinesOfAJobAreKept() async throws {
         let driver = ClusterDriver()
         let store = try open()

@@ -314,6 +314,39 @@ struct StoreCheckTests {
         #expect(!FileManager.default.fileExists(atPath: old.url.path + "/artifacts"))
     }
 
+    /// As docs/operations.md describes it.
+    @Test func aBackupThatIsMadeBesideAWriterIsAWholeStore() async throws {
+        _ = try await runningJob()
+        let copy = TemporaryFolder()
+        try FileManager.default.createDirectory(at: copy.url, withIntermediateDirectories: true)
+        let file = copy.url.appendingPathComponent("jobs.sqlite")
+        let writer = Task { [store] in
+            while !Task.isCancelled {
+                try? await store.pool.write {
+                    try $0.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('noise', hex(randomblob(8)))")
+                }
+            }
+        }
+        let source = try DatabaseQueue(path: folder.url.appendingPathComponent("jobs.sqlite").path)
+        try await source.writeWithoutTransaction { try $0.execute(sql: "VACUUM INTO ?", arguments: [file.path]) }
+        writer.cancel()
+        await writer.value
+        try FileManager.default.copyItem(
+            at: folder.url.appendingPathComponent("artifacts"), to: copy.url.appendingPathComponent("artifacts"))
+
+        let report = try await CoordinatorService.check(copy.url, repairs: false)
+        #expect(report.problems.isEmpty && report.jobs == 1)
+        let restored = try JobStore(file: file, newCoordinatorID: "other")
+        #expect(restored.coordinatorID == store.coordinatorID)
+        // The copy itself is not in WAL mode.
+        #expect(try await restored.pool.read { try String.fetchOne($0, sql: "PRAGMA journal_mode") } == "wal")
+        // No number is given a second time.
+        let numbers = "SELECT group_concat(name || seq) FROM (SELECT * FROM sqlite_sequence ORDER BY name)"
+        let before = try await store.pool.read { try String.fetchOne($0, sql: numbers) }
+        #expect(try await restored.pool.read { try String.fetchOne($0, sql: numbers) } == before && before != nil)
+        #expect(try restored.load().jobs == store.load().jobs)
+    }
+
     @Test func aDamagedExemplarIsSetAsideSoThatItCanBeSentAgain() async throws {
         _ = try await runningJob()
         let exemplar = driver.disk.jobs[0].exemplar

@@ -100,6 +100,23 @@ struct AccessTests {
         await coordinator.stop()
     }
 
+    @Test func aNameInAPathMayBePercentEncoded() async throws {
+        let coordinator = try await RunningCoordinator { $0.requiresAuthentication = true }
+        let admin = ["Authorization": "Bearer \(try await coordinator.token(.admin))"]
+        let token = try await coordinator.token(.viewer, name: "ann@host")
+        for name in ["ann%FF", "ann%00", "ann%2540host"] {
+            let answer = try await coordinator.send("POST", "/api/v1/tokens/\(name)/revoke", headers: admin)
+            #expect(answer.status == 404, "\(name)")
+        }
+        let revoked = try await coordinator.send("POST", "/api/v1/tokens/ann%40host/revoke", headers: admin)
+        #expect(revoked.status == 200, "\(revoked.text)")
+        let by = ["Authorization": "Bearer \(token)"]
+        #expect(try await coordinator.get("/api/v1/jobs", headers: by).status == 401)
+        let audit = try await coordinator.get("/api/v1/audit", headers: admin).decoded(AuditPage.self)
+        #expect(audit.entries.last?.object == "ann@host")
+        await coordinator.stop()
+    }
+
     @Test func noSecretIsStored() async throws {
         let coordinator = try await RunningCoordinator { $0.requiresAuthentication = true }
         let token = try await coordinator.token(.admin)

@@ -52,6 +52,27 @@ struct AuditTests {
         await coordinator.stop()
     }
 
+    @Test func whatACallersRoleDoesNotAllowIsRecordedAndRefusalsOfStrangersAreNot() async throws {
+        let coordinator = try await RunningCoordinator { $0.requiresAuthentication = true }
+        let viewer = ["Authorization": "Bearer \(try await coordinator.token(.viewer, name: "vera"))"]
+        let submitter = ["Authorization": "Bearer \(try await coordinator.token(.submitter, name: "sam"))"]
+        let admin = ["Authorization": "Bearer \(try await coordinator.token(.admin))"]
+        for path in ["/api/v1/jobs/0000000000/cancel", "/jobs/0000000000/delete"] {
+            #expect(try await coordinator.send("POST", path, headers: viewer).status == 403)
+            #expect(try await coordinator.send("POST", path).status == 401)
+        }
+        #expect(try await coordinator.send("POST", "/api/v1/tokens", headers: submitter).status == 403)
+        // Nothing that changes something is there.
+        #expect(try await coordinator.get("/api/v1/audit", headers: submitter).status == 403)
+        #expect(try await coordinator.send("DELETE", "/api/v1/jobs", headers: submitter).status == 403)
+        let entries = try await coordinator.get("/api/v1/audit", headers: admin).decoded(AuditPage.self).entries
+            .filter { $0.action != "token.create" || $0.who == "sam" }
+        #expect(entries.map(\.action) == ["job.cancel", "jobs.delete", "token.create"])
+        #expect(entries.map(\.who) == ["vera", "vera", "sam"] && entries[0].object == "0000000000")
+        #expect(entries.allSatisfy { $0.result.hasPrefix("403") && $0.result.contains("this needs") })
+        await coordinator.stop()
+    }
+
     @Test func fullFilesAreKeptAndOldOnesRemoved() throws {
         let folder = TemporaryFolder()
         try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)

@@ -88,6 +88,41 @@ struct DashboardTests {
         for coordinator in [plain, encrypted, open] { await coordinator.stop() }
     }
 
+    @Test func aBrowserGetsAPageAboutAnErrorAndAProgramGetsJSON() async throws {
+        let coordinator = try await RunningCoordinator { $0.requiresAuthentication = true }
+        let token = try await coordinator.token(.viewer)
+        let login = try await coordinator.logIn(token).answer
+        let cookie = try #require(login.headers["set-cookie"]?.split(separator: ";").first)
+        let browser = ["Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Cookie": String(cookie)]
+        let program = ["Authorization": "Bearer \(token)"]
+        for (path, status, detail, back) in [
+            ("/jobs?label=foo", 400, "label is &#39;foo&#39;", "/jobs"),
+            ("/jobs?batch=a%20b", 400, "batch is &#39;a b&#39;", "/jobs"),
+            ("/gallery?label=foo", 400, "label is &#39;foo&#39;", "/gallery"),
+            ("/jobs/%FF?label=foo", 404, "not percent-encoded", "/"),
+            ("/audit", 403, "this needs admin", "/"), ("/none", 404, "nothing is served", "/"),
+        ] {
+            let page = try await coordinator.get(path, headers: browser)
+            #expect(page.status == status, "\(path)")
+            try expectSafe(page, path)
+            #expect(page.text.contains(detail), "\(path): \(page.text)")
+            #expect(page.text.contains("class=\"button\" href=\"\(back)\"") && page.text.contains("href=\"/gallery\""))
+            let plain = try await coordinator.get(path, headers: program)
+            #expect(plain.status == status && plain.headers["content-type"] == "application/problem+json", "\(path)")
+        }
+        let form = try await coordinator.send(
+            "POST", "/jobs/0000000000/cancel", body: Data("reason=x".utf8), headers: browser)
+        #expect(form.status == 403 && form.text.contains("this needs submitter"))
+        try expectSafe(form, "a form that is refused")
+        let stranger = try await coordinator.send(
+            "POST", "/jobs/0000000000/cancel", body: Data(), headers: ["Accept": "text/html"])
+        #expect(stranger.status == 401 && stranger.headers["www-authenticate"] != nil)
+        try expectSafe(stranger, "a form of a stranger")
+        let api = try await coordinator.get("/api/v1/jobs?label=foo", headers: browser)
+        #expect(api.status == 400 && api.headers["content-type"] == "application/problem+json")
+        await coordinator.stop()
+    }
+
     @Test func theVerdictOfAReportIsShownAndAnythingElseIsNot() async throws {
         let coordinator = try await RunningCoordinator()
         let job = try await coordinator.submit("wood")[0]

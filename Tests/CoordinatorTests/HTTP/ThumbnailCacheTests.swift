@@ -21,4 +21,24 @@ struct ThumbnailCacheTests {
         }
         #expect(kept == [[], ["\(photograph).png"]])
     }
+
+    @Test func aPictureThatIsNotWholeIsMadeAgain() async throws {
+        let folder = TemporaryFolder()
+        let store = try ArtifactStore(dataFolder: folder.url, availableBytes: { _ in 1 << 50 })
+        let photograph = try store.store(TestImages.png).sha256
+        let thumbnails = DataFolder.thumbnails(in: folder.url)
+        let cache = try ThumbnailCache(folder: thumbnails, store: store, disk: BlockingWork(), pictures: Pictures())
+        let whole = try await cache.png(of: photograph)
+        let file = thumbnails.appendingPathComponent("\(photograph).png")
+        #expect(try Data(contentsOf: file) == whole)
+        for damaged in [Data(), whole.dropLast(), Data(count: whole.count), whole.dropFirst()] {
+            try Data(damaged).write(to: file)
+            #expect(try await cache.png(of: photograph) == whole)
+            #expect(try Data(contentsOf: file) == whole)
+        }
+        // A whole one is not made again.
+        let other = whole.prefix(8) + Data("another picture".utf8) + whole.suffix(12)
+        try other.write(to: file)
+        #expect(try await cache.png(of: photograph) == other)
+    }
 }

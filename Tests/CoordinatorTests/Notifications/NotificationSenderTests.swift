@@ -126,6 +126,25 @@ struct NotificationSenderTests {
         #expect(before == [0, 1, 2])
     }
 
+    @Test func whatHasArrivedIsNotSentAgainWhileTheStoreCannotBeWritten() async throws {
+        try await add(["a", "b"])
+        try await store.pool.write {
+            try $0.execute(
+                sql: "CREATE TRIGGER full BEFORE DELETE ON notifications BEGIN SELECT RAISE(ABORT, 'full'); END")
+        }
+        let receiver = ScriptedReceiver { _ in nil }
+        let sender = sender(receiver)
+        await pass(3, sender)
+        #expect(receiver.tries == ["a", "b"] && counts.delivered == 0)
+        #expect(try await store.waitingNotifications() == ["webhook-1": 2])
+        try await store.pool.write { try $0.execute(sql: "DROP TRIGGER full") }
+        try await add(["c"])
+        await sender.beat()
+        #expect(receiver.tries == ["a", "b", "c"] && counts.delivered == 3)
+        #expect(try await store.waitingNotifications() == [:])
+        #expect(complaints.all.last == "messages are sent again")
+    }
+
     @Test func aReceiverThatRestartsGetsEverythingInItsOrder() async throws {
         try await add(["a", "b", "c"])
         let isAway = Mutex(true)

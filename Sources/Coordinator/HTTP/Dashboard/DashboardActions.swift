@@ -55,10 +55,7 @@ struct DashboardActions: Sendable {
                 .init(template: "answer", title: "Done"), for: context, ["message": message, "back": back])
         } catch {
             if wantsJSON { throw error }
-            let problem = Problem(error)
-            return renderer.response(
-                .init(template: "answer", title: problem.status.reasonPhrase), for: context, status: problem.status,
-                ["message": Readable.plain(problem.detail), "isProblem": true, "back": back])
+            return renderer.response(to: Problem(error), for: context, back: back)
         }
     }
 

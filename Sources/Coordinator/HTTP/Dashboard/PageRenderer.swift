@@ -82,4 +82,13 @@ struct PageRenderer: Sendable {
             body: ResponseBody(
                 byteBuffer: ByteBuffer(string: library.render(values, withTemplate: page.template) ?? "")))
     }
+
+    /// - Parameter back: Where the page's link leads.
+    func response(to problem: Problem, for context: CallerContext, back: String) -> Response {
+        var response = response(
+            Page(template: "answer", title: problem.status.reasonPhrase), for: context, status: problem.status,
+            ["message": Readable.plain(problem.detail), "isProblem": true, "back": back])
+        response.headers.append(contentsOf: problem.headers)
+        return response
+    }
 }

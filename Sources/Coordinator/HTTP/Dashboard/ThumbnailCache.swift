@@ -6,6 +6,10 @@ actor ThumbnailCache {
     /// Pixels of the longer side: sharp at the pages' 96 points on dense screens.
     static let side = 192
 
+    private static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+    /// The chunk IEND.
+    private static let end: [UInt8] = [0, 0, 0, 0, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82]
+
     private let folder: URL
     private let store: ArtifactStore
     private let disk: BlockingWork
@@ -31,7 +35,7 @@ actor ThumbnailCache {
         if let task = underWay[sha256] { return try await task.value }
         let file = folder.appendingPathComponent("\(sha256).png")
         let task = Task { [store, disk, pictures] in
-            if let cached = try await disk.run(.chunks, { try? Data(contentsOf: file) }) { return cached }
+            if let cached = try await disk.run(.chunks, { Self.picture(in: file) }) { return cached }
             return try await disk.run(.pictures) {
                 let png = try pictures.thumbnail(of: store.file(of: sha256), side: Self.side)
                 // A picture that is not kept only costs time.
@@ -45,5 +49,12 @@ actor ThumbnailCache {
         underWay[sha256] = task
         defer { underWay[sha256] = nil }
         return try await task.value
+    }
+
+    /// nil without a whole PNG: pictures are not synced to the disk, so a power cut may leave an empty one.
+    private static func picture(in file: URL) -> Data? {
+        guard let data = try? Data(contentsOf: file), data.starts(with: signature), data.suffix(end.count) == Data(end)
+        else { return nil }
+        return data
     }
 }

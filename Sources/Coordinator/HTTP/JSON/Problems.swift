@@ -5,7 +5,7 @@ import NIOCore
 import OperatingSystem
 import Protocol
 
-/// An error of the API, answered as `application/problem+json` (RFC 9457).
+/// An error of the HTTP side, answered as `application/problem+json` (RFC 9457), or as a page to people.
 struct Problem: Error, HTTPResponseError {
     var status: HTTPResponse.Status
     var detail: String
@@ -91,10 +91,12 @@ struct RequestCheck {
     }
 }
 
-/// Turns every error into a problem.
-struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
+/// Answers every error with its problem: with JSON, and with a page to a person who asks for one.
+struct ProblemMiddleware: RouterMiddleware {
+    let renderer: PageRenderer
+
     func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request, context: CallerContext, next: (Request, CallerContext) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)
@@ -109,8 +111,21 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
                 context.logger.error(
                     "request failed", metadata: ["path": "\(request.uri.path)", "error": "\(problem.detail)"])
             }
-            return try problem.response(from: request, context: context)
+            guard request.wantsPage else { return try problem.response(from: request, context: context) }
+            // Without the query that is wrong, the page may be fine.
+            let isOfQuery = problem.status == .badRequest && request.method == .get && request.uri.query != nil
+            let back = isOfQuery ? LoginRoutes.local(request.uri.path) : "/"
+            return renderer.response(to: problem, for: context, back: back)
         }
+    }
+}
+
+extension Request {
+    /// Whether a person's browser asks for a page. Scripts of pages and other programs ask for something else.
+    var wantsPage: Bool {
+        let accepted = headers[.accept] ?? ""
+        return accepted.contains("text/html") && !accepted.contains("application/json")
+            && !uri.path.hasPrefix("/api/")
     }
 }
 
