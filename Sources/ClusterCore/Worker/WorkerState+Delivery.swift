@@ -32,7 +32,7 @@ extension WorkerState {
         }
     }
 
-    /// Sends the first item of each lane, or repeats it.
+    /// Sends the first item of each delivery queue, or repeats it.
     mutating func deliver(_ ref: AttemptReference, _ now: Instant) {
         guard link == .welcomed, var attempt = attempts[ref] else { return }
         if let report = attempt.reports.first, now >= attempt.reports.retryAt {
@@ -55,7 +55,7 @@ extension WorkerState {
         return nil
     }
 
-    /// The first item of a lane has arrived, or the coordinator will never accept it.
+    /// The first item of a delivery queue has arrived, or the coordinator will never accept it.
     mutating func settle(_ item: Undelivered, of ref: AttemptReference, _ now: Instant) {
         guard var attempt = attempts[ref] else { return }
         if item.isReport {
