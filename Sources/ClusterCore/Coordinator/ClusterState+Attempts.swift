@@ -27,6 +27,22 @@ extension ClusterState {
         return attempt.session == session ? .ended(outcome) : .unknown
     }
 
+    /// The job whose running attempt a message names. If this session does not hold the attempt, answers the message
+    /// and returns nil.
+    /// - Parameter repeats: How an attempt ends by such a message. A repetition of the message is acknowledged.
+    mutating func runningJob(
+        _ reference: AttemptReference, session: UInt64, answering id: UInt64, repeats: Set<Attempt.Outcome> = [],
+        at now: Instant
+    ) -> Job? {
+        guard hear(session, at: now) else { return nil }
+        switch standing(of: reference, session: session, at: now) {
+        case .current: return job(reference.job)!
+        case .ended(let outcome) where repeats.contains(outcome): acknowledge(session, id, .ok)
+        case let other: refuse(session, id, reference, other)
+        }
+        return nil
+    }
+
     mutating func assign(_ waitingJob: Job, to session: UInt64, request: UInt64, at now: Instant) {
         var job = waitingJob
         let worker = sessions[session]!.worker
@@ -108,44 +124,40 @@ extension ClusterState {
     mutating func finish(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ completion: Completion, at now: Instant
     ) {
-        guard hear(session, at: now) else { return }
-        switch standing(of: reference, session: session, at: now) {
-        case .current:
-            var job = job(reference.job)!
-            let missing = missing(of: completion, job)
-            guard missing.isEmpty else {
-                let names = missing.map(\.rawValue).sorted().joined(separator: ", ")
-                return acknowledge(
-                    session, id, .unknownArtifact, "not stored yet: \(names); offer them again before FINISH")
-            }
-            job.iteration = completion.iteration
-            if let lease = leases[job.id], lease.secondsPerIteration > 0 {
-                job.secondsPerIteration = lease.secondsPerIteration
-            }
-            // A job shorter than a heartbeat has not reported its length or its speed before.
-            job.totalIterations = max(job.totalIterations, completion.iteration)
-            let trained = completion.iteration - (job.attempt?.startIteration ?? 0)
-            if job.secondsPerIteration == 0, trained > 0, job.attempt?.startIteration == 0 {
-                job.secondsPerIteration = completion.trainingSeconds / Double(trained)
-            }
-            end(&job, .finished, iteration: completion.iteration, reason: nil)
-            sessions[session]!.failedJobs = []
-            prove(sessions[session]!.worker.id)
-            sessions[session]!.askedAt = now
-            job.state = .finished
-            job.reason = nil
-            putAndRecord(job)
-            effects.append(
-                .record(.report(job.id, trainingSeconds: completion.trainingSeconds, json: completion.reportJSON)))
-            // The steps of other work say nothing to people.
-            let place = job.kind == .train ? " at iteration \(completion.iteration)" : ""
-            note(job.id, attempt: reference.number, "finished\(place)")
-            acknowledge(session, id, .ok)
-            // The jobs that waited for this one.
-            if followers[job.id] != nil { dispatch(at: now) }
-        case .ended(.finished): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, reference, other)
+        guard var job = runningJob(reference, session: session, answering: id, repeats: [.finished], at: now) else {
+            return
         }
+        let missing = missing(of: completion, job)
+        guard missing.isEmpty else {
+            let names = missing.map(\.rawValue).sorted().joined(separator: ", ")
+            return acknowledge(
+                session, id, .unknownArtifact, "not stored yet: \(names); offer them again before FINISH")
+        }
+        job.iteration = completion.iteration
+        if let lease = leases[job.id], lease.secondsPerIteration > 0 {
+            job.secondsPerIteration = lease.secondsPerIteration
+        }
+        // A job shorter than a heartbeat has not reported its length or its speed before.
+        job.totalIterations = max(job.totalIterations, completion.iteration)
+        let trained = completion.iteration - (job.attempt?.startIteration ?? 0)
+        if job.secondsPerIteration == 0, trained > 0, job.attempt?.startIteration == 0 {
+            job.secondsPerIteration = completion.trainingSeconds / Double(trained)
+        }
+        end(&job, .finished, iteration: completion.iteration, reason: nil)
+        sessions[session]!.failedJobs = []
+        prove(sessions[session]!.worker.id)
+        sessions[session]!.askedAt = now
+        job.state = .finished
+        job.reason = nil
+        putAndRecord(job)
+        effects.append(
+            .record(.report(job.id, trainingSeconds: completion.trainingSeconds, json: completion.reportJSON)))
+        // The steps of other work say nothing to people.
+        let place = job.kind == .train ? " at iteration \(completion.iteration)" : ""
+        note(job.id, attempt: reference.number, "finished\(place)")
+        acknowledge(session, id, .ok)
+        // The jobs that waited for this one.
+        if followers[job.id] != nil { dispatch(at: now) }
     }
 
     /// The required products that the completion does not name, and the products that it names but that are not stored.
@@ -161,25 +173,21 @@ extension ClusterState {
     mutating func fail(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ failure: Failure, at now: Instant
     ) {
-        guard hear(session, at: now) else { return }
-        switch standing(of: reference, session: session, at: now) {
-        case .current:
-            var job = job(reference.job)!
-            end(&job, .failed, iteration: failure.iteration, reason: failure.reason)
-            sessions[session]!.askedAt = now
-            note(job.id, attempt: reference.number, level: "error", "failed: \(failure.reason)")
-            if failure.isRetryable || isDoubted(job, by: sessions[session]!.worker, at: now) {
-                chargeFailure(&job, reason: failure.reason)
-            } else {
-                job.state = .failed
-                job.reason = failure.reason
-                putAndRecord(job)
-            }
-            acknowledge(session, id, .ok)
-            dispatch(at: now)
-        case .ended(.failed): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, reference, other)
+        guard var job = runningJob(reference, session: session, answering: id, repeats: [.failed], at: now) else {
+            return
         }
+        end(&job, .failed, iteration: failure.iteration, reason: failure.reason)
+        sessions[session]!.askedAt = now
+        note(job.id, attempt: reference.number, level: "error", "failed: \(failure.reason)")
+        if failure.isRetryable || isDoubted(job, by: sessions[session]!.worker, at: now) {
+            chargeFailure(&job, reason: failure.reason)
+        } else {
+            job.state = .failed
+            job.reason = failure.reason
+            putAndRecord(job)
+        }
+        acknowledge(session, id, .ok)
+        dispatch(at: now)
     }
 
     /// Whether another worker should confirm that a job is impossible. One worker alone could fail all jobs for good. A
@@ -201,17 +209,13 @@ extension ClusterState {
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ iteration: Int, _ reason: String,
         at now: Instant
     ) {
-        guard hear(session, at: now) else { return }
-        switch standing(of: reference, session: session, at: now) {
-        case .current:
-            var job = job(reference.job)!
-            end(&job, .handedBack, iteration: iteration, reason: reason)
-            requeue(&job, reason: "handed back: \(reason)")
-            acknowledge(session, id, .ok)
-            dispatch(at: now)
-        case .ended(.handedBack): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, reference, other)
+        guard var job = runningJob(reference, session: session, answering: id, repeats: [.handedBack], at: now) else {
+            return
         }
+        end(&job, .handedBack, iteration: iteration, reason: reason)
+        requeue(&job, reason: "handed back: \(reason)")
+        acknowledge(session, id, .ok)
+        dispatch(at: now)
     }
 
     /// The trainer hangs although its worker is alive. This costs a retry; otherwise the job could hang for ever.
