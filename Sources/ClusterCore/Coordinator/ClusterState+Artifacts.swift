@@ -71,7 +71,7 @@ extension ClusterState {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: oldest.iteration)))
             effects.append(.discard(sha256: oldest.artifact.sha256))
         }
-        fruitlessLosses[job.id] = nil
+        doubts[job.id].lossesInARow = []
         if let worker = job.attempt?.workerID { prove(worker) }
         job.iteration = job.resumeIteration
         if let lease = leases[job.id], lease.secondsPerIteration > 0 {
@@ -159,7 +159,7 @@ extension ClusterState {
         _ bad: StoredCheckpoint, of job: inout Job, refusedBy worker: WorkerIdentity, _ reason: String, at now: Instant
     ) {
         let sha256 = bad.artifact.sha256
-        let first: WorkerIdentity? = doubtedCheckpoints[job.id].flatMap { $0.sha256 == sha256 ? $0.worker : nil }
+        let first = doubts[job.id].checkpoint.flatMap { $0.sha256 == sha256 ? $0.worker : nil }
         // The job comes back to the first worker only if no other was there to take it.
         let isConfirmed = first.map { $0.id == worker.id || $0.isAnother(than: worker) } ?? false
         guard !isConfirmed, hasAnother(than: worker, for: job, at: now) else {
@@ -172,7 +172,7 @@ extension ClusterState {
             note(about: job, level: "warning", doubt)
             return chargeFailure(&job, reason: reason)
         }
-        doubtedCheckpoints[job.id] = (sha256: sha256, worker: worker)
+        doubts[job.id].checkpoint = Doubts.Checkpoint(sha256: sha256, worker: worker)
         end(&job, .handedBack, reason: reason)
         requeue(&job, reason: doubt)
     }

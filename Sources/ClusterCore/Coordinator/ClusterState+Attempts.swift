@@ -193,9 +193,9 @@ extension ClusterState {
     /// Whether another worker should confirm that a job is impossible. One worker alone could fail all jobs for good. A
     /// worker without others that could do the job is believed.
     private mutating func isDoubted(_ job: Job, by worker: WorkerIdentity, at now: Instant) -> Bool {
-        if let first = doubtedFailures[job.id], first.isAnother(than: worker) { return false }
+        if let first = doubts[job.id].failure, first.isAnother(than: worker) { return false }
         guard hasAnother(than: worker, for: job, at: now) else { return false }
-        doubtedFailures[job.id] = worker
+        doubts[job.id].failure = worker
         note(about: job, level: "warning", "\(worker.name) calls the job impossible; another worker tries it")
         return true
     }
@@ -273,7 +273,7 @@ extension ClusterState {
         attempt.outcome = outcome
         attempt.reason = reason
         job.attempt = attempt
-        if outcome != .lost { fruitlessLosses[job.id] = nil }
+        if outcome != .lost { doubts[job.id].lossesInARow = [] }
         effects.append(.record(.attempt(job.id, attempt)))
         effects.append(.endTransfers(reference))
     }
