@@ -125,7 +125,7 @@ extension ClusterState {
         let remedy = isProduct ? JobInput.remedyForProduct : "send the file again (texloom submit does)"
         job.reason = "the stored \(input.title) \(reason); \(remedy), then retry the job"
         putAndRecord(job)
-        note(job.id, level: "error", "held: \(job.reason!)")
+        note(job.id, level: .error, "held: \(job.reason!)")
         acknowledge(session, request.transferID, .leaseLost, "the \(input.title) is damaged; the job is held")
         dispatch(at: now)
     }
@@ -169,7 +169,7 @@ extension ClusterState {
         guard first == nil else {
             // The first worker under another name.
             end(&job, .failed, reason: reason)
-            note(about: job, level: "warning", doubt)
+            note(about: job, level: .warning, doubt)
             return chargeFailure(&job, reason: reason)
         }
         doubts[job.id].checkpoint = Doubts.Checkpoint(sha256: sha256, worker: worker)
@@ -181,7 +181,7 @@ extension ClusterState {
     private mutating func fallBack(_ job: inout Job, without sha256: String, _ reason: String) {
         for bad in job.checkpoints where bad.artifact.sha256 == sha256 {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: bad.iteration)))
-            note(about: job, level: "warning", "the checkpoint of iteration \(bad.iteration) \(reason)")
+            note(about: job, level: .warning, "the checkpoint of iteration \(bad.iteration) \(reason)")
         }
         job.checkpoints.removeAll { $0.artifact.sha256 == sha256 }
         effects.append(.discard(sha256: sha256))

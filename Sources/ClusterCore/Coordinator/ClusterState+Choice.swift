@@ -129,7 +129,7 @@ extension ClusterState {
             "\(Self.failuresOfBarred) different jobs in a row failed on \(session.worker.name); while others ask for "
             + "work, it gets none until it restarts, a job finishes on it, or one of these jobs fails elsewhere too"
         effects.append(.warn(warning))
-        note(about: job, level: "warning", warning)
+        note(about: job, level: .warning, warning)
     }
 
     // MARK: Heaps

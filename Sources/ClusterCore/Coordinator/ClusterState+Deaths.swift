@@ -62,7 +62,7 @@ extension ClusterState {
             guard var job = job(id), job.state == .queued else { continue }
             job.reason = Self.blameless(worker.name)
             putAndRecord(job)
-            note(id, level: "warning", job.reason!)
+            note(id, level: .warning, job.reason!)
         }
     }
 

@@ -43,7 +43,7 @@ extension ClusterState {
                 + "ran nothing else (the last: \(reason)): the job may need more memory than they have. Find out what "
                 + "ended them, then retry it on a larger worker or submit it with a smaller recipe"
         putAndRecord(job)
-        note(about: job, level: "error", "held: \(job.reason!)")
+        note(about: job, level: .error, "held: \(job.reason!)")
     }
 
     /// Gives an attempt whose lease ran out back to the process that still trains it.

@@ -207,11 +207,11 @@ package struct ClusterState: Sendable {
     }
 
     /// A line in the job's log, about its newest attempt.
-    mutating func note(about job: Job, level: String = "info", _ message: String) {
+    mutating func note(about job: Job, level: LogLevel = .info, _ message: String) {
         note(job.id, attempt: job.attempt?.number ?? 0, level: level, message)
     }
 
-    mutating func note(_ id: JobID, attempt: Int = 0, level: String = "info", _ message: String) {
+    mutating func note(_ id: JobID, attempt: Int = 0, level: LogLevel = .info, _ message: String) {
         effects.append(.record(.note(id, attempt: attempt, level: level, message: message)))
     }
 }
