@@ -19,23 +19,19 @@ extension ClusterState {
     }
 
     mutating func offered(_ session: UInt64, _ offer: ArtifactOffer, _ isStored: Bool, at now: Instant) {
-        guard hear(session, at: now) else { return }
-        switch standing(of: offer.attempt, session: session, at: now) {
-        case .current:
-            touch(offer.attempt, at: now)
-            if offer.role.isSubmitted {
-                acknowledge(session, offer.transferID, .malformed, "exemplars are submitted, not offered by workers")
-            } else if offer.artifact.sizeBytes > configuration.maxArtifactBytes || offer.artifact.sizeBytes <= 0 {
-                let message =
-                    "an artifact has 1...\(configuration.maxArtifactBytes) bytes; "
-                    + "this one has \(offer.artifact.sizeBytes)"
-                acknowledge(session, offer.transferID, .tooLarge, message)
-            } else if isStored {
-                stored(session, offer, at: now)
-            } else {
-                effects.append(.receiveArtifact(offer, session: session))
-            }
-        case let other: refuse(session, offer.transferID, offer.attempt, other)
+        guard runningJob(offer.attempt, session: session, answering: offer.transferID, at: now) != nil else { return }
+        touch(offer.attempt, at: now)
+        if offer.role.isSubmitted {
+            acknowledge(session, offer.transferID, .malformed, "exemplars are submitted, not offered by workers")
+        } else if offer.artifact.sizeBytes > configuration.maxArtifactBytes || offer.artifact.sizeBytes <= 0 {
+            let message =
+                "an artifact has 1...\(configuration.maxArtifactBytes) bytes; "
+                + "this one has \(offer.artifact.sizeBytes)"
+            acknowledge(session, offer.transferID, .tooLarge, message)
+        } else if isStored {
+            stored(session, offer, at: now)
+        } else {
+            effects.append(.receiveArtifact(offer, session: session))
         }
     }
 
@@ -75,7 +71,7 @@ extension ClusterState {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: oldest.iteration)))
             effects.append(.discard(sha256: oldest.artifact.sha256))
         }
-        fruitlessLosses[job.id] = nil
+        doubts[job.id].lossesInARow = []
         if let worker = job.attempt?.workerID { prove(worker) }
         job.iteration = job.resumeIteration
         if let lease = leases[job.id], lease.secondsPerIteration > 0 {
@@ -84,10 +80,8 @@ extension ClusterState {
     }
 
     mutating func requested(_ session: UInt64, _ request: ArtifactRequest, at now: Instant) {
-        guard hear(session, at: now) else { return }
-        let standing = standing(of: request.attempt, session: session, at: now)
-        guard standing == .current, var job = job(request.attempt.job) else {
-            return refuse(session, request.transferID, request.attempt, standing)
+        guard var job = runningJob(request.attempt, session: session, answering: request.transferID, at: now) else {
+            return
         }
         // A request alone is no progress: the worker repeats it for as long as the coordinator cannot serve it.
         extend(request.attempt, at: now)
@@ -114,10 +108,8 @@ extension ClusterState {
     /// The file that a worker asked for is gone or damaged. The attempt ends at no cost. If the file was a checkpoint,
     /// the job resumes from the previous one. If it was an input, the job is held until a person sends the file again.
     mutating func damaged(_ session: UInt64, _ request: ArtifactRequest, _ reason: String, at now: Instant) {
-        guard hear(session, at: now) else { return }
-        let standing = standing(of: request.attempt, session: session, at: now)
-        guard standing == .current, var job = job(request.attempt.job) else {
-            return refuse(session, request.transferID, request.attempt, standing)
+        guard var job = runningJob(request.attempt, session: session, answering: request.transferID, at: now) else {
+            return
         }
         if job.checkpoints.contains(where: { $0.artifact.sha256 == request.artifact.sha256 }) {
             fallBack(&job, without: request.artifact.sha256, reason)
@@ -133,7 +125,7 @@ extension ClusterState {
         let remedy = isProduct ? JobInput.remedyForProduct : "send the file again (texloom submit does)"
         job.reason = "the stored \(input.title) \(reason); \(remedy), then retry the job"
         putAndRecord(job)
-        note(job.id, level: "error", "held: \(job.reason!)")
+        note(job.id, level: .error, "held: \(job.reason!)")
         acknowledge(session, request.transferID, .leaseLost, "the \(input.title) is damaged; the job is held")
         dispatch(at: now)
     }
@@ -149,21 +141,17 @@ extension ClusterState {
     mutating func checkpointRefused(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ reason: String, at now: Instant
     ) {
-        guard hear(session, at: now) else { return }
-        switch standing(of: reference, session: session, at: now) {
-        case .current:
-            var job = job(reference.job)!
-            if let bad = job.checkpoints.first(where: { $0.iteration == job.attempt?.startIteration }) {
-                weigh(bad, of: &job, refusedBy: sessions[session]!.worker, reason, at: now)
-            } else {
-                end(&job, .handedBack, reason: reason)
-                requeue(&job, reason: "handed back: \(reason)")
-            }
-            acknowledge(session, id, .ok)
-            dispatch(at: now)
-        case .ended(.handedBack), .ended(.failed): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, reference, other)
+        guard
+            var job = runningJob(reference, session: session, answering: id, repeats: [.handedBack, .failed], at: now)
+        else { return }
+        if let bad = job.checkpoints.first(where: { $0.iteration == job.attempt?.startIteration }) {
+            weigh(bad, of: &job, refusedBy: sessions[session]!.worker, reason, at: now)
+        } else {
+            end(&job, .handedBack, reason: reason)
+            requeue(&job, reason: "handed back: \(reason)")
         }
+        acknowledge(session, id, .ok)
+        dispatch(at: now)
     }
 
     /// Decides whether the running attempt's worker is believed.
@@ -171,7 +159,7 @@ extension ClusterState {
         _ bad: StoredCheckpoint, of job: inout Job, refusedBy worker: WorkerIdentity, _ reason: String, at now: Instant
     ) {
         let sha256 = bad.artifact.sha256
-        let first: WorkerIdentity? = doubtedCheckpoints[job.id].flatMap { $0.sha256 == sha256 ? $0.worker : nil }
+        let first = doubts[job.id].checkpoint.flatMap { $0.sha256 == sha256 ? $0.worker : nil }
         // The job comes back to the first worker only if no other was there to take it.
         let isConfirmed = first.map { $0.id == worker.id || $0.isAnother(than: worker) } ?? false
         guard !isConfirmed, hasAnother(than: worker, for: job, at: now) else {
@@ -181,10 +169,10 @@ extension ClusterState {
         guard first == nil else {
             // The first worker under another name.
             end(&job, .failed, reason: reason)
-            note(about: job, level: "warning", doubt)
+            note(about: job, level: .warning, doubt)
             return chargeFailure(&job, reason: reason)
         }
-        doubtedCheckpoints[job.id] = (sha256: sha256, worker: worker)
+        doubts[job.id].checkpoint = Doubts.Checkpoint(sha256: sha256, worker: worker)
         end(&job, .handedBack, reason: reason)
         requeue(&job, reason: doubt)
     }
@@ -193,7 +181,7 @@ extension ClusterState {
     private mutating func fallBack(_ job: inout Job, without sha256: String, _ reason: String) {
         for bad in job.checkpoints where bad.artifact.sha256 == sha256 {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: bad.iteration)))
-            note(about: job, level: "warning", "the checkpoint of iteration \(bad.iteration) \(reason)")
+            note(about: job, level: .warning, "the checkpoint of iteration \(bad.iteration) \(reason)")
         }
         job.checkpoints.removeAll { $0.artifact.sha256 == sha256 }
         effects.append(.discard(sha256: sha256))

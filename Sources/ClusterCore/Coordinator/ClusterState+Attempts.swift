@@ -27,6 +27,22 @@ extension ClusterState {
         return attempt.session == session ? .ended(outcome) : .unknown
     }
 
+    /// The job whose running attempt a message names. If this session does not hold the attempt, answers the message
+    /// and returns nil.
+    /// - Parameter repeats: How an attempt ends by such a message. A repetition of the message is acknowledged.
+    mutating func runningJob(
+        _ reference: AttemptReference, session: UInt64, answering id: UInt64, repeats: Set<Attempt.Outcome> = [],
+        at now: Instant
+    ) -> Job? {
+        guard hear(session, at: now) else { return nil }
+        switch standing(of: reference, session: session, at: now) {
+        case .current: return job(reference.job)!
+        case .ended(let outcome) where repeats.contains(outcome): acknowledge(session, id, .ok)
+        case let other: refuse(session, id, reference, other)
+        }
+        return nil
+    }
+
     mutating func assign(_ waitingJob: Job, to session: UInt64, request: UInt64, at now: Instant) {
         var job = waitingJob
         let worker = sessions[session]!.worker
@@ -108,44 +124,40 @@ extension ClusterState {
     mutating func finish(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ completion: Completion, at now: Instant
     ) {
-        guard hear(session, at: now) else { return }
-        switch standing(of: reference, session: session, at: now) {
-        case .current:
-            var job = job(reference.job)!
-            let missing = missing(of: completion, job)
-            guard missing.isEmpty else {
-                let names = missing.map(\.rawValue).sorted().joined(separator: ", ")
-                return acknowledge(
-                    session, id, .unknownArtifact, "not stored yet: \(names); offer them again before FINISH")
-            }
-            job.iteration = completion.iteration
-            if let lease = leases[job.id], lease.secondsPerIteration > 0 {
-                job.secondsPerIteration = lease.secondsPerIteration
-            }
-            // A job shorter than a heartbeat has not reported its length or its speed before.
-            job.totalIterations = max(job.totalIterations, completion.iteration)
-            let trained = completion.iteration - (job.attempt?.startIteration ?? 0)
-            if job.secondsPerIteration == 0, trained > 0, job.attempt?.startIteration == 0 {
-                job.secondsPerIteration = completion.trainingSeconds / Double(trained)
-            }
-            end(&job, .finished, iteration: completion.iteration, reason: nil)
-            sessions[session]!.failedJobs = []
-            prove(sessions[session]!.worker.id)
-            sessions[session]!.askedAt = now
-            job.state = .finished
-            job.reason = nil
-            putAndRecord(job)
-            effects.append(
-                .record(.report(job.id, trainingSeconds: completion.trainingSeconds, json: completion.reportJSON)))
-            // The steps of other work say nothing to people.
-            let place = job.kind == .train ? " at iteration \(completion.iteration)" : ""
-            note(job.id, attempt: reference.number, "finished\(place)")
-            acknowledge(session, id, .ok)
-            // The jobs that waited for this one.
-            if followers[job.id] != nil { dispatch(at: now) }
-        case .ended(.finished): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, reference, other)
+        guard var job = runningJob(reference, session: session, answering: id, repeats: [.finished], at: now) else {
+            return
         }
+        let missing = missing(of: completion, job)
+        guard missing.isEmpty else {
+            let names = missing.map(\.rawValue).sorted().joined(separator: ", ")
+            return acknowledge(
+                session, id, .unknownArtifact, "not stored yet: \(names); offer them again before FINISH")
+        }
+        job.iteration = completion.iteration
+        if let lease = leases[job.id], lease.secondsPerIteration > 0 {
+            job.secondsPerIteration = lease.secondsPerIteration
+        }
+        // A job shorter than a heartbeat has not reported its length or its speed before.
+        job.totalIterations = max(job.totalIterations, completion.iteration)
+        let trained = completion.iteration - (job.attempt?.startIteration ?? 0)
+        if job.secondsPerIteration == 0, trained > 0, job.attempt?.startIteration == 0 {
+            job.secondsPerIteration = completion.trainingSeconds / Double(trained)
+        }
+        end(&job, .finished, iteration: completion.iteration, reason: nil)
+        sessions[session]!.failedJobs = []
+        prove(sessions[session]!.worker.id)
+        sessions[session]!.askedAt = now
+        job.state = .finished
+        job.reason = nil
+        putAndRecord(job)
+        effects.append(
+            .record(.report(job.id, trainingSeconds: completion.trainingSeconds, json: completion.reportJSON)))
+        // The steps of other work say nothing to people.
+        let place = job.kind == .train ? " at iteration \(completion.iteration)" : ""
+        note(job.id, attempt: reference.number, "finished\(place)")
+        acknowledge(session, id, .ok)
+        // The jobs that waited for this one.
+        if followers[job.id] != nil { dispatch(at: now) }
     }
 
     /// The required products that the completion does not name, and the products that it names but that are not stored.
@@ -161,34 +173,30 @@ extension ClusterState {
     mutating func fail(
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ failure: Failure, at now: Instant
     ) {
-        guard hear(session, at: now) else { return }
-        switch standing(of: reference, session: session, at: now) {
-        case .current:
-            var job = job(reference.job)!
-            end(&job, .failed, iteration: failure.iteration, reason: failure.reason)
-            sessions[session]!.askedAt = now
-            note(job.id, attempt: reference.number, level: "error", "failed: \(failure.reason)")
-            if failure.isRetryable || isDoubted(job, by: sessions[session]!.worker, at: now) {
-                chargeFailure(&job, reason: failure.reason)
-            } else {
-                job.state = .failed
-                job.reason = failure.reason
-                putAndRecord(job)
-            }
-            acknowledge(session, id, .ok)
-            dispatch(at: now)
-        case .ended(.failed): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, reference, other)
+        guard var job = runningJob(reference, session: session, answering: id, repeats: [.failed], at: now) else {
+            return
         }
+        end(&job, .failed, iteration: failure.iteration, reason: failure.reason)
+        sessions[session]!.askedAt = now
+        note(job.id, attempt: reference.number, level: .error, "failed: \(failure.reason)")
+        if failure.isRetryable || isDoubted(job, by: sessions[session]!.worker, at: now) {
+            chargeFailure(&job, reason: failure.reason)
+        } else {
+            job.state = .failed
+            job.reason = failure.reason
+            putAndRecord(job)
+        }
+        acknowledge(session, id, .ok)
+        dispatch(at: now)
     }
 
     /// Whether another worker should confirm that a job is impossible. One worker alone could fail all jobs for good. A
     /// worker without others that could do the job is believed.
     private mutating func isDoubted(_ job: Job, by worker: WorkerIdentity, at now: Instant) -> Bool {
-        if let first = doubtedFailures[job.id], first.isAnother(than: worker) { return false }
+        if let first = doubts[job.id].failure, first.isAnother(than: worker) { return false }
         guard hasAnother(than: worker, for: job, at: now) else { return false }
-        doubtedFailures[job.id] = worker
-        note(about: job, level: "warning", "\(worker.name) calls the job impossible; another worker tries it")
+        doubts[job.id].failure = worker
+        note(about: job, level: .warning, "\(worker.name) calls the job impossible; another worker tries it")
         return true
     }
 
@@ -201,17 +209,13 @@ extension ClusterState {
         _ session: UInt64, _ reference: AttemptReference, _ id: UInt64, _ iteration: Int, _ reason: String,
         at now: Instant
     ) {
-        guard hear(session, at: now) else { return }
-        switch standing(of: reference, session: session, at: now) {
-        case .current:
-            var job = job(reference.job)!
-            end(&job, .handedBack, iteration: iteration, reason: reason)
-            requeue(&job, reason: "handed back: \(reason)")
-            acknowledge(session, id, .ok)
-            dispatch(at: now)
-        case .ended(.handedBack): acknowledge(session, id, .ok)
-        case let other: refuse(session, id, reference, other)
+        guard var job = runningJob(reference, session: session, answering: id, repeats: [.handedBack], at: now) else {
+            return
         }
+        end(&job, .handedBack, iteration: iteration, reason: reason)
+        requeue(&job, reason: "handed back: \(reason)")
+        acknowledge(session, id, .ok)
+        dispatch(at: now)
     }
 
     /// The trainer hangs although its worker is alive. This costs a retry; otherwise the job could hang for ever.
@@ -221,7 +225,7 @@ extension ClusterState {
         let reason = "no progress for \(minutes) min at iteration \(lease.iteration)"
         effects.append(.send(.cancel(lease.attempt, reason: reason), to: lease.session))
         end(&job, .stalled, reason: reason)
-        note(job.id, attempt: lease.attempt.number, level: "error", "stalled: \(reason)")
+        note(job.id, attempt: lease.attempt.number, level: .error, "stalled: \(reason)")
         chargeFailure(&job, reason: reason)
     }
 
@@ -231,7 +235,7 @@ extension ClusterState {
         job.iteration = job.resumeIteration
         putAndRecord(job)
         enqueue(job)
-        note(about: job, level: "warning", reason)
+        note(about: job, level: .warning, reason)
     }
 
     /// Counts a failure. The job goes to the back of the queue, so that a poison job does not slow the others. If no
@@ -248,7 +252,7 @@ extension ClusterState {
             job.state = .held
             job.reason = "\(job.failures) \(job.failures == 1 ? "attempt" : "attempts") failed, the last one: \(reason)"
             putAndRecord(job)
-            note(job.id, level: "error", "held; retry it once the cause is gone")
+            note(job.id, level: .error, "held; retry it once the cause is gone")
             return
         }
         job.state = .queued
@@ -269,7 +273,7 @@ extension ClusterState {
         attempt.outcome = outcome
         attempt.reason = reason
         job.attempt = attempt
-        if outcome != .lost { fruitlessLosses[job.id] = nil }
+        if outcome != .lost { doubts[job.id].lossesInARow = [] }
         effects.append(.record(.attempt(job.id, attempt)))
         effects.append(.endTransfers(reference))
     }

@@ -29,21 +29,3 @@ package struct RecoveredAttempt: Equatable, Sendable {
         self.canTrain = canTrain
     }
 }
-
-extension Undelivered {
-    /// A hand-back is final only for the process that ends. The next process may resume the attempt.
-    var outlivesItsProcess: Bool {
-        if case .handBack = content { false } else { !isReport }
-    }
-
-    /// The same item under another id.
-    func numbered(_ id: UInt64) -> Undelivered {
-        var item = self
-        item.id = id
-        if case .artifact(var offer, let file) = content {
-            offer.transferID = id
-            item.content = .artifact(offer, file: file)
-        }
-        return item
-    }
-}

@@ -1,66 +1,5 @@
-/// Something that waits for the coordinator's acknowledgement.
-package struct Undelivered: Equatable, Sendable {
-    package enum Content: Equatable, Sendable {
-        case metrics(MetricsBlock), log([LogLine])
-        case artifact(ArtifactOffer, file: String)
-        case finish(Completion), fail(Failure), handBack(iteration: Int, reason: String)
-    }
-    /// The request or transfer id. Every repetition carries it, so that the coordinator recognises the repetition.
-    package var id: UInt64
-    package var attempt: AttemptReference
-    package var content: Content
-    /// How often the coordinator received other bytes than the offer announced.
-    var mismatches = 0
-
-    package init(id: UInt64, attempt: AttemptReference, content: Content) {
-        self.id = id
-        self.attempt = attempt
-        self.content = content
-    }
-
-    package var endsAttempt: Bool {
-        switch content {
-        case .finish, .fail, .handBack: true
-        case .metrics, .log, .artifact: false
-        }
-    }
-
-    /// About how many bytes it holds in memory.
-    var weight: Int {
-        switch content {
-        case .metrics(let block): 256 + block.weightOfRows
-        case .log(let lines): lines.reduce(256) { $0 + $1.weight }
-        case .artifact, .finish, .fail, .handBack: 256
-        }
-    }
-
-    /// Whether it travels beside the artifacts instead of behind them.
-    package var isReport: Bool {
-        switch content {
-        case .metrics, .log: true
-        case .artifact, .finish, .fail, .handBack: false
-        }
-    }
-
-    package func isArtifact(_ role: ArtifactRole) -> Bool {
-        if case .artifact(let offer, _) = content { offer.role == role } else { false }
-    }
-
-    package var message: MessageToCoordinator {
-        switch content {
-        case .metrics(let block): .metrics(attempt, requestID: id, block)
-        case .log(let lines): .log(attempt, requestID: id, lines)
-        case .artifact(let offer, _): .offer(offer)
-        case .finish(let completion): .finish(attempt, requestID: id, completion)
-        case .fail(let failure): .fail(attempt, requestID: id, failure)
-        case .handBack(let iteration, let reason):
-            .handBack(attempt, requestID: id, iteration: iteration, reason: reason)
-        }
-    }
-}
-
 /// Undelivered items, sent strictly in order. Only the first one is under way.
-struct Lane: Equatable, Sendable {
+struct DeliveryQueue: Equatable, Sendable {
     var items: [Undelivered] = []
     /// When to send the first item again.
     var retryAt: Instant
@@ -94,9 +33,9 @@ package struct HeldAttempt: Equatable, Sendable {
     /// Downloads that arrived with a wrong digest.
     var damagedDownloads = 0
     /// Metrics and log lines. They are small and do not wait for the artifacts.
-    var reports: Lane
+    var reports: DeliveryQueue
     /// Artifacts, then the final message, which also waits for the reports.
-    var results: Lane
+    var results: DeliveryQueue
     var sender: ArtifactSender?
     /// How the attempt ends, whatever its trainer reports. The worker sets this while the trainer still runs.
     var verdict: WorkerState.Ending?
@@ -107,17 +46,17 @@ package struct HeldAttempt: Equatable, Sendable {
         self.downloads = downloads
         iteration = assignment.checkpoint?.iteration ?? 0
         downloadActiveAt = now
-        reports = Lane(retryAt: now)
-        results = Lane(retryAt: now)
+        reports = DeliveryQueue(retryAt: now)
+        results = DeliveryQueue(retryAt: now)
         // A run that resumes from the checkpoint of its last iteration makes no other checkpoint.
         newest[.checkpoint] = assignment.checkpoint?.artifact.sha256
     }
 
-    var ref: AttemptReference { assignment.attempt }
+    var reference: AttemptReference { assignment.attempt }
 
     var status: AttemptStatus {
         AttemptStatus(
-            attempt: ref, iteration: iteration, totalIterations: totalIterations,
+            attempt: reference, iteration: iteration, totalIterations: totalIterations,
             secondsPerIteration: secondsPerIteration)
     }
 
@@ -139,17 +78,17 @@ package struct HeldAttempt: Equatable, Sendable {
 
     /// Queues an item within the spool's limits. Returns the files that it supersedes.
     mutating func append(_ item: Undelivered, at now: Instant) -> [String] {
-        let lane = item.isReport ? \HeldAttempt.reports : \HeldAttempt.results
-        if self[keyPath: lane].items.isEmpty { self[keyPath: lane].retryAt = now }
-        self[keyPath: lane].items.append(item)
+        let queue = item.isReport ? \HeldAttempt.reports : \HeldAttempt.results
+        if self[keyPath: queue].items.isEmpty { self[keyPath: queue].retryAt = now }
+        self[keyPath: queue].items.append(item)
         var superseded: [String] = []
         // The first item may be under way, so it stays. The artifacts that FINISH names are newer than any dropped one.
         func drop(keeping count: Int, where matches: (Undelivered) -> Bool) {
-            while self[keyPath: lane].items.dropFirst().filter(matches).count > count,
-                let index = self[keyPath: lane].items.dropFirst().firstIndex(where: matches)
+            while self[keyPath: queue].items.dropFirst().filter(matches).count > count,
+                let index = self[keyPath: queue].items.dropFirst().firstIndex(where: matches)
             {
-                if case .artifact(_, let file) = self[keyPath: lane].items[index].content { superseded.append(file) }
-                self[keyPath: lane].items.remove(at: index)
+                if case .artifact(_, let file) = self[keyPath: queue].items[index].content { superseded.append(file) }
+                self[keyPath: queue].items.remove(at: index)
             }
         }
         if item.isReport {
@@ -183,15 +122,4 @@ package struct HeldAttempt: Equatable, Sendable {
     var files: [String] {
         results.items.compactMap { if case .artifact(_, let file) = $0.content { file } else { nil } }
     }
-}
-
-/// What an attempt keeps while the coordinator is away, besides two checkpoints and the files of a finished run.
-/// docs/operations.md adds up the sizes.
-enum SpoolLimits {
-    /// Older snapshots are dropped: they are pictures to look at, not part of the result.
-    static let snapshots = 64
-    /// Batches of metrics and log lines in memory. The oldest are dropped. A batch of metrics has about ten rows, so a
-    /// day of training fits.
-    static let batches = 4096
-    static let reportBytes = 8 << 20
 }
