@@ -1,8 +1,13 @@
 /// The life of an attempt: its inputs, the end of its trainer, its final message.
 extension WorkerState {
-    mutating func request(_ download: ArtifactReceiver, of attempt: HeldAttempt) {
+    /// Asks for what the first download lacks.
+    mutating func requestDownload(of ref: AttemptReference, _ now: Instant) {
+        guard let download = attempts[ref]?.downloads.first else { return }
+        attempts[ref]?.downloadActiveAt = now
+        attempts[ref]?.downloadPace.restart(at: now)
+        attempts[ref]?.hasDownloadStopped = false
         let request = ArtifactRequest(
-            attempt: attempt.ref, transferID: download.transferID, artifact: download.artifact,
+            attempt: ref, transferID: download.transferID, artifact: download.artifact,
             offset: download.nextOffset, windowChunks: Limits.windowChunks)
         effects.append(.send(.request(request)))
     }
@@ -13,16 +18,15 @@ extension WorkerState {
     }
 
     /// The first download is complete.
-    mutating func downloaded(_ ref: AttemptReference) {
+    mutating func downloaded(_ ref: AttemptReference, _ now: Instant) {
         guard var attempt = attempts[ref] else { return }
         attempt.downloads.removeFirst()
-        if let next = attempt.downloads.first {
-            request(next, of: attempt)
-        } else {
+        if attempt.downloads.isEmpty {
             attempt.phase = .training
             effects.append(.start(attempt.assignment, from: nil))
         }
         attempts[ref] = attempt
+        requestDownload(of: ref, now)
     }
 
     /// Fetches an artifact again if its bytes are wrong. Gives up after ``maxTransfers`` tries.
@@ -39,9 +43,8 @@ extension WorkerState {
         }
         // A new transfer id, because chunks of the old transfer may still be under way.
         attempt.downloads[0] = ArtifactReceiver(transferID: makeID(), artifact: damaged.artifact)
-        attempt.downloadActiveAt = now
         attempts[ref] = attempt
-        request(attempt.downloads[0], of: attempt)
+        requestDownload(of: ref, now)
     }
 
     /// The trainer has ended, or there never was one.

@@ -93,6 +93,7 @@ extension WorkerState {
             attempts[ref]?.results.retryAt = now
             // Begins again where the coordinator's next credit says.
             attempts[ref]?.sender = nil
+            attempts[ref]?.hasDownloadStopped = true
             attempts[ref]?.downloadActiveAt = now + (.zero - heartbeat * 2)
         }
     }
@@ -108,8 +109,8 @@ extension WorkerState {
         let hasRoom = freeSlots > 0 && !isDraining
         let attempt = HeldAttempt(assignment: assignment, downloads: hasRoom ? downloads : [], at: now)
         attempts[ref] = attempt
-        if hasRoom, let first = downloads.first {
-            request(first, of: attempt)
+        if hasRoom, !downloads.isEmpty {
+            requestDownload(of: ref, now)
             nextWork = now
         } else {
             end(ref, .stopped(iteration: assignment.checkpoint?.iteration ?? 0), now)
@@ -129,7 +130,9 @@ extension WorkerState {
             attempts[ref]?.downloads = []
             let reason = "the coordinator refused to send an artifact of the assignment: \(reason)"
             end(ref, .failed(code: .download, reason: reason, isRetryable: true), now)
-        default: attempts[ref]?.downloadActiveAt = now
+        default:
+            attempts[ref]?.hasDownloadStopped = true
+            attempts[ref]?.downloadActiveAt = now
         }
     }
 
@@ -170,7 +173,10 @@ extension WorkerState {
             case .artifact(let offer, let file) = item.content
         else { return }
         var sender =
-            attempt.sender ?? ArtifactSender(transferID: credit.transferID, sizeBytes: UInt64(offer.artifact.sizeBytes))
+            attempt.sender
+            ?? ArtifactSender(
+                transferID: credit.transferID, sizeBytes: UInt64(offer.artifact.sizeBytes),
+                maxWindowChunks: Limits.uploadWindowChunks)
         sender.grant(credit)
         while let chunk = sender.next() {
             effects.append(.sendChunk(ref, file: file, chunk, transferID: credit.transferID))
@@ -184,14 +190,18 @@ extension WorkerState {
     private mutating func receive(
         _ chunk: ArtifactChunk, _ payload: [UInt8], _ now: Instant
     ) {
-        guard let ref = attempts.first(where: { $0.value.downloads.first?.transferID == chunk.transferID })?.key,
-            var download = attempts[ref]?.downloads.first
-        else { return }
+        let receiver = attempts.first { $0.value.downloads.first?.transferID == chunk.transferID }?.key
+        for other in attempts.keys where other != receiver {
+            attempts[other]?.downloadPace.othersArrived(bytes: payload.count, at: now)
+        }
+        guard let ref = receiver, var download = attempts[ref]?.downloads.first else { return }
         let decision = download.receive(chunk, byteCount: payload.count)
         attempts[ref]?.downloads[0] = download
+        // Also one that brings nothing new: those behind it are still under way.
+        attempts[ref]?.downloadActiveAt = now
+        attempts[ref]?.downloadPace.arrived(at: now)
         switch decision {
         case .write(let offset), .writeLast(let offset):
-            attempts[ref]?.downloadActiveAt = now
             effects.append(
                 .writeChunk(
                     ref, download.artifact, transferID: download.transferID, offset: offset, payload: payload,

@@ -215,7 +215,7 @@ package struct WorkerState: Sendable {
             queue(.artifact(offer, file: file), id: offer.transferID, ref, now)
         case .unreadable(let ref, let file, let reason): giveUp(file, of: ref, reason, now)
         case .downloaded(let ref, let transferID):
-            if isUnderWay(transferID, of: ref) { downloaded(ref) }
+            if isUnderWay(transferID, of: ref) { downloaded(ref, now) }
         case .downloadDamaged(let ref, let transferID, let reason):
             if isUnderWay(transferID, of: ref) { downloadDamaged(ref, reason, now) }
         case .downloadFailed(let ref, let transferID, let reason):
@@ -287,12 +287,7 @@ package struct WorkerState: Sendable {
         }
         for ref in attempts.keys.sorted() {
             deliver(ref, now)
-            if let attempt = attempts[ref], let download = attempt.downloads.first,
-                now.since(attempt.downloadActiveAt) > heartbeat
-            {
-                attempts[ref]?.downloadActiveAt = now
-                request(download, of: attempt)
-            }
+            if attempts[ref]?.isRequestDue(every: heartbeat, at: now) == true { requestDownload(of: ref, now) }
         }
     }
 
