@@ -104,7 +104,7 @@ struct ProductRunner: Sendable {
         case .materialX(let number, let file): return try spooled(.material, number, file)
         case .preview(let number, let file): return try spooled(.snapshot, number, file)
         case .log(let message):
-            return .log(ref, LogLine(unixSeconds: Date().timeIntervalSince1970, level: "info", message: message))
+            return .log(ref, LogLine(unixSeconds: Date().timeIntervalSince1970, level: .info, message: message))
         }
     }
 }

@@ -123,9 +123,19 @@ struct TrainingRunner: Sendable {
             return .spooled(
                 ref, role, iteration: iteration, try ArtifactFile.identify(file), file: file.lastPathComponent)
         case .log(let level, let message):
-            let line = LogLine(unixSeconds: Date().timeIntervalSince1970, level: level.rawValue, message: message)
+            let line = LogLine(unixSeconds: Date().timeIntervalSince1970, level: LogLevel(level), message: message)
             return .log(ref, line)
         }
+    }
+}
+
+extension LogLevel {
+    fileprivate init(_ level: TrainingRun.LogLevel) {
+        self =
+            switch level {
+            case .info: .info
+            case .error: .error
+            }
     }
 }
 

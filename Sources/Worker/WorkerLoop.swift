@@ -45,8 +45,7 @@ actor WorkerLoop {
     /// Handles an event and carries out the effects. Returns the exit once there is one.
     func handle(_ event: WorkerState.Event) -> WorkerExit? {
         if case .log(let ref, let line) = event {
-            logger.log(
-                level: Logger.Level(rawValue: line.level) ?? .info, "\(line.message)", metadata: metadata(ref, [:]))
+            logger.log(level: Logger.Level(line.level), "\(line.message)", metadata: metadata(ref, [:]))
         }
         if case .ended(let ref, let ending) = event {
             wishes[ref] = nil

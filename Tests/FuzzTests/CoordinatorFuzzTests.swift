@@ -56,7 +56,7 @@ import Testing
                 .metrics(job.id, attempt: 1, MetricsBlock(columns: ["l1", "style"], rows: [row])),
                 .log(
                     job.id, attempt: 1, session: 1, requestID: 1,
-                    [LogLine(unixSeconds: 1, level: "info", message: "text")]),
+                    [LogLine(unixSeconds: 1, level: .info, message: "text")]),
                 .worker(
                     state.sessions[WireCorpus.session]!.worker, session: WireCorpus.session, isDraining: true,
                     isConnected: true),

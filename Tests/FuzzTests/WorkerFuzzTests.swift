@@ -70,7 +70,7 @@ import Testing
             .spooled(
                 ref, .checkpoint, iteration: 5, Artifact(sha256: WireCorpus.digest, sizeBytes: 9), file: "c"),
             at: start)
-        _ = state.handle(.log(ref, LogLine(unixSeconds: 1, level: "info", message: "text")), at: start)
+        _ = state.handle(.log(ref, LogLine(unixSeconds: 1, level: .info, message: "text")), at: start)
         #expect(state.attempts[ref]?.phase == .training && state.attempts[ref]?.files == ["c"])
         return state
     }

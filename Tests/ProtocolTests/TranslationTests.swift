@@ -25,7 +25,7 @@ struct TranslationTests {
         .metrics(
             attempt, requestID: 8,
             MetricsBlock(columns: ["l1", "style"], rows: [.init(iteration: 9, unixSeconds: 1e9, values: [1, 2])])),
-        .log(attempt, requestID: 9, [LogLine(unixSeconds: 1e9, level: "warning", message: "text")]),
+        .log(attempt, requestID: 9, [LogLine(unixSeconds: 1e9, level: .warning, message: "text")]),
         .offer(ArtifactOffer(attempt: attempt, transferID: 10, role: .snapshot, artifact: artifact, iteration: 50)),
         .request(
             ArtifactRequest(attempt: attempt, transferID: 11, artifact: artifact, offset: 4, windowChunks: 3)),

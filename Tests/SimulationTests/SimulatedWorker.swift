@@ -347,7 +347,7 @@ struct SimulatedWorker {
     /// Logs a line that differs from all earlier ones.
     private mutating func log(_ ref: AttemptReference, _ now: Int) {
         lines += 1
-        handle(.log(ref, LogLine(unixSeconds: 0, level: "info", message: "line \(lines) of \(id)")), now)
+        handle(.log(ref, LogLine(unixSeconds: 0, level: .info, message: "line \(lines) of \(id)")), now)
     }
 
     private mutating func spool(

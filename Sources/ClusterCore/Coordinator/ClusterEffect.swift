@@ -67,7 +67,7 @@ package enum Change: Sendable, Equatable {
     /// Log lines of the worker process behind the session. The process counts its request ids from its start.
     case log(JobID, attempt: Int, session: UInt64, requestID: UInt64, [LogLine])
     /// The coordinator's own line in the job's log.
-    case note(JobID, attempt: Int, level: String, message: String)
+    case note(JobID, attempt: Int, level: LogLevel, message: String)
     case worker(WorkerIdentity, session: UInt64, isDraining: Bool, isConnected: Bool)
     /// Removes every record of the job. The caller removes its files, unless another record names them.
     case jobDeleted(JobID)

@@ -71,7 +71,7 @@ extension ClusterState {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: oldest.iteration)))
             effects.append(.discard(sha256: oldest.artifact.sha256))
         }
-        fruitlessLosses[job.id] = nil
+        doubts[job.id].lossesInARow = []
         if let worker = job.attempt?.workerID { prove(worker) }
         job.iteration = job.resumeIteration
         if let lease = leases[job.id], lease.secondsPerIteration > 0 {
@@ -125,7 +125,7 @@ extension ClusterState {
         let remedy = isProduct ? JobInput.remedyForProduct : "send the file again (texloom submit does)"
         job.reason = "the stored \(input.title) \(reason); \(remedy), then retry the job"
         putAndRecord(job)
-        note(job.id, level: "error", "held: \(job.reason!)")
+        note(job.id, level: .error, "held: \(job.reason!)")
         acknowledge(session, request.transferID, .leaseLost, "the \(input.title) is damaged; the job is held")
         dispatch(at: now)
     }
@@ -159,7 +159,7 @@ extension ClusterState {
         _ bad: StoredCheckpoint, of job: inout Job, refusedBy worker: WorkerIdentity, _ reason: String, at now: Instant
     ) {
         let sha256 = bad.artifact.sha256
-        let first: WorkerIdentity? = doubtedCheckpoints[job.id].flatMap { $0.sha256 == sha256 ? $0.worker : nil }
+        let first = doubts[job.id].checkpoint.flatMap { $0.sha256 == sha256 ? $0.worker : nil }
         // The job comes back to the first worker only if no other was there to take it.
         let isConfirmed = first.map { $0.id == worker.id || $0.isAnother(than: worker) } ?? false
         guard !isConfirmed, hasAnother(than: worker, for: job, at: now) else {
@@ -169,10 +169,10 @@ extension ClusterState {
         guard first == nil else {
             // The first worker under another name.
             end(&job, .failed, reason: reason)
-            note(about: job, level: "warning", doubt)
+            note(about: job, level: .warning, doubt)
             return chargeFailure(&job, reason: reason)
         }
-        doubtedCheckpoints[job.id] = (sha256: sha256, worker: worker)
+        doubts[job.id].checkpoint = Doubts.Checkpoint(sha256: sha256, worker: worker)
         end(&job, .handedBack, reason: reason)
         requeue(&job, reason: doubt)
     }
@@ -181,7 +181,7 @@ extension ClusterState {
     private mutating func fallBack(_ job: inout Job, without sha256: String, _ reason: String) {
         for bad in job.checkpoints where bad.artifact.sha256 == sha256 {
             effects.append(.record(.artifactDropped(job.id, .checkpoint, iteration: bad.iteration)))
-            note(about: job, level: "warning", "the checkpoint of iteration \(bad.iteration) \(reason)")
+            note(about: job, level: .warning, "the checkpoint of iteration \(bad.iteration) \(reason)")
         }
         job.checkpoints.removeAll { $0.artifact.sha256 == sha256 }
         effects.append(.discard(sha256: sha256))

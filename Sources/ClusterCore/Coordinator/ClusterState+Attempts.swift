@@ -178,7 +178,7 @@ extension ClusterState {
         }
         end(&job, .failed, iteration: failure.iteration, reason: failure.reason)
         sessions[session]!.askedAt = now
-        note(job.id, attempt: reference.number, level: "error", "failed: \(failure.reason)")
+        note(job.id, attempt: reference.number, level: .error, "failed: \(failure.reason)")
         if failure.isRetryable || isDoubted(job, by: sessions[session]!.worker, at: now) {
             chargeFailure(&job, reason: failure.reason)
         } else {
@@ -193,10 +193,10 @@ extension ClusterState {
     /// Whether another worker should confirm that a job is impossible. One worker alone could fail all jobs for good. A
     /// worker without others that could do the job is believed.
     private mutating func isDoubted(_ job: Job, by worker: WorkerIdentity, at now: Instant) -> Bool {
-        if let first = doubtedFailures[job.id], first.isAnother(than: worker) { return false }
+        if let first = doubts[job.id].failure, first.isAnother(than: worker) { return false }
         guard hasAnother(than: worker, for: job, at: now) else { return false }
-        doubtedFailures[job.id] = worker
-        note(about: job, level: "warning", "\(worker.name) calls the job impossible; another worker tries it")
+        doubts[job.id].failure = worker
+        note(about: job, level: .warning, "\(worker.name) calls the job impossible; another worker tries it")
         return true
     }
 
@@ -225,7 +225,7 @@ extension ClusterState {
         let reason = "no progress for \(minutes) min at iteration \(lease.iteration)"
         effects.append(.send(.cancel(lease.attempt, reason: reason), to: lease.session))
         end(&job, .stalled, reason: reason)
-        note(job.id, attempt: lease.attempt.number, level: "error", "stalled: \(reason)")
+        note(job.id, attempt: lease.attempt.number, level: .error, "stalled: \(reason)")
         chargeFailure(&job, reason: reason)
     }
 
@@ -235,7 +235,7 @@ extension ClusterState {
         job.iteration = job.resumeIteration
         putAndRecord(job)
         enqueue(job)
-        note(about: job, level: "warning", reason)
+        note(about: job, level: .warning, reason)
     }
 
     /// Counts a failure. The job goes to the back of the queue, so that a poison job does not slow the others. If no
@@ -252,7 +252,7 @@ extension ClusterState {
             job.state = .held
             job.reason = "\(job.failures) \(job.failures == 1 ? "attempt" : "attempts") failed, the last one: \(reason)"
             putAndRecord(job)
-            note(job.id, level: "error", "held; retry it once the cause is gone")
+            note(job.id, level: .error, "held; retry it once the cause is gone")
             return
         }
         job.state = .queued
@@ -273,7 +273,7 @@ extension ClusterState {
         attempt.outcome = outcome
         attempt.reason = reason
         job.attempt = attempt
-        if outcome != .lost { fruitlessLosses[job.id] = nil }
+        if outcome != .lost { doubts[job.id].lossesInARow = [] }
         effects.append(.record(.attempt(job.id, attempt)))
         effects.append(.endTransfers(reference))
     }

@@ -72,14 +72,14 @@ extension ClusterState {
     }
 
     /// Whether several workers in a row were lost with the job before its next checkpoint.
-    func isSuspect(_ id: JobID) -> Bool { fruitlessLosses[id]?.count ?? 0 >= Self.lossesOfSuspect }
+    func isSuspect(_ id: JobID) -> Bool { doubts[id].lossesInARow.count >= Self.lossesOfSuspect }
 
     /// Whether the job is left to another worker. A job that failed, was lost several times or has a checkpoint that a
     /// worker calls damaged goes to a worker where that has not happened. If it has happened on all of them, the job goes
     /// to any worker except the last one.
     private func isLeft(_ job: Job, toOthersThan workerID: String, at now: Instant) -> Bool {
-        let doubter = doubtedCheckpoints[job.id].map { [$0.worker.id] } ?? []
-        let losers = isSuspect(job.id) ? fruitlessLosses[job.id] ?? [] : []
+        let doubter = doubts[job.id].checkpoint.map { [$0.worker.id] } ?? []
+        let losers = isSuspect(job.id) ? doubts[job.id].lossesInARow : []
         let avoided = doubter + job.avoidedWorkerIDs + losers
         guard avoided.contains(workerID) else { return false }
         let others = others(than: workerID, for: job, at: now)
@@ -129,7 +129,7 @@ extension ClusterState {
             "\(Self.failuresOfBarred) different jobs in a row failed on \(session.worker.name); while others ask for "
             + "work, it gets none until it restarts, a job finishes on it, or one of these jobs fails elsewhere too"
         effects.append(.warn(warning))
-        note(about: job, level: "warning", warning)
+        note(about: job, level: .warning, warning)
     }
 
     // MARK: Heaps

@@ -50,10 +50,7 @@ extension ClusterState {
 
     private mutating func blame(_ record: WorkerDeaths) {
         let worker = record.worker
-        for id in fruitlessLosses.keys {
-            fruitlessLosses[id]!.removeAll { $0 == worker.id }
-            if fruitlessLosses[id]!.isEmpty { fruitlessLosses[id] = nil }
-        }
+        for job in doubts.jobs { doubts[job].lossesInARow.removeAll { $0 == worker.id } }
         effects.append(
             .warn(
                 "\(worker.name) died \(record.count) times in a row, with \(record.jobs.count) different jobs and "
@@ -65,7 +62,7 @@ extension ClusterState {
             guard var job = job(id), job.state == .queued else { continue }
             job.reason = Self.blameless(worker.name)
             putAndRecord(job)
-            note(id, level: "warning", job.reason!)
+            note(id, level: .warning, job.reason!)
         }
     }
 
@@ -111,7 +108,7 @@ extension ClusterState {
         {
             return
                 "takes no further job until it is idle: then it runs \(job.name) (\(job.id)) alone, which was lost "
-                + "\(fruitlessLosses[job.id]!.count) times in a row before a checkpoint"
+                + "\(doubts[job.id].lossesInARow.count) times in a row before a checkpoint"
         }
         let lacks = Set(largestDemands.compactMap(session.worker.lack)).sorted()
         return lacks.isEmpty ? nil : "cannot run some of the waiting jobs: it " + lacks.joined(separator: "; it ")
@@ -131,8 +128,9 @@ extension ClusterState {
     /// Why a queued job waits although workers may be free; nil if it waits for its turn only.
     package func obstacle(to job: Job) -> String? {
         if let obstacle = obstacle(to: job.demand) { return obstacle }
-        guard isSuspect(job.id), let losses = fruitlessLosses[job.id] else { return nil }
-        return "waits for a worker without other work, because it was lost \(losses.count) times in a row before a "
+        guard isSuspect(job.id) else { return nil }
+        let losses = doubts[job.id].lossesInARow.count
+        return "waits for a worker without other work, because it was lost \(losses) times in a row before a "
             + "checkpoint" + (job.reason.map { "; \($0)" } ?? "")
     }
 

@@ -107,7 +107,7 @@ extension ClusterState {
             case .queued:
                 enqueue(job)
                 note(id, "its inputs are there: \(source.resultName) (\(source.id)) has finished")
-            case .blocked: note(id, level: "warning", "blocked: \(job.reason ?? "")")
+            case .blocked: note(id, level: .warning, "blocked: \(job.reason ?? "")")
             default: note(id, job.reason ?? "")
             }
         }

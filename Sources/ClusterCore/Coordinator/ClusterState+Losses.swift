@@ -13,7 +13,7 @@ extension ClusterState {
         }
         end(&job, .lost, reason: reason)
         let hasAdvanced = job.resumeIteration > (job.attempt?.startIteration ?? 0)
-        if hasAdvanced { fruitlessLosses[job.id] = nil }
+        if hasAdvanced { doubts[job.id].lossesInARow = [] }
         guard isDeath, !hasAdvanced else {
             return requeue(&job, reason: "attempt \(reference.number) was lost: \(reason)")
         }
@@ -22,8 +22,8 @@ extension ClusterState {
         if deaths[worker]?.isBlamed == true {
             return requeue(&job, reason: Self.blameless(job.attempt?.workerName ?? "a worker"))
         }
-        fruitlessLosses[job.id, default: []].append(worker)
-        let losses = fruitlessLosses[job.id]!
+        doubts[job.id].lossesInARow.append(worker)
+        let losses = doubts[job.id].lossesInARow
         guard losses.count < Self.lossesOfHeld else { return hold(&job, after: losses, reason) }
         if losses.count >= Self.lossesOfSuspect { job.queueOrder = placeAtBack() }
         requeue(&job, reason: "attempt \(reference.number) was lost: \(reason)")
@@ -43,15 +43,14 @@ extension ClusterState {
                 + "ran nothing else (the last: \(reason)): the job may need more memory than they have. Find out what "
                 + "ended them, then retry it on a larger worker or submit it with a smaller recipe"
         putAndRecord(job)
-        note(about: job, level: "error", "held: \(job.reason!)")
+        note(about: job, level: .error, "held: \(job.reason!)")
     }
 
     /// Gives an attempt whose lease ran out back to the process that still trains it.
     mutating func reclaim(_ job: Job, _ attempt: Attempt, at now: Instant) {
         // The worker was away, not dead.
-        if let last = fruitlessLosses[job.id]?.lastIndex(of: attempt.workerID) {
-            fruitlessLosses[job.id]!.remove(at: last)
-            if fruitlessLosses[job.id]!.isEmpty { fruitlessLosses[job.id] = nil }
+        if let last = doubts[job.id].lossesInARow.lastIndex(of: attempt.workerID) {
+            doubts[job.id].lossesInARow.remove(at: last)
         }
         reopen(job, attempt, at: now)
     }

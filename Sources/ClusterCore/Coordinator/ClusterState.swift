@@ -76,9 +76,8 @@ package struct ClusterState: Sendable {
     var waiting: [UInt64] = []
     /// When to check something again. The entry says what to check; the thing itself says whether it is due.
     var deadlines = Heap<Deadline>()
-    /// Ids of the workers that were lost in a row with a job before its next checkpoint. Workers that die with every
-    /// job do not count. Not recorded: a restarted coordinator counts from zero.
-    var fruitlessLosses: [JobID: [String]] = [:]
+    /// Not recorded: a restarted coordinator begins without doubts.
+    var doubts = DoubtTable()
     /// The worker that takes no further job until it is idle and can run a suspect job. Not recorded either: after a
     /// restart no job is suspect. May name a job or a session that is gone.
     var reservation: Reservation?
@@ -86,10 +85,6 @@ package struct ClusterState: Sendable {
     var deaths: [String: WorkerDeaths] = [:]
     /// What the workers have shown, by worker id.
     var credentials: [String: WorkerCredentials] = [:]
-    /// Workers that called a job impossible, until another one agrees. Not recorded.
-    var doubtedFailures: [JobID: WorkerIdentity] = [:]
-    /// Checkpoints that a worker called damaged, until another one agrees. Not recorded.
-    var doubtedCheckpoints: [JobID: (sha256: String, worker: WorkerIdentity)] = [:]
     /// The jobs that wait for a job, or did until it finished, in order of acceptance. Follows from ``Job/awaited``.
     package internal(set) var followers: [JobID: [JobID]] = [:]
     var keys = ShardedTable<String, JobID>()
@@ -185,11 +180,7 @@ package struct ClusterState: Sendable {
     mutating func put(_ job: Job) {
         if let before = jobs[job.id.sequence] { count(before, -1) }
         count(job, 1)
-        if job.state.isSettled {
-            fruitlessLosses[job.id] = nil
-            doubtedFailures[job.id] = nil
-            doubtedCheckpoints[job.id] = nil
-        }
+        if job.state.isSettled { doubts[job.id] = Doubts() }
         jobs[job.id.sequence] = job
     }
 
@@ -204,9 +195,7 @@ package struct ClusterState: Sendable {
     mutating func remove(_ job: Job) {
         guard let before = jobs[job.id.sequence] else { return }
         count(before, -1)
-        fruitlessLosses[job.id] = nil
-        doubtedFailures[job.id] = nil
-        doubtedCheckpoints[job.id] = nil
+        doubts[job.id] = Doubts()
         jobs[job.id.sequence] = nil
     }
 
@@ -218,11 +207,11 @@ package struct ClusterState: Sendable {
     }
 
     /// A line in the job's log, about its newest attempt.
-    mutating func note(about job: Job, level: String = "info", _ message: String) {
+    mutating func note(about job: Job, level: LogLevel = .info, _ message: String) {
         note(job.id, attempt: job.attempt?.number ?? 0, level: level, message)
     }
 
-    mutating func note(_ id: JobID, attempt: Int = 0, level: String = "info", _ message: String) {
+    mutating func note(_ id: JobID, attempt: Int = 0, level: LogLevel = .info, _ message: String) {
         effects.append(.record(.note(id, attempt: attempt, level: level, message: message)))
     }
 }

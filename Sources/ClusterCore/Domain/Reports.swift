@@ -64,14 +64,16 @@ package struct MetricsBlock: Sendable, Equatable {
     }
 }
 
+/// The raw values are those of the wire and of the database.
+package enum LogLevel: String, Sendable { case debug, info, warning, error }
+
 package struct LogLine: Sendable, Equatable {
     package var unixSeconds: Double
-    /// debug, info, warning or error.
-    package var level: String
+    package var level: LogLevel
     package var message: String
 
     package init(
-        unixSeconds: Double, level: String, message: String
+        unixSeconds: Double, level: LogLevel, message: String
     ) {
         self.unixSeconds = unixSeconds
         self.level = level

@@ -41,14 +41,14 @@ struct ChangeWriter {
                     """,
                     [
                         id.sequence, attempt, Int64(bitPattern: session), Int64(bitPattern: request), index,
-                        line.unixSeconds, line.level, line.message,
+                        line.unixSeconds, line.level.rawValue, line.message,
                     ])
             }
             try forgetOldLines(of: id)
         case .note(let id, let attempt, let level, let message):
             try run(
                 "INSERT INTO logs (job, attempt, at, level, message) VALUES (?, ?, ?, ?, ?)",
-                [id.sequence, attempt, seconds, level, message])
+                [id.sequence, attempt, seconds, level.rawValue, message])
             try forgetOldLines(of: id)
         case .jobDeleted(let id): _ = try delete(id)
         case .worker(let worker, let session, let isDraining, let isConnected):

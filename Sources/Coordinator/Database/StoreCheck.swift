@@ -219,7 +219,7 @@ struct StoreCheck: Sendable {
             [
                 .artifactDropped(record.job, .checkpoint, iteration: record.iteration),
                 .note(
-                    record.job, attempt: 0, level: "warning",
+                    record.job, attempt: 0, level: .warning,
                     message: "the checkpoint of iteration \(record.iteration) is damaged or gone; resuming without it"),
             ], at: Date())
         try artifacts.setAside(record.artifact.sha256)

@@ -1,5 +1,6 @@
 import ClusterCore
 import Logging
+import Transport
 
 extension ClusterEngine {
     /// The metadata of an attempt, the same in every line of the coordinator's log.
@@ -17,8 +18,7 @@ extension Change {
         switch self {
         case .note(let job, let attempt, let level, let message):
             logger.log(
-                level: Logger.Level(rawValue: level) ?? .info, "\(message)",
-                metadata: cluster.metadata(job, attempt: attempt))
+                level: Logger.Level(level), "\(message)", metadata: cluster.metadata(job, attempt: attempt))
         case .worker(let worker, _, let isDraining, let isConnected):
             logger.info(
                 isConnected ? isDraining ? "a worker gets no more work" : "a worker is connected" : "a worker is gone",

@@ -81,14 +81,14 @@ extension MetricsBlock {
 
 extension LogLine {
     init(_ line: WireLogLine) {
-        let level = ["debug", "info", "warning", "error"].contains(line.level) ? line.level : "info"
-        self.init(unixSeconds: line.unixSeconds, level: level, message: line.message)
+        self.init(
+            unixSeconds: line.unixSeconds, level: LogLevel(rawValue: line.level) ?? .info, message: line.message)
     }
 
     var wire: WireLogLine {
         var line = WireLogLine()
         line.unixSeconds = unixSeconds
-        line.level = level
+        line.level = level.rawValue
         line.message = message
         return line
     }

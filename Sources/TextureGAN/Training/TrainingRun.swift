@@ -64,7 +64,7 @@ public enum TrainingRun {
         case log(level: LogLevel, message: String)
     }
 
-    public enum LogLevel: String, Sendable { case debug, info, warning, error }
+    public enum LogLevel: String, Sendable { case info, error }
 
     /// What the owner wants the run to do; asked after every iteration.
     public enum Wish: Sendable { case proceed, checkpointAndStop, abandon }

@@ -25,7 +25,7 @@ struct ClusterStateDeathTests {
             let job = try #require(cluster.state.job(id))
             #expect(job.state == .queued && job.failures == 0)
         }
-        #expect(cluster.state.fruitlessLosses.isEmpty)
+        #expect(cluster.state.doubts.isEmpty)
         #expect(cluster.state.job(jobs[0])?.reason?.contains("dies with every job") == true)
         #expect(cluster.state.problem(ofWorker: "broken")?.contains("4 times in a row, with 2 different jobs") == true)
         // A sound worker finishes all of them.
@@ -63,7 +63,7 @@ struct ClusterStateDeathTests {
         #expect(wait(first, 200)?.job == jobs[2])
         // The worker dies again: its wait doubles, and the job is not blamed.
         cluster.hello(201, worker: "broken")
-        #expect(cluster.state.fruitlessLosses.isEmpty && cluster.state.job(jobs[2])?.state == .queued)
+        #expect(cluster.state.doubts.isEmpty && cluster.state.job(jobs[2])?.state == .queued)
         let attempt = try #require(wait(first * 2, 201))
         #expect(attempt.job == jobs[3], "the one left that it has not died with")
         #expect(cluster.take(201) == nil, "one at a time")

@@ -213,7 +213,7 @@ struct ClusterStateLossTests {
             cluster.handle(.goodbye(session: round, reason: "told to stop"))
         }
         #expect(cluster.state.job(job)?.state == .queued)
-        #expect(cluster.state.fruitlessLosses.isEmpty)
+        #expect(cluster.state.doubts.isEmpty)
     }
 
     /// A host loses power and comes back after the lease, with results that were under way.
@@ -228,7 +228,7 @@ struct ClusterStateLossTests {
         #expect(cluster.hello(3, worker: "w", running: [.at(attempt, 40)]).welcomed == [])
         #expect(cluster.state.job(job)?.state == .running && cluster.state.leases[job]?.session == 3)
         #expect(cluster.disk.jobs[0].attempt?.session == 3 && cluster.disk.jobs[0].attempt?.outcome == nil)
-        #expect(cluster.state.fruitlessLosses[job] == ["w"], "the process did die with it")
+        #expect(cluster.state.doubts[job].lossesInARow == ["w"], "the process did die with it")
         #expect(cluster.take(2) == nil)
         #expect(cluster.finish(3, attempt).acknowledgement == .ok)
     }
@@ -345,7 +345,7 @@ struct ClusterStateLossTests {
         cluster.hello(1)
         #expect(cluster.state.job(job)?.state == .queued)
         #expect(cluster.take(1) == AttemptReference(job: job, number: 2))
-        #expect(cluster.state.fruitlessLosses.isEmpty)
+        #expect(cluster.state.doubts.isEmpty)
     }
 
     @Test func aCheckpointThatIsGoneAfterARestartCostsNoRetry() throws {

@@ -496,7 +496,7 @@ struct ClusterStateArtifactTests {
         cluster.submit("a")
         cluster.hello(1)
         let attempt = try #require(cluster.take(1))
-        let lines = [LogLine(unixSeconds: 1, level: "error", message: "NaN")]
+        let lines = [LogLine(unixSeconds: 1, level: .error, message: "NaN")]
         cluster.fail(1, attempt, "NaN", isRetryable: false)
         let event = ClusterEvent.log(session: 1, attempt, requestID: 8, lines)
         #expect(cluster.handle(event).acknowledgement == .ok)

@@ -83,7 +83,7 @@ struct WorkerBench {
         return play(.spooled(Self.ref, kind, iteration: number, artifact, file: "\(kind)-\(number)"))
     }
     @discardableResult mutating func log(_ message: String) -> [WorkerState.Effect] {
-        play(.log(Self.ref, LogLine(unixSeconds: 0, level: "info", message: message)))
+        play(.log(Self.ref, LogLine(unixSeconds: 0, level: .info, message: message)))
     }
 }
 

@@ -106,7 +106,7 @@ struct JobStoreTests {
         try await play(store, driver, [.submit(token, [submission("a")], salts: [1])])
         let id = driver.disk.jobs[0].id
         for session in [1, 1, 2, 2] as [UInt64] {
-            let line = LogLine(unixSeconds: 1, level: "info", message: "of process \(session)")
+            let line = LogLine(unixSeconds: 1, level: .info, message: "of process \(session)")
             try await store.apply(
                 [.log(id, attempt: 1, session: session, requestID: 1, [line])], at: Date())
         }
@@ -160,7 +160,7 @@ struct JobStoreTests {
                 .init(iteration: 20, unixSeconds: 2, values: [0.25, 3]),
             ])
         let log = Change.log(
-            id, attempt: 1, session: .max, requestID: .max, [LogLine(unixSeconds: 1, level: "info", message: "hello")])
+            id, attempt: 1, session: .max, requestID: .max, [LogLine(unixSeconds: 1, level: .info, message: "hello")])
         for _ in 0..<2 { try await store.apply([.metrics(id, attempt: 1, block), log], at: Date()) }
         let rows = try await store.metrics(of: id, after: -1, limit: 10).entries
         #expect(rows.map(\.values) == [["l1": 0.5], ["l1": 0.25, "style": 3]])
@@ -278,7 +278,7 @@ struct JobStoreTests {
         try await play(store, driver, [.submit(token, [submission("a"), submission("b")], salts: [1, 2])])
         let (flood, quiet) = (driver.disk.jobs[0].id, driver.disk.jobs[1].id)
         for batch in 0..<12 {
-            let lines = (0..<1000).map { LogLine(unixSeconds: 1, level: "info", message: "\(batch * 1000 + $0)") }
+            let lines = (0..<1000).map { LogLine(unixSeconds: 1, level: .info, message: "\(batch * 1000 + $0)") }
             try await store.apply([.log(flood, attempt: 1, session: 1, requestID: UInt64(batch), lines)], at: Date())
         }
         let kept = try await store.logs(of: flood, after: 0, limit: 20_000).entries

@@ -202,7 +202,7 @@ struct OutageTests {
 
     @Test func aFloodFromOneWorkerDoesNotDropTheOthersMessages() async throws {
         let text = String(repeating: "x", count: 16_000)
-        let lines = (0..<100).map { _ in LogLine(unixSeconds: 1, level: "info", message: text) }
+        let lines = (0..<100).map { _ in LogLine(unixSeconds: 1, level: .info, message: text) }
         let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
         // The engine has handled nothing yet: all of it waits.
         for request in 0..<1000 {
