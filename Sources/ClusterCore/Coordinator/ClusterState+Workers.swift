@@ -243,7 +243,7 @@ extension ClusterState {
     /// When the worker loses the attempt, unless it says more.
     ///
     /// Silence about one attempt is no evidence against it while the worker says something else: on a slow line an
-    /// upload holds up the heartbeats, which speak for the other attempts. A HELLO or a heartbeat without it is evidence.
+    /// upload holds up the heartbeats, which speak for the others. A HELLO or a heartbeat without it is evidence.
     private func end(of lease: Lease) -> Instant {
         guard let session = sessions[lease.session] else { return lease.expires }
         let renewed = lease.expires + (.zero - configuration.lease)

@@ -396,7 +396,7 @@ struct ClusterStateAttemptTests {
         #expect(cluster.state.job(jobs[1])?.state == .running, "its deadline is that of the session meanwhile")
         cluster.pass(.seconds(20)) { $0.beat(1, attempts[0], iteration: 9) }
         #expect(cluster.state.job(jobs[0])?.state == .running && cluster.state.job(jobs[1])?.state == .queued)
-        #expect(cluster.state.fruitlessLosses.isEmpty, "the worker lives")
+        #expect(cluster.state.doubts.isEmpty, "the worker lives")
     }
 
     @Test func aWorkerThatDiesDuringAnUploadLosesAllItsJobsAfterItsSilence() throws {
@@ -409,7 +409,8 @@ struct ClusterStateAttemptTests {
         #expect(jobs.allSatisfy { cluster.state.job($0)?.state == .running })
         cluster.pass(.seconds(1))
         #expect(jobs.allSatisfy { cluster.state.job($0)?.state == .queued })
-        #expect(cluster.state.fruitlessLosses.count == 2 && cluster.state.deaths["worker-1"]?.count == 1)
+        #expect(jobs.allSatisfy { cluster.state.doubts[$0].lossesInARow == ["worker-1"] })
+        #expect(cluster.state.deaths["worker-1"]?.count == 1)
     }
 
     @Test func aDrainingWorkerGetsNoMoreWorkUntilItRestarts() throws {
