@@ -59,6 +59,9 @@ struct SimulatedCoordinator {
     private var logs: [TransferKey: (job: JobID, lines: [LogLine])] = [:]
     /// The end of the outage time that the deadlines already exclude.
     private var forgivenTo: Instant?
+    /// When a session last sent anything, and the attempts in its newest HELLO or heartbeat.
+    private var heard: [UInt64: Instant] = [:]
+    private var listed: [UInt64: Set<AttemptReference>] = [:]
     private(set) var outbox: [(message: WireMessage, to: Route)] = []
 
     /// - Parameter now: Milliseconds of the simulation's clock. The process counts from its own start.
@@ -182,6 +185,7 @@ struct SimulatedCoordinator {
         var effects: [ClusterEffect] = []
         for event in batch {
             guard let event = withPresence(event, store, witness) else { continue }
+            note(event, at: instant)
             let sender = event.fenced
             let newest = sender.flatMap { state.job($0.attempt.job)?.attempt }
             let more = handle(event, at: instant)
@@ -203,6 +207,9 @@ struct SimulatedCoordinator {
         guard death != .beforeSync else { return false }
         if sabotage != .acknowledgeBeforeCommit { store.sync() }
         witness.committed(changes)
+        for case .attempt(let job, let attempt) in changes where attempt.outcome == .lost {
+            verify(attempt, of: job, at: instant, witness)
+        }
         guard death != .beforeEffects else { return false }
         for (index, effect) in effects.enumerated() {
             if death == .amidEffects, index >= effects.count / 2 { break }
@@ -210,6 +217,27 @@ struct SimulatedCoordinator {
         }
         witness.verify(store, state)
         return death != .amidEffects
+    }
+
+    private mutating func note(_ event: ClusterEvent, at now: Instant) {
+        guard let session = event.session else { return }
+        heard[session] = now
+        switch event {
+        case .received(.hello(let hello), _): listed[session] = Set(hello.running.map(\.attempt))
+        case .received(.heartbeat(_, _, let running, _), _): listed[session] = Set(running.map(\.attempt))
+        default: break
+        }
+    }
+
+    /// Silence about an attempt is no reason to take it from a worker that speaks.
+    private func verify(_ attempt: Attempt, of job: JobID, at now: Instant, _ witness: Witness) {
+        guard attempt.reason?.hasPrefix("its worker reported nothing about it") == true,
+            let heard = heard[attempt.session], now.since(heard) < state.configuration.lease
+        else { return }
+        let reference = AttemptReference(job: job, number: attempt.number)
+        if listed[attempt.session]?.contains(reference) != false {
+            witness.violated("attempt \(attempt.number) at \(job) is taken from a worker that speaks and has it")
+        }
     }
 
     private func withPresence(_ event: ClusterEvent, _ store: SimulatedStore, _ witness: Witness) -> ClusterEvent? {

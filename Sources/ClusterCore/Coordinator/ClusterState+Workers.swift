@@ -31,6 +31,7 @@ extension ClusterState {
         greeted.worker = worker
         greeted.isAttached = true
         greeted.askedAt = now
+        greeted.listedAt = now
         greeted.displaced += displaced
         greeted.expires = now + configuration.lease
         greeted.lostJobs = []
@@ -135,6 +136,7 @@ extension ClusterState {
     ) {
         guard hear(session, at: now) else { return }
         sessions[session]!.load = load
+        sessions[session]!.listedAt = now
         var cancelled: [AttemptReference] = []
         var lost: [AttemptReference] = []
         for status in running {
@@ -205,13 +207,14 @@ extension ClusterState {
             switch deadline.subject {
             case .lease(let reference):
                 guard let lease = leases[reference.job], lease.attempt == reference else { break }
-                if lease.expires <= now {
+                let due = end(of: lease)
+                if due <= now {
                     let silence = Int(configuration.lease.inSeconds)
                     // A worker that sends messages, but none about this attempt, has not died with it.
                     let isDeath = (sessions[lease.session]?.expires ?? now) <= now + configuration.lease / 2
                     lose(reference, reason: "its worker reported nothing about it for \(silence) s", isDeath: isDeath)
                 } else {
-                    deadlines.insert(Deadline(at: lease.expires, subject: deadline.subject))
+                    deadlines.insert(Deadline(at: due, subject: deadline.subject))
                 }
             case .stall(let reference):
                 guard let lease = leases[reference.job], lease.attempt == reference else { break }
@@ -235,6 +238,17 @@ extension ClusterState {
             }
         }
         dispatch(at: now)
+    }
+
+    /// When the worker loses the attempt, unless it says more.
+    ///
+    /// Silence about one attempt is no evidence against it while the worker says something else: on a slow line an
+    /// upload holds up the heartbeats, which speak for the others. A HELLO or a heartbeat without it is evidence.
+    private func end(of lease: Lease) -> Instant {
+        guard let session = sessions[lease.session] else { return lease.expires }
+        let renewed = lease.expires + (.zero - configuration.lease)
+        if let listed = session.listedAt, listed > renewed { return lease.expires }
+        return max(lease.expires, session.expires)
     }
 
     /// How long an attempt may go without progress. Before its first iteration (downloads, feature weights, a slow

@@ -63,6 +63,8 @@ package struct WorkerSession: Sendable, Equatable {
     package var expires: Instant
     /// When the worker last asked for work, or was about to ask: on arrival, or when an attempt ended.
     package var askedAt: Instant
+    /// When the worker last said which attempts it holds, in a HELLO or a heartbeat; nil before the first.
+    package var listedAt: Instant?
     /// Whether the worker has said HELLO to this coordinator process. If not, the session dates from before a restart.
     package var isAttached = true
     package var isDraining = false

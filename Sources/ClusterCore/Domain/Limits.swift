@@ -1,8 +1,11 @@
 /// Every limit of the wire, in one place. A message beyond a limit is malformed: the receiver counts, logs and drops
 /// it.
 public enum Limits {
-    /// Payload bytes of an artifact chunk: large enough for full speed, small enough not to delay a heartbeat.
+    /// Payload bytes of the largest artifact chunk, and the unit of windows.
     public static let chunkBytes = 1 << 20
+    /// Payload bytes of the chunks that this version sends. Whatever is behind a chunk waits until the line has carried
+    /// it: for 2 s at 1 Mbit/s. At 0.1 Mbit/s that takes as long as the silence after which a worker connects again.
+    public static let sentChunkBytes = 256 << 10
     /// Bytes of a serialised envelope: a FINISH with its report, and room for the rest.
     public static let maxEnvelopeBytes = maxReportBytes + (256 << 10)
     /// Bytes of any ZeroMQ frame; libzmq drops the connection of a peer that announces more.
@@ -11,6 +14,9 @@ public enum Limits {
     public static let curveFrameBytes = 64
     /// Chunks that a receiver lets be under way: 8 MiB, which fills 1 Gbit/s at a round trip of 60 ms.
     public static let windowChunks: UInt32 = 8
+    /// The window that a worker follows when it sends. 16 chunks of ``sentChunkBytes``, because older coordinators drop
+    /// what waits for the disk beyond 16 chunks of a transfer. It fills 1 Gbit/s at a round trip of 30 ms.
+    public static let uploadWindowChunks: UInt32 = 4
     /// Bytes that wait to be sent to a peer that is away or slow, of chunks and of other messages each: two windows of
     /// chunks.
     public static let outboxBytes = 2 * Int(windowChunks) * (chunkBytes + 1024)

@@ -20,7 +20,7 @@ package struct ArtifactCredit: Sendable, Equatable {
     package var transferID: UInt64
     /// All bytes before this one have arrived.
     package var nextOffset: UInt64
-    /// How many chunks from ``nextOffset`` on may be under way.
+    /// How much from ``nextOffset`` on may be under way, in units of ``Limits/chunkBytes``.
     package var windowChunks: UInt32
     /// A chunk was lost or damaged: the sender starts again at ``nextOffset``.
     package var isRewind: Bool
@@ -44,15 +44,18 @@ package struct ArtifactSender: Equatable, Sendable {
 
     package let transferID: UInt64
     package let sizeBytes: UInt64
+    private let maxWindowChunks: UInt32
     /// The receiver has every byte before this offset.
     package private(set) var acknowledged: UInt64 = 0
     private var nextOffset: UInt64 = 0
     private var limit: UInt64 = 0
     private var hasSentEmpty = false
 
-    package init(transferID: UInt64, sizeBytes: UInt64) {
+    /// - Parameter maxWindowChunks: The largest window to follow, whatever the receiver grants.
+    package init(transferID: UInt64, sizeBytes: UInt64, maxWindowChunks: UInt32 = Limits.maxWindowChunks) {
         self.transferID = transferID
         self.sizeBytes = sizeBytes
+        self.maxWindowChunks = maxWindowChunks
     }
 
     /// Whether the receiver has confirmed every byte. An empty artifact is complete once its only chunk is sent.
@@ -62,7 +65,7 @@ package struct ArtifactSender: Equatable, Sendable {
     package mutating func grant(_ credit: ArtifactCredit) {
         let offset = credit.nextOffset
         guard offset <= sizeBytes else { return }
-        let window = UInt64(min(credit.windowChunks, Limits.maxWindowChunks)) * UInt64(Limits.chunkBytes)
+        let window = UInt64(min(credit.windowChunks, maxWindowChunks)) * UInt64(Limits.chunkBytes)
         if credit.isRewind {
             nextOffset = offset
             acknowledged = offset
@@ -83,7 +86,7 @@ package struct ArtifactSender: Equatable, Sendable {
             return Chunk(offset: 0, count: 0, isLast: true)
         }
         guard nextOffset < min(limit, sizeBytes) else { return nil }
-        let count = min(UInt64(Limits.chunkBytes), sizeBytes - nextOffset)
+        let count = min(UInt64(Limits.sentChunkBytes), sizeBytes - nextOffset)
         defer { nextOffset += count }
         return Chunk(offset: nextOffset, count: Int(count), isLast: nextOffset + count == sizeBytes)
     }
@@ -146,29 +149,50 @@ package struct ArtifactReceiver: Equatable, Sendable {
 
 /// Tells chunks that are lost from those that are still under way on a slow line, and would cross it twice if the sender
 /// went back.
-package struct ChunkPace: Sendable {
+package struct ChunkPace: Equatable, Sendable {
     private var lastArrival: Instant
     /// Between two chunks, of late.
     private var longestGap = Duration.zero
     /// Since the last chunk.
     private var reminders = 0
+    /// Of other transfers' chunks, since the last chunk.
+    private var bytesOfOthers = 0
 
     package init(at now: Instant) { lastArrival = now }
 
     /// A chunk has arrived, be it a new one or not.
     package mutating func arrived(at now: Instant) {
+        bytesOfOthers = 0
+        note(at: now)
+    }
+
+    /// Chunks of other transfers have arrived over the same line. This transfer's may be behind them, unless there were
+    /// more than wait in an outbox.
+    package mutating func othersArrived(bytes: Int, at now: Instant) {
+        bytesOfOthers += bytes
+        if bytesOfOthers <= Limits.outboxBytes { note(at: now) }
+    }
+
+    private mutating func note(at now: Instant) {
         longestGap = max(now.since(lastArrival), longestGap / 2)
-        lastArrival = now
+        lastArrival = max(lastArrival, now)
         reminders = 0
     }
 
-    /// The sender has heard nothing for a heartbeat, and asks where to continue.
-    /// - Returns: Whether to let it go back: if it asks again and no chunk has come for three times as long as usual.
+    /// Nothing has moved for a heartbeat.
+    /// - Returns: Whether to let the sender go back: the second time, if no chunk has come for three times as long as
+    ///   usual.
     package mutating func isRewindDue(at now: Instant) -> Bool {
         reminders += 1
         guard reminders >= 2, now.since(lastArrival) > longestGap * 3 else { return false }
+        restart(at: now)
+        return true
+    }
+
+    /// The sender begins, or goes back.
+    package mutating func restart(at now: Instant) {
         lastArrival = now
         reminders = 0
-        return true
+        bytesOfOthers = 0
     }
 }

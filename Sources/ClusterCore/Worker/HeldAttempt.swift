@@ -29,7 +29,11 @@ package struct HeldAttempt: Equatable, Sendable {
     var isDisowned: Bool { disownedAt != nil }
     var disownedAt: Instant?
     var downloads: [ArtifactReceiver]
+    /// When a chunk of the first of ``downloads`` last came, or the worker last considered asking for it.
     var downloadActiveAt: Instant
+    var downloadPace: ChunkPace
+    /// Whether no chunks can come before the worker asks again: the connection is new, or the coordinator has said so.
+    var hasDownloadStopped = false
     /// Downloads that arrived with a wrong digest.
     var damagedDownloads = 0
     /// Metrics and log lines. They are small and do not wait for the artifacts.
@@ -46,6 +50,7 @@ package struct HeldAttempt: Equatable, Sendable {
         self.downloads = downloads
         iteration = assignment.checkpoint?.iteration ?? 0
         downloadActiveAt = now
+        downloadPace = ChunkPace(at: now)
         reports = DeliveryQueue(retryAt: now)
         results = DeliveryQueue(retryAt: now)
         // A run that resumes from the checkpoint of its last iteration makes no other checkpoint.
@@ -58,6 +63,13 @@ package struct HeldAttempt: Equatable, Sendable {
         AttemptStatus(
             attempt: reference, iteration: iteration, totalIterations: totalIterations,
             secondsPerIteration: secondsPerIteration)
+    }
+
+    /// Whether to ask for the first download again: its chunks are lost, and not only late.
+    mutating func isRequestDue(every heartbeat: Duration, at now: Instant) -> Bool {
+        guard !downloads.isEmpty, now.since(downloadActiveAt) > heartbeat else { return false }
+        downloadActiveAt = now
+        return hasDownloadStopped || downloadPace.isRewindDue(at: now)
     }
 
     /// Whether the file already waits for delivery with this content. Drops the entry of an overwritten file.

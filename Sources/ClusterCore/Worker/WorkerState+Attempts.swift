@@ -1,8 +1,13 @@
 /// The life of an attempt: its inputs, the end of its trainer, its final message.
 extension WorkerState {
-    mutating func request(_ download: ArtifactReceiver, of attempt: HeldAttempt) {
+    /// Asks for what the first download lacks.
+    mutating func requestDownload(of reference: AttemptReference, at now: Instant) {
+        guard let download = attempts[reference]?.downloads.first else { return }
+        attempts[reference]?.downloadActiveAt = now
+        attempts[reference]?.downloadPace.restart(at: now)
+        attempts[reference]?.hasDownloadStopped = false
         let request = ArtifactRequest(
-            attempt: attempt.reference, transferID: download.transferID, artifact: download.artifact,
+            attempt: reference, transferID: download.transferID, artifact: download.artifact,
             offset: download.nextOffset, windowChunks: Limits.windowChunks)
         effects.append(.send(.request(request)))
     }
@@ -13,16 +18,15 @@ extension WorkerState {
     }
 
     /// The first download is complete.
-    mutating func downloaded(_ reference: AttemptReference, _ transferID: UInt64) {
+    mutating func downloaded(_ reference: AttemptReference, _ transferID: UInt64, at now: Instant) {
         guard isUnderWay(transferID, of: reference), var attempt = attempts[reference] else { return }
         attempt.downloads.removeFirst()
-        if let next = attempt.downloads.first {
-            request(next, of: attempt)
-        } else {
+        if attempt.downloads.isEmpty {
             attempt.phase = .training
             effects.append(.start(attempt.assignment, from: nil))
         }
         attempts[reference] = attempt
+        requestDownload(of: reference, at: now)
     }
 
     /// Fetches an artifact again if its bytes are wrong. Gives up after ``maxTransfers`` tries.
@@ -41,9 +45,8 @@ extension WorkerState {
         }
         // A new transfer id, because chunks of the old transfer may still be under way.
         attempt.downloads[0] = ArtifactReceiver(transferID: makeID(), artifact: damaged.artifact)
-        attempt.downloadActiveAt = now
         attempts[reference] = attempt
-        request(attempt.downloads[0], of: attempt)
+        requestDownload(of: reference, at: now)
     }
 
     /// This machine could not write a download.

@@ -104,6 +104,7 @@ extension WorkerState {
             attempts[reference]?.results.retryAt = now
             // Begins again where the coordinator's next credit says.
             attempts[reference]?.sender = nil
+            attempts[reference]?.hasDownloadStopped = true
             attempts[reference]?.downloadActiveAt = now + (.zero - heartbeat * 2)
         }
     }
@@ -120,8 +121,8 @@ extension WorkerState {
         let hasRoom = freeSlots > 0 && !isDraining
         let attempt = HeldAttempt(assignment: assignment, downloads: hasRoom ? downloads : [], at: now)
         attempts[reference] = attempt
-        if hasRoom, let first = downloads.first {
-            request(first, of: attempt)
+        if hasRoom, !downloads.isEmpty {
+            requestDownload(of: reference, at: now)
             nextWork = now
         } else {
             end(reference, .stopped(iteration: assignment.checkpoint?.iteration ?? 0), at: now)
@@ -143,7 +144,9 @@ extension WorkerState {
             attempts[reference]?.downloads = []
             let reason = "the coordinator refused to send an artifact of the assignment: \(reason)"
             end(reference, .failed(code: .download, reason: reason, isRetryable: true), at: now)
-        default: attempts[reference]?.downloadActiveAt = now
+        default:
+            attempts[reference]?.hasDownloadStopped = true
+            attempts[reference]?.downloadActiveAt = now
         }
     }
 
@@ -184,7 +187,10 @@ extension WorkerState {
             case .artifact(let offer, let file) = item.content
         else { return }
         var sender =
-            attempt.sender ?? ArtifactSender(transferID: credit.transferID, sizeBytes: UInt64(offer.artifact.sizeBytes))
+            attempt.sender
+            ?? ArtifactSender(
+                transferID: credit.transferID, sizeBytes: UInt64(offer.artifact.sizeBytes),
+                maxWindowChunks: Limits.uploadWindowChunks)
         sender.grant(credit)
         while let chunk = sender.next() {
             effects.append(.sendChunk(reference, file: file, chunk, transferID: credit.transferID))
@@ -198,14 +204,18 @@ extension WorkerState {
     private mutating func receive(
         _ chunk: ArtifactChunk, _ payload: [UInt8], at now: Instant
     ) {
-        guard let reference = attempts.first(where: { $0.value.downloads.first?.transferID == chunk.transferID })?.key,
-            var download = attempts[reference]?.downloads.first
-        else { return }
+        let receiver = attempts.first { $0.value.downloads.first?.transferID == chunk.transferID }?.key
+        for other in attempts.keys where other != receiver {
+            attempts[other]?.downloadPace.othersArrived(bytes: payload.count, at: now)
+        }
+        guard let reference = receiver, var download = attempts[reference]?.downloads.first else { return }
         let decision = download.receive(chunk, byteCount: payload.count)
         attempts[reference]?.downloads[0] = download
+        // Also one that brings nothing new: those behind it are still under way.
+        attempts[reference]?.downloadActiveAt = now
+        attempts[reference]?.downloadPace.arrived(at: now)
         switch decision {
         case .write(let offset), .writeLast(let offset):
-            attempts[reference]?.downloadActiveAt = now
             effects.append(
                 .writeChunk(
                     reference, download.artifact, transferID: download.transferID, offset: offset, payload: payload,

@@ -192,7 +192,7 @@ package struct WorkerState: Sendable {
         case .spooled(let reference, let role, let iteration, let artifact, let file):
             spooled(reference, role, iteration, artifact, file, at: now)
         case .unreadable(let reference, let file, let reason): giveUp(file, of: reference, reason, at: now)
-        case .downloaded(let reference, let transferID): downloaded(reference, transferID)
+        case .downloaded(let reference, let transferID): downloaded(reference, transferID, at: now)
         case .downloadDamaged(let reference, let transferID, let reason):
             downloadDamaged(reference, transferID, reason, at: now)
         case .downloadFailed(let reference, let transferID, let reason):
@@ -253,11 +253,8 @@ package struct WorkerState: Sendable {
         }
         for reference in attempts.keys.sorted() {
             deliver(reference, at: now)
-            if let attempt = attempts[reference], let download = attempt.downloads.first,
-                now.since(attempt.downloadActiveAt) > heartbeat
-            {
-                attempts[reference]?.downloadActiveAt = now
-                request(download, of: attempt)
+            if attempts[reference]?.isRequestDue(every: heartbeat, at: now) == true {
+                requestDownload(of: reference, at: now)
             }
         }
     }

@@ -18,7 +18,7 @@ final class Transfers: Sendable {
         var attempt: AttemptReference
         /// Distinguishes a transfer from an earlier one with the same key.
         var serial: UInt64
-        var upload: AsyncStream<Upload.Command>.Continuation?
+        var upload: Upload.Commands?
         var download: AsyncStream<ArtifactCredit>.Continuation?
 
         func end() {
@@ -27,8 +27,15 @@ final class Transfers: Sendable {
         }
     }
 
+    /// The chunks of all uploads of a session. They cross its line one after the other.
+    struct Line: Sendable {
+        var bytes = 0
+        var lastArrival: Instant
+    }
+
     private struct State {
         var entries: [Key: Entry] = [:]
+        var lines: [UInt64: Line] = [:]
         var nextSerial: UInt64 = 0
         var failedUploads = RareNotice()
         var failedDownloads = RareNotice()
@@ -96,15 +103,18 @@ final class Transfers: Sendable {
             upload.yield(.remind)
             return
         }
-        // Holds a window of chunks and a reminder or two. A peer that sends beyond its credit loses the rest.
+        // Holds two windows of chunks, of the size that this version sends, and so a window with some reminders. A peer
+        // that sends beyond its credit loses the rest.
+        let windowBytes = Int(Limits.windowChunks) * Limits.chunkBytes
         let (commands, continuation) = AsyncStream<Upload.Command>.makeStream(
-            bufferingPolicy: .bufferingOldest(2 * Int(Limits.windowChunks)))
+            bufferingPolicy: .bufferingOldest(2 * windowBytes / Limits.sentChunkBytes))
         let entry = Entry(attempt: offer.attempt, serial: 0, upload: continuation)
         guard let serial = add(entry, key, send) else { return }
         Task { [self] in
             let upload = Upload(
                 offer: offer, session: session, artifacts: artifacts, disk: disk, engine: engine, send: send,
-                windowChunks: { [self] in window() }, onFailure: { [self] in await noteFailure($0, offer) })
+                windowChunks: { [self] in window() }, line: { [self] in state.withLock { $0.lines[session] } },
+                onFailure: { [self] in await noteFailure($0, offer) })
             await upload.run(commands)
             remove(key, serial)
         }
@@ -143,8 +153,12 @@ final class Transfers: Sendable {
     func receive(_ chunk: ArtifactChunk, _ payload: [UInt8], from session: UInt64) {
         let key = Key(session: session, id: chunk.transferID)
         let bytes = payload.count
-        guard let upload = state.withLock({ $0.entries[key]?.upload }), arrived.withLock({ $0.add(bytes, of: session) })
-        else { return }
+        let upload = state.withLock { state -> Upload.Commands? in
+            guard let upload = state.entries[key]?.upload else { return nil }
+            state.lines[session] = Line(bytes: (state.lines[session]?.bytes ?? 0) + bytes, lastArrival: engine.now)
+            return upload
+        }
+        guard let upload, arrived.withLock({ $0.add(bytes, of: session) }) else { return }
         let arrival = Upload.Arrival(chunk, payload) { [self] in arrived.withLock { $0.remove(bytes, of: session) } }
         upload.yield(.chunk(arrival))
     }
@@ -155,7 +169,10 @@ final class Transfers: Sendable {
     }
 
     func end(_ attempt: AttemptReference) { end { _, entry in entry.attempt == attempt } }
-    func end(session: UInt64) { end { key, _ in key.session == session } }
+    func end(session: UInt64) {
+        end { key, _ in key.session == session }
+        state.withLock { $0.lines[session] = nil }
+    }
     func endAll() { end { _, _ in true } }
 
     private func end(where isEnding: (Key, Entry) -> Bool) {

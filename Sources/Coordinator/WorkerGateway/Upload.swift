@@ -9,6 +9,8 @@ struct Upload: Sendable {
         case remind
     }
 
+    typealias Commands = AsyncStream<Command>.Continuation
+
     /// A chunk in memory. It calls `onEnd` when it leaves memory: written, dropped, or left in a transfer that ended.
     final class Arrival: Sendable {
         let chunk: ArtifactChunk
@@ -32,6 +34,8 @@ struct Upload: Sendable {
     let send: Transfers.Send
     /// How many chunks the worker may have in flight.
     let windowChunks: @Sendable () -> UInt32
+    /// What has arrived from the session, in this upload and others.
+    let line: @Sendable () -> Transfers.Line?
     let onFailure: @Sendable (String) async -> Void
 
     /// Ends when the artifact is stored, a step fails, or the commands end.
@@ -67,10 +71,15 @@ struct Upload: Sendable {
         func credit(rewind: Bool) async {
             await send(.credit(receiver.credit(rewind: rewind, windowChunks: windowChunks())))
         }
-        await credit(rewind: true)
         var pace = ChunkPace(at: engine.now)
+        var seen = self.line()?.bytes ?? 0
+        await credit(rewind: true)
         for await command in commands {
+            let line = self.line()
+            let more = (line?.bytes ?? 0) - seen
+            seen += more
             guard case .chunk(let arrival) = command else {
+                if let line, more > 0 { pace.othersArrived(bytes: more, at: line.lastArrival) }
                 await credit(rewind: pace.isRewindDue(at: engine.now))
                 continue
             }

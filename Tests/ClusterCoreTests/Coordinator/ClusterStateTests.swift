@@ -379,6 +379,42 @@ struct ClusterStateAttemptTests {
         #expect(cluster.state.job(job)?.state == .queued)
     }
 
+    /// On a slow line an upload of one slot holds up the heartbeats, which speak for the other slot.
+    @Test func anUploadOfOneSlotCostsTheWorkerNoOtherJob() throws {
+        let cluster = ClusterDriver()
+        let jobs = cluster.submit("a", "b")
+        cluster.hello(1)
+        cluster.hello(2)
+        let attempts = [try #require(cluster.take(1)), try #require(cluster.take(1))]
+        cluster.handle(.heartbeat(session: 1, sequence: 1, running: attempts.map { .at($0, 5) }))
+        cluster.pass(.seconds(60)) { cluster in
+            cluster.handle(.transferProgressed(session: 1, attempts[0]))
+            cluster.beat(2, nil)
+            #expect(cluster.take(2) == nil)
+        }
+        #expect(jobs.allSatisfy { cluster.state.job($0)?.state == .running })
+        // The heartbeats arrive again, and one attempt is not among them.
+        cluster.pass(.seconds(2)) { $0.beat(1, attempts[0], iteration: 9) }
+        #expect(cluster.state.job(jobs[1])?.state == .running, "its deadline is that of the session meanwhile")
+        cluster.pass(.seconds(20)) { $0.beat(1, attempts[0], iteration: 9) }
+        #expect(cluster.state.job(jobs[0])?.state == .running && cluster.state.job(jobs[1])?.state == .queued)
+        #expect(cluster.state.doubts.isEmpty, "the worker lives")
+    }
+
+    @Test func aWorkerThatDiesDuringAnUploadLosesAllItsJobsAfterItsSilence() throws {
+        let cluster = ClusterDriver()
+        let jobs = cluster.submit("a", "b")
+        cluster.hello(1)
+        let attempts = [try #require(cluster.take(1)), try #require(cluster.take(1))]
+        cluster.pass(.seconds(30)) { $0.handle(.transferProgressed(session: 1, attempts[0])) }
+        cluster.pass(.seconds(19))
+        #expect(jobs.allSatisfy { cluster.state.job($0)?.state == .running })
+        cluster.pass(.seconds(1))
+        #expect(jobs.allSatisfy { cluster.state.job($0)?.state == .queued })
+        #expect(jobs.allSatisfy { cluster.state.doubts[$0].lossesInARow == ["worker-1"] })
+        #expect(cluster.state.deaths["worker-1"]?.count == 1)
+    }
+
     @Test func aDrainingWorkerGetsNoMoreWorkUntilItRestarts() throws {
         let cluster = ClusterDriver()
         cluster.submit("a")

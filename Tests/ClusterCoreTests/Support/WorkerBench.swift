@@ -32,11 +32,11 @@ struct WorkerBench {
         }
         return play(.received(message, session: session))
     }
-    @discardableResult mutating func welcome() -> [WorkerState.Effect] {
+    @discardableResult mutating func welcome(heartbeatSeconds: UInt32 = 1) -> [WorkerState.Effect] {
         var welcome = WireWelcome()
         welcome.version = 1
         welcome.coordinatorID = "c"
-        welcome.heartbeatMilliseconds = 1000
+        welcome.heartbeatMilliseconds = 1000 * heartbeatSeconds
         return hear(.welcome(welcome))
     }
     mutating func acknowledge(_ id: UInt64, _ code: WireCode = .ok) -> [WorkerState.Effect] {

@@ -56,11 +56,15 @@ struct ArtifactTransferTests {
         #expect(sender.next() == nil)
         sender.grant(
             ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 2, isRewind: true))
-        #expect(sender.next() != nil && sender.next() != nil && sender.next() == nil)
+        func sent() -> [ArtifactSender.Chunk] { Array(sequence(state: ()) { _ in sender.next() }) }
+        let first = sent()
+        #expect(first.reduce(0) { $0 + $1.count } == 2 * Limits.chunkBytes)
+        #expect(first.allSatisfy { $0.count == Limits.sentChunkBytes })
         sender.grant(
             ArtifactCredit(transferID: 1, nextOffset: UInt64(Limits.chunkBytes), windowChunks: 2, isRewind: false))
-        #expect(sender.next()?.offset == UInt64(2 * Limits.chunkBytes))
-        #expect(sender.next() == nil)
+        let second = sent()
+        #expect(second.first?.offset == UInt64(2 * Limits.chunkBytes))
+        #expect(second.reduce(0) { $0 + $1.count } == Limits.chunkBytes)
         // A late duplicate revokes nothing, and a grant beyond the end gives no credit.
         sender.grant(
             ArtifactCredit(transferID: 1, nextOffset: 0, windowChunks: 2, isRewind: false))
@@ -80,10 +84,12 @@ struct ArtifactTransferTests {
             let (wire, payload) = message(chunk)
             decisions.append(receiver.receive(ArtifactChunk(wire, payload), byteCount: payload.count))
         }
-        #expect(decisions == [.rewind, .ignore, .ignore, .ignore, .ignore])
+        #expect(decisions.first == .rewind && decisions.count > 1)
+        #expect(decisions.dropFirst().allSatisfy { $0 == .ignore })
     }
 
-    /// `.` is a chunk, `r` a reminder that leaves the sender where it is, `R` one that makes it go back; each with its second.
+    /// `.` is a chunk, `,` one of another transfer over the same line, `r` a reminder that leaves the sender where it
+    /// is, `R` one that makes it go back; each with its second.
     @Test(arguments: [
         // Lost: nothing comes.
         "r5 R10 r15 R20 r25 R30",
@@ -95,16 +101,33 @@ struct ArtifactTransferTests {
         ".2 .4 .6 r11 R16 r21 R26", ".20 .40 r60 r80 r100 R105 r150 r165 R166",
         // A pause is forgotten after some chunks.
         ".1 .2 .62 .63 .64 .65 .66 .67 r72 R77",
+        // Behind a window of another transfer.
+        ".2 .4 ,6 ,8 r9 ,10 ,12 r14 ,15 ,17 r19 .20 .22 r27 R32", "r5 ,6 r10 ,12 r15 ,18 r20 .24",
     ])
     func aSenderGoesBackOnlyIfNoChunkHasComeForLong(story: String) throws {
         var pace = ChunkPace(at: .origin)
         let found = try story.split(separator: " ").map { step in
             let now = Instant.origin + .seconds(try #require(Int(step.dropFirst())))
-            guard step.hasPrefix(".") else { return (pace.isRewindDue(at: now) ? "R" : "r") + step.dropFirst() }
-            pace.arrived(at: now)
+            switch step.first {
+            case ".": pace.arrived(at: now)
+            case ",": pace.othersArrived(bytes: Limits.sentChunkBytes, at: now)
+            default: return (pace.isRewindDue(at: now) ? "R" : "r") + step.dropFirst()
+            }
             return String(step)
         }
         #expect(found.joined(separator: " ") == story)
+    }
+
+    /// Otherwise a transfer whose chunks are lost would wait for the end of all others.
+    @Test func chunksOfOtherTransfersExcuseNoMoreThanAnOutboxHolds() {
+        var pace = ChunkPace(at: .origin)
+        pace.arrived(at: .origin + .seconds(1))
+        let rewinds = (2...100).filter { second in
+            let now = Instant.origin + .seconds(second)
+            pace.othersArrived(bytes: Limits.chunkBytes, at: now)
+            return second % 5 == 0 && pace.isRewindDue(at: now)
+        }
+        #expect(rewinds == [25, 50, 75, 100])
     }
 
     @Test func anEmptyArtifactIsOneEmptyChunk() {

@@ -1,6 +1,7 @@
 import ClusterFixtures
 import Foundation
 import Logging
+import Synchronization
 import Testing
 
 @testable import ClusterCore
@@ -15,7 +16,7 @@ struct TransfersTests {
     }
 
     private func edge(
-        in folder: TemporaryFolder, logger: Logger? = nil
+        in folder: TemporaryFolder, logger: Logger? = nil, clock: @escaping @Sendable () -> Instant = { .origin }
     ) throws -> (transfers: Transfers, engine: ClusterEngine, artifacts: ArtifactStore) {
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
         let artifacts = try ArtifactStore(dataFolder: folder.url)
@@ -23,7 +24,7 @@ struct TransfersTests {
         silent.logLevel = .critical
         let engine = ClusterEngine(
             state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { .origin }, logger: silent)
+            clock: clock, logger: silent)
         let transfers = Transfers(artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger ?? silent)
         return (transfers, engine, artifacts)
     }
@@ -55,6 +56,61 @@ struct TransfersTests {
         #expect(most <= Transfers.maxChunks * Limits.chunkBytes / 5)
         transfers.endAll()
         while arrivedBytes(transfers) > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    }
+
+    /// The next credit of a transfer.
+    private func credit(_ answers: inout AsyncStream<MessageToWorker>.Iterator) async throws -> ArtifactCredit {
+        while let answer = await answers.next() {
+            if case .credit(let credit) = answer { return credit }
+        }
+        throw CancellationError()
+    }
+
+    private func send(_ index: Int, of id: UInt64, bytes: Int, to transfers: Transfers) {
+        let chunk = ArtifactChunk(transferID: id, offset: UInt64(index * bytes), isLast: false)
+        transfers.receive(chunk, [UInt8](repeating: 7, count: bytes), from: 1)
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func aWindowOfSmallChunksMayWaitForTheDisk() async throws {
+        let folder = TemporaryFolder()
+        let transfers = try transfers(in: folder)
+        let (stream, answer) = AsyncStream<MessageToWorker>.makeStream()
+        var answers = stream.makeAsyncIterator()
+        transfers.receive(offer(1), session: 1) { answer.yield($0) }
+        let window = Int(Limits.windowChunks) * Limits.chunkBytes
+        for index in 0..<window / Limits.sentChunkBytes {
+            send(index, of: 1, bytes: Limits.sentChunkBytes, to: transfers)
+        }
+        var last = try await credit(&answers)
+        while last.nextOffset < UInt64(window) {
+            last = try await credit(&answers)
+            #expect(!last.isRewind)
+        }
+        transfers.endAll()
+    }
+
+    /// The chunks of a slow worker's uploads arrive one after the other.
+    @Test(.timeLimit(.minutes(10)))
+    func anUploadThatWaitsBehindAnotherIsNotSentAgain() async throws {
+        let folder = TemporaryFolder()
+        let seconds = Mutex(0)
+        let transfers = try edge(in: folder) { .origin + .seconds(seconds.withLock { $0 }) }.transfers
+        let (stream, answer) = AsyncStream<MessageToWorker>.makeStream()
+        var answers = stream.makeAsyncIterator()
+        transfers.receive(offer(1), session: 1) { _ in }
+        transfers.receive(offer(2), session: 1) { answer.yield($0) }
+        _ = try await credit(&answers)
+        var rewinds: [Int] = []
+        for second in 1...45 {
+            seconds.withLock { $0 = second }
+            if second <= 20, second % 2 == 0 { send(second / 2 - 1, of: 1, bytes: 1000, to: transfers) }
+            guard second % 5 == 0 else { continue }
+            transfers.receive(offer(2), session: 1) { answer.yield($0) }
+            if try await credit(&answers).isRewind { rewinds.append(second) }
+        }
+        #expect(rewinds == [40], "nothing has come for three times as long as between the chunks before")
+        transfers.endAll()
     }
 
     /// A worker repeats its offers, and the log must not repeat the refusals.
@@ -111,9 +167,10 @@ struct TransfersTests {
         transfers.send(artifact, request(artifact), session: 1) { answer.yield($0) }
         for await case .chunk(let chunk, let payload) in answers {
             let confirmed = Int(chunk.offset) / Limits.chunkBytes
-            #expect(await engine.waitingEvents == confirmed, "one event for each confirmed chunk")
+            #expect(await engine.waitingEvents == confirmed, "one event for each credit that confirms something")
             if chunk.isLast { break }
             let next = chunk.offset + UInt64(payload.count)
+            guard next % UInt64(Limits.chunkBytes) == 0 else { continue }
             // A repeated one confirms nothing new.
             for _ in 1...2 {
                 transfers.receive(
