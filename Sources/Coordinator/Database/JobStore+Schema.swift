@@ -262,7 +262,7 @@ extension JobStore {
                     """)
         }
         migrator.registerMigration("sizes by digest") { db in
-            // Holds all that `distinctArtifactBytesSQL` asks. Without the sizes, SQLite looked up every row of the table.
+            // Holds all that `distinctArtifactBytesSQL` asks. Without the sizes, SQLite looked up every row.
             try db.execute(
                 sql: """
                     DROP INDEX artifacts_by_digest;
