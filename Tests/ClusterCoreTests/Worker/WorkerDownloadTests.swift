@@ -79,7 +79,7 @@ struct WorkerDownloadTests {
     @Test func aSlowLineCarriesEveryByteOnce() {
         var line = downloading(20)
         for second in 1...8 * 80 { line.pass(delivering: second % 8 == 0) }
-        #expect(line.senders.values.allSatisfy(\.isComplete))
+        #expect(line.senders.values.allSatisfy { $0.isComplete })
         #expect(line.sentBytes == 20 << 20)
         #expect(line.requests.values.allSatisfy { $0 == [0] })
     }
@@ -88,7 +88,7 @@ struct WorkerDownloadTests {
     @Test func twoDownloadsOverASlowLineCarryEveryByteOnce() {
         var line = downloading(20, 20)
         for second in 1...2 * 160 { line.pass(delivering: second % 2 == 0) }
-        #expect(line.senders.values.allSatisfy(\.isComplete))
+        #expect(line.senders.values.allSatisfy { $0.isComplete })
         #expect(line.sentBytes == 40 << 20)
         #expect(line.requests.values.allSatisfy { $0 == [0] })
     }
