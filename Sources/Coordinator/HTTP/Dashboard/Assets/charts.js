@@ -36,7 +36,9 @@ export class Charts {
     let isInOrder = true;
     for (const row of rows) {
       // A term that a recipe leaves out is always 0.
-      for (const term of Object.keys(row.values)) if (row.values[term] !== 0 && !term.startsWith("quality_")) this.panel(term);
+      for (const [term, value] of Object.entries(row.values)) {
+        if (value !== 0 && !term.startsWith("quality_")) this.panel(term);
+      }
       const known = this.byIteration.get(row.iteration);
       // An iteration trained again after a resume replaces its row.
       if (known) { Object.assign(known, row); continue; }

@@ -20,7 +20,8 @@ function showJob(job) {
       bar.max = job.totalIterations;
       bar.value = job.iteration;
       const share = Math.min(Math.floor(100 * job.iteration / job.totalIterations), job.state === "finished" ? 100 : 99);
-      put($('[data-field="progress"]', place), trains ? `${job.iteration} of ${job.totalIterations} (${unbroken(`${share} %`)})` : unbroken(`${share} %`));
+      const percent = unbroken(`${share} %`);
+      put($('[data-field="progress"]', place), trains ? `${job.iteration} of ${job.totalIterations} (${percent})` : percent);
     } else if (!bar && job.totalIterations > 0 && job.state === "running" && page !== "gallery") isStale = true;
     // The last iteration is followed by the last snapshot, its figures and the upload.
     const isFinishing = job.state === "running" && job.totalIterations > 0 && job.iteration >= job.totalIterations;
@@ -131,7 +132,7 @@ function open(handlers, isAgain = false) {
   stream.onerror = () => {
     connected(false);
     if (stream.readyState !== EventSource.CLOSED) return;
-    // The browser gives up after any other answer than a stream: a proxy's while the coordinator restarts, or a refusal.
+    // The browser gives up after any other answer than a stream: a proxy's while the coordinator restarts, a refusal.
     // If the session has ended, the page says so. Tabs do not all come back at the same moment.
     refresh();
     reopening = setTimeout(() => open(handlers, true), 5000 + 5000 * Math.random());
