@@ -53,9 +53,12 @@ public enum LossPlot {
         // The scale ignores the most extreme half per cent, so that one spike does not flatten the curve.
         let sorted = points.map(\.value).sorted()
         let low = min(sorted.first!, sorted[sorted.count / 200])
-        let high = max(sorted[min(sorted.count - 1, sorted.count * 199 / 200)], low + 1e-12)
-        let ticks = niceTicks(low, high)
-        let (bottomValue, topValue) = (min(low, ticks.first ?? low), max(high, ticks.last ?? high))
+        let high = sorted[min(sorted.count - 1, sorted.count * 199 / 200)]
+        // The labels of a constant would be equal: it has one line, in the middle.
+        let isConstant = high - low <= abs(low) * 1e-3
+        let ticks = isConstant ? [(low + high) / 2] : niceTicks(low, high)
+        let reach = isConstant ? abs(low) + 1e-12 : 0
+        let (bottomValue, topValue) = (min(low, ticks.first ?? low) - reach, max(high, ticks.last ?? high) + reach)
         func place(_ iteration: Int, _ value: Double) -> String {
             let x = left + Double(iteration) / Double(lastIteration) * panelWidth
             let share = min(max((value - bottomValue) / (topValue - bottomValue), -0.02), 1.02)

@@ -19,6 +19,24 @@ import Testing
         #expect(Readable.bytes(count) == expected)
     }
 
+    @Test func wholePercentsAreExactAndRoundedDown() {
+        for total in [3, 7, 100, 6000, 999_999] {
+            for part in stride(from: 0, through: total, by: max(1, total / 1000)) {
+                #expect(
+                    Readable.wholePercent(Double(part) / Double(total)) == 100 * part / total, "\(part) of \(total)")
+            }
+        }
+        #expect(Readable.wholePercent(0.999) == 99 && Readable.wholePercent(7) == 100)
+        #expect(Readable.wholePercent(-1) == 0 && Readable.wholePercent(.nan) == 0)
+    }
+
+    @Test(arguments: [
+        (0, "0.0 it/s"), (0.43, "2.33 s/it"), (0.02, "50.00 s/it"), (1, "1.0 it/s"), (23.26, "23.3 it/s"),
+    ])
+    func speedsReadWell(perSecond: Double, expected: String) {
+        #expect(Readable.speed(perSecond) == expected)
+    }
+
     @Test func numbersAgreeWithTheirNouns() {
         #expect(counted(0, "worker") == "0 workers" && counted(1, "worker") == "1 worker")
     }

@@ -60,7 +60,9 @@ import Testing
         #expect(progressBar(0.5, width: 4) == "██░░" && progressBar(1, width: 3) == "███")
         #expect(progressBar(-1, width: 3, unicode: false) == "..." && progressBar(7, width: 3, unicode: false) == "###")
         #expect(progressBar(.nan, width: 3) == "░░░")
+        #expect(progressBar(0.99, width: 10) == "█████████░" && progressBar(0.3, width: 10) == "███░░░░░░░")
         #expect(percent(0.999) == " 99%" && percent(1) == "100%" && percent(.nan) == "")
+        #expect(percent(29.0 / 100) == " 29%")
     }
 
     @Test func aHistoryKeepsTheWholeRunInBoundedMemory() {

@@ -8,6 +8,7 @@ EXAMPLES = sorted(file.stem for file in (ROOT / "Examples").glob("*.png"))
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'name'"
 LONG = "a-photograph-with-a-name-that-nobody-would-have-chosen-but-a-camera-or-a-colleague_IMG_20260714_173312_HDR_cropped_v2_final"
 FOREIGN = "été à Málaga 石畳"
+LONG_WORKER = "machine_with_a_long_name.rack17.building4.example.org.421706"
 
 
 def fill(cluster):
@@ -101,6 +102,10 @@ def fill(cluster):
                 fir.finish(attempt)
             else:
                 train(fir, attempt, exemplars[name], until=2000, snapshots=2, seed=k)
+    long = cluster.scripted(LONG_WORKER)
+    found["on a long worker"], attempt, exemplar = begin("held-by-a-long-name", long, "scales")
+    train(long, attempt, exemplar, until=1740, snapshots=1)
+    long.reach(attempt, 1740, pace=2.31)
     # The next worker with this job trains for long.
     endless = tiny(cluster.recipe["draft"], iterations=2_000_000, snapshot_every=1_000_000)
     found["lost"], attempt, _ = begin("lost-and-found", yew, "scales", recipe=endless)

@@ -37,7 +37,7 @@ class Tests:
             "job-hostile": f"/jobs/{self.found[history.HOSTILE]}", "gallery": "/gallery", "batches": "/batches",
             "batch": "/batches/examples-by-crop", "batch-filtered": "/batches/examples-by-crop?state=finished&label=exemplar%3Dpebbles",
             "workers": "/workers",
-            "submit": "/submit", "job-seed": f"/jobs/{self.found['seed 3']}", "seeds": f"/jobs/{self.found['seed 1']}/seeds",
+            "submit": "/submit", "job-long-worker": f"/jobs/{self.found['on a long worker']}", "job-seed": f"/jobs/{self.found['seed 3']}", "seeds": f"/jobs/{self.found['seed 1']}/seeds",
         }
 
     def page(self, path="/", **looks):
@@ -180,6 +180,124 @@ class Tests:
         self.cluster.wait(job, "queued")
         self.done(page)
 
+    def test_a_job_that_arrives_leaves_an_open_menu_alone(self):
+        job = self.found["queue"][13]
+        page = self.page("/jobs?name=waiting-&sort=newest")
+        row = f'[data-job="{job}"]'
+        page.click(f"{row} summary")
+        page.type("details[open] input[name=reason]", "half a sentence")
+        late = self.cluster.submit("waiting-late", clusters.Exemplar("tree-rings").png)
+        page.wait(f"document.querySelector('tbody tr').dataset.job === '{late}'", "the new job comes first")
+        state = page.evaluate(f"""(() => {{
+            const field = document.querySelector('{row} details[open] input[name=reason]');
+            return [field?.value, field !== null && document.activeElement === field];
+        }})()""")
+        equal(state, ["half a sentence", True], "the menu's text, and whether it has the focus")
+        # A job that overtakes another one moves.
+        page.go("/jobs?name=waiting-&sort=priority&state=queued")
+        page.click(f"{row} summary")
+        page.type("details[open] input[name=reason]", "half a sentence")
+        self.cluster.call("POST", f"/api/v1/jobs/{job}/priority", dict(priority=99))
+        page.wait(f"document.querySelector('tbody tr').dataset.job === '{job}'", "it is the first")
+        equal(page.evaluate("[document.activeElement.name, document.activeElement.value]"), ["reason", "half a sentence"], "the focus")
+        self.done(page)
+        # A menu hangs out of a table with one row, and its button is within reach.
+        page = self.page("/jobs?name=waiting-late", height=600)
+        page.click("td details:last-of-type summary")
+        reach = page.evaluate("""(() => {
+            const box = document.querySelector("details[open] form button").getBoundingClientRect();
+            return document.elementFromPoint(box.x + box.width / 2, box.bottom - 2)?.matches("details[open] form button");
+        })()""")
+        equal(reach, True, "the whole button can be seen without scrolling the table")
+        self.done(page)
+        self.found["late"] = late
+
+    def test_a_deleted_job_is_told_for_good(self):
+        job = self.found["late"]
+        page = self.page(f"/jobs/{job}")
+        hidden = self.page(f"/jobs/{job}")
+        # As a hidden tab, which has no stream.
+        hidden.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))")
+        self.cluster.call("POST", f"/api/v1/jobs/{job}/cancel")
+        self.cluster.call("POST", "/api/v1/selection/delete", dict(jobs=[job]))
+        page.wait("document.querySelector('main').innerText.includes('This job was deleted.')", "the page says so")
+        equal(page.text("#connection"), "deleted", "the light")
+        expect(page.evaluate("document.querySelector('.heading details') === null"), "there is nothing left to do")
+        hidden.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+        hidden.wait("document.querySelector('main').innerText.includes('This job was deleted.')", "so does one that sees it late")
+        equal(hidden.text("#connection"), "deleted", "its light")
+        for each in (hidden, page):
+            each.problems = [problem for problem in each.problems if "404" not in problem]
+            self.done(each)
+
+    def test_a_stream_that_the_browser_gave_up_is_opened_again(self):
+        job = self.found["queue"][15]
+        page = self.browser.page(self.cluster.host)
+        # A proxy's 502 while the coordinator restarts ends a browser's stream for good, as any answer but 200 does.
+        page.call("Page.addScriptToEvaluateOnNewDocument", source="""
+            window.streams = [];
+            window.EventSource = class extends EventSource {
+                constructor(address) { super(window.isAway ? "/api/v1/none" : address); window.streams.push(this); }
+            };
+            Math.random = () => 0;""")
+        page.go("/jobs?name=waiting-15")
+        page.wait("document.querySelector('#connection').dataset.state === 'live'", "it is live")
+        page.evaluate("window.isAway = true; window.streams[0].close(); window.streams[0].dispatchEvent(new Event('error'))")
+        page.wait("document.querySelector('#connection').dataset.state === 'away'", "the light says so")
+        page.wait("window.streams.length === 2 && window.streams[1].readyState === EventSource.CLOSED", "the next try fails as well")
+        # The browser has no stream, so nothing tells the page about this.
+        self.cluster.call("POST", f"/api/v1/jobs/{job}/cancel")
+        page.evaluate("window.isAway = false")
+        page.wait("document.querySelector('#connection').dataset.state === 'live'", "live again")
+        page.wait("document.querySelector('td.standing .state').innerText === 'cancelled'", "and up to date")
+        equal(page.evaluate("window.streams.length"), 3, "one stream at a time")
+        self.cluster.call("POST", f"/api/v1/jobs/{job}/retry")
+        self.cluster.wait(job, "queued")
+        page.problems = [problem for problem in page.problems if "404" not in problem]
+        self.done(page)
+
+    def test_files_that_find_no_coordinator_or_a_full_one_say_so(self):
+        files = []
+        for name in ("full.png", "lost.png", "third.png"):
+            files.append(self.cluster.folder / name)
+            files[-1].write_text("this is no image")
+        page = self.page("/submit")
+        page.wait("document.querySelector('#yaml').value.includes('name:')", "the recipe is there")
+        page.evaluate("""(() => {
+            const real = window.fetch;
+            window.answers = [
+                () => new Promise((resolve) => { window.answer = () => resolve(new Response('{"detail":"no room"}', { status: 507, headers: { "Retry-After": "1" } })); }),
+                null,
+                () => { throw new TypeError("Failed to fetch"); },
+            ];
+            window.fetch = (path, ...more) => path === "/api/v1/exemplars" && window.answers.shift()?.() || real(path, ...more);
+        })()""")
+        page.drop("#drop", *files)
+        page.wait("document.querySelectorAll('#outcomes li').length === 3", "all files are listed at once")
+        outcomes = page.text("#outcomes")
+        expect("full.png: sending 16 bytes, 1 of 3" in outcomes and "third.png: waiting, 3 of 3" in outcomes, outcomes)
+        leaves = "window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+        equal(page.evaluate(leaves), False, "whether the page may be left")
+        page.evaluate("window.answer()")
+        page.wait("document.querySelector('#outcomes').innerText.includes('full.png: waiting 1 s: no room')", "it waits as it is told")
+        page.wait("document.querySelector('#outcomes').innerText.includes('third.png: refused: ')", "all have an outcome")
+        outcomes = page.text("#outcomes")
+        expect("full.png: refused: " in outcomes and "lost.png: no answer came; drop it again" in outcomes, outcomes)
+        equal(page.text("#sending"), "0 of 3 accepted", "the sum")
+        equal(page.evaluate(leaves), True, "whether the page may be left")
+        page.problems = [problem for problem in page.problems if "422" not in problem]
+        self.done(page)
+
+    def test_figures_have_the_form_that_the_server_gives_them(self):
+        page = self.page("/")
+        values = [0, 1, 0.25, 12345.6, 0.00012344, 0.000012344, 999.96, 9999.6, 1e6, -1e-6, 1.23e-12, 123.4]
+        found = page.evaluate(f"""import(document.querySelector("script").src.replace("texloom.js", "page.js"))
+            .then((page) => [{values}.map(page.significant), [0, 0.43, 1, 23.26].map(page.speed), [16, 1536, 5 * 2 ** 20].map(page.bytes)])""")
+        equal(found[0], ["%.4g" % value for value in values], "losses")
+        equal(found[1], [text.replace(" ", "\u00a0") for text in ("0.0 it/s", "2.33 s/it", "1.0 it/s", "23.3 it/s")], "speeds")
+        equal(found[2], ["16 bytes", "1.5 KiB", "5.0 MiB"], "sizes")
+        self.done(page)
+
     def test_a_priority_is_changed_in_the_list(self):
         job = self.found["queue"][3]
         page = self.page("/jobs?name=waiting-03")
@@ -296,7 +414,7 @@ class Tests:
         count = page.evaluate("document.querySelectorAll('#strip a').length")
         oak.reach(attempt, 1500)
         oak.log(attempt, ("warning", "a line <b>that comes</b> while somebody looks"))
-        oak.measure(attempt, [(1500, {**clusters.losses(1500)[-1][1], "quality_coverage": 0.66})])
+        oak.measure(attempt, [(1500, {**clusters.losses(1500)[-1][1], "quality_coverage": 0.66, "gradient_l1": 0.0})])
         oak.send_file(attempt, clusters.SNAPSHOT, clusters.Exemplar("drying-mud").snapshot(0.6), 1500)
         page.wait("document.querySelector('#log').innerText.includes('a line <b>that comes</b> while')", "the log grows")
         page.wait("document.querySelector('[data-field=progress]').innerText.startsWith('1500 of 6000')", "the progress moves")
@@ -304,6 +422,7 @@ class Tests:
         page.wait("document.querySelector('#shown-iteration').innerText === '1500'", "the newest is shown")
         page.wait("document.querySelector('#charts p').innerText.endsWith('at 1500')", "the curves grow")
         page.wait("document.querySelector('[data-quality=quality_coverage]').innerText.includes('0.66')", "its quality is told")
+        equal(page.evaluate("document.querySelector('[data-term=gradient_l1]')"), None, "the curve of a term that is always 0")
         # Elements kept by a refresh still work, and only once.
         page.click("#play")
         page.wait("document.querySelector('#play').innerText === 'Stop'", "it plays after a refresh")
@@ -320,6 +439,9 @@ class Tests:
         oak.measure(attempt, [(1600, {"gradient_style": 1_090_000.0})])
         page.wait("window.labels.some((text) => text.toString().startsWith('1.09e'))", "a large value has its label")
         equal(page.evaluate("window.cut.join()"), "", "labels that are cut off")
+        page.evaluate("window.labels = []; document.querySelector('#smooth').dispatchEvent(new Event('input'))")
+        page.wait("window.labels.length > 0", "the curves are drawn again")
+        equal(page.evaluate("window.labels.filter((text) => text.toString().startsWith('1.09e')).length"), 1, "labels of a constant")
         self.done(page)
 
     def test_the_list_is_filtered_sorted_and_paged(self):
@@ -431,6 +553,10 @@ class Tests:
                     equal(page.overflow(), "", "an open menu fits a phone")
                     box = page.evaluate("(() => { const b = document.querySelector('details[open] form').getBoundingClientRect(); return [b.left, b.right]; })()")
                     expect(box[0] >= 0 and box[1] <= width, f"the menu is within the window: {box}")
+                    page.go("/batches/examples-by-crop")
+                    page.evaluate("document.querySelector('.heading details:last-of-type').open = true")
+                    box = page.evaluate("(() => { const b = document.querySelector('details[open] form').getBoundingClientRect(); return [b.left, b.right, b.bottom]; })()")
+                    expect(box[0] >= 0 and box[1] <= width and box[2] <= 844, f"a batch's last menu is within the window: {box}")
                 self.done(page)
 
     def test_a_coordinator_that_goes_away_is_told(self):

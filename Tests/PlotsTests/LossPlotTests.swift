@@ -13,6 +13,15 @@ import Testing
         #expect(svg.components(separatedBy: "<polyline").count == 5)
     }
 
+    /// Every label of the scale is right-aligned.
+    @Test(arguments: [0.7, -0.7, 1e-20, 1e20])
+    func aConstantHasOneLabelInTheMiddle(value: Float) {
+        let svg = LossPlot.svg((1...300).map { ($0, ["l1": value]) }, title: "x")
+        #expect(svg.components(separatedBy: "text-anchor=\"end\"").count == 2)
+        let heights = svg.matches(of: /[ "]\d+\.\d,(\d+\.\d)/).map(\.1)
+        #expect(!heights.isEmpty && Set(heights).count == 1, "the line is straight")
+    }
+
     @Test func aRunWithoutLossesSaysSo() {
         #expect(LossPlot.svg([], title: "x").contains("no losses yet"))
     }

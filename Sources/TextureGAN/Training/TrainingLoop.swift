@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Imaging
 import NNCore
@@ -170,7 +171,8 @@ final class TrainingLoop {
         return trainer.takeSnapshot { share in
             guard lastSign.duration(to: .now) >= patience.betweenSigns else { return }
             lastSign = .now
-            report(.log(level: .info, message: "snapshot of iteration \(trainer.iteration): \(Int(100 * share)) %"))
+            let done = Readable.wholePercent(share)
+            report(.log(level: .info, message: "snapshot of iteration \(trainer.iteration): \(done) %"))
         }
     }
 

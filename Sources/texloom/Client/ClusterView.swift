@@ -41,7 +41,7 @@ struct ClusterView {
         let ended = numbers.filter(\.state.isSettled).reduce(0) { $0 + $1.count }
         var lines = [
             StyledText("\(counted(summary.workersConnected, "worker")), \(counted(summary.slots, "slot"))", .bold)
-                + StyledText(", \(String(format: "%.1f", summary.iterationsPerSecond)) it/s   ")
+                + StyledText(", \(Readable.speed(summary.iterationsPerSecond))   ")
                 + (counts.isEmpty ? StyledText("no jobs") : counts.joined(separator: ", "))
         ]
         if total > 0 {
@@ -70,7 +70,7 @@ struct ClusterView {
                     StyledText(worker.name.printable.fitted(to: 32)),
                     StyledText("\(worker.jobs.count)/\(worker.slots)"),
                     StyledText(
-                        worker.iterationsPerSecond > 0 ? String(format: "%.1f it/s", worker.iterationsPerSecond) : ""),
+                        worker.iterationsPerSecond > 0 ? Readable.speed(worker.iterationsPerSecond) : ""),
                     worker.isConnected
                         ? StyledText(worker.isDraining ? "draining" : "", .yellow)
                         : StyledText("gone since \(Readable.duration(now.timeIntervalSince(worker.lastSeenAt)))", .red),

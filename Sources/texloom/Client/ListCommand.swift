@@ -94,7 +94,7 @@ struct JobTable {
         guard job.state == .running, job.isTraining, let seconds = job.secondsPerIteration, seconds > 0 else {
             return ""
         }
-        return seconds < 1 ? String(format: "%.1f it/s", 1 / seconds) : String(format: "%.2f s/it", seconds)
+        return Readable.speed(1 / seconds)
     }
 
     static func losses(_ job: JobSummary) -> String {
@@ -133,5 +133,5 @@ extension JobState {
 
 /// Whole per cent, rounded down: only a finished job has 100 %.
 func percent(_ share: Double) -> String {
-    share.isNaN ? "" : String(format: "%3d%%", Int((min(max(share, 0), 1) * 100).rounded(.down)))
+    share.isNaN ? "" : String(format: "%3d%%", Readable.wholePercent(share))
 }

@@ -38,7 +38,7 @@ final class TrainingProgress {
         let line = Self.line(
             share: Double(iteration) / Double(total),
             [
-                "\(iteration)/\(total)", "\(String(format: "%.1f", 1 / pace.secondsPerIteration)) it/s", left,
+                "\(iteration)/\(total)", Readable.speed(1 / pace.secondsPerIteration), left,
             ], losses: losses, columns: isTerminal ? terminalSize(STDOUT_FILENO)?.columns : nil)
         if isTerminal {
             show("\r\u{1B}[K\(line)")

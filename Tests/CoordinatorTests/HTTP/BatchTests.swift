@@ -224,7 +224,7 @@ struct BatchTests {
         #expect(page.contains("/thumbnails/\(files[0]).png"), "the snapshot of the finished one")
         for job in jobs { #expect(page.contains("data-job=\"\(job.id)\"")) }
         #expect(page.contains("k=32 · seed=2") && page.contains("Cancel 2 jobs") && !page.contains("Retry…"))
-        #expect(page.contains("value=\"seed=2\"") && page.contains("33 %"))
+        #expect(page.contains("value=\"seed=2\"") && page.contains("33\u{A0}%"))
         let some = try await coordinator.get("/batches/walls?label=k%3D32&label=seed%3D2&state=").text
         #expect(some.contains("Stop 1 job of those shown") && !some.contains("data-job=\"\(jobs[2].id)\""))
         #expect(

@@ -123,6 +123,28 @@ struct DashboardTests {
         await coordinator.stop()
     }
 
+    @Test func aJobsPageSaysWhenItEndedAndWarnsOnlyOfFaults() async throws {
+        let coordinator = try await RunningCoordinator()
+        let job = try await coordinator.submit("wood")[0]
+        #expect(try await !coordinator.get("/jobs/\(job.id)").text.contains("ended <time"))
+        #expect(try await coordinator.send("POST", "/api/v1/jobs/\(job.id)/cancel?reason=dark").status == 200)
+        let page = try await coordinator.get("/jobs/\(job.id)").text
+        #expect(page.contains(/ended <time datetime="[-0-9T:]+Z">[-0-9 :]+ UTC<\/time>/))
+        // The style sheet marks failed, held and blocked ones.
+        #expect(page.contains("<p class=\"card because cancelled\">"))
+        #expect(page.contains("<h2>Log (UTC)</h2>"))
+        let overview = try await coordinator.get("/").text
+        #expect(overview.contains(/<li><a href="\/jobs\?state=cancelled"><b data-count="cancelled">1</))
+        #expect(overview.contains(/<li class="none"><a href="\/jobs\?state=held"><b data-count="held">0</))
+        // A browser that comes back would otherwise fill in filters that the list does not have.
+        for path in ["/jobs", "/gallery"] {
+            #expect(
+                try await coordinator.get(path).text.contains(/<form class="filters"[^>]* autocomplete="off">/),
+                "\(path)")
+        }
+        await coordinator.stop()
+    }
+
     @Test func theVerdictOfAReportIsShownAndAnythingElseIsNot() async throws {
         let coordinator = try await RunningCoordinator()
         let job = try await coordinator.submit("wood")[0]

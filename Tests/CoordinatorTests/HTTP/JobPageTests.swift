@@ -63,6 +63,43 @@ import Testing
         #expect(row[0]["size"] as? String == "500 × 500, seam x 0.61")
     }
 
+    /// 29 of 100 is 28.999… in floating point.
+    @Test func progressAndPaceReadAsInATerminal() {
+        var job = self.job
+        (job.state, job.iteration, job.totalIterations, job.secondsPerIteration) = (.running, 29, 100, 2.31)
+        let item = Item.job(job)
+        #expect(item["progress"] as? String == "29 of 100 (29\u{A0}%)")
+        #expect(item["speed"] as? String == "2.31\u{A0}s/it")
+        job.iteration = 100
+        #expect(Item.job(job)["progress"] as? String == "100 of 100 (99\u{A0}%)", "the result is still to come")
+    }
+
+    @Test func timesNameTheirZone() {
+        var job = self.job
+        let start = Date(timeIntervalSince1970: 1_800_000_000)
+        (job.state, job.finishedAt) = (.finished, start)
+        let attempts = [nil, start].map { end in
+            AttemptSummary(
+                number: 1, workerID: "oak", worker: "oak", startIteration: 0, iteration: 9, startedAt: start,
+                endedAt: end, outcome: nil, reason: nil)
+        }
+        let detail = JobDetail(
+            job: job, recipeYAML: "k: 8", attempts: attempts, reportJSON: nil, trainingSeconds: nil)
+        let content = JobPageView(detail: detail, artifacts: [], log: [], shownIteration: nil).content
+        #expect(content["endedAt"] as? String == "2027-01-15T08:00:00Z")
+        let times = (content["attempts"] as? [[String: Any]])?.compactMap { $0["times"] as? String }
+        #expect(times == ["2027-01-15 08:00:00 to 2027-01-15 08:00:00 UTC", "2027-01-15 08:00:00 UTC"])
+    }
+
+    private var job: JobSummary {
+        JobSummary(
+            id: "000001ab", kind: .train, name: "wall", resultName: "wall", fileName: "wall.png", recipe: "draft",
+            state: .queued, priority: 0, iteration: 0, totalIterations: 100, secondsPerIteration: nil,
+            etaSeconds: nil, attempt: 1, failures: 0, worker: nil, reason: nil, exemplarSHA256: Self.sha(9),
+            latestSnapshot: nil, latestSnapshotIteration: nil, submittedAt: Date(), startedAt: nil, finishedAt: nil,
+            lossLatest: [:])
+    }
+
     /// The whole picture, not cut to a square.
     private func preview(_ sha: Int) -> String { "/api/v1/artifacts/\(Self.sha(sha))" }
 

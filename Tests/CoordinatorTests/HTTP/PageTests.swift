@@ -10,6 +10,15 @@ struct PageTests {
         #expect(Readable.plain("a\u{7}b\u{0}\n\tc") == "a\u{FFFD}b\u{FFFD}\n\tc")
     }
 
+    /// A name with one of them could show "evil.png" for a file that is called otherwise.
+    @Test(arguments: [
+        "\u{7F}", "\u{85}", "\u{9F}", "\u{61C}", "\u{200E}", "\u{200F}", "\u{202A}", "\u{202E}", "\u{2066}", "\u{2069}",
+    ])
+    func charactersThatChangeTheDirectionDoNotReachAPage(character: String) {
+        #expect(Readable.plain("evil\(character)gnp.exe") == "evil\u{FFFD}gnp.exe")
+        #expect(Readable.plain("صورة é ﷽ 石畳 \u{A0}\u{200D}\u{2028}") == "صورة é ﷽ 石畳 \u{A0}\u{200D}\u{2028}")
+    }
+
     @Test(arguments: [
         ("bytes=0-9", ByteRange.part(0..<10)), ("bytes=90-", .part(90..<100)), ("bytes=-5", .part(95..<100)),
         ("bytes=-500", .part(0..<100)), ("bytes=50-500", .part(50..<100)), ("bytes=99-99", .part(99..<100)),

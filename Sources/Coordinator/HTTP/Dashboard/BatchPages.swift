@@ -81,7 +81,7 @@ enum BatchView {
         let share = batch.shareDone
         return [
             "batch": Readable.plain(batch.name), "all": counted(batch.total, "job"),
-            "share": Int(share * 1000), "percent": "\(Int(share * 100)) %",
+            "share": Int(share * 1000), "percent": Readable.unbroken("\(Readable.wholePercent(share)) %"),
             "left": isOpen ? batch.secondsLeft.map { "about \(Readable.duration($0)) left" } ?? "" : "",
             "counts": JobState.allCases.filter { batch.count($0) > 0 }.map {
                 ["state": $0.rawValue, "count": batch.count($0)] as [String: Any]

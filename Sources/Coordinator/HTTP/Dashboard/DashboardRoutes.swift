@@ -88,7 +88,8 @@ struct DashboardRoutes: Sendable {
             [
                 "reloads": true,
                 "counts": JobState.allCases.map {
-                    ["state": $0.rawValue, "count": summary.count($0)] as [String: Any]
+                    let count = summary.count($0)
+                    return ["state": $0.rawValue, "count": count, "isNone": count == 0] as [String: Any]
                 },
                 "throughput": String(format: "%.2f", summary.iterationsPerSecond),
                 "queueTime": queueTime(summary), "slots": summary.slots,

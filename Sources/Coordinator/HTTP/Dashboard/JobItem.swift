@@ -25,6 +25,7 @@ enum Item {
         item["jobBatch"] = job.batch.map(Readable.plain) ?? ""
         item["hasTags"] = job.batch != nil || !labels.isEmpty
         item["tags"] = Readable.plain(labels.joined(separator: " · "))
+        item["endedAt"] = job.finishedAt?.formatted(.iso8601)
         item["reason"] = job.reason.map(Readable.plain)
         item["worker"] = job.worker.map(Readable.plain)
         // The steps of other work say nothing to people.
@@ -35,11 +36,12 @@ enum Item {
         if job.totalIterations > 0 {
             item["total"] = job.totalIterations
             item["iteration"] = min(job.iteration, job.totalIterations)
-            let share = min(100 * job.iteration / job.totalIterations, job.state == .finished ? 100 : 99)
-            item["progress"] = trains ? "\(job.iteration) of \(job.totalIterations) (\(share) %)" : "\(share) %"
+            let done = Readable.wholePercent(Double(job.iteration) / Double(job.totalIterations))
+            let share = Readable.unbroken("\(min(done, job.state == .finished ? 100 : 99)) %")
+            item["progress"] = trains ? "\(job.iteration) of \(job.totalIterations) (\(share))" : share
         }
         if job.state == .running, trains {
-            item["speed"] = job.secondsPerIteration.map { Readable.speed(1 / $0) }
+            item["speed"] = job.secondsPerIteration.map { Readable.unbroken(Readable.speed(1 / $0)) }
         }
         return item
     }
@@ -61,7 +63,7 @@ enum Item {
             "id": worker.id, "name": Readable.plain(worker.name), "slots": max(worker.slots, 1),
             "busy": worker.jobs.count,
             "threads": counted(worker.threadsPerSlot, "thread"),
-            "speed": worker.isConnected ? Readable.speed(worker.iterationsPerSecond) : "",
+            "speed": worker.isConnected ? Readable.unbroken(Readable.speed(worker.iterationsPerSecond)) : "",
             "cpu": Readable.plain(worker.cpu), "version": Readable.plain(worker.softwareVersion),
             "standing": worker.standing.rawValue,
             "canDrain": worker.standing == .connected,

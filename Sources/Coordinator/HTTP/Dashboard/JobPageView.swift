@@ -98,7 +98,7 @@ struct JobPageView {
             // Every attempt needs this key: otherwise a template would find the job's.
             "hasReason": attempt.reason != nil,
             "span": isTraining ? ", iterations \(attempt.startIteration) to \(attempt.iteration)" : "",
-            "times": "\(Readable.time(attempt.startedAt))\(end)",
+            "times": "\(Readable.time(attempt.startedAt))\(end) UTC",
         ]
         item["reason"] = attempt.reason.map(Readable.plain)
         return item

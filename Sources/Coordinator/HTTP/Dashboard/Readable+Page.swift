@@ -11,21 +11,24 @@ extension Readable {
             .replacing("Z", with: "")
     }
 
-    /// Iterations a second.
-    static func speed(_ perSecond: Double) -> String {
-        String(format: perSecond >= 10 ? "%.0f it/s" : "%.2f it/s", perSecond)
-    }
+    /// A number whose unit stays on its line.
+    static func unbroken(_ text: String) -> String { text.replacing(" ", with: "\u{A0}") }
 
     /// Four significant digits.
     static func figure(_ value: Float) -> String { String(format: "%.4g", Double(value)) }
 
-    /// Replaces control characters, because HTML cannot express them. Log lines may contain them.
+    /// Replaces control characters, because HTML cannot express them, and characters that change the writing direction,
+    /// because they can make a name read differently. Log lines may contain them.
     static func plain(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isControl) else { return text }
         return String(String.UnicodeScalarView(text.unicodeScalars.map { isControl($0) ? "\u{FFFD}" : $0 }))
     }
 
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 0x20 && scalar != "\n" && scalar != "\t"
+        switch scalar.value {
+        case 0x9, 0xA: false
+        case ..<0x20, 0x7F...0x9F, 0x61C, 0x200E, 0x200F, 0x202A...0x202E, 0x2066...0x2069: true
+        default: false
+        }
     }
 }

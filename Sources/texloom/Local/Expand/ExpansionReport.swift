@@ -63,7 +63,7 @@ final class ExpansionProgress {
         last = now
         let seconds = (now - began) / .seconds(1)
         let left = share > 0.01 ? "  \(Readable.duration(seconds / share * (1 - share))) left" : ""
-        let line = "\(progressBar(share, width: 24)) \(Int(share * 100)) %\(left)"
+        let line = "\(progressBar(share, width: 24)) \(Readable.wholePercent(share)) %\(left)"
         if isTerminal {
             show("\r\u{1B}[K\(line)")
             isShown = true

@@ -35,13 +35,16 @@ export class Charts {
   add(rows) {
     let isInOrder = true;
     for (const row of rows) {
+      // A term that a recipe leaves out is always 0.
+      for (const [term, value] of Object.entries(row.values)) {
+        if (value !== 0 && !term.startsWith("quality_")) this.panel(term);
+      }
       const known = this.byIteration.get(row.iteration);
       // An iteration trained again after a resume replaces its row.
       if (known) { Object.assign(known, row); continue; }
       isInOrder &&= this.rows.length === 0 || this.rows.at(-1).iteration < row.iteration;
       this.rows.push(row);
       this.byIteration.set(row.iteration, row);
-      for (const term of Object.keys(row.values)) if (!term.startsWith("quality_")) this.panel(term);
     }
     if (!isInOrder) this.rows.sort((a, b) => a.iteration - b.iteration);
     $("#range").hidden = this.rows.length < 2;
@@ -161,10 +164,14 @@ class Plane {
     // The scale ignores the most extreme half per cent, so that one spike does not flatten the curve.
     const sorted = points.map((point) => point.value).sort((a, b) => a - b);
     this.low = sorted[Math.floor(sorted.length / 200)];
-    this.high = Math.max(sorted[Math.ceil(sorted.length * 199 / 200) - 1], this.low + Math.abs(this.low) * 1e-3 + 1e-12);
+    this.high = sorted[Math.ceil(sorted.length * 199 / 200) - 1];
+    const middle = (this.low + this.high) / 2;
+    this.scale = [this.low, middle, this.high];
+    if (this.high - this.low > Math.abs(middle) * 1e-3) return;
+    // The labels would be equal: a constant has one line, in the middle.
+    const reach = Math.abs(middle) + 1e-12;
+    Object.assign(this, { low: middle - reach, high: middle + reach, scale: [middle] });
   }
-
-  get scale() { return [this.low, (this.low + this.high) / 2, this.high]; }
 
   labelWidth() {
     this.pen.font = font;

@@ -1,5 +1,5 @@
 // Listens to the event stream, updates numbers in place, and fetches the page again when more has changed.
-import { $, ago, all, announce, duration, put, speed } from "./page.js";
+import { $, ago, all, duration, put, significant, speed, unbroken } from "./page.js";
 import { refresh } from "./refresh.js";
 
 const page = document.body.dataset.page;
@@ -20,7 +20,8 @@ function showJob(job) {
       bar.max = job.totalIterations;
       bar.value = job.iteration;
       const share = Math.min(Math.floor(100 * job.iteration / job.totalIterations), job.state === "finished" ? 100 : 99);
-      put($('[data-field="progress"]', place), trains ? `${job.iteration} of ${job.totalIterations} (${share} %)` : `${share} %`);
+      const percent = unbroken(`${share} %`);
+      put($('[data-field="progress"]', place), trains ? `${job.iteration} of ${job.totalIterations} (${percent})` : percent);
     } else if (!bar && job.totalIterations > 0 && job.state === "running" && page !== "gallery") isStale = true;
     // The last iteration is followed by the last snapshot, its figures and the upload.
     const isFinishing = job.state === "running" && job.totalIterations > 0 && job.iteration >= job.totalIterations;
@@ -28,7 +29,7 @@ function showJob(job) {
     if (job.secondsPerIteration && trains) put($('[data-field="speed"]', place), speed(1 / job.secondsPerIteration));
     for (const figure of all("[data-loss]", place)) {
       const value = job.lossLatest[figure.dataset.loss];
-      if (value !== undefined) put(figure, String(Number(value.toPrecision(4))));
+      if (value !== undefined) put(figure, significant(value));
     }
   }
   if (isStale) refresh();
@@ -57,7 +58,11 @@ function queueTime({ queueSeconds, jobs }) {
 }
 
 function showSummary(summary) {
-  for (const [state, count] of Object.entries(summary.jobs)) put($(`[data-count="${state}"]`), String(count));
+  for (const [state, count] of Object.entries(summary.jobs)) {
+    const place = $(`[data-count="${state}"]`);
+    put(place, String(count));
+    place?.closest("li").classList.toggle("none", count === 0);
+  }
   put($('[data-field="throughput"]'), summary.iterationsPerSecond.toFixed(2));
   put($('[data-field="queue"]'), queueTime(summary));
   put($('[data-field="slots"]'), String(summary.slots));
@@ -82,12 +87,36 @@ function connected(isLive) {
   put(light, isLive ? "live" : "the coordinator is away");
 }
 
-let stream;
+// What a deleted job's or batch's page showed stays, because the server no longer has it.
+function showGone() {
+  if (isGone) return;
+  isGone = true;
+  close();
+  const text = `This ${page === "batch" ? "batch" : "job"} was deleted.`;
+  const line = document.createElement("p");
+  line.className = "card wrong gone";
+  line.setAttribute("role", "alert");
+  line.textContent = text;
+  $("#main").prepend(line);
+  for (const menus of all(".heading .actions")) menus.remove();
+  $("#connection").dataset.state = "gone";
+  put($("#connection"), "deleted");
+}
+
+let stream, reopening;
+let isGone = false;
 // Where the job's stream continues. The page already shows everything before it.
 let position = $("#job") && `${$("#job").dataset.log}.-1`;
 
+function close() {
+  clearTimeout(reopening);
+  stream?.close();
+}
+
 // - Parameter handlers: handlers for the events of one job's stream, by name.
-function open(handlers) {
+// - Parameter isAgain: whether the browser had given up on the last stream, so that events were missed.
+function open(handlers, isAgain = false) {
+  close();
   const job = $("#job");
   stream = new EventSource(job ? `/api/v1/jobs/${job.dataset.job}/events?after=${position}` : "/api/v1/events");
   const on = (name, handle) => stream.addEventListener(name, (event) => {
@@ -95,16 +124,23 @@ function open(handlers) {
     handle(JSON.parse(event.data));
   });
   let isFirstGreeting = true;
-  stream.onopen = () => connected(true);
+  stream.onopen = () => {
+    connected(true);
+    if (isAgain) refresh();
+    isAgain = false;
+  };
   stream.onerror = () => {
     connected(false);
-    // The coordinator refused the stream, perhaps because the session has ended. The page then says so.
-    if (stream.readyState === EventSource.CLOSED) refresh();
+    if (stream.readyState !== EventSource.CLOSED) return;
+    // The browser gives up after any other answer than a stream: a proxy's while the coordinator restarts, a refusal.
+    // If the session has ended, the page says so. Tabs do not all come back at the same moment.
+    refresh();
+    reopening = setTimeout(() => open(handlers, true), 5000 + 5000 * Math.random());
   };
   on("job", showJob);
   on("deleted", ({ jobs }) => {
     for (const id of jobs) elsewhere.delete(id);
-    if (page === "job") announce("This job was deleted.", true); else refresh();
+    if (page === "job") showGone(); else refresh();
   });
   on("summary", showSummary);
   on("workers", showWorkers);
@@ -115,14 +151,15 @@ function open(handlers) {
 
 export function listen(handlers) {
   open(handlers);
+  document.addEventListener("gone", showGone);
   // A browser allows six connections to a host, so hidden tabs close theirs.
   document.addEventListener("visibilitychange", () => {
-    stream.close();
-    if (document.hidden) return;
+    close();
+    if (document.hidden || isGone) return;
     open(handlers);
     refresh();
   });
   // A page from the browser's cache has no connection and is out of date.
-  addEventListener("pagehide", () => stream.close());
+  addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }

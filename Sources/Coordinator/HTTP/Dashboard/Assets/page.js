@@ -13,13 +13,31 @@ export function duration(seconds) {
   return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
 }
 
-export const significant = (value) => value === 0 ? "0" : String(Number(value.toPrecision(4)));
+// A unit stays on the line of its number.
+export const unbroken = (text) => text.replaceAll(" ", "\u00A0");
+
+export function bytes(count) {
+  if (count < 1024) return `${count} byte${count === 1 ? "" : "s"}`;
+  let [size, unit] = [count / 1024, 0];
+  while (size >= 1024 && unit < 3) [size, unit] = [size / 1024, unit + 1];
+  return `${size.toFixed(1)} ${["KiB", "MiB", "GiB", "TiB"][unit]}`;
+}
+
+// Four significant digits, as C's %.4g writes them on the server.
+export function significant(value) {
+  if (!Number.isFinite(value)) return String(value);
+  const [digits, exponent] = value.toExponential(3).split("e").map(Number);
+  if (exponent >= -4 && exponent < 4) return String(Number(value.toPrecision(4)));
+  return `${digits}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+}
+
 // A short label for an axis, whatever the magnitude.
 export const tick = (value) => {
   const size = Math.abs(value);
   return size !== 0 && (size >= 1e5 || size < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
 };
-export const speed = (perSecond) => `${perSecond >= 10 ? perSecond.toFixed(0) : perSecond.toFixed(2)} it/s`;
+export const speed = (perSecond) =>
+  unbroken(perSecond > 0 && perSecond < 1 ? `${(1 / perSecond).toFixed(2)} s/it` : `${perSecond.toFixed(1)} it/s`);
 
 // Times refer to the coordinator's clock, because the browser's may be wrong.
 const skew = Date.now() - Date.parse(document.body.dataset.now);

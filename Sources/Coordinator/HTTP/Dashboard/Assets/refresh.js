@@ -3,7 +3,7 @@ import { $, all } from "./page.js";
 
 // Makes `old` equal to `fresh` and changes only what differs, so pictures do not flicker and focus and open menus stay.
 function adopt(old, fresh) {
-  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || (old.dataset?.job ?? "") !== (fresh.dataset?.job ?? "")) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || keyOf(old) !== keyOf(fresh)) {
     old.replaceWith(fresh.cloneNode(true));
     return;
   }
@@ -21,9 +21,29 @@ function adopt(old, fresh) {
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name) && name !== "hidden" && name !== "style") old.removeAttribute(name);
   }
-  const [mine, theirs] = [[...old.childNodes], [...fresh.childNodes]];
-  theirs.forEach((child, index) => mine[index] ? adopt(mine[index], child) : old.append(child.cloneNode(true)));
-  mine.slice(theirs.length).forEach((child) => child.remove());
+  adoptChildren(old, fresh);
+}
+
+// What an element shows: a job or a worker. Other nodes are matched by their order.
+const keyOf = (node) => node.dataset?.job ?? node.dataset?.worker;
+
+// A job that arrives, ends or overtakes another one leaves the elements of the others as they are.
+function adoptChildren(old, fresh) {
+  const theirs = [...fresh.childNodes];
+  const keyed = new Map(), others = [];
+  for (const child of old.childNodes) keyOf(child) === undefined ? others.push(child) : keyed.set(keyOf(child), child);
+  const pairs = theirs.map((child) => [child, keyOf(child) === undefined ? others.shift() : keyed.get(keyOf(child))]);
+  const kept = new Set(pairs.map(([, mine]) => mine));
+  for (const child of [...old.childNodes]) if (!kept.has(child)) child.remove();
+  const focused = document.activeElement;
+  let next = old.firstChild;
+  for (const [child, mine] of pairs) {
+    if (mine && mine === next) next = next.nextSibling;
+    else old.insertBefore(mine ?? child.cloneNode(true), next);
+    if (mine) adopt(mine, child);
+  }
+  // An element that moves loses the focus.
+  if (old.contains(focused) && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
 let isRefreshing = false;
@@ -47,7 +67,10 @@ export async function refresh() {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       // The session has ended.
       if (answer.redirected && new URL(answer.url).pathname === "/login") return location.assign(answer.url);
-      if (answer.ok) adoptPage(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (answer.ok) adoptPage(fresh);
+      // The coordinator says so, and not a proxy before it.
+      else if (answer.status === 404 && fresh.body.dataset.page) document.dispatchEvent(new Event("gone"));
     } catch { /* The stream reports that the coordinator is away, and when it returns. */ }
     nextAllowed = Date.now() + restAfter(performance.now() - began);
   }

@@ -1,5 +1,5 @@
 // Turns dropped or chosen photographs into jobs, one after the other.
-import { $, all, problem, put } from "./page.js";
+import { $, all, bytes, duration, problem, put } from "./page.js";
 
 export function prepareSubmission() {
   const form = $("#submit");
@@ -66,37 +66,75 @@ function jobName(fileName, maxBytes) {
   return name;
 }
 
+// Files that have no outcome yet.
+let unsent = 0;
+addEventListener("beforeunload", (event) => { if (unsent > 0) event.preventDefault(); });
+
 async function submit(files) {
-  if (!$("#priority").reportValidity()) return;
-  for (const file of files) {
-    const line = document.createElement("li");
-    line.className = "card";
-    const picture = document.createElement("img");
-    picture.alt = "";
-    const text = document.createElement("span");
-    text.textContent = `${file.name}: sending ${(file.size / 1024).toFixed(0)} KiB`;
-    line.append(text);
-    $("#outcomes").prepend(line);
+  if (files.length === 0 || !$("#priority").reportValidity()) return;
+  const lines = files.map((file, index) => new Line(file, files.length > 1 ? `, ${index + 1} of ${files.length}` : ""));
+  $("#outcomes").prepend(...lines.map((line) => line.element));
+  unsent += files.length;
+  for (const [index, line] of lines.entries()) {
+    put($("#sending"), `Sending ${index + 1} of ${files.length}`);
+    await line.send();
+    unsent -= 1;
+  }
+  const failed = lines.filter((line) => line.element.classList.contains("wrong")).length;
+  put($("#sending"), `${files.length - failed} of ${files.length} accepted`);
+}
+
+class Refusal extends Error {}
+
+// A file and what became of it.
+class Line {
+  // - Parameter place: ", 3 of 200"; empty for a single file.
+  constructor(file, place) {
+    Object.assign(this, { file, place, element: document.createElement("li"), text: document.createElement("span") });
+    this.element.className = "card";
+    this.element.append(this.text);
+    this.tell(`waiting${place}`);
+  }
+
+  tell(text, ...more) { this.text.replaceChildren(`${this.file.name}: ${text}`, ...more); }
+
+  async send() {
+    const begin = () => this.tell(`sending ${bytes(this.file.size)}${this.place}`);
+    begin();
     try {
-      const job = await submitOne(file);
+      const job = await submitOne(this.file, (problem, seconds) => {
+        if (seconds > 0) this.tell(`waiting ${duration(seconds)}: ${problem}`); else begin();
+      });
+      const [picture, link] = [document.createElement("img"), document.createElement("a")];
+      picture.alt = "";
       picture.src = `/thumbnails/${job.exemplar}.png`;
-      const link = document.createElement("a");
       link.href = `/jobs/${job.id}`;
       link.textContent = job.resultName;
-      text.replaceChildren(`${file.name}: ${job.alreadyExisted ? `was submitted before and is ${job.state}` : "accepted"}, `, link);
-      line.prepend(picture);
+      this.tell(`${job.alreadyExisted ? `was submitted before and is ${job.state}` : "accepted"}, `, link);
+      this.element.prepend(picture);
     } catch (error) {
-      line.classList.add("wrong");
-      text.textContent = `${file.name}: refused: ${error.message}`;
+      this.element.classList.add("wrong");
+      this.tell(error instanceof Refusal ? `refused: ${error.message}`
+        : "no answer came; drop it again, an accepted one is not trained twice");
     }
   }
 }
 
-async function submitOne(file) {
+// Statuses of a coordinator that has no room now and says when to try again.
+const busy = [429, 503, 507];
+
+// - Parameter pause: gets the reason and the seconds of each pause, and 0 seconds at its end.
+async function submitOne(file, pause) {
   const send = async (path, body, type) => {
-    const response = await fetch(path, { method: "POST", body, headers: { "Content-Type": type } });
-    if (!response.ok) throw new Error(await problem(response));
-    return response.json();
+    for (;;) {
+      const response = await fetch(path, { method: "POST", body, headers: { "Content-Type": type } });
+      if (response.ok) return response.json();
+      const [reason, seconds] = [await problem(response), Number(response.headers.get("Retry-After"))];
+      if (!busy.includes(response.status) || !(seconds > 0)) throw new Refusal(reason);
+      pause(reason, seconds);
+      await new Promise((done) => setTimeout(done, 1000 * seconds));
+      pause(reason, 0);
+    }
   };
   const receipt = await send("/api/v1/exemplars", file, "application/octet-stream");
   const [name, recipeYAML] = [jobName(file.name, Number($("#submit").dataset.nameBytes)), $("#yaml").value];

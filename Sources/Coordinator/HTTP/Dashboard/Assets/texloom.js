@@ -9,6 +9,8 @@ import { $ } from "./page.js";
 import { prepareSnapshots, showQuality } from "./snapshots.js";
 import { prepareSubmission } from "./submit.js";
 
+// On a phone the menu scrolls.
+$("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 const charts = $("#charts") ? new Charts($("#charts")) : null;
 prepareSnapshots((iteration) => charts.values(iteration));
 prepareSubmission();
