@@ -57,11 +57,11 @@ package struct HeldAttempt: Equatable, Sendable {
         newest[.checkpoint] = assignment.checkpoint?.artifact.sha256
     }
 
-    var ref: AttemptReference { assignment.attempt }
+    var reference: AttemptReference { assignment.attempt }
 
     var status: AttemptStatus {
         AttemptStatus(
-            attempt: ref, iteration: iteration, totalIterations: totalIterations,
+            attempt: reference, iteration: iteration, totalIterations: totalIterations,
             secondsPerIteration: secondsPerIteration)
     }
 

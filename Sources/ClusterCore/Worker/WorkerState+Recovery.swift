@@ -7,7 +7,7 @@ extension WorkerState {
     /// Claims the attempts that have a checkpoint or a final message for the coordinator. The coordinator may be away
     /// for hours, and then this training exists only here. The worker does not claim the others: the coordinator frees
     /// their jobs at once and counts the attempts as lost.
-    mutating func recover(_ found: [RecoveredAttempt], _ now: Instant) {
+    mutating func recover(_ found: [RecoveredAttempt], at now: Instant) {
         // While the worker was reading its folder, it could not have had a job.
         idleSince = now
         for one in found.sorted(by: { $0.record.ref < $1.record.ref }) {
@@ -50,7 +50,7 @@ extension WorkerState {
                     record.resumptions < Self.maxResumptions
                     ? "the restarted worker has no slot or no exemplar for it"
                     : "the worker ended \(record.resumptions + 1) times before the next checkpoint"
-                giveBack(record.ref, reason, now)
+                giveBack(record.ref, reason, at: now)
             }
         }
     }
@@ -68,33 +68,33 @@ extension WorkerState {
 
     /// A checkpoint of this worker's own is unusable. The coordinator's checkpoint is another file, so the job resumes
     /// from that one at no cost.
-    mutating func resumedInVain(_ ref: AttemptReference, _ reason: String, _ now: Instant) {
-        guard var attempt = attempts[ref] else { return }
+    mutating func resumedInVain(_ reference: AttemptReference, _ reason: String, at now: Instant) {
+        guard var attempt = attempts[reference] else { return }
         let bad = attempt.assignment.checkpoint?.artifact.sha256
         let isUnderWay = attempt.results.first?.isArtifact(.checkpoint) == true
         attempt.results.items.removeAll { item in
             guard case .artifact(let offer, let file) = item.content, offer.artifact.sha256 == bad else { return false }
-            effects.append(.removeFile(ref, file))
+            effects.append(.removeFile(reference, file))
             return true
         }
         if isUnderWay {
             attempt.sender = nil
             attempt.results.retryAt = now
         }
-        attempts[ref] = attempt
-        giveBack(ref, "the checkpoint in its worker's folder cannot be used: \(reason)", now)
+        attempts[reference] = attempt
+        giveBack(reference, "the checkpoint in its worker's folder cannot be used: \(reason)", at: now)
     }
 
     /// What the next process has to know about each attempt, if that has changed. These effects come before the effects
     /// that remove files. A missing file that a record names is therefore damage.
     mutating func remember() -> [Effect] {
         var records: [Effect] = []
-        for ref in attempts.keys.sorted() {
-            guard let attempt = attempts[ref] else { continue }
+        for reference in attempts.keys.sorted() {
+            guard let attempt = attempts[reference] else { continue }
             let results = attempt.results.items.filter(\.outlivesItsProcess)
             let key = results.isEmpty ? [] : [UInt64(attempt.resumptions)] + results.map(\.id)
             guard key != attempt.remembered else { continue }
-            attempts[ref]?.remembered = key
+            attempts[reference]?.remembered = key
             records.append(
                 .remember(
                     AttemptRecord(assignment: attempt.assignment, resumptions: attempt.resumptions, results: results)))

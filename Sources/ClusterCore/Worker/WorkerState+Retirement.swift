@@ -13,7 +13,7 @@ public struct WorkerLimits: Equatable, Sendable {
 
 extension WorkerState {
     /// Starts the drain once a limit is reached.
-    mutating func retire(_ now: Instant) {
+    mutating func retire(at now: Instant) {
         guard !isDraining else { return }
         // An attempt that waits for delivery is work too: its results would be lost with the folder.
         if !attempts.isEmpty { idleSince = now }
@@ -23,7 +23,7 @@ extension WorkerState {
             retirement = "it had no job for as long as it may idle"
         }
         guard let retirement else { return }
-        drain(now, because: retirement)
+        drain(because: retirement, at: now)
     }
 
     /// How a drain ends. The system that started the worker may delete its folder after ``WorkerExit/retired(_:)``, but not

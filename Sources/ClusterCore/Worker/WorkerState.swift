@@ -184,71 +184,37 @@ package struct WorkerState: Sendable {
         defer { effects = [] }
         switch event {
         case .tick: break
-        case .received(let message, let named): receive(message, session: named, now)
-        case .iterated(let ref, let iteration, let total, let seconds):
-            // Kept within the wire's limits: one impossible number must not stop the heartbeats.
-            let limit = Int(Limits.maxIterations)
-            attempts[ref]?.iteration = min(max(0, iteration), limit)
-            if let total { attempts[ref]?.totalIterations = min(max(0, total), limit) }
-            if seconds.isFinite, seconds > 0 {
-                attempts[ref]?.secondsPerIteration = min(seconds, Limits.maxSecondsPerIteration)
-            }
-        case .metrics(let ref, let block):
-            for first in stride(from: 0, to: block.rows.count, by: Limits.maxMetricRows) {
-                let rows = block.rows[first..<min(first + Limits.maxMetricRows, block.rows.count)]
-                queue(.metrics(MetricsBlock(columns: block.columns, rows: Array(rows))), ref, now)
-            }
-        case .log(let ref, var line):
-            line.message = line.message.shortened(to: Limits.maxLogLineBytes)
-            queue(.log([line]), ref, now)
-        case .spooled(let ref, let kind, let iteration, let artifact, let file):
-            guard let attempt = attempts[ref], !attempt.isDisowned, attempt.verdict == nil else {
-                effects.append(.removeFile(ref, file))
-                break
-            }
-            // A process that resumes an attempt makes some snapshots that an earlier process already made.
-            guard !attempts[ref]!.has(file, artifact, at: now) else { break }
-            attempts[ref]?.newest[kind] = artifact.sha256
-            if kind == .checkpoint { attempts[ref]?.resumptions = 0 }
-            let offer = ArtifactOffer(
-                attempt: ref, transferID: makeID(), role: kind, artifact: artifact, iteration: max(0, iteration))
-            queue(.artifact(offer, file: file), id: offer.transferID, ref, now)
-        case .unreadable(let ref, let file, let reason): giveUp(file, of: ref, reason, now)
-        case .downloaded(let ref, let transferID):
-            if isUnderWay(transferID, of: ref) { downloaded(ref, now) }
-        case .downloadDamaged(let ref, let transferID, let reason):
-            if isUnderWay(transferID, of: ref) { downloadDamaged(ref, reason, now) }
-        case .downloadFailed(let ref, let transferID, let reason):
-            guard isUnderWay(transferID, of: ref), let assignment = attempts[ref]?.assignment else { break }
-            attempts[ref]?.downloads = []
-            let need = assignment.artifacts.reduce(0) { $0 + $1.sizeBytes }
-            end(ref, .failed(code: .fileSystem, reason: reason, isRetryable: true, neededBytes: need), now)
-        case .ended(let ref, let ending): end(ref, ending, now)
-        case .recovered(let found): recover(found, now)
-        case .drain: drain(now)
-        case .storage(let problem):
-            storageProblem = problem
-            if problem == nil { storageNeed = 0 }
-            if problem == nil, workRequest == nil { nextWork = now }
-        case .unwelcome(let reason, let isFinal):
-            if isFinal || hellosSinceWelcome == nil {
-                resign(.refused(reason), now)
-            } else {
-                effects.append(.rejected(reason))
-            }
+        case .received(let message, let named): receive(message, session: named, at: now)
+        case .iterated(let reference, let iteration, let total, let seconds):
+            iterated(reference, iteration, total, seconds)
+        case .metrics(let reference, let block): metrics(reference, block, at: now)
+        case .log(let reference, let line): log(reference, line, at: now)
+        case .spooled(let reference, let role, let iteration, let artifact, let file):
+            spooled(reference, role, iteration, artifact, file, at: now)
+        case .unreadable(let reference, let file, let reason): giveUp(file, of: reference, reason, at: now)
+        case .downloaded(let reference, let transferID): downloaded(reference, transferID, at: now)
+        case .downloadDamaged(let reference, let transferID, let reason):
+            downloadDamaged(reference, transferID, reason, at: now)
+        case .downloadFailed(let reference, let transferID, let reason):
+            downloadFailed(reference, transferID, reason, at: now)
+        case .ended(let reference, let ending): end(reference, ending, at: now)
+        case .recovered(let found): recover(found, at: now)
+        case .drain: drain(at: now)
+        case .storage(let problem): storage(problem, at: now)
+        case .unwelcome(let reason, let isFinal): unwelcome(reason, isFinal, at: now)
         }
-        advance(now)
+        advance(at: now)
         return remember() + effects
     }
 
     // MARK: Time
 
-    private mutating func advance(_ now: Instant) {
+    private mutating func advance(at now: Instant) {
         if let lastExit, attempts.values.allSatisfy({ $0.phase == .ended || $0.isDisowned }) {
             return exit(lastExit)
         }
-        retire(now)
-        if let hung = hungAttempt(now) {
+        retire(at: now)
+        if let hung = hungAttempt(at: now) {
             effects.append(.send(.goodbye(reason: "a trainer hangs")))
             return exit(.hung("\(hung.job) does not stop"))
         }
@@ -285,16 +251,18 @@ package struct WorkerState: Sendable {
             nextWork = now + heartbeat
             effects.append(.send(.workRequest(requestID: id, freeSlots: freeSlots)))
         }
-        for ref in attempts.keys.sorted() {
-            deliver(ref, now)
-            if attempts[ref]?.isRequestDue(every: heartbeat, at: now) == true { requestDownload(of: ref, now) }
+        for reference in attempts.keys.sorted() {
+            deliver(reference, at: now)
+            if attempts[reference]?.isRequestDue(every: heartbeat, at: now) == true {
+                requestDownload(of: reference, at: now)
+            }
         }
     }
 
     /// An attempt whose trainer should have stopped long ago, if the worker has nothing else to wait for.
-    private func hungAttempt(_ now: Instant) -> AttemptReference? {
+    private func hungAttempt(at now: Instant) -> AttemptReference? {
         guard attempts.values.allSatisfy(\.isDisowned) else { return nil }
-        return attempts.values.first { $0.disownedAt.map { now.since($0) > Self.hangPatience } ?? false }?.ref
+        return attempts.values.first { $0.disownedAt.map { now.since($0) > Self.hangPatience } ?? false }?.reference
     }
 
     package var running: [AttemptStatus] {
@@ -313,18 +281,18 @@ package struct WorkerState: Sendable {
     // MARK: Ends
 
     /// - Parameter reason: For the log; nil if it has been logged, or will be with the end.
-    mutating func drain(_ now: Instant, because reason: String? = nil) {
+    mutating func drain(because reason: String? = nil, at now: Instant) {
         guard drainStart == nil else { return }
         drainStart = now
         if let reason { effects.append(.retire(reason)) }
         // In a fixed order, because the loop draws ids: the same events must give the same effects.
-        for ref in attempts.keys.sorted() {
-            guard let attempt = attempts[ref], !attempt.isDisowned, attempt.verdict == nil else { continue }
+        for reference in attempts.keys.sorted() {
+            guard let attempt = attempts[reference], !attempt.isDisowned, attempt.verdict == nil else { continue }
             switch attempt.phase {
             case .downloading:
-                attempts[ref]?.downloads = []
-                end(ref, .stopped(iteration: attempt.iteration), now)
-            case .training: effects.append(.wish(ref, .checkpointAndStop))
+                attempts[reference]?.downloads = []
+                end(reference, .stopped(iteration: attempt.iteration), at: now)
+            case .training: effects.append(.wish(reference, .checkpointAndStop))
             case .ended: break
             }
         }
