@@ -55,8 +55,8 @@ struct ChildCommandTests {
                 program: URL(fileURLWithPath: "/bin/sh"), arguments: ["-c", "echo said >&2; exit 7"], environment: [:],
                 input: Data(), limit: .seconds(100))
             signal(SIGCHLD, SIG_IGN)
-            let lost = try command.run(isCancelled: { false })
-            #expect(lost == .init(end: .unknown, lastLine: "said"))
+            let ignored = try command.run(isCancelled: { false })
+            #expect(ignored == .init(end: .unknown, lastLine: "said"))
             ChildCommand.keepEnds()
             let kept = try command.run(isCancelled: { false })
             #expect(kept == .init(end: .exited(7), lastLine: "said"))
