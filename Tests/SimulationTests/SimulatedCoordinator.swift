@@ -15,6 +15,8 @@ enum Sabotage: Sendable {
     case logsForgetSessions
     /// Forgets at a restart which jobs wait for which.
     case forgetsFollowers
+    /// Takes silence about an attempt for a heartbeat without it.
+    case silenceIsEvidence
 }
 
 /// The sender of a message, and the target of its answers.
@@ -182,6 +184,9 @@ struct SimulatedCoordinator {
             forgivenTo = instant
         }
         let before = state
+        if sabotage == .silenceIsEvidence {
+            for session in state.sessions.keys { state.sessions[session]!.listedAt = instant }
+        }
         var effects: [ClusterEffect] = []
         for event in batch {
             guard let event = withPresence(event, store, witness) else { continue }
@@ -190,6 +195,10 @@ struct SimulatedCoordinator {
             let newest = sender.flatMap { state.job($0.attempt.job)?.attempt }
             let more = handle(event, at: instant)
             if let sender { witness.handled(sender.attempt, from: sender.session, newest: newest, more) }
+            // Before the next event, which may be the worker's answer to the loss.
+            for case .record(.attempt(let job, let attempt)) in more where attempt.outcome == .lost {
+                verify(attempt, of: job, at: instant, witness)
+            }
             effects += more
         }
         let changes = effects.compactMap { if case .record(let change) = $0 { change } else { nil } }
@@ -207,9 +216,6 @@ struct SimulatedCoordinator {
         guard death != .beforeSync else { return false }
         if sabotage != .acknowledgeBeforeCommit { store.sync() }
         witness.committed(changes)
-        for case .attempt(let job, let attempt) in changes where attempt.outcome == .lost {
-            verify(attempt, of: job, at: instant, witness)
-        }
         guard death != .beforeEffects else { return false }
         for (index, effect) in effects.enumerated() {
             if death == .amidEffects, index >= effects.count / 2 { break }

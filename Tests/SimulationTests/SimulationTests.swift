@@ -59,6 +59,7 @@ import Testing
     /// The simulation finds each planted bug.
     @Test(arguments: [
         Sabotage.noFence, .acknowledgeBeforeCommit, .recordUnsyncedFiles, .logsForgetSessions, .forgetsFollowers,
+        .silenceIsEvidence,
     ])
     func aPlantedBugIsFound(_ sabotage: Sabotage) async {
         let totals = await Self.play(1...1000, sabotage: sabotage)

@@ -207,7 +207,7 @@ extension ClusterState {
             switch deadline.subject {
             case .lease(let reference):
                 guard let lease = leases[reference.job], lease.attempt == reference else { break }
-                let due = end(of: lease)
+                let due = expiry(of: lease)
                 if due <= now {
                     let silence = Int(configuration.lease.inSeconds)
                     // A worker that sends messages, but none about this attempt, has not died with it.
@@ -244,7 +244,7 @@ extension ClusterState {
     ///
     /// Silence about one attempt is no evidence against it while the worker says something else: on a slow line an
     /// upload holds up the heartbeats, which speak for the others. A HELLO or a heartbeat without it is evidence.
-    private func end(of lease: Lease) -> Instant {
+    private func expiry(of lease: Lease) -> Instant {
         guard let session = sessions[lease.session] else { return lease.expires }
         let renewed = lease.expires + (.zero - configuration.lease)
         if let listed = session.listedAt, listed > renewed { return lease.expires }

@@ -151,7 +151,8 @@ package struct ArtifactReceiver: Equatable, Sendable {
 /// went back.
 package struct ChunkPace: Equatable, Sendable {
     private var lastArrival: Instant
-    /// Between two chunks, of late.
+    /// Between two chunks, of late; at most a minute, which is longer than a line takes that a connection survives. A
+    /// process that was suspended would otherwise wait as long again.
     private var longestGap = Duration.zero
     /// Since the last chunk.
     private var reminders = 0
@@ -174,7 +175,7 @@ package struct ChunkPace: Equatable, Sendable {
     }
 
     private mutating func note(at now: Instant) {
-        longestGap = max(now.since(lastArrival), longestGap / 2)
+        longestGap = min(max(now.since(lastArrival), longestGap / 2), .seconds(60))
         lastArrival = max(lastArrival, now)
         reminders = 0
     }

@@ -67,7 +67,7 @@ package struct HeldAttempt: Equatable, Sendable {
 
     /// Whether to ask for the first download again: its chunks are lost, and not only late.
     mutating func isRequestDue(every heartbeat: Duration, at now: Instant) -> Bool {
-        guard !downloads.isEmpty, now.since(downloadActiveAt) > heartbeat else { return false }
+        guard downloads.first?.isComplete == false, now.since(downloadActiveAt) > heartbeat else { return false }
         downloadActiveAt = now
         return hasDownloadStopped || downloadPace.isRewindDue(at: now)
     }

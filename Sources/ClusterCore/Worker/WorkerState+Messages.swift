@@ -205,7 +205,7 @@ extension WorkerState {
         _ chunk: ArtifactChunk, _ payload: [UInt8], at now: Instant
     ) {
         let receiver = attempts.first { $0.value.downloads.first?.transferID == chunk.transferID }?.key
-        for other in attempts.keys where other != receiver {
+        for other in attempts.filter({ $0.key != receiver && !$0.value.downloads.isEmpty }).map(\.key) {
             attempts[other]?.downloadPace.othersArrived(bytes: payload.count, at: now)
         }
         guard let reference = receiver, var download = attempts[reference]?.downloads.first else { return }
@@ -214,6 +214,7 @@ extension WorkerState {
         // Also one that brings nothing new: those behind it are still under way.
         attempts[reference]?.downloadActiveAt = now
         attempts[reference]?.downloadPace.arrived(at: now)
+        attempts[reference]?.hasDownloadStopped = false
         switch decision {
         case .write(let offset), .writeLast(let offset):
             effects.append(

@@ -72,7 +72,7 @@ final class Transfers: Sendable {
     static let maxTransfers = 256
     /// Upper limit on the transfers of one worker process, so that a flood of offers leaves places for other workers.
     static let maxPerSession = 64
-    /// Upper limit on the chunks that all uploads together may have in flight: 256 MiB.
+    /// Upper limit on the MiB that all uploads together may have in flight.
     static let maxChunks = 256
 
     private let artifacts: ArtifactStore
@@ -103,8 +103,8 @@ final class Transfers: Sendable {
             upload.yield(.remind)
             return
         }
-        // Holds two windows of chunks, of the size that this version sends, and so a window with some reminders. A peer
-        // that sends beyond its credit loses the rest.
+        // Holds 64 commands: a window of 8 MiB is 32 chunks of this version's size, and the rest is for reminders. A peer
+        // that sends beyond its credit loses what is over.
         let windowBytes = Int(Limits.windowChunks) * Limits.chunkBytes
         let (commands, continuation) = AsyncStream<Upload.Command>.makeStream(
             bufferingPolicy: .bufferingOldest(2 * windowBytes / Limits.sentChunkBytes))
@@ -205,7 +205,7 @@ final class Transfers: Sendable {
         }
     }
 
-    /// A full window for each of a few transfers, or at least one chunk for each of many.
+    /// A full window for each of a few transfers, or at least 1 MiB for each of many.
     private func window() -> UInt32 {
         let count = state.withLock { $0.entries.count }
         return min(Limits.windowChunks, UInt32(max(1, Self.maxChunks / max(1, count))))

@@ -32,7 +32,7 @@ struct Upload: Sendable {
     let disk: BlockingWork
     let engine: ClusterEngine
     let send: Transfers.Send
-    /// How many chunks the worker may have in flight.
+    /// How many MiB the worker may have in flight.
     let windowChunks: @Sendable () -> UInt32
     /// What has arrived from the session, in this upload and others.
     let line: @Sendable () -> Transfers.Line?
