@@ -122,7 +122,6 @@ struct AccessTests {
 
     @Test func theDataFolderIsForItsOwnerOnly() throws {
         let folder = TemporaryFolder()
-        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
         chmod(folder.url.path, 0o755)
         let held = try DataFolder(folder.url)
         var status = stat()

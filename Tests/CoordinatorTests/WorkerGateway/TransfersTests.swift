@@ -10,21 +10,17 @@ import Testing
 struct TransfersTests {
     private let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
 
-    private func transfers(in folder: TemporaryFolder, logger: Logger? = nil) throws -> Transfers {
+    private func transfers(in folder: TemporaryFolder, logger: Logger = .silent) throws -> Transfers {
         try edge(in: folder, logger: logger).transfers
     }
 
     private func edge(
-        in folder: TemporaryFolder, logger: Logger? = nil
+        in folder: TemporaryFolder, logger: Logger = .silent
     ) throws -> (transfers: Transfers, engine: ClusterEngine, artifacts: ArtifactStore) {
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
         let artifacts = try ArtifactStore(dataFolder: folder.url)
-        var silent = Logger(label: "test")
-        silent.logLevel = .critical
-        let engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { .origin }, logger: silent)
-        let transfers = Transfers(artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger ?? silent)
+        let engine = ClusterEngine(store, artifacts)
+        let transfers = Transfers(artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger)
         return (transfers, engine, artifacts)
     }
 

@@ -8,14 +8,6 @@ import Testing
 
 @Suite("Worker gateway", .timeLimit(.minutes(10)))
 struct WorkerGatewayTests {
-    private func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
-        var state = seed
-        return (0..<count).map { _ in
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return UInt8(state >> 56)
-        }
-    }
-
     @Test func aWorkerTrainsAJobFromHelloToFinish() async throws {
         let coordinator = try await RunningCoordinator()
         let accepted = try await coordinator.submit("wood")
@@ -42,7 +34,7 @@ struct WorkerGatewayTests {
         #expect(try await worker.acknowledgement().code == .ok)
 
         // Several chunks, one of them damaged on the way.
-        let checkpoint = bytes(3 * Limits.chunkBytes + 17, seed: 1)
+        let checkpoint = randomBytes(3 * Limits.chunkBytes + 17, seed: 1)
         let receipt = try await worker.upload(checkpoint, .checkpoint, iteration: 5, of: assign.attempt) {
             index, chunk in
             if index == 1 { chunk[7] ^= 1 }
@@ -51,7 +43,7 @@ struct WorkerGatewayTests {
             Issue.record("\(receipt)")
             return
         }
-        let products = [bytes(1000, seed: 2), bytes(900, seed: 3)]
+        let products = [randomBytes(1000, seed: 2), randomBytes(900, seed: 3)]
         for (kind, product) in zip([WireArtifactKind.generator, .discriminator], products) {
             _ = try await worker.upload(product, kind, iteration: 5, of: assign.attempt)
         }
@@ -79,7 +71,7 @@ struct WorkerGatewayTests {
     @Test func theNextAttemptResumesFromTheCheckpointOfTheLast() async throws {
         let coordinator = try await RunningCoordinator()
         _ = try await coordinator.submit("wood")
-        let checkpoint = bytes(Limits.chunkBytes + 1, seed: 4)
+        let checkpoint = randomBytes(Limits.chunkBytes + 1, seed: 4)
         let first = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 21)
         first.hello()
         let attempt = try await first.askForWork().attempt
@@ -111,8 +103,8 @@ struct WorkerGatewayTests {
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 31)
         worker.hello()
         let attempt = try await worker.askForWork().attempt
-        let right = bytes(5000, seed: 5)
-        let wrong = bytes(5000, seed: 6)
+        let right = randomBytes(5000, seed: 5)
+        let wrong = randomBytes(5000, seed: 6)
         let answer = try await worker.upload(
             wrong, .checkpoint, iteration: 1, of: attempt, announced: ScriptedWorker.artifact(right))
         guard case .acknowledgement(let refusal) = answer else {

@@ -1,7 +1,6 @@
 import Base
 import ClusterFixtures
 import Foundation
-import Logging
 import Protocol
 import Testing
 
@@ -153,14 +152,9 @@ struct WorkerKeyTests {
         of store: JobStore, in folder: TemporaryFolder, keys: WorkerKeys?,
         state: ClusterState = ClusterState(at: .origin)
     ) throws -> Janitor {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
         let artifacts = try ArtifactStore(dataFolder: folder.url)
-        let engine = ClusterEngine(
-            state: state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin }, logger: logger)
-        return Janitor(
-            store: store, artifacts: artifacts, engine: engine, keys: keys, disk: BlockingWork(),
-            thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
+        let engine = ClusterEngine(store, artifacts, state: state)
+        return Janitor(store, artifacts, in: folder, engine: engine, keys: keys)
     }
 
     /// What happens to two keys between `start` and 30 days later. One has a worker.
