@@ -149,7 +149,7 @@ struct HTTPLimitTests {
         await first.stop()
         // Together they fit no socket buffers. The buffers of `openssl` are not small.
         let answers = isSecure ? 6 : 3
-        let tls = isSecure ? try first.folder.makeCertificate() : nil
+        let tls = isSecure ? try TLSFiles(madeIn: first.folder.url) : nil
         var isWhole = false
         // On a busy machine the client itself pauses for too long; then there is more time for everything.
         for seconds in [1, 4, 16, 60] where !isWhole {
@@ -429,6 +429,30 @@ struct HTTPLimitTests {
             #expect(problem?.status.code == 507 && problem?.detail.contains(words) == true, "\(problem?.detail ?? "")")
             #expect(problem?.headers[.retryAfter] == "600" && problem?.detail.contains(folder.url.path) == false)
         }
+    }
+
+    @Test func beyondTheQuotaNoJobIsAccepted() async throws {
+        let first = try await RunningCoordinator()
+        _ = try await first.submit("wood")
+        let worker = try ScriptedWorker(first.addresses.workerEndpoint, session: 93)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        _ = try await worker.upload(randomBytes(2 << 20, seed: 1), .checkpoint, iteration: 5, of: attempt)
+        await worker.socket.close()
+        await first.stop()
+
+        let full = try await RunningCoordinator(folder: first.folder) { $0.retention.quotaBytes = 1 << 20 }
+        func send() async throws -> RunningCoordinator.Answer {
+            try await full.send("POST", "/api/v1/exemplars", body: TestImages.png)
+        }
+        var answer = try await send()
+        // It measures the folder soon after its start; the time limit guards.
+        while answer.status == 201 {
+            try await Task.sleep(for: .milliseconds(10))
+            answer = try await send()
+        }
+        #expect(answer.status == 507 && answer.text.contains("the quota of 1.0 MiB"), "\(answer.text)")
+        await full.stop()
     }
 
     /// As Amazon's EFS does.

@@ -120,6 +120,31 @@ struct WorkerGatewayTests {
         await coordinator.stop()
     }
 
+    @Test func aConnectionSpeaksForALimitedNumberOfWorkers() async throws {
+        let complaints = Complaints()
+        let coordinator = try await RunningCoordinator(logger: complaints.logger)
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 43)
+        for number in 1...UInt64(WorkerGateway.maxSessionsPerPeer) + 1 {
+            var hello = WireHello()
+            (hello.minVersion, hello.maxVersion) = (1, 1)
+            (hello.workerID, hello.name, hello.softwareVersion, hello.cpu) = ("w\(number)", "w", "test", "test")
+            (hello.slots, hello.threadsPerSlot) = (1, 1)
+            worker.socket.send(WireMessage(.hello(hello), session: 1000 + number, version: 1))
+        }
+        for _ in 0..<WorkerGateway.maxSessionsPerPeer { _ = try await worker.welcome() }
+        // A session that is known still has its answer, and it comes after the one beyond the limit.
+        worker.socket.send(WireMessage(.heartbeat(WireHeartbeat()), session: 1001, version: 1))
+        let known = try await worker.next("HEARTBEAT_REPLY") { message -> UInt64? in
+            if case .heartbeatReply? = message.body { message.session } else { nil }
+        }
+        #expect(known == 1001)
+        #expect(complaints.all.contains("a connection speaks for too many workers"), "\(complaints.all)")
+        let list = try await coordinator.get("/api/v1/workers").decoded(WorkerList.self)
+        #expect(list.workers.count == WorkerGateway.maxSessionsPerPeer)
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
     @Test func anUnknownSessionIsAskedToSayHelloAndAForeignJobIsLost() async throws {
         let coordinator = try await RunningCoordinator()
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 41)
