@@ -32,27 +32,13 @@ struct AccessTests {
     }
 
     /// Makes a token on the data folder and keeps it in a private file.
-    private func tokenFile(_ name: String, role: String) throws -> String {
-        let made = try run(["tokens", "create", name, "--role", role, "--data", scratch.path("data")])
+    private func tokenFile(_ name: String, role: String, _ options: [String] = []) throws -> String {
+        let made = try run(["tokens", "create", name, "--role", role, "--data", scratch.path("data")] + options)
         #expect(made.status == 0 && made.output.hasPrefix("txl_"), "\(made.errors)")
         let path = scratch.path(name)
         try Data(made.output.utf8).write(to: URL(fileURLWithPath: path))
         chmod(path, 0o600)
         return path
-    }
-
-    private func makeCertificate(_ name: String) throws {
-        let openssl = Process()
-        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        openssl.arguments = [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout",
-            scratch.path("\(name).key"), "-out", scratch.path("\(name).pem"),
-        ]
-        openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
-        openssl.waitUntilExit()
-        #expect(openssl.terminationStatus == 0)
     }
 
     @Test func aSharedMachineAsksForTokens() throws {
@@ -76,6 +62,27 @@ struct AccessTests {
         #expect(try run(["list"], viewer).errors.contains("revoked"))
         let audit = try run(["audit"], admin).output
         #expect(audit.contains("token.revoke") && audit.contains("local:"), "\(audit)")
+    }
+
+    @Test func aTokenEndsWhenItsTimeIsOver() throws {
+        let (coordinator, address) = try start(["--http", "127.0.0.1:0", "--require-auth"])
+        defer { coordinator.killAndWait() }
+        func create(_ name: String, _ expires: String) throws -> [String: String] {
+            let file = try tokenFile(name, role: "viewer", ["--expires", expires])
+            return ["TEXLOOM_API": address, "TEXLOOM_TOKEN_FILE": file]
+        }
+        let (long, short) = (try create("ann", "90d"), try create("bob", "1s"))
+        try eventually("the short one has ended") { try run(["list"], short).status == 1 }
+        let refused = try run(["list"], short)
+        #expect(refused.status == 1 && refused.errors.contains("expired"), "\(refused.errors)")
+        #expect(try run(["list"], long).status == 0)
+        let list = try run(["tokens", "list", "--data", scratch.path("data"), "--json"])
+        let tokens = try APIFormat.decoder.decode([TokenSummary].self, from: Data(list.output.utf8))
+        #expect(tokens.map { $0.expiresAt?.timeIntervalSince($0.createdAt) } == [90 * 86_400, 1], "\(list.output)")
+        let shown = try run(["tokens", "list", "--data", scratch.path("data")]).output.split(separator: "\n")
+        #expect(shown.contains { $0.hasPrefix("bob") && $0.contains("expired") }, "\(shown)")
+        let end = try #require(tokens[0].expiresAt).formatted(.iso8601)
+        #expect(shown.contains { $0.hasPrefix("ann") && $0.contains("valid") && $0.contains(end) }, "\(shown)")
     }
 
     @Test func aMistypedDataFolderStaysAsItIs() throws {
@@ -131,7 +138,7 @@ struct AccessTests {
 
     @Test func aTokenStaysInPrivateFiles() throws {
         let path = try tokenFile("root", role: "admin")
-        let token = try String(contentsOfFile: path, encoding: .utf8)
+        let token = try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .newlines)
         chmod(path, 0o640)
         let shared = try run(["list"], ["TEXLOOM_TOKEN_FILE": path])
         #expect(shared.status == 2 && shared.errors.contains("chmod 600"), "\(shared.errors)")
@@ -199,7 +206,7 @@ struct AccessTests {
     }
 
     @Test func otherMachinesNeedTLSAndAHangUpReadsTheCertificateAgain() throws {
-        for name in ["old", "new"] { try makeCertificate(name) }
+        for name in ["old", "new"] { try scratch.makeCertificate(name) }
         func use(_ name: String) throws {
             for kind in ["pem", "key"] {
                 let bytes = try Data(contentsOf: URL(fileURLWithPath: scratch.path("\(name).\(kind)")))
@@ -272,5 +279,6 @@ struct AccessTests {
         try eventually("it stops") { !coordinator.isRunning }
         let ended = coordinator.wait()
         #expect(ended.status == 0 && !ended.wasKilled, "\(ended.errors)")
+        #expect(!ended.errors.contains("stopping takes too long"), "\(ended.errors)")
     }
 }

@@ -1,5 +1,7 @@
+import ClusterCore
 import EventReader
 import Foundation
+import Protocol
 import Testing
 
 /// Whole clusters of real processes. Serialised, because each needs all the machine's cores.
@@ -58,6 +60,43 @@ import Testing
         #expect(expanded.status == 0 && expanded.output.contains("80x72"), "\(expanded.errors)")
     }
 
+    @Test func checkpointsGoWithTheirDays() throws {
+        let cluster = try TinyCluster(options: ["--checkpoint-days", "0.0000001"])
+        try cluster.startWorker("one")
+        let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
+        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 60)).status == 0)
+        #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
+        let id = try #require(try cluster.jobs().first).id
+        func roles() throws -> Set<ArtifactRole> {
+            let shown = try cluster.run(["show", id, "--json"])
+            let artifacts = try APIFormat.decoder.decode(ArtifactList.self, from: Data(shown.output.utf8)).artifacts
+            return Set(artifacts.map(\.kind))
+        }
+        #expect(try roles().contains(.checkpoint))
+        // A coordinator looks for files to give up when it starts, and again minutes later.
+        try cluster.restartCoordinator()
+        try eventually("the checkpoints are gone") { try !roles().contains(.checkpoint) }
+        #expect(try roles().isSuperset(of: [.snapshot, .generator, .discriminator]))
+        let continued = try cluster.run(["continue", "wall", "--iterations", "90"])
+        let said = continued.output + continued.errors
+        #expect(continued.status != 0 && said.contains("no longer stored"), "\(said)")
+    }
+
+    @Test func aWatchForeverOutlastsTheLastJob() throws {
+        let cluster = try TinyCluster()
+        let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
+        #expect(try cluster.run(["submit", exemplar] + TinyCluster.recipe(iterations: 60)).status == 0)
+        let watch = try cluster.start(["watch", "--forever", "--interval", "0.1"])
+        defer { watch.killAndWait() }
+        #expect(try cluster.run(["cancel", "wall"]).status == 0)
+        try eventually("it tells of the end") { watch.output.contains("cancelled") }
+        // Without the flag, it would end there.
+        let second = try cluster.writeExemplar("tile.png", seed: 4)
+        #expect(try cluster.run(["submit", second] + TinyCluster.recipe(iterations: 60)).status == 0)
+        try eventually("it tells of the next job") { watch.output.contains("tile") || !watch.isRunning }
+        #expect(watch.isRunning, "\(watch.output)\(watch.errors)")
+    }
+
     @Test func aKilledWorkersJobGoesOnElsewhereFromItsCheckpoint() throws {
         let cluster = try TinyCluster(lease: 8)
         let exemplar = try cluster.writeExemplar("bark.png", seed: 5)
@@ -76,7 +115,7 @@ import Testing
         #expect(
             shown.output.contains(/2  finished, iterations [1-9]\d* to 1500/),
             "the second attempt resumed: \(shown.output)")
-        try expectUndisturbedBytes(cluster, exemplar, recipe, result: "bark")
+        try cluster.expectUndisturbedBytes(exemplar, recipe, result: "bark")
     }
 
     @Test func aKilledCoordinatorLosesNothing() throws {
@@ -101,7 +140,7 @@ import Testing
         #expect(worker.isRunning)
         let jobs = try cluster.jobs()
         #expect(jobs.count == 2 && jobs.allSatisfy { $0.state == .finished && $0.attempt == 1 }, "\(jobs)")
-        try expectUndisturbedBytes(cluster, exemplars[0], recipe, result: "tile1")
+        try cluster.expectUndisturbedBytes(exemplars[0], recipe, result: "tile1")
     }
 
     @Test func aWorkerToldToStopHandsItsJobBackWithACheckpoint() throws {
@@ -155,11 +194,10 @@ import Testing
     /// A short form of the storm that docs/reliability.md publishes.
     @Test func aShortStormLosesNothing() throws {
         let scratch = try ScratchFolder()
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
         let output = scratch.url.appendingPathComponent("storm.out")
         try Data().write(to: output)
         let storm = Process()
-        storm.executableURL = root.appendingPathComponent("scripts/storm").standardizedFileURL
+        storm.executableURL = Project.folder.appendingPathComponent("scripts/storm")
         storm.arguments = [
             "--texloom", TexloomProcess.executable.path, "--jobs", "4", "--workers", "2", "--kills", "12", "--seed",
             "4", "--iterations", "2500", "--pause", "1.5",
@@ -231,18 +269,5 @@ import Testing
         let last = try cluster.run(arguments)
         #expect(last.status == 0, "\(last.errors)")
         try expectEventsOfEverything(in: folder)
-    }
-
-    /// Expects the same generator in the cluster's result as from an undisturbed run.
-    private func expectUndisturbedBytes(
-        _ cluster: TinyCluster, _ exemplar: String, _ recipe: [String], result: String
-    ) throws {
-        let (out, alone) = (cluster.scratch.folder.path("out"), cluster.scratch.folder.path("alone"))
-        #expect(try cluster.run(["gather", "--out", out]).status == 0)
-        #expect(try cluster.run(["train", exemplar, "--out", alone, "--threads", "1"] + recipe).status == 0)
-        let file = "\(result)_result/generator.safetensors"
-        #expect(
-            try Data(contentsOf: URL(fileURLWithPath: "\(out)/\(file)"))
-                == Data(contentsOf: URL(fileURLWithPath: "\(alone)/\(file)")), "generators differ")
     }
 }

@@ -123,9 +123,7 @@ import NNCore
     }
 
     @Test func theWeightsCommandAndTheSetupScriptPinTheSameSum() throws {
-        let package = URL(fileURLWithPath: #filePath)
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let script = try String(contentsOf: package.appendingPathComponent("scripts/setup"), encoding: .utf8)
+        let script = try Project.text("scripts/setup")
         #expect(script.contains("weights_sha256=\(try #require(WeightsCommand.pinnedSHA256[.vgg16]))"))
     }
 

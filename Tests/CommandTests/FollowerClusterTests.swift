@@ -4,27 +4,6 @@ import Testing
 
 /// Work after a training, with real processes.
 @Suite(.serialized) struct FollowerClusterTests {
-    private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
-
-    private struct Manifest: Decodable {
-        struct File: Decodable {
-            let path: String
-            let role: String?
-            let bytes: Int
-            let sha256: String
-        }
-        struct Source: Decodable { let id: String }
-        let files: [File]
-        let figures: [String: Float]
-        let recipe: String
-        let licence: String?
-        let made_from: [Source]?
-    }
-
-    private func manifest(_ folder: String) throws -> Manifest {
-        try JSONDecoder().decode(Manifest.self, from: bytes("\(folder)/manifest.json"))
-    }
-
     /// The commands on this machine give the bytes that the cluster gives, whatever happens to its processes.
     @Test func theClusterMakesWhatTheCommandsMake() throws {
         let cluster = try TinyCluster()
@@ -68,8 +47,8 @@ import Testing
             for name in names {
                 #expect(try bytes("\(folder)/\(name)") == bytes("\(local)/\(name)"), "\(item.then): \(name)")
             }
-            let manifest = try manifest(folder)
-            #expect(manifest.files.filter { $0.role == "picture" }.map(\.path) == names)
+            let manifest = try GatheredManifest(in: folder)
+            #expect(manifest.paths("picture") == names)
             #expect(manifest.made_from?.map(\.id) == [try #require(jobs.first { $0.resultName == "wall" }).id])
             #expect(manifest.licence == "CC0-1.0")
             // The seams of pictures that tile.
@@ -79,7 +58,7 @@ import Testing
         #expect(try cluster.run(["export", generator, "-o", model]).status == 0)
         #expect(try bytes("\(out)/wall-export_result/generator.onnx") == bytes(model))
 
-        let training = try manifest("\(out)/wall_result")
+        let training = try GatheredManifest(in: "\(out)/wall_result")
         #expect(training.recipe.contains("iterations: 400") && training.made_from == nil)
         for file in training.files {
             #expect(try bytes("\(out)/wall_result/\(file.path)").count == file.bytes, "\(file.path)")

@@ -21,18 +21,6 @@ struct FullDiskTests {
         try #require(limiter.terminationStatus == 0, "prlimit failed")
     }
 
-    private func expectUndisturbedBytes(
-        _ cluster: TinyCluster, _ exemplar: String, _ recipe: [String], result: String
-    ) throws {
-        let (out, alone) = (cluster.scratch.folder.path("out"), cluster.scratch.folder.path("alone"))
-        #expect(try cluster.run(["gather", "--out", out]).status == 0)
-        #expect(try cluster.run(["train", exemplar, "--out", alone, "--threads", "2"] + recipe).status == 0)
-        let file = "\(result)_result/generator.safetensors"
-        #expect(
-            try Data(contentsOf: URL(fileURLWithPath: "\(out)/\(file)"))
-                == Data(contentsOf: URL(fileURLWithPath: "\(alone)/\(file)")))
-    }
-
     @Test func aCoordinatorWithoutSpaceSaysSoStaysUpAndGoesOnWhenThereIsSome() throws {
         let cluster = try TinyCluster(lease: 120)
         let exemplar = try cluster.writeExemplar("wall.png", seed: 3)
@@ -60,7 +48,7 @@ struct FullDiskTests {
         #expect(watched.status == 0, "\(watched.output)\(watched.errors)")
         let jobs = try cluster.jobs()
         #expect(jobs.count == 2 && jobs.allSatisfy { $0.state == .finished && $0.attempt == 1 && $0.failures == 0 })
-        try expectUndisturbedBytes(cluster, exemplar, recipe, result: "wall")
+        try cluster.expectUndisturbedBytes(exemplar, recipe, result: "wall", threads: 2)
         cluster.coordinator.killAndWait()
         let check = try cluster.check()
         #expect(check.status == 0, "\(check.output)\(check.errors)")
@@ -84,7 +72,7 @@ struct FullDiskTests {
         #expect(try cluster.run(["watch", "--interval", "0.2"]).status == 0)
         let job = try #require(try cluster.jobs().first)
         #expect(job.state == .finished && job.attempt == 1 && job.failures == 0)
-        try expectUndisturbedBytes(cluster, exemplar, recipe, result: "wall")
+        try cluster.expectUndisturbedBytes(exemplar, recipe, result: "wall", threads: 2)
     }
 
     @Test func aWorkerThatCannotEvenFetchAJobHandsItBackAndFetchesItWhenThereIsSpace() throws {

@@ -4,24 +4,8 @@ import Testing
 
 /// Materials as jobs of a cluster, with real processes.
 @Suite(.serialized) struct MaterialClusterTests {
-    private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
-
     private func names(_ folder: String) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-    }
-
-    private struct Manifest: Decodable {
-        struct File: Decodable {
-            let path: String
-            let role: String?
-        }
-        let files: [File]
-
-        func paths(_ role: String) -> [String] { files.filter { $0.role == role }.map(\.path) }
-    }
-
-    private func manifest(_ folder: String) throws -> Manifest {
-        try JSONDecoder().decode(Manifest.self, from: bytes("\(folder)/manifest.json"))
     }
 
     private func locally(_ arguments: [String], in folder: String, _ cluster: TinyCluster) throws {
@@ -67,7 +51,7 @@ import Testing
             let alone = try bytes(scratch.path("alone/waves.1k_result/\(file)"))
             #expect(try bytes("\(out)/waves.1k_result/\(file)") == alone, "\(file)")
         }
-        let training = try manifest("\(out)/waves.1k_result")
+        let training = try GatheredManifest(in: "\(out)/waves.1k_result")
         #expect(
             training.paths("map") == [
                 "exemplar/exemplar_Color.png", "exemplar/exemplar_Displacement.png", "exemplar/exemplar_NormalDX.png",
@@ -88,7 +72,7 @@ import Testing
                     #expect(try bytes("\(made)/\(result)/\(file)") == expected, "\(item.then): \(file)")
                 }
             }
-            let manifest = try manifest(made)
+            let manifest = try GatheredManifest(in: made)
             #expect(manifest.paths("picture").count == 4 * item.results.count)
             #expect(manifest.paths("material") == item.results.map { "\($0)/\($0).mtlx" })
         }

@@ -251,6 +251,7 @@ import Testing
         try Data().write(to: errors)
         shell.executableURL = URL(fileURLWithPath: "/bin/bash")
         shell.arguments = ["-c", script, TexloomProcess.executable.path]
+        shell.environment = TexloomProcess.environment(home: scratch.url)
         shell.currentDirectoryURL = scratch.url
         shell.standardError = try FileHandle(forWritingTo: errors)
         try shell.run()

@@ -21,9 +21,7 @@ struct NotificationTests {
 
     /// The program of the documentation.
     private func receiverScript() throws -> String {
-        let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent("docs/operations.md")
-        let text = try String(contentsOf: page, encoding: .utf8)
+        let text = try Project.text("docs/operations.md")
         let block = try #require(text.firstMatch(of: /```python\n(?<code>[\s\S]*?)```/))
         return try file("receiver.py", String(block.code))
     }
@@ -112,7 +110,7 @@ struct NotificationTests {
 
     @Test func aTestMessageSaysWhetherEachReceiverWorks() throws {
         let secret = try secret()
-        let good = try file("good", "#!/bin/sh\ncat >\(scratch.path("input"))\n", mode: 0o700)
+        let good = try file("good", "#!/bin/sh\ncat >'\(scratch.path("input"))'\n", mode: 0o700)
         let bad = try file("bad", "#!/bin/sh\necho 'no route' >&2; exit 4\n", mode: 0o700)
         func test(_ arguments: [String], _ environment: [String: String] = [:]) throws -> TexloomProcess.Result {
             try TexloomProcess.run(
@@ -163,22 +161,13 @@ struct NotificationTests {
     }
 
     @Test func aCertificateThatTheSystemDoesNotTrustIsRefused() throws {
-        let openssl = Process()
-        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        openssl.arguments = [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", scratch.path("key.pem"),
-            "-out", scratch.path("certificate.pem"),
-        ]
-        openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
-        openssl.waitUntilExit()
+        try scratch.makeCertificate("server")
         // Any server with TLS will do.
         let server = try TexloomProcess(
             [
                 "coordinator", "--data", scratch.path("data"), "--workers", "tcp://127.0.0.1:0", "--http",
-                "localhost:0", "--tls-certificate", scratch.path("certificate.pem"), "--tls-key",
-                scratch.path("key.pem"),
+                "localhost:0", "--tls-certificate", scratch.path("server.pem"), "--tls-key",
+                scratch.path("server.key"),
             ], folder: scratch.url)
         defer { server.killAndWait() }
         var address = ""

@@ -4,9 +4,6 @@ import Testing
 @testable import texloom
 
 @Suite struct SettingsTests {
-    private static let package = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-
     let scratch: ScratchFolder
 
     init() throws { scratch = try ScratchFolder() }
@@ -71,13 +68,12 @@ import Testing
 
     /// docs/settings.md lists every setting with its variable, and every variable that the code reads.
     @Test func theTableOfVariablesIsComplete() throws {
-        let table = try String(
-            contentsOf: Self.package.appendingPathComponent("docs/settings.md"), encoding: .utf8)
+        let table = try Project.text("docs/settings.md")
         for setting in Setting.allCases {
             #expect(table.contains("| `\(setting.rawValue)` | `\(setting.variable)` |"))
         }
         for folder in ["Sources", "Tests", "scripts", "Package.swift"] {
-            let root = Self.package.appendingPathComponent(folder)
+            let root = Project.folder.appendingPathComponent(folder)
             let files =
                 [root]
                 + (FileManager.default.enumerator(at: root, includingPropertiesForKeys: nil)?

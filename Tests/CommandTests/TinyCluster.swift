@@ -123,6 +123,16 @@ final class TinyCluster {
         return try APIFormat.decoder.decode([JobSummary].self, from: Data(result.output.utf8))
     }
 
+    /// Expects the same generator in the cluster's result as from an undisturbed run on this machine.
+    /// - Parameter threads: Of the undisturbed run.
+    func expectUndisturbedBytes(_ exemplar: String, _ recipe: [String], result: String, threads: Int = 1) throws {
+        let (out, alone) = (scratch.folder.path("out"), scratch.folder.path("alone"))
+        #expect(try run(["gather", "--out", out]).status == 0)
+        #expect(try run(["train", exemplar, "--out", alone, "--threads", "\(threads)"] + recipe).status == 0)
+        let file = "\(result)_result/generator.safetensors"
+        #expect(try bytes("\(out)/\(file)") == bytes("\(alone)/\(file)"), "generators differ")
+    }
+
     /// Writes a noisy stripe pattern as a PNG file.
     func writeExemplar(_ name: String, seed: Int, width: Int = 40, height: Int = 36) throws -> String {
         let path = scratch.folder.path(name)

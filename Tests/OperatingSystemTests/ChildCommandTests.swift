@@ -67,7 +67,7 @@ struct ChildCommandTests {
         let mark = FileManager.default.temporaryDirectory.appendingPathComponent("texloom-mark-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: mark) }
         // The child writes its number and would live on.
-        let script = "sleep 1000 & echo $! >\(mark.path); echo waiting >&2; wait"
+        let script = "sleep 1000 & echo $! >'\(mark.path)'; echo waiting >&2; wait"
         var limit = Duration.milliseconds(1500)
         var result = try run(script, limit: limit)
         // On a busy machine the program may need longer to come that far.

@@ -103,6 +103,32 @@ struct SocketTests {
         await router.close()
     }
 
+    @Test func messagesThatComeFasterThanTheyAreTakenAreDiscarded() async throws {
+        var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
+        // One message fills it. The others wait in libzmq, which bounds only their bytes.
+        configuration.inboxBytes = 1
+        let router = try RouterSocket(configuration, logger: logger)
+        let dealer = try DealerSocket(.init(endpoint: router.endpoint), logger: logger)
+        let count = 3 * RouterSocket.maxBacklog
+        for sequence in 1...count { dealer.send(beat(UInt64(sequence))) }
+        while dealer.counters.sent < count { try await Task.sleep(for: .milliseconds(1)) }
+        // The connection goes on.
+        let later = Task {
+            while !Task.isCancelled {
+                dealer.send(beat(0))
+                try await Task.sleep(for: .milliseconds(10))
+            }
+        }
+        defer { later.cancel() }
+        var atRouter = router.incoming.makeAsyncIterator()
+        var taken = 0
+        while case .message(let message, _)? = await atRouter.next(), message != beat(0) { taken += 1 }
+        #expect(taken >= RouterSocket.maxBacklog && taken + router.counters.discarded >= count, "\(taken)")
+        #expect(router.counters.discarded > 0)
+        await dealer.close()
+        await router.close()
+    }
+
     @Test func whatWaitsForAllPeersTogetherIsBounded() async throws {
         var configuration = RouterSocket.Configuration(endpoint: "tcp://127.0.0.1:*")
         configuration.outboxBytesPerPeer = 128 << 20

@@ -9,7 +9,9 @@ import Testing
 
 @Suite(.timeLimit(.minutes(10)))
 final class TransferOverSocketsTests {
-    private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("transfer-\(UUID().uuidString)")
+    /// With a short name: the path of a socket has at most 107 bytes.
+    private let folder = FileManager.default.temporaryDirectory
+        .appendingPathComponent("texloom-\(UUID().uuidString.prefix(8))")
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
@@ -134,7 +136,7 @@ final class TransferOverSocketsTests {
     }
 
     @Test func aHeartbeatOvertakesTheChunksThatWait() async throws {
-        let endpoint = "ipc://\(folder.path)/socket"
+        let endpoint = "ipc://\(folder.path)/s"
         let dealer = try DealerSocket(.init(endpoint: endpoint), logger: logger)
         let payload = [UInt8](repeating: 1, count: 1000)
         var chunk = WireArtifactChunk()
@@ -184,7 +186,7 @@ final class TransferOverSocketsTests {
     }
 
     @Test func whatHasArrivedIsReadAfterTheConnectionEnds() async throws {
-        let endpoint = "ipc://\(folder.path)/socket"
+        let endpoint = "ipc://\(folder.path)/s"
         let router = try router(endpoint)
         var configuration = DealerSocket.Configuration(endpoint: endpoint)
         // One message fills it, so that the others wait in libzmq.

@@ -99,11 +99,15 @@ struct Webhook: NotificationReceiver {
 }
 
 extension HTTPClient {
-    /// For webhooks: trusts the system's authorities, follows no redirect and repeats nothing by itself.
-    static func forWebhooks() -> HTTPClient {
+    static var tlsForWebhooks: TLSConfiguration {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12
-        var configuration = HTTPClient.Configuration(tlsConfiguration: tls)
+        return tls
+    }
+
+    /// For webhooks: trusts the system's authorities, follows no redirect and repeats nothing by itself.
+    static func forWebhooks() -> HTTPClient {
+        var configuration = HTTPClient.Configuration(tlsConfiguration: tlsForWebhooks)
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .seconds(10)
         configuration.connectionPool.retryConnectionEstablishment = false

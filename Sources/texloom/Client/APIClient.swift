@@ -51,19 +51,24 @@ struct APIClient: Sendable {
         // A redirect could lead a token to another host.
         if token != nil { configuration.redirectConfiguration = .disallow }
         configuration.proxy = proxy?.configuration
-        if let authority = try Settings.current.get()[.apiCA] {
-            guard (try? NIOSSLCertificate.fromPEMFile(authority))?.isEmpty == false else {
-                throw CommandFailure(
-                    "the setting api-ca names '\(authority)'; expected a PEM file of certificates", exit: .usage)
-            }
-            var tls = TLSConfiguration.makeClientConfiguration()
-            tls.minimumTLSVersion = .tlsv12
-            tls.trustRoots = .file(authority)
-            configuration.tlsConfiguration = tls
-        }
+        configuration.tlsConfiguration = try Self.tls(authority: Settings.current.get()[.apiCA])
         http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
         // Connections end with the process, and so does the client.
         _ = Unmanaged.passRetained(http)
+    }
+
+    /// TLS 1.2 or newer.
+    /// - Parameter authority: The file that `api-ca` names; nil: the system's authorities.
+    static func tls(authority: String?) throws -> TLSConfiguration {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.minimumTLSVersion = .tlsv12
+        guard let authority else { return tls }
+        guard (try? NIOSSLCertificate.fromPEMFile(authority))?.isEmpty == false else {
+            throw CommandFailure(
+                "the setting api-ca names '\(authority)'; expected a PEM file of certificates", exit: .usage)
+        }
+        tls.trustRoots = .file(authority)
+        return tls
     }
 
     /// - Parameter labels: Each as `key=value`, the one parameter that a query may repeat.

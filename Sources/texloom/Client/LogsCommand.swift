@@ -109,7 +109,7 @@ struct LogsCommand: AsyncParsableCommand, PrintsOnly {
         return record.human(paints: TerminalFeatures(descriptor: STDOUT_FILENO).hasColours)
     }
 
-    private func filter(now: Date) throws -> LogFilter {
+    func filter(now: Date) throws -> LogFilter {
         do {
             return try LogFilter(level: level, since: since, now: now)
         } catch let failure as CommandFailure {

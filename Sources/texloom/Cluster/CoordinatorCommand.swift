@@ -113,16 +113,19 @@ struct CoordinatorCommand: AsyncParsableCommand {
     func run() async throws {
         if notifications.notifyTest { return try await notifications.test(Settings.current.get()) }
         CoordinatorConfiguration.useOpenFiles()
-        let folder = try data ?? Settings.current.get()[.data]
-        let configuration = CoordinatorConfiguration(
-            dataFolder: folder.map { URL(fileURLWithPath: $0, isDirectory: true) })
-        if check { return try await verify(configuration.dataFolder) }
-        try await logging.run("coordinator") { logger in try await serve(configuration, logger) }
+        let settings = try Settings.current.get()
+        if check { return try await verify(standard(settings).dataFolder) }
+        try await logging.run("coordinator") { logger in try await serve(configuration(settings), logger) }
     }
 
-    private func serve(_ standard: CoordinatorConfiguration, _ logger: Logger) async throws {
-        let settings = try Settings.current.get()
-        var configuration = standard
+    private func standard(_ settings: Settings) -> CoordinatorConfiguration {
+        CoordinatorConfiguration(
+            dataFolder: (data ?? settings[.data]).map { URL(fileURLWithPath: $0, isDirectory: true) })
+    }
+
+    /// What the flags and the settings ask for.
+    func configuration(_ settings: Settings) throws -> CoordinatorConfiguration {
+        var configuration = standard(settings)
         configuration.endsProcess = true
         if let address = http ?? settings[.http] {
             guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
@@ -134,9 +137,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
         if let endpoint = workers ?? settings[.workers] { configuration.workerEndpoint = endpoint }
         configuration.advertisedEndpoints = advertise.isEmpty ? settings.list(.advertise) : advertise
         try secure(&configuration, settings)
-        if let value = try duration(heartbeat, .heartbeat, unit: 1) { configuration.heartbeat = value }
-        if let value = try duration(lease, .lease, unit: 1) { configuration.lease = value }
-        if let value = try duration(stall, .stall, unit: 60) { configuration.stall = value }
+        if let value = try duration(heartbeat, .heartbeat, settings, unit: 1) { configuration.heartbeat = value }
+        if let value = try duration(lease, .lease, settings, unit: 1) { configuration.lease = value }
+        if let value = try duration(stall, .stall, settings, unit: 60) { configuration.stall = value }
         try retain(&configuration, settings)
         configuration.notifications = try notifications.configuration(settings)
         if let count = try retries ?? settings.value(.retries, as: Int.self) { configuration.retries = count }
@@ -155,6 +158,10 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let needs = RecipeNeeds()
         configuration.needsOfTraining = { needs.needs(of: $0) }
         configuration.needsOfFollower = { try JobNeeds(of: $0, after: $1) }
+        return configuration
+    }
+
+    private func serve(_ configuration: CoordinatorConfiguration, _ logger: Logger) async throws {
         do {
             let service = try CoordinatorService(configuration, logger: logger)
             try await service.run { addresses in
@@ -169,7 +176,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
 extension CoordinatorCommand {
     /// Which files the coordinator gives up by itself.
     private func retain(_ configuration: inout CoordinatorConfiguration, _ settings: Settings) throws {
-        configuration.retention.checkpointAge = try duration(checkpointDays, .checkpointDays, unit: 86_400)
+        configuration.retention.checkpointAge = try duration(checkpointDays, .checkpointDays, settings, unit: 86_400)
         configuration.retention.snapshots =
             try snapshotsKept ?? settings.value(.snapshotsKept, as: Int.self)
         if let size = try quota ?? settings.value(.quota, as: Double.self) {
@@ -223,8 +230,10 @@ extension CoordinatorCommand {
     }
 
     /// A flag or its setting, in units of so many seconds; at most a hundred years.
-    private func duration(_ flag: Double?, _ setting: Setting, unit: Double) throws -> Duration? {
-        guard let value = try flag ?? Settings.current.get().value(setting, as: Double.self) else { return nil }
+    private func duration(
+        _ flag: Double?, _ setting: Setting, _ settings: Settings, unit: Double
+    ) throws -> Duration? {
+        guard let value = try flag ?? settings.value(setting, as: Double.self) else { return nil }
         let most = min(1_000_000, 36_500 * 86_400 / unit)
         guard value.isFinite, (0...most).contains(value) else {
             throw CommandFailure("--\(setting.rawValue) \(value): expected 0 to \(Int(most))", exit: .usage)

@@ -69,19 +69,7 @@ struct WorkerCommand: AsyncParsableCommand {
     func run() async throws { try await logging.run("worker", work) }
 
     private func work(_ logger: Logger) async throws {
-        let settings = try Settings.current.get()
-        var configuration = WorkerConfiguration()
-        if let address = coordinator ?? settings[.coordinator] { configuration.coordinator = address }
-        if let folder = data ?? settings[.workerData] {
-            configuration.dataFolder = URL(fileURLWithPath: folder, isDirectory: true)
-        }
-        configuration.invitation = try invitation()
-        configuration.name = name ?? settings[.name]
-        configuration.slots = try count(slots ?? settings[.slots], "--slots")
-        configuration.threadsPerSlot = try count(threads ?? settings[.threads], "--threads")
-        configuration.limits.lifetime = try duration(lifetime, .lifetime)
-        configuration.lifetimeStagger = try duration(lifetimeStagger, .lifetimeStagger) ?? .zero
-        configuration.limits.idle = try duration(idleExit, .idleExit)
+        let configuration = try configuration(Settings.current.get())
         do {
             let exit = try await Worker(configuration: configuration, logger: logger).run()
             switch exit {
@@ -98,6 +86,23 @@ struct WorkerCommand: AsyncParsableCommand {
         }
     }
 
+    /// What the flags and the settings ask for.
+    func configuration(_ settings: Settings) throws -> WorkerConfiguration {
+        var configuration = WorkerConfiguration()
+        if let address = coordinator ?? settings[.coordinator] { configuration.coordinator = address }
+        if let folder = data ?? settings[.workerData] {
+            configuration.dataFolder = URL(fileURLWithPath: folder, isDirectory: true)
+        }
+        configuration.invitation = try invitation()
+        configuration.name = name ?? settings[.name]
+        configuration.slots = try count(slots ?? settings[.slots], "--slots")
+        configuration.threadsPerSlot = try count(threads ?? settings[.threads], "--threads")
+        configuration.limits.lifetime = try duration(lifetime, .lifetime, settings)
+        configuration.lifetimeStagger = try duration(lifetimeStagger, .lifetimeStagger, settings) ?? .zero
+        configuration.limits.idle = try duration(idleExit, .idleExit, settings)
+        return configuration
+    }
+
     /// The string of the invitation, from the command line or from the file that it names.
     private func invitation() throws -> String? {
         guard let join, join.hasPrefix("@") else { return join }
@@ -106,8 +111,8 @@ struct WorkerCommand: AsyncParsableCommand {
         return text.split(whereSeparator: \.isWhitespace).last.map(String.init) ?? ""
     }
 
-    private func duration(_ flag: String?, _ setting: Setting) throws -> Duration? {
-        guard let text = try flag ?? Settings.current.get()[setting] else { return nil }
+    private func duration(_ flag: String?, _ setting: Setting, _ settings: Settings) throws -> Duration? {
+        guard let text = flag ?? settings[setting] else { return nil }
         guard let duration = Duration(timeSpan: text) else {
             throw CommandFailure(
                 "--\(setting.rawValue) '\(text)': expected a number with a unit, as in 90s, 30m, 2h or 1d", exit: .usage

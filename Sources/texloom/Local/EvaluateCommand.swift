@@ -99,8 +99,11 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
             if style != nil { throw error }
             return (nil, "the feature weights vgg16 are not installed; scripts/setup installs them")
         }
-        let input = styleInput.flatMap(FeatureInput.init) ?? (network == .vgg16 ? .caffe : .torchvision)
-        return (try VGGFeatures(network, taps: 3, input: input, weights: weights), nil)
+        return (try VGGFeatures(network, taps: 3, input: input(of: network), weights: weights), nil)
+    }
+
+    func input(of network: FeatureNetwork) -> FeatureInput {
+        styleInput.flatMap(FeatureInput.init) ?? (network == .vgg16 ? .caffe : .torchvision)
     }
 
     private func print(_ figures: [QualityFigures], _ seams: [Seam], _ reason: String?) {

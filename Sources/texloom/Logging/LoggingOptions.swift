@@ -14,8 +14,9 @@ struct LoggingOptions: ParsableArguments {
     /// Runs a process of the cluster with a logger to standard error; standard output is left to the command. With
     /// `--log-format json`, a failure that ends the process is logged as JSON too, so that log collectors see it.
     func run(_ process: String, _ body: (Logger) async throws -> Void) async throws {
-        let format = try choice(logFormat, .logFormat, LogFormat.self) ?? .human
-        let level = try choice(logLevel, .logLevel, Logger.Level.self) ?? .info
+        let settings = try Settings.current.get()
+        let format = try choice(logFormat, .logFormat, settings, LogFormat.self) ?? .human
+        let level = try level(settings)
         let paints = TerminalFeatures(descriptor: STDERR_FILENO).hasColours
         var logger = Logger(label: process) { label in
             RecordLogHandler(process: label, format: format, paints: paints, write: StandardErrorLines.write)
@@ -29,10 +30,14 @@ struct LoggingOptions: ParsableArguments {
         }
     }
 
+    func level(_ settings: Settings) throws -> Logger.Level {
+        try choice(logLevel, .logLevel, settings, Logger.Level.self) ?? .info
+    }
+
     private func choice<Choice: RawRepresentable & CaseIterable>(
-        _ flag: String?, _ setting: Setting, _ type: Choice.Type
+        _ flag: String?, _ setting: Setting, _ settings: Settings, _ type: Choice.Type
     ) throws -> Choice? where Choice.RawValue == String {
-        guard let text = try flag ?? Settings.current.get()[setting] else { return nil }
+        guard let text = flag ?? settings[setting] else { return nil }
         guard let choice = Choice(rawValue: text) else {
             let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
             throw CommandFailure("--\(setting.rawValue) '\(text)': expected one of \(names)", exit: .usage)

@@ -465,6 +465,21 @@ struct ClusterStateArtifactTests {
         #expect(unknown == [.receiveArtifact(offer, session: 1)])
     }
 
+    @Test func whatNoWorkerMayOfferIsRefused() throws {
+        let cluster = ClusterDriver()
+        cluster.submit("a")
+        cluster.hello(1)
+        let attempt = try #require(cluster.take(1))
+        func offer(_ role: ArtifactRole, _ bytes: Int) -> [ClusterEffect] {
+            let artifact = Artifact(sha256: Artifact.named("x").sha256, sizeBytes: bytes)
+            let offer = ArtifactOffer(attempt: attempt, transferID: 4, role: role, artifact: artifact, iteration: 1)
+            return cluster.handle(.artifactOffered(session: 1, offer, isStored: false))
+        }
+        for bytes in [0, (4 << 30) + 1] { #expect(offer(.snapshot, bytes).acknowledgement == .tooLarge, "\(bytes)") }
+        #expect(offer(.exemplar, 100).acknowledgement == .malformed)
+        for bytes in [1, 4 << 30] { #expect(offer(.snapshot, bytes).acknowledgement == nil, "\(bytes)") }
+    }
+
     @Test func anArtifactThatArrivesAfterItsLeaseIsNotAccepted() throws {
         let cluster = ClusterDriver()
         let job = cluster.submit("a")[0]

@@ -1,7 +1,6 @@
 import ClusterFixtures
 import Foundation
 import GRDB
-import Logging
 import Protocol
 import Testing
 
@@ -10,20 +9,17 @@ import Testing
 
 @Suite("Retention", .timeLimit(.minutes(10)))
 struct RetentionTests {
-    let folder = TemporaryFolder()
-    let store: JobStore
-    let artifacts: ArtifactStore
+    private let stores: Stores
+    private var store: JobStore { stores.jobs }
+    private var artifacts: ArtifactStore { stores.artifacts }
     let engine: ClusterEngine
     let quota = StorageQuota()
     private let complaints = Complaints()
     private static let end = Date(timeIntervalSince1970: 1_700_000_000)
 
     init() throws {
-        store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
-        artifacts = try ArtifactStore(dataFolder: folder.url)
-        engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { .origin }, wallClock: { Self.end }, logger: complaints.logger)
+        stores = try Stores()
+        engine = stores.engine(wallClock: { Self.end }, logger: complaints.logger)
     }
 
     /// Finishes a job with eleven snapshots and two checkpoints of 1000 bytes each.

@@ -1,6 +1,5 @@
 import ClusterFixtures
 import Foundation
-import GRDB
 import Protocol
 import Testing
 
@@ -46,12 +45,7 @@ struct BatchStoreTests {
     }
 
     @Test func aStoreOfVersionOneHasJobsWithoutBatchAndTakesNewOnesWithOne() async throws {
-        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Fixtures/store-version-1.sql")
-        let queue = try DatabaseQueue(path: file.path)
-        let sql = try String(contentsOf: fixture, encoding: .utf8)
-        try await queue.write { try $0.execute(sql: sql) }
-        try queue.close()
+        try await folder.makeStoreOfVersionOne()
         let store = try open()
         #expect(try store.load().jobs.allSatisfy { $0.tags == JobTags() })
         let rest = try store.load().jobs[2]

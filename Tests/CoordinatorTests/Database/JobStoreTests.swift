@@ -197,13 +197,7 @@ struct JobStoreTests {
 
     /// A frozen store of version 1. Never update it.
     @Test func aStoreOfVersionOneIsMigratedForwardWithAllThatIsInIt() async throws {
-        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Fixtures/store-version-1.sql")
-        let sql = try String(contentsOf: fixture, encoding: .utf8)
-        let queue = try DatabaseQueue(path: file.path)
-        try await queue.write { try $0.execute(sql: sql) }
-        try queue.close()
-
+        try await folder.makeStoreOfVersionOne()
         let store = try open()
         #expect(store.coordinatorID == "cluster-of-old")
         let loaded = try store.load()

@@ -1,7 +1,6 @@
 import ClusterFixtures
 import Foundation
 import GRDB
-import Logging
 import Protocol
 import Testing
 
@@ -292,24 +291,15 @@ struct StoreCheckTests {
     @Test func aCheckAloneLeavesTheFolderAsItIs() async throws {
         // A store of the first version from an older program, with the remains of an interrupted write.
         let old = TemporaryFolder()
-        let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Fixtures/store-version-1.sql")
-        let sql = try String(contentsOf: fixture, encoding: .utf8)
-        let file = old.url.appendingPathComponent("jobs.sqlite")
-        let queue = try DatabaseQueue(path: file.path)
-        try await queue.writeWithoutTransaction { db in
-            try db.execute(sql: "PRAGMA journal_mode = WAL")
-            try db.execute(sql: sql)
-        }
-        try queue.close()
+        try await old.makeStoreOfVersionOne(journal: "WAL")
         let left = old.url.appendingPathComponent("incoming/left")
         try FileManager.default.createDirectory(
             at: left.deletingLastPathComponent(), withIntermediateDirectories: true)
         try Data("half".utf8).write(to: left)
-        let before = try Data(contentsOf: file)
+        let before = try Data(contentsOf: old.database)
         let report = try await CoordinatorService.check(old.url, repairs: false)
         #expect(report.jobs == 3)
-        #expect(try Data(contentsOf: file) == before)
+        #expect(try Data(contentsOf: old.database) == before)
         #expect(FileManager.default.fileExists(atPath: left.path))
         #expect(!FileManager.default.fileExists(atPath: old.url.path + "/artifacts"))
     }
@@ -402,15 +392,8 @@ struct StoreCheckTests {
 
     /// A janitor and its engine, which a test runs if it needs to.
     private func makeJanitor() -> (Janitor, ClusterEngine) {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let engine = ClusterEngine(
-            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
-            logger: logger)
-        let janitor = Janitor(
-            store: store, artifacts: artifacts, engine: engine, keys: nil, disk: BlockingWork(),
-            thumbnails: DataFolder.thumbnails(in: folder.url), logger: logger)
-        return (janitor, engine)
+        let engine = ClusterEngine(store, artifacts, state: driver.state)
+        return (Janitor(store, artifacts, in: folder, engine: engine, keys: nil), engine)
     }
 
     @Test func theJanitorTakesOldOrphansAndNothingElse() async throws {
@@ -451,11 +434,7 @@ struct StoreCheckTests {
     }
 
     @Test func anExemplarThatWasCollectedBeforeItsJobArrivedIsToldOf() async throws {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let engine = ClusterEngine(
-            state: driver.state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin },
-            logger: logger)
+        let engine = ClusterEngine(store, artifacts, state: driver.state)
         let loop = Task { await engine.run() }
         defer { loop.cancel() }
         let exemplar = try artifacts.store(Data("exemplar".utf8))

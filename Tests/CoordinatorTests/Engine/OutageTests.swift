@@ -1,7 +1,6 @@
 import ClusterFixtures
 import Foundation
 import GRDB
-import Logging
 import OperatingSystem
 import Protocol
 import Synchronization
@@ -160,12 +159,8 @@ struct OutageTests {
     }
 
     @Test func aJumpOfTheWallClockChangesNothing() async throws {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
         let wall = JumpingClock()
-        let engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: { [clock] in clock.now }, wallClock: { wall.date }, logger: logger)
+        let engine = ClusterEngine(store, artifacts, clock: { [clock] in clock.now }, wallClock: { wall.date })
         let loop = Task { await engine.run() }
         defer { loop.cancel() }
         func submit(_ name: String) async throws -> Reply {

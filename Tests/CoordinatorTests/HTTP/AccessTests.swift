@@ -139,7 +139,6 @@ struct AccessTests {
 
     @Test func theDataFolderIsForItsOwnerOnly() throws {
         let folder = TemporaryFolder()
-        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
         chmod(folder.url.path, 0o755)
         let held = try DataFolder(folder.url)
         var status = stat()
@@ -200,6 +199,20 @@ struct AccessTests {
         try await TokenAdministration(dataFolder: coordinator.folder.url).revoke("ann")
         #expect(try await coordinator.get("/api/v1/jobs", headers: cookie).status == 401)
         await coordinator.stop()
+    }
+
+    @Test func aSessionEndsAfterSevenDays() async throws {
+        let stores = try Stores()
+        let clock = TestClock()
+        let tokens = TokenStore(pool: stores.jobs.pool, now: { clock.now })
+        let secret = try await tokens.create(TokenRequest(name: "ann", role: .viewer)).secret
+        let id = try #require(try await tokens.principal(token: secret)?.tokenID)
+        let session = try await tokens.openSession(of: id).text
+        clock.now += 7 * 86_400 - 1
+        #expect(try await tokens.principal(session: session)?.name == "ann")
+        clock.now += 1
+        #expect(try await tokens.principal(session: session) == nil)
+        #expect(try await tokens.principal(token: secret) != nil, "the token itself does not end")
     }
 
     @Test func aLoginLeadsNowhereElse() {
@@ -275,6 +288,19 @@ struct AccessTests {
             let answer = try await coordinator.send(
                 "POST", "/api/v1/jobs", body: Data("{}".utf8), headers: ["Content-Type": type])
             #expect(answer.status == 415, "\(type)")
+        }
+        await coordinator.stop()
+    }
+
+    @Test func aRequestToAnotherHostIsMisdirected() async throws {
+        let coordinator = try await RunningCoordinator()
+        for (host, status) in [("evil.example", 421), ("evil.example:80", 421), ("localhost", 200)] {
+            for path in ["/", "/api/v1/jobs", "/healthz"] {
+                let connection = try RawConnection(coordinator.addresses.httpURL)
+                await connection.send("GET \(path) HTTP/1.1\r\nHost: \(host)\r\n\r\n")
+                let answer = await connection.next()
+                #expect(answer?.hasPrefix("HTTP/1.1 \(status) ") == true, "\(path) \(host): \(answer ?? "none")")
+            }
         }
         await coordinator.stop()
     }

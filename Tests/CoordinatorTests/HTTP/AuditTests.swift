@@ -75,7 +75,6 @@ struct AuditTests {
 
     @Test func fullFilesAreKeptAndOldOnesRemoved() throws {
         let folder = TemporaryFolder()
-        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
         let log = AuditLog(dataFolder: folder.url, maxBytes: 300)
         for index in 0..<100 {
             log.record(
@@ -95,7 +94,6 @@ struct AuditTests {
 
     @Test func aLineThatACrashCutOffDoesNotSpoilTheNextOne() throws {
         let folder = TemporaryFolder()
-        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
         try Data("{half".utf8).write(to: folder.url.appendingPathComponent(AuditLog.name))
         let log = AuditLog(dataFolder: folder.url)
         log.record(AuditEntry(who: "ann", role: nil, from: "::1", action: "a", object: "o", result: "ok"))
@@ -126,7 +124,6 @@ struct AuditTests {
     @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
     func aCommandOfRootsThatFailsLeavesNoFileOfRoots() throws {
         let folder = TemporaryFolder()
-        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
         let database = folder.url.appendingPathComponent("jobs.sqlite")
         try Data("no database, whatever its name says".utf8).write(to: database)
         for path in [folder.url.path, database.path] { try #require(chown(path, 65534, 65534) == 0) }
@@ -137,7 +134,6 @@ struct AuditTests {
     @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
     func aCoordinatorOfRootsKeepsItsFilesInAFolderOfAnotherUser() throws {
         let folder = TemporaryFolder()
-        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
         try Data().write(to: folder.url.appendingPathComponent("server-key"))
         try #require(chown(folder.url.path, 65534, 65534) == 0)
         let log = AuditLog(dataFolder: folder.url)
@@ -147,7 +143,6 @@ struct AuditTests {
 
     @Test func aLongFieldIsCutBetweenCharacters() throws {
         let folder = TemporaryFolder()
-        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
         let log = AuditLog(dataFolder: folder.url)
         // The 500th byte is in the middle of a character.
         let name = "x" + String(repeating: "é", count: 300)

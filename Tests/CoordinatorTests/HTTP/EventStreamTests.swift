@@ -45,7 +45,6 @@ struct EventStreamTests {
 
     @Test func ofTheWorkersThatHaveLeftStreamsAndPagesShowTheNewest() async throws {
         let folder = TemporaryFolder()
-        try FileManager.default.createDirectory(at: folder.url, withIntermediateDirectories: true)
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
         for number in 0..<200 {
             let change = Change.worker(

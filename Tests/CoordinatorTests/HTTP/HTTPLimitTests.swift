@@ -5,6 +5,7 @@ import Testing
 
 @testable import ClusterCore
 @testable import Coordinator
+@testable import Imaging
 
 /// Clients that take more than their share: of time, connections, memory or disk.
 @Suite("HTTP limits", .timeLimit(.minutes(10)))
@@ -16,29 +17,44 @@ struct HTTPLimitTests {
     }
 
     @Test func theDocumentHasEveryNumber() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
-        let document = try String(contentsOf: root.appendingPathComponent("docs/security.md"), encoding: .utf8)
+        let document = try Project.text("docs/security.md")
         let limits = HTTPLimits()
+        func share(_ part: Int) -> String {
+            [2: "half of the connections", 8: "an eighth of the connections"][limits.connections / part] ?? "\(part)"
+        }
         let rows = [
             "header of the first request, TLS handshake included | \(limits.headSeconds) s",
             "after the answer before | \(limits.idleSeconds) s", "pause within a body | \(limits.bodyStallSeconds) s",
             "whole body | \(limits.bodySeconds) s", "whose answer is sent | \(limits.drainSeconds) s",
             "nothing of an answer (less than 64 KiB) | \(limits.writeStallSeconds) s",
-            "connections | \(limits.connections),",
+            "connections | \(limits.connections), at most half of the open files | closed",
+            "connections of one address | \(share(limits.connectionsPerAddress)) | closed",
+            "event streams | \(share(limits.streams)) | 503",
+            "event streams of a caller | \(share(limits.streamsPerCaller)) | 429",
             "form of a page | \(DashboardActions.maxFormBytes >> 10) KiB",
             "JSON body | \(APIRoutes.maxRequestBytes >> 20) MiB",
             "JSON bodies under way | \(limits.jsonBytes >> 20) MiB",
             "JSON bodies of a caller under way | \(limits.jsonBytesPerCaller >> 20) MiB",
-            "exemplar | \(ExemplarIntake.maxBytes >> 20) MiB",
-            "exemplars without a job | \(ExemplarQuota.bytes >> 20) MiB",
+            "exemplar | \(ExemplarIntake.maxBytes >> 20) MiB, "
+                + "\(Double(ImageLimits.exemplar.maxPixels / 100_000) / 10) megapixels",
+            "exemplars without a job | \(ExemplarQuota.bytes >> 20) MiB, at most "
+                + (ExemplarQuota.shareOfFree == 0.25 ? "a quarter" : "\(ExemplarQuota.shareOfFree)"),
+            "A small exemplar counts as \(ExemplarQuota.leastBytes >> 10) KiB",
             "exemplars of a caller without a job | \(ExemplarQuota.bytesPerCaller >> 20) MiB",
             "without a job is removed after | \(Int(Janitor.orphanAge)) s",
             "page of metrics or log lines | about \(StoredPage<LogEntry>.maxBytes >> 20) MiB",
+            "one at a time; interlaced PNG: \(ImageLimits.maxInterlacedPixels >> 20) Mi pixels | 422",
+            "webhooks; time for an answer | \(NotificationConfiguration.maxWebhooks); "
+                + "\(Int(Webhook.timeout.inSeconds)) s",
+            "a notification's command | \(Int(NotificationCommand.timeout.inSeconds)) s",
+            "answer's body is ignored after \(Webhook.maxAnswerBytes >> 10) KiB",
+            "At \(AuditLog.maxBytes >> 20) MiB it becomes `audit.jsonl.1`; "
+                + "\(AuditLog.filesKept == 4 ? "four" : "\(AuditLog.filesKept)") such files are kept",
+            "a session of \(TokenStore.sessionLifetime == 7 * 86_400 ? "seven" : "other") days",
             "running requests after SIGTERM | \(limits.shutdownSeconds) s",
             "the whole stop after SIGTERM | \(limits.wholeShutdownSeconds) s",
         ]
-        for row in rows { #expect(document.contains("\(row)"), "\(row)") }
+        for row in rows { #expect(document.contains(row), "\(row)") }
     }
 
     // MARK: Deadlines
@@ -133,7 +149,7 @@ struct HTTPLimitTests {
         await first.stop()
         // Together they fit no socket buffers. The buffers of `openssl` are not small.
         let answers = isSecure ? 6 : 3
-        let tls = isSecure ? try makeCertificate(in: first.folder) : nil
+        let tls = isSecure ? try TLSFiles(madeIn: first.folder.url) : nil
         var isWhole = false
         // On a busy machine the client itself pauses for too long; then there is more time for everything.
         for seconds in [1, 4, 16, 60] where !isWhole {
@@ -158,23 +174,6 @@ struct HTTPLimitTests {
         #expect(isWhole)
     }
 
-    private func makeCertificate(in folder: TemporaryFolder) throws -> TLSFiles {
-        let files = TLSFiles(
-            certificate: folder.url.appendingPathComponent("server.pem"),
-            key: folder.url.appendingPathComponent("server.key"))
-        let openssl = Process()
-        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        openssl.arguments = [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj", "/CN=localhost", "-keyout", files.key.path, "-out", files.certificate.path,
-        ]
-        openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
-        openssl.waitUntilExit()
-        #expect(openssl.terminationStatus == 0)
-        return files
-    }
-
     // MARK: Connections and streams
 
     @Test func oneAddressDoesNotTakeAllConnections() async throws {
@@ -187,6 +186,37 @@ struct HTTPLimitTests {
             answers.append(await connection.next())
         }
         #expect(answers.count { $0?.contains("200 OK") == true } == 8, "half of them")
+        #expect(try await coordinator.get("/healthz").status == 200)
+        await coordinator.stop()
+    }
+
+    @Test func connectionsBeyondAllAreClosed() async throws {
+        let coordinator = try await coordinator { $0.connections = 16 }
+        var open: [RawConnection] = []
+        for source in 2...4 {
+            for _ in 0..<8 { open.append(try RawConnection(coordinator.addresses.httpURL, from: "127.0.0.\(source)")) }
+        }
+        var answers: [String?] = []
+        for connection in open {
+            await connection.send("GET /healthz HTTP/1.1\r\n\(Self.host)\r\n")
+            answers.append(await connection.next())
+        }
+        #expect(answers.count { $0?.contains("200 OK") == true } == 16 && answers.count { $0 == "" } == 8)
+        await coordinator.stop()
+    }
+
+    @Test func allCallersTogetherLeaveConnectionsThatAreNoStreams() async throws {
+        let coordinator = try await coordinator { $0.connections = 16 }
+        var open: [RawConnection] = []
+        var answers: [String?] = []
+        for source in [2, 2, 3, 3, 4, 4, 5, 5, 6] {
+            let connection = try RawConnection(coordinator.addresses.httpURL, from: "127.0.0.\(source)")
+            await connection.send("GET /api/v1/events HTTP/1.1\r\n\(Self.host)\r\n")
+            answers.append(await connection.next())
+            open.append(connection)
+        }
+        #expect(answers.dropLast().allSatisfy { $0?.contains("200 OK") == true })
+        #expect(answers.last??.contains("HTTP/1.1 503") == true)
         #expect(try await coordinator.get("/healthz").status == 200)
         await coordinator.stop()
     }
@@ -231,10 +261,14 @@ struct HTTPLimitTests {
 
     // MARK: Memory
 
-    @Test func unfinishedJSONHoldsALimitedNumberOfBytes() async throws {
+    /// - Parameters:
+    ///   - all: MiB of all callers.
+    ///   - own: MiB of the one that calls.
+    @Test(arguments: [(all: 3, own: 2, status: 429), (all: 2, own: 3, status: 503)])
+    func unfinishedJSONHoldsALimitedNumberOfBytes(all: Int, own: Int, status: Int) async throws {
         let coordinator = try await coordinator {
-            $0.jsonBytes = 3 << 20
-            $0.jsonBytesPerCaller = 2 << 20
+            $0.jsonBytes = all << 20
+            $0.jsonBytesPerCaller = own << 20
         }
         let half = String(repeating: " ", count: 1 << 20)
         let head =
@@ -251,7 +285,7 @@ struct HTTPLimitTests {
             for connection in open { group.addTask { await connection.next() } }
             for _ in 0..<2 {
                 let answer = await group.next()!
-                #expect(answer?.contains("HTTP/1.1 429") == true, "\(answer ?? "none")")
+                #expect(answer?.contains("HTTP/1.1 \(status)") == true, "\(answer ?? "none")")
             }
             for connection in open { await connection.send("]") }
         }
@@ -279,9 +313,11 @@ struct HTTPLimitTests {
     @Test func aBudgetIsSharedAndGivenBack() throws {
         let budget = BodyBudget(all: 100, perCaller: 60)
         try budget.take(60, for: "a")
-        #expect(throws: Problem.self) { try budget.take(1, for: "a") }
+        let greedy = #expect(throws: Problem.self) { try budget.take(1, for: "a") }
+        #expect(greedy?.status == .tooManyRequests)
         try budget.take(40, for: "b")
-        #expect(throws: Problem.self) { try budget.take(1, for: "c") }
+        let late = #expect(throws: Problem.self) { try budget.take(1, for: "c") }
+        #expect(late?.status == .serviceUnavailable)
         budget.giveBack(60, of: "a")
         try budget.take(60, for: "c")
         budget.giveBack(40, of: "b")
@@ -395,6 +431,30 @@ struct HTTPLimitTests {
         }
     }
 
+    @Test func beyondTheQuotaNoJobIsAccepted() async throws {
+        let first = try await RunningCoordinator()
+        _ = try await first.submit("wood")
+        let worker = try ScriptedWorker(first.addresses.workerEndpoint, session: 93)
+        worker.hello()
+        let attempt = try await worker.askForWork().attempt
+        _ = try await worker.upload(randomBytes(2 << 20, seed: 1), .checkpoint, iteration: 5, of: attempt)
+        await worker.socket.close()
+        await first.stop()
+
+        let full = try await RunningCoordinator(folder: first.folder) { $0.retention.quotaBytes = 1 << 20 }
+        func send() async throws -> RunningCoordinator.Answer {
+            try await full.send("POST", "/api/v1/exemplars", body: TestImages.png)
+        }
+        var answer = try await send()
+        // It measures the folder soon after its start; the time limit guards.
+        while answer.status == 201 {
+            try await Task.sleep(for: .milliseconds(10))
+            answer = try await send()
+        }
+        #expect(answer.status == 507 && answer.text.contains("the quota of 1.0 MiB"), "\(answer.text)")
+        await full.stop()
+    }
+
     /// As Amazon's EFS does.
     @Test func aDiskThatReportsAlmostUnlimitedSpaceTakesImages() async throws {
         let folder = TemporaryFolder()
@@ -426,8 +486,18 @@ struct HTTPLimitTests {
     }
 
     @Test func anImageThatAJobUsesCountsNoMore() async throws {
-        let coordinator = try await RunningCoordinator()
-        for index in 0..<3 { #expect(try await coordinator.submit("wood\(index)").count == 1) }
-        await coordinator.stop()
+        let stores = try Stores()
+        let quota = ExemplarQuota(
+            store: stores.jobs, artifacts: stores.artifacts, disk: BlockingWork(), perCaller: ExemplarQuota.leastBytes)
+        try await quota.take(2, for: "ann")
+        let image = try stores.artifacts.store(Data("image".utf8))
+        await quota.finish(2, for: "ann", stored: image.sha256)
+        let problem = await #expect(throws: Problem.self) { try await quota.take(2, for: "ann") }
+        #expect(problem?.status == .tooManyRequests)
+        let driver = ClusterDriver()
+        let submission = Submission(
+            name: "a", fileName: "a.png", exemplar: image, recipeYAML: "recipe: draft", priority: 0, key: nil)
+        try await stores.jobs.play(.submit(driver.token(), [submission], salts: [1]), in: driver)
+        try await quota.take(2, for: "ann")
     }
 }

@@ -1,7 +1,6 @@
 import ClusterFixtures
 import Foundation
 import Hummingbird
-import Logging
 import Protocol
 import Testing
 
@@ -33,23 +32,19 @@ struct OpenAPITests {
 
     @Test func itHasEveryRouteOfTheAPIAndNoOther() throws {
         let folder = TemporaryFolder()
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
         let dataFolder = try DataFolder(folder.url)
         let store = try JobStore(file: dataFolder.database, newCoordinatorID: "c")
         let artifacts = try ArtifactStore(dataFolder: folder.url)
         let disk = BlockingWork()
-        let engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: disk, clock: { .origin },
-            logger: logger)
+        let engine = ClusterEngine(store, artifacts, disk: disk)
         let reader = ClusterReader(
             store: store, engine: engine, startedAt: Date(), workerEndpoint: "")
         let service = try CoordinatorService(
-            CoordinatorConfiguration(dataFolder: folder.url), logger: logger)
+            CoordinatorConfiguration(dataFolder: folder.url), logger: .silent)
         let router = try service.router(
             CoordinatorParts(
                 folder: dataFolder, artifacts: artifacts, disk: disk, reader: reader,
-                feed: EventFeed(reader: reader, logger: logger)))
+                feed: EventFeed(reader: reader, logger: .silent)))
 
         for route in router.routes where ![.get, .head, .options].contains(route.method) {
             let entry = AccessTable.table["\(route.method) \(route.path)"]

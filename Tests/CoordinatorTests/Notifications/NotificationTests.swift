@@ -134,9 +134,9 @@ struct NotificationTests {
         let script = scratch.url.appendingPathComponent("tell")
         let text = """
             #!/bin/sh
-            cat >>\(folder)/input; echo >>\(folder)/input
-            echo "$1 $TEXLOOM_EVENT $TEXLOOM_JOB_NAME $TEXLOOM_STATE $TEXLOOM_BATCH $TEXLOOM_URL" >>\(folder)/said
-            [ -e \(folder)/ready ] && exit 0
+            cat >>'\(folder)/input'; echo >>'\(folder)/input'
+            echo "$1 $TEXLOOM_EVENT $TEXLOOM_JOB_NAME $TEXLOOM_STATE $TEXLOOM_BATCH $TEXLOOM_URL" >>'\(folder)/said'
+            [ -e '\(folder)/ready' ] && exit 0
             echo useless >&2; echo 'not ready' >&2; exit 3
             """
         try Data(text.utf8).write(to: script)
@@ -166,7 +166,7 @@ struct NotificationTests {
     @Test func aCommandInheritsNoSecret() async throws {
         let script = scratch.url.appendingPathComponent("tell")
         let found = scratch.url.appendingPathComponent("environment")
-        try Data("#!/bin/sh\nenv >\(found.path)\n".utf8).write(to: script)
+        try Data("#!/bin/sh\nenv >'\(found.path)'\n".utf8).write(to: script)
         chmod(script.path, 0o700)
         let command = NotificationCommand(
             program: script, disk: BlockingWork(), timeout: .seconds(hangGuardSeconds),

@@ -1,6 +1,15 @@
 import Logging
 import Synchronization
 
+extension Logger {
+    /// Says only what ends a process.
+    static let silent: Logger = {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        return logger
+    }()
+}
+
 /// The lines that a logger received, at level notice or above.
 final class Complaints: Sendable {
     private let lines = Mutex<[String]>([])

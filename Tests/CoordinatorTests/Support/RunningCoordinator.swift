@@ -15,7 +15,7 @@ final class RunningCoordinator: Sendable {
     private let task: Task<Void, any Error>
 
     init(
-        folder: TemporaryFolder = TemporaryFolder(), logger: Logger? = nil,
+        folder: TemporaryFolder = TemporaryFolder(), logger: Logger = .silent,
         configure: (inout CoordinatorConfiguration) -> Void = { _ in }
     ) async throws {
         self.folder = folder
@@ -26,9 +26,7 @@ final class RunningCoordinator: Sendable {
         configuration.lease = .seconds(900)
         configuration.httpLimits = .patient
         configure(&configuration)
-        var silent = Logger(label: "test")
-        silent.logLevel = .critical
-        let service = try CoordinatorService(configuration, logger: logger ?? silent)
+        let service = try CoordinatorService(configuration, logger: logger)
         let (ready, signal) = AsyncThrowingStream<CoordinatorService.Addresses, any Error>.makeStream()
         task = Task {
             do {

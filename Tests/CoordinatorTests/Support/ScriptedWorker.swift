@@ -2,7 +2,6 @@ import ClusterFixtures
 import Base
 import Crypto
 import Foundation
-import Logging
 import Protocol
 import Transport
 
@@ -19,13 +18,11 @@ final class ScriptedWorker {
     private var nextID: UInt64 = 100
 
     init(_ endpoint: String, session: UInt64, curve: Curve.Client? = nil) throws {
-        var logger = Logger(label: "worker")
-        logger.logLevel = .critical
         self.session = session
         self.curve = curve
         var configuration = DealerSocket.Configuration(endpoint: endpoint)
         configuration.curve = curve
-        socket = try DealerSocket(configuration, logger: logger)
+        socket = try DealerSocket(configuration, logger: .silent)
         messages = socket.incoming.makeAsyncIterator()
     }
 

@@ -3,6 +3,15 @@ import Foundation
 @testable import ClusterCore
 @testable import Coordinator
 
+/// Bytes that look random, the same for each seed.
+func randomBytes(_ count: Int, seed: UInt64) -> [UInt8] {
+    var state = seed
+    return (0..<count).map { _ in
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return UInt8(state >> 56)
+    }
+}
+
 extension ArtifactStore {
     /// Stores some bytes as an artifact.
     func store(_ data: Data) throws -> Artifact {

@@ -1,5 +1,6 @@
 import ClusterFixtures
 import Foundation
+import GRDB
 import Logging
 
 @testable import ClusterCore
@@ -17,16 +18,54 @@ struct Stores {
     }
 
     /// An engine of an empty cluster, which handles nothing before its `run()`.
-    /// - Parameter logger: nil for one that is silent.
     func engine(
         disk: BlockingWork = BlockingWork(), clock: @escaping @Sendable () -> Instant = { .origin },
-        logger: Logger? = nil
+        wallClock: @escaping @Sendable () -> Date = { Date() }, logger: Logger = .silent
     ) -> ClusterEngine {
-        var silent = Logger(label: "test")
-        silent.logLevel = .critical
-        return ClusterEngine(
-            state: ClusterState(at: .origin), store: jobs, artifacts: artifacts, disk: disk, clock: clock,
-            logger: logger ?? silent)
+        ClusterEngine(jobs, artifacts, disk: disk, clock: clock, wallClock: wallClock, logger: logger)
+    }
+}
+
+extension ClusterEngine {
+    /// An engine that handles nothing before its `run()`.
+    init(
+        _ store: JobStore, _ artifacts: ArtifactStore, state: ClusterState = ClusterState(at: .origin),
+        disk: BlockingWork = BlockingWork(), clock: @escaping @Sendable () -> Instant = { .origin },
+        wallClock: @escaping @Sendable () -> Date = { Date() }, logger: Logger = .silent
+    ) {
+        self.init(
+            state: state, store: store, artifacts: artifacts, disk: disk, clock: clock, wallClock: wallClock,
+            logger: logger)
+    }
+}
+
+extension Janitor {
+    /// The janitor of a coordinator's folder.
+    /// - Parameter keys: nil if the workers' address is plain.
+    init(
+        _ store: JobStore, _ artifacts: ArtifactStore, in folder: TemporaryFolder, engine: ClusterEngine,
+        keys: WorkerKeys?
+    ) {
+        self.init(
+            store: store, artifacts: artifacts, engine: engine, keys: keys, disk: BlockingWork(),
+            thumbnails: DataFolder.thumbnails(in: folder.url), logger: .silent)
+    }
+}
+
+extension TemporaryFolder {
+    var database: URL { DataFolder.database(in: url) }
+
+    /// Makes a store of version 1 in this folder, as a coordinator of that time left it.
+    /// - Parameter journal: the database's journal mode.
+    func makeStoreOfVersionOne(journal: String = "DELETE") async throws {
+        let script = Project.folder.appendingPathComponent("Tests/CoordinatorTests/Fixtures/store-version-1.sql")
+        let sql = try String(contentsOf: script, encoding: .utf8)
+        let queue = try DatabaseQueue(path: database.path)
+        try await queue.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA journal_mode = \(journal)")
+            try db.execute(sql: sql)
+        }
+        try queue.close()
     }
 }
 

@@ -9,14 +9,6 @@ import Testing
 /// Interrupted, repeated and damaged transfers, over real sockets and across restarts.
 @Suite("Artifact transfers", .timeLimit(.minutes(10)))
 struct TransferResumptionTests {
-    private func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
-        var state = seed
-        return (0..<count).map { _ in
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return UInt8(truncatingIfNeeded: state >> 56)
-        }
-    }
-
     private func running(_ attempt: WireAttemptRef) -> [WireAttemptStatus] {
         [
             .with {
@@ -57,7 +49,7 @@ struct TransferResumptionTests {
         let folder = TemporaryFolder()
         let first = try await RunningCoordinator(folder: folder)
         _ = try await first.submit("wood")
-        let content = bytes(5 * Limits.chunkBytes + 9, seed: 1)
+        let content = randomBytes(5 * Limits.chunkBytes + 9, seed: 1)
         let worker = try ScriptedWorker(first.addresses.workerEndpoint, session: 71)
         worker.hello()
         let attempt = try await worker.askForWork().attempt
@@ -89,7 +81,7 @@ struct TransferResumptionTests {
         let folder = TemporaryFolder()
         let first = try await RunningCoordinator(folder: folder)
         _ = try await first.submit("wood")
-        let content = bytes(3 * Limits.chunkBytes + 9, seed: 2)
+        let content = randomBytes(3 * Limits.chunkBytes + 9, seed: 2)
         let worker = try ScriptedWorker(first.addresses.workerEndpoint, session: 72)
         worker.hello()
         let attempt = try await worker.askForWork().attempt
@@ -125,7 +117,7 @@ struct TransferResumptionTests {
     @Test func anArtifactThatIsThereAlreadyIsNotSentAgain() async throws {
         let coordinator = try await RunningCoordinator()
         _ = try await coordinator.submit("wood")
-        let content = bytes(2 * Limits.chunkBytes, seed: 3)
+        let content = randomBytes(2 * Limits.chunkBytes, seed: 3)
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 73)
         worker.hello()
         let attempt = try await worker.askForWork().attempt
@@ -173,7 +165,7 @@ struct TransferResumptionTests {
         let folder = TemporaryFolder()
         let coordinator = try await RunningCoordinator(folder: folder)
         let job = try await coordinator.submit("wood")[0]
-        let (older, newest) = (bytes(5000, seed: 4), bytes(5000, seed: 5))
+        let (older, newest) = (randomBytes(5000, seed: 4), randomBytes(5000, seed: 5))
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 75)
         worker.hello()
         let attempt = try await worker.askForWork().attempt
@@ -201,7 +193,7 @@ struct TransferResumptionTests {
         let folder = TemporaryFolder()
         let coordinator = try await RunningCoordinator(folder: folder)
         _ = try await coordinator.submit("wood")
-        let checkpoint = bytes(5000, seed: 4)
+        let checkpoint = randomBytes(5000, seed: 4)
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 79)
         worker.hello()
         let attempt = try await worker.askForWork().attempt

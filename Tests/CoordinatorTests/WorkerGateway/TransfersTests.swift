@@ -11,21 +11,17 @@ import Testing
 struct TransfersTests {
     private let attempt = AttemptReference(job: JobID(sequence: 1, salt: 1), number: 1)
 
-    private func transfers(in folder: TemporaryFolder, logger: Logger? = nil) throws -> Transfers {
+    private func transfers(in folder: TemporaryFolder, logger: Logger = .silent) throws -> Transfers {
         try edge(in: folder, logger: logger).transfers
     }
 
     private func edge(
-        in folder: TemporaryFolder, logger: Logger? = nil, clock: @escaping @Sendable () -> Instant = { .origin }
+        in folder: TemporaryFolder, logger: Logger = .silent, clock: @escaping @Sendable () -> Instant = { .origin }
     ) throws -> (transfers: Transfers, engine: ClusterEngine, artifacts: ArtifactStore) {
         let store = try JobStore(file: folder.url.appendingPathComponent("jobs.sqlite"), newCoordinatorID: "c")
         let artifacts = try ArtifactStore(dataFolder: folder.url)
-        var silent = Logger(label: "test")
-        silent.logLevel = .critical
-        let engine = ClusterEngine(
-            state: ClusterState(at: .origin), store: store, artifacts: artifacts, disk: BlockingWork(),
-            clock: clock, logger: silent)
-        let transfers = Transfers(artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger ?? silent)
+        let engine = ClusterEngine(store, artifacts, clock: clock)
+        let transfers = Transfers(artifacts: artifacts, disk: BlockingWork(), engine: engine, logger: logger)
         return (transfers, engine, artifacts)
     }
 

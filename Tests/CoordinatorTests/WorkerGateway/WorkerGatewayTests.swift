@@ -8,14 +8,6 @@ import Testing
 
 @Suite("Worker gateway", .timeLimit(.minutes(10)))
 struct WorkerGatewayTests {
-    private func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
-        var state = seed
-        return (0..<count).map { _ in
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return UInt8(state >> 56)
-        }
-    }
-
     @Test func aWorkerTrainsAJobFromHelloToFinish() async throws {
         let coordinator = try await RunningCoordinator()
         let accepted = try await coordinator.submit("wood")
@@ -42,7 +34,7 @@ struct WorkerGatewayTests {
         #expect(try await worker.acknowledgement().code == .ok)
 
         // Several chunks, one of them damaged on the way.
-        let checkpoint = bytes(3 * Limits.chunkBytes + 17, seed: 1)
+        let checkpoint = randomBytes(3 * Limits.chunkBytes + 17, seed: 1)
         let receipt = try await worker.upload(checkpoint, .checkpoint, iteration: 5, of: assign.attempt) {
             index, chunk in
             if index == 1 { chunk[7] ^= 1 }
@@ -51,7 +43,7 @@ struct WorkerGatewayTests {
             Issue.record("\(receipt)")
             return
         }
-        let products = [bytes(1000, seed: 2), bytes(900, seed: 3)]
+        let products = [randomBytes(1000, seed: 2), randomBytes(900, seed: 3)]
         for (kind, product) in zip([WireArtifactKind.generator, .discriminator], products) {
             _ = try await worker.upload(product, kind, iteration: 5, of: assign.attempt)
         }
@@ -79,7 +71,7 @@ struct WorkerGatewayTests {
     @Test func theNextAttemptResumesFromTheCheckpointOfTheLast() async throws {
         let coordinator = try await RunningCoordinator()
         _ = try await coordinator.submit("wood")
-        let checkpoint = bytes(Limits.chunkBytes + 1, seed: 4)
+        let checkpoint = randomBytes(Limits.chunkBytes + 1, seed: 4)
         let first = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 21)
         first.hello()
         let attempt = try await first.askForWork().attempt
@@ -111,8 +103,8 @@ struct WorkerGatewayTests {
         let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 31)
         worker.hello()
         let attempt = try await worker.askForWork().attempt
-        let right = bytes(5000, seed: 5)
-        let wrong = bytes(5000, seed: 6)
+        let right = randomBytes(5000, seed: 5)
+        let wrong = randomBytes(5000, seed: 6)
         let answer = try await worker.upload(
             wrong, .checkpoint, iteration: 1, of: attempt, announced: ScriptedWorker.artifact(right))
         guard case .acknowledgement(let refusal) = answer else {
@@ -124,6 +116,31 @@ struct WorkerGatewayTests {
             Issue.record("the right bytes were refused")
             return
         }
+        await worker.socket.close()
+        await coordinator.stop()
+    }
+
+    @Test func aConnectionSpeaksForALimitedNumberOfWorkers() async throws {
+        let complaints = Complaints()
+        let coordinator = try await RunningCoordinator(logger: complaints.logger)
+        let worker = try ScriptedWorker(coordinator.addresses.workerEndpoint, session: 43)
+        for number in 1...UInt64(WorkerGateway.maxSessionsPerPeer) + 1 {
+            var hello = WireHello()
+            (hello.minVersion, hello.maxVersion) = (1, 1)
+            (hello.workerID, hello.name, hello.softwareVersion, hello.cpu) = ("w\(number)", "w", "test", "test")
+            (hello.slots, hello.threadsPerSlot) = (1, 1)
+            worker.socket.send(WireMessage(.hello(hello), session: 1000 + number, version: 1))
+        }
+        for _ in 0..<WorkerGateway.maxSessionsPerPeer { _ = try await worker.welcome() }
+        // A session that is known still has its answer, and it comes after the one beyond the limit.
+        worker.socket.send(WireMessage(.heartbeat(WireHeartbeat()), session: 1001, version: 1))
+        let known = try await worker.next("HEARTBEAT_REPLY") { message -> UInt64? in
+            if case .heartbeatReply? = message.body { message.session } else { nil }
+        }
+        #expect(known == 1001)
+        #expect(complaints.all.contains("a connection speaks for too many workers"), "\(complaints.all)")
+        let list = try await coordinator.get("/api/v1/workers").decoded(WorkerList.self)
+        #expect(list.workers.count == WorkerGateway.maxSessionsPerPeer)
         await worker.socket.close()
         await coordinator.stop()
     }

@@ -1,7 +1,6 @@
 import Base
 import ClusterFixtures
 import Foundation
-import Logging
 import Protocol
 import Testing
 
@@ -133,6 +132,28 @@ struct WorkerKeyTests {
         try store.close()
     }
 
+    @Test func aThousandInvitationsMayBeUnused() async throws {
+        let folder = TemporaryFolder()
+        let store = try JobStore(file: folder.database, newCoordinatorID: "c")
+        let clock = TestClock()
+        try await store.pool.write { [clock] db in
+            for number in 1..<WorkerKeys.maxInvitations {
+                try db.execute(
+                    sql: "INSERT INTO invitations (key, expires_at) VALUES (?, ?)",
+                    arguments: ["\(number)", clock.now.addingTimeInterval(60).timeIntervalSince1970])
+            }
+        }
+        let keys = try WorkerKeys(
+            WorkerKeyStore(pool: store.pool), rotation: rotation(in: folder), now: { clock.now })
+        _ = try await keys.invite(to: ["tcp://127.0.0.1:1"])
+        let problem = await #expect(throws: Problem.self) { try await keys.invite(to: ["tcp://127.0.0.1:1"]) }
+        #expect(problem?.status == .conflict)
+        // All but the last one have ended.
+        clock.now += 61
+        _ = try await keys.invite(to: ["tcp://127.0.0.1:1"])
+        try store.close()
+    }
+
     /// Puts a key on the list.
     private func join(_ digit: Character, _ keys: WorkerKeys) async throws -> String {
         let invitation = try Invitation(try await keys.invite(to: ["tcp://127.0.0.1:1"]).text)
@@ -153,14 +174,9 @@ struct WorkerKeyTests {
         of store: JobStore, in folder: TemporaryFolder, keys: WorkerKeys?,
         state: ClusterState = ClusterState(at: .origin)
     ) throws -> Janitor {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
         let artifacts = try ArtifactStore(dataFolder: folder.url)
-        let engine = ClusterEngine(
-            state: state, store: store, artifacts: artifacts, disk: BlockingWork(), clock: { .origin }, logger: logger)
-        return Janitor(
-            store: store, artifacts: artifacts, engine: engine, keys: keys, disk: BlockingWork(),
-            thumbnails: folder.url.appendingPathComponent("thumbnails"), logger: logger)
+        let engine = ClusterEngine(store, artifacts, state: state)
+        return Janitor(store, artifacts, in: folder, engine: engine, keys: keys)
     }
 
     /// What happens to two keys between `start` and 30 days later. One has a worker.
@@ -597,6 +613,7 @@ extension WorkerKeyTests.Secured {
     }
 }
 
-private final class TestClock: @unchecked Sendable {
+/// A wall clock that stands still until the test moves it.
+final class TestClock: @unchecked Sendable {
     var now = Date(timeIntervalSince1970: 1_000_000)
 }
