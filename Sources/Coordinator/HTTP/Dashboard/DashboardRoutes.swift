@@ -96,10 +96,9 @@ struct DashboardRoutes: Sendable {
         }
         var content = Item.pager(
             page, path: "/jobs",
-            query.parameters + [
-                URLQueryItem(name: "batch", value: query.batch),
-                URLQueryItem(name: "sort", value: query.order == .newest ? nil : query.order.rawValue),
-            ], isFirst: query.after == nil)
+            query.parameters
+                + [URLQueryItem(name: "sort", value: query.order == .newest ? nil : query.order.rawValue)],
+            isFirst: query.after == nil)
         let seeds = try await reader.seeds(of: page.jobs)
         content["jobs"] = page.jobs.map { job in
             let seed: [String: Any] =
@@ -121,7 +120,7 @@ struct DashboardRoutes: Sendable {
 
     @Sendable private func gallery(_ request: Request, _ context: CallerContext) async throws -> Response {
         var query = try JobQuery(QueryParameters(form: request), limit: Self.picturesPerPage, in: 1...200)
-        let parameters = query.parameters + [URLQueryItem(name: "batch", value: query.batch)]
+        let parameters = query.parameters
         query.state = .finished
         query.kind = .train
         query.order = .ended
