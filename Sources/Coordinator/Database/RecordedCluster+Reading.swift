@@ -77,13 +77,10 @@ extension RecordedCluster {
             jobs.append(job)
         }
         for row in try StoredRow.all(db, sql: "SELECT * FROM workers ORDER BY id") {
-            let identity = try WorkerIdentity(
-                id: row["id"], name: row["name"], softwareVersion: row["software_version"], slots: row["slots"],
-                threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"],
-                credentials: WorkerCredentials(key: row["key"], secretDigest: row["secret_digest"]))
             workers.append(
                 try Worker(
-                    identity: identity, session: UInt64(bitPattern: row["session"]), isDraining: row["is_draining"]))
+                    identity: WorkerIdentity(row), session: UInt64(bitPattern: row["session"]),
+                    isDraining: row["is_draining"]))
         }
         let last = try Int64.fetchOne(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'jobs'") ?? 0
         guard (0..<JobID.maxSequence).contains(last) else {

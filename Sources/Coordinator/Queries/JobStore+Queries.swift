@@ -182,35 +182,6 @@ extension JobStore {
         return try await logs(of: id, after: start ?? 0, limit: limit).entries
     }
 
-    /// Known workers, with the time of their last change of state.
-    /// - Parameters:
-    ///   - ids: Workers that are in any case among them.
-    ///   - limit: How many of the others, the most recently seen.
-    func workers(_ ids: Set<String> = [], others limit: Int = .max) async throws -> [RecordedWorkerRow] {
-        let names = String(decoding: try JSONEncoder().encode(ids.sorted()), as: UTF8.self)
-        return try await pool.read { db in
-            let sql = """
-                SELECT * FROM workers WHERE id IN (SELECT value FROM json_each(?1)) OR id IN (
-                    SELECT id FROM workers WHERE id NOT IN (SELECT value FROM json_each(?1))
-                    ORDER BY last_seen_at DESC, id LIMIT ?2)
-                ORDER BY name, id
-                """
-            return try StoredRow.all(db, sql: sql, arguments: [names, limit]).map { row in
-                try RecordedWorkerRow(
-                    identity: WorkerIdentity(
-                        id: row["id"], name: row["name"], softwareVersion: row["software_version"],
-                        slots: row["slots"], threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"],
-                        credentials: WorkerCredentials(key: row["key"], secretDigest: row["secret_digest"])),
-                    lastSeenAt: Date(timeIntervalSince1970: row["last_seen_at"]))
-            }
-        }
-    }
-
-    struct RecordedWorkerRow: Sendable {
-        var identity: WorkerIdentity
-        var lastSeenAt: Date
-    }
-
     // MARK: Rows
 
     /// Summaries of the jobs that a query selects. The joins look up rows for those jobs only.
