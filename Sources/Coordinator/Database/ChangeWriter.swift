@@ -66,11 +66,23 @@ struct ChangeWriter {
     }
 
     private func write(_ job: Job) throws {
+        try writeRecipe(of: job)
+        try writeRow(of: job)
+        try writeLabels(of: job)
+        try writeInputs(of: job)
+        try writeAwaited(of: job)
+        try writeProducts(of: job)
+    }
+
+    private func writeRecipe(of job: Job) throws {
         // Thousands of jobs share a recipe. Reading its name takes longer than a lookup.
         if try Int64.fetchOne(db, sql: "SELECT id FROM recipes WHERE yaml = ?", arguments: [job.spec]) == nil {
             let name = job.kind == .train ? RecipeName.read(from: job.spec) : job.kind.rawValue
             try run("INSERT INTO recipes (yaml, name) VALUES (?, ?)", [job.spec, name])
         }
+    }
+
+    private func writeRow(of job: Job) throws {
         // Ids contain no spaces.
         let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
         let needs =
@@ -97,11 +109,17 @@ struct ChangeWriter {
                 job.priority, job.queueOrder, job.state.rawValue, job.reason, job.failures, avoided, job.iteration,
                 job.totalIterations, job.secondsPerIteration, seconds, needs, job.tags.batch,
             ])
+    }
+
+    private func writeLabels(of job: Job) throws {
         for (key, value) in job.tags.labels {
             try run(
                 "INSERT INTO labels (job, key, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [job.id.sequence, key, value])
         }
+    }
+
+    private func writeInputs(of job: Job) throws {
         for (position, input) in job.inputs.enumerated() {
             try run(
                 """
@@ -119,11 +137,17 @@ struct ChangeWriter {
                 try write(ArtifactRole(rawValue: input.name) ?? .exemplar, 0, input.artifact, of: job.id)
             }
         }
+    }
+
+    private func writeAwaited(of job: Job) throws {
         for (position, awaited) in job.awaited.enumerated() {
             try run(
                 "INSERT INTO awaited (job, position, name, source, role) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [job.id.sequence, position, awaited.name, awaited.job.sequence, awaited.role.rawValue])
         }
+    }
+
+    private func writeProducts(of job: Job) throws {
         for (role, product) in job.products {
             try run(
                 """
