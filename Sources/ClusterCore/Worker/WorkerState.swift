@@ -201,17 +201,17 @@ package struct WorkerState: Sendable {
         case .log(let ref, var line):
             line.message = line.message.shortened(to: Limits.maxLogLineBytes)
             queue(.log([line]), ref, now)
-        case .spooled(let ref, let kind, let iteration, let artifact, let file):
+        case .spooled(let ref, let role, let iteration, let artifact, let file):
             guard let attempt = attempts[ref], !attempt.isDisowned, attempt.verdict == nil else {
                 effects.append(.removeFile(ref, file))
                 break
             }
             // A process that resumes an attempt makes some snapshots that an earlier process already made.
             guard !attempts[ref]!.has(file, artifact, at: now) else { break }
-            attempts[ref]?.newest[kind] = artifact.sha256
-            if kind == .checkpoint { attempts[ref]?.resumptions = 0 }
+            attempts[ref]?.newest[role] = artifact.sha256
+            if role == .checkpoint { attempts[ref]?.resumptions = 0 }
             let offer = ArtifactOffer(
-                attempt: ref, transferID: makeID(), role: kind, artifact: artifact, iteration: max(0, iteration))
+                attempt: ref, transferID: makeID(), role: role, artifact: artifact, iteration: max(0, iteration))
             queue(.artifact(offer, file: file), id: offer.transferID, ref, now)
         case .unreadable(let ref, let file, let reason): giveUp(file, of: ref, reason, now)
         case .downloaded(let ref, let transferID):

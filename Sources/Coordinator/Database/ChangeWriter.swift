@@ -12,12 +12,12 @@ struct ChangeWriter {
         switch change {
         case .job(let job): try write(job)
         case .attempt(let id, let attempt): try write(attempt, of: id)
-        case .artifact(let id, let kind, let iteration, let artifact):
-            try write(kind, iteration, artifact, of: id)
-        case .artifactDropped(let id, let kind, let iteration):
+        case .artifact(let id, let role, let iteration, let artifact):
+            try write(role, iteration, artifact, of: id)
+        case .artifactDropped(let id, let role, let iteration):
             try run(
                 "DELETE FROM artifacts WHERE job = ? AND kind = ? AND iteration = ?",
-                [id.sequence, kind.rawValue, iteration])
+                [id.sequence, role.rawValue, iteration])
         case .report(let id, let trainingSeconds, let json):
             try run(
                 "UPDATE jobs SET training_seconds = ?, report_json = ? WHERE sequence = ?",
@@ -173,13 +173,13 @@ struct ChangeWriter {
             ])
     }
 
-    private func write(_ kind: ArtifactRole, _ iteration: Int, _ artifact: Artifact, of id: JobID) throws {
+    private func write(_ role: ArtifactRole, _ iteration: Int, _ artifact: Artifact, of id: JobID) throws {
         try run(
             """
             INSERT INTO artifacts (job, kind, iteration, sha256, bytes, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
             ON CONFLICT (job, kind, iteration) DO UPDATE SET sha256 = ?4, bytes = ?5 WHERE sha256 <> ?4
             """,
-            [id.sequence, kind.rawValue, iteration, artifact.sha256, artifact.sizeBytes, seconds])
+            [id.sequence, role.rawValue, iteration, artifact.sha256, artifact.sizeBytes, seconds])
     }
 
     private func write(_ block: MetricsBlock, of id: JobID, _ attempt: Int) throws {

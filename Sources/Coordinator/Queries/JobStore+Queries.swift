@@ -118,23 +118,23 @@ extension JobStore {
             try StoredRow.all(
                 db, sql: "SELECT * FROM artifacts WHERE job = ? ORDER BY kind, iteration", arguments: [id.sequence]
             ).compactMap { row -> ArtifactSummary? in
-                try ArtifactRole(rawValue: row["kind"]).map { kind in
+                try ArtifactRole(rawValue: row["kind"]).map { role in
                     try ArtifactSummary(
-                        kind: kind, iteration: row["iteration"], sha256: row["sha256"], sizeBytes: row["bytes"],
+                        role: role, iteration: row["iteration"], sha256: row["sha256"], sizeBytes: row["bytes"],
                         createdAt: Date(timeIntervalSince1970: row["created_at"]))
                 }
             }
         }
-        return list.filter { $0.kind == .exemplar } + list.filter { $0.kind == .map }
-            + list.filter { !$0.kind.isSubmitted }
+        return list.filter { $0.role == .exemplar } + list.filter { $0.role == .map }
+            + list.filter { !$0.role.isSubmitted }
     }
 
     /// The role of an artifact in some job that has it; nil if no job has it.
-    func kind(ofArtifact sha256: String) async throws -> ArtifactRole? {
-        let kind = try await pool.read { db in
+    func role(ofArtifact sha256: String) async throws -> ArtifactRole? {
+        let role = try await pool.read { db in
             try String.fetchOne(db, sql: "SELECT kind FROM artifacts WHERE sha256 = ? LIMIT 1", arguments: [sha256])
         }
-        return kind.flatMap(ArtifactRole.init)
+        return role.flatMap(ArtifactRole.init)
     }
 
     /// Rows with iterations above `after`, ascending, as far as they fit an answer.

@@ -3,19 +3,25 @@ import Foundation
 
 /// An immutable file of a job.
 public struct ArtifactSummary: Codable, Sendable, Equatable {
-    public var kind: ArtifactRole
+    /// `kind` in JSON.
+    public var role: ArtifactRole
     public var iteration: Int
     /// 64 lower-case hexadecimal digits; `GET /api/v1/artifacts/{sha256}` returns the bytes.
     public var sha256: String
     public var sizeBytes: Int
     public var createdAt: Date
 
-    public init(kind: ArtifactRole, iteration: Int, sha256: String, sizeBytes: Int, createdAt: Date) {
-        self.kind = kind
+    public init(role: ArtifactRole, iteration: Int, sha256: String, sizeBytes: Int, createdAt: Date) {
+        self.role = role
         self.iteration = iteration
         self.sha256 = sha256
         self.sizeBytes = sizeBytes
         self.createdAt = createdAt
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role = "kind"
+        case iteration, sha256, sizeBytes, createdAt
     }
 }
 

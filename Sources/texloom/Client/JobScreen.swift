@@ -97,14 +97,14 @@ struct JobScreen {
 
     func files(_ artifacts: [ArtifactSummary], of detail: JobDetail) -> [StyledText] {
         let maps = detail.maps ?? []
-        let snapshots = artifacts.filter { $0.kind == .snapshot }
-        let others = artifacts.filter { $0.kind != .snapshot }.map { artifact in
+        let snapshots = artifacts.filter { $0.role == .snapshot }
+        let others = artifacts.filter { $0.role != .snapshot }.map { artifact in
             // The number of others is no iteration.
-            let isNumbered = [.picture, .material, .map].contains(artifact.kind)
-            let isMap = artifact.kind == .map && maps.indices.contains(artifact.iteration - 1)
+            let isNumbered = [.picture, .material, .map].contains(artifact.role)
+            let isMap = artifact.role == .map && maps.indices.contains(artifact.iteration - 1)
             let number = isMap ? maps[artifact.iteration - 1].map.printable : "\(artifact.iteration)"
             return [
-                StyledText("  " + artifact.kind.rawValue + (isNumbered ? " \(number)" : "")),
+                StyledText("  " + artifact.role.rawValue + (isNumbered ? " \(number)" : "")),
                 StyledText(isNumbered || !detail.job.isTraining ? "" : "iteration \(artifact.iteration)"),
                 StyledText(Readable.bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
             ]

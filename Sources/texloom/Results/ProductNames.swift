@@ -71,7 +71,7 @@ struct ProductNames {
     func targets(of artifacts: [ArtifactSummary], in folder: URL) -> [URL: ArtifactSummary] {
         var targets: [URL: ArtifactSummary] = [:]
         for artifact in artifacts {
-            switch artifact.kind {
+            switch artifact.role {
             case .picture: targets[folder.appendingPathComponent(picture(artifact.iteration))] = artifact
             case .model: targets[folder.appendingPathComponent("generator.\(format)")] = artifact
             case .material: targets[folder.appendingPathComponent(description(artifact.iteration))] = artifact

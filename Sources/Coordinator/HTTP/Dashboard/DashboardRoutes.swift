@@ -216,8 +216,8 @@ struct DashboardRoutes: Sendable {
     @Sendable private func thumbnail(_ request: Request, _ context: CallerContext) async throws -> Response {
         let file: String = try context.parameters.require("file")
         guard file.hasSuffix(".png"), case let sha256 = String(file.dropLast(4)), SHA256Text.isValid(sha256),
-            let kind = try await reader.store.kind(ofArtifact: sha256),
-            kind == .snapshot || kind == .exemplar || kind == .picture || kind == .map
+            let role = try await reader.store.role(ofArtifact: sha256),
+            role == .snapshot || role == .exemplar || role == .picture || role == .map
         else {
             throw Problem(.notFound, "there is no picture '\(file)'")
         }

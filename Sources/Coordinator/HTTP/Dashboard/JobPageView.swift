@@ -27,10 +27,10 @@ struct JobPageView {
         self.log = log
         let links = PageLinks(detail, artifacts: artifacts, showsAll: showsAll)
         self.links = links
-        files = artifacts.filter { $0.kind != .snapshot && links.isShown($0) }
+        files = artifacts.filter { $0.role != .snapshot && links.isShown($0) }
         // Those of other work are previews of its pictures.
         isTraining = detail.job.isTraining
-        let all = isTraining ? artifacts.filter { $0.kind == .snapshot } : []
+        let all = isTraining ? artifacts.filter { $0.role == .snapshot } : []
         newestSnapshot = all.last
         let step = (all.count + Self.snapshotsShown - 1) / Self.snapshotsShown
         snapshots = all.enumerated().filter { (all.count - 1 - $0.offset) % max(step, 1) == 0 }.map(\.element)
@@ -105,14 +105,14 @@ struct JobPageView {
     }
 
     private func title(of artifact: ArtifactSummary) -> String {
-        switch artifact.kind {
-        case .exemplar, .model: artifact.kind.rawValue
+        switch artifact.role {
+        case .exemplar, .model: artifact.role.rawValue
         case .picture: "picture \(artifact.iteration)"
         case .map: "map \(map(artifact).map { Readable.plain($0.map) } ?? "\(artifact.iteration)")"
         case .material: "MaterialX \(artifact.iteration)"
         // An input.
         case .generator where detail.job.kind != .train: "generator"
-        default: "\(artifact.kind.rawValue), iteration \(artifact.iteration)"
+        default: "\(artifact.role.rawValue), iteration \(artifact.iteration)"
         }
     }
 
@@ -123,14 +123,14 @@ struct JobPageView {
     }
 
     private func file(_ artifact: ArtifactSummary) -> [String: Any] {
-        let given = artifact.kind == .map ? map(artifact)?.fileName : nil
+        let given = artifact.role == .map ? map(artifact)?.fileName : nil
         let albedo = detail.maps?.first { $0.sha256 == artifact.sha256 }?.fileName
-        let own = artifact.kind == .exemplar ? albedo ?? detail.job.fileName : given
+        let own = artifact.role == .exemplar ? albedo ?? detail.job.fileName : given
         return [
             "sha256": artifact.sha256, "size": Readable.bytes(artifact.sizeBytes),
             "title": title(of: artifact),
             "download": own.map(Readable.plain)
-                ?? "\(detail.job.resultName)-\(artifact.kind.rawValue).\(artifact.kind.fileExtension ?? "bin")",
+                ?? "\(detail.job.resultName)-\(artifact.role.rawValue).\(artifact.role.fileExtension ?? "bin")",
         ]
     }
 }

@@ -19,14 +19,14 @@ struct PageLinks {
     init(_ detail: JobDetail, artifacts: [ArtifactSummary], showsAll: Bool) {
         self.detail = detail
         self.showsAll = showsAll
-        pictures = artifacts.filter { $0.kind == .picture }
+        pictures = artifacts.filter { $0.role == .picture }
         previews = Dictionary(
-            artifacts.filter { $0.kind == .snapshot }.map { ($0.iteration, $0.sha256) }, uniquingKeysWith: { $1 })
+            artifacts.filter { $0.role == .snapshot }.map { ($0.iteration, $0.sha256) }, uniquingKeysWith: { $1 })
     }
 
     /// Of a job with very many pictures, only the first ones.
     func isShown(_ artifact: ArtifactSummary) -> Bool {
-        showsAll || artifact.kind != .picture || artifact.iteration <= Self.picturesShown
+        showsAll || artifact.role != .picture || artifact.iteration <= Self.picturesShown
     }
 
     var content: [String: Any?] {
