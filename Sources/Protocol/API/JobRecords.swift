@@ -5,6 +5,7 @@ import Foundation
 public struct ArtifactSummary: Codable, Sendable, Equatable {
     /// `kind` in JSON.
     public var role: ArtifactRole
+    /// Of a picture, a map or a MaterialX file its ``number``.
     public var iteration: Int
     /// 64 lower-case hexadecimal digits; `GET /api/v1/artifacts/{sha256}` returns the bytes.
     public var sha256: String
@@ -17,6 +18,15 @@ public struct ArtifactSummary: Codable, Sendable, Equatable {
         self.sha256 = sha256
         self.sizeBytes = sizeBytes
         self.createdAt = createdAt
+    }
+
+    /// Of a picture, a map or a MaterialX file, from 1.
+    public var number: Int { iteration }
+
+    /// What the submission says of this map; nil if the job has no such map.
+    public func map(in maps: [MapFile]?) -> MapFile? {
+        guard let maps, maps.indices.contains(number - 1) else { return nil }
+        return maps[number - 1]
     }
 
     private enum CodingKeys: String, CodingKey {

@@ -79,8 +79,8 @@ struct JobFiles {
             // The albedo is among the maps.
             case .exemplar where maps != nil: break
             case .map:
-                guard let maps, maps.indices.contains(artifact.iteration - 1) else { break }
-                targets[folder.exemplarMap(maps[artifact.iteration - 1])] = artifact
+                guard let map = artifact.map(in: maps) else { break }
+                targets[folder.exemplarMap(map)] = artifact
             case .exemplar:
                 let name = FileName.component(URL(fileURLWithPath: job.fileName).lastPathComponent)
                 targets[folder.url.appendingPathComponent(FileName.shortened("exemplar-\(name)"))] = artifact

@@ -96,13 +96,12 @@ struct JobScreen {
     }
 
     func files(_ artifacts: [ArtifactSummary], of detail: JobDetail) -> [StyledText] {
-        let maps = detail.maps ?? []
         let snapshots = artifacts.filter { $0.role == .snapshot }
         let others = artifacts.filter { $0.role != .snapshot }.map { artifact in
-            // The number of others is no iteration.
+            // The others have an iteration instead.
             let isNumbered = [.picture, .material, .map].contains(artifact.role)
-            let isMap = artifact.role == .map && maps.indices.contains(artifact.iteration - 1)
-            let number = isMap ? maps[artifact.iteration - 1].map.printable : "\(artifact.iteration)"
+            let map = artifact.role == .map ? artifact.map(in: detail.maps) : nil
+            let number = map?.map.printable ?? "\(artifact.number)"
             return [
                 StyledText("  " + artifact.role.rawValue + (isNumbered ? " \(number)" : "")),
                 StyledText(isNumbered || !detail.job.isTraining ? "" : "iteration \(artifact.iteration)"),

@@ -107,23 +107,17 @@ struct JobPageView {
     private func title(of artifact: ArtifactSummary) -> String {
         switch artifact.role {
         case .exemplar, .model: artifact.role.rawValue
-        case .picture: "picture \(artifact.iteration)"
-        case .map: "map \(map(artifact).map { Readable.plain($0.map) } ?? "\(artifact.iteration)")"
-        case .material: "MaterialX \(artifact.iteration)"
+        case .picture: "picture \(artifact.number)"
+        case .map: "map \(artifact.map(in: detail.maps).map { Readable.plain($0.map) } ?? "\(artifact.number)")"
+        case .material: "MaterialX \(artifact.number)"
         // An input.
         case .generator where detail.job.kind != .train: "generator"
         default: "\(artifact.role.rawValue), iteration \(artifact.iteration)"
         }
     }
 
-    /// What the submission says of a map.
-    private func map(_ artifact: ArtifactSummary) -> MapFile? {
-        let maps = detail.maps ?? []
-        return maps.indices.contains(artifact.iteration - 1) ? maps[artifact.iteration - 1] : nil
-    }
-
     private func file(_ artifact: ArtifactSummary) -> [String: Any] {
-        let given = artifact.role == .map ? map(artifact)?.fileName : nil
+        let given = artifact.role == .map ? artifact.map(in: detail.maps)?.fileName : nil
         let albedo = detail.maps?.first { $0.sha256 == artifact.sha256 }?.fileName
         let own = artifact.role == .exemplar ? albedo ?? detail.job.fileName : given
         return [
