@@ -238,7 +238,7 @@ extension JobStore {
             newest.merge(try columns.values(row)) { newer, _ in newer }
         }
         // A snapshot's figures are not losses.
-        return newest.filter { !$0.key.hasPrefix("quality_") }
+        return newest.filter { !QualityColumn.isQuality($0.key) }
     }
 }
 

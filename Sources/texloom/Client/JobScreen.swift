@@ -62,9 +62,9 @@ struct JobScreen {
     /// A line for each measured term: its newest value and its course over the run.
     /// - Parameter isQuality: whether to show the quality figures, or all other terms.
     func terms(_ history: LossHistory, latest: [String: Float], isQuality: Bool) -> [StyledText] {
-        let all = history.names.union(latest.keys).filter { $0.hasPrefix("quality_") == isQuality }
+        let all = history.names.union(latest.keys).filter { QualityColumn.isQuality($0) == isQuality }
         let names = Self.firstTerms.filter(all.contains) + all.subtracting(Self.firstTerms).sorted()
-        let labels = names.map { (isQuality ? String($0.dropFirst("quality_".count)) : $0).printable }
+        let labels = names.map { (isQuality ? QualityColumn.shortName($0) : $0).printable }
         let labelWidth = labels.map(\.columns).max() ?? 0
         let sparkWidth = max(4, min(60, columns - labelWidth - 2 - 12 - 4))
         return zip(names, labels).map { name, label in

@@ -71,11 +71,8 @@ struct JobPageView {
 
     /// The figures of the snapshot on display.
     func quality(_ values: [String: Float]) -> [String: Any?] {
-        let figures = values.filter { $0.key.hasPrefix("quality_") }.sorted { $0.key < $1.key }.map { key, value in
-            [
-                "key": key, "title": key.dropFirst("quality_".count).replacing("_", with: " "),
-                "value": Readable.figure(value),
-            ] as [String: Any]
+        let figures = values.filter { QualityColumn.isQuality($0.key) }.sorted { $0.key < $1.key }.map { key, value in
+            ["key": key, "title": QualityColumn.title(key), "value": Readable.figure(value)] as [String: Any]
         }
         return ["hasQuality": !figures.isEmpty, "quality": figures]
     }
