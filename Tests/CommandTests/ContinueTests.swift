@@ -38,7 +38,7 @@ import Testing
             #expect(job.state == .finished && job.iteration == 60)
             let list = try await api.get("/api/v1/jobs/\(job.id)/artifacts", as: ArtifactList.self).artifacts
             return Dictionary(
-                list.filter { $0.kind != .checkpoint && $0.kind != .snapshot }.map { ($0.kind.rawValue, $0.sha256) },
+                list.filter { $0.role != .checkpoint && $0.role != .snapshot }.map { ($0.role.rawValue, $0.sha256) },
                 uniquingKeysWith: { $1 })
         }
         #expect(try await digests("moss-to-60") == digests("whole"))

@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import Protocol
 import Testing
 import TextureGAN
 
@@ -24,6 +25,13 @@ import TextureGAN
         let path = scratch.path(name)
         try image.png().write(to: URL(fileURLWithPath: path))
         return path
+    }
+
+    /// Protocol cannot import TextureGAN, so both spell the prefix. They must agree.
+    @Test func theTrainersFiguresAreTheQualityColumns() {
+        #expect(QualityFigures.columns.allSatisfy(QualityColumn.isQuality))
+        #expect(QualityFigures.columns.map(QualityColumn.shortName) == QualityFigure.allCases.map { "\($0)" })
+        #expect(!Trainer.columns.contains(where: QualityColumn.isQuality))
     }
 
     @Test func figuresOfSeveralImagesArePrintedForPeopleAndForScripts() throws {

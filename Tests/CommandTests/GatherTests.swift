@@ -113,7 +113,7 @@ import Testing
         let server = try PythonServer(script)
         let api = try APIClient(address: server.address)
         let artifact = ArtifactSummary(
-            kind: .generator, iteration: 30, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            role: .generator, iteration: 30, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
             sizeBytes: 3, createdAt: Date())
         let file = scratch.url.appendingPathComponent("generator.safetensors")
         let failure = await #expect(throws: CommandFailure.self) { try await api.fetch(artifact, to: file) }

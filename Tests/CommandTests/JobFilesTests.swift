@@ -54,7 +54,7 @@ import Testing
             try answer("artifacts/\(digest)", bytes)
             summaries.append(
                 ArtifactSummary(
-                    kind: role, iteration: iteration, sha256: digest, sizeBytes: bytes.count, createdAt: Date()))
+                    role: role, iteration: iteration, sha256: digest, sizeBytes: bytes.count, createdAt: Date()))
         }
         try answer(
             "jobs/\(job.id)",

@@ -67,7 +67,7 @@ struct Janitor: Sendable {
     /// Forgets the workers that have been away for too long. Their keys are no longer good. The coordinator's own
     /// absence does not count, nor does a jump of the clock, nor for keys the time on a plain address.
     func forgetWorkers(at now: Date = Date()) async throws {
-        try await store.leaveOutAbsence(longerThan: Self.interval.inSeconds, acceptsKeys: keys != nil, at: now)
+        try await store.excludeDowntime(longerThan: Self.interval.inSeconds, acceptsKeys: keys != nil, at: now)
         let connected = await Set(engine.committed.sessionOfWorker.keys)
         let forgotten = try await store.forgetWorkers(
             lastSeenBefore: now - Self.workerLifetime, connected: connected, endsKeys: keys != nil, at: now)

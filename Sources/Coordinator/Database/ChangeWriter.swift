@@ -12,12 +12,12 @@ struct ChangeWriter {
         switch change {
         case .job(let job): try write(job)
         case .attempt(let id, let attempt): try write(attempt, of: id)
-        case .artifact(let id, let kind, let iteration, let artifact):
-            try write(kind, iteration, artifact, of: id)
-        case .artifactDropped(let id, let kind, let iteration):
+        case .artifact(let id, let role, let iteration, let artifact):
+            try write(role, iteration, artifact, of: id)
+        case .artifactDropped(let id, let role, let iteration):
             try run(
                 "DELETE FROM artifacts WHERE job = ? AND kind = ? AND iteration = ?",
-                [id.sequence, kind.rawValue, iteration])
+                [id.sequence, role.rawValue, iteration])
         case .report(let id, let trainingSeconds, let json):
             try run(
                 "UPDATE jobs SET training_seconds = ?, report_json = ? WHERE sequence = ?",
@@ -66,11 +66,23 @@ struct ChangeWriter {
     }
 
     private func write(_ job: Job) throws {
+        try writeRecipe(of: job)
+        try writeRow(of: job)
+        try writeLabels(of: job)
+        try writeInputs(of: job)
+        try writeAwaited(of: job)
+        try writeProducts(of: job)
+    }
+
+    private func writeRecipe(of job: Job) throws {
         // Thousands of jobs share a recipe. Reading its name takes longer than a lookup.
         if try Int64.fetchOne(db, sql: "SELECT id FROM recipes WHERE yaml = ?", arguments: [job.spec]) == nil {
             let name = job.kind == .train ? RecipeName.read(from: job.spec) : job.kind.rawValue
             try run("INSERT INTO recipes (yaml, name) VALUES (?, ?)", [job.spec, name])
         }
+    }
+
+    private func writeRow(of job: Job) throws {
         // Ids contain no spaces.
         let avoided = job.avoidedWorkerIDs.isEmpty ? nil : job.avoidedWorkerIDs.joined(separator: " ")
         let needs =
@@ -97,11 +109,17 @@ struct ChangeWriter {
                 job.priority, job.queueOrder, job.state.rawValue, job.reason, job.failures, avoided, job.iteration,
                 job.totalIterations, job.secondsPerIteration, seconds, needs, job.tags.batch,
             ])
+    }
+
+    private func writeLabels(of job: Job) throws {
         for (key, value) in job.tags.labels {
             try run(
                 "INSERT INTO labels (job, key, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [job.id.sequence, key, value])
         }
+    }
+
+    private func writeInputs(of job: Job) throws {
         for (position, input) in job.inputs.enumerated() {
             try run(
                 """
@@ -119,11 +137,17 @@ struct ChangeWriter {
                 try write(ArtifactRole(rawValue: input.name) ?? .exemplar, 0, input.artifact, of: job.id)
             }
         }
+    }
+
+    private func writeAwaited(of job: Job) throws {
         for (position, awaited) in job.awaited.enumerated() {
             try run(
                 "INSERT INTO awaited (job, position, name, source, role) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [job.id.sequence, position, awaited.name, awaited.job.sequence, awaited.role.rawValue])
         }
+    }
+
+    private func writeProducts(of job: Job) throws {
         for (role, product) in job.products {
             try run(
                 """
@@ -149,13 +173,13 @@ struct ChangeWriter {
             ])
     }
 
-    private func write(_ kind: ArtifactRole, _ iteration: Int, _ artifact: Artifact, of id: JobID) throws {
+    private func write(_ role: ArtifactRole, _ iteration: Int, _ artifact: Artifact, of id: JobID) throws {
         try run(
             """
             INSERT INTO artifacts (job, kind, iteration, sha256, bytes, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
             ON CONFLICT (job, kind, iteration) DO UPDATE SET sha256 = ?4, bytes = ?5 WHERE sha256 <> ?4
             """,
-            [id.sequence, kind.rawValue, iteration, artifact.sha256, artifact.sizeBytes, seconds])
+            [id.sequence, role.rawValue, iteration, artifact.sha256, artifact.sizeBytes, seconds])
     }
 
     private func write(_ block: MetricsBlock, of id: JobID, _ attempt: Int) throws {

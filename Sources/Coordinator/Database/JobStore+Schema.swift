@@ -2,6 +2,7 @@ import GRDB
 
 extension JobStore {
     /// The database's history. Migrations are append-only: never change a released one.
+    /// So the column with an artifact's role is still called `kind`.
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("v1") { db in

@@ -9,8 +9,6 @@ import GRDB
 final class JobStore: Sendable {
     /// Log lines kept for each job, the newest.
     static let logLinesKept = 10_000
-    /// Workers kept in the database, the most recently seen.
-    static let workersKept = 10_000
 
     let pool: DatabasePool
     /// Random, made with the database: distinguishes this cluster from another one at the same address.
@@ -132,77 +130,6 @@ final class JobStore: Sendable {
         try await pool.read { db in
             try Bool.fetchOne(
                 db, sql: "SELECT EXISTS (SELECT 1 FROM artifacts WHERE sha256 = ?)", arguments: [sha256]) ?? false
-        }
-    }
-
-    /// Leaves a time in which no worker could come out of the workers' and the keys' absence: the coordinator was off,
-    /// or the clock jumped. While the workers' address is plain, the absence of keys begins at each call. To be called
-    /// at regular intervals; the first call knows of no such time.
-    func leaveOutAbsence(longerThan interval: TimeInterval, acceptsKeys: Bool, at now: Date) async throws {
-        try await pool.write { db in
-            let now = now.timeIntervalSince1970
-            let last = try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'workers_reviewed_at'")
-            try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('workers_reviewed_at', ?)", arguments: ["\(now)"])
-            let absence = max(0, now - (last.flatMap(Double.init) ?? now) - interval)
-            if absence > 0 {
-                try db.execute(
-                    sql: "UPDATE workers SET last_seen_at = min(last_seen_at + ?, ?)", arguments: [absence, now])
-            }
-            guard absence > 0 || !acceptsKeys else { return }
-            // `now` is more than any of these times lacks. NULL stays NULL.
-            try db.execute(
-                sql: "UPDATE worker_keys SET added_at = min(added_at + ?1, ?2), revoked_at = min(revoked_at + ?1, ?2)",
-                arguments: [acceptsKeys ? absence : now, now])
-        }
-    }
-
-    /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit, each with its key. It
-    /// never forgets a worker in `connected`, and records that these are seen now. Keys that were added before `time`
-    /// and that no worker has are forgotten too. A key that was revoked after `time` stays, so that its worker hears why
-    /// it is refused.
-    /// - Parameter endsKeys: Whether keys are forgotten at all.
-    /// - Returns: The ids of the forgotten workers, and the forgotten keys.
-    func forgetWorkers(
-        lastSeenBefore time: Date, connected: Set<String>, endsKeys: Bool, at now: Date
-    ) async throws -> (workers: [String], keys: [String]) {
-        try await pool.write { db in
-            var (workers, keys): ([String], [String]) = ([], [])
-            var keysBeyondLimit: Set<String> = []
-            let limit = time.timeIntervalSince1970
-            let rows = try StoredRow.all(
-                db, sql: "SELECT id, last_seen_at, key FROM workers ORDER BY last_seen_at DESC, id")
-            for (rank, row) in rows.enumerated() {
-                let (id, seen): (String, Double) = (try row["id"], try row["last_seen_at"])
-                if connected.contains(id) {
-                    // A worker may stay connected for months, and nothing else records that it is there.
-                    try db.execute(
-                        sql: "UPDATE workers SET last_seen_at = ? WHERE id = ?",
-                        arguments: [now.timeIntervalSince1970, id])
-                } else if seen < limit || rank >= Self.workersKept {
-                    try db.execute(sql: "DELETE FROM workers WHERE id = ?", arguments: [id])
-                    workers.append(id)
-                    // The key of a worker that was away for too long has a time of its own, below: it may have stopped
-                    // while the workers' address was plain.
-                    if seen >= limit, let key = try row["key"] as String? { keysBeyondLimit.insert(key) }
-                }
-            }
-            guard endsKeys else { return (workers, []) }
-            // A worker whose id is new may still have the key.
-            let unused = try StoredRow.all(
-                db,
-                sql: """
-                    SELECT key, added_at FROM worker_keys
-                    WHERE key NOT IN (SELECT key FROM workers WHERE key IS NOT NULL)
-                        AND (revoked_at IS NULL OR revoked_at < ?)
-                    """,
-                arguments: [limit])
-            for row in unused {
-                let (key, added): (String, Double) = (try row["key"], try row["added_at"])
-                guard keysBeyondLimit.contains(key) || added < limit else { continue }
-                try db.execute(sql: "DELETE FROM worker_keys WHERE key = ?", arguments: [key])
-                keys.append(key)
-            }
-            return (workers, keys)
         }
     }
 

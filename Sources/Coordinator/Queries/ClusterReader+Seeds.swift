@@ -37,7 +37,7 @@ extension ClusterReader {
             let row = try await store.metrics(of: id, after: iteration - 1, limit: 1).entries.first,
             row.iteration == iteration
         else { return [:] }
-        return row.values.filter { $0.key.hasPrefix("quality_") }
+        return row.values.filter { QualityColumn.isQuality($0.key) }
     }
 
     /// Jobs whose groups have several seeds, by id: the job's own seed, and the number of seeds.

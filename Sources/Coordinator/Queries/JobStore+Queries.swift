@@ -118,23 +118,23 @@ extension JobStore {
             try StoredRow.all(
                 db, sql: "SELECT * FROM artifacts WHERE job = ? ORDER BY kind, iteration", arguments: [id.sequence]
             ).compactMap { row -> ArtifactSummary? in
-                try ArtifactRole(rawValue: row["kind"]).map { kind in
+                try ArtifactRole(rawValue: row["kind"]).map { role in
                     try ArtifactSummary(
-                        kind: kind, iteration: row["iteration"], sha256: row["sha256"], sizeBytes: row["bytes"],
+                        role: role, iteration: row["iteration"], sha256: row["sha256"], sizeBytes: row["bytes"],
                         createdAt: Date(timeIntervalSince1970: row["created_at"]))
                 }
             }
         }
-        return list.filter { $0.kind == .exemplar } + list.filter { $0.kind == .map }
-            + list.filter { !$0.kind.isSubmitted }
+        return list.filter { $0.role == .exemplar } + list.filter { $0.role == .map }
+            + list.filter { !$0.role.isSubmitted }
     }
 
     /// The role of an artifact in some job that has it; nil if no job has it.
-    func kind(ofArtifact sha256: String) async throws -> ArtifactRole? {
-        let kind = try await pool.read { db in
+    func role(ofArtifact sha256: String) async throws -> ArtifactRole? {
+        let role = try await pool.read { db in
             try String.fetchOne(db, sql: "SELECT kind FROM artifacts WHERE sha256 = ? LIMIT 1", arguments: [sha256])
         }
-        return kind.flatMap(ArtifactRole.init)
+        return role.flatMap(ArtifactRole.init)
     }
 
     /// Rows with iterations above `after`, ascending, as far as they fit an answer.
@@ -180,35 +180,6 @@ extension JobStore {
                 arguments: [id.sequence, limit])
         }
         return try await logs(of: id, after: start ?? 0, limit: limit).entries
-    }
-
-    /// Known workers, with the time of their last change of state.
-    /// - Parameters:
-    ///   - ids: Workers that are in any case among them.
-    ///   - limit: How many of the others, the most recently seen.
-    func workers(_ ids: Set<String> = [], others limit: Int = .max) async throws -> [RecordedWorkerRow] {
-        let names = String(decoding: try JSONEncoder().encode(ids.sorted()), as: UTF8.self)
-        return try await pool.read { db in
-            let sql = """
-                SELECT * FROM workers WHERE id IN (SELECT value FROM json_each(?1)) OR id IN (
-                    SELECT id FROM workers WHERE id NOT IN (SELECT value FROM json_each(?1))
-                    ORDER BY last_seen_at DESC, id LIMIT ?2)
-                ORDER BY name, id
-                """
-            return try StoredRow.all(db, sql: sql, arguments: [names, limit]).map { row in
-                try RecordedWorkerRow(
-                    identity: WorkerIdentity(
-                        id: row["id"], name: row["name"], softwareVersion: row["software_version"],
-                        slots: row["slots"], threadsPerSlot: row["threads_per_slot"], cpu: row["cpu"],
-                        credentials: WorkerCredentials(key: row["key"], secretDigest: row["secret_digest"])),
-                    lastSeenAt: Date(timeIntervalSince1970: row["last_seen_at"]))
-            }
-        }
-    }
-
-    struct RecordedWorkerRow: Sendable {
-        var identity: WorkerIdentity
-        var lastSeenAt: Date
     }
 
     // MARK: Rows
@@ -267,7 +238,7 @@ extension JobStore {
             newest.merge(try columns.values(row)) { newer, _ in newer }
         }
         // A snapshot's figures are not losses.
-        return newest.filter { !$0.key.hasPrefix("quality_") }
+        return newest.filter { !QualityColumn.isQuality($0.key) }
     }
 }
 

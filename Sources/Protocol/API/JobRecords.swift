@@ -3,19 +3,35 @@ import Foundation
 
 /// An immutable file of a job.
 public struct ArtifactSummary: Codable, Sendable, Equatable {
-    public var kind: ArtifactRole
+    /// `kind` in JSON.
+    public var role: ArtifactRole
+    /// Of a picture, a map or a MaterialX file its ``number``.
     public var iteration: Int
     /// 64 lower-case hexadecimal digits; `GET /api/v1/artifacts/{sha256}` returns the bytes.
     public var sha256: String
     public var sizeBytes: Int
     public var createdAt: Date
 
-    public init(kind: ArtifactRole, iteration: Int, sha256: String, sizeBytes: Int, createdAt: Date) {
-        self.kind = kind
+    public init(role: ArtifactRole, iteration: Int, sha256: String, sizeBytes: Int, createdAt: Date) {
+        self.role = role
         self.iteration = iteration
         self.sha256 = sha256
         self.sizeBytes = sizeBytes
         self.createdAt = createdAt
+    }
+
+    /// Of a picture, a map or a MaterialX file, from 1.
+    public var number: Int { iteration }
+
+    /// What the submission says of this map; nil if the job has no such map.
+    public func map(in maps: [MapFile]?) -> MapFile? {
+        guard let maps, maps.indices.contains(number - 1) else { return nil }
+        return maps[number - 1]
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role = "kind"
+        case iteration, sha256, sizeBytes, createdAt
     }
 }
 

@@ -15,6 +15,6 @@ public struct TrainingReport {
         verdict = object["verdict"] as? String
         let figures = object["quality"] as? [String: Any] ?? [:]
         quality = figures.compactMapValues { ($0 as? NSNumber)?.floatValue }
-            .filter { $0.key.hasPrefix("quality_") && $0.value.isFinite }
+            .filter { QualityColumn.isQuality($0.key) && $0.value.isFinite }
     }
 }

@@ -71,7 +71,7 @@ struct JobFiles {
     ) -> [URL: ArtifactSummary] {
         var targets: [URL: ArtifactSummary] = [:]
         for artifact in artifacts {
-            switch artifact.kind {
+            switch artifact.role {
             case .snapshot: targets[folder.snapshot(artifact.iteration)] = artifact
             case .generator: targets[folder.generator] = artifact
             case .discriminator: targets[folder.discriminator] = artifact
@@ -79,8 +79,8 @@ struct JobFiles {
             // The albedo is among the maps.
             case .exemplar where maps != nil: break
             case .map:
-                guard let maps, maps.indices.contains(artifact.iteration - 1) else { break }
-                targets[folder.exemplarMap(maps[artifact.iteration - 1])] = artifact
+                guard let map = artifact.map(in: maps) else { break }
+                targets[folder.exemplarMap(map)] = artifact
             case .exemplar:
                 let name = FileName.component(URL(fileURLWithPath: job.fileName).lastPathComponent)
                 targets[folder.url.appendingPathComponent(FileName.shortened("exemplar-\(name)"))] = artifact
@@ -122,7 +122,7 @@ struct JobFiles {
         let common = zip(before, rows).prefix { $0.iteration == $1.iteration && $0.values == $1.values }.count
         if common < before.count { events.resume(from: common == 0 ? -1 : rows[common - 1].iteration) }
         events.add(rows)
-        for snapshot in artifacts where snapshot.kind == .snapshot {
+        for snapshot in artifacts where snapshot.role == .snapshot {
             events.addSnapshot(snapshot.iteration, at: snapshot.createdAt)
         }
     }
@@ -169,7 +169,7 @@ extension ResultFolder {
     fileprivate func rename(_ earlier: [ResultManifest.File], to targets: [URL: ArtifactSummary]) {
         let names = Set(targets.keys.map(\.standardizedFileURL.path))
         for (target, artifact) in targets where !FileManager.default.fileExists(atPath: target.path) {
-            let held = earlier.lazy.filter { $0.role == artifact.kind && $0.sha256 == artifact.sha256 }
+            let held = earlier.lazy.filter { $0.role == artifact.role && $0.sha256 == artifact.sha256 }
                 .map { url.appendingPathComponent($0.path).standardizedFileURL }
                 .first { !names.contains($0.path) && (try? sha256(of: $0)) == artifact.sha256 }
             guard let held, (try? FileManager.default.moveItem(at: held, to: target)) != nil else { continue }

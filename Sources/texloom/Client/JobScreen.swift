@@ -62,9 +62,9 @@ struct JobScreen {
     /// A line for each measured term: its newest value and its course over the run.
     /// - Parameter isQuality: whether to show the quality figures, or all other terms.
     func terms(_ history: LossHistory, latest: [String: Float], isQuality: Bool) -> [StyledText] {
-        let all = history.names.union(latest.keys).filter { $0.hasPrefix("quality_") == isQuality }
+        let all = history.names.union(latest.keys).filter { QualityColumn.isQuality($0) == isQuality }
         let names = Self.firstTerms.filter(all.contains) + all.subtracting(Self.firstTerms).sorted()
-        let labels = names.map { (isQuality ? String($0.dropFirst("quality_".count)) : $0).printable }
+        let labels = names.map { (isQuality ? QualityColumn.shortName($0) : $0).printable }
         let labelWidth = labels.map(\.columns).max() ?? 0
         let sparkWidth = max(4, min(60, columns - labelWidth - 2 - 12 - 4))
         return zip(names, labels).map { name, label in
@@ -96,15 +96,14 @@ struct JobScreen {
     }
 
     func files(_ artifacts: [ArtifactSummary], of detail: JobDetail) -> [StyledText] {
-        let maps = detail.maps ?? []
-        let snapshots = artifacts.filter { $0.kind == .snapshot }
-        let others = artifacts.filter { $0.kind != .snapshot }.map { artifact in
-            // The number of others is no iteration.
-            let isNumbered = [.picture, .material, .map].contains(artifact.kind)
-            let isMap = artifact.kind == .map && maps.indices.contains(artifact.iteration - 1)
-            let number = isMap ? maps[artifact.iteration - 1].map.printable : "\(artifact.iteration)"
+        let snapshots = artifacts.filter { $0.role == .snapshot }
+        let others = artifacts.filter { $0.role != .snapshot }.map { artifact in
+            // The others have an iteration instead.
+            let isNumbered = [.picture, .material, .map].contains(artifact.role)
+            let map = artifact.role == .map ? artifact.map(in: detail.maps) : nil
+            let number = map?.map.printable ?? "\(artifact.number)"
             return [
-                StyledText("  " + artifact.kind.rawValue + (isNumbered ? " \(number)" : "")),
+                StyledText("  " + artifact.role.rawValue + (isNumbered ? " \(number)" : "")),
                 StyledText(isNumbered || !detail.job.isTraining ? "" : "iteration \(artifact.iteration)"),
                 StyledText(Readable.bytes(artifact.sizeBytes)), StyledText(artifact.sha256, .faint),
             ]

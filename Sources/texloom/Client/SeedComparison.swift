@@ -37,7 +37,7 @@ struct SeedComparison {
 
     private var table: TextTable {
         let columns = Set(group.jobs.flatMap(\.quality.keys)).sorted()
-        let names = columns.map { String($0.trimmingPrefix("quality_")) }
+        let names = columns.map(QualityColumn.shortName)
         return TextTable(
             columns: [
                 TextTable.Column(title: " "), TextTable.Column(title: "SEED", alignsRight: true),

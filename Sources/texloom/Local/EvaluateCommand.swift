@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Imaging
 import NNCore
+import Protocol
 import TextureGAN
 
 struct EvaluateCommand: ParsableCommand, PrintsOnly {
@@ -180,7 +181,7 @@ struct EvaluateCommand: ParsableCommand, PrintsOnly {
 
 extension QualityFigure {
     /// The column's name without the common prefix.
-    var shortName: String { String(rawValue.trimmingPrefix("quality_")) }
+    var shortName: String { QualityColumn.shortName(rawValue) }
 }
 
 extension Seam {

@@ -71,10 +71,10 @@ struct ProductNames {
     func targets(of artifacts: [ArtifactSummary], in folder: URL) -> [URL: ArtifactSummary] {
         var targets: [URL: ArtifactSummary] = [:]
         for artifact in artifacts {
-            switch artifact.kind {
-            case .picture: targets[folder.appendingPathComponent(picture(artifact.iteration))] = artifact
+            switch artifact.role {
+            case .picture: targets[folder.appendingPathComponent(picture(artifact.number))] = artifact
             case .model: targets[folder.appendingPathComponent("generator.\(format)")] = artifact
-            case .material: targets[folder.appendingPathComponent(description(artifact.iteration))] = artifact
+            case .material: targets[folder.appendingPathComponent(description(artifact.number))] = artifact
             case .exemplar, .map, .snapshot, .checkpoint, .generator, .discriminator: break
             }
         }

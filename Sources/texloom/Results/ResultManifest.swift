@@ -88,7 +88,7 @@ struct ResultManifest: Encodable {
             let artifact = artifacts[file.path]
             manifest.files.append(
                 File(
-                    path: path, role: artifact?.kind, bytes: bytes,
+                    path: path, role: artifact?.role, bytes: bytes,
                     sha256: try artifact?.sha256 ?? sha256(of: file)))
         }
         let encoder = JSONEncoder()

@@ -75,7 +75,7 @@ struct RetentionTests {
         for artifact in list {
             #expect(artifacts.contains(Artifact(sha256: artifact.sha256, sizeBytes: artifact.sizeBytes)), "\(artifact)")
         }
-        return Dictionary(grouping: list, by: \.kind).mapValues { $0.map(\.iteration) }
+        return Dictionary(grouping: list, by: \.role).mapValues { $0.map(\.iteration) }
     }
 
     private func isInOrder() async throws {

@@ -137,7 +137,7 @@ struct FollowUpTests {
         // Its input is among its files.
         let files = try await coordinator.get("/api/v1/jobs/\(follower.id)/artifacts").decoded(ArtifactList.self)
             .artifacts
-        #expect(files.map(\.kind) == [.exemplar, .generator])
+        #expect(files.map(\.role) == [.exemplar, .generator])
         await coordinator.stop()
     }
 

@@ -23,8 +23,8 @@ import Testing
         let detail = JobDetail(
             job: job, recipeYAML: "times=1", attempts: [],
             reportJSON: "{\"pictures\":[\(sizes.joined(separator: ","))]}", trainingSeconds: 1)
-        func artifact(_ kind: ArtifactRole, _ number: Int, _ sha: Int) -> ArtifactSummary {
-            ArtifactSummary(kind: kind, iteration: number, sha256: Self.sha(sha), sizeBytes: 9, createdAt: Date())
+        func artifact(_ role: ArtifactRole, _ number: Int, _ sha: Int) -> ArtifactSummary {
+            ArtifactSummary(role: role, iteration: number, sha256: Self.sha(sha), sizeBytes: 9, createdAt: Date())
         }
         let artifacts =
             [artifact(.exemplar, 0, 9), artifact(.generator, 0, 8)]

@@ -83,7 +83,7 @@ struct MaterialSubmissionTests {
         let sorted = maps.sorted { $0.map < $1.map }
         #expect(detail.maps == sorted && detail.job.exemplarSHA256 == maps[0].sha256 && detail.job.fileName == "wall")
         let listed = try await artifacts(job.id, second)
-        #expect(listed.map(\.kind) == [.exemplar, .map, .map, .map])
+        #expect(listed.map(\.role) == [.exemplar, .map, .map, .map])
         #expect(listed.dropFirst().map(\.sha256) == sorted.map(\.sha256) && listed.map(\.iteration) == [0, 1, 2, 3])
         let followers = try #require(job.followers)
         #expect(try await self.detail(followers[0].id, second).maps == sorted)

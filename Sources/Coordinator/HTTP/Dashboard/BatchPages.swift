@@ -1,6 +1,5 @@
 import Base
 import ClusterCore
-import Foundation
 import Hummingbird
 import Protocol
 
@@ -47,7 +46,7 @@ extension DashboardRoutes {
         let shown = try await reader.store.selection(query, limit: ClusterCommands.maxSelected).map(\.state)
         var content: [String: Any?] = BatchView.progress(of: batch)
         content.merge(
-            Item.pager(page, path: "/batches/\(name)", query.parameters, isFirst: query.after == nil)
+            Item.pager(page, path: "/batches/\(name)", query.parametersWithinBatch, isFirst: query.after == nil)
         ) { $1 }
         let labels = try await reader.store.labels(ofBatch: name)
         // A label that all jobs share tells nothing about one of them.
@@ -74,59 +73,6 @@ extension DashboardRoutes {
     }
 }
 
-/// What the pages show of a batch.
-enum BatchView {
-    static func progress(of batch: BatchSummary) -> [String: Any] {
-        let isOpen = batch.endedAt == nil
-        let share = batch.shareDone
-        return [
-            "batch": Readable.plain(batch.name), "all": counted(batch.total, "job"),
-            "share": Int(share * 1000), "percent": Readable.unbroken("\(Readable.wholePercent(share)) %"),
-            "left": isOpen ? batch.secondsLeft.map { "about \(Readable.duration($0)) left" } ?? "" : "",
-            "counts": JobState.allCases.filter { batch.count($0) > 0 }.map {
-                ["state": $0.rawValue, "count": batch.count($0)] as [String: Any]
-            },
-        ]
-    }
-
-    /// Every card needs every key: otherwise a template would find the key of the page.
-    /// - Parameter keys: Of the labels that the card shows.
-    static func card(_ job: JobSummary, labels keys: Set<String>) -> [String: Any] {
-        let labels = JobTags.texts(ofLabels: (job.labels ?? [:]).filter { keys.contains($0.key) })
-        return Item.job(job).merging([
-            "isExemplar": job.latestSnapshot == nil,
-            "moves": job.totalIterations > 0 && !job.state.isSettled,
-            "total": max(job.totalIterations, 1), "iteration": min(job.iteration, job.totalIterations),
-            "hasLabels": !labels.isEmpty, "labels": Readable.plain(labels.joined(separator: " · ")),
-            "hasReason": job.reason != nil, "reason": Readable.plain(job.reason ?? ""),
-        ]) { $1 }
-    }
-
-    static func menu(_ key: String, _ values: [String], chosen: String?) -> [String: Any] {
-        [
-            "key": key,
-            "values": values.map { value in
-                [
-                    "value": Readable.plain(value), "label": "\(key)=\(value)", "isChosen": value == chosen,
-                ] as [String: Any]
-            },
-        ]
-    }
-
-    /// The query of an action on the jobs that are shown, with its question mark; empty for the whole batch.
-    static func filter(_ query: JobQuery) -> String {
-        var components = URLComponents()
-        components.setQuery(query.parameters)
-        return components.string ?? ""
-    }
-
-    /// What an action says that it changes, and sends along: "12 jobs" and 12; nil for none.
-    static func some(_ count: Int) -> [String: Any]? {
-        guard count > 0 else { return nil }
-        return ["jobs": counted(count, "job"), "atMost": count]
-    }
-}
-
 extension JobQuery {
     /// The jobs of a batch that a page shows, or that one of its forms changes.
     static func ofBatch(_ name: String, _ request: Request) throws -> JobQuery {
@@ -134,52 +80,5 @@ extension JobQuery {
         query.batch = name
         query.order = .oldest
         return query
-    }
-}
-
-extension DashboardActions {
-    func addBatches(to router: Router<CallerContext>) {
-        router.post("batches/:name/cancel") { request, context in
-            try await change(request, context, "cancelled") { .cancel(reason: ClusterCommands.reason($0["reason"])) }
-        }
-        router.post("batches/:name/delete") { request, context in
-            try await change(request, context, "deleted") { _ in .delete(cancelsFirst: false) }
-        }
-        router.post("jobs/:id/delete") { request, context in
-            let id: String = try context.parameters.require("id")
-            return try await answer(request, context, back: "/jobs") { _ in
-                let changes = try await commands.change(JobSelection(jobs: [id]), .delete(cancelsFirst: false))
-                guard let job = changes.changed.first else {
-                    throw Problem(
-                        .conflict,
-                        "the job has not ended, or another waits for it; cancel it, or delete the other, first")
-                }
-                return "“\(job.resultName)” is deleted."
-            }
-        }
-        router.post("batches/:name/retry") { request, context in
-            try await change(request, context, "queued again") { _ in .retry }
-        }
-    }
-
-    private func change(
-        _ request: Request, _ context: CallerContext, _ done: String, _ action: ([String: String]) -> JobChange
-    ) async throws -> Response {
-        let name: String = try context.parameters.require("name")
-        return try await answer(request, context, back: "/batches/\(name)") { form in
-            let query = try JobQuery.ofBatch(name, request)
-            let atMost = try form["atMost"].map { text -> Int in
-                guard let count = Int(text) else {
-                    throw Problem(.unprocessableContent, "atMost is '\(text)'; expected a whole number")
-                }
-                return count
-            }
-            let selection = JobSelection(
-                batch: name, labels: query.labels, state: query.state, name: query.name, recipe: query.recipe,
-                atMost: atMost)
-            let changes = try await commands.change(selection, action(form), audited: context.audited)
-            return
-                "\(counted(changes.changed.count, "job")) of “\(name)” \(changes.changed.count == 1 ? "is" : "are") \(done)."
-        }
     }
 }

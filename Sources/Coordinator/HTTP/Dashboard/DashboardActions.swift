@@ -27,13 +27,22 @@ struct DashboardActions: Sendable {
         }
         router.post("jobs/:id/priority") { request, context in
             try await answer(request, context, back: "/jobs/\(try context.parameters.require("id"))") { form in
-                guard let priority = form["priority"].flatMap({ Int($0) }) else {
-                    throw Problem(
-                        .unprocessableContent,
-                        "priority is '\(form["priority"] ?? "")'; expected \(JobSubmission.priorities)")
-                }
+                let priority = try Self.number(
+                    "priority", form["priority"] ?? "", expected: "\(JobSubmission.priorities)")
                 let job = try await commands.prioritise(try context.parameters.require("id"), priority)
                 return "“\(job.resultName)” has priority \(job.priority)."
+            }
+        }
+        router.post("jobs/:id/delete") { request, context in
+            let id: String = try context.parameters.require("id")
+            return try await answer(request, context, back: "/jobs") { _ in
+                let changes = try await commands.change(JobSelection(jobs: [id]), .delete(cancelsFirst: false))
+                guard let job = changes.changed.first else {
+                    throw Problem(
+                        .conflict,
+                        "the job has not ended, or another waits for it; cancel it, or delete the other, first")
+                }
+                return "“\(job.resultName)” is deleted."
             }
         }
         router.post("workers/:id/drain") { request, context in
@@ -65,5 +74,13 @@ struct DashboardActions: Sendable {
         let body = try await request.body.collect(upTo: maxFormBytes)
         let fields = try QueryParameters.pairs(String(buffer: body), of: "form").map { ($0.name, $0.value) }
         return Dictionary(fields, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// - Throws: `Problem` (422), which names the field, if its text is no whole number.
+    static func number(_ field: String, _ text: String, expected: String) throws -> Int {
+        guard let number = Int(text) else {
+            throw Problem(.unprocessableContent, "\(field) is '\(text)'; expected \(expected)")
+        }
+        return number
     }
 }

@@ -112,10 +112,9 @@ struct DashboardRoutes: Sendable {
         }
         var content = Item.pager(
             page, path: "/jobs",
-            query.parameters + [
-                URLQueryItem(name: "batch", value: query.batch),
-                URLQueryItem(name: "sort", value: query.order == .newest ? nil : query.order.rawValue),
-            ], isFirst: query.after == nil)
+            query.parameters
+                + [URLQueryItem(name: "sort", value: query.order == .newest ? nil : query.order.rawValue)],
+            isFirst: query.after == nil)
         let seeds = try await reader.seeds(of: page.jobs)
         content["jobs"] = page.jobs.map { job in
             let seed: [String: Any] =
@@ -137,7 +136,7 @@ struct DashboardRoutes: Sendable {
 
     @Sendable private func gallery(_ request: Request, _ context: CallerContext) async throws -> Response {
         var query = try JobQuery(QueryParameters(form: request), limit: Self.picturesPerPage, in: 1...200)
-        let parameters = query.parameters + [URLQueryItem(name: "batch", value: query.batch)]
+        let parameters = query.parameters
         query.state = .finished
         query.kind = .train
         query.order = .ended
@@ -233,8 +232,8 @@ struct DashboardRoutes: Sendable {
     @Sendable private func thumbnail(_ request: Request, _ context: CallerContext) async throws -> Response {
         let file: String = try context.parameters.require("file")
         guard file.hasSuffix(".png"), case let sha256 = String(file.dropLast(4)), SHA256Text.isValid(sha256),
-            let kind = try await reader.store.kind(ofArtifact: sha256),
-            kind == .snapshot || kind == .exemplar || kind == .picture || kind == .map
+            let role = try await reader.store.role(ofArtifact: sha256),
+            role == .snapshot || role == .exemplar || role == .picture || role == .map
         else {
             throw Problem(.notFound, "there is no picture '\(file)'")
         }

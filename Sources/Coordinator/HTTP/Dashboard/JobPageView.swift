@@ -27,10 +27,10 @@ struct JobPageView {
         self.log = log
         let links = PageLinks(detail, artifacts: artifacts, showsAll: showsAll)
         self.links = links
-        files = artifacts.filter { $0.kind != .snapshot && links.isShown($0) }
+        files = artifacts.filter { $0.role != .snapshot && links.isShown($0) }
         // Those of other work are previews of its pictures.
         isTraining = detail.job.isTraining
-        let all = isTraining ? artifacts.filter { $0.kind == .snapshot } : []
+        let all = isTraining ? artifacts.filter { $0.role == .snapshot } : []
         newestSnapshot = all.last
         let step = (all.count + Self.snapshotsShown - 1) / Self.snapshotsShown
         snapshots = all.enumerated().filter { (all.count - 1 - $0.offset) % max(step, 1) == 0 }.map(\.element)
@@ -71,11 +71,8 @@ struct JobPageView {
 
     /// The figures of the snapshot on display.
     func quality(_ values: [String: Float]) -> [String: Any?] {
-        let figures = values.filter { $0.key.hasPrefix("quality_") }.sorted { $0.key < $1.key }.map { key, value in
-            [
-                "key": key, "title": key.dropFirst("quality_".count).replacing("_", with: " "),
-                "value": Readable.figure(value),
-            ] as [String: Any]
+        let figures = values.filter { QualityColumn.isQuality($0.key) }.sorted { $0.key < $1.key }.map { key, value in
+            ["key": key, "title": QualityColumn.title(key), "value": Readable.figure(value)] as [String: Any]
         }
         return ["hasQuality": !figures.isEmpty, "quality": figures]
     }
@@ -105,32 +102,26 @@ struct JobPageView {
     }
 
     private func title(of artifact: ArtifactSummary) -> String {
-        switch artifact.kind {
-        case .exemplar, .model: artifact.kind.rawValue
-        case .picture: "picture \(artifact.iteration)"
-        case .map: "map \(map(artifact).map { Readable.plain($0.map) } ?? "\(artifact.iteration)")"
-        case .material: "MaterialX \(artifact.iteration)"
+        switch artifact.role {
+        case .exemplar, .model: artifact.role.rawValue
+        case .picture: "picture \(artifact.number)"
+        case .map: "map \(artifact.map(in: detail.maps).map { Readable.plain($0.map) } ?? "\(artifact.number)")"
+        case .material: "MaterialX \(artifact.number)"
         // An input.
         case .generator where detail.job.kind != .train: "generator"
-        default: "\(artifact.kind.rawValue), iteration \(artifact.iteration)"
+        default: "\(artifact.role.rawValue), iteration \(artifact.iteration)"
         }
     }
 
-    /// What the submission says of a map.
-    private func map(_ artifact: ArtifactSummary) -> MapFile? {
-        let maps = detail.maps ?? []
-        return maps.indices.contains(artifact.iteration - 1) ? maps[artifact.iteration - 1] : nil
-    }
-
     private func file(_ artifact: ArtifactSummary) -> [String: Any] {
-        let given = artifact.kind == .map ? map(artifact)?.fileName : nil
+        let given = artifact.role == .map ? artifact.map(in: detail.maps)?.fileName : nil
         let albedo = detail.maps?.first { $0.sha256 == artifact.sha256 }?.fileName
-        let own = artifact.kind == .exemplar ? albedo ?? detail.job.fileName : given
+        let own = artifact.role == .exemplar ? albedo ?? detail.job.fileName : given
         return [
             "sha256": artifact.sha256, "size": Readable.bytes(artifact.sizeBytes),
             "title": title(of: artifact),
             "download": own.map(Readable.plain)
-                ?? "\(detail.job.resultName)-\(artifact.kind.rawValue).\(artifact.kind.fileExtension ?? "bin")",
+                ?? "\(detail.job.resultName)-\(artifact.role.rawValue).\(artifact.role.fileExtension ?? "bin")",
         ]
     }
 }

@@ -19,14 +19,14 @@ struct PageLinks {
     init(_ detail: JobDetail, artifacts: [ArtifactSummary], showsAll: Bool) {
         self.detail = detail
         self.showsAll = showsAll
-        pictures = artifacts.filter { $0.kind == .picture }
+        pictures = artifacts.filter { $0.role == .picture }
         previews = Dictionary(
-            artifacts.filter { $0.kind == .snapshot }.map { ($0.iteration, $0.sha256) }, uniquingKeysWith: { $1 })
+            artifacts.filter { $0.role == .snapshot }.map { ($0.iteration, $0.sha256) }, uniquingKeysWith: { $1 })
     }
 
     /// Of a job with very many pictures, only the first ones.
     func isShown(_ artifact: ArtifactSummary) -> Bool {
-        showsAll || artifact.kind != .picture || artifact.iteration <= Self.picturesShown
+        showsAll || artifact.role != .picture || artifact.number <= Self.picturesShown
     }
 
     var content: [String: Any?] {
@@ -39,15 +39,15 @@ struct PageLinks {
             "hasMade": !pictures.isEmpty,
             "hasMore": !pictures.allSatisfy(isShown), "madeCount": counted(pictures.count, "picture"),
             "made": pictures.filter(isShown).map { picture -> [String: Any] in
-                let index = picture.iteration - 1
+                let index = picture.number - 1
                 let size = sizes.indices.contains(index) ? sizes[index] : nil
                 let isSmall = size.map { $0.width * $0.height <= Self.maxPixels } ?? false
                 // A preview shows the whole picture; a thumbnail is cut to a square.
                 let thumbnail =
-                    previews[picture.iteration].map { "/api/v1/artifacts/\($0)" }
+                    previews[picture.number].map { "/api/v1/artifacts/\($0)" }
                     ?? (isSmall ? "/thumbnails/\(picture.sha256).png" : nil)
                 return [
-                    "sha256": picture.sha256, "number": picture.iteration,
+                    "sha256": picture.sha256, "number": picture.number,
                     "size": (size?.map.map { "\(Readable.plain($0)), " } ?? "")
                         + (size.map { "\($0.width) × \($0.height)\($0.seams)" } ?? Readable.bytes(picture.sizeBytes)),
                     "hasThumbnail": thumbnail != nil, "thumbnail": thumbnail ?? "",

@@ -20,7 +20,7 @@ struct SeedsView {
     private func card(_ member: SeedJob) -> [String: Any] {
         let job = member.job
         let figures = member.quality.sorted { $0.key < $1.key }.map { key, value in
-            ["title": title(key), "value": Readable.figure(value)]
+            ["title": QualityColumn.title(key), "value": Readable.figure(value)]
         }
         let address = shownOn == nil ? "/api/v1/artifacts/" : "/thumbnails/"
         let moves = job.totalIterations > 0 && (job.state == .running || job.state == .queued)
@@ -36,10 +36,6 @@ struct SeedsView {
             "hasFigures": !figures.isEmpty, "figures": figures, "hasScore": member.score != nil,
             "score": member.score.map { String(format: "%.3f", $0) } ?? "",
         ]
-    }
-
-    private func title(_ column: String) -> String {
-        String(column.trimmingPrefix("quality_")).replacing("_", with: " ")
     }
 }
 

@@ -70,7 +70,7 @@ struct ArtifactResponder: Sendable {
     }
 
     private func contentType(of sha256: String) async throws -> (type: String, isImage: Bool) {
-        switch try await jobs.kind(ofArtifact: sha256) {
+        switch try await jobs.role(ofArtifact: sha256) {
         case .snapshot, .picture: return ("image/png", true)
         case .checkpoint, .generator, .discriminator, .model: return ("application/octet-stream", false)
         case .material: return ("application/xml", false)

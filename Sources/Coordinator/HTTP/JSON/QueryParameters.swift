@@ -130,8 +130,11 @@ extension JobQuery {
             limit: try query.number("limit", default: limit, in: limits))
     }
 
-    /// What selects the jobs within a batch, as the parameters that are read above: for the links and forms of pages.
-    var parameters: [URLQueryItem] {
+    /// What selects the jobs, as the parameters that are read above: for the links and forms of pages.
+    var parameters: [URLQueryItem] { parametersWithinBatch + [URLQueryItem(name: "batch", value: batch)] }
+
+    /// The same for the pages of a batch, whose paths name it.
+    var parametersWithinBatch: [URLQueryItem] {
         [
             URLQueryItem(name: "state", value: state?.rawValue), URLQueryItem(name: "name", value: name),
             URLQueryItem(name: "recipe", value: recipe),
