@@ -237,7 +237,7 @@ import Testing
         }
         // That no job is in a state is an answer, and so is a list without jobs.
         let held = try cluster.run(["retry", "--batch", "night", "--state", "held"])
-        #expect(held.status == 0 && held.output == "no job is held\n", "\(held)")
+        #expect(held.status == 0 && held.output == "none of these jobs is held\n", "\(held)")
         let none = try cluster.run(["list", "--batch", "nights"])
         #expect(none.status == 0 && none.output == "no job matches\n", "\(none)")
         let listed = try cluster.run(["batches"]).output

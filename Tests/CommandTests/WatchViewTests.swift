@@ -66,7 +66,7 @@ import Testing
     @Test func nothingHidesWhatWentWrong() {
         let lines = ClusterView(columns: 120, rows: 24, isUnicode: true).lines(busy).map { $0.text(paints: false) }
         #expect(
-            lines[0].hasPrefix("2 workers, 4 slots, 8.0 it/s   9000 queued, 4 running, 30 finished, 1 failed, 1 held"))
+            lines[0].hasPrefix("2 workers, 4 slots, 8.00 it/s   9000 queued, 4 running, 30 finished, 1 failed, 1 held"))
         #expect(lines[1].hasSuffix(" 32 of 9036 ended, 2 h 1 min left"), "\(lines[1])")
         for expected in ["failed", "held", "gone since", "4.0 it/s", "l1 0.25", "3 min"] {
             #expect(lines.contains { $0.contains(expected) }, "\(expected) in \(lines)")
@@ -74,6 +74,13 @@ import Testing
         let last = lines.last ?? ""
         let shown = lines.count { $0.contains(" queued ") && $0.hasPrefix("0") }
         #expect(last.contains("\(9000 - shown) queued") && last.contains("finished or cancelled"), "\(lines)")
+    }
+
+    @Test func theSpeedOfAClusterIsInIterationsASecond() {
+        var slow = busy
+        slow.summary?.iterationsPerSecond = 0.3
+        let lines = ClusterView(columns: 120, rows: 24, isUnicode: true).lines(slow).map { $0.text(paints: false) }
+        #expect(lines[0].hasPrefix("2 workers, 4 slots, 0.30 it/s   "), "\(lines[0])")
     }
 
     @Test func someJobsOfAClusterAreCountedAlone() {

@@ -200,7 +200,23 @@ class Tests:
         self.cluster.call("POST", f"/api/v1/jobs/{job}/priority", dict(priority=99))
         page.wait(f"document.querySelector('tbody tr').dataset.job === '{job}'", "it is the first")
         equal(page.evaluate("[document.activeElement.name, document.activeElement.value]"), ["reason", "half a sentence"], "the focus")
+        # A job that moves down leaves the others where they are.
+        page.evaluate("""(() => {
+            window.moved = new Set();
+            const hear = (changes) => changes.forEach(({ removedNodes }) => removedNodes.forEach((node) => node.dataset && window.moved.add(node.dataset.job)));
+            new MutationObserver(hear).observe(document.querySelector("tbody"), { childList: true });
+        })()""")
+        self.cluster.call("POST", f"/api/v1/jobs/{job}/priority", dict(priority=-100))
+        page.wait(f"document.querySelector('tbody tr:last-of-type').dataset.job === '{job}'", "it is the last")
+        equal(page.evaluate("[...window.moved]"), [job], "the jobs whose elements have moved")
+        equal(page.evaluate("[document.activeElement.name, document.activeElement.value]"), ["reason", "half a sentence"], "the focus")
         self.done(page)
+        # A table that scrolls would jump back when a menu opens.
+        for width in (1240, 1300, 1361):
+            page = self.page("/jobs", width=width)
+            equal(page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.table'))"), 0,
+                  f"what the table lacks of its width at {width} px")
+            self.done(page)
         # A menu hangs out of a table with one row, and its button is within reach.
         page = self.page("/jobs?name=waiting-late", height=600)
         page.click("td details:last-of-type summary")
@@ -226,7 +242,18 @@ class Tests:
         hidden.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
         hidden.wait("document.querySelector('main').innerText.includes('This job was deleted.')", "so does one that sees it late")
         equal(hidden.text("#connection"), "deleted", "its light")
-        for each in (hidden, page):
+        # A page that never had a job asks for nothing.
+        none = self.browser.page(self.cluster.host)
+        none.go("/none")
+        asked = none.evaluate("""(() => {
+            let count = 0;
+            window.fetch = async () => { count += 1; return new Response(); };
+            document.dispatchEvent(new Event("visibilitychange"));
+            return count;
+        })()""")
+        equal((asked, none.text("#connection")), (0, ""), "what a page asks that says that nothing is there, and its light")
+        expect("nothing is served at this address" in none.text("main"), none.text("main"))
+        for each in (hidden, page, none):
             each.problems = [problem for problem in each.problems if "404" not in problem]
             self.done(each)
 
@@ -266,9 +293,9 @@ class Tests:
         page.evaluate("""(() => {
             const real = window.fetch;
             window.answers = [
-                () => new Promise((resolve) => { window.answer = () => resolve(new Response('{"detail":"no room"}', { status: 507, headers: { "Retry-After": "1" } })); }),
-                null,
+                () => new Promise((resolve) => { window.answer = () => resolve(Response.json({ detail: "no room" }, { status: 507, headers: { "Retry-After": "3600" } })); }),
                 () => { throw new TypeError("Failed to fetch"); },
+                () => Response.json({ detail: "too busy" }, { status: 503, headers: { "Retry-After": "1" } }),
             ];
             window.fetch = (path, ...more) => path === "/api/v1/exemplars" && window.answers.shift()?.() || real(path, ...more);
         })()""")
@@ -279,23 +306,58 @@ class Tests:
         leaves = "window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
         equal(page.evaluate(leaves), False, "whether the page may be left")
         page.evaluate("window.answer()")
-        page.wait("document.querySelector('#outcomes').innerText.includes('full.png: waiting 1 s: no room')", "it waits as it is told")
+        page.wait("document.querySelector('#outcomes').innerText.includes('third.png: waiting 1 s: too busy')", "it waits as it is told")
         page.wait("document.querySelector('#outcomes').innerText.includes('third.png: refused: ')", "all have an outcome")
         outcomes = page.text("#outcomes")
-        expect("full.png: refused: " in outcomes and "lost.png: no answer came; drop it again" in outcomes, outcomes)
+        expect("full.png: refused: no room" in outcomes and "lost.png: no answer came; drop it again" in outcomes, outcomes)
         equal(page.text("#sending"), "0 of 3 accepted", "the sum")
         equal(page.evaluate(leaves), True, "whether the page may be left")
         page.problems = [problem for problem in page.problems if "422" not in problem]
+        self.done(page)
+
+    def test_waiting_files_keep_what_the_form_said_when_they_were_dropped(self):
+        files = [self.cluster.folder / name for name in ("first.png", "second.png")]
+        for file in files:
+            file.write_text("this is no image")
+        page = self.page("/submit")
+        page.wait("document.querySelector('#yaml').value.includes('name:')", "the recipe is there")
+        page.evaluate("""(() => {
+            const real = window.fetch, held = new Promise((resolve) => { window.answer = resolve; });
+            [window.uploads, window.orders] = [0, []];
+            window.fetch = async (path, request) => {
+                if (path === "/api/v1/exemplars") { window.uploads += 1; await held; return Response.json({ sha256: "none" }); }
+                if (path !== "/api/v1/jobs") return real(path, request);
+                window.orders.push(JSON.parse(request.body).jobs[0]);
+                return Response.json({ detail: "enough" }, { status: 422 });
+            };
+        })()""")
+        recipe = page.evaluate("document.querySelector('#yaml').value")
+        page.type("#batch", "early")
+        for count, file in enumerate(files, 1):
+            page.drop("#drop", file)
+            page.wait(f"document.querySelectorAll('#outcomes li').length === {count}", "the file is listed")
+        equal(page.evaluate("window.uploads"), 1, "files under way at once")
+        page.type("#batch", "late")
+        page.type("#priority", "9")
+        page.click('#then input[value="export format=onnx"]')
+        page.evaluate("document.querySelector('#yaml').value = 'another recipe'; window.answer()")
+        page.wait("document.querySelectorAll('#outcomes li.wrong').length === 2", "both have an outcome")
+        orders = page.evaluate("window.orders.map(({ name, batch, priority, then, recipeYAML }) => [name, batch, priority, then ?? null, recipeYAML])")
+        equal(orders, [[name, "early", 0, None, recipe] for name in ("first", "second")], "what was ordered")
         self.done(page)
 
     def test_figures_have_the_form_that_the_server_gives_them(self):
         page = self.page("/")
         values = [0, 1, 0.25, 12345.6, 0.00012344, 0.000012344, 999.96, 9999.6, 1e6, -1e-6, 1.23e-12, 123.4]
         found = page.evaluate(f"""import(document.querySelector("script").src.replace("texloom.js", "page.js"))
-            .then((page) => [{values}.map(page.significant), [0, 0.43, 1, 23.26].map(page.speed), [16, 1536, 5 * 2 ** 20].map(page.bytes)])""")
+            .then((page) => [{values}.map(page.significant), [0, 0.43, 1, 23.26].map(page.speed), [16, 1536, 5 * 2 ** 20].map(page.bytes),
+                page.plain(String.fromCodePoint(...Array(0x3000).keys()))])""")
         equal(found[0], ["%.4g" % value for value in values], "losses")
         equal(found[1], [text.replace(" ", "\u00a0") for text in ("0.0 it/s", "2.33 s/it", "1.0 it/s", "23.3 it/s")], "speeds")
         equal(found[2], ["16 bytes", "1.5 KiB", "5.0 MiB"], "sizes")
+        # As in Readable+Page.swift.
+        replaced = {*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)} - {0x9, 0xA}
+        equal(found[3], "".join("\ufffd" if code in replaced else chr(code) for code in range(0x3000)), "characters")
         self.done(page)
 
     def test_a_priority_is_changed_in_the_list(self):
@@ -413,10 +475,10 @@ class Tests:
         page.wait("document.querySelectorAll('#charts figure').length === 5", "the curves are there")
         count = page.evaluate("document.querySelectorAll('#strip a').length")
         oak.reach(attempt, 1500)
-        oak.log(attempt, ("warning", "a line <b>that comes</b> while somebody looks"))
+        oak.log(attempt, ("warning", "a line <b>that comes</b> while\u202e somebody looks"))
         oak.measure(attempt, [(1500, {**clusters.losses(1500)[-1][1], "quality_coverage": 0.66, "gradient_l1": 0.0})])
         oak.send_file(attempt, clusters.SNAPSHOT, clusters.Exemplar("drying-mud").snapshot(0.6), 1500)
-        page.wait("document.querySelector('#log').innerText.includes('a line <b>that comes</b> while')", "the log grows")
+        page.wait("document.querySelector('#log').innerText.includes('a line <b>that comes</b> while\ufffd somebody')", "the log grows")
         page.wait("document.querySelector('[data-field=progress]').innerText.startsWith('1500 of 6000')", "the progress moves")
         page.wait(f"document.querySelectorAll('#strip a').length === {count + 1}", "the strip grows")
         page.wait("document.querySelector('#shown-iteration').innerText === '1500'", "the newest is shown")

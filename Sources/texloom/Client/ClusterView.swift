@@ -41,7 +41,8 @@ struct ClusterView {
         let ended = numbers.filter(\.state.isSettled).reduce(0) { $0 + $1.count }
         var lines = [
             StyledText("\(counted(summary.workersConnected, "worker")), \(counted(summary.slots, "slot"))", .bold)
-                + StyledText(", \(Readable.speed(summary.iterationsPerSecond))   ")
+                // No training has this speed, so it stays in it/s, as on the dashboard's overview.
+                + StyledText(String(format: ", %.2f it/s   ", summary.iterationsPerSecond))
                 + (counts.isEmpty ? StyledText("no jobs") : counts.joined(separator: ", "))
         ]
         if total > 0 {

@@ -98,7 +98,8 @@ struct SelectionOptions: ParsableArguments {
             query.state = nil
             if namesJobs, try await api.count(query) == 0 { throw CommandFailure("no job matches") }
             if options.json { return try sayJSON(SelectionChanges(matched: 0, changed: [])) }
-            return say(state.map { "no job is \($0.rawValue)" } ?? "no job matches")
+            let none = namesJobs ? "none of these jobs" : "no job"
+            return say(state.map { "\(none) is \($0.rawValue)" } ?? "no job matches")
         }
         if applicable > 1, !yes { try confirm("\(action) \(applicable) jobs?") }
         let selection = JobSelection(

@@ -45,7 +45,7 @@ enum Sparkline {
 
 /// A bar that is filled to a share, rounded down: only what is complete fills it. A share that is NaN counts as 0.
 func progressBar(_ share: Double, width: Int, unicode: Bool = true) -> String {
-    // 0.29 * 100 is less than 29.
+    // 1.0 / 49 * 49 is less than 1.
     let full = share.isNaN ? 0 : Int((min(max(share, 0), 1) * Double(width) + 1e-9).rounded(.down))
     return String(repeating: unicode ? "█" : "#", count: full)
         + String(repeating: unicode ? "░" : ".", count: width - full)

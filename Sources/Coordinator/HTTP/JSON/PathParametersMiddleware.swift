@@ -13,7 +13,8 @@ struct PathParametersMiddleware: RouterMiddleware {
                 guard let plain = text.removingPercentEncoding, !plain.utf8.contains(0) else {
                     throw Problem(
                         .notFound,
-                        "nothing has this address: its '\(name)' is not percent-encoded UTF-8 without U+0000")
+                        "nothing has this address: its '\(name)' is not percent-encoded UTF-8, or has the "
+                            + "character U+0000")
                 }
                 return (key: name, value: plain[...])
             })

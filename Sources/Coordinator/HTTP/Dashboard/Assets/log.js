@@ -1,5 +1,5 @@
 // A job's log as it grows.
-import { $ } from "./page.js";
+import { $, plain } from "./page.js";
 
 const maxLines = 2000;
 const log = $("#log");
@@ -15,7 +15,8 @@ export function appendLog({ entries }) {
     const line = document.createElement("span");
     line.className = entry.level;
     const attempt = entry.attempt > 0 ? ` #${entry.attempt}` : "";
-    line.textContent = `${entry.at.slice(0, 19).replace("T", " ")} ${entry.level} ${entry.source}${attempt}: ${entry.message}\n`;
+    const time = entry.at.slice(0, 19).replace("T", " ");
+    line.textContent = plain(`${time} ${entry.level} ${entry.source}${attempt}: ${entry.message}\n`);
     log.append(line);
   }
   while (log.childElementCount > maxLines) log.firstElementChild.remove();

@@ -46,11 +46,15 @@ export const ago = (date) => `${duration((Date.now() - skew - Date.parse(date)) 
 // Shows a line at the bottom of the window for some seconds.
 export function announce(text, isProblem = false) {
   const line = document.createElement("p");
-  line.textContent = text;
+  line.textContent = plain(text);
   line.classList.toggle("problem", isProblem);
   $("#answers").append(line);
   setTimeout(() => line.remove(), isProblem ? 12000 : 6000);
 }
+
+// Replaces control characters and those that change the writing direction. Readable+Page.swift replaces the same.
+export const plain = (text) =>
+  text.replace(/[\0-\x08\x0B-\x1F\x7F-\x9F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g, "\uFFFD");
 
 // The reason in an answer that reports a failure.
 export async function problem(response) {

@@ -27,6 +27,12 @@ function adopt(old, fresh) {
 // What an element shows: a job or a worker. Other nodes are matched by their order.
 const keyOf = (node) => node.dataset?.job ?? node.dataset?.worker;
 
+// The next job or worker behind a sibling.
+function keyedAfter(node) {
+  do node = node?.nextSibling; while (node && keyOf(node) === undefined);
+  return node;
+}
+
 // A job that arrives, ends or overtakes another one leaves the elements of the others as they are.
 function adoptChildren(old, fresh) {
   const theirs = [...fresh.childNodes];
@@ -38,6 +44,8 @@ function adoptChildren(old, fresh) {
   const focused = document.activeElement;
   let next = old.firstChild;
   for (const [child, mine] of pairs) {
+    // An element that moves down leaves until its turn comes, so that those behind it need not move up.
+    if (mine && mine === keyedAfter(next)) while (next !== mine) { next = next.nextSibling; next.previousSibling.remove(); }
     if (mine && mine === next) next = next.nextSibling;
     else old.insertBefore(mine ?? child.cloneNode(true), next);
     if (mine) adopt(mine, child);

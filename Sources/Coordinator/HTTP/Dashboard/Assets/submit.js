@@ -1,5 +1,5 @@
 // Turns dropped or chosen photographs into jobs, one after the other.
-import { $, all, bytes, duration, problem, put } from "./page.js";
+import { $, all, bytes, duration, plain, problem, put } from "./page.js";
 
 export function prepareSubmission() {
   const form = $("#submit");
@@ -70,18 +70,36 @@ function jobName(fileName, maxBytes) {
 let unsent = 0;
 addEventListener("beforeunload", (event) => { if (unsent > 0) event.preventDefault(); });
 
-async function submit(files) {
+// The files of one drop go after those of the drop before.
+let queue = Promise.resolve();
+
+function submit(files) {
   if (files.length === 0 || !$("#priority").reportValidity()) return;
-  const lines = files.map((file, index) => new Line(file, files.length > 1 ? `, ${index + 1} of ${files.length}` : ""));
+  const order = chosenOrder();
+  const lines = files.map((file, index) => new Line(file, files.length > 1 ? `, ${index + 1} of ${files.length}` : "", order));
   $("#outcomes").prepend(...lines.map((line) => line.element));
   unsent += files.length;
+  queue = queue.then(() => sendAll(lines));
+}
+
+// What the form orders for each file that is dropped now. It may change while they wait.
+function chosenOrder() {
+  const then = all("#then input:checked").map((box) => box.value.split(" ")).map(([kind, spec]) => ({ kind, spec }));
+  // JSON leaves out what is undefined.
+  return {
+    recipeYAML: $("#yaml").value, priority: Number($("#priority").value), batch: $("#batch").value.trim() || undefined,
+    then: then.length ? then : undefined,
+  };
+}
+
+async function sendAll(lines) {
   for (const [index, line] of lines.entries()) {
-    put($("#sending"), `Sending ${index + 1} of ${files.length}`);
+    put($("#sending"), `Sending ${index + 1} of ${lines.length}`);
     await line.send();
     unsent -= 1;
   }
   const failed = lines.filter((line) => line.element.classList.contains("wrong")).length;
-  put($("#sending"), `${files.length - failed} of ${files.length} accepted`);
+  put($("#sending"), `${lines.length - failed} of ${lines.length} accepted`);
 }
 
 class Refusal extends Error {}
@@ -89,27 +107,27 @@ class Refusal extends Error {}
 // A file and what became of it.
 class Line {
   // - Parameter place: ", 3 of 200"; empty for a single file.
-  constructor(file, place) {
-    Object.assign(this, { file, place, element: document.createElement("li"), text: document.createElement("span") });
+  constructor(file, place, order) {
+    Object.assign(this, { file, place, order, element: document.createElement("li"), text: document.createElement("span") });
     this.element.className = "card";
     this.element.append(this.text);
     this.tell(`waiting${place}`);
   }
 
-  tell(text, ...more) { this.text.replaceChildren(`${this.file.name}: ${text}`, ...more); }
+  tell(text, ...more) { this.text.replaceChildren(plain(`${this.file.name}: ${text}`), ...more); }
 
   async send() {
     const begin = () => this.tell(`sending ${bytes(this.file.size)}${this.place}`);
     begin();
     try {
-      const job = await submitOne(this.file, (problem, seconds) => {
+      const job = await submitOne(this.file, this.order, (problem, seconds) => {
         if (seconds > 0) this.tell(`waiting ${duration(seconds)}: ${problem}`); else begin();
       });
       const [picture, link] = [document.createElement("img"), document.createElement("a")];
       picture.alt = "";
       picture.src = `/thumbnails/${job.exemplar}.png`;
       link.href = `/jobs/${job.id}`;
-      link.textContent = job.resultName;
+      link.textContent = plain(job.resultName);
       this.tell(`${job.alreadyExisted ? `was submitted before and is ${job.state}` : "accepted"}, `, link);
       this.element.prepend(picture);
     } catch (error) {
@@ -120,11 +138,13 @@ class Line {
   }
 }
 
-// Statuses of a coordinator that has no room now and says when to try again.
-const busy = [429, 503, 507];
+// Statuses of a coordinator that is busy now and says when to try again. Where a disk or a quota is full (507), a person
+// has to make room first, and a smaller file may still fit.
+const busy = [429, 503];
 
+// - Parameter order: what `chosenOrder` gave when the file was dropped.
 // - Parameter pause: gets the reason and the seconds of each pause, and 0 seconds at its end.
-async function submitOne(file, pause) {
+async function submitOne(file, order, pause) {
   const send = async (path, body, type) => {
     for (;;) {
       const response = await fetch(path, { method: "POST", body, headers: { "Content-Type": type } });
@@ -137,12 +157,9 @@ async function submitOne(file, pause) {
     }
   };
   const receipt = await send("/api/v1/exemplars", file, "application/octet-stream");
-  const [name, recipeYAML] = [jobName(file.name, Number($("#submit").dataset.nameBytes)), $("#yaml").value];
+  const name = jobName(file.name, Number($("#submit").dataset.nameBytes));
   // As in `texloom submit`, the same photograph with the same recipe is the same job.
-  const job = { name, fileName: file.name, exemplarSHA256: receipt.sha256, recipeYAML, priority: Number($("#priority").value), once: true };
-  if ($("#batch").value.trim()) job.batch = $("#batch").value.trim();
-  const then = all("#then input:checked").map((box) => box.value.split(" ")).map(([kind, spec]) => ({ kind, spec }));
-  if (then.length) job.then = then;
+  const job = { ...order, name, fileName: file.name, exemplarSHA256: receipt.sha256, once: true };
   const { jobs } = await send("/api/v1/jobs", JSON.stringify({ jobs: [job] }), "application/json");
   return { ...jobs[0], exemplar: receipt.sha256 };
 }

@@ -14,5 +14,7 @@ $("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" })
 const charts = $("#charts") ? new Charts($("#charts")) : null;
 prepareSnapshots((iteration) => charts.values(iteration));
 prepareSubmission();
-// Before the login there is nothing to listen to.
-if (document.body.dataset.page !== "login") listen({ metrics: ({ rows }) => { charts?.add(rows); showQuality(); }, log: appendLog });
+// Neither the login page nor an answer, such as that nothing has an address, changes.
+if (!["login", "answer"].includes(document.body.dataset.page)) {
+  listen({ metrics: ({ rows }) => { charts?.add(rows); showQuality(); }, log: appendLog });
+}
