@@ -181,7 +181,7 @@ struct SimulatedCoordinator {
         let before = state
         var effects: [ClusterEffect] = []
         for event in batch {
-            guard let event = withPresence(event, store, witness) else { continue }
+            guard let event = admitted(event, store, witness) else { continue }
             let sender = event.fenced
             let newest = sender.flatMap { state.job($0.attempt.job)?.attempt }
             let more = handle(event, at: instant)
@@ -212,7 +212,7 @@ struct SimulatedCoordinator {
         return death != .amidEffects
     }
 
-    private func withPresence(_ event: ClusterEvent, _ store: SimulatedStore, _ witness: Witness) -> ClusterEvent? {
+    private func admitted(_ event: ClusterEvent, _ store: SimulatedStore, _ witness: Witness) -> ClusterEvent? {
         switch event {
         case .received(.offer(let offer), let session):
             return .artifactOffered(
