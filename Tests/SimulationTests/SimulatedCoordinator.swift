@@ -189,7 +189,7 @@ struct SimulatedCoordinator {
         }
         var effects: [ClusterEffect] = []
         for event in batch {
-            guard let event = withPresence(event, store, witness) else { continue }
+            guard let event = admitted(event, store, witness) else { continue }
             note(event, at: instant)
             let sender = event.fenced
             let newest = sender.flatMap { state.job($0.attempt.job)?.attempt }
@@ -246,7 +246,7 @@ struct SimulatedCoordinator {
         }
     }
 
-    private func withPresence(_ event: ClusterEvent, _ store: SimulatedStore, _ witness: Witness) -> ClusterEvent? {
+    private func admitted(_ event: ClusterEvent, _ store: SimulatedStore, _ witness: Witness) -> ClusterEvent? {
         switch event {
         case .received(.offer(let offer), let session):
             return .artifactOffered(

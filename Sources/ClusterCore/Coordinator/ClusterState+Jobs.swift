@@ -5,8 +5,7 @@ extension ClusterState {
         if let conflict = contractBreach(in: submissions) ?? dependencyBreach(in: submissions)
             ?? keyConflict(in: submissions) ?? brokenOff(in: submissions)
         {
-            effects.append(.reply(token, .refused(.conflict(conflict))))
-            return
+            return refuse(token, .conflict(conflict))
         }
         var accepted: [Reply.Accepted] = []
         for (submission, salt) in zip(submissions, salts) {
@@ -111,13 +110,9 @@ extension ClusterState {
     }
 
     mutating func cancel(_ token: RequestToken, _ id: JobID, _ reason: String) {
-        guard let job = job(id) else {
-            effects.append(.reply(token, .refused(.noSuchJob)))
-            return
-        }
+        guard let job = job(id) else { return refuse(token, .noSuchJob) }
         guard job.state.canBeCancelled || job.state == .cancelled else {
-            effects.append(.reply(token, .refused(.conflict("the job has already \(job.state.rawValue)"))))
-            return
+            return refuse(token, .conflict("the job has already \(job.state.rawValue)"))
         }
         if job.state.canBeCancelled { cancel(job, reason) }
         effects.append(.reply(token, .job(id, .cancelled)))
@@ -141,22 +136,15 @@ extension ClusterState {
     }
 
     mutating func retry(_ token: RequestToken, _ id: JobID, at now: Instant) {
-        guard let job = job(id) else {
-            effects.append(.reply(token, .refused(.noSuchJob)))
-            return
-        }
+        guard let job = job(id) else { return refuse(token, .noSuchJob) }
         guard job.state != .finished else {
             let otherwise =
                 job.kind == .train
                 ? "'texloom continue', or a submission with 'continues', trains it for longer; another seed gives a "
                     + "variation" : "the same options would give the same files"
-            effects.append(.reply(token, .refused(.conflict("the job has finished; \(otherwise)"))))
-            return
+            return refuse(token, .conflict("the job has finished; \(otherwise)"))
         }
-        if job.state == .blocked {
-            effects.append(.reply(token, .refused(.conflict("\(job.reason ?? ""); retry that job instead"))))
-            return
-        }
+        if job.state == .blocked { return refuse(token, .conflict("\(job.reason ?? ""); retry that job instead")) }
         if job.state.canBeRetried { putBack(job) }
         effects.append(.reply(token, .job(id, self.job(id)?.state ?? job.state)))
         dispatch(at: now)
@@ -178,13 +166,9 @@ extension ClusterState {
 
     /// A running job's priority counts once the job waits again.
     mutating func prioritise(_ token: RequestToken, _ id: JobID, _ priority: Int) {
-        guard var job = job(id) else {
-            effects.append(.reply(token, .refused(.noSuchJob)))
-            return
-        }
+        guard var job = job(id) else { return refuse(token, .noSuchJob) }
         guard job.state != .finished else {
-            effects.append(.reply(token, .refused(.conflict("the job has finished; its priority no longer matters"))))
-            return
+            return refuse(token, .conflict("the job has finished; its priority no longer matters"))
         }
         if job.priority != priority {
             job.priority = priority
@@ -197,8 +181,7 @@ extension ClusterState {
 
     mutating func drain(_ token: RequestToken, _ workerID: String) {
         guard let session = sessionOfWorker[workerID], sessions[session] != nil else {
-            effects.append(.reply(token, .refused(.noSuchWorker)))
-            return
+            return refuse(token, .noSuchWorker)
         }
         if !sessions[session]!.isDraining {
             sessions[session]!.isDraining = true
@@ -207,6 +190,10 @@ extension ClusterState {
             effects.append(.send(.drain(reason: "asked by a person"), to: session))
         }
         effects.append(.reply(token, .draining(workerID: workerID)))
+    }
+
+    private mutating func refuse(_ token: RequestToken, _ refusal: Reply.Refusal) {
+        effects.append(.reply(token, .refused(refusal)))
     }
 
     /// A folder name that no other job has: the job's name as a ``FileSystemName``, numbered from the second job on.

@@ -187,7 +187,7 @@ actor ClusterEngine {
         let before = state
         var handled: [(event: ClusterEvent, effects: [ClusterEffect])] = []
         for event in batch {
-            guard let event = withPresence(event) else { continue }
+            guard let event = admitted(event) else { continue }
             handled.append((event, state.handle(event, at: now)))
         }
         let effects = handled.flatMap(\.effects)
@@ -262,9 +262,9 @@ actor ClusterEngine {
             ])
     }
 
-    /// Adds what only the artifact store knows. This same loop also removes files, so the answer stays true until the
-    /// commit.
-    private func withPresence(_ event: ClusterEvent) -> ClusterEvent? {
+    /// The event, with what only the artifact store knows; nil if its file is gone. This same loop also removes files, so
+    /// the answer stays true until the commit.
+    private func admitted(_ event: ClusterEvent) -> ClusterEvent? {
         switch event {
         case .received(.offer(let offer), let session):
             return .artifactOffered(session: session, offer, isStored: holds(offer))

@@ -1,11 +1,11 @@
 /// A recipe's seed, and the rest of the recipe.
 public struct RecipeSeed: Sendable, Equatable {
     /// Equal for recipes that differ only in the seed.
-    public var others: String
+    public var rest: String
     public var seed: UInt64
 
-    public init(others: String, seed: UInt64) {
-        self.others = others
+    public init(rest: String, seed: UInt64) {
+        self.rest = rest
         self.seed = seed
     }
 }
@@ -33,8 +33,8 @@ actor RecipeSeeds {
             for (row, yaml) in try await store.recipeTexts(new) {
                 known[row] = .some(
                     read(yaml).map { recipe in
-                        let family = families[recipe.others] ?? families.count
-                        families[recipe.others] = family
+                        let family = families[recipe.rest] ?? families.count
+                        families[recipe.rest] = family
                         return Variation(family: family, seed: recipe.seed)
                     })
             }

@@ -152,7 +152,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             RecipeTime.measureInChild(recipe.name)?.expected("on a core like the coordinator's")
         }
         configuration.seedOfRecipe = { yaml in
-            (try? Recipe(yaml: yaml, source: "the recipe")).map { RecipeSeed(others: $0.valuesButSeed, seed: $0.seed) }
+            (try? Recipe(yaml: yaml, source: "the recipe")).map { RecipeSeed(rest: $0.valuesButSeed, seed: $0.seed) }
         }
         configuration.qualityScores = { QualityVerdict.scores(of: $0.map(QualityFigures.init(columns:))) }
         let needs = RecipeNeeds()

@@ -143,7 +143,7 @@ struct MaterialSubmissionTests {
 
     @Test func materialsWithTheSameAlbedoAreNoSeedsOfEachOther() async throws {
         let coordinator = try await RunningCoordinator {
-            $0.seedOfRecipe = { recipe in UInt64(recipe.dropFirst(6)).map { RecipeSeed(others: "", seed: $0) } }
+            $0.seedOfRecipe = { recipe in UInt64(recipe.dropFirst(6)).map { RecipeSeed(rest: "", seed: $0) } }
         }
         let wall = try await maps(coordinator)
         let rough = try await maps(coordinator, roughness: 21)

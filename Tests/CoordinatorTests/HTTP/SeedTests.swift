@@ -16,7 +16,7 @@ struct SeedTests {
         guard let line = lines.first(where: { $0.hasPrefix("seed: ") }), let seed = UInt64(line.dropFirst(6)) else {
             return nil
         }
-        return RecipeSeed(others: lines.filter { $0 != line }.sorted().joined(separator: "\n"), seed: seed)
+        return RecipeSeed(rest: lines.filter { $0 != line }.sorted().joined(separator: "\n"), seed: seed)
     }
 
     private func coordinator() async throws -> RunningCoordinator {
