@@ -12,15 +12,19 @@ import Worker
 
 /// A flag's or a setting's value reaches what it configures. Where both are given, the flag counts.
 @Suite struct WiringTests {
+    /// Without a configuration file.
+    private func given(_ environment: [String: String] = [:]) throws -> Settings {
+        try Settings(environment: environment.merging(["HOME": "/none"]) { $1 })
+    }
+
     private func coordinator(
         _ flags: [String], _ settings: [String: String] = [:]
     ) throws -> CoordinatorConfiguration {
-        let command = try #require(try CoordinatorCommand.parse(flags))
-        return try command.configuration(Settings(environment: settings))
+        try CoordinatorCommand.parse(flags).configuration(given(settings))
     }
 
     private func worker(_ flags: [String], _ settings: [String: String] = [:]) throws -> WorkerConfiguration {
-        try WorkerCommand.parse(flags).configuration(Settings(environment: settings))
+        try WorkerCommand.parse(flags).configuration(given(settings))
     }
 
     @Test func theCoordinatorsPatience() throws {
@@ -66,7 +70,7 @@ import Worker
     }
 
     @Test func theLogsLevel() throws {
-        let (none, debug) = (try Settings(environment: [:]), try Settings(environment: ["TEXLOOM_LOG_LEVEL": "debug"]))
+        let (none, debug) = (try given(), try given(["TEXLOOM_LOG_LEVEL": "debug"]))
         for (flags, settings, level) in [
             ([], none, .info), ([], debug, .debug), (["--log-level", "error"], debug, .error),
         ] as [([String], Settings, Logger.Level)] {
