@@ -70,7 +70,7 @@ import Testing
         func roles() throws -> Set<ArtifactRole> {
             let shown = try cluster.run(["show", id, "--json"])
             let artifacts = try APIFormat.decoder.decode(ArtifactList.self, from: Data(shown.output.utf8)).artifacts
-            return Set(artifacts.map(\.kind))
+            return Set(artifacts.map(\.role))
         }
         #expect(try roles().contains(.checkpoint))
         // A coordinator looks for files to give up when it starts, and again minutes later.
