@@ -55,8 +55,8 @@ extension JobStore {
 
     /// Forgets workers last seen before `time`, and the longest unseen ones beyond the limit, each with its key. It
     /// never forgets a worker in `connected`, and records that these are seen now. Keys that were added before `time`
-    /// and that no worker has are forgotten too. A key that was revoked after `time` stays, so that its worker hears why
-    /// it is refused.
+    /// and that no worker has are forgotten too. A key that was revoked after `time` stays, so that its worker hears
+    /// why it is refused.
     /// - Parameter endsKeys: Whether keys are forgotten at all.
     /// - Returns: The ids of the forgotten workers, and the forgotten keys.
     func forgetWorkers(

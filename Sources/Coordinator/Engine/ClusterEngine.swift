@@ -262,8 +262,8 @@ actor ClusterEngine {
             ])
     }
 
-    /// The event, with what only the artifact store knows; nil if its file is gone. This same loop also removes files, so
-    /// the answer stays true until the commit.
+    /// The event, with what only the artifact store knows; nil if its file is gone. This same loop also removes files,
+    /// so the answer stays true until the commit.
     private func admitted(_ event: ClusterEvent) -> ClusterEvent? {
         switch event {
         case .received(.offer(let offer), let session):

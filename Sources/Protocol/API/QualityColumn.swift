@@ -1,4 +1,5 @@
-/// Tells the quality figures among the columns of measurements by their names. TextureGAN spells these (`QualityFigure`).
+/// Tells the quality figures among the columns of measurements by their names. TextureGAN spells these too
+/// (`QualityFigure`).
 public enum QualityColumn {
     private static let prefix = "quality_"
 
