@@ -80,7 +80,7 @@ public struct ChildCommand: Sendable {
     }
 
     /// Makes the system keep how children end, for this process and all its children. Call it when the program starts:
-    /// whoever starts the program may have ignored SIGCHLD, and a process inherits that.
+    /// the program's parent may have ignored SIGCHLD, and a process inherits that.
     public static func keepEnds() { signal(SIGCHLD, SIG_DFL) }
 
     private static func end(_ status: Int32) -> End {
