@@ -6,6 +6,11 @@ if [ -z "${TEXLOOM_COORDINATOR:-}" ]; then
     chmod 600 join.*
     set -- --join "@$(echo join.*)"
 fi
+# The feature weights of the whole machine, if somebody has installed them; otherwise those of the account's cache.
+installed=/usr/share/texloom/weights
+if [ -z "${TEXLOOM_WEIGHTS_DIR:-}" ] && compgen -G "$installed/*.safetensors" >/dev/null; then
+    export TEXLOOM_WEIGHTS_DIR=$installed
+fi
 texloom worker "$@" --data "$PWD/worker" --idle-exit 5m &
 worker=$!
 trap 'kill -TERM "$worker"' TERM
